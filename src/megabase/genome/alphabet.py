@@ -1,0 +1,71 @@
+"""The letters of a kind of sequence, and the complement of each."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """Letters, each with its complement.
+
+    Parameters
+    ----------
+    name
+        What the letters spell, for messages.
+    bases
+        The letters that are certain.
+    unknown
+        The letter that stands for any base.
+    ambiguous
+        Letters that stand for some of the bases; they are read as `unknown`.
+    complements
+        The complement of each letter of ``bases + unknown + ambiguous``, in that order.
+
+    Source
+    ------
+    The ambiguity codes and their complements: Cornish-Bowden 1985, "Nomenclature for
+    incompletely specified bases in nucleic acid sequences", Nucleic Acids Research 13:3021.
+    """
+
+    name: str
+    bases: str
+    unknown: str
+    ambiguous: str
+    complements: str
+
+    def __post_init__(self) -> None:
+        if len(set(self.letters)) != len(self.letters) or self.letters != self.letters.upper():
+            raise ValueError(f"letters must be distinct capitals, got {self.letters!r}")
+        if sorted(self.complements) != sorted(self.letters):
+            raise ValueError(f"each of {self.letters!r} needs its complement: {self.complements!r}")
+
+    @property
+    def letters(self) -> str:
+        """All letters: bases, unknown, ambiguous."""
+        return self.bases + self.unknown + self.ambiguous
+
+    @cached_property
+    def _complement_table(self) -> dict[int, str]:
+        """What `str.translate` needs; lower case stays lower case."""
+        return str.maketrans(
+            self.letters + self.letters.lower(), self.complements + self.complements.lower()
+        )
+
+    def reverse_complement(self, letters: str) -> str:
+        """Give the other strand, read in its own direction; case goes with each letter.
+
+        Examples
+        --------
+        >>> DNA.reverse_complement("AACCg")
+        'cGGTT'
+        """
+        return letters.translate(self._complement_table)[::-1]
+
+
+DNA = Alphabet(
+    name="DNA",
+    bases="ACGT",
+    unknown="N",
+    ambiguous="RYSWKMBDHV",
+    complements="TGCA" + "N" + "YRSWMKVHDB",
+)

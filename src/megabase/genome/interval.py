@@ -1,0 +1,71 @@
+"""Interval: a stretch of a contig, 0-based and half-open, on one strand."""
+
+import re
+from dataclasses import dataclass, replace
+
+from megabase.errors import InputError
+
+
+@dataclass(frozen=True, order=True)
+class Interval:
+    """The positions ``start <= position < end`` of a contig.
+
+    Parameters
+    ----------
+    contig
+        Name of the sequence, as the FASTA has it.
+    start, end
+        0-based, half-open, in base pairs; ``start < end``.
+    strand
+        ``"+"``, or ``"-"`` for the reverse complement of these positions.
+    """
+
+    contig: str
+    start: int
+    end: int
+    strand: str = "+"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise InputError(
+                f"an interval needs 0 <= start < end (0-based, half-open), "
+                f"got {self.contig}:[{self.start}, {self.end})"
+            )
+        if self.strand not in ("+", "-"):
+            raise InputError(f"a strand is '+' or '-', got {self.strand!r} for {self}")
+
+    def __str__(self) -> str:
+        return f"{self.contig}:[{self.start:,}, {self.end:,})"
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    @classmethod
+    def from_region(cls, text: str) -> "Interval":
+        """Read the region text that people write: 1-based, both ends included.
+
+        Examples
+        --------
+        >>> Interval.from_region("chr20:1,001-2,000")
+        Interval(contig='chr20', start=1000, end=2000, strand='+')
+        """
+        match = re.fullmatch(r"(?P<contig>.+):(?P<first>[\d,]+)-(?P<last>[\d,]+)", text.strip())
+        if match is None:
+            raise InputError(f"a region is contig:first-last, as chr1:1,001-2,000; got {text!r}")
+        first, last = (int(match[key].replace(",", "")) for key in ("first", "last"))
+        return cls(match["contig"], first - 1, last)
+
+    def overlaps(self, other: "Interval") -> bool:
+        """Whether the two share a position, on whichever strand."""
+        return self.contig == other.contig and self.start < other.end and other.start < self.end
+
+    def windows(self, length: int) -> list["Interval"]:
+        """Cut into consecutive windows of `length`; the last may be shorter.
+
+        Examples
+        --------
+        >>> [len(window) for window in Interval("chrI", 0, 10).windows(4)]
+        [4, 4, 2]
+        """
+        starts = range(self.start, self.end, length)
+        return [replace(self, start=s, end=min(s + length, self.end)) for s in starts]

@@ -1,0 +1,93 @@
+"""Which intervals of a genome are for training, for validation and for the test."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from megabase.errors import InputError
+from megabase.genome.interval import Interval
+
+Parts = tuple[list[Interval], list[Interval]]
+"""What stays, and what is held out."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three sets of intervals that share no position.
+
+    Training draws windows from `train`; what is chosen is chosen on `validation`;
+    `test` is only reported.
+    """
+
+    train: tuple[Interval, ...]
+    validation: tuple[Interval, ...]
+    test: tuple[Interval, ...]
+
+
+def hold_out_tail(intervals: Sequence[Interval], fraction: float) -> Parts:
+    """Hold out the last `fraction` of each interval, one large block of each.
+
+    Examples
+    --------
+    >>> kept, held = hold_out_tail([Interval("chrI", 0, 1005)], 0.1)
+    >>> kept, held
+    ([Interval(contig='chrI', start=0, end=904, strand='+')], [Interval(contig='chrI', start=904, end=1005, strand='+')])
+    """
+    if not 0 <= fraction < 1:
+        raise InputError(f"a held-out fraction lies in [0, 1), got {fraction}")
+    kept: list[Interval] = []
+    held: list[Interval] = []
+    for interval in intervals:
+        cut = interval.start + math.floor((1 - fraction) * len(interval))
+        kept += [Interval(interval.contig, interval.start, cut)] if cut > interval.start else []
+        held += [Interval(interval.contig, cut, interval.end)] if cut < interval.end else []
+    return kept, held
+
+
+def hold_out_contigs(intervals: Sequence[Interval], contigs: Iterable[str]) -> Parts:
+    """Hold out every interval that lies on one of `contigs`."""
+    names = set(contigs)
+    kept = [interval for interval in intervals if interval.contig not in names]
+    return kept, [interval for interval in intervals if interval.contig in names]
+
+
+def hold_out_regions(intervals: Sequence[Interval], regions: Iterable[Interval]) -> Parts:
+    """Hold out `regions`, and keep what is left of each interval around them."""
+    held = merge(regions)
+    return [rest for interval in intervals for rest in _without(interval, held)], held
+
+
+def merge(intervals: Iterable[Interval]) -> list[Interval]:
+    """Join intervals that overlap or touch, whichever their strand, and put them in order."""
+    merged: list[Interval] = []
+    for interval in sorted(intervals):
+        last = merged[-1] if merged else None
+        if last and last.contig == interval.contig and interval.start <= last.end:
+            merged[-1] = Interval(last.contig, last.start, max(last.end, interval.end))
+        else:
+            merged.append(Interval(interval.contig, interval.start, interval.end))
+    return merged
+
+
+def overlap_bp(intervals: Iterable[Interval], others: Iterable[Interval]) -> int:
+    """Count the positions that two sets of intervals share."""
+    seen = merge(others)
+    return sum(
+        min(interval.end, other.end) - max(interval.start, other.start)
+        for interval in merge(intervals)
+        for other in seen
+        if interval.overlaps(other)
+    )
+
+
+def _without(interval: Interval, held: Sequence[Interval]) -> list[Interval]:
+    """What is left of an interval when merged regions are taken out."""
+    rest: list[Interval] = []
+    start = interval.start
+    for region in (region for region in held if region.overlaps(interval)):
+        if region.start > start:
+            rest.append(Interval(interval.contig, start, region.start))
+        start = region.end
+    if start < interval.end:
+        rest.append(Interval(interval.contig, start, interval.end))
+    return rest

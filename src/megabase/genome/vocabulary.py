@@ -1,0 +1,153 @@
+"""The token of each letter: encode, decode and complement by look-up table."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from megabase.errors import InputError
+from megabase.genome.alphabet import DNA, Alphabet
+
+_NO_TOKEN = 255  # in the table of bytes: not a letter of the alphabet
+
+
+class Encoded(NamedTuple):
+    """Tokens, and how many of them stand for an ambiguous letter such as R or Y."""
+
+    tokens: UInt8[np.ndarray, " length"]
+    n_ambiguous: int
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """All tokens of a model, in the order of their ids.
+
+    Parameters
+    ----------
+    alphabet
+        The letters that are encoded; each base, and the unknown letter, is a token.
+    tokens
+        The text of each token; its place is its id.
+    """
+
+    alphabet: Alphabet
+    tokens: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def id_of(self, token: str) -> int:
+        """Give the id of a token by its text."""
+        return self.tokens.index(token)
+
+    @cached_property
+    def base_ids(self) -> tuple[int, ...]:
+        """The ids of the certain letters, A C G T for DNA."""
+        return tuple(self.id_of(base) for base in self.alphabet.bases)
+
+    @cached_property
+    def unknown_id(self) -> int:
+        """The id of the letter for any base, N for DNA."""
+        return self.id_of(self.alphabet.unknown)
+
+    @cached_property
+    def _token_of_byte(self) -> UInt8[np.ndarray, "256"]:
+        table = np.full(256, _NO_TOKEN, dtype=np.uint8)
+        for letter in self.alphabet.letters:
+            token = letter if letter in self.tokens else self.alphabet.unknown
+            table[[ord(letter), ord(letter.lower())]] = self.id_of(token)
+        return table
+
+    @cached_property
+    def _is_ambiguous(self) -> np.ndarray:
+        table = np.zeros(256, dtype=bool)
+        for letter in self.alphabet.ambiguous:
+            table[[ord(letter), ord(letter.lower())]] = True
+        return table
+
+    @cached_property
+    def _complement_of_token(self) -> UInt8[np.ndarray, " token"]:
+        table = np.arange(len(self), dtype=np.uint8)  # a special token is its own complement
+        for letter in self.alphabet.bases:
+            table[self.id_of(letter)] = self.id_of(self.alphabet.reverse_complement(letter))
+        return table
+
+    def encode(self, letters: str, *, name: str = "the sequence") -> Encoded:
+        """Look up the token of each letter.
+
+        Lower case counts as upper case. Ambiguity codes become the unknown letter,
+        and are counted.
+
+        Parameters
+        ----------
+        letters
+            The sequence.
+        name
+            What to call it in an error.
+
+        Raises
+        ------
+        InputError
+            At the first character that is no letter of the alphabet.
+
+        Examples
+        --------
+        >>> DNA_VOCABULARY.encode("ACGTnR")
+        Encoded(tokens=array([ 7,  8,  9, 10, 11, 11], dtype=uint8), n_ambiguous=1)
+        """
+        if not letters.isascii():
+            position = next(i for i, letter in enumerate(letters) if not letter.isascii())
+            raise self._no_letter(letters[position], position, name)
+        text = np.frombuffer(letters.encode("ascii"), dtype=np.uint8)
+        tokens = self._token_of_byte[text]
+        if tokens.size and tokens.max() == _NO_TOKEN:
+            position = int(np.argmax(tokens == _NO_TOKEN))
+            raise self._no_letter(letters[position], position, name)
+        return Encoded(tokens, int(np.count_nonzero(self._is_ambiguous[text])))
+
+    def _no_letter(self, letter: str, position: int, name: str) -> InputError:
+        return InputError(
+            f"{letter!r} at position {position:,} (counted from 0) of {name} is no letter of "
+            f"{self.alphabet.name} (expected {', '.join(self.alphabet.letters)}, in either case); "
+            "correct or remove it"
+        )
+
+    def decode(self, tokens: UInt8[np.ndarray, " length"]) -> str:
+        """Give the letters of tokens; a special token is an error.
+
+        Examples
+        --------
+        >>> DNA_VOCABULARY.decode(np.array([7, 8, 11], dtype=np.uint8))
+        'ACN'
+        """
+        letters = {*self.base_ids, self.unknown_id}
+        strange = sorted(set(np.unique(tokens).tolist()) - letters)
+        if strange:
+            raise InputError(
+                f"only letters can be decoded ({', '.join(self.tokens[i] for i in sorted(letters))}), "
+                f"got token {strange[0]}; leave special tokens out"
+            )
+        table = np.array([ord(token[0]) for token in self.tokens], dtype=np.uint8)
+        return table[tokens].tobytes().decode("ascii")
+
+    def reverse_complement(self, tokens: UInt8[np.ndarray, " length"]) -> UInt8[np.ndarray, " length"]:
+        """Give the tokens of the other strand, read in its own direction."""
+        return self._complement_of_token[tokens[::-1]]
+
+    def to_bases(self, tokens: UInt8[np.ndarray, " length"]) -> UInt8[np.ndarray, " length"]:
+        """Number the bases 0, 1, 2, 3 and everything else 4."""
+        table = np.full(len(self), len(self.base_ids), dtype=np.uint8)
+        table[list(self.base_ids)] = np.arange(len(self.base_ids))
+        return table[tokens]
+
+
+# The ids of the released models: Nguyen et al. 2023, arXiv:2306.15794v2, and their tokenizer.
+DNA_VOCABULARY = Vocabulary(
+    alphabet=DNA,
+    tokens=(
+        "[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]",
+        "A", "C", "G", "T", "N",
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Genomic and tabular formats, and nothing else."""

@@ -1,0 +1,191 @@
+"""Letters by Interval from FASTA: plain, gzip, bgzip, indexed."""
+
+import gzip
+import hashlib
+import logging
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pysam
+
+from megabase.errors import InputError
+from megabase.genome.interval import Interval
+from megabase.genome.reference import check_inside, on_strand
+
+_log = logging.getLogger(__name__)
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block that ends every whole bgzip file (SAM specification, section 4.1.2)."""
+
+
+class FastaReference:
+    """A FASTA file as a Reference, through its .fai index.
+
+    The index is made beside the file, or in `cache` where that folder is read-only.
+    A file in plain gzip, which has no random access, is unpacked into `cache` once.
+
+    Parameters
+    ----------
+    path
+        FASTA, plain or compressed by gzip or bgzip.
+    cache
+        Folder for what cannot be written beside the file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, no sequence in it, a contig name twice, or the file is cut short.
+    """
+
+    def __init__(self, path: Path, *, cache: Path) -> None:
+        self._name = str(path)
+        _check_readable(path)
+        compression = _compression(path)
+        if compression == "bgzip":
+            _check_bgzip_is_whole(path)
+        indexed = _unpacked(path, cache) if compression == "gzip" else path
+        index = _index_place(indexed, cache)
+        if not _is_newer(index, indexed):
+            _build_index(indexed, index, self._name)
+        self._file = pysam.FastaFile(
+            str(indexed),
+            filepath_index=str(index),
+            filepath_index_compressed=str(index.with_suffix(".gzi")),
+        )
+        self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return self._name
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """The length of each contig in base pairs, in the order of the file."""
+        return self._lengths
+
+    def fetch(self, interval: Interval) -> str:
+        """Give the letters of `interval`, as `Reference.fetch`."""
+        check_inside(interval, self._lengths, self._name)
+        letters: str = self._file.fetch(interval.contig, interval.start, interval.end)
+        return on_strand(letters, interval)
+
+
+def _check_readable(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"there is no genome file {path}; give the path of a FASTA or 2bit file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty; a FASTA file starts with a line '>name'")
+
+
+def _compression(path: Path) -> str:
+    """Tell "none", "gzip" and "bgzip" apart by the first block."""
+    with path.open("rb") as file:
+        head = file.read(18)
+    if not head.startswith(_GZIP_MAGIC):
+        return "none"
+    return "bgzip" if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC" else "gzip"
+
+
+def _check_bgzip_is_whole(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(_BGZIP_END)))
+        if file.read() != _BGZIP_END:
+            raise InputError(f"{path} is cut short: its bgzip end marker is missing; copy it again")
+
+
+def _unpacked(path: Path, cache: Path) -> Path:
+    """Unpack a gzip file into the cache, once for each state of the file."""
+    stat = path.stat()
+    state = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    key = hashlib.sha256(state.encode()).hexdigest()[:16]
+    target = cache / "fasta" / f"{key}-{path.name.removesuffix('.gz')}"
+    if target.exists():
+        return target
+    _log.info("%s is plain gzip: unpacking it once to %s", path, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with gzip.open(path) as packed, part.open("wb") as file:
+            shutil.copyfileobj(packed, file, length=1 << 20)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        part.unlink()
+        raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
+    part.replace(target)
+    return target
+
+
+def _index_place(path: Path, cache: Path) -> Path:
+    """Beside the file if an index is there or can be written there, else in the cache."""
+    beside = path.with_name(path.name + ".fai")
+    if _is_newer(beside, path) or os.access(path.parent, os.W_OK):
+        return beside
+    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    place = cache / "fai" / f"{key}-{path.name}.fai"
+    _log.info("the folder of %s is read-only: its index is %s", path, place)
+    return place
+
+
+def _is_newer(index: Path, path: Path) -> bool:
+    return index.exists() and index.stat().st_mtime_ns >= path.stat().st_mtime_ns
+
+
+def _build_index(path: Path, index: Path, name: str) -> None:
+    _check_names(path, name)
+    index.parent.mkdir(parents=True, exist_ok=True)
+    part = index.with_name(f"{index.name}.{os.getpid()}.part")
+    part_of_blocks = part.with_suffix(".gzi")
+    try:
+        pysam.faidx(  # pyright: ignore[reportAttributeAccessIssue] made at run time
+            str(path), "--fai-idx", str(part), "--gzi-idx", str(part_of_blocks)
+        )
+    except pysam.SamtoolsError as error:
+        part.unlink(missing_ok=True)
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name} cannot be indexed: {reason}") from error
+    if part_of_blocks.exists():
+        part_of_blocks.replace(index.with_suffix(".gzi"))
+    part.replace(index)
+
+
+def _check_names(path: Path, name: str) -> None:
+    """Refuse a file without sequences, or with one name twice, which an index would pass over."""
+    seen: set[str] = set()
+    with _open_bytes(path) as file:
+        for header in _headers(file):
+            fields = header[1:].split()
+            contig = fields[0].decode("utf-8", "replace") if fields else ""
+            if contig in seen:
+                raise InputError(f"contig {contig!r} stands twice in {name}; rename one of them")
+            seen.add(contig)
+    if not seen:
+        raise InputError(f"{name} holds no sequence; a FASTA file starts with a line '>name'")
+
+
+def _headers(file: BinaryIO) -> Iterator[bytes]:
+    """Give each line that starts with '>', reading in large pieces."""
+    rest = b"\n"
+    while piece := file.read(1 << 22):
+        text = rest + piece
+        whole, newline, tail = text.rpartition(b"\n")
+        for part in (whole + newline).split(b"\n>")[1:]:
+            yield b">" + part.partition(b"\n")[0]
+        rest = newline + tail
+    for part in rest.split(b"\n>")[1:]:
+        yield b">" + part
+
+
+@contextmanager
+def _open_bytes(path: Path) -> Iterator[BinaryIO]:
+    if _compression(path) == "none":
+        with path.open("rb") as file:
+            yield file
+    else:
+        with gzip.open(path) as file:
+            yield file  # pyright: ignore[reportReturnType] a GzipFile reads as a BinaryIO

@@ -1,0 +1,51 @@
+"""The block: norm, mixer, add; norm, MLP, add. The mixer is an argument."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class MLP(nn.Module):
+    """Two linear maps with a GELU between, at each token by itself.
+
+    The GELU is the tanh approximation that the released weights were trained with.
+    """
+
+    def __init__(self, d_model: int, d_inner: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(d_model, d_inner)
+        self.fc2 = nn.Linear(d_inner, d_model)
+
+    def forward(self, u: Float[Tensor, "batch length d_model"]) -> Float[Tensor, "batch length d_model"]:
+        """Map each token."""
+        return self.fc2(functional.gelu(self.fc1(u), approximate="tanh"))
+
+
+class Block(nn.Module):
+    """One layer of a pre-norm decoder, with any mixer in the place of attention.
+
+    Parameters
+    ----------
+    mixer
+        Mixes along the length: ``mixer(u, mask)`` with `u` (batch, length, d_model).
+    d_model, d_inner
+        Channels of the residual stream, and inside the MLP.
+    eps
+        What the norms add to the variance.
+    """
+
+    def __init__(self, mixer: nn.Module, *, d_model: int, d_inner: int, eps: float) -> None:
+        super().__init__()
+        self.norm_mixer = nn.LayerNorm(d_model, eps=eps)
+        self.mixer = mixer
+        self.norm_mlp = nn.LayerNorm(d_model, eps=eps)
+        self.mlp = MLP(d_model, d_inner)
+
+    def forward(
+        self,
+        r: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+    ) -> Float[Tensor, "batch length d_model"]:
+        """Add to the residual stream `r`, which keeps its own, wider dtype."""
+        r = r + self.mixer(self.norm_mixer(r.to(self.norm_mixer.weight.dtype)), mask)
+        return r + self.mlp(self.norm_mlp(r.to(self.norm_mlp.weight.dtype)))

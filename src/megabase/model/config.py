@@ -1,0 +1,139 @@
+"""HyenaDNAConfig: every number of the architecture, under its published key."""
+
+import typing
+from collections.abc import Mapping
+
+from transformers import PreTrainedConfig
+
+from megabase.errors import InputError
+from megabase.genome.vocabulary import DNA_VOCABULARY
+
+EXTRA_POSITIONS = 2
+"""What a released model's grid has beyond its context length, for special tokens."""
+
+# Layers x width of Nguyen et al. 2023, arXiv:2306.15794v2, Table A.1.
+PRESETS: Mapping[str, tuple[int, int]] = {
+    "tiny": (2, 128),
+    "small": (4, 256),
+    "large": (8, 256),
+    "hyenadna-2x128": (2, 128),
+    "hyenadna-2x256": (2, 256),
+    "hyenadna-4x128": (4, 128),
+    "hyenadna-4x256": (4, 256),
+    "hyenadna-8x256": (8, 256),
+}
+
+# Keys of the released -hf folders that name an option which no released model uses.
+_ONE_VALUE = {
+    "hyena_dropout": 0.0, "hyena_filter_dropout": 0.0, "train_freq": True, "use_bias": True,
+}  # fmt: skip
+
+
+@typing.no_type_check  # transformers makes a dataclass of it and replaces its __init__
+class HyenaDNAConfig(PreTrainedConfig):
+    """The architecture of a HyenaDNA model.
+
+    Parameters
+    ----------
+    d_model, n_layer, d_inner
+        Channels, blocks, and channels inside the MLP (None: four times `d_model`).
+    vocab_size, pad_vocab_size_multiple
+        Tokens, and the number whose multiple the rows of the embedding are.
+    max_seq_len
+        Positions of the filter's grid: the context length plus `EXTRA_POSITIONS`.
+    hyena_order, short_filter_order
+        Gates of the operator, and taps of its short convolution.
+    emb_dim, filter_order, num_inner_mlps, activation_freq, filter_shift
+        Of the implicit filter: features of a position, width, hidden layers after the
+        first, starting frequency of the sines, floor of the window.
+    embed_dropout
+        Chance that a channel of an embedded token is dropped in training.
+    layer_norm_epsilon, initializer_range
+        What the norms add to the variance; standard deviation of the starting weights.
+    """
+
+    model_type = "hyenadna"
+    attribute_map = {  # noqa: RUF012 transformers asks for a plain dict
+        "hidden_size": "d_model",
+        "num_hidden_layers": "n_layer",
+        "intermediate_size": "d_inner",
+        "max_position_embeddings": "max_seq_len",
+    }
+
+    d_model: int = 128
+    n_layer: int = 2
+    d_inner: int | None = None
+    vocab_size: int = len(DNA_VOCABULARY)
+    pad_vocab_size_multiple: int = 8
+    max_seq_len: int = 1026
+    hyena_order: int = 2
+    short_filter_order: int = 3
+    emb_dim: int = 5
+    filter_order: int = 64
+    num_inner_mlps: int = 2
+    activation_freq: float = 10.0
+    filter_shift: float = 0.05
+    embed_dropout: float = 0.1
+    layer_norm_epsilon: float = 1e-5
+    initializer_range: float = 0.02
+    pad_token_id: int | None = DNA_VOCABULARY.id_of("[PAD]")
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs):
+        if "layer" in kwargs:
+            raise InputError(
+                "this config.json is of an original release; `megabase convert` makes a plain "
+                "folder of it, and megabase.load reads it as it is"
+            )
+        for key, required in _ONE_VALUE.items():
+            if kwargs.pop(key, required) != required:
+                raise InputError(f"{key} can only be {required!r} in a HyenaDNA model")
+        kwargs.pop("auto_map", None)  # where the folder's own code lies: only ours runs
+        if self.d_inner is None:
+            self.d_inner = 4 * self.d_model
+        self.tie_word_embeddings = True  # the -hf folders say False and hold the tied matrix twice
+        self.activation_freq = float(self.activation_freq)
+        _check_numbers(self)
+        super().__post_init__(**kwargs)
+
+    @property
+    def context_length(self):
+        """The most letters the model is meant to read at once."""
+        return self.max_seq_len - EXTRA_POSITIONS
+
+    @property
+    def n_embedding_rows(self):
+        """Rows of the embedding: `vocab_size`, rounded up."""
+        multiple = self.pad_vocab_size_multiple
+        return -(-self.vocab_size // multiple) * multiple
+
+    @classmethod
+    def from_preset(cls, name, context_length):
+        """Give the configuration of a named size for a context length in tokens.
+
+        Examples
+        --------
+        >>> HyenaDNAConfig.from_preset("tiny", 1024).max_seq_len
+        1026
+        """
+        if name not in PRESETS:
+            raise InputError(f"a preset is one of {', '.join(PRESETS)}; got {name!r}")
+        if context_length < 1:
+            raise InputError(f"a context length is at least 1 token, got {context_length}")
+        n_layer, d_model = PRESETS[name]
+        return cls(d_model=d_model, n_layer=n_layer, max_seq_len=context_length + EXTRA_POSITIONS)
+
+
+@typing.no_type_check
+def _check_numbers(config):
+    """Refuse numbers for which there is no model."""
+    positive = ("d_model", "n_layer", "d_inner", "vocab_size", "filter_order", "short_filter_order")
+    for key in positive:
+        if getattr(config, key) < 1:
+            raise InputError(f"{key} must be at least 1, got {getattr(config, key)}")
+    if config.hyena_order < 2:
+        raise InputError(f"hyena_order must be at least 2, got {config.hyena_order}")
+    if config.emb_dim < 3 or config.emb_dim % 2 == 0:
+        raise InputError(f"emb_dim must be odd and at least 3, got {config.emb_dim}")
+    if config.max_seq_len <= EXTRA_POSITIONS:
+        raise InputError(f"max_seq_len must be above {EXTRA_POSITIONS}, got {config.max_seq_len}")

@@ -1,0 +1,143 @@
+r"""The implicit filter: a small network of the position, under a decaying window.
+
+=================================================  ====================================
+Paper [1]_                                         Here
+=================================================  ====================================
+:math:`h_t = \mathrm{Window}(t)\,                  ``self.forward(length)``
+(\mathrm{FFN} \circ \mathrm{PositionalEncoding})
+(t)` (Eq. 7)
+PositionalEncoding                                 ``positional_encoding(length, grid)``
+FFN with sine activations                          ``self.ffn(z)``
+Window                                             ``self.window(t)``
+=================================================  ====================================
+
+The released models [2]_ make these choices. All positions are fractions of the grid,
+:math:`t_j = j / (T - 1)` for a grid of T positions, so a filter of fewer taps is a
+prefix of the longest one and never rescaled. The features are
+
+.. math:: z_j = \bigl[t_j,\ \cos f_k w_j,\ -\sin f_k w_j\bigr], \quad w_j = 2\pi j / T
+   :label: positional-encoding
+
+with the frequencies :math:`f_k` evenly spaced from 1e-4 to one less than their
+number. The window decays at a rate of its own in each channel and stops at a floor,
+
+.. math:: \mathrm{Window}_c(t) = e^{-t\,|\delta_c|} + \text{shift}
+   :label: window
+
+with :math:`\delta_c` evenly spaced so that the window of the slowest channel has
+fallen to 0.01 at t = 1.5, and of the fastest at t = 0.3.
+
+Where we leave the released code: grids and rates are computed from numbers whenever
+they are needed, not stored. Paper and code disagree on the floor; it is 0.05 in the
+released inference code, and a field of the configuration here.
+
+.. [1] Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
+.. [2] Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2, and its released code.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Where the slowest and the fastest window have fallen to `_TARGET`, in units of the grid.
+_TARGET, _SLOWEST, _FASTEST = 1e-2, 1.5, 0.3
+
+
+def positional_encoding(
+    length: int, grid: int, emb_dim: int, like: Tensor
+) -> Float[Tensor, "length emb_dim"]:
+    """Give the features of the first `length` positions, Eq. positional-encoding.
+
+    Parameters
+    ----------
+    length
+        Positions wanted.
+    grid
+        Positions of the whole grid, T.
+    emb_dim
+        Features of a position: one for t, two for each frequency.
+    like
+        A tensor with the device and dtype of the answer.
+    """
+    j = torch.arange(length, device=like.device, dtype=like.dtype)[:, None]
+    n_frequencies = (emb_dim - 1) // 2
+    f = torch.linspace(1e-4, n_frequencies - 1, n_frequencies, device=j.device, dtype=j.dtype)
+    w = 2 * math.pi * j / grid
+    return torch.cat([j / (grid - 1), torch.cos(f * w), -torch.sin(f * w)], dim=1)
+
+
+def decay_rates(n_channels: int, like: Tensor) -> Float[Tensor, " channel"]:
+    """Give δ, the rates of Eq. window: negative, slowest first."""
+    slowest, fastest = math.log(_TARGET) / _SLOWEST, math.log(_TARGET) / _FASTEST
+    return torch.linspace(slowest, fastest, n_channels, device=like.device, dtype=like.dtype)
+
+
+class ImplicitFilter(nn.Module):
+    """Filters of any length up to the grid, from few parameters.
+
+    Parameters
+    ----------
+    n_filters, d_model
+        How many filters for each of how many channels.
+    grid
+        The longest filter in taps, T; it fixes the time scale of all.
+    emb_dim
+        Features of a position, odd.
+    width
+        Units of each hidden layer.
+    n_inner
+        Hidden layers after the first.
+    frequency
+        Where the frequency of the sine activations starts.
+    shift
+        Floor of the window.
+    """
+
+    def __init__(
+        self,
+        n_filters: int,
+        d_model: int,
+        *,
+        grid: int,
+        emb_dim: int = 5,
+        width: int = 64,
+        n_inner: int = 2,
+        frequency: float = 10.0,
+        shift: float = 0.05,
+    ) -> None:
+        super().__init__()
+        self.n_filters = n_filters
+        self.d_model = d_model
+        self.grid = grid
+        self.emb_dim = emb_dim
+        self.shift = shift
+        widths = [emb_dim] + [width] * (n_inner + 1)
+        hidden = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        last = nn.Linear(width, n_filters * d_model, bias=False)
+        self.linears = nn.ModuleList([*hidden, last])
+        self.frequency = nn.Parameter(torch.full((1, width), frequency))
+
+    def ffn(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "channel length"]:
+        """Apply the network to each position; all sines share one frequency per unit."""
+        *hidden, last = self.linears
+        for linear in hidden:
+            weight, bias = linear.weight.to(z.dtype), linear.bias.to(z.dtype)
+            z = torch.sin(self.frequency.to(z.dtype) * functional.linear(z, weight, bias))
+        return functional.linear(last.weight.to(z.dtype), z)
+
+    def window(self, t: Float[Tensor, " length"]) -> Float[Tensor, "channel length"]:
+        """Decay from the present backwards, Eq. window."""
+        rates = decay_rates(self.n_filters * self.d_model, like=t)
+        return torch.exp(-t * rates.abs()[:, None]) + self.shift
+
+    def forward(self, length: int) -> Float[Tensor, "n_filter d_model length"]:
+        """Give the first `length` taps of every filter, in float32 or wider."""
+        wide = torch.promote_types(self.frequency.dtype, torch.float32)
+        with torch.autocast(self.frequency.device.type, enabled=False):
+            like = self.frequency.to(wide)
+            z = positional_encoding(length, self.grid, self.emb_dim, like)
+            h = self.window(z[:, 0]) * self.ffn(z)
+        return h.view(self.n_filters, self.d_model, length)

@@ -1,0 +1,274 @@
+"""The Hugging Face classes: the backbone as a base model and as a causal language model."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel, initialization
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
+
+from megabase.errors import InputError
+from megabase.model.backbone import Backbone
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.filter import ImplicitFilter
+from megabase.model.operator import HyenaOperator
+from megabase.model.block import MLP
+from megabase.model.published import from_published, is_published
+from megabase.model.weights import read_tensors
+
+_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision")
+_HUB_OPTIONS += ("subfolder", "token")
+
+
+class HyenaDNAPreTrainedModel(PreTrainedModel):
+    """What the classes share: the configuration, the starting weights, strict loading.
+
+    The starting weights, of standard deviation s = `initializer_range`:
+
+    ============================================  =========================================
+    every linear map, the filter's too            N(0, s), bias 0
+    ``mixer.out_proj`` and ``mlp.fc2``            N(0, s / √(2 n_layer)), bias 0
+    embedding, which is the head too              N(0, s)
+    norms                                         weight 1, bias 0
+    short convolution                             U(-1/√k, 1/√k) for k taps, bias too
+    skip weight                                   N(0, 1)
+    frequency of the sines                        `activation_freq`
+    ============================================  =========================================
+
+    Source: the released code of Nguyen et al. 2023, arXiv:2306.15794v2.
+    """
+
+    config_class = HyenaDNAConfig
+    config: HyenaDNAConfig
+    base_model_prefix = "backbone"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["Block"]  # noqa: RUF012 transformers asks for a plain list
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__(config)
+        self.backbone = Backbone(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Give the embedding, a row for each token and some of padding."""
+        return self.backbone.embedding
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding."""
+        self.backbone.embedding = value
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draw the starting weights of one module, as the table of the class says."""
+        std = self.config.initializer_range
+        match module:
+            case nn.Linear() | nn.Embedding():
+                initialization.normal_(module.weight, std=std)
+                if getattr(module, "bias", None) is not None:
+                    initialization.zeros_(module.bias)
+            case nn.LayerNorm():
+                initialization.ones_(module.weight)
+                initialization.zeros_(module.bias)
+            case nn.Conv1d():
+                bound = module.kernel_size[0] ** -0.5
+                initialization.uniform_(module.weight, -bound, bound)
+                initialization.uniform_(module.bias, -bound, bound)
+            case HyenaOperator():
+                initialization.normal_(module.skip)
+                initialization.normal_(module.out_proj.weight, std=self._depth_scaled(std))
+            case MLP():
+                initialization.normal_(module.fc2.weight, std=self._depth_scaled(std))
+            case ImplicitFilter():
+                initialization.constant_(module.frequency, self.config.activation_freq)
+            case _:
+                pass
+
+    def _depth_scaled(self, std: float) -> float:
+        return std / (2 * self.config.n_layer) ** 0.5
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str, *model_args: Any, **kwargs: Any
+    ) -> Self:
+        """Load a folder or hub id, ours or published, strictly; no code of the folder runs.
+
+        As `transformers.PreTrainedModel.from_pretrained`, but that a tensor which is
+        missing, extra or of another shape is an error that names it.
+
+        Raises
+        ------
+        InputError
+            If the tensors are not exactly those of the configuration.
+        """
+        if kwargs.get("state_dict") is not None:
+            return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+        name = str(pretrained_model_name_or_path)
+        hub = {key: kwargs[key] for key in _HUB_OPTIONS if kwargs.get(key) is not None}
+        for key in _HUB_OPTIONS:
+            kwargs.pop(key, None)
+        config = kwargs.pop("config", None)
+        if config is None:
+            config, kwargs = HyenaDNAConfig.from_pretrained(
+                name, return_unused_kwargs=True, **hub, **kwargs
+            )
+        tensors = read_tensors(name, hub)
+        if is_published(tensors):
+            tensors = from_published(tensors, config, name)
+        check_fits(tensors, config, name)
+        model = super().from_pretrained(
+            None, *model_args, config=config, state_dict=tensors, **kwargs
+        )
+        loaded = model[0] if isinstance(model, tuple) else model  # with output_loading_info
+        loaded.config.name_or_path = loaded.name_or_path = name
+        return model
+
+    def _hidden_states(
+        self,
+        input_ids: Int[Tensor, "batch length"] | None,
+        attention_mask: Tensor | None,
+        inputs_embeds: Float[Tensor, "batch length d_model"] | None,
+        every_layer: bool,
+    ) -> list[Float[Tensor, "batch length d_model"]]:
+        """Embed if need be, check the length, and run the backbone."""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise InputError("give either input_ids or inputs_embeds, and not both")
+        embedded = self.backbone.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+        length, limit = embedded.shape[1], self.config.max_seq_len
+        if length > limit:
+            raise InputError(
+                f"a sequence of {length:,} tokens is longer than this model's {limit:,} positions; "
+                "cut it into windows"
+            )
+        mask = None if attention_mask is None else attention_mask.bool()
+        return self.backbone(embedded, mask, every_layer=every_layer)
+
+
+class HyenaDNAModel(HyenaDNAPreTrainedModel):
+    """The model without a head: tokens to hidden states."""
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch length"] | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Float[Tensor, "batch length d_model"] | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutput | tuple[Any, ...]:
+        """Give the hidden state of each token.
+
+        Parameters
+        ----------
+        input_ids, inputs_embeds
+            Tokens, or embedded tokens; one of the two.
+        attention_mask
+            (batch, length), 0 where a token is padding, which may stand on either side.
+        output_hidden_states
+            Give the embedding and the state after each block too.
+        return_dict
+            False: give a plain tuple.
+        """
+        every = _or(output_hidden_states, self.config.output_hidden_states)
+        hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
+        output = BaseModelOutput(
+            last_hidden_state=hidden[-1], hidden_states=tuple(hidden) if every else None
+        )
+        return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
+
+
+class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
+    """The language model: the chance of each next token.
+
+    The head is the embedding, transposed; logits are those of the real vocabulary,
+    without the rows that only pad the embedding.
+    """
+
+    accepts_loss_kwargs = True  # the Trainer passes num_items_in_batch
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch length"] | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Float[Tensor, "batch length d_model"] | None = None,
+        labels: Int[Tensor, "batch length"] | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        logits_to_keep: int = 0,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> CausalLMOutput | tuple[Any, ...]:
+        """Give the logits of the token after each, and with `labels` the loss.
+
+        Parameters
+        ----------
+        input_ids, attention_mask, inputs_embeds, output_hidden_states, return_dict
+            As in `HyenaDNAModel.forward`.
+        labels
+            The tokens again, with -100 where a token is no target; the shift by one
+            happens here. The loss is the mean cross-entropy in nats, in float32.
+        logits_to_keep
+            Give logits of only so many last tokens; 0 for all.
+        num_items_in_batch
+            Divide the loss by this in place of the number of targets, as gradient
+            accumulation needs.
+        """
+        every = _or(output_hidden_states, self.config.output_hidden_states)
+        hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
+        if labels is not None and logits_to_keep:
+            raise InputError("labels need the logits of all tokens; leave logits_to_keep at 0")
+        logits = self._logits(hidden[-1][:, -logits_to_keep:])
+        output = CausalLMOutput(
+            loss=None if labels is None else next_token_loss(logits, labels, num_items_in_batch),
+            logits=logits,
+            hidden_states=tuple(hidden) if every else None,
+        )
+        return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _logits(
+        self, hidden: Float[Tensor, "batch length d_model"]
+    ) -> Float[Tensor, "batch length token"]:
+        return functional.linear(hidden, self.backbone.embedding.weight[: self.config.vocab_size])
+
+
+def next_token_loss(
+    logits: Float[Tensor, "batch length token"],
+    labels: Int[Tensor, "batch length"],
+    n_targets: Tensor | int | None = None,
+) -> Float[Tensor, ""]:
+    """Give the mean cross-entropy in nats of each token given those before it.
+
+    Parameters
+    ----------
+    logits
+        At each token, of the token after it.
+    labels
+        The tokens, -100 where a token is no target.
+    n_targets
+        What to divide by in place of the number of targets.
+    """
+    predicted = logits[:, :-1].flatten(0, 1).float()
+    target = labels[:, 1:].flatten()
+    total = functional.cross_entropy(predicted, target, ignore_index=-100, reduction="sum")
+    return total / ((target != -100).sum() if n_targets is None else n_targets)
+
+
+def check_fits(tensors: Mapping[str, Tensor], config: HyenaDNAConfig, source: str) -> None:
+    """Raise an InputError unless the tensors are exactly the parameters of the configuration."""
+    with torch.device("meta"):
+        expected = Backbone(config).state_dict(prefix="backbone.")
+    for problem, names in (
+        ("lacks", expected.keys() - tensors.keys()),
+        ("has a tensor too many:", tensors.keys() - expected.keys()),
+    ):
+        if names:
+            raise InputError(f"{source} {problem} {min(names)} ({len(names)} such in all)")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise InputError(
+                f"{source}: {name} has shape {tuple(tensor.shape)}, the configuration asks for "
+                f"{tuple(expected[name].shape)}"
+            )
+
+
+def _or(given: bool | None, otherwise: bool | None) -> bool:
+    return bool(otherwise if given is None else given)

@@ -1,0 +1,107 @@
+r"""The Hyena operator: element-wise gates with long convolutions between them.
+
+=================================================  ====================================
+Papers [1]_ [2]_                                   Here
+=================================================  ====================================
+:math:`N`, the order                               ``order``, the number of gates
+:math:`v, x^1, \dots, x^N` ([1]_ Algorithm 1)      ``v, gates = self.project(u)``
+:math:`h^1, \dots, h^{N-1}` ([1]_ Algorithm 2)     ``self.filters(length)``
+:math:`D_{x_2} T_h D_{x_1} v` ([2]_ Eq. 3.1)       ``self.mix(v, gates, filters)``
+the forward pass ([1]_ Algorithm 3)                ``self.forward(u)``
+=================================================  ====================================
+
+Where we leave [1]_: its Definition 3.1 convolves before *every* gate and so needs N
+filters. HyenaDNA gates first and needs N - 1; that is Definition 3.1 with a unit
+impulse for its first filter. The published weights also have a skip weight beside
+each filter, and store the gates in the reverse of the order in which they act.
+
+Where we leave both: a mask. What is padding is zero before each convolution, short or
+long, so that a sequence answers the same with padding on either side as without.
+
+.. [1] Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
+.. [2] Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from megabase.ops.long_conv import long_conv
+
+
+class HyenaOperator(nn.Module):
+    """Mix a sequence along its length at sub-quadratic cost.
+
+    Parameters
+    ----------
+    d_model
+        Channels of the residual stream, D in the papers.
+    filters
+        Maps a length in tokens to ``order - 1`` filters of that many taps.
+    order
+        Number of gates, N in the papers; HyenaDNA uses 2.
+    short_length
+        Taps of the depth-wise convolution after the projections, in tokens.
+    """
+
+    def __init__(
+        self, d_model: int, filters: nn.Module, *, order: int = 2, short_length: int = 3
+    ) -> None:
+        super().__init__()
+        if order < 2:
+            raise ValueError(f"order must be at least 2 (a gate on each side), got {order}")
+        streams = (order + 1) * d_model
+        self.d_model = d_model
+        self.order = order
+        self.in_proj = nn.Linear(d_model, streams)
+        self.short_conv = nn.Conv1d(
+            streams, streams, short_length, groups=streams, padding=short_length - 1
+        )
+        self.filters = filters
+        self.skip = nn.Parameter(torch.randn((order - 1) * d_model))
+        self.out_proj = nn.Linear(d_model, d_model)
+
+    def project(
+        self,
+        u: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch 1 length"] | None = None,
+    ) -> tuple[Float[Tensor, "batch d_model length"], list[Tensor]]:
+        """Give the value v and the gates x¹ … xᴺ, each (batch, d_model, length)."""
+        length = u.shape[1]
+        streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
+        *gates, v = self.short_conv(streams)[..., :length].chunk(self.order + 1, dim=1)
+        return v, gates[::-1]
+
+    def mix(
+        self,
+        v: Float[Tensor, "batch d_model length"],
+        gates: list[Tensor],
+        filters: Float[Tensor, "n_filters d_model length"],
+        mask: Bool[Tensor, "batch 1 length"] | None = None,
+    ) -> Float[Tensor, "batch d_model length"]:
+        """Gate, then convolve and gate again, once for each filter."""
+        first, *rest = gates
+        z = first * v
+        for x, h, d in zip(rest, filters, self.skip.view(-1, self.d_model), strict=True):
+            z = x * long_conv(_without_padding(z, mask), h, d)
+        return z
+
+    def forward(
+        self,
+        u: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+    ) -> Float[Tensor, "batch length d_model"]:
+        """Mix `u` along its length; the output at a token sees no later token.
+
+        Where `mask` is false stands padding, which no other token sees.
+        """
+        over_channels = None if mask is None else mask[:, None]
+        v, gates = self.project(u, over_channels)
+        y = self.mix(v, gates, self.filters(u.shape[1]), over_channels)
+        return self.out_proj(y.transpose(1, 2))
+
+
+def _without_padding(
+    signal: Float[Tensor, "batch channel length"], mask: Bool[Tensor, "batch 1 length"] | None
+) -> Float[Tensor, "batch channel length"]:
+    return signal if mask is None else signal.masked_fill(~mask, 0.0)

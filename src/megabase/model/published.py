@@ -1,0 +1,232 @@
+"""The published parameter names and configuration keys beside ours, and nothing silent between.
+
+Three layouts hold the same tensors under one table of names and differ in its prefix:
+``model.`` in the released Lightning files (with ``.layer.`` after mixer and mlp if they
+were trained with checkpointing), ``hyena.`` in the released ``-hf`` folders, none in
+the released stand-alone code.
+
+What a published file holds beyond our parameters may be left out for one reason each:
+an alias must equal what it repeats, a stored grid must equal the one we compute,
+a training metric is no weight. Anything else is an error that names it.
+
+Source: the released code and checkpoints of Nguyen et al. 2023, arXiv:2306.15794v2.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from megabase.errors import InputError
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.filter import decay_rates, positional_encoding
+
+Tensors = Mapping[str, Tensor]
+
+PREFIXES = {"hf": "hyena.", "lightning": "model.", "standalone": ""}
+"""What stands before ``backbone.`` in each layout."""
+
+_CHECKPOINTED = re.compile(r"\.(mixer|mlp)\.layer\.")
+_TRAINED_GRID = 1e-3  # a stored grid further than this from ours was trained
+_EMBEDDING = "embeddings.word_embeddings.weight"
+
+
+def name_pairs(config: HyenaDNAConfig) -> dict[str, str]:
+    """Give our name of each parameter by its published one, both without a prefix."""
+    pairs = {_EMBEDDING: "embedding.weight", **_affine("ln_f", "norm")}
+    for i in range(config.n_layer):
+        theirs, ours = f"layers.{i}", f"blocks.{i}"
+        pairs |= _affine(f"{theirs}.norm1", f"{ours}.norm_mixer")
+        pairs |= _affine(f"{theirs}.norm2", f"{ours}.norm_mlp")
+        pairs |= _affine(f"{theirs}.mixer.in_proj", f"{ours}.mixer.in_proj")
+        pairs |= _affine(f"{theirs}.mixer.out_proj", f"{ours}.mixer.out_proj")
+        pairs |= _affine(f"{theirs}.mixer.short_filter", f"{ours}.mixer.short_conv")
+        pairs |= _affine(f"{theirs}.mlp.fc1", f"{ours}.mlp.fc1")
+        pairs |= _affine(f"{theirs}.mlp.fc2", f"{ours}.mlp.fc2")
+        pairs[f"{theirs}.mixer.filter_fn.bias"] = f"{ours}.mixer.skip"
+        pairs |= _filter_pairs(config, f"{theirs}.mixer.filter_fn", f"{ours}.mixer.filters")
+    return pairs
+
+
+def _affine(theirs: str, ours: str) -> dict[str, str]:
+    return {f"{theirs}.{part}": f"{ours}.{part}" for part in ("weight", "bias")}
+
+
+def _filter_pairs(config: HyenaDNAConfig, theirs: str, ours: str) -> dict[str, str]:
+    """Pair the network of one filter; in the published list every second layer is a sine."""
+    n_hidden = config.num_inner_mlps + 1
+    pairs = {f"{theirs}.implicit_filter.1.freq": f"{ours}.frequency"}
+    for k in range(n_hidden):
+        pairs |= _affine(f"{theirs}.implicit_filter.{2 * k}", f"{ours}.linears.{k}")
+    last = f"implicit_filter.{2 * n_hidden}.weight"
+    return pairs | {f"{theirs}.{last}": f"{ours}.linears.{n_hidden}.weight"}
+
+
+def is_published(tensors: Tensors) -> bool:
+    """Whether the names are published ones rather than ours."""
+    return any(name.endswith(f"backbone.{_EMBEDDING}") for name in tensors)
+
+
+def from_published(tensors: Tensors, config: HyenaDNAConfig, source: str) -> dict[str, Tensor]:
+    """Translate the tensors of a published file to our names.
+
+    Parameters
+    ----------
+    tensors
+        By published name, in any of the layouts.
+    config
+        The architecture they belong to.
+    source
+        What to call the file in an error.
+
+    Raises
+    ------
+    InputError
+        If a tensor is missing, extra, or says something other than we would compute.
+    """
+    anchor = next(name for name in tensors if name.endswith(f"backbone.{_EMBEDDING}"))
+    prefix = anchor.removesuffix(_EMBEDDING)
+    pairs = name_pairs(config)
+    ours: dict[str, Tensor] = {}
+    extra: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        plain = _CHECKPOINTED.sub(r".\1.", name).removeprefix(prefix)
+        if plain in pairs:
+            ours[f"backbone.{pairs[plain]}"] = tensor
+        else:
+            extra[plain] = tensor
+    missing = [name for name, our in pairs.items() if f"backbone.{our}" not in ours]
+    if missing:
+        raise InputError(f"{source} lacks {len(missing)} tensors, the first: {prefix}{missing[0]}")
+    for name, tensor in extra.items():
+        _check_extra(name, tensor, ours, config, source)
+    return ours
+
+
+def _check_extra(
+    name: str, tensor: Tensor, ours: Tensors, config: HyenaDNAConfig, source: str
+) -> None:
+    """Raise an InputError unless a tensor that we have no place for may be left out."""
+    if "torchmetrics" in name:
+        return
+    expected = _known_extra(name, ours, config)
+    if expected is None:
+        raise InputError(f"{source} has a tensor that no HyenaDNA model of this config has: {name}")
+    if tensor.shape != expected.shape:
+        raise InputError(
+            f"{source}: {name} has shape {tuple(tensor.shape)}, expected {tuple(expected.shape)}"
+        )
+    is_grid = "pos_emb" in name or "modulation" in name
+    difference = (tensor.float() - expected.float()).abs().max().item()
+    if difference > (_TRAINED_GRID if is_grid else 0.0):
+        why = "a trained grid" if is_grid else "a weight that is not tied"
+        raise InputError(
+            f"{source}: {name} differs by {difference:.3g} from what this model computes or ties; "
+            f"{why} cannot be loaded"
+        )
+
+
+def _known_extra(name: str, ours: Tensors, config: HyenaDNAConfig) -> Tensor | None:
+    """What a tensor beyond our parameters should equal, if we know it."""
+    if name.removeprefix("model.") == "lm_head.weight":
+        return ours.get("backbone.embedding.weight")
+    alias = re.fullmatch(r"layers\.(\d+)\.mixer\.filter_fn\.implicit_filter\.(\d+)\.freq", name)
+    if alias and int(alias[2]) in range(1, 2 * (config.num_inner_mlps + 1), 2):
+        return ours.get(f"backbone.blocks.{alias[1]}.mixer.filters.frequency")
+    grid = re.fullmatch(r"layers\.\d+\.mixer\.filter_fn\.((?:pos_emb|modulation)\.\w+)", name)
+    return grids(config).get(grid[1]) if grid else None
+
+
+def grids(config: HyenaDNAConfig) -> dict[str, Tensor]:
+    """Give what published files store for each filter and we compute: positions and rates."""
+    like = torch.zeros((), dtype=torch.float32)
+    z = positional_encoding(config.max_seq_len, config.max_seq_len, config.emb_dim, like)
+    rates = decay_rates((config.hyena_order - 1) * config.d_model, like)
+    return {
+        "pos_emb.z": z[None],
+        "pos_emb.t": z[None, :, :1],
+        "modulation.deltas": rates[None, None],
+    }
+
+
+def to_published(tensors: Tensors, config: HyenaDNAConfig, layout: str = "hf") -> dict[str, Tensor]:
+    """Translate our tensors to a published layout, with the grids and the tied head it stores.
+
+    Parameters
+    ----------
+    tensors
+        By our names.
+    config
+        The architecture they belong to.
+    layout
+        A key of `PREFIXES`.
+    """
+    prefix = PREFIXES[layout] + "backbone."
+    theirs = {
+        prefix + name: tensors[f"backbone.{ours}"] for name, ours in name_pairs(config).items()
+    }
+    stored = grids(config)
+    for i in range(config.n_layer):
+        for name, grid in stored.items():
+            theirs[f"{prefix}layers.{i}.mixer.filter_fn.{name}"] = grid.clone()
+    head = "model.lm_head.weight" if layout == "lightning" else "lm_head.weight"
+    return theirs | {head: tensors["backbone.embedding.weight"].clone()}
+
+
+# What an original config.json may say, and what it must say for our model to be its model.
+_SAME_KEY = ("d_model", "n_layer", "d_inner", "vocab_size", "embed_dropout")
+_SAME_KEY += ("pad_vocab_size_multiple",)
+_NO_EFFECT = {
+    "fused_mlp", "fused_dropout_add_ln", "return_hidden_state",
+    "checkpoint_mixer", "checkpoint_mlp",
+}  # fmt: skip
+_REQUIRED = {"resid_dropout": 0.0, "residual_in_fp32": True}
+_LAYER_KEY = {
+    "l_max": "max_seq_len",
+    "emb_dim": "emb_dim",
+    "filter_order": "filter_order",
+    "local_order": "short_filter_order",
+    "short_filter_order": "short_filter_order",
+    "w": "activation_freq",
+    "order": "hyena_order",
+    "num_inner_mlps": "num_inner_mlps",
+    "shift": "filter_shift",
+}
+_LAYER_NO_EFFECT = {"lr", "wd"}
+_LAYER_REQUIRED = {"_name_": "hyena", "modulate": True, "lr_pos_emb": 0.0}
+
+
+def config_from_original(original: Mapping[str, Any], source: str) -> HyenaDNAConfig:
+    """Read the config.json of an original release, which keeps the mixer under ``layer``.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, or asks for something that this model is not.
+    """
+    keys: dict[str, Any] = {}
+    layer = original.get("layer", {})
+    names = {key: key for key in _SAME_KEY}
+    _read(original, names, _NO_EFFECT | {"layer"}, _REQUIRED, keys, source)
+    _read(layer, _LAYER_KEY, _LAYER_NO_EFFECT, _LAYER_REQUIRED, keys, f"{source}, layer")
+    return HyenaDNAConfig(**keys)
+
+
+def _read(
+    given: Mapping[str, Any],
+    names: Mapping[str, str],
+    no_effect: set[str],
+    required: Mapping[str, Any],
+    keys: dict[str, Any],
+    source: str,
+) -> None:
+    """Translate keys into `keys`; refuse the unknown, and values that this model cannot have."""
+    for key, value in given.items():
+        if key in names:
+            keys[names[key]] = value
+        elif key in required and value != required[key]:
+            raise InputError(f"{source}: {key} is {value!r}; only {required[key]!r} can be loaded")
+        elif key not in required and key not in no_effect:
+            raise InputError(f"{source}: unknown key {key!r}")

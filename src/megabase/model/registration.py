@@ -1,0 +1,12 @@
+"""Make our classes known to the Auto classes of transformers."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAModel
+from megabase.model.tokenizer import HyenaDNATokenizer
+
+AutoConfig.register(HyenaDNAConfig.model_type, HyenaDNAConfig)
+AutoModel.register(HyenaDNAConfig, HyenaDNAModel)
+AutoModelForCausalLM.register(HyenaDNAConfig, HyenaDNAForCausalLM)
+AutoTokenizer.register(HyenaDNAConfig, HyenaDNATokenizer)

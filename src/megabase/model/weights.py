@@ -1,0 +1,121 @@
+"""The tensors of a model folder, a hub id or a released .ckpt file, read safely.
+
+Only numbers are read: safetensors, or a pickle through torch's weights-only reader,
+which runs no code.
+"""
+
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers.utils.hub import cached_file
+
+from megabase.errors import InputError
+
+CHECKPOINT = "weights.ckpt"
+_SAFE, _SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def find_file(name: str, filename: str, hub: Mapping[str, Any]) -> Path | None:
+    """Find a file in a folder, or in a hub repository if there is no such folder.
+
+    Parameters
+    ----------
+    name
+        A folder, or a hub id.
+    filename
+        The file wanted.
+    hub
+        Options of the hub, as `transformers` has them: revision, token, cache_dir, ...
+    """
+    found = cached_file(name, filename, _raise_exceptions_for_missing_entries=False, **hub)
+    return None if found is None else Path(found)
+
+
+def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
+    """Read config.json of a folder or hub id.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is no JSON object.
+    """
+    try:
+        path = find_file(name, "config.json", hub)
+    except OSError as error:
+        raise InputError(
+            f"there is no model folder {name!r} and no hub id of that name can be read: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    if path is None:
+        raise InputError(f"{name} is no model folder: it has no config.json")
+    try:
+        config = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} holds no configuration, but {type(config).__name__}")
+    return config
+
+
+def read_tensors(name: str, hub: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Read all tensors of a folder or hub id: safetensors, whole or in shards, or a .ckpt.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they cannot be read.
+    """
+    if whole := find_file(name, _SAFE, hub):
+        return _read_safetensors([whole])
+    if index := find_file(name, _SAFE_INDEX, hub):
+        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        return _read_safetensors(_all_found(name, shards, hub))
+    if checkpoint := find_file(name, CHECKPOINT, hub):
+        return read_checkpoint(checkpoint)
+    raise InputError(f"{name} has no weights: expected {_SAFE}, {_SAFE_INDEX} or {CHECKPOINT}")
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a released training file, which keeps them under ``state_dict``.
+
+    Raises
+    ------
+    InputError
+        If the file is no checkpoint, or would need code to be run.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
+        raise InputError(f"{path} is no checkpoint that can be read safely: {reason}") from error
+    tensors = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise InputError(f"{path} is no checkpoint: it holds no table of tensors")
+    return dict(tensors)
+
+
+def _read_safetensors(paths: Iterable[Path]) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            tensors |= load_file(path)
+        except SafetensorError as error:
+            raise InputError(f"{path} is no whole safetensors file: {error}") from error
+    return tensors
+
+
+def _all_found(name: str, shards: Iterable[str], hub: Mapping[str, Any]) -> list[Path]:
+    found: list[Path] = []
+    for shard in shards:
+        path = find_file(name, shard, hub)
+        if path is None:
+            raise InputError(f"{name} lacks the shard {shard} that its index names")
+        found.append(path)
+    return found
