@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 
 class WorkError(RuntimeError):
-    """The request was right and the work failed: a full disk, a lost file, a loss that is no number.
+    """The request was right and the work failed: a full disk, a loss that is no number.
 
     The command prints it as one line and exits with code 1.
     """

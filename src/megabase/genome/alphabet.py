@@ -1,5 +1,6 @@
 """The letters of a kind of sequence, and the complement of each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,7 +46,7 @@ class Alphabet:
         return self.bases + self.unknown + self.ambiguous
 
     @cached_property
-    def _complement_table(self) -> dict[int, str]:
+    def _complement_table(self) -> Mapping[int, int]:
         """What `str.translate` needs; lower case stays lower case."""
         return str.maketrans(
             self.letters + self.letters.lower(), self.complements + self.complements.lower()

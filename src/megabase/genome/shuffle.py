@@ -1,5 +1,7 @@
 """Shuffle a sequence and keep how often each letter follows each other."""
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -29,7 +31,7 @@ def shuffle_dinucleotides(letters: str, rng: np.random.Generator) -> str:
     if len(letters) < 3:
         return letters
     followers = {letter: [] for letter in letters}
-    for letter, following in zip(letters, letters[1:], strict=False):
+    for letter, following in pairwise(letters):
         followers[letter].append(following)
     for letter, last in _last_edges(followers, letters[-1], rng).items():
         followers[letter].remove(last)

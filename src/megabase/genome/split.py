@@ -29,9 +29,9 @@ def hold_out_tail(intervals: Sequence[Interval], fraction: float) -> Parts:
 
     Examples
     --------
-    >>> kept, held = hold_out_tail([Interval("chrI", 0, 1005)], 0.1)
-    >>> kept, held
-    ([Interval(contig='chrI', start=0, end=904, strand='+')], [Interval(contig='chrI', start=904, end=1005, strand='+')])
+    >>> (kept,), (held,) = hold_out_tail([Interval("chrI", 0, 1005)], 0.1)
+    >>> str(kept), str(held)
+    ('chrI:[0, 904)', 'chrI:[904, 1,005)')
     """
     if not 0 <= fraction < 1:
         raise InputError(f"a held-out fraction lies in [0, 1), got {fraction}")
@@ -52,9 +52,10 @@ def hold_out_contigs(intervals: Sequence[Interval], contigs: Iterable[str]) -> P
 
 
 def hold_out_regions(intervals: Sequence[Interval], regions: Iterable[Interval]) -> Parts:
-    """Hold out `regions`, and keep what is left of each interval around them."""
-    held = merge(regions)
-    return [rest for interval in intervals for rest in _without(interval, held)], held
+    """Hold out what lies in `regions`, and keep what is left of each interval around them."""
+    merged = merge(regions)
+    kept = [rest for interval in intervals for rest in _without(interval, merged)]
+    return kept, [part for interval in intervals for part in _within(interval, merged)]
 
 
 def merge(intervals: Iterable[Interval]) -> list[Interval]:
@@ -71,23 +72,27 @@ def merge(intervals: Iterable[Interval]) -> list[Interval]:
 
 def overlap_bp(intervals: Iterable[Interval], others: Iterable[Interval]) -> int:
     """Count the positions that two sets of intervals share."""
-    seen = merge(others)
-    return sum(
-        min(interval.end, other.end) - max(interval.start, other.start)
-        for interval in merge(intervals)
-        for other in seen
-        if interval.overlaps(other)
-    )
+    merged = merge(others)
+    return sum(len(part) for interval in merge(intervals) for part in _within(interval, merged))
 
 
-def _without(interval: Interval, held: Sequence[Interval]) -> list[Interval]:
+def _within(interval: Interval, regions: Sequence[Interval]) -> list[Interval]:
+    """What of an interval lies in merged regions."""
+    return [
+        Interval(interval.contig, max(interval.start, region.start), min(interval.end, region.end))
+        for region in regions
+        if region.overlaps(interval)
+    ]
+
+
+def _without(interval: Interval, regions: Sequence[Interval]) -> list[Interval]:
     """What is left of an interval when merged regions are taken out."""
     rest: list[Interval] = []
     start = interval.start
-    for region in (region for region in held if region.overlaps(interval)):
-        if region.start > start:
-            rest.append(Interval(interval.contig, start, region.start))
-        start = region.end
+    for part in _within(interval, regions):
+        if part.start > start:
+            rest.append(Interval(interval.contig, start, part.start))
+        start = part.end
     if start < interval.end:
         rest.append(Interval(interval.contig, start, interval.end))
     return rest

@@ -48,9 +48,7 @@ class Variant:
         shared = 0
         while shared < min(len(ref), len(alt)) and ref[shared] == alt[shared]:
             shared += 1
-        return replace(
-            self, position=self.position + shared, ref=ref[shared:], alt=alt[shared:]
-        )
+        return replace(self, position=self.position + shared, ref=ref[shared:], alt=alt[shared:])
 
     def apply(self, letters: str, window: Interval) -> str:
         """Put `alt` in place of `ref` in the letters of a window on the forward strand.
@@ -60,7 +58,10 @@ class Variant:
         InputError
             If the window does not hold the variant, or its letters are not `ref` there.
         """
-        if self.contig != window.contig or not window.start <= self.position <= self.end <= window.end:
+        if (
+            self.contig != window.contig
+            or not window.start <= self.position <= self.end <= window.end
+        ):
             raise InputError(f"{self} does not lie within {window}")
         before, after = self.position - window.start, self.end - window.start
         found = letters[before:after].upper()

@@ -74,7 +74,7 @@ class Vocabulary:
             table[self.id_of(letter)] = self.id_of(self.alphabet.reverse_complement(letter))
         return table
 
-    def encode(self, letters: str, *, name: str = "the sequence") -> Encoded:
+    def encode(self, letters: str, *, name: str = "the sequence", start: int = 0) -> Encoded:
         """Look up the token of each letter.
 
         Lower case counts as upper case. Ambiguity codes become the unknown letter,
@@ -84,8 +84,8 @@ class Vocabulary:
         ----------
         letters
             The sequence.
-        name
-            What to call it in an error.
+        name, start
+            What to call it in an error, and where in it the letters start.
 
         Raises
         ------
@@ -99,12 +99,12 @@ class Vocabulary:
         """
         if not letters.isascii():
             position = next(i for i, letter in enumerate(letters) if not letter.isascii())
-            raise self._no_letter(letters[position], position, name)
+            raise self._no_letter(letters[position], start + position, name)
         text = np.frombuffer(letters.encode("ascii"), dtype=np.uint8)
         tokens = self._token_of_byte[text]
         if tokens.size and tokens.max() == _NO_TOKEN:
             position = int(np.argmax(tokens == _NO_TOKEN))
-            raise self._no_letter(letters[position], position, name)
+            raise self._no_letter(letters[position], start + position, name)
         return Encoded(tokens, int(np.count_nonzero(self._is_ambiguous[text])))
 
     def _no_letter(self, letter: str, position: int, name: str) -> InputError:
@@ -126,13 +126,15 @@ class Vocabulary:
         strange = sorted(set(np.unique(tokens).tolist()) - letters)
         if strange:
             raise InputError(
-                f"only letters can be decoded ({', '.join(self.tokens[i] for i in sorted(letters))}), "
+                f"only letters can be decoded (tokens {min(letters)} to {max(letters)}), "
                 f"got token {strange[0]}; leave special tokens out"
             )
         table = np.array([ord(token[0]) for token in self.tokens], dtype=np.uint8)
         return table[tokens].tobytes().decode("ascii")
 
-    def reverse_complement(self, tokens: UInt8[np.ndarray, " length"]) -> UInt8[np.ndarray, " length"]:
+    def reverse_complement(
+        self, tokens: UInt8[np.ndarray, " length"]
+    ) -> UInt8[np.ndarray, " length"]:
         """Give the tokens of the other strand, read in its own direction."""
         return self._complement_of_token[tokens[::-1]]
 

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -53,10 +53,9 @@ class FastaReference:
         index = _index_place(indexed, cache)
         if not _is_newer(index, indexed):
             _build_index(indexed, index, self._name)
+        blocks = str(index.with_suffix(".gzi")) if compression == "bgzip" else None
         self._file = pysam.FastaFile(
-            str(indexed),
-            filepath_index=str(index),
-            filepath_index_compressed=str(index.with_suffix(".gzi")),
+            str(indexed), filepath_index=str(index), filepath_index_compressed=blocks
         )
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
 
@@ -182,7 +181,7 @@ def _headers(file: BinaryIO) -> Iterator[bytes]:
 
 
 @contextmanager
-def _open_bytes(path: Path) -> Iterator[BinaryIO]:
+def _open_bytes(path: Path) -> Generator[BinaryIO]:
     if _compression(path) == "none":
         with path.open("rb") as file:
             yield file

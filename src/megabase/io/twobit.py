@@ -55,7 +55,7 @@ class TwoBitReference:
         self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
         try:
             self._contigs = _read_contigs(self._bytes)
-        except (struct.error, ValueError) as error:
+        except (IndexError, ValueError) as error:
             raise InputError(f"{path} is no whole 2bit file ({error}); make it again") from error
 
     @property
@@ -103,7 +103,7 @@ def write_twobit(reference: Reference, path: Path) -> None:
 
 
 def _read_contigs(data: np.ndarray) -> dict[str, _Contig]:
-    signature, version, n_contigs, _ = struct.unpack_from("<4I", data, 0)
+    signature, version, n_contigs, _ = _words(data, 0, 4)
     if (signature, version) != (_SIGNATURE, 0):
         raise ValueError(f"signature {signature:#x}, version {version}")
     contigs: dict[str, _Contig] = {}
@@ -111,14 +111,14 @@ def _read_contigs(data: np.ndarray) -> dict[str, _Contig]:
     for _ in range(n_contigs):
         size = int(data[at])
         name = data[at + 1 : at + 1 + size].tobytes().decode()
-        (offset,) = struct.unpack_from("<I", data, at + 1 + size)
+        (offset,) = _words(data, at + 1 + size, 1)
         contigs[name] = _read_contig(data, offset)
         at += 1 + size + 4
     return contigs
 
 
 def _read_contig(data: np.ndarray, offset: int) -> _Contig:
-    (length,) = struct.unpack_from("<I", data, offset)
+    (length,) = _words(data, offset, 1)
     unknown, offset = _read_runs(data, offset + 4)
     lower, offset = _read_runs(data, offset)
     offset += 4  # a reserved word
@@ -128,9 +128,17 @@ def _read_contig(data: np.ndarray, offset: int) -> _Contig:
 
 
 def _read_runs(data: np.ndarray, offset: int) -> tuple[np.ndarray, int]:
-    (n,) = struct.unpack_from("<I", data, offset)
-    words = np.frombuffer(data, dtype="<u4", count=2 * n, offset=offset + 4)
-    return words.reshape(2, n).T.astype(np.int64), offset + 4 + 8 * n
+    (n,) = _words(data, offset, 1)
+    runs = np.array(_words(data, offset + 4, 2 * n), dtype=np.int64).reshape(2, n).T
+    return runs, offset + 4 + 8 * n
+
+
+def _words(data: np.ndarray, offset: int, n: int) -> list[int]:
+    """Read `n` little-endian words of 32 bits."""
+    text = data[offset : offset + 4 * n].tobytes()
+    if len(text) < 4 * n:
+        raise ValueError("it ends early")
+    return np.frombuffer(text, dtype="<u4").tolist()
 
 
 def _runs_in(runs: np.ndarray, interval: Interval) -> list[tuple[int, int]]:

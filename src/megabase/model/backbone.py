@@ -1,5 +1,7 @@
 """The backbone: embedding, blocks, last norm, assembled from a configuration."""
 
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -78,5 +80,8 @@ def _block(config: HyenaDNAConfig) -> Block:
         config.d_model, filters, order=config.hyena_order, short_length=config.short_filter_order
     )
     return Block(
-        mixer, d_model=config.d_model, d_inner=config.d_inner, eps=config.layer_norm_epsilon
+        mixer,
+        d_model=config.d_model,
+        d_inner=cast("int", config.d_inner),
+        eps=config.layer_norm_epsilon,
     )

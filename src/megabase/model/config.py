@@ -2,6 +2,7 @@
 
 import typing
 from collections.abc import Mapping
+from typing import Any
 
 from transformers import PreTrainedConfig
 
@@ -24,7 +25,7 @@ PRESETS: Mapping[str, tuple[int, int]] = {
 }
 
 # Keys of the released -hf folders that name an option which no released model uses.
-_ONE_VALUE = {
+ONE_VALUE = {
     "hyena_dropout": 0.0, "hyena_filter_dropout": 0.0, "train_freq": True, "use_bias": True,
 }  # fmt: skip
 
@@ -79,13 +80,13 @@ class HyenaDNAConfig(PreTrainedConfig):
     pad_token_id: int | None = DNA_VOCABULARY.id_of("[PAD]")
     tie_word_embeddings: bool = True
 
-    def __post_init__(self, **kwargs):
+    def __post_init__(self, **kwargs: Any) -> None:
         if "layer" in kwargs:
             raise InputError(
                 "this config.json is of an original release; `megabase convert` makes a plain "
                 "folder of it, and megabase.load reads it as it is"
             )
-        for key, required in _ONE_VALUE.items():
+        for key, required in ONE_VALUE.items():
             if kwargs.pop(key, required) != required:
                 raise InputError(f"{key} can only be {required!r} in a HyenaDNA model")
         kwargs.pop("auto_map", None)  # where the folder's own code lies: only ours runs
@@ -97,18 +98,18 @@ class HyenaDNAConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     @property
-    def context_length(self):
+    def context_length(self) -> int:
         """The most letters the model is meant to read at once."""
         return self.max_seq_len - EXTRA_POSITIONS
 
     @property
-    def n_embedding_rows(self):
+    def n_embedding_rows(self) -> int:
         """Rows of the embedding: `vocab_size`, rounded up."""
         multiple = self.pad_vocab_size_multiple
         return -(-self.vocab_size // multiple) * multiple
 
     @classmethod
-    def from_preset(cls, name, context_length):
+    def from_preset(cls, name: str, context_length: int) -> "HyenaDNAConfig":
         """Give the configuration of a named size for a context length in tokens.
 
         Examples
@@ -125,7 +126,7 @@ class HyenaDNAConfig(PreTrainedConfig):
 
 
 @typing.no_type_check
-def _check_numbers(config):
+def _check_numbers(config: HyenaDNAConfig) -> None:
     """Refuse numbers for which there is no model."""
     positive = ("d_model", "n_layer", "d_inner", "vocab_size", "filter_order", "short_filter_order")
     for key in positive:

@@ -36,6 +36,8 @@ released inference code, and a field of the configuration here.
 """
 
 import math
+from itertools import pairwise
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -115,14 +117,14 @@ class ImplicitFilter(nn.Module):
         self.emb_dim = emb_dim
         self.shift = shift
         widths = [emb_dim] + [width] * (n_inner + 1)
-        hidden = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        hidden = [nn.Linear(a, b) for a, b in pairwise(widths)]
         last = nn.Linear(width, n_filters * d_model, bias=False)
         self.linears = nn.ModuleList([*hidden, last])
         self.frequency = nn.Parameter(torch.full((1, width), frequency))
 
     def ffn(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "channel length"]:
         """Apply the network to each position; all sines share one frequency per unit."""
-        *hidden, last = self.linears
+        *hidden, last = cast("list[nn.Linear]", list(self.linears))
         for linear in hidden:
             weight, bias = linear.weight.to(z.dtype), linear.bias.to(z.dtype)
             z = torch.sin(self.frequency.to(z.dtype) * functional.linear(z, weight, bias))

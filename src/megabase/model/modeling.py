@@ -1,7 +1,7 @@
 """The Hugging Face classes: the backbone as a base model and as a causal language model."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -12,15 +12,16 @@ from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 
 from megabase.errors import InputError
 from megabase.model.backbone import Backbone
+from megabase.model.block import MLP
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.filter import ImplicitFilter
 from megabase.model.operator import HyenaOperator
-from megabase.model.block import MLP
 from megabase.model.published import from_published, is_published
 from megabase.model.weights import read_tensors
 
-_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision")
-_HUB_OPTIONS += ("subfolder", "token")
+_HUB_OPTIONS = (
+    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
+)  # fmt: skip
 
 
 class HyenaDNAPreTrainedModel(PreTrainedModel):
@@ -52,29 +53,30 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         self.backbone = Backbone(config)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
+    def get_input_embeddings(self) -> nn.Embedding:
         """Give the embedding, a row for each token and some of padding."""
         return self.backbone.embedding
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the embedding."""
-        self.backbone.embedding = value
+        self.backbone.embedding = cast("nn.Embedding", value)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Draw the starting weights of one module, as the table of the class says."""
         std = self.config.initializer_range
         match module:
+            case nn.Linear(bias=nn.Parameter() as bias):
+                initialization.normal_(module.weight, std=std)
+                initialization.zeros_(bias)
             case nn.Linear() | nn.Embedding():
                 initialization.normal_(module.weight, std=std)
-                if getattr(module, "bias", None) is not None:
-                    initialization.zeros_(module.bias)
             case nn.LayerNorm():
                 initialization.ones_(module.weight)
                 initialization.zeros_(module.bias)
-            case nn.Conv1d():
+            case nn.Conv1d(weight=weight, bias=bias):
                 bound = module.kernel_size[0] ** -0.5
-                initialization.uniform_(module.weight, -bound, bound)
-                initialization.uniform_(module.bias, -bound, bound)
+                initialization.uniform_(weight, -bound, bound)
+                initialization.uniform_(cast("Tensor", bias), -bound, bound)
             case HyenaOperator():
                 initialization.normal_(module.skip)
                 initialization.normal_(module.out_proj.weight, std=self._depth_scaled(std))
@@ -110,9 +112,8 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
             kwargs.pop(key, None)
         config = kwargs.pop("config", None)
         if config is None:
-            config, kwargs = HyenaDNAConfig.from_pretrained(
-                name, return_unused_kwargs=True, **hub, **kwargs
-            )
+            read = HyenaDNAConfig.from_pretrained(name, return_unused_kwargs=True, **hub, **kwargs)
+            config, kwargs = cast("tuple[HyenaDNAConfig, dict[str, Any]]", read)
         tensors = read_tensors(name, hub)
         if is_published(tensors):
             tensors = from_published(tensors, config, name)

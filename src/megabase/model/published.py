@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from megabase.errors import InputError
-from megabase.model.config import HyenaDNAConfig
+from megabase.model.config import ONE_VALUE, HyenaDNAConfig
 from megabase.model.filter import decay_rates, positional_encoding
 
 Tensors = Mapping[str, Tensor]
@@ -176,8 +176,9 @@ def to_published(tensors: Tensors, config: HyenaDNAConfig, layout: str = "hf") -
 
 
 # What an original config.json may say, and what it must say for our model to be its model.
-_SAME_KEY = ("d_model", "n_layer", "d_inner", "vocab_size", "embed_dropout")
-_SAME_KEY += ("pad_vocab_size_multiple",)
+_SAME_KEY = (
+    "d_model", "n_layer", "d_inner", "vocab_size", "embed_dropout", "pad_vocab_size_multiple",
+)  # fmt: skip
 _NO_EFFECT = {
     "fused_mlp", "fused_dropout_add_ln", "return_hidden_state",
     "checkpoint_mixer", "checkpoint_mlp",
@@ -212,6 +213,37 @@ def config_from_original(original: Mapping[str, Any], source: str) -> HyenaDNACo
     _read(original, names, _NO_EFFECT | {"layer"}, _REQUIRED, keys, source)
     _read(layer, _LAYER_KEY, _LAYER_NO_EFFECT, _LAYER_REQUIRED, keys, f"{source}, layer")
     return HyenaDNAConfig(**keys)
+
+
+# What the code of the released -hf folders does not read, and takes to be so.
+_HF_FIXED = {"hyena_order": 2, "filter_shift": 0.05}
+_HF_KEYS = (
+    *_SAME_KEY, "max_seq_len", "emb_dim", "filter_order", "short_filter_order", "activation_freq",
+    "hyena_order", "num_inner_mlps", "layer_norm_epsilon", "initializer_range", "pad_token_id",
+)  # fmt: skip
+
+
+def config_to_hf(config: HyenaDNAConfig) -> dict[str, Any]:
+    """Give the config.json of a released ``-hf`` folder of this architecture.
+
+    Raises
+    ------
+    InputError
+        If the code of those folders takes a number to be another.
+    """
+    for key, fixed in _HF_FIXED.items():
+        if getattr(config, key) != fixed:
+            raise InputError(
+                f"the -hf layout holds {key} = {fixed} only; this model has {getattr(config, key)}"
+            )
+    keys = {key: getattr(config, key) for key in _HF_KEYS}
+    return {
+        "architectures": ["HyenaDNAForCausalLM"],
+        "model_type": HyenaDNAConfig.model_type,
+        "tie_word_embeddings": False,
+        **ONE_VALUE,
+        **keys,
+    }
 
 
 def _read(

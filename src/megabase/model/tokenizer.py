@@ -8,6 +8,11 @@ from transformers import TokenizersBackend
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
 
+# What a folder says of a tokenizer and this class builds itself, or of the folder's own code.
+_REBUILT_OR_FOREIGN = (
+    "tokenizer_object", "tokenizer_file", "vocab", "post_processor", "auto_map", "characters",
+)  # fmt: skip
+
 
 class HyenaDNATokenizer(TokenizersBackend):
     """One token per nucleotide, under the published ids.
@@ -37,8 +42,8 @@ class HyenaDNATokenizer(TokenizersBackend):
             "pad_token": "[PAD]",
             "unk_token": "[UNK]",
         }
-        for rebuilt in ("tokenizer_object", "tokenizer_file", "vocab", "post_processor"):
-            kwargs.pop(rebuilt, None)
+        for key in _REBUILT_OR_FOREIGN:
+            kwargs.pop(key, None)
         super().__init__(
             tokenizer_object=_tokenizer(), padding_side=padding_side, **(named | kwargs)
         )

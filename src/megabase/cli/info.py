@@ -1,0 +1,36 @@
+"""megabase info: what a model is and what it costs."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import Json, Model
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("info")(info)
+
+
+def info(
+    model: Model,
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a sequence; default: the context length.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Configuration, parameters, context length, and the memory for a sequence.
+
+    megabase info --model model --length 32768
+    """
+    from megabase.jobs.inspect import describe_model
+
+    about = describe_model(model, length=length)
+    if as_json:
+        typer.echo(json.dumps(about, indent=2))
+        return
+    config = about.pop("config")
+    for key, value in [*about.items(), *config.items()]:
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+        typer.echo(f"{key:<26}{shown}")

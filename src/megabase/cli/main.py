@@ -1,0 +1,36 @@
+"""The command: its verbs, and what it makes of errors. Imports neither torch nor transformers."""
+
+import sys
+
+import typer
+
+from megabase.cli import convert, doctor, evaluate, info, pretrain, score
+from megabase.errors import InputError, WorkError
+
+app = typer.Typer(
+    name="megabase",
+    help="Train, adapt and query DNA language models that read up to a million nucleotides.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (pretrain, evaluate, score, info, convert, doctor):
+    verb.add_to(app)
+
+
+def main() -> None:
+    """Run the command; 2 is the exit code of misuse, 1 of failure."""
+    try:
+        app()
+    except InputError as error:
+        _stop(str(error), code=2)
+    except WorkError as error:
+        _stop(str(error), code=1)
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        _stop(f"{error.strerror or error}{place}", code=1)
+
+
+def _stop(message: str, *, code: int) -> None:
+    sys.stderr.write(f"megabase: error: {' '.join(message.split())}\n")
+    sys.exit(code)

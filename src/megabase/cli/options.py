@@ -1,0 +1,18 @@
+"""The options that verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="Model folder, released folder or .ckpt, or hub id."),
+]
+Genome = Annotated[str, typer.Option("--genome", "-g", help="FASTA or 2bit file, or asset:ecoli.")]
+OutputFile = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,67 @@
+"""megabase pretrain: a genome to a language model."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from megabase.cli.options import OutputFolder, Overwrite, Quiet
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("pretrain")(pretrain)
+
+
+def pretrain(
+    output: OutputFolder,
+    genome: Annotated[
+        str | None, typer.Option("--genome", "-g", help="FASTA or 2bit file, or asset:ecoli.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML file of the whole run.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    context_length: Annotated[int | None, typer.Option(help="Tokens of a window.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Size: tiny, small, large, or hyenadna-<layers>x<width>."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes weights and draws.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the configuration and stop.")
+    ] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pretrain a language model on a genome and save it as a Hugging Face folder.
+
+    megabase pretrain --genome genome.fa --output model --steps 2000
+
+    megabase pretrain --config configs/ecoli.yaml --output model --set learning_rate=1e-3
+    """
+    from megabase.run.config import read_config, to_yaml
+    from megabase.run.log import start_logging
+    from megabase.training.config import PretrainConfig
+    from megabase.training.pretrain import pretrain as run
+
+    start_logging(quiet=quiet)
+    options: dict[str, Any] = {
+        "genome": genome,
+        "steps": steps,
+        "context_length": context_length,
+        "preset": preset,
+        "seed": seed,
+        "device": device,
+    }
+    settings = read_config(PretrainConfig, file=config, options=options, overrides=overrides or ())
+    if print_config:
+        typer.echo(to_yaml(settings), nl=False)
+        return
+    run(settings, output, overwrite=overwrite)
+    typer.echo(output)

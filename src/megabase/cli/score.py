@@ -1,0 +1,39 @@
+"""megabase score: sequences to likelihoods."""
+
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import Device, Model, OutputFile, Overwrite, Quiet
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("score")(score)
+
+
+def score(
+    model: Model,
+    source: Annotated[
+        str, typer.Option("--input", "-i", help="FASTA or 2bit; or BED, with --genome.")
+    ],
+    output: OutputFile,
+    genome: Annotated[
+        str | None, typer.Option("--genome", "-g", help="Genome of the intervals of a BED file.")
+    ] = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Log-likelihood (nats) and bits per base of each sequence, as a table or a track.
+
+    megabase score --model model --input genes.fa --output scores.tsv
+
+    megabase score --model model --input genes.bed --genome genome.fa --output bases.bedgraph
+    """
+    from megabase.jobs.score import score as run
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    run(model, source, output, genome=genome, device=device, overwrite=overwrite)
+    typer.echo(output)

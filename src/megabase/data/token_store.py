@@ -1,0 +1,154 @@
+"""A genome as memory-mapped uint8 tokens, built once from its file."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from megabase.errors import InputError
+from megabase.genome.interval import Interval
+from megabase.genome.reference import Reference, check_inside
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.io.genome_file import open_reference
+
+_log = logging.getLogger(__name__)
+
+_LAYOUT = 1  # raise it when the files below change their meaning
+_PIECE_BP = 1 << 24  # letters encoded at once
+_TOKENS, _INDEX = "tokens.bin", "index.json"
+
+
+class _Index(NamedTuple):
+    """What stands beside the tokens: contigs in order, and a hash of names and tokens."""
+
+    lengths: dict[str, int]
+    sha256: str
+    n_ambiguous: int
+
+
+class TokenStore:
+    """The tokens of every contig, read from disk as they are asked for.
+
+    Parameters
+    ----------
+    folder
+        Where `open_token_store` put the files.
+    name
+        What to call the genome in messages.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        index = _Index(**json.loads((folder / _INDEX).read_text()))
+        self.lengths: Mapping[str, int] = index.lengths
+        self.sha256 = index.sha256
+        ends = np.cumsum(list(index.lengths.values()))
+        self._starts = dict(zip(index.lengths, [0, *ends[:-1].tolist()], strict=True))
+        self._tokens = np.memmap(folder / _TOKENS, dtype=np.uint8, mode="r")
+
+    def contigs(self) -> list[Interval]:
+        """Give each contig whole."""
+        return [Interval(contig, 0, length) for contig, length in self.lengths.items()]
+
+    def fetch(self, interval: Interval) -> UInt8[np.ndarray, " length"]:
+        """Give the tokens of an interval; of the reverse complement on strand '-'.
+
+        Raises
+        ------
+        InputError
+            If the contig is unknown or the interval ends beyond it.
+        """
+        check_inside(interval, self.lengths, self.name)
+        start = self._starts[interval.contig]
+        tokens = np.asarray(self._tokens[start + interval.start : start + interval.end])
+        return DNA_VOCABULARY.reverse_complement(tokens) if interval.strand == "-" else tokens
+
+
+def open_token_store(path: Path, *, cache: Path) -> TokenStore:
+    """Open the tokens of a genome file; build them if the file is new or has changed.
+
+    Parameters
+    ----------
+    path
+        FASTA or 2bit.
+    cache
+        Folder that holds the stores of all genomes.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or has a letter that is no nucleotide.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no genome file {path}; give the path of a FASTA or 2bit file")
+    folder = _place(path, cache)
+    if not folder.exists():
+        _build(open_reference(path, cache=cache), folder)
+        _remove_outdated(folder)
+    return TokenStore(folder, str(path))
+
+
+def _place(path: Path, cache: Path) -> Path:
+    """Name the folder by the file and by its state: a changed file has another folder."""
+    stat = path.stat()
+    file = _short_hash(str(path.resolve()))
+    state = _short_hash(f"{_LAYOUT}:{stat.st_size}:{stat.st_mtime_ns}")
+    return cache / "tokens" / f"{file}-{state}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _build(reference: Reference, folder: Path) -> None:
+    """Write the store under a temporary name, then rename it."""
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    part.mkdir(parents=True)
+    try:
+        index = _write_tokens(reference, part / _TOKENS)
+        (part / _INDEX).write_text(json.dumps(index._asdict()))
+        part.replace(folder)
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    _log.info(
+        "read %s: %d contigs, %s bp, %s ambiguous letters counted as N",
+        reference.name,
+        len(index.lengths),
+        f"{sum(index.lengths.values()):,}",
+        f"{index.n_ambiguous:,}",
+    )
+
+
+def _write_tokens(reference: Reference, path: Path) -> _Index:
+    digest = hashlib.sha256()
+    n_ambiguous = 0
+    with path.open("wb") as file:
+        for contig, length in reference.lengths.items():
+            digest.update(f">{contig} {length}\n".encode())
+            pieces = Interval(contig, 0, length).windows(_PIECE_BP) if length else []
+            for piece in pieces:
+                letters = reference.fetch(piece)
+                encoded = DNA_VOCABULARY.encode(letters, name=contig, start=piece.start)
+                digest.update(encoded.tokens.data)
+                file.write(encoded.tokens.data)
+                n_ambiguous += encoded.n_ambiguous
+    if not path.stat().st_size:
+        raise InputError(f"{reference.name} holds no bases")
+    lengths = {contig: length for contig, length in reference.lengths.items() if length}
+    return _Index(lengths, digest.hexdigest(), n_ambiguous)
+
+
+def _remove_outdated(folder: Path) -> None:
+    """Remove what was built from earlier states of the same file."""
+    file = folder.name.partition("-")[0]
+    for other in folder.parent.glob(f"{file}-*"):
+        if other != folder and not other.name.endswith(".part"):
+            shutil.rmtree(other, ignore_errors=True)

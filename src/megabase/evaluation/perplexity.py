@@ -1,0 +1,168 @@
+"""Held-out bits per base of a model, beside a Markov model on the same bases."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from megabase.data.token_store import TokenStore
+from megabase.errors import InputError
+from megabase.genome.interval import Interval
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.predictor import Predictor
+from megabase.measure.confidence import ConfidenceInterval, bootstrap_ratio
+from megabase.measure.markov import MarkovModel, fit_markov
+from megabase.run.log import progress
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Mean -log2 p of the true base, and its bootstrap interval over windows."""
+
+    bits_per_base: float
+    interval: ConfidenceInterval
+
+    @property
+    def perplexity(self) -> float:
+        """2 to the bits per base: 4 for a model that knows nothing."""
+        return 2**self.bits_per_base
+
+
+@dataclass(frozen=True)
+class PerplexityReport:
+    """What a model, a Markov model and base composition cost on the same bases.
+
+    Parameters
+    ----------
+    model, markov, order0
+        The model, the interpolated Markov model, and the composition of both strands.
+    gain
+        Markov minus model, in bits per base: above 0 where the model is better.
+    markov_order
+        The order that was chosen.
+    context_length
+        Bases before the last one of a window, at most.
+    n_bases, n_unknown, n_windows
+        Bases scored, N passed over, windows.
+    """
+
+    model: Bits
+    markov: Bits
+    order0: Bits
+    gain: Bits
+    markov_order: int
+    context_length: int
+    n_bases: int
+    n_unknown: int
+    n_windows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, perplexity among them."""
+        return asdict(self) | {"perplexity": self.model.perplexity}
+
+
+def evaluate_perplexity(
+    predictor: Predictor,
+    store: TokenStore,
+    regions: Sequence[Interval],
+    training: Sequence[Interval],
+    *,
+    seed: int = 0,
+) -> PerplexityReport:
+    """Score every base of the regions once, by the model and by its rivals.
+
+    The regions are cut into consecutive windows of the context length; before each the
+    model also sees the one base that precedes it. N is read but not scored. The Markov
+    model sees all the bases that its order reaches back to.
+
+    Parameters
+    ----------
+    predictor
+        The model.
+    store
+        The genome.
+    regions
+        What is scored.
+    training
+        What the rivals are fitted on: all that the model was allowed to learn from.
+    seed
+        Fixes the bootstrap.
+
+    Raises
+    ------
+    InputError
+        If there is no base to score.
+    """
+    context_length = predictor.context_length
+    windows = [window for region in regions for window in region.windows(context_length)]
+    n_bases = np.array([_n_known(store, window) for window in windows], dtype=float)
+    if not n_bases.sum():
+        raise InputError("the regions to evaluate hold no base but N; choose others")
+    learned = [_bases(store, region) for region in training]
+    markov, order0 = fit_markov(learned), fit_markov(learned, max_order=0)
+    by_model = _bits_of_model(predictor, store, windows)
+    by_markov = _bits_of_markov(markov, store, windows)
+
+    def bits(totals: Float[np.ndarray, " window"]) -> Bits:
+        mean = float(totals.sum() / n_bases.sum())
+        return Bits(mean, bootstrap_ratio(totals, n_bases, seed=seed))
+
+    return PerplexityReport(
+        model=bits(by_model),
+        markov=bits(by_markov),
+        order0=bits(_bits_of_markov(order0, store, windows)),
+        gain=bits(by_markov - by_model),
+        markov_order=markov.order,
+        context_length=context_length,
+        n_bases=int(n_bases.sum()),
+        n_unknown=sum(map(len, windows)) - int(n_bases.sum()),
+        n_windows=len(windows),
+    )
+
+
+def _bits_of_model(
+    predictor: Predictor, store: TokenStore, windows: Sequence[Interval]
+) -> Float[np.ndarray, " window"]:
+    """Sum the bits of each window; the base before it is context."""
+    widened = [_with_context(window, 1) for window in windows]
+    sequences = (store.fetch(wide) for wide in widened)
+    totals: list[float] = []
+    with progress(len(windows), "evaluating", "windows") as meter:
+        values = predictor.log_likelihoods(sequences)
+        for window, wide, value in zip(windows, widened, values, strict=True):
+            totals.append(_bits(value[window.start - wide.start :]))
+            meter.advance()
+    return np.array(totals)
+
+
+def _bits_of_markov(
+    markov: MarkovModel, store: TokenStore, windows: Sequence[Interval]
+) -> Float[np.ndarray, " window"]:
+    """Sum the bits of each window; the bases before it are context."""
+    widened = [_with_context(window, markov.order) for window in windows]
+    return np.array(
+        [
+            _bits(markov.log_probabilities(_bases(store, wide))[window.start - wide.start :])
+            for window, wide in zip(windows, widened, strict=True)
+        ]
+    )
+
+
+def _bits(log_likelihoods: Float[np.ndarray, " length"]) -> float:
+    return float(-np.nansum(log_likelihoods, dtype=np.float64) / math.log(2))
+
+
+def _with_context(window: Interval, n_bases: int) -> Interval:
+    """Widen a window to the left, as far as the contig goes."""
+    return replace(window, start=max(0, window.start - n_bases))
+
+
+def _bases(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " length"]:
+    return DNA_VOCABULARY.to_bases(store.fetch(interval))
+
+
+def _n_known(store: TokenStore, window: Interval) -> int:
+    return int(np.count_nonzero(store.fetch(window) != DNA_VOCABULARY.unknown_id))

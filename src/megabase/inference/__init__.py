@@ -1,0 +1,1 @@
+"""A model in, values out; no files."""

@@ -1,0 +1,102 @@
+r"""The log-likelihood of each base given those before it.
+
+.. math:: \ln p(x_t \mid x_{<t}) = z_{x_t} - \ln \sum_{b \in \{A, C, G, T\}} e^{z_b}
+   :label: log-likelihood
+
+with the logits z of the model after :math:`x_{<t}`. Probabilities are renormalised over
+the four bases, so that they compare with any model of DNA; a base that nothing precedes
+has probability 1/4; N is read but not scored. Summed over a sequence this is the
+logarithm of a proper probability among all sequences of its length.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from torch import Tensor, nn
+
+from megabase.genome.vocabulary import DNA_VOCABULARY
+
+TokenArray = UInt8[np.ndarray, " length"]
+
+_PAD = DNA_VOCABULARY.id_of("[PAD]")
+
+
+def log_likelihoods(
+    model: nn.Module, sequences: Iterable[TokenArray], *, tokens_per_batch: int = 1 << 15
+) -> Iterator[Float32[np.ndarray, " length"]]:
+    """Give, for each sequence in order, the log-likelihood in nats of each base.
+
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode, on the device that shall do the work.
+    sequences
+        Tokens of each; none longer than the model reads.
+    tokens_per_batch
+        The most tokens, padding included, that the model sees at once, but for one
+        sequence that is longer by itself.
+
+    Yields
+    ------
+    values
+        One for each token; NaN where it is N.
+    """
+    for batch in _batches(sequences, tokens_per_batch):
+        device = next(model.parameters()).device
+        tokens, mask = (tensor.to(device) for tensor in _pad(batch))
+        with torch.inference_mode():
+            logits = model(tokens, attention_mask=None if mask.all() else mask).logits
+            values = next_base_log_likelihoods(logits, tokens).cpu().numpy()
+        for row, sequence in zip(values, batch, strict=True):
+            yield row[: len(sequence)].copy()
+
+
+def next_base_log_likelihoods(
+    logits: Float[Tensor, "batch length token"], tokens: Int64[Tensor, "batch length"]
+) -> Float32[Tensor, "batch length"]:
+    """Apply Eq. log-likelihood to each token; NaN where it is no base.
+
+    Parameters
+    ----------
+    logits
+        At each token, of the token after it.
+    tokens
+        The tokens themselves.
+    """
+    first, last = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
+    log_p = torch.log_softmax(logits[:, :-1, first : last + 1].float(), dim=-1)
+    is_base = (tokens >= first) & (tokens <= last)
+    base = torch.where(is_base, tokens - first, 0)
+    scored = log_p.gather(-1, base[:, 1:, None])[..., 0]
+    alone = scored.new_full((len(tokens), 1), -math.log(len(DNA_VOCABULARY.base_ids)))
+    return torch.cat([alone, scored], dim=1).masked_fill(~is_base, torch.nan)
+
+
+def _batches(sequences: Iterable[TokenArray], tokens_per_batch: int) -> Iterator[list[TokenArray]]:
+    """Join sequences that follow each other as long as their padded size allows."""
+    batch: list[TokenArray] = []
+    longest = 0
+    for sequence in sequences:
+        longest = max(longest, len(sequence))
+        if batch and longest * (len(batch) + 1) > tokens_per_batch:
+            yield batch
+            batch, longest = [], len(sequence)
+        batch.append(sequence)
+    if batch:
+        yield batch
+
+
+def _pad(
+    batch: Sequence[TokenArray],
+) -> tuple[Int64[Tensor, "batch length"], Bool[Tensor, "batch length"]]:
+    """Pad on the right to the longest of the batch; the mask is false on padding."""
+    longest = max(map(len, batch))
+    tokens = torch.full((len(batch), longest), _PAD)
+    mask = torch.zeros(len(batch), longest, dtype=torch.bool)
+    for row, sequence in enumerate(batch):
+        tokens[row, : len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
+        mask[row, : len(sequence)] = True
+    return tokens, mask

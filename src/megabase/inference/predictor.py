@@ -1,0 +1,42 @@
+"""Predictor: a model that is loaded, on its device, and ready to answer."""
+
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from megabase.inference.device import choose_device
+from megabase.inference.likelihood import log_likelihoods
+from megabase.model.load import Loaded, load, weights_sha256
+
+
+class Predictor:
+    """Answers for arrays of tokens.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    device
+        Where it shall run.
+    """
+
+    def __init__(self, loaded: Loaded, device: torch.device) -> None:
+        self.model = loaded.model
+        self.model.to(device)  # pyright: ignore[reportArgumentType] transformers hides its self
+        self.revision = loaded.revision
+        self.context_length: int = loaded.model.config.context_length
+        self.weights_sha256 = weights_sha256(loaded.model)
+
+    @classmethod
+    def load(cls, name: str, *, device: str = "auto") -> Self:
+        """Load what `model.load.load` takes, onto a device of `choose_device`."""
+        return cls(load(name), choose_device(device))
+
+    def log_likelihoods(
+        self, sequences: Iterable[UInt8[np.ndarray, " length"]]
+    ) -> Iterator[Float32[np.ndarray, " length"]]:
+        """Give the log-likelihood of each base, as `likelihood.log_likelihoods`."""
+        return log_likelihoods(self.model, sequences)

@@ -1,0 +1,47 @@
+"""Any published folder or file to a plain model folder, and ours back to the -hf layout."""
+
+import logging
+from pathlib import Path
+
+from megabase.errors import InputError
+from megabase.model.load import load, save, save_published, weights_sha256
+from megabase.run.output import Output, whole_files
+
+_log = logging.getLogger(__name__)
+
+LAYOUTS = ("megabase", "hf")
+
+
+def convert(
+    source: str, output: Path, *, layout: str = "megabase", overwrite: bool = False
+) -> None:
+    """Write a model as a folder of ours, or in the layout of the released ``-hf`` folders.
+
+    Parameters
+    ----------
+    source
+        What `model.load` takes.
+    output
+        The folder.
+    layout
+        One of `LAYOUTS`.
+    overwrite
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the source is no HyenaDNA model, or the layout has no place for its architecture.
+    """
+    if layout not in LAYOUTS:
+        raise InputError(f"a layout is one of {', '.join(LAYOUTS)}; got {layout!r}")
+    model, _, revision = load(source)
+    request = {"command": "convert", "model": weights_sha256(model), "layout": layout}
+    place = Output(output, request, is_folder=True, overwrite=overwrite)
+    if place.is_finished:
+        return
+    place.start()
+    with whole_files(output) as folder:
+        (save if layout == "megabase" else save_published)(model, folder)
+    place.finish(source=source, revision=revision)
+    _log.info("%s: wrote %s in the %s layout", source, output, layout)

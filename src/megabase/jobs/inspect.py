@@ -1,0 +1,54 @@
+"""What a model is, what a request of it will cost, and what this computer has."""
+
+from pathlib import Path
+from typing import Any
+
+from megabase.inference.device import describe_devices
+from megabase.model.cost import inference_bytes, n_parameters
+from megabase.model.load import load, weights_sha256
+from megabase.run.environment import Finding, extras, storage
+from megabase.run.location import cache_folder
+from megabase.run.output import read_record
+from megabase.run.provenance import machine, versions
+
+
+def describe_model(name: str, *, length: int | None = None) -> dict[str, Any]:
+    """Describe a model and the memory that a sequence of `length` tokens takes.
+
+    Parameters
+    ----------
+    name
+        What `model.load` takes.
+    length
+        Tokens; None for the context length.
+    """
+    loaded = load(name)
+    config = loaded.model.config
+    asked = config.context_length if length is None else length
+    record = read_record(Path(name)) if Path(name).is_dir() else None
+    return {
+        "model": name,
+        "revision": loaded.revision,
+        "parameters": n_parameters(config),
+        "context_length": config.context_length,
+        "length": asked,
+        "inference_gib": round(inference_bytes(config, asked) / 2**30, 3),
+        "weights_sha256": weights_sha256(loaded.model),
+        "made_by": record and record["command"],
+        "config": {
+            key: value
+            for key, value in sorted(config.to_diff_dict().items())
+            if key not in ("architectures", "dtype", "transformers_version")
+        },
+    }
+
+
+def describe_computer() -> list[Finding]:
+    """List versions, devices, extras and places, each with what follows where it is off."""
+    return [
+        Finding("machine", machine()),
+        *(Finding(name, value) for name, value in versions().items()),
+        *(Finding(name, value) for name, value in describe_devices().items()),
+        *extras(),
+        *storage(cache_folder()),
+    ]

@@ -1,0 +1,1 @@
+"""Numbers from numbers: no torch, no files."""

@@ -1,0 +1,135 @@
+"""load(name): a folder, a hub id or a released file becomes a model; save puts it in a folder."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from transformers.utils.logging import disable_progress_bar
+
+from megabase.errors import InputError, WorkError
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.modeling import HyenaDNAForCausalLM, check_fits
+from megabase.model.published import (
+    config_from_original,
+    config_to_hf,
+    from_published,
+    is_published,
+    to_published,
+)
+from megabase.model.tokenizer import HyenaDNATokenizer
+from megabase.model.weights import find_file, read_checkpoint, read_config_file, read_tensors
+
+
+class Loaded(NamedTuple):
+    """A model in evaluation mode, its tokenizer, and the hub revision it came from, if any."""
+
+    model: HyenaDNAForCausalLM
+    tokenizer: HyenaDNATokenizer
+    revision: str | None
+
+
+def load(name: str, *, revision: str | None = None) -> Loaded:
+    """Load a language model strictly, in float32, with no code but ours.
+
+    Parameters
+    ----------
+    name
+        A folder of ours, a released ``-hf`` folder, a released folder or file with a
+        ``.ckpt``, or the hub id of one of these.
+    revision
+        Branch, tag or commit of a hub id.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or its tensors are not those of its configuration.
+    """
+    disable_progress_bar()
+    file = Path(name) if Path(name).is_file() else None
+    folder = str(file.parent) if file else name
+    hub: dict[str, Any] = {} if revision is None else {"revision": revision}
+    config = _read_config(folder, hub)
+    tensors = read_checkpoint(file) if file else read_tensors(folder, hub)
+    if is_published(tensors):
+        tensors = from_published(tensors, config, name)
+    check_fits(tensors, config, name)
+    model = HyenaDNAForCausalLM(config)
+    model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    model.config.name_or_path = name
+    return Loaded(model.eval(), HyenaDNATokenizer(), _commit(folder, hub))
+
+
+def save(model: HyenaDNAForCausalLM, folder: Path) -> None:
+    """Write a model and its tokenizer as a plain Hugging Face folder.
+
+    Raises
+    ------
+    WorkError
+        If the disk does not take them.
+    """
+    disable_progress_bar()
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as error:
+        raise WorkError(f"the weights could not be written to {folder}: {error}") from error
+    HyenaDNATokenizer().save_pretrained(folder)
+
+
+def save_published(model: HyenaDNAForCausalLM, folder: Path) -> None:
+    """Write a model in the layout of the released ``-hf`` folders, grids and tied head included.
+
+    Raises
+    ------
+    InputError
+        If that layout has no place for the model's architecture.
+    WorkError
+        If the disk does not take it.
+    """
+    keys = config_to_hf(model.config)
+    tensors = to_published(model.state_dict(), model.config)
+    try:
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise WorkError(f"the weights could not be written to {folder}: {error}") from error
+    (folder / "config.json").write_text(json.dumps(keys, indent=2) + "\n")
+    HyenaDNATokenizer().save_pretrained(folder)
+
+
+def weights_sha256(model: HyenaDNAForCausalLM) -> str:
+    """Hash the names and values of all weights: the same for the same model in any layout."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _read_config(folder: str, hub: dict[str, Any]) -> HyenaDNAConfig:
+    keys = read_config_file(folder, hub)
+    kind = keys.get("model_type")
+    if kind is None:
+        config = config_from_original(keys, f"{folder}/config.json")
+    elif kind == HyenaDNAConfig.model_type:
+        config = HyenaDNAConfig(**{key: keys[key] for key in keys if key != "model_type"})
+    else:
+        raise InputError(
+            f"{folder} holds a model of type {kind!r}; expected {HyenaDNAConfig.model_type!r}"
+        )
+    if config.vocab_size != len(DNA_VOCABULARY):
+        raise InputError(
+            f"{folder} has a vocabulary of {config.vocab_size} tokens; "
+            f"the one of DNA has {len(DNA_VOCABULARY)}"
+        )
+    return config
+
+
+def _commit(folder: str, hub: dict[str, Any]) -> str | None:
+    """Read the commit off the path of a file in the hub's cache."""
+    path = find_file(folder, "config.json", hub)
+    match = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix()) if path else None
+    return match[1] if match else None

@@ -1,0 +1,109 @@
+"""A YAML file and --set overrides become one checked object; an unknown key is an error."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from megabase.errors import InputError
+
+C = TypeVar("C", bound="RunConfig")
+
+
+class RunConfig(BaseModel):
+    """A configuration: immutable, and without a place for keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def read_config(
+    kind: type[C],
+    *,
+    file: Path | None = None,
+    options: dict[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+) -> C:
+    """Put a configuration together: the file first, over it options, over these overrides.
+
+    Parameters
+    ----------
+    kind
+        The configuration wanted.
+    file
+        YAML with its keys.
+    options
+        Values of the command's own options; None means not given.
+    overrides
+        Texts ``key=value`` or ``key.key=value``, the value in YAML.
+
+    Raises
+    ------
+    InputError
+        If the file is no YAML, a key is unknown, or a value is not of its kind.
+    """
+    tree = _read_yaml(file) if file else {}
+    tree |= {key: value for key, value in (options or {}).items() if value is not None}
+    for text in overrides:
+        _override(tree, text)
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(_explain(error, kind)) from error
+
+
+def to_yaml(config: RunConfig) -> str:
+    """Write every key of a configuration, as `read_config` reads it."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(file.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"there is no configuration file {file}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{file} must hold keys and values, it holds {type(tree).__name__}")
+    return tree
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set takes key=value, got {text!r}")
+    *parts, last = key.split(".")
+    for part in parts:
+        deeper: object = tree.setdefault(part, {})
+        if not isinstance(deeper, dict):
+            raise InputError(f"--set {text}: {part} has no keys of its own")
+        tree = deeper
+    tree[last] = yaml.safe_load(value)
+
+
+def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
+    """Say in one line what is wrong with the first value that is."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _keys(kind)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        return f"unknown configuration key {key!r}; {hint}"
+    if problem["type"] == "missing":
+        return f"the configuration needs a value for {key!r}"
+    reason = problem["msg"].removeprefix("Value error, ")
+    return f"configuration key {key!r}: {reason}, got {problem['input']!r}"
+
+
+def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """List the keys of a configuration, those of its parts as part.key."""
+    keys: list[str] = []
+    for name, field in kind.model_fields.items():
+        parts = [part for part in (field.annotation, *get_args(field.annotation))]
+        models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
+        keys += _keys(models[0], f"{prefix}{name}.") if models else [prefix + name]
+    return keys

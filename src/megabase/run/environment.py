@@ -1,0 +1,52 @@
+"""What this computer has and lacks, for `megabase doctor`."""
+
+import importlib.util
+import os
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+_GIB = 1 << 30
+_EXTRAS = {"matplotlib": ("plot", "figures")}
+"""Each optional package: the extra that brings it, and what it is for."""
+
+
+class Finding(NamedTuple):
+    """One thing looked at: its name, what was found, and what follows if it is off."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+def extras() -> list[Finding]:
+    """Say which optional packages are there."""
+    return [_extra(package, *about) for package, about in _EXTRAS.items()]
+
+
+def _extra(package: str, extra: str, purpose: str) -> Finding:
+    try:
+        return Finding(package, version(package))
+    except PackageNotFoundError:
+        return Finding(package, "off", f"no {purpose}; pip install 'megabase[{extra}]'")
+
+
+def storage(cache: Path) -> list[Finding]:
+    """Say how much memory and disk there is, and whether the cache can be written."""
+    place = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(place).free / _GIB
+    note = "" if os.access(place, os.W_OK) else "not writable; set MEGABASE_CACHE"
+    return [
+        Finding("memory", f"{_memory_gib():.0f} GiB"),
+        Finding("cache", f"{cache} ({free:.0f} GiB free)", note),
+    ]
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
+    return importlib.util.find_spec(package) is not None

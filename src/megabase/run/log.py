@@ -1,0 +1,82 @@
+"""Log lines and progress on standard error, for a person at a terminal or for a file."""
+
+import logging
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+_log = logging.getLogger(__name__)
+_console = Console(stderr=True)
+
+
+def start_logging(*, quiet: bool) -> None:
+    """Send the log lines of megabase to standard error: all, or only warnings if `quiet`."""
+    logger = logging.getLogger("megabase")
+    if _console.is_terminal:
+        handler: logging.Handler = RichHandler(
+            console=_console, show_path=False, show_level=False, log_time_format="[%X]"
+        )
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class Meter:
+    """Tells how far a piece of work has come: a bar at a terminal, else a line now and then."""
+
+    def __init__(self, total: int, unit: str, bar: Progress | None) -> None:
+        self._total = total
+        self._unit = unit
+        self._bar = bar
+        self._task = None if bar is None else bar.add_task("", total=total, note="")
+        self._done = 0
+        self._started = self._said = time.monotonic()
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` more as done, and show a note beside the count."""
+        self._done += n
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done, note=note)
+        elif time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            _log.info("%s %s", self._text(), note)
+
+    def _text(self) -> str:
+        left = (time.monotonic() - self._started) * (self._total - self._done) / max(self._done, 1)
+        return f"{self._done:,} of {self._total:,} {self._unit}, {left:.0f} s left;"
+
+
+@contextmanager
+def progress(total: int, what: str, unit: str) -> Generator[Meter]:
+    """Show the progress of work in `total` units; nothing where log lines are off.
+
+    Parameters
+    ----------
+    total
+        Units in all.
+    what
+        The work, in a word or two.
+    unit
+        What is counted, in the plural.
+    """
+    _log.info("%s: %s %s", what, f"{total:,}", unit)
+    if not (_console.is_terminal and _log.isEnabledFor(logging.INFO)):
+        yield Meter(total, unit, None)
+        return
+    columns = (
+        TextColumn(f"{what} {{task.completed:,.0f}}/{{task.total:,.0f}} {unit}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=_console, transient=True) as bar:
+        yield Meter(total, unit, bar)

@@ -1,0 +1,172 @@
+"""Outputs that are whole or absent, that know what made them, and are never overwritten unasked.
+
+Beside each output stands its record, a JSON file: the request that it answers, the
+stamp, whether it is finished, and results. The same request on a finished output has
+nothing to do; any other request is refused.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from megabase.errors import InputError
+from megabase.run.provenance import stamp
+
+_log = logging.getLogger(__name__)
+
+RECORD = "megabase.json"
+"""The record of an output folder, in it; of a file it stands beside, after the file's name."""
+
+_JOINT = "."
+
+
+class Output:
+    """One file or folder that a command writes.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    request
+        All that decides what is written: command, configuration, hashes of inputs.
+    is_folder
+        Which of the two it is.
+    overwrite
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        If something else is there and `overwrite` is false.
+    """
+
+    def __init__(
+        self, path: Path, request: Mapping[str, Any], *, is_folder: bool, overwrite: bool
+    ) -> None:
+        self.path = path
+        self._is_folder = is_folder
+        self._request = json.loads(json.dumps(request))
+        self._record = path / RECORD if is_folder else Path(f"{path}{_JOINT}{RECORD}")
+        self.is_finished = False
+        if not overwrite and _holds_something(path):
+            self.is_finished = self._check_ours()
+        if self.is_finished:
+            _log.info("%s is finished already by the same command; nothing was changed", path)
+
+    def _check_ours(self) -> bool:
+        """Whether the output is finished; an InputError if it answers another request."""
+        record = read_record(self._record)
+        if record is None:
+            raise InputError(
+                f"{self.path} exists and was not made by megabase; choose another place, or "
+                "replace it with --overwrite"
+            )
+        if difference := _difference(record["request"], self._request):
+            raise InputError(
+                f"{self.path} was made by another request ({difference}); choose another place, "
+                "or replace it with --overwrite"
+            )
+        return bool(record["finished"])
+
+    def start(self, **results: Any) -> None:
+        """Make the folder, and note in it that the work is not finished."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write_record(finished=False, results=results)
+
+    def finish(self, **results: Any) -> None:
+        """Note that the output is whole."""
+        self._write_record(finished=True, results=results)
+
+    def _write_record(self, *, finished: bool, results: Mapping[str, Any]) -> None:
+        record = {"request": self._request, "finished": finished, **stamp(), "results": results}
+        with whole_file(self._record) as file:
+            json.dump(record, file, indent=2)
+            file.write("\n")
+
+    @contextmanager
+    def write(self, **results: Any) -> Generator[TextIO]:
+        """Open the output file for text; it takes its name once it is whole.
+
+        `results` go into the record.
+        """
+        with whole_file(self.path) as file:
+            yield file
+            self._record.unlink(missing_ok=True)
+        self.finish(**results)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Read a record, or the record in a folder; None where there is none."""
+    place = path / RECORD if path.is_dir() else path
+    if not place.is_file():
+        return None
+    try:
+        record = json.loads(place.read_text())
+    except json.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) and "request" in record else None
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[TextIO]:
+    """Write text under a temporary name beside `path`, then rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w") as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_files(folder: Path) -> Generator[Path]:
+    """Give a temporary folder whose files move into `folder` once all are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{os.getpid()}.part"
+    part.mkdir()
+    try:
+        yield part
+        mode = 0o666 & ~_umask()  # some writers leave files that only their owner may read
+        for file in part.iterdir():
+            file.chmod(mode)
+            file.replace(folder / file.name)
+    finally:
+        shutil.rmtree(part)
+
+
+def _umask() -> int:
+    """Read the process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _holds_something(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Name the first key in which two requests differ, with both values."""
+    old, new = _flat(old), _flat(new)
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            return f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
+    return ""
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,20 @@
+"""Which parameters the weight decay pulls towards zero."""
+
+from torch import nn
+
+_DECAYED = (
+    "in_proj.weight",
+    "out_proj.weight",
+    "fc1.weight",
+    "fc2.weight",
+)
+
+
+def decayed_parameters(model: nn.Module) -> list[str]:
+    """Name the matrices of projections and MLPs; nothing else decays.
+
+    The filter's network does not, as published; nor do biases, norms, the short
+    convolution and the embedding, where the released code decays them by oversight:
+    its configurations never set the groups that its authors wrote.
+    """
+    return [name for name, _ in model.named_parameters() if name.endswith(_DECAYED)]
