@@ -2,13 +2,14 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
 from megabase.genome.interval import Interval
 
 
+@runtime_checkable
 class Reference(Protocol):
     """A genome that can be asked for the letters of an interval."""
 

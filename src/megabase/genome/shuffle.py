@@ -26,7 +26,7 @@ def shuffle_dinucleotides(letters: str, rng: np.random.Generator) -> str:
     Examples
     --------
     >>> shuffle_dinucleotides("ACAGATACCA", np.random.default_rng(1))
-    'ACATACAGCA'
+    'ACCACATAGA'
     """
     if len(letters) < 3:
         return letters

@@ -1,7 +1,6 @@
 """Predictor: a model that is loaded, on its device, and ready to answer."""
 
 from collections.abc import Iterable, Iterator
-from typing import Self
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ class Predictor:
         self.weights_sha256 = weights_sha256(loaded.model)
 
     @classmethod
-    def load(cls, name: str, *, device: str = "auto") -> Self:
+    def load(cls, name: str, *, device: str = "auto") -> "Predictor":
         """Load what `model.load.load` takes, onto a device of `choose_device`."""
         return cls(load(name), choose_device(device))
 

@@ -8,8 +8,8 @@ import shutil
 import zlib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import pysam
 
@@ -167,7 +167,7 @@ def _check_names(path: Path, name: str) -> None:
         raise InputError(f"{name} holds no sequence; a FASTA file starts with a line '>name'")
 
 
-def _headers(file: BinaryIO) -> Iterator[bytes]:
+def _headers(file: BufferedIOBase) -> Iterator[bytes]:
     """Give each line that starts with '>', reading in large pieces."""
     rest = b"\n"
     while piece := file.read(1 << 22):
@@ -181,10 +181,10 @@ def _headers(file: BinaryIO) -> Iterator[bytes]:
 
 
 @contextmanager
-def _open_bytes(path: Path) -> Generator[BinaryIO]:
+def _open_bytes(path: Path) -> Generator[BufferedIOBase]:
     if _compression(path) == "none":
         with path.open("rb") as file:
             yield file
     else:
         with gzip.open(path) as file:
-            yield file  # pyright: ignore[reportReturnType] a GzipFile reads as a BinaryIO
+            yield file

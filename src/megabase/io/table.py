@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Iterable, Mapping
-from typing import TextIO
+from typing import IO
 
 
-def write_table(file: TextIO, columns: list[str], rows: Iterable[Mapping[str, object]]) -> None:
+def write_table(file: IO[str], columns: list[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Write a header and one line per row; a float keeps eight significant digits.
 
     Parameters

@@ -1,6 +1,6 @@
 """A value for each base, as bedGraph."""
 
-from typing import TextIO
+from typing import IO
 
 import numpy as np
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from megabase.genome.interval import Interval
 
 
-def write_bedgraph(file: TextIO, interval: Interval, values: Float[np.ndarray, " length"]) -> None:
+def write_bedgraph(file: IO[str], interval: Interval, values: Float[np.ndarray, " length"]) -> None:
     """Write one line per base, 0-based and half-open; a base whose value is NaN is left out.
 
     Parameters

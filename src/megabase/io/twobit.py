@@ -52,8 +52,8 @@ class TwoBitReference:
         self._name = str(path)
         if not path.is_file():
             raise InputError(f"there is no genome file {path}; give the path of a 2bit file")
-        self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
         try:
+            self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
             self._contigs = _read_contigs(self._bytes)
         except (IndexError, ValueError) as error:
             raise InputError(f"{path} is no whole 2bit file ({error}); make it again") from error

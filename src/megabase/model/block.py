@@ -4,6 +4,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from megabase.model.residual import ResidualLinear
+
 
 class MLP(nn.Module):
     """Two linear maps with a GELU between, at each token by itself.
@@ -14,7 +16,7 @@ class MLP(nn.Module):
     def __init__(self, d_model: int, d_inner: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(d_model, d_inner)
-        self.fc2 = nn.Linear(d_inner, d_model)
+        self.fc2 = ResidualLinear(d_inner, d_model)
 
     def forward(
         self, u: Float[Tensor, "batch length d_model"]

@@ -81,6 +81,8 @@ class HyenaDNAConfig(PreTrainedConfig):
     tie_word_embeddings: bool = True
 
     def __post_init__(self, **kwargs: Any) -> None:
+        for name in self.attribute_map.keys() & kwargs.keys():
+            setattr(self, name, kwargs.pop(name))
         if "layer" in kwargs:
             raise InputError(
                 "this config.json is of an original release; `megabase convert` makes a plain "

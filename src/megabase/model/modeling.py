@@ -1,7 +1,8 @@
 """The Hugging Face classes: the backbone as a base model and as a causal language model."""
 
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from os import PathLike
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -12,11 +13,11 @@ from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 
 from megabase.errors import InputError
 from megabase.model.backbone import Backbone
-from megabase.model.block import MLP
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.filter import ImplicitFilter
 from megabase.model.operator import HyenaOperator
 from megabase.model.published import from_published, is_published
+from megabase.model.residual import ResidualLinear
 from megabase.model.weights import read_tensors
 
 _HUB_OPTIONS = (
@@ -47,6 +48,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
     base_model_prefix = "backbone"
     supports_gradient_checkpointing = True
     _no_split_modules = ["Block"]  # noqa: RUF012 transformers asks for a plain list
+    _keep_in_fp32_modules_strict = ["filters"]  # noqa: RUF012 sin(10 x) of a rounded x is noise
 
     def __init__(self, config: HyenaDNAConfig) -> None:
         super().__init__(config)
@@ -65,6 +67,9 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         """Draw the starting weights of one module, as the table of the class says."""
         std = self.config.initializer_range
         match module:
+            case ResidualLinear():
+                initialization.normal_(module.weight, std=std / (2 * self.config.n_layer) ** 0.5)
+                initialization.zeros_(module.bias)
             case nn.Linear(bias=nn.Parameter() as bias):
                 initialization.normal_(module.weight, std=std)
                 initialization.zeros_(bias)
@@ -79,21 +84,15 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
                 initialization.uniform_(cast("Tensor", bias), -bound, bound)
             case HyenaOperator():
                 initialization.normal_(module.skip)
-                initialization.normal_(module.out_proj.weight, std=self._depth_scaled(std))
-            case MLP():
-                initialization.normal_(module.fc2.weight, std=self._depth_scaled(std))
             case ImplicitFilter():
                 initialization.constant_(module.frequency, self.config.activation_freq)
             case _:
                 pass
 
-    def _depth_scaled(self, std: float) -> float:
-        return std / (2 * self.config.n_layer) ** 0.5
-
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str, *model_args: Any, **kwargs: Any
-    ) -> Self:
+        cls, pretrained_model_name_or_path: str | PathLike[str], *model_args: Any, **kwargs: Any
+    ) -> "HyenaDNAPreTrainedModel":
         """Load a folder or hub id, ours or published, strictly; no code of the folder runs.
 
         As `transformers.PreTrainedModel.from_pretrained`, but that a tensor which is

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from megabase.model.residual import ResidualLinear
 from megabase.ops.long_conv import long_conv
 
 
@@ -59,7 +60,7 @@ class HyenaOperator(nn.Module):
         )
         self.filters = filters
         self.skip = nn.Parameter(torch.randn((order - 1) * d_model))
-        self.out_proj = nn.Linear(d_model, d_model)
+        self.out_proj = ResidualLinear(d_model, d_model)
 
     def project(
         self,

@@ -49,12 +49,14 @@ def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
     try:
         path = find_file(name, "config.json", hub)
     except OSError as error:
-        raise InputError(
-            f"there is no model folder {name!r} and no hub id of that name can be read: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    if path is None:
+        raise InputError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
+    if path is None and Path(name).is_dir():
         raise InputError(f"{name} is no model folder: it has no config.json")
+    if path is None:
+        raise InputError(
+            f"there is no model folder {name!r}, and no hub model of that name that can be read "
+            "(offline, only what was downloaded before)"
+        )
     try:
         config = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

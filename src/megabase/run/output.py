@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from megabase.errors import InputError
 from megabase.run.provenance import stamp
@@ -89,7 +89,7 @@ class Output:
             file.write("\n")
 
     @contextmanager
-    def write(self, **results: Any) -> Generator[TextIO]:
+    def write(self, **results: Any) -> Generator[IO[str]]:
         """Open the output file for text; it takes its name once it is whole.
 
         `results` go into the record.
@@ -113,7 +113,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Generator[TextIO]:
+def whole_file(path: Path) -> Generator[IO[str]]:
     """Write text under a temporary name beside `path`, then rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from typing import Any, TextIO
+from typing import IO, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -28,7 +28,7 @@ class MetricsCallback(TrainerCallback):
         Tokens of all windows of a step.
     """
 
-    def __init__(self, file: TextIO, meter: Meter, tokens_per_step: int) -> None:
+    def __init__(self, file: IO[str], meter: Meter, tokens_per_step: int) -> None:
         self._file = file
         self._meter = meter
         self._tokens_per_step = tokens_per_step

@@ -1,0 +1,63 @@
+"""The configuration keeps the published keys and refuses what is no model."""
+
+import pytest
+
+from megabase.model.config import PRESETS, HyenaDNAConfig
+
+
+def test_defaults_are_the_released_tiny_model():
+    config = HyenaDNAConfig()
+    assert (config.d_model, config.n_layer, config.d_inner, config.max_seq_len) == (
+        128,
+        2,
+        512,
+        1026,
+    )
+    assert (config.emb_dim, config.filter_order, config.activation_freq) == (5, 64, 10.0)
+
+
+def test_names_of_hugging_face_lead_to_the_published_keys():
+    config = HyenaDNAConfig(hidden_size=64, num_hidden_layers=3)
+    assert (config.d_model, config.n_layer, config.intermediate_size) == (64, 3, 256)
+    assert config.max_position_embeddings == config.max_seq_len
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_stores_two_positions_more_than_its_context(name):
+    config = HyenaDNAConfig.from_preset(name, 4096)
+    assert config.max_seq_len == 4098
+    assert config.context_length == 4096
+
+
+def test_the_embedding_has_a_multiple_of_rows():
+    assert HyenaDNAConfig().n_embedding_rows == 16
+    assert HyenaDNAConfig(vocab_size=16).n_embedding_rows == 16
+    assert HyenaDNAConfig(vocab_size=17).n_embedding_rows == 24
+
+
+def test_a_configuration_survives_its_file(tmp_path):
+    config = HyenaDNAConfig(d_model=32, filter_shift=0.0, max_seq_len=130)
+    config.save_pretrained(tmp_path)
+    assert HyenaDNAConfig.from_pretrained(tmp_path).to_diff_dict() == config.to_diff_dict()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"hyena_order": 1}, "hyena_order must be at least 2"),
+        ({"d_model": 0}, "d_model must be at least 1"),
+        ({"emb_dim": 4}, "emb_dim must be odd"),
+        ({"max_seq_len": 2}, "max_seq_len must be above 2"),
+        ({"hyena_dropout": 0.1}, "hyena_dropout can only be 0.0"),
+        ({"layer": {"l_max": 66}}, "original release"),
+    ],
+)
+def test_numbers_without_a_model_are_errors(keys, message):
+    with pytest.raises(ValueError, match=message):
+        HyenaDNAConfig(**keys)
+
+
+@pytest.mark.parametrize(("name", "context"), [("huge", 1024), ("tiny", 0)])
+def test_an_unknown_preset_or_no_context_is_an_error(name, context):
+    with pytest.raises(ValueError, match=r"a preset is one of tiny|at least 1 token"):
+        HyenaDNAConfig.from_preset(name, context)
