@@ -1,9 +1,12 @@
 """What every test has: a cache of its own, a seed, real data and devices or a skip."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the hub's library is imported
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -11,7 +14,6 @@ SHARED = Path(__file__).parents[2] / "shared"
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MEGABASE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -19,14 +19,15 @@ from torch import Tensor, nn
 
 from megabase.genome.vocabulary import DNA_VOCABULARY
 
-TokenArray = UInt8[np.ndarray, " length"]
+TokenArray = UInt8[np.ndarray, " _"]
+"""The tokens of one sequence, of any length."""
 
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
 
 
 def log_likelihoods(
     model: nn.Module, sequences: Iterable[TokenArray], *, tokens_per_batch: int = 1 << 15
-) -> Iterator[Float32[np.ndarray, " length"]]:
+) -> Iterator[Float32[np.ndarray, " _"]]:
     """Give, for each sequence in order, the log-likelihood in nats of each base.
 
     Parameters

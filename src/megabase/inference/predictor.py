@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from megabase.inference.device import choose_device
-from megabase.inference.likelihood import log_likelihoods
+from megabase.inference.likelihood import TokenArray, log_likelihoods
 from megabase.model.load import Loaded, load, weights_sha256
 
 
@@ -35,7 +35,7 @@ class Predictor:
         return cls(load(name), choose_device(device))
 
     def log_likelihoods(
-        self, sequences: Iterable[UInt8[np.ndarray, " length"]]
-    ) -> Iterator[Float32[np.ndarray, " length"]]:
+        self, sequences: Iterable[TokenArray]
+    ) -> Iterator[Float32[np.ndarray, " _"]]:
         """Give the log-likelihood of each base, as `likelihood.log_likelihoods`."""
         return log_likelihoods(self.model, sequences)

@@ -140,14 +140,19 @@ def _build_index(path: Path, index: Path, name: str) -> None:
     index.parent.mkdir(parents=True, exist_ok=True)
     part = index.with_name(f"{index.name}.{os.getpid()}.part")
     part_of_blocks = part.with_suffix(".gzi")
+    loudness = pysam.set_verbosity(0)  # our message in place of the library's
     try:
         pysam.faidx(  # pyright: ignore[reportAttributeAccessIssue] made at run time
             str(path), "--fai-idx", str(part), "--gzi-idx", str(part_of_blocks)
         )
     except pysam.SamtoolsError as error:
         part.unlink(missing_ok=True)
-        reason = " ".join(str(error).split())
-        raise InputError(f"{name} cannot be indexed: {reason}") from error
+        raise InputError(
+            f"{name} cannot be indexed: a sequence is empty, or its lines are not all of one "
+            "length (the last may be shorter); wrap it anew"
+        ) from error
+    finally:
+        pysam.set_verbosity(loudness)
     if part_of_blocks.exists():
         part_of_blocks.replace(index.with_suffix(".gzi"))
     part.replace(index)

@@ -32,6 +32,7 @@ def describe_model(name: str, *, length: int | None = None) -> dict[str, Any]:
         "parameters": n_parameters(config),
         "context_length": config.context_length,
         "length": asked,
+        "length_fits": asked <= config.context_length,
         "inference_gib": round(inference_bytes(config, asked) / 2**30, 3),
         "weights_sha256": weights_sha256(loaded.model),
         "made_by": record and record["command"],

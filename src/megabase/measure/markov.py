@@ -15,7 +15,7 @@ _N_BLOCKS, _EVERY = 100, 10  # blocks of a genome, and which of them the choice 
 _ENTRIES_PER_BASE = 32  # of a table that is worth its memory
 _PIECE = 1 << 24  # bases counted at once
 
-Bases = UInt8[np.ndarray, " length"]
+Bases = UInt8[np.ndarray, " _"]
 """0, 1, 2, 3 for A, C, G, T, and 4 for anything else."""
 
 

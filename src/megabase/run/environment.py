@@ -1,6 +1,5 @@
 """What this computer has and lacks, for `megabase doctor`."""
 
-import importlib.util
 import os
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -45,8 +44,3 @@ def storage(cache: Path) -> list[Finding]:
 
 def _memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
-
-
-def is_installed(package: str) -> bool:
-    """Whether a package can be imported, without importing it."""
-    return importlib.util.find_spec(package) is not None

@@ -60,7 +60,7 @@ def training_arguments(
         logging_steps=config.log_every,
         logging_nan_inf_filter=False,
         seed=config.seed,
-        use_cpu=config.device == "cpu",
+        use_cpu=config.device == "cpu" or not torch.accelerator.is_available(),
         bf16=_takes_bfloat16(config),
         dataloader_num_workers=config.workers,
         dataloader_pin_memory=torch.cuda.is_available(),

@@ -1,0 +1,208 @@
+"""Bad input gets one clear line, the right exit code, and leaves nothing half-written."""
+
+import gzip
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from megabase.model.load import save
+from tests import toys
+from tests.cli.command import run
+
+MODEL = toys.model()
+
+
+@pytest.fixture
+def model(tmp_path):
+    save(MODEL, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def genome(tmp_path):
+    return toys.write_fasta(tmp_path / "genome.fa", {"chr1": toys.letters(3000)})
+
+
+def refused(answer, message, code=2):
+    """Whether the answer is one line with the message, and the exit code."""
+    lines = [line for line in answer.err.splitlines() if line.startswith("megabase: error: ")]
+    assert answer.code == code, answer.err
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in answer.err
+    return True
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b">chr1\nACGT\n>chr1\nAC\n", "'chr1' stands twice"),
+        (b">chr1\nACGTXACGT\n", "'X' at position 4"),
+        (b">chr1\nAUGC\n", "'U' at position 1"),
+        (b"chr1\nACGT\n", "holds no sequence"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["pretrain", "score"])
+def test_a_bad_fasta(capsys, model, tmp_path, verb, content, message):
+    fasta = write(tmp_path / "bad.fa", content)
+    options = {
+        "pretrain": ["--genome", fasta, "--context-length", 2, "--steps", 1],
+        "score": ["--model", model, "--input", fasta],
+    }
+    output = tmp_path / "output"
+    assert refused(run(capsys, verb, *options[verb], "--output", output), message)
+    assert not output.exists()
+
+
+def test_a_truncated_gzip(capsys, tmp_path):
+    whole = gzip.compress(f">chr1\n{toys.letters(5000)}\n".encode())
+    fasta = write(tmp_path / "genome.fa.gz", whole[: len(whole) // 2])
+    answer = run(capsys, "pretrain", "--genome", fasta, "--output", tmp_path / "model")
+    assert refused(answer, "is cut short")
+
+
+def test_a_missing_file(capsys, model, tmp_path):
+    options = ["--model", model, "--output", tmp_path / "scores.tsv"]
+    assert refused(run(capsys, "score", "--input", tmp_path / "no.fa", *options), "no genome file")
+    assert refused(run(capsys, "score", "--input", "asset:yeast", *options), "asset:ecoli")
+
+
+@pytest.mark.parametrize(
+    ("bed", "message"),
+    [
+        ("chr1\t2990\t3001\n", "ends beyond its contig, which has 3,000 bp"),
+        ("1\t0\t50\n", "did you mean 'chr1'"),
+        ("chr1\t50\t50\n", "line 1: an interval needs 0 <= start < end"),
+        ("chr1\tfirst\tlast\n", "line 1: expected contig, start and end"),
+        ("", "holds no interval"),
+    ],
+)
+def test_a_bad_bed(capsys, model, genome, tmp_path, bed, message):
+    path = write(tmp_path / "regions.bed", bed)
+    scored = ["score", "--model", model, "--input", path, "--output", tmp_path / "scores.tsv"]
+    evaluated = ["evaluate", "perplexity", "--model", model, "--regions", path]
+    for verb in (scored, evaluated):
+        assert refused(run(capsys, *verb, "--genome", genome), message)
+
+
+def test_a_sequence_longer_than_the_context(capsys, model, genome, tmp_path):
+    options = ["--model", model, "--input", genome, "--output", tmp_path / "scores.tsv"]
+    assert refused(
+        run(capsys, "score", *options), "chr1 has 3,000 bp, and the model reads at most 64"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "stepz=3"], "unknown configuration key 'stepz'; did you mean 'steps'"),
+        (["--preset", "huge"], "preset is one of"),
+        (["--steps", "0"], "'steps'"),
+        (["--config", "none.yaml"], "no configuration file"),
+        (["--context-length", "4000"], "lower the context length"),
+        (["--set", "split.test_contigs=[chr2]"], "did you mean 'chr1'"),
+    ],
+)
+def test_a_bad_configuration(capsys, genome, tmp_path, options, message):
+    output = tmp_path / "model"
+    answer = run(capsys, "pretrain", "--genome", genome, "--output", output, *options)
+    assert refused(answer, message)
+    assert not output.exists()
+
+
+def test_an_output_of_someone_else(capsys, model, genome, tmp_path):
+    precious = write(tmp_path / "precious.txt", "mine")
+    genes = toys.write_fasta(tmp_path / "genes.fa", {"a": "ACGT"})
+    options = ["--model", model, "--input", genes, "--output", precious]
+    assert refused(run(capsys, "score", *options), "--overwrite")
+    assert precious.read_text() == "mine"
+    training = ["--genome", genome, "--steps", 1, "--output", tmp_path]
+    assert refused(run(capsys, "pretrain", *training), "was not made by megabase")
+
+
+def test_an_output_of_another_configuration(capsys, genome, tmp_path):
+    options = ["--genome", genome, "--output", tmp_path / "model", "--context-length", 32]
+    small = ["--set", "tokens_per_step=64", "--set", "validations=0"]
+    assert run(capsys, "pretrain", *options, *small, "--steps", 1).code == 0
+    weights = (tmp_path / "model" / "model.safetensors").read_bytes()
+    assert refused(
+        run(capsys, "pretrain", *options, *small, "--steps", 2), "config.steps was 1, is 2"
+    )
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == weights
+    assert run(capsys, "pretrain", *options, *small, "--steps", 2, "--overwrite").code == 0
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() != weights
+
+
+def test_an_output_of_another_command(capsys, model, genome, tmp_path):
+    assert run(capsys, "convert", "--input", model, "--output", tmp_path / "copy").code == 0
+    answer = run(
+        capsys, "pretrain", "--genome", genome, "--steps", 1, "--output", tmp_path / "copy"
+    )
+    assert refused(answer, "command was 'convert', is 'pretrain'")
+
+
+def test_tensors_that_do_not_fit(capsys, model, tmp_path):
+    path = model / "model.safetensors"
+    save_file(load_file(path) | {"backbone.norm.bias": torch.zeros(9)}, path)
+    answer = run(capsys, "convert", "--input", model, "--output", tmp_path / "copy")
+    assert refused(answer, "backbone.norm.bias has shape (9,)")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_pickle_that_is_no_checkpoint(capsys, model, tmp_path):
+    torch.save(["no", "tensors"], model / "weights.ckpt")
+    answer = run(
+        capsys, "convert", "--input", model / "weights.ckpt", "--output", tmp_path / "copy"
+    )
+    assert refused(answer, "is no checkpoint")
+
+
+def test_a_place_that_cannot_be_written(capsys, model, genome, tmp_path):
+    file = write(tmp_path / "file", "x")
+    genes = toys.write_fasta(tmp_path / "genes.fa", {"a": "ACGT"})
+    scored = run(capsys, "score", "--model", model, "--input", genes, "--output", file / "s.tsv")
+    assert refused(scored, str(file), code=1)
+    assert refused(
+        run(capsys, "convert", "--input", model, "--output", file / "copy"), str(file), 1
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(capsys, model, tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    answer = run(capsys, "convert", "--input", model, "--output", folder / "copy")
+    assert refused(answer, "Permission denied", code=1)
+
+
+def test_a_disk_that_is_full_leaves_the_old_file_whole(model, tmp_path):
+    """Let the system refuse to let a file grow, in place of a full disk."""
+    output = tmp_path / "copy"
+    command = [sys.executable, "-m", "megabase", "convert", "--output", str(output)]
+    subprocess.run([*command, "--input", str(model)], check=True, capture_output=True)
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    save(toys.model(seed=1), tmp_path / "other")
+    done = subprocess.run(
+        [*command, "--input", str(tmp_path / "other"), "--overwrite"],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )
+    assert done.returncode == 1
+    assert "megabase: error: the weights could not be written" in done.stderr
+    after = {path.name: path.read_bytes() for path in output.iterdir()}
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed <= {"megabase.json"}
+    assert not json.loads(after["megabase.json"])["finished"]

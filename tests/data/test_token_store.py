@@ -1,0 +1,89 @@
+"""A token store holds the letters of its genome, and is made anew when the genome changes."""
+
+import os
+
+import numpy as np
+import pytest
+
+from megabase.data import token_store
+from megabase.data.token_store import open_token_store
+from megabase.genome.interval import Interval
+from megabase.genome.reference import MemoryReference
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.io.twobit import write_twobit
+from tests.toys import letters, write_fasta
+
+CONTIGS = {"chrI": letters(500), "chrII": "acgtnRYN"}
+
+
+@pytest.fixture
+def fasta(tmp_path):
+    return write_fasta(tmp_path / "genome.fa", CONTIGS)
+
+
+def test_tokens_are_those_of_the_letters(fasta, tmp_path):
+    store = open_token_store(fasta, cache=tmp_path)
+    assert store.lengths == {"chrI": 500, "chrII": 8}
+    assert store.contigs() == [Interval("chrI", 0, 500), Interval("chrII", 0, 8)]
+    assert DNA_VOCABULARY.decode(store.fetch(Interval("chrI", 3, 90))) == CONTIGS["chrI"][3:90]
+    assert DNA_VOCABULARY.decode(store.fetch(Interval("chrII", 0, 8))) == "ACGTNNNN"
+    assert DNA_VOCABULARY.decode(store.fetch(Interval("chrII", 0, 3, "-"))) == "CGT"
+
+
+def test_pieces_make_no_difference(fasta, tmp_path, monkeypatch):
+    whole = open_token_store(fasta, cache=tmp_path / "whole")
+    monkeypatch.setattr(token_store, "_PIECE_BP", 37)
+    cut = open_token_store(fasta, cache=tmp_path / "cut")
+    np.testing.assert_array_equal(
+        cut.fetch(Interval("chrI", 0, 500)), whole.fetch(Interval("chrI", 0, 500))
+    )
+    assert cut.sha256 == whole.sha256
+
+
+def test_the_hash_is_of_the_letters_and_not_of_the_packing(fasta, tmp_path):
+    write_twobit(
+        MemoryReference({"chrI": CONTIGS["chrI"], "chrII": "ACGTNNNN"}), tmp_path / "g.2bit"
+    )
+    packed = open_token_store(tmp_path / "g.2bit", cache=tmp_path)
+    assert packed.sha256 == open_token_store(fasta, cache=tmp_path).sha256
+    other = write_fasta(tmp_path / "other.fa", {"chrI": CONTIGS["chrI"], "chr2": "ACGTNNNN"})
+    assert open_token_store(other, cache=tmp_path).sha256 != packed.sha256
+
+
+def test_a_changed_file_makes_a_new_store_and_removes_the_old(fasta, tmp_path):
+    open_token_store(fasta, cache=tmp_path)
+    write_fasta(fasta, {"chrI": "GGGG"})
+    later = fasta.stat().st_mtime + 10
+    os.utime(fasta, (later, later))
+    assert open_token_store(fasta, cache=tmp_path).lengths == {"chrI": 4}
+    assert len(list((tmp_path / "tokens").iterdir())) == 1
+
+
+def test_an_unchanged_file_is_read_once(fasta, tmp_path, monkeypatch):
+    open_token_store(fasta, cache=tmp_path)
+    monkeypatch.setattr(token_store, "open_reference", None)
+    assert open_token_store(fasta, cache=tmp_path).lengths["chrI"] == 500
+
+
+def test_a_letter_that_is_none_is_an_error_with_its_place_and_leaves_nothing(tmp_path):
+    fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT" * 20 + "E"})
+    with pytest.raises(ValueError, match=r"'E' at position 80 .* of chrI"):
+        open_token_store(fasta, cache=tmp_path)
+    assert not list((tmp_path / "tokens").iterdir())
+
+
+def test_a_genome_without_bases_is_an_error(tmp_path):
+    (tmp_path / "genome.fa").write_text(">chrI\n>chrII\n")
+    with pytest.raises(ValueError, match="a sequence is empty"):
+        open_token_store(tmp_path / "genome.fa", cache=tmp_path)
+    write_twobit(MemoryReference({"chrI": ""}), tmp_path / "genome.2bit")
+    with pytest.raises(ValueError, match="holds no bases"):
+        open_token_store(tmp_path / "genome.2bit", cache=tmp_path)
+
+
+def test_an_interval_that_is_not_there_is_an_error(fasta, tmp_path):
+    store = open_token_store(fasta, cache=tmp_path)
+    with pytest.raises(ValueError, match="did you mean 'chrI'"):
+        store.fetch(Interval("chri", 0, 5))
+    with pytest.raises(ValueError, match="ends beyond"):
+        store.fetch(Interval("chrII", 5, 9))

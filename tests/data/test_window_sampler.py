@@ -1,0 +1,63 @@
+"""Window number i is a pure function of the seed, and may lie anywhere in the regions."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from megabase.data.token_store import open_token_store
+from megabase.data.window_sampler import WindowSampler
+from megabase.genome.interval import Interval
+from tests.toys import letters, write_fasta
+
+REGIONS = [Interval("chrI", 10, 50), Interval("chrII", 0, 25), Interval("chrII", 90, 95)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    contigs = {"chrI": letters(100), "chrII": letters(100, seed=1), "chrN": "N" * 60 + "ACGT" * 10}
+    return open_token_store(write_fasta(tmp_path / "genome.fa", contigs), cache=tmp_path)
+
+
+def sampler(store, regions=REGIONS, **changes):
+    options = {"length": 20, "seed": 0, "reverse_complement_p": 0.5, "max_unknown_fraction": 0.1}
+    return WindowSampler(store, regions, **(options | changes))
+
+
+def test_a_window_is_a_pure_function_of_seed_and_number(store):
+    one, other = sampler(store), sampler(store)
+    numbers = [5, 0, 7, 5]
+    assert [one.window(i) for i in numbers] == [other.window(i) for i in reversed(numbers)][::-1]
+    assert one.window(5) != sampler(store, seed=1).window(5)
+
+
+def test_every_place_of_every_region_is_drawn_about_as_often(store):
+    drawn = [sampler(store).window(i) for i in range(4000)]
+    starts = Counter((w.contig, w.start) for w in drawn)
+    places = [("chrI", s) for s in range(10, 31)] + [("chrII", s) for s in range(6)]
+    assert set(starts) == set(places)  # 27 places, none in the region that is too short
+    assert min(starts.values()) > 0.6 * 4000 / 27
+    assert max(starts.values()) < 1.4 * 4000 / 27
+    assert all(len(w) == 20 for w in drawn)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_the_other_strand_is_drawn_with_probability_p(store, p):
+    drawn = [sampler(store, reverse_complement_p=p).window(i) for i in range(1000)]
+    assert np.mean([w.strand == "-" for w in drawn]) == pytest.approx(p, abs=0.05)
+
+
+def test_windows_with_too_many_n_are_passed_over(store):
+    whole = [Interval("chrN", 0, 100)]
+    drawn = [sampler(store, whole, max_unknown_fraction=0.25).window(i) for i in range(200)]
+    assert min(w.start for w in drawn) == 55  # 5 N of 20
+
+
+def test_a_genome_of_n_is_an_error(store):
+    with pytest.raises(ValueError, match="each had more than 2 N"):
+        sampler(store, [Interval("chrN", 0, 60)]).window(0)
+
+
+def test_no_region_long_enough_is_an_error(store):
+    with pytest.raises(ValueError, match=r"holds a window of 41 bp \(the longest has 40\)"):
+        sampler(store, length=41)

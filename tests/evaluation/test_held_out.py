@@ -1,0 +1,81 @@
+"""What is evaluated follows from how the model was trained."""
+
+import json
+
+import pytest
+
+from megabase.evaluation.held_out import evaluate_held_out
+from megabase.model.load import save
+from megabase.training.config import PretrainConfig
+from megabase.training.pretrain import pretrain
+from tests import toys
+
+TINY = {"context_length": 64, "tokens_per_step": 128, "steps": 2, "validations": 0}
+
+
+@pytest.fixture
+def genome(tmp_path):
+    contigs = {"chrI": toys.letters(4000), "chrII": toys.letters(1000, seed=1)}
+    return toys.write_fasta(tmp_path / "genome.fa", contigs)
+
+
+@pytest.fixture
+def trained(genome, tmp_path):
+    pretrain(PretrainConfig(genome=str(genome), **TINY), tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+def test_by_default_it_is_what_the_training_held_out(trained, genome):
+    report = evaluate_held_out(trained, str(genome))
+    assert report["regions"] == ["chrI:[3,600, 4,000)", "chrII:[900, 1,000)"]
+    assert (report["n_bases"], report["n_bases_trained_on"]) == (500, 0)
+
+
+def test_regions_that_were_trained_on_are_counted_and_warned_of(trained, genome, tmp_path, caplog):
+    (tmp_path / "regions.bed").write_text("chrI\t3000\t3700\n")
+    report = evaluate_held_out(trained, str(genome), regions=tmp_path / "regions.bed")
+    assert report["n_bases"] == 700
+    assert report["n_bases_trained_on"] == 564  # up to the validation part, from 3,564 on
+    assert "564 of the bases to score were trained on" in caplog.text
+
+
+def test_another_genome_is_split_alike_and_its_history_unknown(trained, tmp_path):
+    other = toys.write_fasta(tmp_path / "other.fa", {"chrI": toys.letters(3000, seed=5)})
+    report = evaluate_held_out(trained, str(other))
+    assert report["regions"] == ["chrI:[2,700, 3,000)"]
+    assert report["n_bases_trained_on"] is None
+
+
+def test_a_model_without_record_is_evaluated_too(genome, tmp_path):
+    save(toys.model(), tmp_path / "plain")
+    (tmp_path / "regions.bed").write_text("chrII\t0\t500\nchrII\t400\t600\n")
+    report = evaluate_held_out(
+        str(tmp_path / "plain"), str(genome), regions=tmp_path / "regions.bed"
+    )
+    assert report["n_bases"] == 600
+
+
+def test_regions_that_leave_nothing_to_learn_from_are_an_error(genome, tmp_path):
+    save(toys.model(), tmp_path / "plain")
+    (tmp_path / "all.bed").write_text("chrI\t0\t4000\nchrII\t0\t1000\n")
+    with pytest.raises(ValueError, match="leave nothing"):
+        evaluate_held_out(str(tmp_path / "plain"), str(genome), regions=tmp_path / "all.bed")
+
+
+def test_a_training_that_held_nothing_out_asks_for_regions(genome, tmp_path):
+    config = PretrainConfig(genome=str(genome), **TINY, split={"test_fraction": 0.0})
+    pretrain(config, tmp_path / "model")
+    with pytest.raises(ValueError, match="held nothing out"):
+        evaluate_held_out(str(tmp_path / "model"), str(genome))
+
+
+def test_a_written_report_is_given_again_without_work(trained, genome, tmp_path, caplog):
+    caplog.set_level("INFO", logger="megabase")
+    output = tmp_path / "report.json"
+    first = evaluate_held_out(trained, str(genome), output=output)
+    assert json.loads(output.read_text()) == json.loads(json.dumps(first))
+    caplog.clear()
+    assert evaluate_held_out(trained, str(genome), output=output) == json.loads(output.read_text())
+    assert "is finished already" in caplog.text
+    with pytest.raises(ValueError, match=r"another request \(seed was 0, is 1\)"):
+        evaluate_held_out(trained, str(genome), output=output, seed=1)

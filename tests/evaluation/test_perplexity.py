@@ -1,0 +1,70 @@
+"""Bits per base count every held-out base once, for the model and for its rivals alike."""
+
+import math
+
+import numpy as np
+import pytest
+
+from megabase.data.token_store import open_token_store
+from megabase.evaluation.perplexity import evaluate_perplexity
+from megabase.genome.interval import Interval
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.predictor import Predictor
+from megabase.measure.markov import fit_markov
+from megabase.model.load import save
+from tests import toys
+
+TRAIN = [Interval("chrI", 0, 5000)]
+TEST = [Interval("chrI", 5000, 5300), Interval("chrII", 0, 70)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    contigs = {"chrI": toys.letters(5100) + "NNNNN" + toys.letters(300), "chrII": toys.letters(90)}
+    return open_token_store(toys.write_fasta(tmp_path / "genome.fa", contigs), cache=tmp_path)
+
+
+@pytest.fixture
+def predictor(tmp_path):
+    save(toys.model(), tmp_path)
+    return Predictor.load(str(tmp_path), device="cpu")
+
+
+def test_every_base_is_counted_once(store, predictor):
+    report = evaluate_perplexity(predictor, store, TEST, TRAIN)
+    assert (report.n_bases, report.n_unknown) == (300 - 5 + 70, 5)
+    assert report.n_windows == math.ceil(300 / 64) + math.ceil(70 / 64)
+    assert report.context_length == 64
+
+
+def test_bits_of_the_model_are_summed_window_by_window(store, predictor):
+    report = evaluate_perplexity(predictor, store, TEST, TRAIN)
+    total = 0.0
+    for region in TEST:
+        for window in region.windows(64):
+            before = 1 if window.start else 0
+            wide = Interval(window.contig, window.start - before, window.end)
+            (values,) = predictor.log_likelihoods([store.fetch(wide)])
+            total -= np.nansum(values[before:]) / math.log(2)
+    assert report.model.bits_per_base == pytest.approx(total / report.n_bases, rel=1e-6)
+    assert report.to_dict()["perplexity"] == pytest.approx(2 ** (total / report.n_bases))
+
+
+def test_the_markov_model_sees_all_that_precedes_a_base(store, predictor):
+    report = evaluate_perplexity(predictor, store, TEST[:1], TRAIN)
+    bases = DNA_VOCABULARY.to_bases(store.fetch(Interval("chrI", 0, 5300)))
+    ln_p = fit_markov([bases[:5000]]).log_probabilities(bases)[5000:]
+    assert report.markov.bits_per_base == pytest.approx(-np.nanmean(ln_p) / math.log(2))
+    assert report.order0.bits_per_base == pytest.approx(2.0, abs=0.02)
+
+
+def test_the_gain_is_the_difference_on_the_same_bases(store, predictor):
+    report = evaluate_perplexity(predictor, store, TEST, TRAIN)
+    expected = report.markov.bits_per_base - report.model.bits_per_base
+    assert report.gain.bits_per_base == pytest.approx(expected)
+    assert report.gain.interval.low < expected < report.gain.interval.high
+
+
+def test_regions_of_n_alone_are_an_error(store, predictor):
+    with pytest.raises(ValueError, match="hold no base but N"):
+        evaluate_perplexity(predictor, store, [Interval("chrI", 5100, 5105)], TRAIN)

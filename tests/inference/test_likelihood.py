@@ -1,0 +1,87 @@
+"""Likelihoods are those of the four bases, and no batch or padding changes them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import log_likelihoods, next_base_log_likelihoods
+from tests import toys
+
+MODEL = toys.model()
+
+
+def encode(text):
+    return DNA_VOCABULARY.encode(text).tokens
+
+
+def score(sequences, **options):
+    return list(log_likelihoods(MODEL, sequences, **options))
+
+
+def test_each_base_is_scored_by_the_four_logits_before_it():
+    tokens = encode("ACNGT")
+    logits = MODEL(torch.tensor(tokens.astype(int))[None]).logits[0].double()
+    (values,) = score([tokens])
+    assert values[0] == pytest.approx(math.log(0.25))
+    for t in (1, 3, 4):
+        four = logits[t - 1, 7:11]
+        expected = (four[tokens[t] - 7] - torch.logsumexp(four, 0)).item()
+        assert values[t] == pytest.approx(expected, rel=1e-5)
+    assert np.isnan(values[2])
+
+
+def test_all_sequences_of_one_length_have_probability_one_together():
+    sequences = [encode(a + b + c) for a in "ACGT" for b in "ACGT" for c in "ACGT"]
+    total = sum(math.exp(values.sum()) for values in score(sequences))
+    assert total == pytest.approx(1.0, rel=1e-5)
+
+
+def test_logits_of_other_tokens_do_not_count():
+    tokens = toys.tokens(1, 10)
+    logits = torch.randn(1, 10, 12)
+    changed = logits.clone()
+    changed[..., [0, 4, 11]] += 5.0
+    torch.testing.assert_close(
+        next_base_log_likelihoods(logits, tokens),
+        next_base_log_likelihoods(changed, tokens),
+        equal_nan=True,
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=6),
+    tokens_per_batch=st.sampled_from([1, 64, 200, 1000]),
+)
+def test_neither_batch_nor_padding_changes_a_score(lengths, tokens_per_batch):
+    sequences = [encode(toys.letters(n, seed=i)) for i, n in enumerate(lengths)]
+    alone = [score([sequence])[0] for sequence in sequences]
+    together = score(sequences, tokens_per_batch=tokens_per_batch)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_holds_no_more_tokens_than_allowed():
+    seen = []
+
+    class Watcher(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = MODEL
+
+        def forward(self, tokens, attention_mask):
+            seen.append(tokens.shape)
+            return self.model(tokens, attention_mask=attention_mask)
+
+    sequences = [encode("A" * n) for n in (10, 10, 30, 5, 60)]
+    list(log_likelihoods(Watcher(), sequences, tokens_per_batch=50))
+    assert [tuple(shape) for shape in seen] == [(2, 10), (1, 30), (1, 5), (1, 60)]
+
+
+def test_no_sequence_gives_no_score():
+    assert score([]) == []

@@ -1,0 +1,130 @@
+"""Sequences become a table or a track of likelihoods, each base in its place."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+from megabase.genome.alphabet import DNA
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import log_likelihoods
+from megabase.jobs.score import COLUMNS, score
+from megabase.model.load import save
+from tests import toys
+
+MODEL = toys.model()
+CONTIGS = {"a": toys.letters(60), "b": "acgtNRacgt", "c": "NNN"}
+
+
+@pytest.fixture
+def model(tmp_path):
+    save(MODEL, tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+@pytest.fixture
+def fasta(tmp_path):
+    return toys.write_fasta(tmp_path / "genes.fa", CONTIGS)
+
+
+def values_of(letters):
+    (values,) = log_likelihoods(MODEL, [DNA_VOCABULARY.encode(letters).tokens])
+    return values
+
+
+def read(path):
+    with path.open() as file:
+        return list(csv.DictReader(file, dialect="excel-tab"))
+
+
+def test_a_table_has_the_likelihood_of_each_sequence(model, fasta, tmp_path, caplog):
+    caplog.set_level("INFO", logger="megabase")
+    score(model, str(fasta), tmp_path / "scores.tsv")
+    rows = read(tmp_path / "scores.tsv")
+    assert list(rows[0]) == COLUMNS
+    assert [(row["name"], row["length"], row["n_scored"]) for row in rows] == [
+        ("a", "60", "60"),
+        ("b", "10", "8"),
+        ("c", "3", "0"),
+    ]
+    for row, letters in zip(rows[:2], CONTIGS.values(), strict=False):
+        total = np.nansum(values_of(letters))
+        assert float(row["log_likelihood"]) == pytest.approx(total, rel=1e-5)
+        bits = -total / math.log(2) / int(row["n_scored"])
+        assert float(row["bits_per_base"]) == pytest.approx(bits, rel=1e-5)
+    assert rows[2]["bits_per_base"] == "nan"
+    assert "1 ambiguous letters were read as N" in caplog.text
+
+
+def test_intervals_of_a_bed_file_are_read_on_their_strand(model, tmp_path):
+    genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": toys.letters(200)})
+    (tmp_path / "genes.bed").write_text("chrI\t10\t60\tplus\nchrI\t100\t150\tminus\t0\t-\n")
+    bed = str(tmp_path / "genes.bed")
+    score(model, bed, tmp_path / "scores.tsv", genome=str(genome))
+    plus, minus = read(tmp_path / "scores.tsv")
+    letters = toys.letters(200)
+    turned = DNA.reverse_complement(letters[100:150])
+    assert (plus["name"], minus["name"]) == ("plus", "minus")
+    assert float(minus["log_likelihood"]) == pytest.approx(values_of(turned).sum(), rel=1e-5)
+    score(model, bed, tmp_path / "bases.bedgraph", genome=str(genome))
+    lines = [line.split() for line in (tmp_path / "bases.bedgraph").read_text().splitlines()]
+    assert len(lines) == 100
+    assert lines[50][:3] == ["chrI", "100", "101"]
+    found = [float(line[3]) for line in lines[50:]]
+    np.testing.assert_allclose(found, values_of(turned)[::-1], rtol=1e-4)
+
+
+def test_a_sequence_longer_than_the_context_is_an_error_and_nothing_is_written(model, tmp_path):
+    fasta = toys.write_fasta(tmp_path / "long.fa", {"short": "ACGT", "long": toys.letters(65)})
+    with pytest.raises(ValueError, match="long has 65 bp, and the model reads at most 64"):
+        score(model, str(fasta), tmp_path / "scores.tsv")
+    assert not (tmp_path / "scores.tsv").exists()
+
+
+def test_a_letter_that_is_none_names_its_sequence_and_leaves_nothing(model, tmp_path):
+    fasta = toys.write_fasta(tmp_path / "odd.fa", {"good": "ACGT", "odd": "ACGE"})
+    with pytest.raises(ValueError, match=r"'E' at position 3 .* of odd"):
+        score(model, str(fasta), tmp_path / "scores.tsv")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(("scores", ".scores"))]
+
+
+def test_intervals_that_overlap_make_no_track(model, tmp_path):
+    genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": toys.letters(200)})
+    (tmp_path / "genes.bed").write_text("chrI\t10\t60\nchrI\t50\t90\n")
+    bed = str(tmp_path / "genes.bed")
+    with pytest.raises(ValueError, match="overlap, and a track"):
+        score(model, bed, tmp_path / "bases.bg", genome=str(genome))
+    score(model, bed, tmp_path / "scores.tsv", genome=str(genome))
+
+
+@pytest.mark.parametrize(
+    ("bed", "message"),
+    [("chrI\t190\t201\n", "ends beyond"), ("I\t0\t5\n", "did you mean 'chrI'")],
+)
+def test_an_interval_that_is_not_of_the_genome_is_an_error(model, tmp_path, bed, message):
+    genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": toys.letters(200)})
+    (tmp_path / "genes.bed").write_text(bed)
+    with pytest.raises(ValueError, match=message):
+        score(model, str(tmp_path / "genes.bed"), tmp_path / "scores.tsv", genome=str(genome))
+
+
+def test_a_genome_goes_with_a_bed_file_and_only_with_one(model, fasta, tmp_path):
+    (tmp_path / "genes.bed").write_text("a\t0\t5\n")
+    with pytest.raises(ValueError, match="need the genome they are of: --genome"):
+        score(model, str(tmp_path / "genes.bed"), tmp_path / "scores.tsv")
+    with pytest.raises(ValueError, match="--genome goes with a BED file"):
+        score(model, str(fasta), tmp_path / "scores.tsv", genome=str(fasta))
+
+
+def test_the_same_request_is_not_answered_twice(model, fasta, tmp_path):
+    output = tmp_path / "scores.tsv"
+    score(model, str(fasta), output)
+    before = output.stat().st_mtime_ns
+    score(model, str(fasta), output)
+    assert output.stat().st_mtime_ns == before
+    other = toys.write_fasta(tmp_path / "other.fa", {"a": "ACGT"})
+    with pytest.raises(ValueError, match="another request"):
+        score(model, str(other), output)
+    score(model, str(other), output, overwrite=True)
+    assert len(read(output)) == 1

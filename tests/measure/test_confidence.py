@@ -1,0 +1,20 @@
+"""The bootstrap interval is the one of the textbook: near the normal one for many windows."""
+
+import numpy as np
+import pytest
+
+from megabase.measure.confidence import bootstrap_ratio
+
+
+def test_for_many_equal_windows_it_is_close_to_the_normal_interval():
+    totals = np.random.default_rng(0).normal(2.0, 0.5, size=400)
+    low, high = bootstrap_ratio(totals, np.ones(400), seed=1)
+    half = 1.96 * totals.std() / 20
+    assert low == pytest.approx(totals.mean() - half, abs=0.01)
+    assert high == pytest.approx(totals.mean() + half, abs=0.01)
+
+
+def test_the_seed_fixes_it_and_a_ratio_that_never_varies_has_no_width():
+    totals, sizes = np.arange(1.0, 9), np.ones(8)
+    assert bootstrap_ratio(totals, sizes, seed=3) == bootstrap_ratio(totals, sizes, seed=3)
+    assert bootstrap_ratio(2 * totals, totals, seed=0) == pytest.approx((2.0, 2.0))

@@ -1,0 +1,68 @@
+"""A configuration comes from file, options and overrides, and a wrong key is named."""
+
+import pytest
+from pydantic import Field
+
+from megabase.run.config import RunConfig, read_config, to_yaml
+
+
+class Inner(RunConfig):
+    """A part."""
+
+    fraction: float = Field(default=0.1, ge=0, lt=1)
+
+
+class Outer(RunConfig):
+    """A whole."""
+
+    steps: int = 10
+    name: str
+    inner: Inner = Inner()
+
+
+def test_overrides_go_over_options_and_options_over_the_file(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("name: a\nsteps: 1\ninner:\n  fraction: 0.5\n")
+    config = read_config(
+        Outer, file=file, options={"steps": 2, "name": None}, overrides=["inner.fraction=0.25"]
+    )
+    assert (config.name, config.steps, config.inner.fraction) == ("a", 2, 0.25)
+
+
+def test_what_is_printed_is_read_back(tmp_path):
+    config = read_config(Outer, overrides=["name=x", "inner.fraction=0.3"])
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    assert read_config(Outer, file=tmp_path / "run.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["name=a", "stepz=3"], "unknown configuration key 'stepz'; did you mean 'steps'"),
+        (["name=a", "inner.fractoin=3"], "did you mean 'inner.fraction'"),
+        (["name=a", "zebra=3"], "known are steps, name, inner.fraction"),
+        (["name=a", "steps=many"], "'steps': Input should be a valid integer.*got 'many'"),
+        (["name=a", "inner.fraction=1.5"], "'inner.fraction': .*less than 1, got 1.5"),
+        (["steps=3"], "needs a value for 'name'"),
+        (["name=a", "steps"], "--set takes key=value, got 'steps'"),
+        (["name=a", "name.first=b"], "name has no keys of its own"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(overrides, message):
+    with pytest.raises(ValueError, match=message) as error:
+        read_config(Outer, overrides=overrides)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [", "is no YAML"), ("- a\n", "holds list")])
+def test_a_file_that_is_no_configuration_is_an_error(tmp_path, text, message):
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_config(Outer, file=tmp_path / "run.yaml")
+    with pytest.raises(ValueError, match="no configuration file"):
+        read_config(Outer, file=tmp_path / "none.yaml")
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Outer(name="a").steps = 3

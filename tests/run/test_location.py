@@ -1,0 +1,27 @@
+"""A genome's name is a path or an asset; the cache is where the user says."""
+
+from pathlib import Path
+
+import pytest
+
+from megabase.run.location import cache_folder, genome_path
+
+
+def test_a_path_is_itself_and_an_asset_lies_in_the_package():
+    assert genome_path("some/genome.fa") == Path("some/genome.fa")
+    assert genome_path("asset:ecoli").is_file()
+
+
+def test_an_unknown_asset_is_an_error_that_names_the_known():
+    with pytest.raises(ValueError, match="shipped genomes are asset:ecoli; got 'asset:yeast'"):
+        genome_path("asset:yeast")
+
+
+def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("MEGABASE_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("MEGABASE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "megabase"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "megabase"

@@ -1,0 +1,24 @@
+"""Progress is a line now and then where there is no terminal, and nothing if quiet."""
+
+import pytest
+
+from megabase.run import log
+
+
+@pytest.fixture(autouse=True)
+def _restore():
+    yield
+    log.logging.getLogger("megabase").handlers.clear()
+    log.logging.getLogger("megabase").setLevel(log.logging.NOTSET)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_lines_go_to_standard_error_unless_quiet(capsys, monkeypatch, quiet):
+    monkeypatch.setattr(log, "_SECONDS_BETWEEN_LINES", 0.0)
+    log.start_logging(quiet=quiet)
+    with log.progress(3, "working", "steps") as meter:
+        meter.advance(2, note="half way")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert ("working: 3 steps" in err) is not quiet
+    assert ("2 of 3 steps" in err and "half way" in err) is not quiet

@@ -1,0 +1,111 @@
+"""Outputs are whole or absent, and are not overwritten unasked."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from megabase.run.output import RECORD, Output, read_record, whole_file, whole_files
+
+REQUEST = {"command": "score", "model": "abc", "config": {"steps": 3}}
+
+
+def output(path, request=REQUEST, *, is_folder=False, overwrite=False):
+    return Output(path, request, is_folder=is_folder, overwrite=overwrite)
+
+
+def write(place, text="done\n"):
+    with place.write(n=1) as file:
+        file.write(text)
+
+
+def break_off(writing):
+    with writing as place:
+        if hasattr(place, "write"):
+            place.write("half")
+        else:
+            (place / "a").write_text("half")
+        raise RuntimeError
+
+
+def test_the_same_request_on_a_finished_output_has_nothing_to_do(tmp_path):
+    path = tmp_path / "scores.tsv"
+    assert not output(path).is_finished
+    write(output(path))
+    assert path.read_text() == "done\n"
+    assert output(path).is_finished
+    assert not output(path, overwrite=True).is_finished
+
+
+def test_another_request_is_refused_and_the_difference_named(tmp_path):
+    write(output(tmp_path / "scores.tsv"))
+    other = REQUEST | {"config": {"steps": 4}}
+    with pytest.raises(
+        ValueError, match=r"another request \(config.steps was 3, is 4\).*--overwrite"
+    ):
+        output(tmp_path / "scores.tsv", other)
+
+
+def test_a_file_of_someone_else_is_refused(tmp_path):
+    (tmp_path / "scores.tsv").write_text("precious")
+    with pytest.raises(ValueError, match="was not made by megabase"):
+        output(tmp_path / "scores.tsv")
+    write(output(tmp_path / "scores.tsv", overwrite=True))
+    assert (tmp_path / "scores.tsv").read_text() == "done\n"
+
+
+def test_a_folder_of_someone_else_is_refused_and_an_empty_one_is_not(tmp_path):
+    assert not output(tmp_path, is_folder=True).is_finished
+    (tmp_path / "precious").write_text("x")
+    with pytest.raises(ValueError, match="was not made by megabase"):
+        output(tmp_path, is_folder=True)
+
+
+def test_a_folder_is_unfinished_until_it_is_finished(tmp_path):
+    place = output(tmp_path / "model", is_folder=True)
+    place.start()
+    assert not output(tmp_path / "model", is_folder=True).is_finished
+    place.finish(tokens=7)
+    assert output(tmp_path / "model", is_folder=True).is_finished
+    record = read_record(tmp_path / "model")
+    assert record["results"] == {"tokens": 7}
+    assert {"command", "created", "versions", "machine"} <= record.keys()
+
+
+def test_what_breaks_off_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / "scores.tsv"
+    write(output(path))
+    with pytest.raises(RuntimeError):
+        break_off(output(path, overwrite=True).write())
+    assert path.read_text() == "done\n"
+    assert output(path).is_finished
+    assert len(list(tmp_path.iterdir())) == 2  # no temporary file
+
+
+def test_a_folder_of_files_moves_whole_or_not_at_all(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(RuntimeError):
+        break_off(whole_files(tmp_path))
+    assert (tmp_path / "a").read_text() == "old"
+    with whole_files(tmp_path) as part:
+        (part / "a").write_text("new")
+        (part / "a").chmod(0o600)
+    assert (tmp_path / "a").read_text() == "new"
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_record_that_is_none_is_none(tmp_path):
+    assert read_record(tmp_path) is None
+    (tmp_path / RECORD).write_text("{")
+    assert read_record(tmp_path) is None
+    (tmp_path / RECORD).write_text(json.dumps({"other": 1}))
+    assert read_record(tmp_path) is None
+
+
+def test_a_file_is_made_with_its_folder(tmp_path):
+    with whole_file(tmp_path / "deep" / "file.txt") as file:
+        file.write("x")
+    assert (tmp_path / "deep" / "file.txt").read_text() == "x"

@@ -1,0 +1,148 @@
+"""Pretraining learns, gives the same weights from the same seed, and writes a plain folder."""
+
+import json
+import math
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from megabase.errors import WorkError
+from megabase.run.output import read_record
+from megabase.training.config import PretrainConfig
+from megabase.training.pretrain import METRICS, pretrain
+from tests.toys import letters, write_fasta
+
+SMALL = {"context_length": 32, "tokens_per_step": 128, "steps": 6, "log_every": 2, "validations": 2}
+
+
+@pytest.fixture
+def genome(tmp_path):
+    return write_fasta(tmp_path / "genome.fa", {"chrI": letters(2000) + letters(40) * 200})
+
+
+def run(genome, output, **changes):
+    pretrain(PretrainConfig(genome=str(genome), **(SMALL | changes)), output)
+    return output
+
+
+def weights(folder):
+    return AutoModelForCausalLM.from_pretrained(folder).state_dict()
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+
+
+def test_a_repeat_is_learned(genome, tmp_path):
+    lines = metrics(run(genome, tmp_path / "model", steps=60, learning_rate=5e-3))
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < math.log(4) - 0.1
+
+
+def test_metrics_say_step_tokens_rate_and_validation(genome, tmp_path):
+    lines = metrics(run(genome, tmp_path / "model"))
+    training = [line for line in lines if "loss" in line]
+    assert [(line["step"], line["tokens"]) for line in training] == [(2, 256), (4, 512), (6, 768)]
+    assert {"seconds", "grad_norm", "learning_rate", "tokens_per_second"} <= training[0].keys()
+    assert [line["step"] for line in lines if "validation_loss" in line] == [3, 6]
+
+
+def test_the_learning_rate_rises_and_falls_to_its_floor(genome, tmp_path):
+    output = run(genome, tmp_path / "model", steps=20, log_every=1, learning_rate=1e-3)
+    rates = [line["learning_rate"] for line in metrics(output) if "loss" in line]
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates.index(max(rates)) == 2  # a tenth of 20 steps
+    assert rates[-1] == pytest.approx(1e-4, rel=0.2)
+
+
+def test_the_same_seed_gives_the_same_weights_bit_by_bit(genome, tmp_path):
+    one, other = run(genome, tmp_path / "a"), run(genome, tmp_path / "b", workers=1)
+    assert all(torch.equal(weights(one)[name], weights(other)[name]) for name in weights(one))
+    another = weights(run(genome, tmp_path / "c", seed=1))
+    assert not torch.equal(another["backbone.norm.weight"], weights(one)["backbone.norm.weight"])
+
+
+def test_passes_accumulate_to_the_same_step(genome, tmp_path):
+    whole = weights(run(genome, tmp_path / "a"))
+    parts = weights(run(genome, tmp_path / "b", windows_per_pass=1))
+    for name, tensor in whole.items():
+        torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_the_record_holds_configuration_split_and_hash(genome, tmp_path):
+    record = read_record(run(genome, tmp_path / "model"))
+    assert record["finished"]
+    assert record["request"]["config"]["context_length"] == 32
+    assert record["results"]["tokens"] == 6 * 128
+    assert record["results"]["split"]["test"] == [["chrI", 9000, 10000]]
+    assert len(record["results"]["genome_sha256"]) == 64
+
+
+def test_a_finished_folder_is_left_as_it_is(genome, tmp_path):
+    output = run(genome, tmp_path / "model")
+    before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
+    run(genome, output)
+    assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
+
+
+def test_another_configuration_does_not_overwrite(genome, tmp_path):
+    output = run(genome, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"config.steps was 6, is 7"):
+        run(genome, output, steps=7)
+
+
+def test_the_context_is_stored_as_published(genome, tmp_path):
+    config = json.loads((run(genome, tmp_path / "model") / "config.json").read_text())
+    assert (config["max_seq_len"], config["model_type"]) == (34, "hyenadna")
+
+
+def test_options_that_change_something(genome, tmp_path):
+    base = weights(run(genome, tmp_path / "base"))
+    changes = {
+        "embed_dropout": 0.5,
+        "weight_decay": 10.0,
+        "beta1": 0.5,
+        "beta2": 0.5,
+        "clip_norm": 1e-3,
+        "reverse_complement_p": 0.0,
+        "warmup_fraction": 0.5,
+        "final_fraction": 1.0,
+        "precision": "bfloat16",
+    }
+    for key, value in changes.items():
+        changed = weights(run(genome, tmp_path / key, **{key: value}))
+        assert any(not torch.equal(changed[name], base[name]) for name in base), key
+
+
+def test_gradient_checkpointing_changes_nothing(genome, tmp_path):
+    one = weights(run(genome, tmp_path / "a"))
+    other = weights(run(genome, tmp_path / "b", gradient_checkpointing=True))
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor)
+
+
+def test_a_validation_part_too_small_for_a_window_is_said(genome, tmp_path, caplog):
+    caplog.set_level("INFO", logger="megabase")
+    split = {"validation_fraction": 0.001}
+    lines = metrics(run(genome, tmp_path / "model", split=split))
+    assert not [line for line in lines if "validation_loss" in line]
+    assert "no validation window of 32 bp fits" in caplog.text
+
+
+def test_a_genome_shorter_than_the_context_is_an_error(genome, tmp_path):
+    with pytest.raises(ValueError, match="holds a window of 20,000 bp"):
+        run(genome, tmp_path / "model", context_length=20_000)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(genome, tmp_path):
+    with pytest.raises(WorkError, match="the loss at step 2 is no number"):
+        run(genome, tmp_path / "model", learning_rate=1e30, warmup_fraction=0.0, clip_norm=1e30)
+    assert not read_record(tmp_path / "model")["finished"]
+
+
+def test_a_very_small_real_genome(shared, tmp_path):
+    lambda_phage = shared / "data/genomes/phage/lambda_virus.fa.gz"
+    output = run(lambda_phage, tmp_path / "model", context_length=512, steps=3)
+    assert read_record(output)["results"]["split"]["test"][0][1:] == [43651, 48502]
