@@ -24,6 +24,7 @@ def score(sequences, **options):
 
 
 def test_each_base_is_scored_by_the_four_logits_before_it():
+    """Check Eq. log-likelihood for each base of a sequence."""
     tokens = encode("ACNGT")
     logits = MODEL(torch.tensor(tokens.astype(int))[None]).logits[0].double()
     (values,) = score([tokens])

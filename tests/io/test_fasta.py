@@ -53,7 +53,7 @@ def test_the_index_stands_beside_the_file(tmp_path):
     fasta = write_fasta(tmp_path / "genome.fa", CONTIGS)
     FastaReference(fasta, cache=tmp_path / "cache")
     assert (tmp_path / "genome.fa.fai").exists()
-    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "cache" / "fai").exists()
 
 
 def test_the_index_of_a_file_in_a_read_only_folder_goes_to_the_cache(tmp_path, monkeypatch):
@@ -79,9 +79,16 @@ def test_case_is_kept_and_the_minus_strand_is_turned(tmp_path):
 def test_a_name_that_stands_twice_is_an_error(tmp_path):
     fasta = tmp_path / "genome.fa"
     fasta.write_text(">chrI one\nACGT\n>chrII\nAC\n>chrI two\nGGGG\n")
-    with pytest.raises(ValueError, match="'chrI' stands twice"):
-        FastaReference(fasta, cache=tmp_path)
-    assert not list(tmp_path.glob("*.fai*"))
+    for _ in range(2):  # the second time there is an index, which passes over the second chrI
+        with pytest.raises(ValueError, match="'chrI' stands twice"):
+            FastaReference(fasta, cache=tmp_path)
+
+
+def test_a_contig_without_letters_is_said(tmp_path, caplog):
+    fasta = tmp_path / "genome.fa"
+    fasta.write_text(">none\n>chrI\nACGT\n")
+    assert dict(FastaReference(fasta, cache=tmp_path).lengths) == {"chrI": 4}
+    assert "without letters: 1, as none" in caplog.text
 
 
 @pytest.mark.parametrize(("text", "message"), [("", "is empty"), ("ACGT\n", "holds no sequence")])
@@ -108,7 +115,7 @@ def test_a_truncated_file_is_an_error_and_leaves_nothing(fasta, tmp_path):
 def test_ragged_lines_are_an_error(tmp_path):
     fasta = tmp_path / "genome.fa"
     fasta.write_text(">chrI\nACGT\nACG\nACGT\n")
-    with pytest.raises(ValueError, match="cannot be indexed"):
+    with pytest.raises(ValueError, match="all lines of a sequence but its last have one length"):
         FastaReference(fasta, cache=tmp_path)
 
 

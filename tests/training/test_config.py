@@ -19,7 +19,7 @@ def test_a_step_has_as_many_windows_as_fit_its_tokens():
     ("override", "message"),
     [
         ("preset=huge", "preset is one of tiny, small"),
-        ("windows_per_pass=3", "must divide the 16 windows of a step"),
+        ("windows_per_pass=3", "must divide the 8 windows of a step"),
         ("context_length=1", "greater than or equal to 2"),
         ("device=cuda", "'auto' or 'cpu'"),
         ("split={test_contigs: [a], test_regions: b.bed}", "not both"),

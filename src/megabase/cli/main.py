@@ -1,6 +1,8 @@
 """The command: its verbs, and what it makes of errors. Imports neither torch nor transformers."""
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import typer
 
@@ -19,9 +21,16 @@ for verb in (pretrain, evaluate, score, info, convert, doctor):
 
 
 def main() -> None:
-    """Run the command; 2 is the exit code of misuse, 1 of failure."""
-    try:
+    """Run the command."""
+    with plain_errors():
         app()
+
+
+@contextmanager
+def plain_errors() -> Generator[None]:
+    """Print an error that is no bug as one line; 2 is the exit code of misuse, 1 of failure."""
+    try:
+        yield
     except InputError as error:
         _stop(str(error), code=2)
     except WorkError as error:

@@ -62,9 +62,10 @@ def evaluate_held_out(
     Returns
     -------
     report
-        `PerplexityReport.to_dict`, and ``genome``, ``genome_sha256``, ``model``,
-        ``weights_sha256``, ``regions`` as region texts, and ``n_bases_trained_on``: how
-        many of the scored bases the model had learned from, None if that is not known.
+        `PerplexityReport.to_dict`, and ``genome``, ``genome_sha256``, ``model_name``,
+        ``revision``, ``weights_sha256``, ``regions`` as (contig, start, end), ``seed``, and
+        ``n_bases_trained_on``: how many of the scored bases the model had learned from,
+        None if that is not known.
 
     Raises
     ------
@@ -78,10 +79,10 @@ def evaluate_held_out(
     about: dict[str, Any] = {
         "genome": genome,
         "genome_sha256": store.sha256,
-        "model": model,
+        "model_name": model,
         "revision": predictor.revision,
         "weights_sha256": predictor.weights_sha256,
-        "regions": [str(region) for region in plan.regions],
+        "regions": [[region.contig, region.start, region.end] for region in plan.regions],
         "n_bases_trained_on": plan.n_bases_trained_on,
         "seed": seed,
     }

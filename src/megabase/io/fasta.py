@@ -58,6 +58,10 @@ class FastaReference:
             str(indexed), filepath_index=str(index), filepath_index_compressed=blocks
         )
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
+        if not (checked := cache / "checked" / _state_key(indexed)).exists():
+            _check_names(indexed, self._lengths, self._name)
+            checked.parent.mkdir(parents=True, exist_ok=True)
+            checked.touch()
 
     @property
     def name(self) -> str:
@@ -101,10 +105,7 @@ def _check_bgzip_is_whole(path: Path) -> None:
 
 def _unpacked(path: Path, cache: Path) -> Path:
     """Unpack a gzip file into the cache, once for each state of the file."""
-    stat = path.stat()
-    state = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-    key = hashlib.sha256(state.encode()).hexdigest()[:16]
-    target = cache / "fasta" / f"{key}-{path.name.removesuffix('.gz')}"
+    target = cache / "fasta" / f"{_state_key(path)}-{path.name.removesuffix('.gz')}"
     if target.exists():
         return target
     _log.info("%s is plain gzip: unpacking it once to %s", path, target)
@@ -118,6 +119,13 @@ def _unpacked(path: Path, cache: Path) -> Path:
         raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
     part.replace(target)
     return target
+
+
+def _state_key(path: Path) -> str:
+    """Name a file in the state that it is in: by place, size and time of change."""
+    stat = path.stat()
+    state = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    return hashlib.sha256(state.encode()).hexdigest()[:16]
 
 
 def _index_place(path: Path, cache: Path) -> Path:
@@ -136,7 +144,6 @@ def _is_newer(index: Path, path: Path) -> bool:
 
 
 def _build_index(path: Path, index: Path, name: str) -> None:
-    _check_names(path, name)
     index.parent.mkdir(parents=True, exist_ok=True)
     part = index.with_name(f"{index.name}.{os.getpid()}.part")
     part_of_blocks = part.with_suffix(".gzi")
@@ -148,8 +155,8 @@ def _build_index(path: Path, index: Path, name: str) -> None:
     except pysam.SamtoolsError as error:
         part.unlink(missing_ok=True)
         raise InputError(
-            f"{name} cannot be indexed: a sequence is empty, or its lines are not all of one "
-            "length (the last may be shorter); wrap it anew"
+            f"{name} holds no sequence that can be indexed: FASTA starts with a line '>name', and "
+            "all lines of a sequence but its last have one length; wrap it anew"
         ) from error
     finally:
         pysam.set_verbosity(loudness)
@@ -158,8 +165,8 @@ def _build_index(path: Path, index: Path, name: str) -> None:
     part.replace(index)
 
 
-def _check_names(path: Path, name: str) -> None:
-    """Refuse a file without sequences, or with one name twice, which an index would pass over."""
+def _check_names(path: Path, lengths: Mapping[str, int], name: str) -> None:
+    """Look for what an index passes over: a name that stands twice, a contig without letters."""
     seen: set[str] = set()
     with _open_bytes(path) as file:
         for header in _headers(file):
@@ -168,8 +175,8 @@ def _check_names(path: Path, name: str) -> None:
             if contig in seen:
                 raise InputError(f"contig {contig!r} stands twice in {name}; rename one of them")
             seen.add(contig)
-    if not seen:
-        raise InputError(f"{name} holds no sequence; a FASTA file starts with a line '>name'")
+    if empty := seen - lengths.keys():
+        _log.warning("contigs of %s without letters: %d, as %s", name, len(empty), min(empty))
 
 
 def _headers(file: BufferedIOBase) -> Iterator[bytes]:

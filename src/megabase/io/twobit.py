@@ -90,7 +90,7 @@ def write_twobit(reference: Reference, path: Path) -> None:
     """
     names = [name.encode() for name in reference.lengths]
     records = [
-        _pack(reference.fetch(Interval(contig, 0, length)), contig)
+        _pack(reference.fetch(Interval(contig, 0, length)) if length else "", contig)
         for contig, length in reference.lengths.items()
     ]
     offset = 16 + sum(1 + len(name) + 4 for name in names)

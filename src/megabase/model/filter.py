@@ -1,17 +1,17 @@
 r"""The implicit filter: a small network of the position, under a decaying window.
 
-=================================================  ====================================
-Paper [1]_                                         Here
-=================================================  ====================================
-:math:`h_t = \mathrm{Window}(t)\,                  ``self.forward(length)``
-(\mathrm{FFN} \circ \mathrm{PositionalEncoding})
-(t)` (Eq. 7)
-PositionalEncoding                                 ``positional_encoding(length, grid)``
-FFN with sine activations                          ``self.ffn(z)``
-Window                                             ``self.window(t)``
-=================================================  ====================================
+.. math:: h_t = \mathrm{Window}(t) \cdot (\mathrm{FFN} \circ \mathrm{PositionalEncoding})(t)
 
-The released models [2]_ make these choices. All positions are fractions of the grid,
+=================================  =======================================
+Poli, Eq. 7                        Here
+=================================  =======================================
+:math:`h_0, h_1, \dots`            ``self.forward(length)``
+PositionalEncoding                 ``positional_encoding(length, grid)``
+FFN, with sine activations         ``self.ffn(z)``
+Window                             ``self.window(t)``
+=================================  =======================================
+
+The released models (Nguyen) make these choices. All positions are fractions of the grid,
 :math:`t_j = j / (T - 1)` for a grid of T positions, so a filter of fewer taps is a
 prefix of the longest one and never rescaled. The features are
 
@@ -28,11 +28,11 @@ with :math:`\delta_c` evenly spaced so that the window of the slowest channel ha
 fallen to 0.01 at t = 1.5, and of the fastest at t = 0.3.
 
 Where we leave the released code: grids and rates are computed from numbers whenever
-they are needed, not stored. Paper and code disagree on the floor; it is 0.05 in the
-released inference code, and a field of the configuration here.
+they are needed, not stored. Its two versions disagree on the floor, which is 0.05 in the
+inference code and 0 in the training code; here it is a field of the configuration.
 
-.. [1] Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
-.. [2] Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2, and its released code.
+Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
+Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2, and its released code.
 """
 
 import math

@@ -1,16 +1,16 @@
 r"""The Hyena operator: element-wise gates with long convolutions between them.
 
-=================================================  ====================================
-Papers [1]_ [2]_                                   Here
-=================================================  ====================================
-:math:`N`, the order                               ``order``, the number of gates
-:math:`v, x^1, \dots, x^N` ([1]_ Algorithm 1)      ``v, gates = self.project(u)``
-:math:`h^1, \dots, h^{N-1}` ([1]_ Algorithm 2)     ``self.filters(length)``
-:math:`D_{x_2} T_h D_{x_1} v` ([2]_ Eq. 3.1)       ``self.mix(v, gates, filters)``
-the forward pass ([1]_ Algorithm 3)                ``self.forward(u)``
-=================================================  ====================================
+===================================================  ====================================
+Papers                                               Here
+===================================================  ====================================
+:math:`N`, the order                                 ``order``, the number of gates
+:math:`v, x^1, \dots, x^N` (Poli, Algorithm 1)       ``v, gates = self.project(u)``
+:math:`h^1, \dots, h^{N-1}` (Poli, Algorithm 2)      ``self.filters(length)``
+:math:`D_{x_2} T_h D_{x_1} v` (Nguyen, Eq. 3.1)      ``self.mix(v, gates, filters)``
+the forward pass (Poli, Algorithm 3)                 ``self.forward(u)``
+===================================================  ====================================
 
-Where we leave [1]_: its Definition 3.1 convolves before *every* gate and so needs N
+Where we leave Poli: its Definition 3.1 convolves before *every* gate and so needs N
 filters. HyenaDNA gates first and needs N - 1; that is Definition 3.1 with a unit
 impulse for its first filter. The published weights also have a skip weight beside
 each filter, and store the gates in the reverse of the order in which they act.
@@ -18,8 +18,8 @@ each filter, and store the gates in the reverse of the order in which they act.
 Where we leave both: a mask. What is padding is zero before each convolution, short or
 long, so that a sequence answers the same with padding on either side as without.
 
-.. [1] Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
-.. [2] Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
+Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
+Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
 """
 
 import torch

@@ -48,11 +48,11 @@ class PretrainConfig(RunConfig):
     """Tokens of a window."""
     steps: int = Field(default=1000, ge=1)
     """Optimiser steps."""
-    tokens_per_step: int = Field(default=16_384, ge=1)
+    tokens_per_step: int = Field(default=8192, ge=1)
     """Tokens of all windows of a step; at least one window is taken."""
     windows_per_pass: int | None = Field(default=None, ge=1)
     """Windows that pass through the model at once; a step accumulates passes. None: all."""
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     """Peak of the learning rate."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of the steps over which the learning rate rises to its peak."""

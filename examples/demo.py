@@ -1,0 +1,135 @@
+"""The first walk: pretrain a tiny model on E. coli, measure it on bases it never saw, look at it.
+
+python examples/demo.py --output demo
+
+It writes the model as a Hugging Face folder, metrics.json and demo.png, and calls the
+library as any script may.
+"""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from jaxtyping import Float
+
+from megabase.cli.main import plain_errors
+from megabase.evaluation.held_out import evaluate_held_out
+from megabase.genome.interval import Interval
+from megabase.genome.shuffle import shuffle_dinucleotides
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.predictor import Predictor
+from megabase.io.genome_file import open_reference
+from megabase.report.plot import new_figure, plot_bars, plot_surprisal, plot_training
+from megabase.run.config import read_config
+from megabase.run.location import cache_folder, genome_path
+from megabase.run.log import start_logging
+from megabase.run.output import whole_file
+from megabase.training.config import PretrainConfig
+from megabase.training.pretrain import METRICS, pretrain
+
+GENOME = "asset:ecoli"
+CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
+RPOB = Interval("K-12-MG1655", 4_179_267, 4_183_296)
+"""The gene of an RNA polymerase subunit, on the forward strand of the held-out tenth."""
+
+
+def surprisal(predictor: Predictor, letters: str) -> Float[np.ndarray, " length"]:
+    """Give -log2 p of each base, each after at least half a context of the bases before it."""
+    tokens = DNA_VOCABULARY.encode(letters).tokens
+    half = predictor.context_length // 2
+    starts = range(0, len(tokens), half)
+    windows = (tokens[max(0, start - half) : start + half] for start in starts)
+    values = predictor.log_likelihoods(windows)
+    parts = [value[min(start, half) :] for start, value in zip(starts, values, strict=True)]
+    return -np.concatenate(parts) / math.log(2)
+
+
+def look_at_gene(predictor: Predictor) -> dict[str, Any]:
+    """Compare a held-out gene with its shuffles, and the three positions of its codons."""
+    genome = open_reference(genome_path(GENOME), cache=cache_folder())
+    letters = genome.fetch(RPOB)
+    bits = surprisal(predictor, letters)
+    rng = np.random.default_rng(0)
+    shuffled = [surprisal(predictor, shuffle_dinucleotides(letters, rng)).mean() for _ in range(3)]
+    return {
+        "gene": float(bits.mean()),
+        "shuffled_gene": float(np.mean(shuffled)),
+        "codon_positions": [float(bits[phase::3].mean()) for phase in range(3)],
+    }
+
+
+def draw(output: Path, predictor: Predictor, metrics: dict[str, Any]) -> None:
+    """Draw the training curve, the surprisal along the gene, and what they say of it."""
+    figure = new_figure(3)
+    training, locus, summary = figure.axes
+    lines = (output / "model" / METRICS).read_text().splitlines()
+    rivals = {
+        f"Markov, order {metrics['markov_order']} (held-out)": metrics["markov_bits_per_base"],
+        "composition (held-out)": metrics["order0_bits_per_base"],
+        "this model at the end (held-out)": metrics["bits_per_base"],
+    }
+    plot_training(training, [json.loads(line) for line in lines], rivals)
+    around = Interval(RPOB.contig, RPOB.start - 3000, RPOB.end + 3000)
+    genome = open_reference(genome_path(GENOME), cache=cache_folder())
+    bits = surprisal(predictor, genome.fetch(around))
+    plot_surprisal(locus, bits, start=around.start, gene=("rpoB", RPOB.start, RPOB.end))
+    gene = metrics["rpoB"]
+    names = ["rpoB", "shuffled", "codon position 1", "codon position 2", "codon position 3"]
+    values = [gene["gene"], gene["shuffled_gene"], *gene["codon_positions"]]
+    labels = {"ylabel": "bits per base", "title": "A gene it never saw, and how it reads codons"}
+    plot_bars(summary, dict(zip(names, values, strict=True)), **labels)
+    figure.savefig(output / "demo.png", dpi=110)
+
+
+def summarise(metrics: dict[str, Any]) -> str:
+    """Say in a few lines what was learned."""
+    gene = metrics["rpoB"]
+    first, second, third = gene["codon_positions"]
+    return f"""
+Held-out bits per base on {Interval(**metrics["held_out"])}, {metrics["n_bases"]:,} bases:
+  this model                {metrics["bits_per_base"]:.4f}
+  Markov, order {metrics["markov_order"]:<2}          {metrics["markov_bits_per_base"]:.4f}
+  composition, order 0      {metrics["order0_bits_per_base"]:.4f}
+The gene rpoB, which lies there, costs {gene["gene"]:.3f} bits a base, and
+{gene["shuffled_gene"]:.3f} with its dinucleotides shuffled.
+The positions of its codons cost {first:.3f}, {second:.3f} and {third:.3f}.
+Finished in {metrics["seconds"]:.0f} s.
+"""
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("demo"),
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Pretrain, evaluate, score, draw."""
+    start_logging(quiet=False)
+    started = time.monotonic()
+    config = read_config(PretrainConfig, file=CONFIG, options={"steps": steps})
+    pretrain(config, output / "model", overwrite=overwrite)
+    report = evaluate_held_out(str(output / "model"), GENOME)
+    predictor = Predictor.load(str(output / "model"))
+    metrics = {
+        "bits_per_base": report["model"]["bits_per_base"],
+        "markov_bits_per_base": report["markov"]["bits_per_base"],
+        "order0_bits_per_base": report["order0"]["bits_per_base"],
+        "markov_order": report["markov_order"],
+        "held_out": dict(zip(("contig", "start", "end"), report["regions"][0], strict=True)),
+        "n_bases": report["n_bases"],
+        "report": report,
+        "rpoB": look_at_gene(predictor),
+    }
+    draw(output, predictor, metrics)
+    metrics["seconds"] = round(time.monotonic() - started, 1)
+    with whole_file(output / "metrics.json") as file:
+        json.dump(metrics, file, indent=2)
+    print(summarise(metrics))
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        typer.run(main)

@@ -1,0 +1,1 @@
+"""Reads results, computes nothing."""

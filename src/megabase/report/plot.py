@@ -1,0 +1,112 @@
+"""Figures: the course of a training, and the surprisal along a locus."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from megabase.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def new_figure(n_rows: int, *, width: float = 9.0, row_height: float = 2.8) -> "Figure":
+    """Give an empty figure of stacked rows, in inches.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 an extra, imported at its door
+    except ImportError as error:
+        raise InputError("figures need matplotlib: pip install 'megabase[plot]'") from error
+    figure = Figure(figsize=(width, n_rows * row_height), layout="constrained")
+    figure.subplots(n_rows)
+    return figure
+
+
+def plot_training(
+    axes: "Axes", metrics: Sequence[Mapping[str, float]], rivals: Mapping[str, float]
+) -> None:
+    """Plot the loss in bits against tokens seen, with rivals as level lines.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    metrics
+        Lines of a run's metrics: `loss` and `validation_loss` in nats against `tokens`.
+    rivals
+        Bits per base of each rival, by its name.
+    """
+    for key, label, color, marker in (
+        ("loss", "training windows", "0.7", ""),
+        ("validation_loss", "validation windows", "C0", "o"),
+    ):
+        lines = [line for line in metrics if key in line]
+        tokens = [line["tokens"] / 1e6 for line in lines]
+        bits = [line[key] / math.log(2) for line in lines]
+        axes.plot(tokens, bits, label=label, color=color, marker=marker)
+    for number, (name, bits) in enumerate(rivals.items(), start=1):
+        axes.axhline(bits, color=f"C{number}", linestyle="--", label=name)
+    axes.set(
+        xlabel="tokens seen (millions)",
+        ylabel="bits per base",
+        ylim=(min(rivals.values()) - 0.03, 2.06),
+        title="What the model learns in training",
+    )
+    axes.legend(fontsize="small", ncols=2)
+
+
+def plot_surprisal(
+    axes: "Axes",
+    bits: Float[np.ndarray, " length"],
+    *,
+    start: int,
+    gene: tuple[str, int, int],
+    n_codons: int = 60,
+) -> None:
+    """Plot the surprisal along a locus, for each position of the gene's codons by itself.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    bits
+        -log2 p of each base.
+    start
+        0-based position of the first.
+    gene
+        Name, start and end of a gene on the forward strand, 0-based and half-open.
+    n_codons
+        Codons of the running mean.
+    """
+    name, gene_start, gene_end = gene
+    axes.axvspan(gene_start / 1e3, gene_end / 1e3, color="0.9", label=name)
+    for phase in range(3):
+        first = (gene_start + phase - start) % 3
+        mean = np.convolve(bits[first::3], np.full(n_codons, 1 / n_codons), mode="valid")
+        middle = start + first + 3 * (n_codons // 2 + np.arange(len(mean)))
+        axes.plot(middle / 1e3, mean, linewidth=1, label=f"codon position {phase + 1}")
+    axes.axhline(2.0, color="0.6", linestyle=":", label="no knowledge")
+    axes.set(
+        xlabel="position (kb)",
+        ylabel="surprisal (bits)",
+        title=f"Surprisal along {name}, by its reading frame (mean of {n_codons} codons)",
+    )
+    axes.margins(y=0.2)
+    axes.legend(fontsize="small", ncols=5, loc="lower center")
+
+
+def plot_bars(axes: "Axes", values: Mapping[str, float], **labels: Any) -> None:
+    """Plot one bar for each name; `labels` are properties of the axes."""
+    bars = axes.bar(list(values), list(values.values()), color="C0", width=0.6)
+    axes.bar_label(bars, fmt="%.3f", fontsize="small")
+    low, high = min(values.values()), max(values.values())
+    axes.set(ylim=(low - (high - low), high + 0.4 * (high - low)), **labels)

@@ -1,0 +1,46 @@
+"""What is told in two places is told alike."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import megabase
+from megabase.genome.vocabulary import DNA_VOCABULARY
+
+ROOT = Path(__file__).parents[2]
+LABEL = re.compile(r":label: ([\w-]+)")
+
+
+def texts(folder, pattern):
+    return {path: path.read_text() for path in sorted((ROOT / folder).rglob(pattern))}
+
+
+def test_each_equation_stands_once_is_listed_and_is_tested():
+    labels = Counter(
+        label for text in texts("src", "*.py").values() for label in LABEL.findall(text)
+    )
+    tests = "".join(texts("tests", "*.py").values())
+    listed = (ROOT / "docs" / "equations.md").read_text()
+    assert labels
+    for label, count in labels.items():
+        assert count == 1, label
+        assert f"{{eq}}`{label}`" in listed
+        assert f"Eq. {label}" in tests
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"version: {megabase.__version__}" in (ROOT / "CITATION.cff").read_text()
+    assert f'version = "{megabase.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_vocabulary_of_the_documentation_is_the_one_of_the_code():
+    assert f"`{' '.join(DNA_VOCABULARY.tokens)}`" in (ROOT / "docs" / "data.md").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LOG.md"])
+def test_links_between_pages_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert "://" in target or (ROOT / target).exists(), target

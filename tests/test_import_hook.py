@@ -1,0 +1,48 @@
+"""After `import megabase`, in either order, transformers knows our classes; alone it is light."""
+
+import subprocess
+import sys
+
+import pytest
+
+from megabase.model.load import save
+from tests import toys
+
+LOAD = """
+import sys
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+config = AutoConfig.from_pretrained(sys.argv[1])
+print(type(model).__module__, type(tokenizer).__module__, type(config).__module__)
+"""
+AUTO = "from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer\n"
+OURS = "import megabase\n"
+
+
+def python(code, *arguments):
+    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("imports", [OURS + AUTO, AUTO + OURS], ids=["ours first", "ours last"])
+def test_the_auto_classes_take_ours_in_either_order(tmp_path, imports):
+    save(toys.model(), tmp_path)
+    ours = "megabase.model.modeling megabase.model.tokenizer megabase.model.config"
+    assert python(imports + LOAD, tmp_path) == ours
+
+
+def test_our_modules_may_be_imported_first_of_all():
+    code = "from megabase.model.modeling import HyenaDNAForCausalLM as C; print(C.__name__)"
+    assert python(code) == "HyenaDNAForCausalLM"
+
+
+def test_megabase_alone_imports_neither_torch_nor_transformers():
+    code = "import megabase, sys; print({'torch', 'transformers'} & set(sys.modules))"
+    assert python(code) == "set()"
+
+
+def test_transformers_without_its_auto_classes_does_not_wait_for_ours():
+    code = "import megabase, transformers, sys; print('megabase.model' in sys.modules)"
+    assert python(code) == "False"
