@@ -47,7 +47,10 @@ def test_bits_of_the_model_are_summed_window_by_window(store, predictor):
             (values,) = predictor.log_likelihoods([store.fetch(wide)])
             total -= np.nansum(values[before:]) / math.log(2)
     assert report.model.bits_per_base == pytest.approx(total / report.n_bases, rel=1e-6)
-    assert report.to_dict()["perplexity"] == pytest.approx(2 ** (total / report.n_bases))
+    plain = report.to_dict()
+    assert plain["perplexity"] == pytest.approx(2 ** (total / report.n_bases))
+    low, high = plain["perplexity_interval"]
+    assert low < plain["perplexity"] < high
 
 
 def test_the_markov_model_sees_all_that_precedes_a_base(store, predictor):

@@ -64,10 +64,12 @@ def _table(report: dict[str, Any]) -> str:
         low, high = report[key]["interval"]
         rows.append((name, f"{report[key]['bits_per_base']:.4f}", f"{low:.4f} to {high:.4f}"))
     lines = [f"{name:<20}{bits:>14}   {interval}" for name, bits, interval in rows]
+    low, high = report["perplexity_interval"]
     return "\n".join(
         [
             *lines,
-            f"perplexity {report['perplexity']:.4f}; {report['n_bases']:,} bases in "
-            f"{report['n_windows']:,} windows of {report['context_length']:,}",
+            f"perplexity {report['perplexity']:.4f} ({low:.4f} to {high:.4f}); "
+            f"{report['n_bases']:,} bases in {report['n_windows']:,} windows of "
+            f"{report['context_length']:,}",
         ]
     )

@@ -25,11 +25,6 @@ class Bits:
     bits_per_base: float
     interval: ConfidenceInterval
 
-    @property
-    def perplexity(self) -> float:
-        """2 to the bits per base: 4 for a model that knows nothing."""
-        return 2**self.bits_per_base
-
 
 @dataclass(frozen=True)
 class PerplexityReport:
@@ -60,8 +55,12 @@ class PerplexityReport:
     n_windows: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, perplexity among them."""
-        return asdict(self) | {"perplexity": self.model.perplexity}
+        """Give plain values, and perplexity, 2 to the bits per base, with its interval."""
+        low, high = self.model.interval
+        return asdict(self) | {
+            "perplexity": 2**self.model.bits_per_base,
+            "perplexity_interval": [2**low, 2**high],
+        }
 
 
 def evaluate_perplexity(
