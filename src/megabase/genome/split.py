@@ -1,6 +1,7 @@
 """Which intervals of a genome are for training, for validation and for the test."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -76,20 +77,22 @@ def overlap_bp(intervals: Iterable[Interval], others: Iterable[Interval]) -> int
     return sum(len(part) for interval in merge(intervals) for part in _within(interval, merged))
 
 
-def _within(interval: Interval, regions: Sequence[Interval]) -> list[Interval]:
-    """What of an interval lies in merged regions."""
+def _within(interval: Interval, merged: Sequence[Interval]) -> list[Interval]:
+    """What of an interval lies in merged regions, found by bisection: assemblies have many."""
+    contig, start, end = interval.contig, interval.start, interval.end
+    first = bisect_right(merged, (contig, start), key=lambda region: (region.contig, region.end))
+    last = bisect_left(merged, (contig, end), key=lambda region: (region.contig, region.start))
     return [
-        Interval(interval.contig, max(interval.start, region.start), min(interval.end, region.end))
-        for region in regions
-        if region.overlaps(interval)
+        Interval(contig, max(start, region.start), min(end, region.end))
+        for region in merged[first:last]
     ]
 
 
-def _without(interval: Interval, regions: Sequence[Interval]) -> list[Interval]:
+def _without(interval: Interval, merged: Sequence[Interval]) -> list[Interval]:
     """What is left of an interval when merged regions are taken out."""
     rest: list[Interval] = []
     start = interval.start
-    for part in _within(interval, regions):
+    for part in _within(interval, merged):
         if part.start > start:
             rest.append(Interval(interval.contig, start, part.start))
         start = part.end

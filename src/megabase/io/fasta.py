@@ -131,12 +131,17 @@ def _state_key(path: Path) -> str:
 def _index_place(path: Path, cache: Path) -> Path:
     """Beside the file if an index is there or can be written there, else in the cache."""
     beside = path.with_name(path.name + ".fai")
-    if _is_newer(beside, path) or os.access(path.parent, os.W_OK):
+    if _is_newer(beside, path) or _is_writable(path.parent):
         return beside
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     place = cache / "fai" / f"{key}-{path.name}.fai"
     _log.info("the folder of %s is read-only: its index is %s", path, place)
     return place
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether the folder may be written to; its mode counts for root too, who may do anything."""
+    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
 
 
 def _is_newer(index: Path, path: Path) -> bool:
