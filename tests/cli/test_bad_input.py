@@ -173,10 +173,72 @@ def test_a_place_that_cannot_be_written(capsys, model, genome, tmp_path):
     file = write(tmp_path / "file", "x")
     genes = toys.write_fasta(tmp_path / "genes.fa", {"a": "ACGT"})
     scored = run(capsys, "score", "--model", model, "--input", genes, "--output", file / "s.tsv")
-    assert refused(scored, str(file), code=1)
-    assert refused(
-        run(capsys, "convert", "--input", model, "--output", file / "copy"), str(file), 1
+    assert refused(scored, f"{file} is no folder")
+    converted = run(capsys, "convert", "--input", model, "--output", file)
+    assert refused(converted, "is a file, and the output is a folder")
+    scored = run(capsys, "score", "--model", model, "--input", genes, "--output", tmp_path)
+    assert refused(scored, "is a folder, and the output is a file")
+
+
+def test_an_output_that_is_an_input(capsys, model, tmp_path):
+    genes = toys.write_fasta(tmp_path / "genes.fa", {"a": "ACGT"})
+    before = genes.read_bytes()
+    options = {"--model": model, "--input": genes, "--output": genes}
+    flat = [str(text) for pair in options.items() for text in pair]
+    assert refused(run(capsys, "score", *flat, "--overwrite"), "is an input of this command")
+    assert genes.read_bytes() == before
+    over = run(capsys, "convert", "--input", model, "--output", model, "--overwrite")
+    assert refused(over, "is the model to convert")
+
+
+def test_a_bed_file_that_is_cut_short_or_no_text(capsys, model, genome, tmp_path):
+    whole = gzip.compress(b"chr1\t0\t50\n" * 100)
+    for name, content, message in (
+        ("cut.bed.gz", whole[: len(whole) // 2], "is cut short or damaged"),
+        ("latin.bed", b"chr1\t0\t5\t\xff\n", "is no text"),
+    ):
+        options = {"--input": write(tmp_path / name, content), "--output": tmp_path / "s.tsv"}
+        flat = [str(text) for pair in options.items() for text in pair]
+        answer = run(capsys, "score", "--model", model, "--genome", genome, *flat)
+        assert refused(answer, message)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--set", "x=["], "is no YAML"),
+        (["--config", "."], "there is no configuration file"),
+        (["--seed", "5000000000"], "less than 4294967296"),
+        (["--set", "parallel=fsdp"], "FSDP needs accelerators"),
+        (["--set", "start_length=32", "--steps", "2"], "has 5 stages before the last"),
+        (["--set", "memory_gib=0.41"], "try gradient_checkpointing=true"),
+    ],
+)
+def test_a_configuration_that_cannot_be(capsys, genome, tmp_path, option, message):
+    if "memory_gib" in str(option):
+        option = [*option, "--set", "gradient_checkpointing=false"]
+    answer = run(capsys, "pretrain", "--genome", genome, "--output", tmp_path / "m", *option)
+    assert refused(answer, message)
+    assert not (tmp_path / "m").exists()
+
+
+def test_fsdp_of_a_launcher_without_an_accelerator(capsys, genome, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    answer = run(capsys, "pretrain", "--genome", genome, "--output", tmp_path / "m")
+    assert refused(answer, "FSDP needs accelerators")
+
+
+def test_a_model_that_has_diverged(capsys, genome, tmp_path):
+    broken = toys.model()
+    broken.backbone.norm.weight.data[0] = torch.nan
+    save(broken, tmp_path / "broken")
+    genes = toys.write_fasta(tmp_path / "genes.fa", {"a": "ACGT"})
+    output = tmp_path / "s.tsv"
+    answer = run(
+        capsys, "score", "--model", tmp_path / "broken", "--input", genes, "--output", output
     )
+    assert refused(answer, "the model's answer is no number", code=1)
+    assert not output.exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

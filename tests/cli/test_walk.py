@@ -77,3 +77,34 @@ def test_the_package_runs_as_a_module():
     )
     assert done.returncode == 0
     assert "pretrain" in done.stdout
+
+
+def test_the_configuration_is_printed_without_an_output(capsys, genome):
+    assert "context_length: 1024" in run(capsys, "pretrain", "-g", genome, "--print-config").out
+    assert "--output DIR" in run(capsys, "pretrain", "-g", genome).err
+
+
+def test_without_a_genome_those_of_the_training_are_evaluated(capsys, model, tmp_path):
+    output = tmp_path / "report.json"
+    shown = run(capsys, "evaluate", "perplexity", "--model", model, "--output", output).out
+    assert shown.startswith("genome\n")
+    assert json.loads(output.read_text())["genomes"]["genome"]["n_bases"] == 400
+
+
+def test_the_evidence_of_context_is_a_page(capsys, tmp_path):
+    genome = write_fasta(tmp_path / "genome.fa", {"chrI": letters(30_000)})
+    short = ["--set", "tokens_per_step=512", "--context-length", "256", "--steps", "2"]
+    run(capsys, "pretrain", "--genome", genome, "--output", tmp_path / "model", *short)
+    options = ["--model", tmp_path / "model", "--genome", genome, "--output", tmp_path / "context"]
+    answer = run(capsys, "evaluate", "context", *options)
+    assert answer.out == f"{tmp_path / 'context' / 'context.html'}\n"
+    assert "finished already" in run(capsys, "evaluate", "context", *options).err
+
+
+def test_a_length_is_planned_before_it_is_asked_for(capsys, model):
+    about = json.loads(
+        run(capsys, "info", "-m", model, "--length", 8192, "--batch", 2, "--json").out
+    )
+    assert about["inference_gib"] < about["training_gib_with_gradient_checkpointing"]
+    assert about["training_gib_with_gradient_checkpointing"] < about["training_gib"]
+    assert about["inference_seconds"] > 0

@@ -1,36 +1,52 @@
-"""An example is the tokens of its window, and N is never a target."""
+"""An example is the tokens of a step's windows, and N is never a target."""
 
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
-from megabase.data.genome_dataset import GenomeDataset
+from megabase.data.genome_dataset import StepDataset, read_windows
+from megabase.data.mixture import Window
 from megabase.data.token_store import open_token_store
 from megabase.genome.interval import Interval
 from tests.toys import write_fasta
 
 
 @pytest.fixture
-def dataset(tmp_path):
-    fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGTNNRACGT" * 4})
-    store = open_token_store(fasta, cache=tmp_path)
-    return GenomeDataset(store, lambda i: Interval("chrI", i, i + 9, "+-"[i % 2]), 12)
+def stores(tmp_path):
+    fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGTNNRACGT" * 4, "chrII": "ACgtnACGT"})
+    return {"toy": open_token_store(fasta, cache=tmp_path)}
 
 
-def test_labels_are_the_tokens_but_for_n(dataset):
-    assert dataset[0]["input_ids"].tolist() == [7, 8, 9, 10, 11, 11, 11, 7, 8]
-    assert dataset[0]["labels"].tolist() == [7, 8, 9, 10, -100, -100, -100, 7, 8]
+def windows(step):
+    return [Window("toy", Interval("chrI", step, step + 9, strand)) for strand in "+-"]
 
 
-def test_a_window_on_the_other_strand_is_the_reverse_complement(dataset):
+def test_labels_are_the_tokens_but_for_n(stores):
+    batch = read_windows(stores, windows(0))
+    assert batch["input_ids"][0].tolist() == [7, 8, 9, 10, 11, 11, 11, 7, 8]
+    assert batch["labels"][0].tolist() == [7, 8, 9, 10, -100, -100, -100, 7, 8]
+    assert "loss_weights" not in batch
+
+
+def test_a_window_on_the_other_strand_is_the_reverse_complement(stores):
     # chrI[1, 10) is CGTNNRACG, and the other strand reads CGTNNNACG
-    assert dataset[1]["input_ids"].tolist() == [8, 9, 10, 11, 11, 11, 7, 8, 9]
+    assert read_windows(stores, windows(1))["input_ids"][1].tolist() == [8, 9, 10, 11, 11, 11, 7, 8, 9]  # fmt: skip  # noqa: E501
+
+
+def test_soft_masked_bases_count_by_their_weight_on_both_strands(stores):
+    both = [Window("toy", Interval("chrII", 0, 9, strand)) for strand in "+-"]
+    batch = read_windows(stores, both, soft_mask_weight=0.25)
+    expected = torch.tensor([1, 1, 0.25, 0.25, 0.25, 1, 1, 1, 1])
+    assert torch.equal(batch["loss_weights"], torch.stack([expected, expected.flip(0)]))
+    assert batch["input_ids"][0].tolist() == [7, 8, 9, 10, 11, 7, 8, 9, 10]  # the case is no letter
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_number_of_workers_changes_nothing(dataset, workers):
-    alone = [batch["input_ids"] for batch in DataLoader(dataset, batch_size=4)]
+def test_the_number_of_workers_changes_nothing(stores, workers):
+    dataset = StepDataset(stores, windows, 12)
+    alone = [batch["input_ids"] for batch in DataLoader(dataset, batch_size=None)]
     helped = [
-        batch["input_ids"] for batch in DataLoader(dataset, batch_size=4, num_workers=workers)
+        batch["input_ids"] for batch in DataLoader(dataset, batch_size=None, num_workers=workers)
     ]
     assert all((a == b).all() for a, b in zip(alone, helped, strict=True))
-    assert len(alone) == 3
+    assert len(alone) == 12

@@ -87,3 +87,28 @@ def test_an_interval_that_is_not_there_is_an_error(fasta, tmp_path):
         store.fetch(Interval("chri", 0, 5))
     with pytest.raises(ValueError, match="ends beyond"):
         store.fetch(Interval("chrII", 5, 9))
+
+
+def test_the_case_is_kept_beside_the_letters(tmp_path):
+    fasta = write_fasta(tmp_path / "g.fa", {"chrI": "ACgtnA"})
+    store = open_token_store(fasta, cache=tmp_path)
+    upper = open_token_store(write_fasta(tmp_path / "u.fa", {"chrI": "ACGTNA"}), cache=tmp_path)
+    masked = [False, False, True, True, True, False]
+    assert store.soft_masked(Interval("chrI", 0, 6)).tolist() == masked
+    assert store.soft_masked(Interval("chrI", 1, 6, "-")).tolist() == masked[1:][::-1]
+    assert (store.fetch(Interval("chrI", 0, 6)) == upper.fetch(Interval("chrI", 0, 6))).all()
+    assert store.sha256 == upper.sha256
+    assert store.case_sha256 != upper.case_sha256
+
+
+def test_a_process_that_was_slower_uses_what_the_other_made(fasta, tmp_path, monkeypatch):
+    write = token_store._write_tokens
+
+    def slower(reference, path):
+        monkeypatch.setattr(token_store, "_write_tokens", write)
+        open_token_store(fasta, cache=tmp_path)  # the other process, in the meantime
+        return write(reference, path)
+
+    monkeypatch.setattr(token_store, "_write_tokens", slower)
+    assert open_token_store(fasta, cache=tmp_path).lengths == {"chrI": 500, "chrII": 8}
+    assert not list((tmp_path / "tokens").glob("*.part"))

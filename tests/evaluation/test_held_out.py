@@ -4,7 +4,11 @@ import json
 
 import pytest
 
+from megabase.data.token_store import open_token_store
 from megabase.evaluation.held_out import evaluate_held_out
+from megabase.evaluation.regions import choose_regions
+from megabase.genome.split import overlap_bp
+from megabase.jobs.convert import convert
 from megabase.model.load import save
 from megabase.training.config import PretrainConfig
 from megabase.training.pretrain import pretrain
@@ -35,8 +39,8 @@ def test_regions_that_were_trained_on_are_counted_and_warned_of(trained, genome,
     (tmp_path / "regions.bed").write_text("chrI\t3000\t3700\n")
     report = evaluate_held_out(trained, str(genome), regions=tmp_path / "regions.bed")
     assert report["n_bases"] == 700
-    assert report["n_bases_trained_on"] == 564  # up to the validation part, from 3,564 on
-    assert "564 of the bases to score were trained on" in caplog.text
+    assert report["n_bases_trained_on"] == 536  # up to the validation part, from 3,536 on
+    assert "536 of the bases to score were trained on" in caplog.text
 
 
 def test_another_genome_is_split_alike_and_its_history_unknown(trained, tmp_path):
@@ -77,5 +81,36 @@ def test_a_written_report_is_given_again_without_work(trained, genome, tmp_path,
     caplog.clear()
     assert evaluate_held_out(trained, str(genome), output=output) == json.loads(output.read_text())
     assert "is finished already" in caplog.text
-    with pytest.raises(ValueError, match=r"another request \(seed was 0, is 1\)"):
+    with pytest.raises(ValueError, match=r"another request \(genomes..seed was 0, is 1\)"):
         evaluate_held_out(trained, str(genome), output=output, seed=1)
+
+
+def test_the_rival_never_learns_from_what_is_scored(trained, genome, tmp_path):
+    bed = tmp_path / "validation.bed"
+    bed.write_text("chrI\t3536\t3600\n")
+    regions = choose_regions(trained, open_token_store(genome, cache=tmp_path), bed)
+    assert overlap_bp(regions.scored, regions.training) == 0
+    assert regions.n_bases_trained_on == 0
+
+
+def test_every_genome_of_the_training_is_evaluated_by_name(genome, tmp_path):
+    other = toys.write_fasta(tmp_path / "other.fa", {"chr1": toys.letters(3000, seed=5)})
+    genomes = {"one": {"path": str(genome)}, "two": {"path": str(other)}}
+    pretrain(PretrainConfig(genomes=genomes, **TINY), tmp_path / "model")
+    found = evaluate_held_out(str(tmp_path / "model"))["genomes"]
+    assert found["two"]["regions"] == [["chr1", 2700, 3000]]
+    assert found["one"] == evaluate_held_out(str(tmp_path / "model"), str(genome)) | {
+        "genome": found["one"]["genome"]
+    }
+
+
+def test_a_model_without_record_asks_for_a_genome(tmp_path):
+    save(toys.model(), tmp_path / "plain")
+    with pytest.raises(ValueError, match="no record of the genomes"):
+        evaluate_held_out(str(tmp_path / "plain"))
+
+
+def test_a_converted_model_knows_its_split(trained, genome, tmp_path):
+    convert(trained, tmp_path / "copy")
+    report = evaluate_held_out(str(tmp_path / "copy"), str(genome))
+    assert report["n_bases_trained_on"] == 0

@@ -15,12 +15,12 @@ from megabase.model.load import save
 from tests import toys
 
 TRAIN = [Interval("chrI", 0, 5000)]
-TEST = [Interval("chrI", 5000, 5300), Interval("chrII", 0, 70)]
+TEST = [Interval("chrI", 5000, 5300), Interval("chrII", 0, 500)]
 
 
 @pytest.fixture
 def store(tmp_path):
-    contigs = {"chrI": toys.letters(5100) + "NNNNN" + toys.letters(300), "chrII": toys.letters(90)}
+    contigs = {"chrI": toys.letters(5100) + "NNNNN" + toys.letters(300), "chrII": toys.letters(510)}
     return open_token_store(toys.write_fasta(tmp_path / "genome.fa", contigs), cache=tmp_path)
 
 
@@ -32,8 +32,8 @@ def predictor(tmp_path):
 
 def test_every_base_is_counted_once(store, predictor):
     report = evaluate_perplexity(predictor, store, TEST, TRAIN)
-    assert (report.n_bases, report.n_unknown) == (300 - 5 + 70, 5)
-    assert report.n_windows == math.ceil(300 / 64) + math.ceil(70 / 64)
+    assert (report.n_bases, report.n_unknown) == (300 - 5 + 500, 5)
+    assert report.n_windows == math.ceil(300 / 64) + math.ceil(500 / 64)
     assert report.context_length == 64
 
 
@@ -71,3 +71,21 @@ def test_the_gain_is_the_difference_on_the_same_bases(store, predictor):
 def test_regions_of_n_alone_are_an_error(store, predictor):
     with pytest.raises(ValueError, match="hold no base but N"):
         evaluate_perplexity(predictor, store, [Interval("chrI", 5100, 5105)], TRAIN)
+
+
+def test_positions_in_the_window_share_out_all_bases(store, tmp_path):
+    save(toys.model(max_seq_len=2502), tmp_path / "long")
+    predictor = Predictor.load(str(tmp_path / "long"), device="cpu")
+    region = [Interval("chrI", 0, 5300)]
+    report = evaluate_perplexity(predictor, store, region, TRAIN)
+    places = [(each.start, each.end, each.n_bases) for each in report.by_position]
+    # windows of 2,500, 2,500 and 300 bases; the five N are in the third
+    assert places == [(0, 1024, 2343), (1024, 2048, 2048), (2048, 2500, 904)]
+    total = sum(each.bits.bits_per_base * each.n_bases for each in report.by_position)
+    assert total / report.n_bases == pytest.approx(report.model.bits_per_base)
+
+
+def test_of_few_windows_there_is_no_interval(store, predictor):
+    report = evaluate_perplexity(predictor, store, [Interval("chrII", 0, 70)], TRAIN)
+    assert report.model.interval is None
+    assert report.to_dict()["perplexity_interval"] is None

@@ -53,3 +53,9 @@ def test_a_file_without_intervals_is_an_error(tmp_path):
         read_bed(tmp_path / "regions.bed")
     with pytest.raises(ValueError, match="no BED file"):
         read_bed(tmp_path / "none.bed")
+
+
+def test_a_contig_may_begin_like_a_header(tmp_path):
+    (tmp_path / "a.bed").write_text("track name=x\nbrowser hide\ntrack_1\t0\t5\nchrI\t1\t2\n")
+    names = [record.interval.contig for record in read_bed(tmp_path / "a.bed")]
+    assert names == ["track_1", "chrI"]

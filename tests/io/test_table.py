@@ -20,3 +20,7 @@ def test_rows_follow_the_header(tmp_path):
 def test_a_row_with_another_column_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="other"):
         write(tmp_path / "table.tsv", ["name"], [{"name": "a", "other": 1}])
+
+
+def test_a_quotation_mark_is_a_letter_like_others(tmp_path):
+    assert write(tmp_path / "table.tsv", ["name"], [{"name": 'a "q"'}]) == 'name\na "q"\n'

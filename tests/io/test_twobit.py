@@ -62,3 +62,12 @@ def test_the_shipped_genome_is_the_one_it_says():
     assert genome.fetch(Interval(about["contig"], 365499, 365529, "-")) == (
         "ATGACCATGATTACGGATTCACTGGCCGTC"
     )
+
+
+def test_many_runs_are_found_by_place(tmp_path):
+    letters = "".join("acgtNNNACGT"[i % 11] for i in range(3000))
+    write_twobit(MemoryReference({"chrI": letters}), tmp_path / "g.2bit")
+    reference = TwoBitReference(tmp_path / "g.2bit")
+    for start in range(0, 2900, 37):
+        found = reference.fetch(Interval("chrI", start, start + 23))
+        assert found == letters[start : start + 23]

@@ -50,7 +50,7 @@ def test_a_converted_folder_knows_where_it_came_from(tmp_path):
     convert(str(tmp_path / "ours"), tmp_path / "copy")
     record = read_record(tmp_path / "copy")
     assert record["finished"]
-    assert record["results"] == {"source": str(tmp_path / "ours"), "revision": None}
+    assert record["results"] == {"source": str(tmp_path / "ours"), "revision": None, "genomes": {}}
 
 
 def test_an_order_that_the_layout_cannot_hold_leaves_no_model(tmp_path):

@@ -15,6 +15,11 @@ def test_for_many_equal_windows_it_is_close_to_the_normal_interval():
 
 
 def test_the_seed_fixes_it_and_a_ratio_that_never_varies_has_no_width():
-    totals, sizes = np.arange(1.0, 9), np.ones(8)
+    totals, sizes = np.arange(1.0, 13), np.ones(12)
     assert bootstrap_ratio(totals, sizes, seed=3) == bootstrap_ratio(totals, sizes, seed=3)
     assert bootstrap_ratio(2 * totals, totals, seed=0) == pytest.approx((2.0, 2.0))
+
+
+def test_of_fewer_than_ten_windows_there_is_none():
+    assert bootstrap_ratio(np.arange(1.0, 10), np.ones(9), seed=0) is None
+    assert bootstrap_ratio(np.arange(1.0, 11), np.ones(10), seed=0) is not None

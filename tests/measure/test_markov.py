@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from megabase.measure import markov
 from megabase.measure.markov import MarkovModel, fit_markov
 
 
@@ -84,3 +85,14 @@ def test_pieces_are_counted_as_a_whole(monkeypatch):
     cut = fit_markov([genome], max_order=3)
     for one, other in zip(whole.counts, cut.counts, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_choice_is_made_on_the_start_of_large_blocks(monkeypatch):
+    seen = []
+    choose = markov._choose
+    monkeypatch.setattr(markov, "_MOST_OF_A_BLOCK", 7)
+    monkeypatch.setattr(
+        markov, "_choose", lambda counts, held: seen.extend(map(len, held)) or choose(counts, held)
+    )
+    fit_markov([np.random.default_rng(0).integers(0, 4, 5000).astype(np.uint8)], max_order=2)
+    assert set(seen) == {7}

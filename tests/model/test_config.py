@@ -61,3 +61,17 @@ def test_numbers_without_a_model_are_errors(keys, message):
 def test_an_unknown_preset_or_no_context_is_an_error(name, context):
     with pytest.raises(ValueError, match=r"a preset is one of tiny|at least 1 token"):
         HyenaDNAConfig.from_preset(name, context)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"d_model": "x"}, "d_model must be a whole number, got 'x'"),
+        ({"hyena_order": None}, "hyena_order must be a whole number, got None"),
+        ({"d_model": 1e9}, "d_model must be a whole number"),
+        ({"activation_freq": "fast"}, "activation_freq must be a number"),
+    ],
+)
+def test_what_is_no_number_is_an_error(keys, message):
+    with pytest.raises(ValueError, match=message):
+        HyenaDNAConfig(**keys)

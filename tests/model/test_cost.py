@@ -3,7 +3,7 @@
 import pytest
 
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.cost import inference_bytes, n_parameters
+from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,41 @@ from megabase.model.cost import inference_bytes, n_parameters
 def test_parameters_of_the_published_sizes(preset, published):
     assert n_parameters(HyenaDNAConfig.from_preset(preset, 1024)) == published
     assert n_parameters(HyenaDNAConfig.from_preset(preset, 1_000_000)) == published
+
+
+@pytest.mark.parametrize(
+    ("preset", "counted"),
+    [
+        ("tiny", 436_096),
+        ("small", 3_277_568),
+        ("large", 6_550_528),
+        ("40m", 38_416_128),
+        ("140m", 143_129_344),
+        ("400m", 405_901_312),
+        ("1b", 1_024_535_808),
+    ],
+)
+def test_parameters_of_our_sizes(preset, counted):
+    config = HyenaDNAConfig.from_preset(preset, 1024)
+    assert n_parameters(config) == counted
+    d, layers = config.d_model, config.n_layer
+    # embedding; per block: norms, projections and MLP, short convolution, skip, filter; last norm
+    filters = 5 * 64 + 64 + 2 * (64 * 64 + 64) + 64 * d + 64
+    block = 4 * d + (12 * d * d + 9 * d) + 12 * d + d + filters
+    assert counted == 16 * d + layers * block + 2 * d
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_memory_of_training_grows_with_depth_width_length_and_batch(checkpointing):
+    def gib(preset, length, batch=1):
+        config = HyenaDNAConfig.from_preset(preset, 1024)
+        return training_bytes(config, length, batch=batch, checkpointing=checkpointing)
+
+    assert gib("tiny", 8192) < gib("tiny", 32_768) == gib("tiny", 8192, batch=4)
+    assert gib("tiny", 8192) < gib("small", 8192) < gib("large", 8192)
+    config = HyenaDNAConfig.from_preset("large", 1024)
+    whole = training_bytes(config, 100_000, checkpointing=False)
+    assert 3 * training_bytes(config, 100_000, checkpointing=True) < whole
 
 
 def test_memory_is_weights_and_a_share_of_every_token():

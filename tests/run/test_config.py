@@ -66,3 +66,22 @@ def test_a_file_that_is_no_configuration_is_an_error(tmp_path, text, message):
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Outer(name="a").steps = 3
+
+
+@pytest.mark.parametrize("value", ["[", "!!python/object:os.system {}"])
+def test_an_override_that_is_no_yaml_is_an_error(value):
+    with pytest.raises(ValueError, match="the value is no YAML"):
+        read_config(Outer, overrides=["name=a", f"steps={value}"])
+
+
+def test_a_file_that_is_no_text_or_no_file_is_an_error(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ValueError, match="is no YAML"):
+        read_config(Outer, file=tmp_path / "latin.yaml")
+    with pytest.raises(ValueError, match="there is no configuration file"):
+        read_config(Outer, file=tmp_path)
+
+
+def test_an_unknown_key_is_named_before_a_missing_one():
+    with pytest.raises(ValueError, match="unknown configuration key 'nam'; did you mean 'name'"):
+        read_config(Outer, overrides=["nam=a"])

@@ -25,3 +25,15 @@ def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "megabase"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "megabase"
+
+
+def test_without_a_home_the_cache_must_be_named(monkeypatch):
+    for name in ("MEGABASE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def homeless():
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(ValueError, match="set MEGABASE_CACHE"):
+        cache_folder()

@@ -109,3 +109,51 @@ def test_a_file_is_made_with_its_folder(tmp_path):
     with whole_file(tmp_path / "deep" / "file.txt") as file:
         file.write("x")
     assert (tmp_path / "deep" / "file.txt").read_text() == "x"
+
+
+def test_a_path_of_the_wrong_kind_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ValueError, match="is a file, and the output is a folder"):
+        output(tmp_path / "file", is_folder=True, overwrite=True)
+    with pytest.raises(ValueError, match="is a folder, and the output is a file"):
+        output(tmp_path, overwrite=True)
+    with pytest.raises(ValueError, match=r"file is no folder"):
+        output(tmp_path / "file" / "scores.tsv")
+
+
+def test_overwriting_removes_what_the_other_request_had_written(tmp_path):
+    first = output(tmp_path / "model", is_folder=True)
+    first.start()
+    (tmp_path / "model" / "weights").write_text("old")
+    (tmp_path / "model" / "kept").mkdir()
+    first.finish()
+    (tmp_path / "model" / "notes").write_text("of the user")
+    again = output(tmp_path / "model", {"command": "other"}, is_folder=True, overwrite=True)
+    again.start()
+    left = {path.name for path in (tmp_path / "model").iterdir()}
+    assert left == {"kept", "notes", RECORD}
+
+
+def test_an_interrupted_request_is_told_what_it_noted(tmp_path):
+    output(tmp_path / "model", is_folder=True).start(plan=3)
+    again = output(tmp_path / "model", is_folder=True)
+    assert again.unfinished == {"plan": 3}
+    again.finish()
+    assert output(tmp_path / "model", is_folder=True).unfinished is None
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"request": {}}', b'{"request": []}', b"\xff\xfe", b"[]", b"{"]
+)
+def test_a_record_that_is_none_of_ours(tmp_path, content):
+    (tmp_path / RECORD).write_bytes(content)
+    assert read_record(tmp_path) is None
+    with pytest.raises(ValueError, match="was not made by megabase"):
+        output(tmp_path, is_folder=True)
+
+
+def test_what_a_kill_left_half_written_is_cleared_away(tmp_path):
+    (tmp_path / ".dead.parts").mkdir()
+    with whole_files(tmp_path) as folder:
+        (folder / "a").write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -10,16 +10,31 @@ def config(*overrides):
     return read_config(PretrainConfig, overrides=["genome=asset:ecoli", *overrides])
 
 
-def test_a_step_has_as_many_windows_as_fit_its_tokens():
-    assert config("tokens_per_step=8192", "context_length=1024").windows_per_step == 8
-    assert config("tokens_per_step=100", "context_length=1024").windows_per_step == 1
+def test_a_single_genome_is_named_by_its_file():
+    assert list(config().sources()) == ["ecoli"]
+    assert list(config("genome=data/sacCer3.fa.gz").sources()) == ["sacCer3"]
+
+
+def test_a_genome_has_its_own_split_or_that_of_the_run():
+    genomes = "genomes={a: {path: a.fa}, b: {path: b.fa, split: {test_fraction: 0.3}}}"
+    found = config("genome=null", genomes, "split.test_fraction=0.2").sources()
+    assert [genome.split.test_fraction for genome in found.values()] == [0.2, 0.3]
+
+
+def test_a_key_of_one_of_several_genomes_can_be_set():
+    found = config("genome=null", "genomes.yeast.path=y.fa", "genomes.yeast.weight=2").sources()
+    assert found["yeast"].weight == 2
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("preset=huge", "preset is one of tiny, small"),
-        ("windows_per_pass=3", "must divide the 8 windows of a step"),
+        ("genomes={a: {path: a.fa}}", "give either genome, or genomes"),
+        ("genome=null", "give either genome, or genomes"),
+        ("genomes={a: {weigth: 1}}", "did you mean"),
+        ("start_length=2048", "start_length 2048 is above context_length 1024"),
+        ("seed=5000000000", "less than 4294967296"),
         ("context_length=1", "greater than or equal to 2"),
         ("device=cuda", "'auto' or 'cpu'"),
         ("split={test_contigs: [a], test_regions: b.bed}", "not both"),

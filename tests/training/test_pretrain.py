@@ -18,7 +18,8 @@ SMALL = {"context_length": 32, "tokens_per_step": 128, "steps": 6, "log_every": 
 
 @pytest.fixture
 def genome(tmp_path):
-    return write_fasta(tmp_path / "genome.fa", {"chrI": letters(2000) + letters(40) * 200})
+    contig = letters(2000).lower() + letters(40) * 200
+    return write_fasta(tmp_path / "genome.fa", {"chrI": contig, "chrII": "ACGT"})
 
 
 def run(genome, output, **changes):
@@ -46,6 +47,13 @@ def test_metrics_say_step_tokens_rate_and_validation(genome, tmp_path):
     assert [(line["step"], line["tokens"]) for line in training] == [(2, 256), (4, 512), (6, 768)]
     assert {"seconds", "grad_norm", "learning_rate", "tokens_per_second"} <= training[0].keys()
     assert [line["step"] for line in lines if "validation_loss" in line] == [3, 6]
+    assert {line["context_length"] for line in training} == {32}
+
+
+def test_the_last_step_is_logged_and_measured_whatever_the_interval(genome, tmp_path):
+    lines = metrics(run(genome, tmp_path / "model", steps=7, log_every=5, validations=3))
+    assert [line["step"] for line in lines if "loss" in line] == [5, 7]
+    assert [line["step"] for line in lines if "validation_loss" in line] == [3, 6, 7]
 
 
 def test_the_learning_rate_rises_and_falls_to_its_floor(genome, tmp_path):
@@ -75,8 +83,10 @@ def test_the_record_holds_configuration_split_and_hash(genome, tmp_path):
     assert record["finished"]
     assert record["request"]["config"]["context_length"] == 32
     assert record["results"]["tokens"] == 6 * 128
-    assert record["results"]["split"]["test"] == [["chrI", 9000, 10000]]
-    assert len(record["results"]["genome_sha256"]) == 64
+    (name,), (about,) = zip(*record["results"]["genomes"].items(), strict=True)
+    assert (name, about["path"]) == ("genome", str(genome))
+    assert about["split"]["test"] == [["chrI", 9000, 10000], ["chrII", 3, 4]]
+    assert about["sha256"] == record["request"]["inputs"]["genome.tokens"]
 
 
 def test_a_finished_folder_is_left_as_it_is(genome, tmp_path):
@@ -90,6 +100,21 @@ def test_another_configuration_does_not_overwrite(genome, tmp_path):
     output = run(genome, tmp_path / "model")
     with pytest.raises(ValueError, match=r"config.steps was 6, is 7"):
         run(genome, output, steps=7)
+
+
+def test_a_changed_bed_file_is_another_request(genome, tmp_path):
+    bed = tmp_path / "test.bed"
+    bed.write_text("chrI\t9000\t10000\n")
+    split = {"test_regions": str(bed)}
+    output = run(genome, tmp_path / "model", split=split)
+    bed.write_text("chrI\t8000\t10000\n")
+    with pytest.raises(ValueError, match=r"inputs.genome.test_regions was"):
+        run(genome, output, split=split)
+
+
+def test_the_number_of_workers_is_no_part_of_the_request(genome, tmp_path):
+    output = run(genome, tmp_path / "model")
+    run(genome, output, workers=1)
 
 
 def test_the_context_is_stored_as_published(genome, tmp_path):
@@ -109,6 +134,9 @@ def test_options_that_change_something(genome, tmp_path):
         "warmup_fraction": 0.5,
         "final_fraction": 1.0,
         "precision": "bfloat16",
+        "soft_mask_weight": 0.0,
+        "start_length": 8,
+        "tokens_per_step": 64,
     }
     for key, value in changes.items():
         changed = weights(run(genome, tmp_path / key, **{key: value}))
@@ -124,7 +152,7 @@ def test_gradient_checkpointing_changes_nothing(genome, tmp_path):
 
 def test_a_validation_part_too_small_for_a_window_is_said(genome, tmp_path, caplog):
     caplog.set_level("INFO", logger="megabase")
-    split = {"validation_fraction": 0.001}
+    split = {"validation_contigs": ["chrII"]}
     lines = metrics(run(genome, tmp_path / "model", split=split))
     assert not [line for line in lines if "validation_loss" in line]
     assert "no validation window of 32 bp fits" in caplog.text
@@ -137,12 +165,50 @@ def test_a_genome_shorter_than_the_context_is_an_error(genome, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(genome, tmp_path):
-    with pytest.raises(WorkError, match="the loss at step 2 is no number"):
-        run(genome, tmp_path / "model", learning_rate=1e30, warmup_fraction=0.0, clip_norm=1e30)
+    diverging = {"learning_rate": 1e30, "warmup_fraction": 0.0, "clip_norm": 1e30}
+    with pytest.raises(
+        WorkError,
+        match=r"at step 2 is no number, at genome chrI:\[.* last good checkpoint is .*-1;",
+    ):
+        run(genome, tmp_path / "model", **diverging, steps=4, log_every=100, checkpoint_every=1)
     assert not read_record(tmp_path / "model")["finished"]
+
+
+def test_weights_that_are_no_numbers_are_never_saved(genome, tmp_path):
+    with pytest.raises(WorkError, match=r"the weights after step 1 are no numbers.*is none;"):
+        run(genome, tmp_path / "model", learning_rate=1e38, warmup_fraction=0.0, steps=1)
+    assert not (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_validation_windows_of_n_are_passed_over(tmp_path):
+    fasta = write_fasta(tmp_path / "n.fa", {"chrI": letters(3000) + "N" * 60 + letters(400)})
+    lines = metrics(run(fasta, tmp_path / "model", split={"validation_fraction": 0.1}))
+    assert all(math.isfinite(line["validation_loss"]) for line in lines if "loss" not in line)
+
+
+def test_a_genome_of_n_is_an_error_before_anything_is_written(tmp_path):
+    fasta = write_fasta(tmp_path / "n.fa", {"chrI": "N" * 3000})
+    with pytest.raises(ValueError, match="each had more than 3 N"):
+        run(fasta, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_several_genomes_are_measured_and_recorded_by_name(genome, tmp_path):
+    other = write_fasta(tmp_path / "other.fa", {"chr1": letters(3000, seed=9)})
+    genomes = {"repeat": {"path": "genome.fa", "weight": 3}, "random": {"path": "other.fa"}}
+    config = PretrainConfig(genomes=genomes, genome_folder=str(tmp_path), **SMALL)
+    pretrain(config, tmp_path / "model")
+    last = metrics(tmp_path / "model")[-1]
+    assert {"validation_loss_repeat", "validation_loss_random"} <= last.keys()
+    record = read_record(tmp_path / "model")["results"]["genomes"]
+    assert record["random"]["path"] == str(other)
+    assert record["repeat"]["split"]["test"] == [["chrI", 9000, 10000], ["chrII", 3, 4]]
 
 
 def test_a_very_small_real_genome(shared, tmp_path):
     lambda_phage = shared / "data/genomes/phage/lambda_virus.fa.gz"
     output = run(lambda_phage, tmp_path / "model", context_length=512, steps=3)
-    assert read_record(output)["results"]["split"]["test"][0][1:] == [43651, 48502]
+    (about,) = read_record(output)["results"]["genomes"].values()
+    assert about["split"]["test"][0][1:] == [43651, 48502]
+    assert about["split"]["validation"][0][1:] == [43651 - 512, 43651]  # one window fits
+    assert "validation_loss" in metrics(output)[-1]

@@ -60,3 +60,26 @@ def test_regions_come_from_bed_files_and_the_test_goes_first(store, tmp_path):
 def test_a_split_that_cannot_be_is_an_error(store, config, message):
     with pytest.raises(ValueError, match=message):
         make_split(config, store)
+
+
+def test_regions_may_be_written_as_people_do(store):
+    config = SplitConfig(test_regions=("chrI:901-1,000", "chrII:1-10"))
+    split = make_split(config, store)
+    assert split.test == (Interval("chrI", 900, 1000), Interval("chrII", 0, 10))
+    with pytest.raises(ValueError, match="ends beyond its contig"):
+        make_split(SplitConfig(test_regions=("chrI:901-1,001",)), store)
+
+
+def test_only_the_named_contigs_are_used(store):
+    split = make_split(SplitConfig(), store, contigs=["chrII"])
+    assert {interval.contig for part in (split.train, split.test) for interval in part} == {"chrII"}
+    with pytest.raises(ValueError, match="'chr9' is not in"):
+        make_split(SplitConfig(), store, contigs=["chr9"])
+
+
+def test_a_held_out_fraction_holds_a_window_where_a_tenth_would(store):
+    split = make_split(SplitConfig(), store, context_length=50)
+    assert split.validation[0] == Interval("chrI", 850, 900)  # not 891, a hundredth of 900
+    assert split.validation[1] == Interval("chrII", 89, 90)  # 50 is more than a tenth of 90
+    none = SplitConfig(validation_fraction=0.0)
+    assert make_split(none, store, context_length=50).validation == ()

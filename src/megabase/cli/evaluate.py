@@ -6,19 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import Device, Genome, Json, Model, Overwrite, Quiet
+from megabase.cli.options import Device, Genome, Json, Model, OutputFolder, Overwrite, Quiet
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb, with one verb of its own for each task."""
     tasks = typer.Typer(help="Measure a model beside its rivals.", no_args_is_help=True)
     tasks.command("perplexity")(perplexity)
+    tasks.command("context")(context)
     app.add_typer(tasks, name="evaluate")
 
 
 def perplexity(
     model: Model,
-    genome: Genome,
+    genome: Annotated[
+        str | None,
+        typer.Option("--genome", "-g", help="FASTA or 2bit; default: all that it was trained on."),
+    ] = None,
     regions: Annotated[
         Path | None,
         typer.Option(help="BED file; without it, what the model's training held out."),
@@ -26,7 +30,7 @@ def perplexity(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Fixes the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes the bootstrap.")] = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -49,7 +53,46 @@ def perplexity(
         device=device,
         overwrite=overwrite,
     )
-    typer.echo(json.dumps(report, indent=2) if as_json else _table(report))
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    for name, one in report.get("genomes", {"": report}).items():
+        typer.echo(f"{name}\n{_table(one)}" if name else _table(one))
+
+
+def context(
+    model: Model,
+    genome: Genome,
+    output: OutputFolder,
+    regions: Annotated[
+        Path | None,
+        typer.Option(help="BED file; without it, what the model's training held out."),
+    ] = None,
+    windows: Annotated[int, typer.Option(min=2, help="The most windows that are scored.")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes permutations and bootstraps.")] = 0,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Whether context helps: by position, more or less of it, permuted, and recall; as a page.
+
+    megabase evaluate context --model model --genome genome.fa --output context
+    """
+    from megabase.evaluation.context_report import PAGE, report_context
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    report_context(
+        model,
+        genome,
+        output,
+        regions=regions,
+        n_windows=windows,
+        seed=seed,
+        device=device,
+        overwrite=overwrite,
+    )
+    typer.echo(output / PAGE)
 
 
 def _table(report: dict[str, Any]) -> str:
@@ -61,15 +104,18 @@ def _table(report: dict[str, Any]) -> str:
         "gain": "Markov - model",
     }
     for key, name in named.items():
-        low, high = report[key]["interval"]
-        rows.append((name, f"{report[key]['bits_per_base']:.4f}", f"{low:.4f} to {high:.4f}"))
+        found = report[key]
+        rows.append((name, f"{found['bits_per_base']:.4f}", _interval(found["interval"])))
     lines = [f"{name:<20}{bits:>14}   {interval}" for name, bits, interval in rows]
-    low, high = report["perplexity_interval"]
     return "\n".join(
         [
             *lines,
-            f"perplexity {report['perplexity']:.4f} ({low:.4f} to {high:.4f}); "
+            f"perplexity {report['perplexity']:.4f} ({_interval(report['perplexity_interval'])}); "
             f"{report['n_bases']:,} bases in {report['n_windows']:,} windows of "
             f"{report['context_length']:,}",
         ]
     )
+
+
+def _interval(interval: list[float] | None) -> str:
+    return "none of so few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)

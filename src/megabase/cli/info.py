@@ -18,19 +18,20 @@ def info(
     length: Annotated[
         int | None, typer.Option(min=1, help="Tokens of a sequence; default: the context length.")
     ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences at once.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Configuration, parameters, context length, and the memory for a sequence.
+    """Configuration, parameters, context length, and the memory and time for a sequence.
 
     megabase info --model model --length 32768
     """
     from megabase.jobs.inspect import describe_model
 
-    about = describe_model(model, length=length)
+    about = describe_model(model, length=length, batch=batch)
     if as_json:
         typer.echo(json.dumps(about, indent=2))
         return
     config = about.pop("config")
     for key, value in [*about.items(), *config.items()]:
         shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
-        typer.echo(f"{key:<26}{shown}")
+        typer.echo(f"{key:<42}{shown}")

@@ -20,6 +20,9 @@ for verb in (pretrain, evaluate, score, info, convert, doctor):
     verb.add_to(app)
 
 
+_OUT_OF_MEMORY = ("out of memory", "not enough memory")  # as torch says it
+
+
 def main() -> None:
     """Run the command."""
     with plain_errors():
@@ -35,9 +38,15 @@ def plain_errors() -> Generator[None]:
         _stop(str(error), code=2)
     except WorkError as error:
         _stop(str(error), code=1)
+    except MemoryError:
+        _stop("out of memory; ask for shorter sequences or a smaller model", code=1)
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         _stop(f"{error.strerror or error}{place}", code=1)
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _OUT_OF_MEMORY):
+            raise
+        _stop(f"out of memory ({str(error).splitlines()[0]})", code=1)
 
 
 def _stop(message: str, *, code: int) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import OutputFolder, Overwrite, Quiet
+from megabase.cli.options import Overwrite, Quiet
+from megabase.errors import InputError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def pretrain(
-    output: OutputFolder,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="FASTA or 2bit file, or asset:ecoli.")
     ] = None,
@@ -25,7 +26,7 @@ def pretrain(
     context_length: Annotated[int | None, typer.Option(help="Tokens of a window.")] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Size: tiny, small, large, or hyenadna-<layers>x<width>."),
+        typer.Option(help="Size: tiny, small, large, 40m, 140m, 400m, 1b, hyenadna-8x256, ..."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes weights and draws.")] = None,
     device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
@@ -46,11 +47,12 @@ def pretrain(
     megabase pretrain --config configs/ecoli.yaml --output model --set learning_rate=1e-3
     """
     from megabase.run.config import read_config, to_yaml
+    from megabase.run.environment import is_first_process
     from megabase.run.log import start_logging
     from megabase.training.config import PretrainConfig
     from megabase.training.pretrain import pretrain as run
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet or not is_first_process())
     options: dict[str, Any] = {
         "genome": genome,
         "steps": steps,
@@ -63,5 +65,8 @@ def pretrain(
     if print_config:
         typer.echo(to_yaml(settings), nl=False)
         return
+    if output is None:
+        raise InputError("a folder to write is needed: --output DIR")
     run(settings, output, overwrite=overwrite)
-    typer.echo(output)
+    if is_first_process():
+        typer.echo(output)

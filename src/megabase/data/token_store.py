@@ -1,16 +1,17 @@
-"""A genome as memory-mapped uint8 tokens, built once from its file."""
+"""A genome as memory-mapped uint8 tokens, built once from its file; a bit keeps the case."""
 
 import hashlib
 import json
 import logging
-import os
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
@@ -20,16 +21,20 @@ from megabase.io.genome_file import open_reference
 
 _log = logging.getLogger(__name__)
 
-_LAYOUT = 1  # raise it when the files below change their meaning
+_LAYOUT = 2  # raise it when the files below change their meaning
+_A_DAY = 86_400.0  # seconds
 _PIECE_BP = 1 << 24  # letters encoded at once
 _TOKENS, _INDEX = "tokens.bin", "index.json"
+_SOFT_MASKED = 0x80  # the bit of a token whose letter stood in lower case
+_LOWER_CASE = 0x20  # the bit of a letter in lower case
 
 
 class _Index(NamedTuple):
-    """What stands beside the tokens: contigs in order, and a hash of names and tokens."""
+    """What stands beside the tokens: contigs in order, a hash of names and tokens, one of case."""
 
     lengths: dict[str, int]
     sha256: str
+    case_sha256: str
     n_ambiguous: int
 
 
@@ -49,6 +54,7 @@ class TokenStore:
         index = _Index(**json.loads((folder / _INDEX).read_text()))
         self.lengths: Mapping[str, int] = index.lengths
         self.sha256 = index.sha256
+        self.case_sha256 = index.case_sha256
         ends = np.cumsum(list(index.lengths.values()))
         self._starts = dict(zip(index.lengths, [0, *ends[:-1].tolist()], strict=True))
         self._tokens = np.memmap(folder / _TOKENS, dtype=np.uint8, mode="r")
@@ -65,10 +71,18 @@ class TokenStore:
         InputError
             If the contig is unknown or the interval ends beyond it.
         """
+        tokens = self._read(interval) & ~np.uint8(_SOFT_MASKED)
+        return DNA_VOCABULARY.reverse_complement(tokens) if interval.strand == "-" else tokens
+
+    def soft_masked(self, interval: Interval) -> Bool[np.ndarray, " length"]:
+        """Say which letters of an interval stand in lower case, in the order of its strand."""
+        masked = (self._read(interval) & _SOFT_MASKED) != 0
+        return masked[::-1] if interval.strand == "-" else masked
+
+    def _read(self, interval: Interval) -> UInt8[np.ndarray, " length"]:
         check_inside(interval, self.lengths, self.name)
         start = self._starts[interval.contig]
-        tokens = np.asarray(self._tokens[start + interval.start : start + interval.end])
-        return DNA_VOCABULARY.reverse_complement(tokens) if interval.strand == "-" else tokens
+        return np.asarray(self._tokens[start + interval.start : start + interval.end])
 
 
 def open_token_store(path: Path, *, cache: Path) -> TokenStore:
@@ -109,15 +123,18 @@ def _short_hash(text: str) -> str:
 
 def _build(reference: Reference, folder: Path) -> None:
     """Write the store under a temporary name, then rename it."""
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    part = folder.with_name(f"{folder.name}.{uuid4().hex[:12]}.part")
     part.mkdir(parents=True)
     try:
         index = _write_tokens(reference, part / _TOKENS)
         (part / _INDEX).write_text(json.dumps(index._asdict()))
         part.replace(folder)
-    except BaseException:
-        shutil.rmtree(part)
-        raise
+    except OSError:
+        if not folder.exists():  # else another process was faster, with the same tokens
+            raise
+        return
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     _log.info(
         "read %s: %d contigs, %s bp, %s ambiguous letters counted as N",
         reference.name,
@@ -128,7 +145,7 @@ def _build(reference: Reference, folder: Path) -> None:
 
 
 def _write_tokens(reference: Reference, path: Path) -> _Index:
-    digest = hashlib.sha256()
+    digest, digest_of_case = hashlib.sha256(), hashlib.sha256()
     n_ambiguous = 0
     with path.open("wb") as file:
         for contig, length in reference.lengths.items():
@@ -137,18 +154,22 @@ def _write_tokens(reference: Reference, path: Path) -> _Index:
             for piece in pieces:
                 letters = reference.fetch(piece)
                 encoded = DNA_VOCABULARY.encode(letters, name=contig, start=piece.start)
+                lower = np.frombuffer(letters.encode("ascii"), dtype=np.uint8) & _LOWER_CASE
+                tokens = np.where(lower != 0, encoded.tokens | _SOFT_MASKED, encoded.tokens)
                 digest.update(encoded.tokens.data)
-                file.write(encoded.tokens.data)
+                digest_of_case.update(lower.data)
+                file.write(tokens.data)
                 n_ambiguous += encoded.n_ambiguous
     if not path.stat().st_size:
         raise InputError(f"{reference.name} holds no bases")
     lengths = {contig: length for contig, length in reference.lengths.items() if length}
-    return _Index(lengths, digest.hexdigest(), n_ambiguous)
+    return _Index(lengths, digest.hexdigest(), digest_of_case.hexdigest(), n_ambiguous)
 
 
 def _remove_outdated(folder: Path) -> None:
-    """Remove what was built from earlier states of the same file."""
+    """Remove what was built from earlier states of the same file, or left half-built by a kill."""
     file = folder.name.partition("-")[0]
     for other in folder.parent.glob(f"{file}-*"):
-        if other != folder and not other.name.endswith(".part"):
+        is_being_built = other.suffix == ".part" and time.time() - other.stat().st_mtime < _A_DAY
+        if other != folder and not is_being_built:
             shutil.rmtree(other, ignore_errors=True)

@@ -1,9 +1,10 @@
-"""Which window of a genome is number i: a pure function of the seed and i."""
+"""Draw windows evenly over the regions of one genome."""
 
 import logging
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from megabase.data.token_store import TokenStore
 from megabase.errors import InputError
@@ -24,10 +25,8 @@ class WindowSampler:
         The genome.
     regions
         Where windows may lie; each lies within one of them.
-    length
-        Tokens of a window.
-    seed
-        Fixes every draw.
+    longest
+        Tokens of the longest window that will be drawn.
     reverse_complement_p
         Probability that a window is read from the other strand.
     max_unknown_fraction
@@ -44,50 +43,59 @@ class WindowSampler:
         store: TokenStore,
         regions: Sequence[Interval],
         *,
-        length: int,
-        seed: int,
+        longest: int,
         reverse_complement_p: float,
         max_unknown_fraction: float,
     ) -> None:
         self.store = store
-        self.length = length
-        self._seed = seed
         self._reverse_complement_p = reverse_complement_p
-        self._max_unknown = int(max_unknown_fraction * length)
-        self._regions = [region for region in regions if len(region) >= length]
-        if not self._regions:
-            longest = max(map(len, regions), default=0)
+        self._max_unknown_fraction = max_unknown_fraction
+        self._regions = list(regions)
+        self._lengths = np.array([len(region) for region in regions], dtype=np.int64)
+        if not (self._lengths >= longest).any():
             raise InputError(
-                f"no region of {store.name} holds a window of {length:,} bp (the longest has "
-                f"{longest:,}); lower the context length or hold out less"
+                f"no region of {store.name} holds a window of {longest:,} bp (the longest has "
+                f"{self._lengths.max(initial=0):,}); lower the context length or hold out less"
             )
-        if n_short := len(regions) - len(self._regions):
-            _log.info("%d regions shorter than %s bp are not trained on", n_short, f"{length:,}")
-        self._ends = np.cumsum([len(region) - length + 1 for region in self._regions])
+        if n_short := int((self._lengths < longest).sum()):
+            _log.info(
+                "%d regions of %s are shorter than %s bp: no window of that length is drawn there",
+                n_short,
+                store.name,
+                f"{longest:,}",
+            )
+        self._ends: dict[int, np.ndarray] = {}  # by length, of which a run has a few
 
-    def window(self, index: int) -> Interval:
-        """Give window number `index`.
+    def draw(self, rng: np.random.Generator, length: int) -> Interval:
+        """Give a window of `length` tokens.
 
         Raises
         ------
         InputError
             If nearly every window holds too many N.
         """
-        rng = np.random.default_rng([self._seed, index])
+        max_unknown = int(self._max_unknown_fraction * length)
         for _ in range(_MAX_DRAWS):
-            window = self._draw(rng)
+            window = self._draw(rng, length)
             tokens = self.store.fetch(window)
-            if np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id) <= self._max_unknown:
+            if np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id) <= max_unknown:
                 return window
         raise InputError(
-            f"{_MAX_DRAWS} windows of {self.length:,} bp of {self.store.name} were drawn, and each "
-            f"had more than {self._max_unknown:,} N; raise max_unknown_fraction or choose regions"
+            f"{_MAX_DRAWS} windows of {length:,} bp of {self.store.name} were drawn, and each had "
+            f"more than {max_unknown:,} N; raise max_unknown_fraction or choose regions"
         )
 
-    def _draw(self, rng: np.random.Generator) -> Interval:
-        place = int(rng.integers(self._ends[-1]))
+    def _draw(self, rng: np.random.Generator, length: int) -> Interval:
+        ends = self._ends_of_regions(length)
+        place = int(rng.integers(ends[-1]))
         strand = "-" if rng.random() < self._reverse_complement_p else "+"
-        which = int(np.searchsorted(self._ends, place, side="right"))
+        which = int(np.searchsorted(ends, place, side="right"))
         region = self._regions[which]
-        start = region.start + place - int(self._ends[which - 1] if which else 0)
-        return Interval(region.contig, start, start + self.length, strand)
+        start = region.start + place - int(ends[which - 1] if which else 0)
+        return Interval(region.contig, start, start + length, strand)
+
+    def _ends_of_regions(self, length: int) -> Int[np.ndarray, " region"]:
+        """Number the places of all regions in a row: where those of each region end."""
+        if length not in self._ends:
+            self._ends[length] = np.cumsum(np.maximum(self._lengths - length + 1, 0))
+        return self._ends[length]

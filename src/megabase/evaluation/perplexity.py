@@ -1,5 +1,6 @@
 """Held-out bits per base of a model, beside a Markov model on the same bases."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,13 +18,25 @@ from megabase.measure.confidence import ConfidenceInterval, bootstrap_ratio
 from megabase.measure.markov import MarkovModel, fit_markov
 from megabase.run.log import progress
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Bits:
-    """Mean -log2 p of the true base, and its bootstrap interval over windows."""
+    """Mean -log2 p of the true base, and its bootstrap interval over ten windows or more."""
 
     bits_per_base: float
-    interval: ConfidenceInterval
+    interval: ConfidenceInterval | None
+
+
+@dataclass(frozen=True)
+class AtPosition:
+    """The bits of bases that have from `start` to `end` - 1 bases of their window before them."""
+
+    start: int
+    end: int
+    n_bases: int
+    bits: Bits
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,8 @@ class PerplexityReport:
         The model, the interpolated Markov model, and the composition of both strands.
     gain
         Markov minus model, in bits per base: above 0 where the model is better.
+    by_position
+        The model's, by the position in the window.
     markov_order
         The order that was chosen.
     context_length
@@ -48,6 +63,7 @@ class PerplexityReport:
     markov: Bits
     order0: Bits
     gain: Bits
+    by_position: tuple[AtPosition, ...]
     markov_order: int
     context_length: int
     n_bases: int
@@ -56,10 +72,10 @@ class PerplexityReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, and perplexity, 2 to the bits per base, with its interval."""
-        low, high = self.model.interval
+        interval = self.model.interval
         return asdict(self) | {
             "perplexity": 2**self.model.bits_per_base,
-            "perplexity_interval": [2**low, 2**high],
+            "perplexity_interval": None if interval is None else [2**end for end in interval],
         }
 
 
@@ -100,20 +116,30 @@ def evaluate_perplexity(
     n_bases = np.array([_n_known(store, window) for window in windows], dtype=float)
     if not n_bases.sum():
         raise InputError("the regions to evaluate hold no base but N; choose others")
+    plan = predictor.plan(longest=context_length + 1, n_tokens=sum(map(len, windows)))
+    _log.info("evaluating: %s", plan)
     learned = [_bases(store, region) for region in training]
     markov, order0 = fit_markov(learned), fit_markov(learned, max_order=0)
-    by_model = _bits_of_model(predictor, store, windows)
+    edges = position_edges(context_length)
+    at_positions, known = _bits_of_model(predictor, store, windows, edges)
+    by_model = at_positions.sum(axis=1)
     by_markov = _bits_of_markov(markov, store, windows)
 
     def bits(totals: Float[np.ndarray, " window"]) -> Bits:
-        mean = float(totals.sum() / n_bases.sum())
-        return Bits(mean, bootstrap_ratio(totals, n_bases, seed=seed))
+        return mean_bits(totals, n_bases, seed=seed)
 
     return PerplexityReport(
         model=bits(by_model),
         markov=bits(by_markov),
         order0=bits(_bits_of_markov(order0, store, windows)),
         gain=bits(by_markov - by_model),
+        by_position=tuple(
+            AtPosition(start, end, int(n.sum()), mean_bits(totals, n, seed=seed))
+            for start, end, totals, n in zip(
+                edges, edges[1:], at_positions.T, known.T, strict=False
+            )
+            if n.any()
+        ),
         markov_order=markov.order,
         context_length=context_length,
         n_bases=int(n_bases.sum()),
@@ -122,19 +148,46 @@ def evaluate_perplexity(
     )
 
 
+def mean_bits(
+    totals: Float[np.ndarray, " window"], n_bases: Float[np.ndarray, " window"], *, seed: int
+) -> Bits:
+    """Divide bits by bases, summed over the windows that have any."""
+    totals, n_bases = totals[n_bases > 0], n_bases[n_bases > 0]
+    mean = float(totals.sum() / n_bases.sum())
+    return Bits(mean, bootstrap_ratio(totals, n_bases, seed=seed))
+
+
+def position_edges(context_length: int) -> list[int]:
+    """Give where positions in a window are parted: 0, 1,024, 2,048, and so on, doubling.
+
+    Examples
+    --------
+    >>> position_edges(5000)
+    [0, 1024, 2048, 4096, 5000]
+    """
+    edges = [0, 1024]
+    while 2 * edges[-1] < context_length:
+        edges.append(2 * edges[-1])
+    return [edge for edge in edges if edge < context_length] + [context_length]
+
+
 def _bits_of_model(
-    predictor: Predictor, store: TokenStore, windows: Sequence[Interval]
-) -> Float[np.ndarray, " window"]:
-    """Sum the bits of each window; the base before it is context."""
+    predictor: Predictor, store: TokenStore, windows: Sequence[Interval], edges: Sequence[int]
+) -> tuple[Float[np.ndarray, "window bucket"], Float[np.ndarray, "window bucket"]]:
+    """Sum bits and count bases between the edges of each window; the base before it is context."""
     widened = [_with_context(window, 1) for window in windows]
     sequences = (store.fetch(wide) for wide in widened)
-    totals: list[float] = []
+    totals: list[np.ndarray] = []
     with progress(len(windows), "evaluating", "windows") as meter:
         values = predictor.log_likelihoods(sequences)
         for window, wide, value in zip(windows, widened, values, strict=True):
-            totals.append(_bits(value[window.start - wide.start :]))
+            bits = np.full(edges[-1], np.nan)
+            bits[: len(window)] = value[window.start - wide.start :] / -math.log(2)
+            parts = (np.where(np.isnan(bits), 0.0, bits), ~np.isnan(bits) * 1.0)
+            totals.append(np.stack([np.add.reduceat(part, edges[:-1]) for part in parts]))
             meter.advance()
-    return np.array(totals)
+    bits_of, n_of = np.stack(totals, axis=1)
+    return bits_of, n_of
 
 
 def _bits_of_markov(

@@ -25,8 +25,11 @@ class Split:
     test: tuple[Interval, ...]
 
 
-def hold_out_tail(intervals: Sequence[Interval], fraction: float) -> Parts:
+def hold_out_tail(intervals: Sequence[Interval], fraction: float, *, at_least: int = 1) -> Parts:
     """Hold out the last `fraction` of each interval, one large block of each.
+
+    Where that is shorter than `at_least` and a tenth of the interval is not, `at_least`
+    positions are held out.
 
     Examples
     --------
@@ -40,6 +43,8 @@ def hold_out_tail(intervals: Sequence[Interval], fraction: float) -> Parts:
     held: list[Interval] = []
     for interval in intervals:
         cut = interval.start + math.floor((1 - fraction) * len(interval))
+        if fraction and interval.end - cut < at_least <= len(interval) // 10:
+            cut = interval.end - at_least
         kept += [Interval(interval.contig, interval.start, cut)] if cut > interval.start else []
         held += [Interval(interval.contig, cut, interval.end)] if cut < interval.end else []
     return kept, held

@@ -17,16 +17,20 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor, nn
 
+from megabase.errors import WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 
 TokenArray = UInt8[np.ndarray, " _"]
 """The tokens of one sequence, of any length."""
 
+TOKENS_PER_BATCH = 1 << 15
+"""The most tokens, padding included, that the model sees at once, unless told otherwise."""
+
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
 
 
 def log_likelihoods(
-    model: nn.Module, sequences: Iterable[TokenArray], *, tokens_per_batch: int = 1 << 15
+    model: nn.Module, sequences: Iterable[TokenArray], *, tokens_per_batch: int = TOKENS_PER_BATCH
 ) -> Iterator[Float32[np.ndarray, " _"]]:
     """Give, for each sequence in order, the log-likelihood in nats of each base.
 
@@ -43,7 +47,12 @@ def log_likelihoods(
     Yields
     ------
     values
-        One for each token; NaN where it is N.
+        One for each token; NaN where it is N, and nowhere else.
+
+    Raises
+    ------
+    WorkError
+        If the model answers a base with no number.
     """
     for batch in _batches(sequences, tokens_per_batch):
         device = next(model.parameters()).device
@@ -52,7 +61,10 @@ def log_likelihoods(
             logits = model(tokens, attention_mask=None if mask.all() else mask).logits
             values = next_base_log_likelihoods(logits, tokens).cpu().numpy()
         for row, sequence in zip(values, batch, strict=True):
-            yield row[: len(sequence)].copy()
+            scored = row[: len(sequence)].copy()
+            if (np.isnan(scored) & np.isin(sequence, DNA_VOCABULARY.base_ids)).any():
+                raise WorkError("the model's answer is no number: its weights have diverged")
+            yield scored
 
 
 def next_base_log_likelihoods(

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float32
 
 from megabase.inference.device import choose_device
-from megabase.inference.likelihood import TokenArray, log_likelihoods
+from megabase.inference.likelihood import TOKENS_PER_BATCH, TokenArray, log_likelihoods
+from megabase.inference.plan import InferencePlan, plan_inference
 from megabase.model.load import Loaded, load, weights_sha256
 
 
@@ -33,6 +34,12 @@ class Predictor:
     def load(cls, name: str, *, device: str = "auto") -> "Predictor":
         """Load what `model.load.load` takes, onto a device of `choose_device`."""
         return cls(load(name), choose_device(device))
+
+    def plan(self, *, longest: int, n_tokens: int) -> InferencePlan:
+        """Tell memory and time of log-likelihoods, as `plan.plan_inference`."""
+        return plan_inference(
+            self.model, longest=longest, at_once=TOKENS_PER_BATCH, n_tokens=n_tokens
+        )
 
     def log_likelihoods(
         self, sequences: Iterable[TokenArray]

@@ -1,6 +1,7 @@
 """BED to Intervals and back."""
 
 import gzip
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 
-_COMMENTS = ("#", "track", "browser")
+_HEADERS = ("track", "browser")
 
 
 class BedRecord(NamedTuple):
@@ -31,14 +32,24 @@ def read_bed(path: Path) -> list[BedRecord]:
     """
     if not path.is_file():
         raise InputError(f"there is no BED file {path}")
-    records: list[BedRecord] = []
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip() and not line.startswith(_COMMENTS):
-                records.append(_read_line(line, f"{path}, line {number}"))
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            lines = [(number, line) for number, line in enumerate(file, start=1)]
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text: {error}") from error
+    records = [
+        _read_line(line, f"{path}, line {number}") for number, line in lines if _is_record(line)
+    ]
     if not records:
         raise InputError(f"{path} holds no interval; a line is contig, start, end")
     return records
+
+
+def _is_record(line: str) -> bool:
+    fields = line.split()
+    return bool(fields) and not line.startswith("#") and fields[0] not in _HEADERS
 
 
 def _read_line(line: str, place: str) -> BedRecord:

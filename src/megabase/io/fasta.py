@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -10,6 +11,8 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
 
 import pysam
 
@@ -27,7 +30,8 @@ _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000000000
 class FastaReference:
     """A FASTA file as a Reference, through its .fai index.
 
-    The index is made beside the file, or in `cache` where that folder is read-only.
+    The index is made anew for each state of the file: beside it, or in `cache` where that
+    folder is read-only.
     A file in plain gzip, which has no random access, is unpacked into `cache` once.
 
     Parameters
@@ -50,18 +54,14 @@ class FastaReference:
         if compression == "bgzip":
             _check_bgzip_is_whole(path)
         indexed = _unpacked(path, cache) if compression == "gzip" else path
-        index = _index_place(indexed, cache)
-        if not _is_newer(index, indexed):
-            _build_index(indexed, index, self._name)
-        blocks = str(index.with_suffix(".gzi")) if compression == "bgzip" else None
+        index = _find_index(indexed, cache, self._name)
+        blocks = str(index.path.with_suffix(".gzi")) if compression == "bgzip" else None
         self._file = pysam.FastaFile(
-            str(indexed), filepath_index=str(index), filepath_index_compressed=blocks
+            str(indexed), filepath_index=str(index.path), filepath_index_compressed=blocks
         )
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
-        if not (checked := cache / "checked" / _state_key(indexed)).exists():
-            _check_names(indexed, self._lengths, self._name)
-            checked.parent.mkdir(parents=True, exist_ok=True)
-            checked.touch()
+        if index.n_empty:
+            _log.warning("%d contigs of %s have no letters", index.n_empty, path)
 
     @property
     def name(self) -> str:
@@ -110,7 +110,7 @@ def _unpacked(path: Path, cache: Path) -> Path:
         return target
     _log.info("%s is plain gzip: unpacking it once to %s", path, target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part = _part(target)
     try:
         with gzip.open(path) as packed, part.open("wb") as file:
             shutil.copyfileobj(packed, file, length=1 << 20)
@@ -121,6 +121,11 @@ def _unpacked(path: Path, cache: Path) -> Path:
     return target
 
 
+def _part(target: Path) -> Path:
+    """Name a temporary file beside `target`, of which no other process has the name."""
+    return target.with_name(f".{target.name}.{uuid4().hex[:12]}.part")
+
+
 def _state_key(path: Path) -> str:
     """Name a file in the state that it is in: by place, size and time of change."""
     stat = path.stat()
@@ -128,10 +133,36 @@ def _state_key(path: Path) -> str:
     return hashlib.sha256(state.encode()).hexdigest()[:16]
 
 
+class _Index(NamedTuple):
+    """Where the index of a file is, and how many contigs without letters it passes over."""
+
+    path: Path
+    n_empty: int
+
+
+def _find_index(path: Path, cache: Path, name: str) -> _Index:
+    """Give the index that was made of the file as it is now; make it if there is none.
+
+    What was made is noted in the cache under the state of the file: the time of an index
+    beside a file does not tell that it is of that file.
+    """
+    note = cache / "fai" / f"{_state_key(path)}.json"
+    if note.exists():
+        place, n_empty, changed = json.loads(note.read_text())
+        if Path(place).exists() and Path(place).stat().st_mtime_ns == changed:
+            return _Index(Path(place), n_empty)
+    index = _index_place(path, cache)
+    _build_index(path, index, name)
+    n_empty = _check_names(path, index, name)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps([str(index), n_empty, index.stat().st_mtime_ns]))
+    return _Index(index, n_empty)
+
+
 def _index_place(path: Path, cache: Path) -> Path:
-    """Beside the file if an index is there or can be written there, else in the cache."""
+    """Beside the file if it can be written there, else in the cache."""
     beside = path.with_name(path.name + ".fai")
-    if _is_newer(beside, path) or _is_writable(path.parent):
+    if _is_writable(path.parent):
         return beside
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     place = cache / "fai" / f"{key}-{path.name}.fai"
@@ -144,13 +175,9 @@ def _is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
 
 
-def _is_newer(index: Path, path: Path) -> bool:
-    return index.exists() and index.stat().st_mtime_ns >= path.stat().st_mtime_ns
-
-
 def _build_index(path: Path, index: Path, name: str) -> None:
     index.parent.mkdir(parents=True, exist_ok=True)
-    part = index.with_name(f"{index.name}.{os.getpid()}.part")
+    part = _part(index)
     part_of_blocks = part.with_suffix(".gzi")
     loudness = pysam.set_verbosity(0)  # our message in place of the library's
     try:
@@ -160,8 +187,8 @@ def _build_index(path: Path, index: Path, name: str) -> None:
     except pysam.SamtoolsError as error:
         part.unlink(missing_ok=True)
         raise InputError(
-            f"{name} holds no sequence that can be indexed: FASTA starts with a line '>name', and "
-            "all lines of a sequence but its last have one length; wrap it anew"
+            f"{name} holds no sequence that can be indexed: FASTA starts with a line '>name', "
+            "letters follow, and all lines of a sequence but its last have one length; wrap it anew"
         ) from error
     finally:
         pysam.set_verbosity(loudness)
@@ -170,18 +197,20 @@ def _build_index(path: Path, index: Path, name: str) -> None:
     part.replace(index)
 
 
-def _check_names(path: Path, lengths: Mapping[str, int], name: str) -> None:
-    """Look for what an index passes over: a name that stands twice, a contig without letters."""
-    seen: set[str] = set()
+def _check_names(path: Path, index: Path, name: str) -> int:
+    """Look for what an index passes over: names that stand twice, contigs without letters."""
+    seen: set[bytes] = set()
     with _open_bytes(path) as file:
         for header in _headers(file):
-            fields = header[1:].split()
-            contig = fields[0].decode("utf-8", "replace") if fields else ""
+            contig = (header[1:].split() or [b""])[0]
+            if not contig.isascii():
+                raise InputError(f"the contig name {contig!r} of {name} is not ASCII; rename it")
             if contig in seen:
-                raise InputError(f"contig {contig!r} stands twice in {name}; rename one of them")
+                raise InputError(
+                    f"contig {contig.decode()!r} stands twice in {name}; rename one of them"
+                )
             seen.add(contig)
-    if empty := seen - lengths.keys():
-        _log.warning("contigs of %s without letters: %d, as %s", name, len(empty), min(empty))
+    return len(seen) - len(index.read_bytes().splitlines())
 
 
 def _headers(file: BufferedIOBase) -> Iterator[bytes]:

@@ -17,7 +17,9 @@ def write_table(file: IO[str], columns: list[str], rows: Iterable[Mapping[str, o
     rows
         The rows; they are written as they come.
     """
-    writer = csv.DictWriter(file, columns, dialect="excel-tab", lineterminator="\n")
+    writer = csv.DictWriter(
+        file, columns, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None
+    )
     writer.writeheader()
     for row in rows:
         writer.writerow({key: _text(value) for key, value in row.items()})

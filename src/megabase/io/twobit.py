@@ -55,6 +55,7 @@ class TwoBitReference:
         try:
             self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
             self._contigs = _read_contigs(self._bytes)
+            self._lengths = {name: contig.length for name, contig in self._contigs.items()}
         except (IndexError, ValueError) as error:
             raise InputError(f"{path} is no whole 2bit file ({error}); make it again") from error
 
@@ -66,11 +67,11 @@ class TwoBitReference:
     @property
     def lengths(self) -> Mapping[str, int]:
         """The length of each contig in base pairs, in the order of the file."""
-        return {name: contig.length for name, contig in self._contigs.items()}
+        return self._lengths
 
     def fetch(self, interval: Interval) -> str:
         """Give the letters of `interval`, as `Reference.fetch`."""
-        check_inside(interval, self.lengths, self._name)
+        check_inside(interval, self._lengths, self._name)
         contig = self._contigs[interval.contig]
         letters = _unpack(self._bytes, contig.offset, interval.start, interval.end)
         for start, length in _runs_in(contig.unknown, interval):
@@ -142,9 +143,14 @@ def _words(data: np.ndarray, offset: int, n: int) -> list[int]:
 
 
 def _runs_in(runs: np.ndarray, interval: Interval) -> list[tuple[int, int]]:
-    """Cut runs to an interval, as (start, length) counted from its start."""
-    clipped = ((max(s, interval.start), min(s + n, interval.end)) for s, n in runs.tolist())
-    return [(start - interval.start, end - start) for start, end in clipped if start < end]
+    """Cut runs, which are in order, to an interval, as (start, length) counted from its start."""
+    starts, ends = runs[:, 0], runs.sum(axis=1)
+    first = np.searchsorted(ends, interval.start, side="right")
+    last = np.searchsorted(starts, interval.end, side="left")
+    clipped = (
+        (max(s, interval.start), min(s + n, interval.end)) for s, n in runs[first:last].tolist()
+    )
+    return [(start - interval.start, end - start) for start, end in clipped]
 
 
 def _unpack(data: np.ndarray, offset: int, start: int, end: int) -> UInt8[np.ndarray, " length"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from megabase.errors import InputError
 from megabase.model.load import load, save, save_published, weights_sha256
-from megabase.run.output import Output, whole_files
+from megabase.run.output import Output, read_record, whole_files
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ def convert(
     """
     if layout not in LAYOUTS:
         raise InputError(f"a layout is one of {', '.join(LAYOUTS)}; got {layout!r}")
+    if Path(source).exists() and Path(source).absolute() == output.absolute():
+        raise InputError(f"{output} is the model to convert; choose another output")
     model, _, revision = load(source)
     request = {"command": "convert", "model": weights_sha256(model), "layout": layout}
     place = Output(output, request, is_folder=True, overwrite=overwrite)
@@ -43,5 +45,7 @@ def convert(
     place.start()
     with whole_files(output) as folder:
         (save if layout == "megabase" else save_published)(model, folder)
-    place.finish(source=source, revision=revision)
+    record = read_record(Path(source)) if Path(source).is_dir() else None
+    trained = record["results"].get("genomes", {}) if record else {}
+    place.finish(source=source, revision=revision, genomes=trained)
     _log.info("%s: wrote %s in the %s layout", source, output, layout)

@@ -4,16 +4,19 @@ from pathlib import Path
 from typing import Any
 
 from megabase.inference.device import describe_devices
-from megabase.model.cost import inference_bytes, n_parameters
+from megabase.inference.plan import seconds_per_token
+from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 from megabase.model.load import load, weights_sha256
-from megabase.run.environment import Finding, extras, storage
+from megabase.run.environment import LIBRARIES_BYTES, Finding, extras, storage
 from megabase.run.location import cache_folder
 from megabase.run.output import read_record
 from megabase.run.provenance import machine, versions
 
 
-def describe_model(name: str, *, length: int | None = None) -> dict[str, Any]:
-    """Describe a model and the memory that a sequence of `length` tokens takes.
+def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> dict[str, Any]:
+    """Describe a model, and the memory and time that sequences of `length` tokens take.
+
+    Memory includes the libraries; the time is scaled from a short pass that is timed.
 
     Parameters
     ----------
@@ -21,10 +24,13 @@ def describe_model(name: str, *, length: int | None = None) -> dict[str, Any]:
         What `model.load` takes.
     length
         Tokens; None for the context length.
+    batch
+        Sequences at once.
     """
     loaded = load(name)
     config = loaded.model.config
     asked = config.context_length if length is None else length
+    longest = min(asked, config.max_seq_len)
     record = read_record(Path(name)) if Path(name).is_dir() else None
     return {
         "model": name,
@@ -33,7 +39,13 @@ def describe_model(name: str, *, length: int | None = None) -> dict[str, Any]:
         "context_length": config.context_length,
         "length": asked,
         "length_fits": asked <= config.context_length,
-        "inference_gib": round(inference_bytes(config, asked) / 2**30, 3),
+        "batch": batch,
+        "inference_gib": _gib(inference_bytes(config, asked, batch=batch)),
+        "training_gib": _gib(training_bytes(config, asked, batch=batch)),
+        "training_gib_with_gradient_checkpointing": _gib(
+            training_bytes(config, asked, batch=batch, checkpointing=True)
+        ),
+        "inference_seconds": round(seconds_per_token(loaded.model, longest) * asked * batch, 3),
         "weights_sha256": weights_sha256(loaded.model),
         "made_by": record and record["command"],
         "config": {
@@ -42,6 +54,10 @@ def describe_model(name: str, *, length: int | None = None) -> dict[str, Any]:
             if key not in ("architectures", "dtype", "transformers_version")
         },
     }
+
+
+def _gib(n_bytes: int) -> float:
+    return round((LIBRARIES_BYTES + n_bytes) / 2**30, 2)
 
 
 def describe_computer() -> list[Finding]:

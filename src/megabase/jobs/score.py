@@ -66,6 +66,13 @@ def score(
     InputError
         If an input cannot be used, or a sequence is longer than the model's context.
     """
+    for read in (source, genome):
+        if (
+            read
+            and genome_path(read).exists()
+            and genome_path(read).absolute() == output.absolute()
+        ):
+            raise InputError(f"{output} is an input of this command; choose another output")
     reference, records = _open(source, genome)
     predictor = Predictor.load(model, device=device)
     _check_lengths(records, predictor.context_length)
@@ -81,6 +88,8 @@ def score(
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return
+    lengths = [len(record.interval) for record in records]
+    _log.info("scoring: %s", predictor.plan(longest=max(lengths), n_tokens=sum(lengths)))
     letters = _Letters(reference)
     with progress(len(records), "scoring", "sequences") as meter, place.write() as file:
         values = predictor.log_likelihoods(map(letters.tokens, records))

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+_FEWEST = 10  # windows
+
 
 class ConfidenceInterval(NamedTuple):
     """The range that holds the middle share of bootstrap replicates."""
@@ -20,8 +22,10 @@ def bootstrap_ratio(
     seed: int,
     level: float = 0.95,
     n_replicates: int = 2000,
-) -> ConfidenceInterval:
+) -> ConfidenceInterval | None:
     """Give the percentile interval of ``totals.sum() / sizes.sum()`` over windows.
+
+    Of fewer than ten windows it would say little and look narrow: then there is none.
 
     Parameters
     ----------
@@ -38,6 +42,8 @@ def bootstrap_ratio(
     ------
     Efron & Tibshirani 1993, "An introduction to the bootstrap", chapter 13.
     """
+    if len(totals) < _FEWEST:
+        return None
     rng = np.random.default_rng(seed)
     drawn = (rng.integers(len(totals), size=len(totals)) for _ in range(n_replicates))
     ratios = [totals[windows].sum() / sizes[windows].sum() for windows in drawn]

@@ -12,6 +12,7 @@ _SMOOTHINGS = (0.25, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
 """Candidates for how many observations the shorter context is worth."""
 
 _N_BLOCKS, _EVERY = 100, 10  # blocks of a genome, and which of them the choice is made on
+_MOST_OF_A_BLOCK = 1 << 17  # bases of a held block that the choice is made on
 _ENTRIES_PER_BASE = 32  # of a table that is worth its memory
 _PIECE = 1 << 24  # bases counted at once
 
@@ -74,7 +75,8 @@ def fit_markov(stretches: Sequence[Bases], *, max_order: int = 12) -> MarkovMode
 
     Notes
     -----
-    The tenth is every tenth of a hundred blocks, so that it is like the rest. For each
+    The tenth is every tenth of a hundred blocks, so that it is like the rest; of a large
+    genome the choice is made on the first 131,072 bases of each of these. For each
     order in turn the smoothing that spends the fewest bits there is kept, and of all
     orders the best. Lower orders are summed from the highest, so that a word at the
     very end of a stretch counts on one strand only.
@@ -83,7 +85,7 @@ def fit_markov(stretches: Sequence[Bases], *, max_order: int = 12) -> MarkovMode
     while max_order > 0 and _N_BASES ** (max_order + 1) > _ENTRIES_PER_BASE * n_bases:
         max_order -= 1
     blocks = list(_blocks(stretches, max(1, n_bases // _N_BLOCKS)))
-    held = blocks[_EVERY // 2 :: _EVERY] or blocks
+    held = [block[:_MOST_OF_A_BLOCK] for block in blocks[_EVERY // 2 :: _EVERY] or blocks]
     rest = [block for i, block in enumerate(blocks) if i % _EVERY != _EVERY // 2] or blocks
     smoothing = _choose(_count(rest, max_order), held)
     return MarkovModel(_count(stretches, len(smoothing) - 1), smoothing)
@@ -173,12 +175,14 @@ def _count(stretches: Iterable[Bases], order: int) -> tuple[np.ndarray, ...]:
 def _batches_of_words(stretches: Iterable[Bases], order: int) -> Iterator[Int[np.ndarray, " word"]]:
     """Number all words of ``order + 1`` known bases, many at a time."""
     batch: list[np.ndarray] = []
+    n_words = 0
     for bases in (piece for stretch in stretches for piece in _pieces(stretch, order)):
         whole = (_known_before(bases, order) == order) & (bases < _N_BASES)
         batch.append(_context_codes(bases, order)[whole] * _N_BASES + bases[whole])
-        if sum(map(len, batch)) >= _PIECE:
+        n_words += len(batch[-1])
+        if n_words >= _PIECE:
             yield np.concatenate(batch)
-            batch = []
+            batch, n_words = [], 0
     if batch:
         yield np.concatenate(batch)
 

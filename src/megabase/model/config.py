@@ -12,11 +12,16 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 EXTRA_POSITIONS = 2
 """What a released model's grid has beyond its context length, for special tokens."""
 
-# Layers x width of Nguyen et al. 2023, arXiv:2306.15794v2, Table A.1.
+# Layers x width: our sizes, named from 40m on by their parameters, and those of
+# Nguyen et al. 2023, arXiv:2306.15794v2, Table A.1.
 PRESETS: Mapping[str, tuple[int, int]] = {
     "tiny": (2, 128),
     "small": (4, 256),
     "large": (8, 256),
+    "40m": (12, 512),
+    "140m": (20, 768),
+    "400m": (32, 1024),
+    "1b": (36, 1536),
     "hyenadna-2x128": (2, 128),
     "hyenadna-2x256": (2, 256),
     "hyenadna-4x128": (4, 128),
@@ -91,6 +96,7 @@ class HyenaDNAConfig(PreTrainedConfig):
         for key, required in ONE_VALUE.items():
             if kwargs.pop(key, required) != required:
                 raise InputError(f"{key} can only be {required!r} in a HyenaDNA model")
+        _check_kinds(self)
         kwargs.pop("auto_map", None)  # where the folder's own code lies: only ours runs
         if self.d_inner is None:
             self.d_inner = 4 * self.d_model
@@ -125,6 +131,26 @@ class HyenaDNAConfig(PreTrainedConfig):
             raise InputError(f"a context length is at least 1 token, got {context_length}")
         n_layer, d_model = PRESETS[name]
         return cls(d_model=d_model, n_layer=n_layer, max_seq_len=context_length + EXTRA_POSITIONS)
+
+
+_WHOLE = (
+    "d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple", "max_seq_len", "hyena_order",
+    "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps",
+)  # fmt: skip
+_REAL = (
+    "activation_freq", "filter_shift", "embed_dropout", "layer_norm_epsilon", "initializer_range",
+)  # fmt: skip
+
+
+@typing.no_type_check
+def _check_kinds(config: HyenaDNAConfig) -> None:
+    """Refuse what is no number."""
+    for key in (*_WHOLE, *(("d_inner",) if config.d_inner is not None else ())):
+        if type(getattr(config, key)) is not int:
+            raise InputError(f"{key} must be a whole number, got {getattr(config, key)!r}")
+    for key in _REAL:
+        if type(getattr(config, key)) not in (int, float):
+            raise InputError(f"{key} must be a number, got {getattr(config, key)!r}")
 
 
 @typing.no_type_check

@@ -6,7 +6,13 @@ from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
 
 _FLOAT32 = 4  # bytes
-_LIVE = 17  # see `inference_bytes`
+_OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments
+
+# Tensors of (batch, length, d_model) that are held at the peak; see `training_bytes`.
+_INFERENCE = 16
+_TRAINING, _TRAINING_PER_BLOCK = 12, (37, 32)
+_CHECKPOINTING, _CHECKPOINTING_PER_BLOCK = 39, (13, 1.7)
+_GIVEN_BACK = 32 << 20  # bytes from which on the C library gives a freed tensor back
 
 
 def n_parameters(config: HyenaDNAConfig) -> int:
@@ -24,8 +30,8 @@ def n_parameters(config: HyenaDNAConfig) -> int:
 def inference_bytes(config: HyenaDNAConfig, length: int, *, batch: int = 1) -> int:
     """Estimate the memory of one forward pass in float32: weights and activations.
 
-    At its peak, in the long convolution, a block holds about `_LIVE` tensors of
-    (batch, length, d_model). What the libraries themselves take comes on top.
+    At its peak, in the long convolution, a block holds 16 tensors of (batch, length,
+    d_model). What the libraries themselves take comes on top.
 
     Parameters
     ----------
@@ -38,7 +44,40 @@ def inference_bytes(config: HyenaDNAConfig, length: int, *, batch: int = 1) -> i
 
     Source
     ------
-    Measured: `benchmarks/memory.py`.
+    Measured on CPUs: `benchmarks/memory.py`.
     """
-    activations = _LIVE * batch * length * config.d_model
-    return _FLOAT32 * (n_parameters(config) + activations)
+    tensor = _FLOAT32 * batch * length * config.d_model
+    return _FLOAT32 * n_parameters(config) + _INFERENCE * tensor
+
+
+def training_bytes(
+    config: HyenaDNAConfig, length: int, *, batch: int = 1, checkpointing: bool = False
+) -> int:
+    """Estimate the memory of an optimiser step in float32 on one batch.
+
+    Each parameter has a gradient and AdamW's two moments. A block keeps 32 tensors of
+    (batch, length, d_model) for the gradient; with gradient checkpointing only its
+    input, and the 32 exist for one block at a time. Tensors below 32 MiB cost more,
+    because the C library keeps what is freed.
+
+    Parameters
+    ----------
+    config
+        The architecture.
+    length
+        Tokens of a sequence.
+    batch
+        Sequences at once.
+    checkpointing
+        Whether blocks are computed again for the gradient.
+
+    Source
+    ------
+    Measured on CPUs: `benchmarks/memory.py`.
+    """
+    tensor = _FLOAT32 * batch * length * config.d_model
+    fixed = _CHECKPOINTING if checkpointing else _TRAINING
+    small, large = _CHECKPOINTING_PER_BLOCK if checkpointing else _TRAINING_PER_BLOCK
+    per_block = large if tensor >= _GIVEN_BACK else small
+    n_tensors = fixed + config.n_layer * per_block
+    return int(_OF_A_PARAMETER * n_parameters(config) + n_tensors * tensor)

@@ -15,6 +15,7 @@ from megabase.errors import InputError
 from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.filter import ImplicitFilter
+from megabase.model.loss import next_token_loss
 from megabase.model.operator import HyenaOperator
 from megabase.model.published import from_published, is_published
 from megabase.model.residual import ResidualLinear
@@ -195,7 +196,9 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         logits_to_keep: int = 0,
-        num_items_in_batch: Tensor | int | None = None,
+        num_items_in_batch: Tensor | float | int | None = None,
+        loss_weights: Float[Tensor, "batch length"] | None = None,
+        skip_logits: bool = False,
     ) -> CausalLMOutput | tuple[Any, ...]:
         """Give the logits of the token after each, and with `labels` the loss.
 
@@ -209,47 +212,31 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
         logits_to_keep
             Give logits of only so many last tokens; 0 for all.
         num_items_in_batch
-            Divide the loss by this in place of the number of targets, as gradient
+            Divide the loss by this in place of the sum of weights, as gradient
             accumulation needs.
+        loss_weights
+            What each token counts as a target; None: all as 1.
+        skip_logits
+            Give the loss alone, and never hold the logits of all tokens at once.
         """
         every = _or(output_hidden_states, self.config.output_hidden_states)
         hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
         if labels is not None and logits_to_keep:
             raise InputError("labels need the logits of all tokens; leave logits_to_keep at 0")
-        logits = self._logits(hidden[-1][:, -logits_to_keep:])
+        head = self.backbone.embedding.weight[: self.config.vocab_size]
+        loss = None
+        if labels is not None:
+            loss = next_token_loss(
+                hidden[-1], head, labels, weights=loss_weights, n_targets=num_items_in_batch
+            )
         output = CausalLMOutput(
-            loss=None if labels is None else next_token_loss(logits, labels, num_items_in_batch),
-            logits=logits,
+            loss=loss,
+            logits=None
+            if skip_logits
+            else functional.linear(hidden[-1][:, -logits_to_keep:], head),
             hidden_states=tuple(hidden) if every else None,
         )
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
-
-    def _logits(
-        self, hidden: Float[Tensor, "batch length d_model"]
-    ) -> Float[Tensor, "batch length token"]:
-        return functional.linear(hidden, self.backbone.embedding.weight[: self.config.vocab_size])
-
-
-def next_token_loss(
-    logits: Float[Tensor, "batch length token"],
-    labels: Int[Tensor, "batch length"],
-    n_targets: Tensor | int | None = None,
-) -> Float[Tensor, ""]:
-    """Give the mean cross-entropy in nats of each token given those before it.
-
-    Parameters
-    ----------
-    logits
-        At each token, of the token after it.
-    labels
-        The tokens, -100 where a token is no target.
-    n_targets
-        What to divide by in place of the number of targets.
-    """
-    predicted = logits[:, :-1].flatten(0, 1).float()
-    target = labels[:, 1:].flatten()
-    total = functional.cross_entropy(predicted, target, ignore_index=-100, reduction="sum")
-    return total / ((target != -100).sum() if n_targets is None else n_targets)
 
 
 def check_fits(tensors: Mapping[str, Tensor], config: HyenaDNAConfig, source: str) -> None:

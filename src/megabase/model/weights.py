@@ -38,6 +38,11 @@ def find_file(name: str, filename: str, hub: Mapping[str, Any]) -> Path | None:
     return None if found is None else Path(found)
 
 
+def _is_path(name: str) -> bool:
+    """Whether a name can only be a path: the hub's have one slash at most, and none in front."""
+    return name.startswith(("/", "./", "../", "~")) or name.count("/") > 1
+
+
 def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
     """Read config.json of a folder or hub id.
 
@@ -46,6 +51,8 @@ def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
     InputError
         If there is none, or it is no JSON object.
     """
+    if _is_path(name) and not Path(name).is_dir():
+        raise InputError(f"there is no model folder {name}")
     try:
         path = find_file(name, "config.json", hub)
     except OSError as error:
@@ -77,7 +84,7 @@ def read_tensors(name: str, hub: Mapping[str, Any]) -> dict[str, Tensor]:
     if whole := find_file(name, _SAFE, hub):
         return _read_safetensors([whole])
     if index := find_file(name, _SAFE_INDEX, hub):
-        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        shards = _shards(index)
         return _read_safetensors(_all_found(name, shards, hub))
     if checkpoint := find_file(name, CHECKPOINT, hub):
         return read_checkpoint(checkpoint)
@@ -98,7 +105,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
         raise InputError(f"{path} is no checkpoint that can be read safely: {reason}") from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
+    if (
+        not isinstance(tensors, dict)
+        or not tensors
+        or not all(isinstance(value, Tensor) for value in tensors.values())
+    ):
         raise InputError(f"{path} is no checkpoint: it holds no table of tensors")
     return dict(tensors)
 
@@ -111,6 +122,14 @@ def _read_safetensors(paths: Iterable[Path]) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise InputError(f"{path} is no whole safetensors file: {error}") from error
     return tensors
+
+
+def _shards(index: Path) -> list[str]:
+    """Read which files an index names."""
+    try:
+        return sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{index} is no index of safetensors files: {error!r}") from error
 
 
 def _all_found(name: str, shards: Iterable[str], hub: Mapping[str, Any]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,3 +111,41 @@ def plot_bars(axes: "Axes", values: Mapping[str, float], **labels: Any) -> None:
     axes.bar_label(bars, fmt="%.3f", fontsize="small")
     low, high = min(values.values()), max(values.values())
     axes.set(ylim=(low - (high - low), high + 0.4 * (high - low)), **labels)
+
+
+def plot_context(report: Mapping[str, Any], path: Path) -> None:
+    """Draw the experiments of a context report to a PNG file.
+
+    Parameters
+    ----------
+    report
+        As `evaluation.context_report.report_context` gives it.
+    path
+        The file.
+    """
+    figure = new_figure(4)
+    position, gain, shuffled, recall = figure.axes
+    ends = [each["end"] for each in report["by_position"]]
+    _plot_bits(position, ends, [each["bits"] for each in report["by_position"]])
+    position.set(title="By position in the window", xlabel="up to position", ylabel="bits per base")
+    for axes, key, title, label in (
+        (gain, "gain", "Gain over 64 bases of context, same bases", "bases of context"),
+        (shuffled, "shuffled", "Gain over permuted far context", "permuted beyond, bases"),
+        (recall, "recall", "Recall of a segment seen before", "gap, bases"),
+    ):
+        distances = [each["distance"] for each in report[key]]
+        _plot_bits(axes, distances, [each["difference"] for each in report[key]])
+        axes.axhline(0.0, color="0.6", linestyle=":")
+        axes.set(title=title, xlabel=label, ylabel="bits per base")
+    figure.savefig(path, dpi=110)
+
+
+def _plot_bits(axes: "Axes", x: Sequence[int], bits: Sequence[Mapping[str, Any]]) -> None:
+    """Plot bits with their intervals, where there are any."""
+    means = [each["bits_per_base"] for each in bits]
+    axes.plot(x, means, marker="o", color="C0")
+    if all(each["interval"] for each in bits):
+        low, high = zip(*(each["interval"] for each in bits), strict=True)
+        axes.fill_between(x, low, high, alpha=0.2, color="C0", linewidth=0)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(x, [f"{value:,}" for value in x])

@@ -62,9 +62,9 @@ def to_yaml(config: RunConfig) -> str:
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(file.read_text())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"there is no configuration file {file}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{file} must hold keys and values, it holds {type(tree).__name__}")
@@ -81,12 +81,17 @@ def _override(tree: dict[str, Any], text: str) -> None:
         if not isinstance(deeper, dict):
             raise InputError(f"--set {text}: {part} has no keys of its own")
         tree = deeper
-    tree[last] = yaml.safe_load(value)
+    try:
+        tree[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"--set {text}: the value is no YAML ({reason})") from error
 
 
 def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
-    """Say in one line what is wrong with the first value that is."""
-    problem = error.errors()[0]
+    """Say in one line what is wrong: with the first unknown key, or else the first value."""
+    problems = error.errors()
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = _keys(kind)
@@ -96,6 +101,8 @@ def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
     if problem["type"] == "missing":
         return f"the configuration needs a value for {key!r}"
     reason = problem["msg"].removeprefix("Value error, ")
+    if not key:  # several keys together
+        return f"the configuration contradicts itself: {reason}"
     return f"configuration key {key!r}: {reason}, got {problem['input']!r}"
 
 

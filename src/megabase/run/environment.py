@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 _GIB = 1 << 30
+LIBRARIES_BYTES = int(0.4 * _GIB)
+"""What a process holds once torch and transformers are imported; benchmarks/memory.py."""
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _EXTRAS = {"matplotlib": ("plot", "figures")}
 """Each optional package: the extra that brings it, and what it is for."""
 
@@ -37,10 +41,20 @@ def storage(cache: Path) -> list[Finding]:
     free = shutil.disk_usage(place).free / _GIB
     note = "" if os.access(place, os.W_OK) else "not writable; set MEGABASE_CACHE"
     return [
-        Finding("memory", f"{_memory_gib():.0f} GiB"),
+        Finding("memory", f"{memory_bytes() / _GIB:.0f} GiB"),
         Finding("cache", f"{cache} ({free:.0f} GiB free)", note),
     ]
 
 
-def _memory_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+def is_first_process() -> bool:
+    """Whether this process is the only one, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def memory_bytes() -> int:
+    """Give the memory of this computer, or the part of it that a container may take."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(physical, int(_CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # no such file, or "max"
+        return physical

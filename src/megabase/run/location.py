@@ -39,4 +39,9 @@ def cache_folder() -> Path:
     """
     if own := os.environ.get("MEGABASE_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "megabase"
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg) / "megabase"
+    try:
+        return Path.home() / ".cache" / "megabase"
+    except RuntimeError as error:
+        raise InputError("there is no home folder for the cache; set MEGABASE_CACHE") from error

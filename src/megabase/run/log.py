@@ -37,8 +37,12 @@ class Meter:
         self._unit = unit
         self._bar = bar
         self._task = None if bar is None else bar.add_task("", total=total, note="")
-        self._done = 0
+        self._done = self._skipped = 0
         self._started = self._said = time.monotonic()
+
+    def skip(self, n: int) -> None:
+        """Count `n` as done before the clock was started."""
+        self._skipped = self._done = n
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count `n` more as done, and show a note beside the count."""
@@ -50,7 +54,8 @@ class Meter:
             _log.info("%s %s", self._text(), note)
 
     def _text(self) -> str:
-        left = (time.monotonic() - self._started) * (self._total - self._done) / max(self._done, 1)
+        done = self._done - self._skipped
+        left = (time.monotonic() - self._started) * (self._total - self._done) / max(done, 1)
         return f"{self._done:,} of {self._total:,} {self._unit}, {left:.0f} s left;"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 from megabase.errors import InputError
 from megabase.run.provenance import stamp
@@ -39,10 +40,17 @@ class Output:
     overwrite
         Whether what is there may be replaced.
 
+    Attributes
+    ----------
+    is_finished
+        Whether the same request has made it already.
+    unfinished
+        What the same request noted when it started, if it was interrupted; else None.
+
     Raises
     ------
     InputError
-        If something else is there and `overwrite` is false.
+        If the path cannot be an output, or something else is there and `overwrite` is false.
     """
 
     def __init__(
@@ -52,15 +60,25 @@ class Output:
         self._is_folder = is_folder
         self._request = json.loads(json.dumps(request))
         self._record = path / RECORD if is_folder else Path(f"{path}{_JOINT}{RECORD}")
+        self._check_place()
         self.is_finished = False
+        self.unfinished: Mapping[str, Any] | None = None
         if not overwrite and _holds_something(path):
-            self.is_finished = self._check_ours()
+            self._compare(read_record(self._record))
         if self.is_finished:
             _log.info("%s is finished already by the same command; nothing was changed", path)
 
-    def _check_ours(self) -> bool:
-        """Whether the output is finished; an InputError if it answers another request."""
-        record = read_record(self._record)
+    def _check_place(self) -> None:
+        """Refuse a path that cannot be written, before any work is done for it."""
+        if self.path.exists() and self.path.is_dir() != self._is_folder:
+            expected, found = ("folder", "file") if self._is_folder else ("file", "folder")
+            raise InputError(f"{self.path} is a {found}, and the output is a {expected}")
+        above = next(place for place in self.path.absolute().parents if place.exists())
+        if not above.is_dir():
+            raise InputError(f"{self.path} cannot be written: {above} is no folder")
+
+    def _compare(self, record: dict[str, Any] | None) -> None:
+        """Learn what is there of the same request; an InputError if it answers another."""
         if record is None:
             raise InputError(
                 f"{self.path} exists and was not made by megabase; choose another place, or "
@@ -71,19 +89,33 @@ class Output:
                 f"{self.path} was made by another request ({difference}); choose another place, "
                 "or replace it with --overwrite"
             )
-        return bool(record["finished"])
+        self.is_finished = bool(record["finished"])
+        self.unfinished = None if self.is_finished else record["results"]
 
     def start(self, **results: Any) -> None:
-        """Make the folder, and note in it that the work is not finished."""
+        """Make the folder, and note in it that the work is not finished.
+
+        What an earlier, other request left in it is removed.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._write_record(finished=False, results=results)
+        if self.unfinished is None:
+            for name in (read_record(self._record) or {"files": []})["files"]:
+                (self.path / name).unlink(missing_ok=True)
+        self._write_record(finished=False, results=results, files=[])
 
     def finish(self, **results: Any) -> None:
-        """Note that the output is whole."""
-        self._write_record(finished=True, results=results)
+        """Note that the output is whole, and which files a folder has."""
+        found = self.path.iterdir() if self._is_folder else ()
+        files = sorted(file.name for file in found if file.is_file() and file.name != RECORD)
+        self._write_record(finished=True, results=results, files=files)
 
-    def _write_record(self, *, finished: bool, results: Mapping[str, Any]) -> None:
-        record = {"request": self._request, "finished": finished, **stamp(), "results": results}
+    def _write_record(
+        self, *, finished: bool, results: Mapping[str, Any], files: list[str]
+    ) -> None:
+        record = {
+            "request": self._request, "finished": finished, "files": files, **stamp(),
+            "results": results,
+        }  # fmt: skip
         with whole_file(self._record) as file:
             json.dump(record, file, indent=2)
             file.write("\n")
@@ -107,16 +139,22 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(place.read_text())
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, UnicodeDecodeError):
         return None
-    return record if isinstance(record, dict) and "request" in record else None
+    is_ours = (
+        isinstance(record, dict)
+        and all(isinstance(record.get(key), dict) for key in ("request", "results"))
+        and isinstance(record.get("files"), list)
+        and "finished" in record
+    )
+    return record if is_ours else None
 
 
 @contextmanager
 def whole_file(path: Path) -> Generator[IO[str]]:
     """Write text under a temporary name beside `path`, then rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
     try:
         with part.open("w") as file:
             yield file
@@ -130,7 +168,9 @@ def whole_file(path: Path) -> Generator[IO[str]]:
 def whole_files(folder: Path) -> Generator[Path]:
     """Give a temporary folder whose files move into `folder` once all are written."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{os.getpid()}.part"
+    for left_by_a_kill in folder.glob(".*.parts"):
+        shutil.rmtree(left_by_a_kill)
+    part = folder / f".{uuid4().hex[:12]}.parts"
     part.mkdir()
     try:
         yield part

@@ -1,5 +1,6 @@
 """PretrainConfig: every number of a pretraining run, with its unit."""
 
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -11,20 +12,21 @@ from megabase.run.config import RunConfig
 class SplitConfig(RunConfig):
     """What is held out of training, for the test and for validation.
 
-    Each part is named by contigs, by a BED file, or as the last fraction of every
-    contig (of what is left of it, for validation); the first that is given counts.
+    Each part is named by contigs, by regions, or as the last fraction of every contig
+    (of what is left of it, for validation); the first that is given counts. Regions are
+    a BED file, or a list of texts as people write them, contig:first-last, from 1.
     """
 
     test_contigs: tuple[str, ...] = ()
     """Contigs held out for the test."""
-    test_regions: str | None = None
-    """BED file of what is held out for the test."""
+    test_regions: str | tuple[str, ...] | None = None
+    """What is held out for the test: a BED file, or a list such as [chr20:1-1,000,000]."""
     test_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Last fraction of each contig held out for the test, if no contigs or regions are."""
     validation_contigs: tuple[str, ...] = ()
     """Contigs held out for validation."""
-    validation_regions: str | None = None
-    """BED file of what is held out for validation."""
+    validation_regions: str | tuple[str, ...] | None = None
+    """What is held out for validation: a BED file, or a list."""
     validation_fraction: float = Field(default=0.01, ge=0, lt=1)
     """Last fraction of each remaining stretch held out for validation, likewise."""
 
@@ -37,21 +39,46 @@ class SplitConfig(RunConfig):
         return self
 
 
-class PretrainConfig(RunConfig):
-    """Pretraining of a causal language model on a genome."""
+class GenomeConfig(RunConfig):
+    """One of the genomes that a model is trained on."""
 
-    genome: str
+    path: str
     """FASTA or 2bit file, or asset:ecoli."""
+    weight: float = Field(default=1.0, gt=0)
+    """How many windows are drawn from it, relative to the other genomes."""
+    contigs: tuple[str, ...] = ()
+    """The only contigs that are used; all if none is named."""
+    split: SplitConfig | None = None
+    """What of it is held out; None: as the split of the run says."""
+
+
+class PretrainConfig(RunConfig):
+    """Pretraining of a causal language model on one genome or several."""
+
+    genome: str | None = None
+    """FASTA or 2bit file, or asset:ecoli: short for one genome of that path."""
+    genomes: dict[str, GenomeConfig] = Field(default={})
+    """Several genomes, each under a name of its own."""
+    genome_folder: str = ""
+    """Where relative paths of genomes and of BED files start; empty: the current folder."""
     preset: str = "tiny"
     """Size of the model, one of the names of `model.config.PRESETS`."""
     context_length: int = Field(default=1024, ge=2)
-    """Tokens of a window."""
+    """Tokens of a window, in the last stage of the length warm-up."""
+    start_length: int | None = Field(default=None, ge=2)
+    """Tokens of a window in the first stage of the length warm-up; None: no warm-up."""
+    length_warmup_fraction: float = Field(default=0.5, gt=0, lt=1)
+    """Fraction of the steps over which the length doubles, stage by stage."""
+    batch_rule: Literal["constant_tokens", "constant_sequences"] = "constant_tokens"
+    """What of a step stays through the stages: its tokens, or its number of windows (the paper)."""
     steps: int = Field(default=1000, ge=1)
     """Optimiser steps."""
     tokens_per_step: int = Field(default=8192, ge=1)
-    """Tokens of all windows of a step; at least one window is taken."""
+    """Tokens of all windows of a step in the last stage; at least one window is taken."""
     windows_per_pass: int | None = Field(default=None, ge=1)
-    """Windows that pass through the model at once; a step accumulates passes. None: all."""
+    """Windows that pass through the model at once; a step accumulates passes. None: by memory."""
+    memory_gib: float | None = Field(default=None, gt=0)
+    """Memory that a training process may take; None: 80 % of what the device has."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak of the learning rate."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
@@ -72,22 +99,30 @@ class PretrainConfig(RunConfig):
     """Probability that a window is read from the other strand."""
     max_unknown_fraction: float = Field(default=0.1, ge=0, le=1)
     """A window with a greater share of N is passed over."""
+    soft_mask_weight: float = Field(default=1.0, ge=0)
+    """What a soft-masked base (in lower case) counts in the loss; every other counts 1."""
     split: SplitConfig = SplitConfig()
-    """What is held out."""
+    """What is held out of each genome that has no split of its own."""
     validations: int = Field(default=5, ge=0)
     """How often the loss on validation windows is measured in the course of the run."""
     validation_windows: int = Field(default=32, ge=1)
-    """How many windows that is measured on, spread evenly; fewer if fewer fit."""
+    """How many windows of each genome that is measured on, spread evenly; fewer if fewer fit."""
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    """Steps between two checkpoints, from which a run that was killed goes on. None: a twentieth
+    of the run."""
     log_every: int = Field(default=10, ge=1)
     """Steps between two lines of metrics."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Fixes the starting weights and every draw."""
     device: Literal["auto", "cpu"] = "auto"
     """Where to train: auto takes the accelerator if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the matrix products: auto takes bfloat16 where an accelerator has it."""
-    gradient_checkpointing: bool = False
-    """Keep only each block's input and compute the rest again: less memory, more time."""
+    gradient_checkpointing: bool | None = None
+    """Keep only each block's input and compute the rest again: less memory, more time.
+    None: where a window does not fit the memory otherwise."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """What several processes share out: the windows, or the weights too (needs accelerators)."""
     workers: int = Field(default=0, ge=0)
     """Processes that read windows beside the one that trains; the order is the same."""
 
@@ -95,14 +130,25 @@ class PretrainConfig(RunConfig):
     def _known(self) -> "PretrainConfig":
         if self.preset not in PRESETS:
             raise ValueError(f"preset is one of {', '.join(PRESETS)}; got {self.preset!r}")
-        if self.windows_per_step % (self.windows_per_pass or 1):
+        if (self.genome is None) == (not self.genomes):
+            raise ValueError("give either genome, or genomes with a name for each")
+        if self.start_length is not None and self.start_length > self.context_length:
             raise ValueError(
-                f"windows_per_pass must divide the {self.windows_per_step} windows of a step; "
-                f"got {self.windows_per_pass}"
+                f"start_length {self.start_length} is above context_length {self.context_length}"
             )
         return self
 
-    @property
-    def windows_per_step(self) -> int:
-        """Windows of one optimiser step."""
-        return max(1, self.tokens_per_step // self.context_length)
+    def sources(self) -> dict[str, GenomeConfig]:
+        """Give the genomes by name, each with its split; a single one is named by its file."""
+        if self.genome is None:
+            named = self.genomes
+        else:
+            named = {
+                PurePath(self.genome.removeprefix("asset:")).name.partition(".")[0]: GenomeConfig(
+                    path=self.genome
+                )
+            }
+        return {
+            name: genome.model_copy(update={"split": genome.split or self.split})
+            for name, genome in named.items()
+        }

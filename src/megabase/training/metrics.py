@@ -1,22 +1,24 @@
 """The metrics of a run as JSON lines, and its progress."""
 
 import json
-import math
 import time
 from typing import IO, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from megabase.errors import WorkError
 from megabase.run.log import Meter
+from megabase.training.length_schedule import LengthSchedule
+
+_PREFIX = "eval_"  # the Trainer's, of what is measured on validation windows
 
 
 class MetricsCallback(TrainerCallback):
     """Writes a line whenever the Trainer logs, and moves the progress on.
 
-    A line holds the step, the tokens seen, seconds since the start, and of a training
-    line the loss in nats, the norm of the gradient, the learning rate and tokens per
-    second, of a validation line the validation loss.
+    A line holds the step, the tokens seen, the seconds of training, and of a training
+    line the context length, the loss in nats, the norm of the gradient, the learning
+    rate and tokens per second, of a validation line the validation loss, of each genome
+    too where there are several.
 
     Parameters
     ----------
@@ -24,25 +26,40 @@ class MetricsCallback(TrainerCallback):
         Where the lines go.
     meter
         Counts steps.
-    tokens_per_step
-        Tokens of all windows of a step.
+    schedule
+        The tokens of each step.
+    seconds_before
+        What earlier attempts at this run had taken up to where it goes on.
     """
 
-    def __init__(self, file: IO[str], meter: Meter, tokens_per_step: int) -> None:
+    def __init__(
+        self, file: IO[str], meter: Meter, schedule: LengthSchedule, seconds_before: float
+    ) -> None:
         self._file = file
         self._meter = meter
-        self._tokens_per_step = tokens_per_step
-        self._started = self._training_seconds = 0.0
+        self._schedule = schedule
+        self._started = self._since = time.monotonic()
+        self._seconds_before = seconds_before
         self._last_tokens = 0
         self._note = ""
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Start the clock."""
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Start the clock, at the step from which the run goes on."""
         self._started = self._since = time.monotonic()
+        self._last_tokens = self._schedule.tokens_before(state.global_step)
+        self._meter.skip(state.global_step)
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Count a step."""
-        self._meter.advance(note=self._note)
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Count a step; the last one is logged, and measured on validation windows."""
+        length = self._schedule.at(state.global_step - 1).length
+        self._meter.advance(note=f"context {length:,}, {self._note}")
+        if state.global_step == state.max_steps:
+            control.should_log = True
+            control.should_evaluate = args.eval_strategy == "steps"
 
     def on_log(
         self,
@@ -52,25 +69,23 @@ class MetricsCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Write the line; stop the run if its loss is no number."""
+        """Write the line."""
         logs = logs or {}
-        tokens = state.global_step * self._tokens_per_step
+        tokens = self._schedule.tokens_before(state.global_step)
         line: dict[str, float] = {"step": state.global_step, "tokens": tokens}
-        line["seconds"] = time.monotonic() - self._started
+        line["seconds"] = self._seconds_before + time.monotonic() - self._started
         if "loss" in logs:
-            line |= {key: logs[key] for key in ("loss", "grad_norm", "learning_rate")}
+            line["context_length"] = self._schedule.at(state.global_step - 1).length
+            line |= {key: float(logs[key]) for key in ("loss", "grad_norm", "learning_rate")}
             line["tokens_per_second"] = self._rate(tokens)
             self._note = f"loss {logs['loss']:.4f}, {line['tokens_per_second']:,.0f} tokens/s"
-        elif "eval_loss" in logs:
-            line["validation_loss"] = logs["eval_loss"]
+        elif f"{_PREFIX}loss" in logs:
+            measured = {key: value for key, value in logs.items() if key.startswith(_PREFIX)}
+            line |= {f"validation_{key.removeprefix(_PREFIX)}": v for key, v in measured.items()}
         else:
             return
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
-        if not all(map(math.isfinite, line.values())):
-            raise WorkError(
-                f"the loss at step {state.global_step} is no number; lower learning_rate"
-            )
 
     def _rate(self, tokens: int) -> float:
         """Tokens per second since the last training line."""

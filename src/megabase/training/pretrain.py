@@ -1,40 +1,51 @@
-"""pretrain(config): open the genome, build the model, fit it, save it."""
+"""pretrain(config): open the genomes, build the model, fit it, save it."""
 
 import logging
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers import PrinterCallback, set_seed
+from transformers import TrainingArguments, set_seed
 
-from megabase.data.genome_dataset import GenomeDataset
-from megabase.data.token_store import TokenStore, open_token_store
-from megabase.data.window_sampler import WindowSampler
-from megabase.genome.interval import Interval
-from megabase.genome.split import Split
+from megabase.data.genome_dataset import StepDataset
+from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
 from megabase.model.load import save
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.run.location import cache_folder, genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, whole_files
+from megabase.training.arguments import training_arguments
+from megabase.training.checkpoint import Checkpoints, keep_metrics, step_of
 from megabase.training.config import PretrainConfig
+from megabase.training.length_schedule import LengthSchedule, plan_lengths
 from megabase.training.metrics import MetricsCallback
-from megabase.training.split import make_split
-from megabase.training.trainer import PretrainTrainer, training_arguments
+from megabase.training.plan import Plan, make_plan
+from megabase.training.probe import seconds_per_token
+from megabase.training.sources import Share, Sources
+from megabase.training.trainer import PretrainTrainer
 
 _log = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+
+_OF_THE_MACHINE = {"workers", "memory_gib"}  # keys that do not change what is learned
 
 
 def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -> None:
     """Pretrain a causal language model and save it as a Hugging Face folder.
 
     The folder also gets `metrics.jsonl`, written as the run goes on, and `megabase.json`,
-    which holds the configuration, the hash of the genome and the split. A folder that is
-    finished by the same configuration is left as it is.
+    which holds the configuration, the hashes of the genomes and their splits. A run that
+    was interrupted goes on from its last checkpoint; on a CPU it ends in the same bits.
+    A folder that is finished by the same configuration is left as it is.
+
+    Where torchrun or accelerate has started several processes, they share the windows
+    of each step, and the first of them writes.
 
     Parameters
     ----------
@@ -48,95 +59,150 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
     Raises
     ------
     InputError
-        If the genome, the split or the output cannot be used.
+        If the genomes, a split, the memory or the output cannot be used.
     WorkError
-        If the loss becomes no number.
+        If the loss becomes no number, or a checkpoint cannot be saved.
     """
-    store = open_token_store(genome_path(config.genome), cache=cache_folder())
-    split = make_split(config.split, store)
-    sampler = WindowSampler(
-        store,
-        split.train,
-        length=config.context_length,
-        seed=config.seed,
-        reverse_complement_p=config.reverse_complement_p,
-        max_unknown_fraction=config.max_unknown_fraction,
-    )
-    request = {"command": "pretrain", "config": config.model_dump(), "genome": store.sha256}
-    place = Output(output, request, is_folder=True, overwrite=overwrite)
-    if place.is_finished:
-        return
-    place.start()
-    model = _new_model(config)
+    arguments = training_arguments(config, str(output))
+    is_first = arguments.process_index == 0
+    with arguments.main_process_first(local=False):  # which makes the tokens, for all
+        sources = Sources(config)
+    schedule = _schedule(config, arguments)
+    share = Share(sources.mixture(), schedule, arguments.process_index, arguments.world_size)
+    shape = _shape(config)
+    checkpoints = Checkpoints(output / CHECKPOINTS)
+    with arguments.main_process_first(local=False):
+        place = Output(
+            output, _request(config, sources), is_folder=True, overwrite=overwrite and is_first
+        )
+        if place.is_finished:
+            return
+        plan = _plan(config, shape, schedule, place, arguments)
+        if is_first:
+            _start(place, checkpoints, plan)
     started = time.monotonic()
-    _fit(model, config, sampler, _validation_windows(config, store, split), output)
-    with whole_files(output) as folder:
-        save(model, folder)
-    place.finish(**_results(config, store, split), seconds=round(time.monotonic() - started, 1))
+    trainer = _trainer(config, shape, sources, share, plan, checkpoints, arguments)
+    with _metrics(trainer, output / METRICS, schedule, checkpoints) if is_first else nullcontext():
+        trainer.train(resume_from_checkpoint=_newest(checkpoints))
+    model = trainer.plain_model()
+    if is_first:
+        with whole_files(output) as folder:
+            save(model, folder)
+        place.finish(
+            tokens=schedule.tokens_before(config.steps),
+            genomes=sources.record(),
+            plan=asdict(plan),
+            seconds=round(time.monotonic() - started, 1),
+        )
+        checkpoints.remove()
 
 
-def _new_model(config: PretrainConfig) -> HyenaDNAForCausalLM:
-    set_seed(config.seed)
+def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSchedule:
+    schedule = plan_lengths(
+        n_steps=config.steps,
+        context_length=config.context_length,
+        tokens_per_step=config.tokens_per_step,
+        start_length=config.start_length,
+        warmup_fraction=config.length_warmup_fraction,
+        constant_tokens=config.batch_rule == "constant_tokens",
+    )
+    fewest = min(stage.n_windows for stage in schedule.stages)
+    if fewest < arguments.world_size:
+        raise InputError(
+            f"{arguments.world_size} processes cannot share the {fewest} windows of a step; start "
+            "fewer, or raise tokens_per_step"
+        )
+    return schedule
+
+
+def _shape(config: PretrainConfig) -> HyenaDNAConfig:
     shape = HyenaDNAConfig.from_preset(config.preset, config.context_length)
     shape.embed_dropout = config.embed_dropout
-    model = HyenaDNAForCausalLM(shape)
-    model.backbone.gradient_checkpointing = config.gradient_checkpointing
-    _log.info("%s: %s parameters", config.preset, f"{n_parameters(shape):,}")
-    return model
+    return shape
 
 
-def _validation_windows(
-    config: PretrainConfig, store: TokenStore, split: Split
-) -> GenomeDataset | None:
-    """Give whole windows spread evenly over the validation regions; None if none fits."""
-    length = config.context_length
-    windows = [
-        window
-        for region in split.validation
-        for window in region.windows(length)
-        if len(window) == length
-    ]
-    if not windows:
-        _log.info("no validation window of %s bp fits the split: none is measured", f"{length:,}")
-        return None
-    n = min(config.validation_windows, len(windows))
-    chosen: list[Interval] = [windows[i * len(windows) // n] for i in range(n)]
-    return GenomeDataset(store, chosen.__getitem__, n)
-
-
-def _fit(
-    model: HyenaDNAForCausalLM,
-    config: PretrainConfig,
-    sampler: WindowSampler,
-    validation: GenomeDataset | None,
-    output: Path,
-) -> None:
-    """Train the model in place and write the metrics."""
-    windows = config.windows_per_step
-    arguments = training_arguments(config, str(output), validates=validation is not None)
-    with (
-        (output / METRICS).open("w") as file,
-        progress(config.steps, "pretraining", "steps") as meter,
-    ):
-        trainer = PretrainTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=GenomeDataset(sampler.store, sampler.window, config.steps * windows),
-            eval_dataset=validation,
-            callbacks=[MetricsCallback(file, meter, windows * config.context_length)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-
-
-def _results(config: PretrainConfig, store: TokenStore, split: Split) -> dict[str, Any]:
-    """What the record says of a finished run."""
-    regions = {"train": split.train, "validation": split.validation, "test": split.test}
+def _request(config: PretrainConfig, sources: Sources) -> dict[str, Any]:
+    """All that decides what is learned."""
     return {
-        "tokens": config.steps * config.windows_per_step * config.context_length,
-        "genome_sha256": store.sha256,
-        "split": {
-            part: [[interval.contig, interval.start, interval.end] for interval in intervals]
-            for part, intervals in regions.items()
-        },
+        "command": "pretrain",
+        "config": config.model_dump(mode="json", exclude=_OF_THE_MACHINE),
+        "inputs": sources.hashes(),
     }
+
+
+def _plan(
+    config: PretrainConfig,
+    shape: HyenaDNAConfig,
+    schedule: LengthSchedule,
+    place: Output,
+    arguments: TrainingArguments,
+) -> Plan:
+    """Plan anew, or as the run did when it started: passes decide how sums are rounded."""
+    if place.unfinished is not None:
+        return Plan.from_record(place.unfinished["plan"])
+    return make_plan(config, shape, schedule, n_processes=arguments.world_size)
+
+
+def _start(place: Output, checkpoints: Checkpoints, plan: Plan) -> None:
+    """Say whether the run begins or goes on, and clear away what is of neither."""
+    newest = checkpoints.newest() if place.unfinished is not None else None
+    if newest is None:
+        checkpoints.remove()
+    else:
+        _log.info("%s was interrupted: going on after step %s", place.path, f"{step_of(newest):,}")
+    checkpoints.remove_part()
+    place.start(plan=asdict(plan))
+
+
+def _trainer(
+    config: PretrainConfig,
+    shape: HyenaDNAConfig,
+    sources: Sources,
+    share: Share,
+    plan: Plan,
+    checkpoints: Checkpoints,
+    arguments: TrainingArguments,
+) -> PretrainTrainer:
+    set_seed(config.seed)
+    model = HyenaDNAForCausalLM(shape)
+    model.backbone.gradient_checkpointing = plan.gradient_checkpointing
+    validation = sources.validation_windows() if config.validations else {}
+    if config.validations and not validation:
+        length = f"{config.context_length:,}"
+        _log.info("no validation window of %s bp fits the split: none is measured", length)
+    steps = StepDataset(
+        sources.stores, share, config.steps, soft_mask_weight=config.soft_mask_weight
+    )
+    trainer = PretrainTrainer(
+        model,
+        arguments,
+        steps=steps,
+        validation=validation,
+        stores=sources.stores,
+        windows_per_pass=plan.windows_per_pass,
+        checkpoints=checkpoints,
+    )
+    seconds = seconds_per_token(model, config.context_length) * share.n_tokens()
+    _log.info(
+        "%s: %s parameters; about %.1f GiB at the peak and %.1f minutes in all", config.preset,
+        f"{n_parameters(shape):,}", plan.peak_gib, seconds / 60,
+    )  # fmt: skip
+    return trainer
+
+
+@contextmanager
+def _metrics(
+    trainer: PretrainTrainer, path: Path, schedule: LengthSchedule, checkpoints: Checkpoints
+) -> Generator[None]:
+    """Write metrics and show progress, from where the run goes on."""
+    newest = checkpoints.newest()
+    lines = keep_metrics(path, step_of(newest) if newest else 0)
+    seconds = lines[-1]["seconds"] if lines else 0.0
+    with path.open("a") as file, progress(schedule.n_steps, "pretraining", "steps") as meter:
+        trainer.add_callback(MetricsCallback(file, meter, schedule, seconds))
+        yield
+
+
+def _newest(checkpoints: Checkpoints) -> str | None:
+    newest = checkpoints.newest()
+    return None if newest is None else str(newest)

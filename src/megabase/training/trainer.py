@@ -1,78 +1,270 @@
-"""The one subclass of transformers.Trainer: our order of windows, our groups."""
+"""The one subclass of transformers.Trainer: a step is one batch, cut into passes by memory."""
 
-from collections.abc import Sized
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
-from torch import nn
-from torch.utils.data import Dataset, Sampler, SequentialSampler
-from transformers import Trainer, TrainingArguments
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Sampler
+from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
 
-from megabase.training.config import PretrainConfig
+from megabase.data.genome_dataset import Batch, StepDataset, read_windows
+from megabase.data.mixture import Window
+from megabase.data.token_store import TokenStore
+from megabase.errors import WorkError
+from megabase.model.load import save
+from megabase.model.loss import target_weights
+from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.training.checkpoint import Checkpoints
 from megabase.training.optim import decayed_parameters
 
 
 class PretrainTrainer(Trainer):
-    """Trains on examples in their order, which decides by itself which window is which."""
+    """Trains so that neither passes, nor processes, nor interruptions change what is learned.
 
-    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
-        examples = self.train_dataset if train_dataset is None else train_dataset
-        return SequentialSampler(cast("Sized", examples))
+    Every random draw of a step is a function of seed, step and process; the loss of a
+    step is its mean over all targets of all processes, however they are passed.
+
+    Parameters
+    ----------
+    model
+        The model.
+    arguments
+        What `training_arguments` gives.
+    steps
+        The batch of each step, this process's share of it.
+    windows
+        The windows of each step that the batch is made of.
+    validation
+        Windows of each genome that the validation loss is measured on.
+    stores
+        The genomes.
+    windows_per_pass
+        How many windows pass through the model at once, by their length.
+    checkpoints
+        Where the run is saved.
+    """
+
+    def __init__(
+        self,
+        model: HyenaDNAForCausalLM,
+        arguments: TrainingArguments,
+        *,
+        steps: StepDataset,
+        validation: Mapping[str, Sequence[Window]],
+        stores: Mapping[str, TokenStore],
+        windows_per_pass: Mapping[int, int],
+        checkpoints: Checkpoints,
+    ) -> None:
+        if not validation:
+            arguments.eval_strategy = IntervalStrategy.NO
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=steps,
+            eval_dataset=cast("Any", validation),
+        )
+        self.remove_callback(PrinterCallback)
+        self._steps = steps
+        self._validation = validation
+        self._stores = stores
+        self._windows_per_pass = windows_per_pass
+        self._checkpoints = checkpoints
+
+    # -- what is read ---------------------------------------------------------------------
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Give the batch of each step from the present one on; each process reads its own."""
+        return DataLoader(
+            self._steps,
+            batch_size=None,
+            sampler=_FromNow(self, len(self._steps)),
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    # -- what is learned ------------------------------------------------------------------
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor | Any],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Add up the gradient of a step, pass by pass; gradients are exchanged in the last."""
+        model.train()
+        seed = [self.args.seed, self.state.global_step, self.args.process_index]
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
+        batch = cast("Batch", self._prepare_inputs(inputs))
+        n_targets = self._sum(target_weights(batch["labels"], batch.get("loss_weights")).sum())
+        n_processes = self.accelerator.num_processes
+        passes = list(self._passes(batch))
+        total = torch.zeros((), device=self.args.device)
+        for number, part in enumerate(passes, start=1):
+            with nullcontext() if number == len(passes) else self.accelerator.no_sync(model):
+                loss = self._loss(model, part, n_targets.clamp(min=1e-9))
+                self.accelerator.backward(loss * n_processes)  # which are averaged over
+            total += loss.detach()
+        mean = self._sum(total)
+        if not math.isfinite(mean):
+            raise WorkError(self._diverged(batch))
+        return mean
+
+    def _passes(self, batch: Batch) -> Iterator[Batch]:
+        n_windows, length = batch["input_ids"].shape
+        size = self._windows_per_pass[length]
+        for start in range(0, n_windows, size):
+            yield {key: tensor[start : start + size] for key, tensor in batch.items()}
+
+    def _loss(self, model: nn.Module, batch: Batch, n_targets: Tensor) -> Tensor:
+        """Give the summed loss of a batch, divided by `n_targets`."""
+        return model(**batch, num_items_in_batch=n_targets, skip_logits=True).loss
+
+    @property
+    def _prepared(self) -> nn.Module:
+        """The model as it is run: under autocast, or one of several processes'."""
+        return cast("nn.Module", self.model_wrapped)
+
+    def _sum(self, value: Tensor) -> Tensor:
+        """Add up over processes."""
+        return cast("Tensor", self.accelerator.reduce(value, reduction="sum"))
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Name the parameters with weight decay."""
         return decayed_parameters(model)
 
+    def _diverged(self, batch: Batch) -> str:
+        """Say at which step and window the loss is no number, and where one may go on."""
+        step = self.state.global_step
+        windows = self._steps.windows(step)
+        bad = [
+            str(window)
+            for row, window in enumerate(windows)
+            if not self.is_fsdp_enabled and not math.isfinite(self._loss_of(batch, row))
+        ]
+        place = bad[0] if bad else f"one of {len(windows)} windows from {windows[0]} on"
+        last = self._checkpoints.newest()
+        return (
+            f"the loss at step {step + 1} is no number, at {place}; "
+            f"the last good checkpoint is {last or 'none: it came before the first'}; lower "
+            "learning_rate or clip_norm and start anew in another folder or with --overwrite"
+        )
 
-def training_arguments(
-    config: PretrainConfig, output: str, *, validates: bool
-) -> TrainingArguments:
-    """Translate a configuration into the Trainer's terms.
+    @torch.no_grad()
+    def _loss_of(self, batch: Batch, row: int) -> float:
+        one = {key: tensor[row : row + 1] for key, tensor in batch.items()}
+        return float(self._loss(self._prepared, one, torch.ones((), device=self.args.device)))
 
-    Parameters
-    ----------
-    config
-        The run.
-    output
-        Folder that the Trainer is told to write to; nothing is saved there by itself.
-    validates
-        Whether there are validation windows.
-    """
-    per_pass = config.windows_per_pass or config.windows_per_step
-    every = max(1, config.steps // config.validations) if validates and config.validations else 0
-    return TrainingArguments(
-        output_dir=output,
-        max_steps=config.steps,
-        per_device_train_batch_size=per_pass,
-        per_device_eval_batch_size=per_pass,
-        gradient_accumulation_steps=config.windows_per_step // per_pass,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": config.final_fraction},
-        warmup_steps=round(config.warmup_fraction * config.steps),
-        weight_decay=config.weight_decay,
-        adam_beta1=config.beta1,
-        adam_beta2=config.beta2,
-        max_grad_norm=config.clip_norm,
-        eval_strategy="steps" if every else "no",
-        eval_steps=every or None,
-        save_strategy="no",
-        logging_steps=config.log_every,
-        logging_nan_inf_filter=False,
-        seed=config.seed,
-        use_cpu=config.device == "cpu" or not torch.accelerator.is_available(),
-        bf16=_takes_bfloat16(config),
-        dataloader_num_workers=config.workers,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        report_to="none",
-    )
+    # -- what is measured -----------------------------------------------------------------
+
+    @torch.no_grad()
+    def evaluate(
+        self,
+        eval_dataset: object = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Log the mean loss in nats over the validation windows, of all and of each genome."""
+        self._prepared.eval()
+        sums = {genome: self._validate(windows) for genome, windows in self._validation.items()}
+        total = torch.stack(list(sums.values())).sum(dim=0)
+        metrics = {f"{metric_key_prefix}_loss": float(total[0] / total[1])}
+        if len(sums) > 1:
+            metrics |= {
+                f"{metric_key_prefix}_loss_{genome}": float(loss / n)
+                for genome, (loss, n) in sums.items()
+            }
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def _validate(self, windows: Sequence[Window]) -> Tensor:
+        """Add up loss and targets of windows, shared out among the processes."""
+        sums = torch.zeros(2, dtype=torch.float64)
+        one = torch.ones((), device=self.args.device)
+        mine = windows[self.args.process_index :: self.args.world_size]
+        size = self._windows_per_pass[len(windows[0].interval)]
+        # every process passes as often: the weights may be shared out, too
+        longest = -(-len(windows) // self.args.world_size)
+        for start in range(0, longest, size):
+            share = mine[start : start + size]
+            batch = read_windows(self._stores, share or windows[:1])
+            batch = cast("Batch", self._prepare_inputs(cast("dict[str, Any]", batch)))
+            loss = self._loss(self._prepared, batch, one)
+            if share:
+                sums += torch.stack([loss, target_weights(batch["labels"], None).sum()]).cpu()
+        return self._sum(sums.to(self.args.device, torch.float32))
+
+    # -- what is saved --------------------------------------------------------------------
+
+    def plain_model(self) -> HyenaDNAForCausalLM:
+        """Give the model as one process would have it; every process must ask."""
+        if not self.is_fsdp_enabled:
+            return cast("HyenaDNAForCausalLM", self.accelerator.unwrap_model(self.model))
+        weights = self.accelerator.get_state_dict(self.model)
+        plain = HyenaDNAForCausalLM(self.accelerator.unwrap_model(self.model).config)
+        if self.args.should_save:
+            plain.load_state_dict(weights)
+        return plain
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the model as our own `load.save` does."""
+        model = self.plain_model()
+        if self.args.should_save and output_dir is not None:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            save(model, Path(output_dir))
+
+    def _get_output_dir(self, trial: object) -> str:
+        return str(self._checkpoints.part)
+
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+        """Save under a temporary name and rename it, so that the last good one survives."""
+        step = self.state.global_step
+        if not all(bool(torch.isfinite(weight).all()) for weight in self._prepared.parameters()):
+            raise WorkError(
+                f"the weights after step {step} are no numbers; the last good checkpoint is "
+                f"{self._checkpoints.newest() or 'none'}; lower learning_rate and start anew"
+            )
+        if self.args.should_save:
+            self._checkpoints.remove_part()
+        self.accelerator.wait_for_everyone()
+        try:
+            super()._save_checkpoint(model, None)
+        except (OSError, RuntimeError) as error:
+            self._checkpoints.remove_part()
+            raise WorkError(
+                f"the checkpoint of step {step} could not be saved ({str(error).splitlines()[0]}); "
+                f"the last good one is {self._checkpoints.newest() or 'none'}; the same command "
+                "goes on from it"
+            ) from error
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            self._checkpoints.commit(step)
+
+    # A step draws its own random numbers, so their state is no part of a checkpoint.
+    def _save_rng_state(self, output_dir: str) -> None:
+        pass
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        pass
 
 
-def _takes_bfloat16(config: PretrainConfig) -> bool:
-    """Whether the matrix products run in bfloat16."""
-    if config.precision != "auto":
-        return config.precision == "bfloat16"
-    on_gpu = config.device == "auto" and torch.cuda.is_available()
-    return on_gpu and torch.cuda.is_bf16_supported()
+class _FromNow(Sampler[int]):
+    """Steps in order, from the one that the Trainer is at when asked."""
+
+    def __init__(self, trainer: Trainer, n_steps: int) -> None:
+        self._trainer = trainer
+        self._n_steps = n_steps
+
+    def __len__(self) -> int:
+        return self._n_steps
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._trainer.state.global_step, self._n_steps))

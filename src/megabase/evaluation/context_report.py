@@ -1,0 +1,78 @@
+"""The evidence of context as a folder: JSON, a figure, and a page to read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from megabase.data.token_store import open_token_store
+from megabase.evaluation.context import evaluate_context
+from megabase.evaluation.regions import choose_regions
+from megabase.inference.predictor import Predictor
+from megabase.report.page import context_page
+from megabase.report.plot import plot_context
+from megabase.run.location import cache_folder, genome_path
+from megabase.run.output import Output, whole_files
+
+JSON, FIGURE, PAGE = "context.json", "context.png", "context.html"
+
+
+def report_context(
+    model: str,
+    genome: str,
+    output: Path,
+    *,
+    regions: Path | None = None,
+    n_windows: int = 32,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write what `evaluate_context` finds on held-out regions to a folder.
+
+    Parameters
+    ----------
+    model
+        What `model.load` takes.
+    genome
+        FASTA or 2bit file, or asset:NAME.
+    output
+        The folder: `context.json`, `context.png` and `context.html`.
+    regions
+        BED file of where windows are taken; None: what `choose_regions` takes.
+    n_windows
+        The most windows.
+    seed, device, overwrite
+        For permutations and bootstraps; where to run; whether an output that is there
+        may be replaced.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, or too few windows fit the regions.
+    """
+    store = open_token_store(genome_path(genome), cache=cache_folder())
+    chosen = choose_regions(model, store, regions)
+    predictor = Predictor.load(model, device=device)
+    about: dict[str, Any] = {
+        "genome": genome,
+        "genome_sha256": store.sha256,
+        "model_name": model,
+        "weights_sha256": predictor.weights_sha256,
+        "regions": [[i.contig, i.start, i.end] for i in chosen.scored],
+        "n_bases_trained_on": chosen.n_bases_trained_on,
+        "n_windows_asked": n_windows,
+        "seed": seed,
+    }
+    request = {"command": "evaluate context", **about}
+    place = Output(output, request, is_folder=True, overwrite=overwrite)
+    if place.is_finished:
+        return json.loads((output / JSON).read_text())
+    place.start()
+    found = evaluate_context(predictor, store, chosen.scored, n_windows=n_windows, seed=seed)
+    report = about | found.to_dict()
+    with whole_files(output) as folder:
+        (folder / JSON).write_text(json.dumps(report, indent=2) + "\n")
+        plot_context(report, folder / FIGURE)
+        (folder / PAGE).write_text(context_page(report, folder / FIGURE))
+    place.finish()
+    return report

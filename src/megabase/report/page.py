@@ -1,0 +1,86 @@
+"""One HTML page of a figure and tables, with nothing to load from elsewhere."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+img { max-width: 100%; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
+"""
+
+_EXPERIMENTS = (
+    ("gain", "More context, same bases",
+     "The last bases of each window after so much context; the control has the nearest 64 bases "
+     "only. A difference above 0 is what the context beyond them is worth.",
+     ("bases of context", "bits per base", "after 64 bases")),
+    ("shuffled", "Far context, true and permuted",
+     "The same bases after the whole window; in the control everything further back than the "
+     "distance is permuted, composition kept. A difference above 0 is knowledge of order far away.",
+     ("permuted beyond, bases", "bits per base", "permuted")),
+    ("recall", "Recall of a copy",
+     "The second copy of a real segment, so many bases after the first; in the control another "
+     "segment stood there. A difference above 0 is recall.",
+     ("gap, bases", "second copy", "control")),
+)  # fmt: skip
+
+
+def context_page(report: Mapping[str, Any], figure: Path) -> str:
+    """Make the page of a context report, with its figure inside it.
+
+    Parameters
+    ----------
+    report
+        As `evaluation.context_report.report_context` gives it.
+    figure
+        A PNG file.
+    """
+    picture = base64.b64encode(figure.read_bytes()).decode()
+    positions = [
+        (f"{each['start']:,} to {each['end']:,}", *_bits(each["bits"]))
+        for each in report["by_position"]
+    ]
+    parts = [
+        f"<h1>Does context help {escape(report['model_name'])}?</h1>",
+        f"<p>{report['n_windows']} held-out windows of {report['context_length']:,} bases of "
+        f"{escape(report['genome'])}; {report['n_targets']:,} targets at the end of each. "
+        "Intervals are 95 % bootstraps over windows. "
+        "Regions, seed and hashes stand in context.json.</p>",
+        f'<img alt="the four experiments" src="data:image/png;base64,{picture}">',
+        "<h2>By position in the window</h2>",
+        _table(("positions", "bits per base", "95 % interval"), positions),
+    ]
+    for key, title, text, head in _EXPERIMENTS:
+        rows = [
+            (
+                f"{each['distance']:,}",
+                f"{each['bits']['bits_per_base']:.4f}",
+                f"{each['control']['bits_per_base']:.4f}",
+                *_bits(each["difference"]),
+            )
+            for each in report[key]
+        ]
+        parts += [f"<h2>{title}</h2>", f"<p>{text}</p>"]
+        parts.append(_table((*head, "difference", "95 % interval"), rows))
+    body = "\n".join(parts)
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Context report</title>'
+        f"<style>{_STYLE}</style>\n<body>\n{body}\n</body></html>\n"
+    )
+
+
+def _bits(bits: Mapping[str, Any]) -> tuple[str, str]:
+    interval = bits["interval"]
+    shown = "none of so few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)
+    return f"{bits['bits_per_base']:.4f}", shown
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def row(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    return "\n".join(["<table>", row(head, "th"), *(row(each, "td") for each in rows), "</table>"])

@@ -1,0 +1,81 @@
+"""A configuration in the terms of transformers.Trainer."""
+
+import os
+from typing import Any, cast
+
+import torch
+from transformers import TrainingArguments
+
+from megabase.errors import InputError
+from megabase.training.config import PretrainConfig
+
+
+def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments:
+    """Translate a configuration into the Trainer's terms.
+
+    Where the process is one of several, they are made known to each other here.
+
+    Parameters
+    ----------
+    config
+        The run.
+    output
+        Folder that the Trainer is told to write to.
+
+    Raises
+    ------
+    InputError
+        If weights shall be shared out where there is no accelerator.
+    """
+    on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    is_fsdp = config.parallel == "fsdp" or os.environ.get("ACCELERATE_USE_FSDP") == "true"
+    if is_fsdp and on_cpu:
+        raise InputError(
+            "FSDP needs accelerators, and there is none here or device is cpu; "
+            "leave parallel at ddp"
+        )
+    is_one_of_several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    every = -(-config.steps // config.validations) if config.validations else None
+    arguments = TrainingArguments(
+        output_dir=output,
+        max_steps=config.steps,
+        per_device_train_batch_size=1,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": config.final_fraction},
+        warmup_steps=round(config.warmup_fraction * config.steps),
+        weight_decay=config.weight_decay,
+        adam_beta1=config.beta1,
+        adam_beta2=config.beta2,
+        max_grad_norm=config.clip_norm,
+        eval_strategy="steps" if every else "no",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=config.checkpoint_every or -(-config.steps // 20),
+        logging_steps=config.log_every,
+        logging_nan_inf_filter=False,
+        seed=config.seed,
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu and is_one_of_several else None,
+        ddp_find_unused_parameters=False,
+        fsdp=cast("Any", True if config.parallel == "fsdp" else None),
+        fsdp_config={"transformer_layer_cls_to_wrap": ["Block"]} if is_fsdp else None,
+        bf16=_takes_bfloat16(config),
+        dataloader_num_workers=config.workers,
+        dataloader_pin_memory=torch.cuda.is_available() and not on_cpu,
+        ignore_data_skip=True,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # pyright: ignore[reportPrivateUsage] not DataParallel, unasked
+    return arguments
+
+
+def _takes_bfloat16(config: PretrainConfig) -> bool:
+    """Whether the matrix products run in bfloat16."""
+    if config.precision != "auto":
+        return config.precision == "bfloat16"
+    on_gpu = config.device == "auto" and torch.cuda.is_available()
+    return on_gpu and torch.cuda.is_bf16_supported()

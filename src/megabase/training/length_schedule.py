@@ -1,0 +1,115 @@
+"""The context length and the number of windows as pure functions of the step."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from megabase.errors import InputError
+
+
+class Stage(NamedTuple):
+    """Steps from `first_step` on: so many windows of so many tokens each."""
+
+    first_step: int
+    length: int
+    n_windows: int
+
+
+class LengthSchedule:
+    """Length warm-up: short windows first, twice as long in each stage, the full context last.
+
+    Parameters
+    ----------
+    stages
+        In order, the first from step 0.
+    n_steps
+        Steps of the run.
+
+    Source
+    ------
+    Nguyen et al. 2023, arXiv:2306.15794v2, Section 3.2, where the number of windows
+    stays and a step grows in tokens; here it is the other way round by default.
+    """
+
+    def __init__(self, stages: Sequence[Stage], n_steps: int) -> None:
+        self.stages = tuple(stages)
+        self.n_steps = n_steps
+        self._firsts = [stage.first_step for stage in stages]
+
+    def at(self, step: int) -> Stage:
+        """Give the stage of a step."""
+        return self.stages[bisect_right(self._firsts, step) - 1]
+
+    def tokens_before(self, step: int) -> int:
+        """Count the tokens of all steps before this one."""
+        ends = [*self._firsts[1:], self.n_steps]
+        return sum(
+            max(0, min(step, end) - stage.first_step) * stage.n_windows * stage.length
+            for stage, end in zip(self.stages, ends, strict=True)
+        )
+
+
+def plan_lengths(
+    *,
+    n_steps: int,
+    context_length: int,
+    tokens_per_step: int,
+    start_length: int | None = None,
+    warmup_fraction: float = 0.5,
+    constant_tokens: bool = True,
+) -> LengthSchedule:
+    """Double the length from the start to the context, in stages of as many steps each.
+
+    Parameters
+    ----------
+    n_steps
+        Steps of the run.
+    context_length
+        Tokens of a window in the last stage.
+    tokens_per_step
+        Tokens of all windows of a step in the last stage; at least one window is taken.
+    start_length
+        Tokens of a window in the first stage; None for no warm-up.
+    warmup_fraction
+        Fraction of the steps that all stages but the last share.
+    constant_tokens
+        Whether a step keeps its tokens, or else its number of windows.
+
+    Raises
+    ------
+    InputError
+        If there are more stages than steps for them.
+
+    Examples
+    --------
+    >>> plan_lengths(n_steps=8, context_length=4096, tokens_per_step=8192, start_length=1024).stages
+    (Stage(first_step=0, length=1024, n_windows=8), Stage(first_step=2, length=2048, n_windows=4), \
+Stage(first_step=4, length=4096, n_windows=2))
+    """
+    n_windows = max(1, tokens_per_step // context_length)
+    shorter = _doublings(start_length or context_length, context_length)
+    n_warmup = round(warmup_fraction * n_steps) if shorter else 0
+    if n_warmup < len(shorter) or (shorter and n_warmup == n_steps):
+        raise InputError(
+            f"a length warm-up from {start_length:,} to {context_length:,} has {len(shorter)} "
+            f"stages before the last, and {n_warmup} of the {n_steps} steps for them; give more "
+            "steps, another length_warmup_fraction or a longer start_length"
+        )
+    stages = [
+        Stage(
+            n_warmup * number // len(shorter),
+            length,
+            max(1, tokens_per_step // length) if constant_tokens else n_windows,
+        )
+        for number, length in enumerate(shorter)
+    ]
+    return LengthSchedule([*stages, Stage(n_warmup, context_length, n_windows)], n_steps)
+
+
+def _doublings(start: int, end: int) -> list[int]:
+    """List start, twice start, and so on, below the end."""
+    lengths: list[int] = []
+    while start < end:
+        lengths.append(start)
+        start *= 2
+    return lengths

@@ -1,0 +1,131 @@
+"""How many windows pass through the model at once, by the memory that they take."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from megabase.errors import InputError
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.cost import training_bytes
+from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
+from megabase.training.config import PretrainConfig
+from megabase.training.length_schedule import LengthSchedule
+
+_log = logging.getLogger(__name__)
+
+_GIB = 1 << 30
+_SHARE = 0.8  # of a device's memory that training plans with
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a step is cut into passes.
+
+    Parameters
+    ----------
+    windows_per_pass
+        By the length of a window in tokens.
+    gradient_checkpointing
+        Whether only each block's input is kept for the gradient.
+    peak_gib
+        The memory that the greediest pass is expected to take, the libraries included.
+    """
+
+    windows_per_pass: dict[int, int]
+    gradient_checkpointing: bool
+    peak_gib: float
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Plan":
+        """Read a plan from JSON, whose keys are texts."""
+        passes = {int(length): n for length, n in record["windows_per_pass"].items()}
+        return cls(passes, record["gradient_checkpointing"], record["peak_gib"])
+
+
+def make_plan(
+    config: PretrainConfig, shape: HyenaDNAConfig, schedule: LengthSchedule, *, n_processes: int
+) -> Plan:
+    """Take as many windows at once as the memory holds, and recompute blocks if one is too many.
+
+    Parameters
+    ----------
+    config
+        The run.
+    shape
+        The model.
+    schedule
+        Lengths and numbers of windows.
+    n_processes
+        Training processes that share the windows of a step.
+
+    Raises
+    ------
+    InputError
+        If one window of the longest length does not fit.
+    """
+    budget = config.memory_gib * _GIB if config.memory_gib else _SHARE * _device_bytes(config)
+    asked = config.gradient_checkpointing
+    choices = [False, True] if asked is None else [asked]
+    passes = {
+        choice: {
+            stage.length: _windows(config, shape, stage.length, choice, budget)
+            for stage in schedule.stages
+        }
+        for choice in choices
+    }
+    checkpointing = next((choice for choice in choices if all(passes[choice].values())), None)
+    if checkpointing is None:
+        raise InputError(_does_not_fit(config, shape, budget, choices[-1]))
+    if checkpointing and asked is None:
+        _log.info("a window does not fit the memory whole: blocks are recomputed for the gradient")
+    shares = {
+        stage.length: min(passes[checkpointing][stage.length], -(-stage.n_windows // n_processes))
+        for stage in schedule.stages
+    }
+    peak = max(
+        planned_bytes(shape, length, n, checkpointing=checkpointing) for length, n in shares.items()
+    )
+    return Plan(shares, checkpointing, round(peak / _GIB, 2))
+
+
+def planned_bytes(
+    shape: HyenaDNAConfig, length: int, n_windows: int, *, checkpointing: bool
+) -> int:
+    """Estimate the memory of a training process at its peak, the libraries included."""
+    needed = training_bytes(shape, length, batch=n_windows, checkpointing=checkpointing)
+    return LIBRARIES_BYTES + needed
+
+
+def _windows(
+    config: PretrainConfig, shape: HyenaDNAConfig, length: int, checkpointing: bool, budget: float
+) -> int:
+    """How many windows fit, or what the configuration says if they do."""
+    one, two = (planned_bytes(shape, length, n, checkpointing=checkpointing) for n in (1, 2))
+    fit = 1 + int((budget - one) // (two - one)) if one <= budget else 0
+    wanted = config.windows_per_pass
+    return fit if wanted is None else wanted if wanted <= fit else 0
+
+
+def _does_not_fit(
+    config: PretrainConfig, shape: HyenaDNAConfig, budget: float, checkpointing: bool
+) -> str:
+    n, length = config.windows_per_pass or 1, config.context_length
+    needed = planned_bytes(shape, length, n, checkpointing=checkpointing) / _GIB
+    mends = ["a shorter context_length", "a smaller preset"]
+    mends = ["fewer windows_per_pass", *mends] if n > 1 else mends
+    mends = mends if checkpointing else ["gradient_checkpointing=true", *mends]
+    return (
+        f"training {config.preset} on {n} x {length:,} tokens at once needs about {needed:.1f} "
+        f"GiB, and may take {budget / _GIB:.1f} (memory_gib); try {', '.join(mends)}"
+    )
+
+
+def _device_bytes(config: PretrainConfig) -> float:
+    """The memory of the device that one process trains on."""
+    if config.device == "auto" and torch.cuda.is_available():
+        return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    return memory_bytes() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -1,0 +1,166 @@
+"""The genomes of a run: opened, split, and ready to draw windows from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from megabase.data.mixture import Mixture, Window
+from megabase.data.token_store import TokenStore, open_token_store
+from megabase.data.window_sampler import WindowSampler
+from megabase.errors import InputError
+from megabase.genome.interval import Interval
+from megabase.genome.split import Split
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.run.location import cache_folder, genome_path
+from megabase.run.provenance import file_sha256
+from megabase.training.config import GenomeConfig, PretrainConfig, SplitConfig
+from megabase.training.length_schedule import LengthSchedule
+from megabase.training.split import make_split
+
+
+@dataclass(frozen=True)
+class Source:
+    """One genome: its file, its tokens and its split."""
+
+    path: str
+    store: TokenStore
+    split: Split
+    weight: float
+
+
+class Sources:
+    """All genomes of a run.
+
+    Parameters
+    ----------
+    config
+        The run.
+
+    Raises
+    ------
+    InputError
+        If a genome or its split cannot be used.
+    """
+
+    def __init__(self, config: PretrainConfig) -> None:
+        self._config = config
+        self.by_name = {name: _open(genome, config) for name, genome in config.sources().items()}
+
+    @property
+    def stores(self) -> Mapping[str, TokenStore]:
+        """The tokens of each genome."""
+        return {name: source.store for name, source in self.by_name.items()}
+
+    def hashes(self) -> dict[str, str]:
+        """Hash what is read: tokens of each genome, case if it counts, BED files of splits."""
+        hashes = {f"{name}.tokens": source.store.sha256 for name, source in self.by_name.items()}
+        if self._config.soft_mask_weight != 1.0:
+            hashes |= {f"{name}.case": store.case_sha256 for name, store in self.stores.items()}
+        for name, genome in self._config.sources().items():
+            split = genome.split or SplitConfig()
+            for key in ("test_regions", "validation_regions"):
+                if isinstance(file := getattr(split, key), str):
+                    hashes[f"{name}.{key}"] = file_sha256(Path(self._config.genome_folder) / file)
+        return hashes
+
+    def record(self) -> dict[str, Any]:
+        """Say of each genome where it lies, its hash, and its split as (contig, start, end)."""
+        return {
+            name: {
+                "path": source.path,
+                "sha256": source.store.sha256,
+                "split": {
+                    part: [[i.contig, i.start, i.end] for i in getattr(source.split, part)]
+                    for part in ("train", "validation", "test")
+                },
+            }
+            for name, source in self.by_name.items()
+        }
+
+    def mixture(self) -> Mixture:
+        """Give what draws windows from the training parts.
+
+        Raises
+        ------
+        InputError
+            If no region of a genome is long enough, or nearly all of it is N.
+        """
+        config = self._config
+        samplers = {
+            name: WindowSampler(
+                source.store,
+                source.split.train,
+                longest=config.context_length,
+                reverse_complement_p=config.reverse_complement_p,
+                max_unknown_fraction=config.max_unknown_fraction,
+            )
+            for name, source in self.by_name.items()
+        }
+        for sampler in samplers.values():
+            sampler.draw(np.random.default_rng(config.seed), config.context_length)
+        weights = [source.weight for source in self.by_name.values()]
+        return Mixture(samplers, weights, seed=config.seed)
+
+    def validation_windows(self) -> dict[str, list[Window]]:
+        """Give windows spread evenly over the validation part of each genome that has any."""
+        found = {
+            name: [Window(name, interval) for interval in self._chosen(source)]
+            for name, source in self.by_name.items()
+        }
+        return {name: windows for name, windows in found.items() if windows}
+
+    def _chosen(self, source: Source) -> list[Interval]:
+        length = self._config.context_length
+        most = self._config.max_unknown_fraction * length
+        windows = [
+            window
+            for region in source.split.validation
+            for window in region.windows(length)
+            if len(window) == length and _n_unknown(source.store, window) <= most
+        ]
+        n = min(self._config.validation_windows, len(windows))
+        return [windows[i * len(windows) // n] for i in range(n)]
+
+
+@dataclass(frozen=True)
+class Share:
+    """The windows of each step that one of several processes reads."""
+
+    mixture: Mixture
+    schedule: LengthSchedule
+    process: int = 0
+    n_processes: int = 1
+
+    def __call__(self, step: int) -> Sequence[Window]:
+        """Give every n-th window of a step."""
+        _, length, n_windows = self.schedule.at(step)
+        numbers = range(self.process, n_windows, self.n_processes)
+        return [self.mixture.window(step, number, length) for number in numbers]
+
+    def n_tokens(self) -> int:
+        """Count the tokens of all steps that this process reads, about."""
+        return self.schedule.tokens_before(self.schedule.n_steps) // self.n_processes
+
+
+def _open(genome: GenomeConfig, config: PretrainConfig) -> Source:
+    folder = Path(config.genome_folder)
+    path = genome_path(genome.path)
+    store = open_token_store(folder / path, cache=cache_folder())
+    split = make_split(
+        genome.split or config.split,
+        store,
+        contigs=genome.contigs,
+        context_length=config.context_length,
+        folder=folder,
+    )
+    if not split.train:
+        raise InputError(f"nothing of {store.name} is left to train on")
+    is_asset = genome.path.startswith("asset:")
+    return Source(genome.path if is_asset else str(folder / path), store, split, genome.weight)
+
+
+def _n_unknown(store: TokenStore, window: Interval) -> int:
+    return int(np.count_nonzero(store.fetch(window) == DNA_VOCABULARY.unknown_id))

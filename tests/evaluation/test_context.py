@@ -1,0 +1,101 @@
+"""The evidence of context finds what a model knows of it, and nothing where it knows nothing."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from megabase.data.token_store import open_token_store
+from megabase.evaluation.context import evaluate_context
+from megabase.evaluation.context_report import FIGURE, JSON, PAGE, report_context
+from megabase.inference.plan import InferencePlan
+from megabase.inference.predictor import Predictor
+from megabase.model.load import save
+from tests import toys
+
+LENGTH = 512
+
+
+class Copier(Predictor):
+    """Knows a base for certain if the 12 bases before it stood in the sequence before."""
+
+    def __init__(self):
+        self.context_length = LENGTH
+
+    def plan(self, *, longest, n_tokens):
+        return InferencePlan(0.0, 0.0)
+
+    def log_likelihoods(self, sequences):
+        for tokens in sequences:
+            seen, values = {}, np.full(len(tokens), math.log(1 / 4), dtype=np.float32)
+            for i in range(12, len(tokens)):
+                before = tokens[i - 12 : i].tobytes()
+                if before in seen:
+                    values[i] = math.log(0.97 if seen[before] == tokens[i] else 0.01)
+                seen[before] = tokens[i]
+            yield values
+
+
+class Guesser(Copier):
+    """Knows nothing."""
+
+    def log_likelihoods(self, sequences):
+        for tokens in sequences:
+            yield np.full(len(tokens), math.log(1 / 4), dtype=np.float32)
+
+
+@pytest.fixture
+def store(tmp_path):
+    # every 300 bases the last 100 are those of 300 before: far context that helps
+    blocks = [toys.letters(200, seed=seed) + toys.letters(100, seed=99) for seed in range(40)]
+    fasta = toys.write_fasta(tmp_path / "genome.fa", {"chrI": "".join(blocks)})
+    return open_token_store(fasta, cache=tmp_path)
+
+
+def evaluate(predictor, store):
+    return evaluate_context(predictor, store, store.contigs(), n_windows=16)
+
+
+def differences(entries):
+    return {entry.distance: entry.difference.bits_per_base for entry in entries}
+
+
+def test_a_model_that_copies_gains_recalls_and_misses_the_far_context(store):
+    report = evaluate(Copier(), store)
+    gain, shuffled, recall = map(differences, (report.gain, report.shuffled, report.recall))
+    assert gain[64] == 0
+    assert gain[384] > 0.2  # 300 bases back stands what comes
+    assert shuffled[64] > 0.2
+    assert min(recall.values()) > 0.8
+    assert (report.n_windows, report.n_targets, report.n_copied) == (16, 128, 64)
+
+
+def test_a_model_that_knows_nothing_shows_nothing(store):
+    report = evaluate(Guesser(), store)
+    for entries in (report.gain, report.shuffled, report.recall):
+        assert set(differences(entries).values()) == {0.0}
+    assert [at.bits.bits_per_base for at in report.by_position] == pytest.approx([2.0])
+
+
+def test_windows_with_n_are_passed_over_and_too_few_are_an_error(tmp_path):
+    contig = toys.letters(700) + "N" + toys.letters(600)
+    fasta = toys.write_fasta(tmp_path / "n.fa", {"chrI": contig})
+    store = open_token_store(fasta, cache=tmp_path)
+    with pytest.raises(ValueError, match="hold 1 windows of 512 bp without N"):
+        evaluate(Guesser(), store)
+
+
+def test_the_report_is_a_folder_with_page_figure_and_numbers(tmp_path):
+    save(toys.model(max_seq_len=258), tmp_path / "model")
+    genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": toys.letters(40_000)})
+    output = tmp_path / "context"
+    report = report_context(str(tmp_path / "model"), str(genome), output, n_windows=12)
+    assert json.loads((output / JSON).read_text()) == json.loads(json.dumps(report))
+    assert (output / FIGURE).read_bytes().startswith(b"\x89PNG")
+    page = (output / PAGE).read_text()
+    assert "data:image/png;base64," in page
+    assert f"{report['gain'][-1]['difference']['bits_per_base']:.4f}" in page
+    assert report["regions"] == [["chrI", 36_000, 40_000]]
+    again = report_context(str(tmp_path / "model"), str(genome), output, n_windows=12)
+    assert again == json.loads(json.dumps(report))

@@ -1,0 +1,32 @@
+"""A request that does not fit the memory is refused before it starts."""
+
+import pytest
+
+from megabase.inference import plan
+from megabase.inference.plan import plan_inference
+from megabase.model.cost import inference_bytes
+from megabase.run.environment import LIBRARIES_BYTES
+from tests import toys
+
+MODEL = toys.model()
+
+
+def test_it_tells_memory_and_time():
+    found = plan_inference(MODEL, longest=50, at_once=100, n_tokens=10_000)
+    expected = LIBRARIES_BYTES + inference_bytes(MODEL.config, 100)
+    assert found.peak_gib == pytest.approx(expected / 2**30, abs=1e-3)
+    assert found.seconds > 0
+    assert "GiB at the peak and" in str(found)
+
+
+def test_more_tokens_take_more_time():
+    few, many = (
+        plan_inference(MODEL, longest=50, at_once=100, n_tokens=n).seconds for n in (100, 10**6)
+    )
+    assert many > 100 * few
+
+
+def test_what_does_not_fit_is_an_error(monkeypatch):
+    monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + 1000)
+    with pytest.raises(ValueError, match=r"a sequence of 60 tokens needs about 0\.4 GiB"):
+        plan_inference(MODEL, longest=60, at_once=10, n_tokens=60)

@@ -1,0 +1,33 @@
+"""The configurations of the repository can be read, and say what they mean to."""
+
+from pathlib import Path
+
+import pytest
+
+from megabase.run.config import read_config
+from megabase.training.config import PretrainConfig
+from megabase.training.sources import Sources
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_it_is_read_and_has_a_first_line_for_people(file):
+    assert file.read_text().startswith("# ")
+    assert read_config(PretrainConfig, file=file).sources()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["demo", "ecoli", "yeast", "multi-species", "chr20"])
+def test_its_genomes_open_and_split(shared, name):
+    (file,) = (file for file in CONFIGS if file.stem == name)
+    folder = f"genome_folder={shared / 'data/genomes'}"
+    config = read_config(PretrainConfig, file=file, overrides=[folder])
+    sources = Sources(config)
+    assert sources.mixture().window(0, 0, config.context_length)
+    held = {name: sum(map(len, source.split.test)) for name, source in sources.by_name.items()}
+    if name == "multi-species":
+        assert held["human"] == 63_025_520 - 45_000_000
+        assert all(held.values())
+    if name == "yeast":
+        assert held == {"yeast": 1_531_933}  # the whole of chrIV

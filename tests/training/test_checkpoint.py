@@ -1,0 +1,37 @@
+"""A checkpoint has its name once it is whole; metrics are cut back to it."""
+
+from megabase.training.checkpoint import Checkpoints, keep_metrics, step_of
+
+
+def write(checkpoints, step):
+    (checkpoints.part / f"checkpoint-{step}").mkdir(parents=True)
+    (checkpoints.part / f"checkpoint-{step}" / "weights").write_text(str(step))
+    checkpoints.commit(step)
+
+
+def test_the_newest_by_step_is_given_and_two_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert checkpoints.newest() is None
+    for step in (5, 50, 100):
+        write(checkpoints, step)
+    assert step_of(checkpoints.newest()) == 100
+    assert sorted(path.name for path in (tmp_path / "checkpoints").glob("checkpoint-*")) == [
+        "checkpoint-100",
+        "checkpoint-50",
+    ]
+
+
+def test_what_was_being_written_is_no_checkpoint(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    (checkpoints.part / "checkpoint-7").mkdir(parents=True)
+    assert checkpoints.newest() is None
+    checkpoints.remove_part()
+    assert not checkpoints.part.exists()
+
+
+def test_metrics_after_the_checkpoint_and_half_a_line_are_cut_off(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
+    assert keep_metrics(path, 2) == [{"step": 1}, {"step": 2}]
+    assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+    assert keep_metrics(tmp_path / "none", 2) == []

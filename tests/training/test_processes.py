@@ -1,0 +1,110 @@
+"""Two processes learn what one learns, and a checkpoint does not know how many made it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from megabase.data.mixture import Mixture
+from megabase.data.token_store import open_token_store
+from megabase.data.window_sampler import WindowSampler
+from megabase.training.length_schedule import plan_lengths
+from megabase.training.pretrain import METRICS
+from megabase.training.sources import Share
+from tests.toys import letters, write_fasta
+
+KEYS = [
+    "context_length=64", "start_length=16", "tokens_per_step=256", "log_every=1",
+    "checkpoint_every=5", "validations=4", "validation_windows=5", "soft_mask_weight=0.5",
+]  # fmt: skip
+
+
+@pytest.fixture
+def genome(tmp_path):
+    contig = letters(4000) + letters(4000, seed=1).lower() + "N" * 20
+    return write_fasta(tmp_path / "genome.fa", {"chrI": contig})
+
+
+BROKEN = """
+import os
+from megabase.cli.main import main
+from megabase.training.trainer import PretrainTrainer
+
+whole = PretrainTrainer.training_step
+
+def training_step(self, *arguments):
+    if self.state.global_step == 7:
+        os._exit(9)
+    return whole(self, *arguments)
+
+PretrainTrainer.training_step = training_step
+main()
+"""
+
+
+def pretrain(genome, output, *, processes, steps=50, program=("-m", "megabase"), keys=()):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *(launcher if processes == 2 else []), *program, "pretrain"]
+    options = ["--genome", str(genome), "--output", str(output), "--steps", str(steps)]
+    for key in (*KEYS, *keys):
+        options += ["--set", key]
+    place = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command + options, env=place, capture_output=True, text=True, timeout=120)
+
+
+def losses(folder):
+    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return torch.tensor([line.get("loss", line.get("validation_loss")) for line in lines])
+
+
+def test_two_processes_have_the_loss_curve_of_one(genome, tmp_path):
+    one = pretrain(genome, tmp_path / "one", processes=1)
+    two = pretrain(genome, tmp_path / "two", processes=2)
+    assert (one.returncode, two.returncode) == (0, 0), two.stderr
+    assert two.stdout.count(str(tmp_path / "two")) == 1  # the first process speaks for all
+    torch.testing.assert_close(
+        losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4, atol=0
+    )
+    assert len(losses(tmp_path / "one")) == 54
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_another_number_of_processes_goes_on(genome, tmp_path, before, after):
+    pretrain(genome, tmp_path / "whole", processes=1, steps=10)
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN)
+    broken = pretrain(
+        genome, tmp_path / "model", processes=before, steps=10, program=(str(script),)
+    )
+    assert broken.returncode != 0
+    done = pretrain(genome, tmp_path / "model", processes=after, steps=10)
+    assert done.returncode == 0, done.stderr
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "model"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+def test_more_processes_than_windows_are_an_error(genome, tmp_path):
+    done = pretrain(genome, tmp_path / "model", processes=2, keys=["tokens_per_step=64"])
+    assert done.returncode != 0
+    assert "2 processes cannot share the 1 windows of a step" in done.stderr
+    assert not (tmp_path / "model").exists()
+
+
+def test_processes_read_disjoint_windows_that_make_up_the_step(genome, tmp_path):
+    store = open_token_store(genome, cache=tmp_path)
+    sampler = WindowSampler(
+        store, store.contigs(), longest=64, reverse_complement_p=0.5, max_unknown_fraction=0.1
+    )
+    mixture = Mixture({"toy": sampler}, [1.0], seed=0)
+    schedule = plan_lengths(n_steps=9, context_length=64, tokens_per_step=448, start_length=32)
+    whole = Share(mixture, schedule)
+    shares = [Share(mixture, schedule, process, 3) for process in range(3)]
+    for step in range(9):
+        parts = [window for share in shares for window in share(step)]
+        assert sorted(map(str, parts)) == sorted(map(str, whole(step)))
+        assert len({str(window) for window in parts}) == len(parts)

@@ -1,0 +1,121 @@
+"""A run that is interrupted ends in the same bits as one that is not."""
+
+import json
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from megabase.errors import WorkError
+from megabase.run.output import read_record
+from megabase.training import checkpoint
+from megabase.training.config import PretrainConfig
+from megabase.training.pretrain import CHECKPOINTS, METRICS, pretrain
+from megabase.training.trainer import PretrainTrainer
+from tests.toys import letters, write_fasta
+
+RUN = {
+    "context_length": 64,
+    "start_length": 16,
+    "tokens_per_step": 128,
+    "steps": 12,
+    "checkpoint_every": 3,
+    "log_every": 1,
+    "validations": 3,
+    "embed_dropout": 0.1,
+}
+
+
+@pytest.fixture
+def config(tmp_path):
+    fasta = write_fasta(tmp_path / "genome.fa", {"chrI": letters(8000)})
+    return PretrainConfig(genome=str(fasta), **RUN)
+
+
+class Killed(BaseException):
+    """As if the process were gone: nothing of ours may catch it."""
+
+
+def kill_at(monkeypatch, step, method):
+    """Break off a run in a method of the Trainer once it is at a step."""
+    whole = getattr(PretrainTrainer, method)
+
+    def broken(self, *arguments, **options):
+        if self.state.global_step >= step:
+            raise Killed
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(PretrainTrainer, method, broken)
+
+
+def interrupted(config, output, monkeypatch, step, method="training_step"):
+    """Start a run and break it off."""
+    with monkeypatch.context() as patch:
+        kill_at(patch, step, method)
+        with pytest.raises(Killed):
+            pretrain(config, output)
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def losses(folder):
+    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return [(line["step"], line.get("loss", line.get("validation_loss"))) for line in lines]
+
+
+@pytest.mark.parametrize("step", [0, 2, 3, 7, 11])
+@pytest.mark.parametrize("method", ["training_step", "_save_optimizer_and_scheduler"])
+def test_it_goes_on_bit_by_bit(config, tmp_path, monkeypatch, step, method):
+    pretrain(config, tmp_path / "whole")
+    interrupted(config, tmp_path / "model", monkeypatch, step, method)
+    pretrain(config, tmp_path / "model")
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "model")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "model")
+    assert not (tmp_path / "model" / CHECKPOINTS).exists()
+
+
+def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="megabase")
+    interrupted(config, tmp_path / "model", monkeypatch, 7)
+    planned = read_record(tmp_path / "model")["results"]["plan"]
+    pretrain(config.model_copy(update={"memory_gib": 0.5}), tmp_path / "model")
+    assert "was interrupted: going on after step 6" in caplog.text
+    assert read_record(tmp_path / "model")["results"]["plan"] == planned
+
+
+def test_another_configuration_does_not_go_on(config, tmp_path, monkeypatch):
+    interrupted(config, tmp_path / "model", monkeypatch, 7)
+    other = config.model_copy(update={"learning_rate": 0.1})
+    with pytest.raises(ValueError, match=r"config.learning_rate was 0.001, is 0.1"):
+        pretrain(other, tmp_path / "model")
+    pretrain(other, tmp_path / "model", overwrite=True)
+    pretrain(other, tmp_path / "fresh")
+    one, two = weights(tmp_path / "model"), weights(tmp_path / "fresh")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_checkpoint_that_cannot_be_saved_leaves_the_last_good_one(config, tmp_path, monkeypatch):
+    whole = PretrainTrainer._save_optimizer_and_scheduler
+
+    def full_disk(self, folder):
+        if self.state.global_step > 3:
+            raise OSError(28, "No space left on device")
+        whole(self, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretrainTrainer, "_save_optimizer_and_scheduler", full_disk)
+        with pytest.raises(
+            WorkError, match=r"step 6 could not be saved \(.*No space.*one is .*-3;"
+        ):
+            pretrain(config, tmp_path / "model")
+    kept = checkpoint.Checkpoints(tmp_path / "model" / CHECKPOINTS)
+    assert re.search("checkpoint-3$", str(kept.newest()))
+    assert not kept.part.exists()
+    pretrain(config, tmp_path / "model")
+    pretrain(config, tmp_path / "whole")
+    one, two = weights(tmp_path / "whole"), weights(tmp_path / "model")
+    assert all(torch.equal(one[name], two[name]) for name in one)
