@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
+# Read once, when torch and the hub's library are imported, here and in processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"  # tiny models, and other tests beside them
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 import pytest
 import torch
-
-os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the hub's library is imported
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from megabase.model.load import load
+from megabase.model.load import load, weights_sha256
+from megabase.run.output import read_record
 from tests.toys import letters, write_fasta
 
 pytestmark = [
@@ -28,6 +29,8 @@ def pretrain(tmp_path, output, *keys):
 def test_shared_out_weights_are_saved_as_one_process_would(tmp_path):
     done = pretrain(tmp_path, tmp_path / "fsdp", "parallel=fsdp", "precision=float32")
     assert done.returncode == 0, done.stderr
+    written = read_record(tmp_path / "fsdp")["results"]["weights_sha256"]
+    assert weights_sha256(load(str(tmp_path / "fsdp")).model) == written  # bit by bit
     plain = pretrain(tmp_path, tmp_path / "plain", "precision=float32")
     assert plain.returncode == 0, plain.stderr
     one, other = (load(str(tmp_path / name)).model.state_dict() for name in ("fsdp", "plain"))

@@ -1,7 +1,6 @@
 """Two processes learn what one learns, and a checkpoint does not know how many made it."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -52,8 +51,7 @@ def pretrain(genome, output, *, processes, steps=50, program=("-m", "megabase"),
     options = ["--genome", str(genome), "--output", str(output), "--steps", str(steps)]
     for key in (*KEYS, *keys):
         options += ["--set", key]
-    place = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command + options, env=place, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command + options, capture_output=True, text=True, timeout=120)
 
 
 def losses(folder):

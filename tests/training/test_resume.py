@@ -78,6 +78,16 @@ def test_it_goes_on_bit_by_bit(config, tmp_path, monkeypatch, step, method):
     assert not (tmp_path / "model" / CHECKPOINTS).exists()
 
 
+@pytest.mark.parametrize("last", ["plain_model", "_finalize_training"])
+def test_a_run_that_was_killed_at_its_very_end_is_finished(config, tmp_path, monkeypatch, last):
+    pretrain(config, tmp_path / "whole")
+    interrupted(config, tmp_path / "model", monkeypatch, 12, last)
+    pretrain(config, tmp_path / "model")
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "model")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "model")
+
+
 def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO", logger="megabase")
     interrupted(config, tmp_path / "model", monkeypatch, 7)

@@ -14,7 +14,7 @@ from megabase.data.genome_dataset import StepDataset
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
-from megabase.model.load import save
+from megabase.model.load import save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.run.log import progress
 from megabase.run.output import Output, whole_files
@@ -90,6 +90,7 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
             save(model, folder)
         place.finish(
             tokens=schedule.tokens_before(config.steps),
+            weights_sha256=weights_sha256(model),
             genomes=sources.record(),
             plan=asdict(plan),
             seconds=round(time.monotonic() - started, 1),

@@ -227,7 +227,7 @@ class PretrainTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Save under a temporary name and rename it, so that the last good one survives."""
         step = self.state.global_step
-        if not all(bool(torch.isfinite(weight).all()) for weight in self._prepared.parameters()):
+        if self._n_not_finite():
             raise WorkError(
                 f"the weights after step {step} are no numbers; the last good checkpoint is "
                 f"{self._checkpoints.newest() or 'none'}; lower learning_rate and start anew"
@@ -247,6 +247,12 @@ class PretrainTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             self._checkpoints.commit(step)
+
+    def _n_not_finite(self) -> int:
+        """Count the weights that are no numbers, this process's share of each and then of all."""
+        shares = (getattr(p, "to_local", lambda p=p: p)() for p in self._prepared.parameters())
+        counts = [(~torch.isfinite(share.detach())).sum() for share in shares]
+        return int(self._sum(torch.stack(counts).sum()))
 
     # A step draws its own random numbers, so their state is no part of a checkpoint.
     def _save_rng_state(self, output_dir: str) -> None:
