@@ -38,6 +38,19 @@ def test_our_modules_may_be_imported_first_of_all():
     assert python(code) == "HyenaDNAForCausalLM"
 
 
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from transformers import Trainer",
+        "from transformers import PreTrainedModel, pipeline",
+        "from megabase.training.trainer import PretrainTrainer",
+    ],
+)
+def test_what_asks_for_the_auto_classes_on_its_way_may_come_first(tmp_path, imports):
+    save(toys.model(), tmp_path)
+    assert python(OURS + imports + "\n" + AUTO + LOAD, tmp_path).startswith("megabase.model")
+
+
 def test_megabase_alone_imports_neither_torch_nor_transformers():
     code = "import megabase, sys; print({'torch', 'transformers'} & set(sys.modules))"
     assert python(code) == "set()"

@@ -7,35 +7,44 @@ our models whichever of the two packages is imported first.
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 _AUTO_CLASSES = "transformers.models.auto"
+_MODELS = "transformers.modeling_utils"  # which our models need whole, and which may ask for Auto
+
+_being_imported: set[str] = set()
+"""Those of the two that have begun and not ended."""
 
 
 def register_with_transformers() -> None:
     """Register at once if the Auto classes are there, else as soon as they are."""
-    if _AUTO_CLASSES in sys.modules:
-        _register()
-    else:
-        sys.meta_path.insert(0, _Finder())
+    if absent := {_AUTO_CLASSES, _MODELS} - sys.modules.keys():
+        sys.meta_path.insert(0, _Finder(absent))
+    _register_if_whole()
 
 
-def _register() -> None:
-    importlib.import_module("megabase.model.registration")
+def _register_if_whole() -> None:
+    """Register unless a module that we need is absent or in the middle of its own import."""
+    if _AUTO_CLASSES in sys.modules and not _being_imported:
+        importlib.import_module("megabase.model.registration")
 
 
 class _Finder(MetaPathFinder):
-    """Finds the Auto classes once, where they are, with a loader that tells us."""
+    """Finds modules once each, where they are, with a loader that tells us."""
+
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: object, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != _AUTO_CLASSES:
+        if fullname not in self._names:
             return None
-        sys.meta_path.remove(self)
+        self._names.remove(fullname)
+        if not self._names:
+            sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader)
@@ -52,5 +61,9 @@ class _Loader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        self._loader.exec_module(module)
-        _register()
+        _being_imported.add(module.__name__)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            _being_imported.remove(module.__name__)
+        _register_if_whole()

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from megabase.run.output import RECORD, Output, read_record, whole_file, whole_files
+from megabase.run.output import RECORD, Output, only_writer, read_record, whole_file, whole_files
 
 REQUEST = {"command": "score", "model": "abc", "config": {"steps": 3}}
 
@@ -157,3 +157,19 @@ def test_what_a_kill_left_half_written_is_cleared_away(tmp_path):
     with whole_files(tmp_path) as folder:
         (folder / "a").write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_two_processes_do_not_write_one_folder(tmp_path):
+    with only_writer(tmp_path / "model"):
+        with pytest.raises(ValueError, match="another process is writing"):
+            only_writer(tmp_path / "model").__enter__()
+    with only_writer(tmp_path / "model"):
+        pass
+
+
+def test_a_kill_before_the_first_record_leaves_a_place_like_an_empty_one(tmp_path):
+    (tmp_path / ".megabase.json.abc.part").write_text("{")
+    place = output(tmp_path, is_folder=True)
+    place.start()
+    place.finish()
+    assert read_record(tmp_path)["files"] == []

@@ -29,6 +29,15 @@ def test_what_was_being_written_is_no_checkpoint(tmp_path):
     assert not checkpoints.part.exists()
 
 
+def test_what_is_not_ours_is_left_alone(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    (tmp_path / "checkpoint-best").mkdir()
+    write(checkpoints, 5)
+    assert step_of(checkpoints.newest()) == 5
+    checkpoints.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-best"]
+
+
 def test_metrics_after_the_checkpoint_and_half_a_line_are_cut_off(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')

@@ -212,3 +212,17 @@ def test_a_very_small_real_genome(shared, tmp_path):
     assert about["split"]["test"][0][1:] == [43651, 48502]
     assert about["split"]["validation"][0][1:] == [43651 - 512, 43651]  # one window fits
     assert "validation_loss" in metrics(output)[-1]
+
+
+def test_one_genome_under_two_names_may_not_learn_what_it_holds_out(genome, tmp_path):
+    split = {"test_regions": ["chrI:1-1,000"]}
+    genomes = {"one": {"path": str(genome), "split": split}, "two": {"path": str(genome)}}
+    with pytest.raises(ValueError, match="are one genome, and 'one' trains on bases"):
+        pretrain(PretrainConfig(genomes=genomes, **SMALL), tmp_path / "model")
+    genomes["two"]["split"] = split
+    pretrain(PretrainConfig(genomes=genomes, **SMALL), tmp_path / "model")
+
+
+def test_more_windows_per_pass_than_there_are_is_all_of_them(genome, tmp_path):
+    record = read_record(run(genome, tmp_path / "model", windows_per_pass=99))
+    assert record["results"]["plan"]["windows_per_pass"] == {"32": 4}

@@ -86,6 +86,14 @@ def test_another_number_of_processes_goes_on(genome, tmp_path, before, after):
         torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
 
 
+def test_the_last_step_is_logged_and_measured_by_all(genome, tmp_path):
+    keys = ["log_every=5", "validations=3", "embed_dropout=0.1"]
+    done = pretrain(genome, tmp_path / "model", processes=2, steps=8, keys=keys)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "model" / METRICS).read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [5, 8]
+
+
 def test_more_processes_than_windows_are_an_error(genome, tmp_path):
     done = pretrain(genome, tmp_path / "model", processes=2, keys=["tokens_per_step=64"])
     assert done.returncode != 0

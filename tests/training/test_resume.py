@@ -12,7 +12,7 @@ from megabase.run.output import read_record
 from megabase.training import checkpoint
 from megabase.training.config import PretrainConfig
 from megabase.training.pretrain import CHECKPOINTS, METRICS, pretrain
-from megabase.training.trainer import PretrainTrainer
+from megabase.training.trainer import PretrainTrainer, seed_of_step
 from tests.toys import letters, write_fasta
 
 RUN = {
@@ -66,6 +66,21 @@ def losses(folder):
     return [(line["step"], line.get("loss", line.get("validation_loss"))) for line in lines]
 
 
+def test_a_line_of_metrics_is_of_all_its_steps_also_of_those_before_a_kill(
+    config, tmp_path, monkeypatch
+):
+    config = config.model_copy(update={"log_every": 5})
+    pretrain(config, tmp_path / "whole")
+    interrupted(config, tmp_path / "model", monkeypatch, 7)
+    pretrain(config, tmp_path / "model")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "model")
+
+
+def test_a_process_draws_by_seed_step_and_its_number():
+    seeds = {seed_of_step(*place) for place in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]}
+    assert len(seeds) == 4
+
+
 @pytest.mark.parametrize("step", [0, 2, 3, 7, 11])
 @pytest.mark.parametrize("method", ["training_step", "_save_optimizer_and_scheduler"])
 def test_it_goes_on_bit_by_bit(config, tmp_path, monkeypatch, step, method):
@@ -95,6 +110,25 @@ def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypat
     pretrain(config.model_copy(update={"memory_gib": 0.5}), tmp_path / "model")
     assert "was interrupted: going on after step 6" in caplog.text
     assert read_record(tmp_path / "model")["results"]["plan"] == planned
+    assert "in other passes" not in caplog.text
+
+
+def test_with_less_memory_it_goes_on_in_smaller_passes_and_says_so(
+    config, tmp_path, monkeypatch, caplog
+):
+    config = config.model_copy(update={"preset": "small"})
+    interrupted(config, tmp_path / "model", monkeypatch, 7)
+    less = read_record(tmp_path / "model")["results"]["plan"]["peak_gib"] - 0.005
+    pretrain(config.model_copy(update={"memory_gib": less}), tmp_path / "model")
+    assert "it goes on in other passes" in caplog.text
+
+
+def test_checkpoints_that_a_late_kill_left_are_removed(config, tmp_path):
+    pretrain(config, tmp_path / "model")
+    left = tmp_path / "model" / CHECKPOINTS / "checkpoint-12"
+    left.mkdir(parents=True)
+    pretrain(config, tmp_path / "model")
+    assert not left.parent.exists()
 
 
 def test_another_configuration_does_not_go_on(config, tmp_path, monkeypatch):

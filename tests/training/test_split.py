@@ -73,6 +73,8 @@ def test_regions_may_be_written_as_people_do(store):
 def test_only_the_named_contigs_are_used(store):
     split = make_split(SplitConfig(), store, contigs=["chrII"])
     assert {interval.contig for part in (split.train, split.test) for interval in part} == {"chrII"}
+    with pytest.raises(ValueError, match="is held out, and is none of the contigs used"):
+        make_split(SplitConfig(test_contigs=("chrI",)), store, contigs=["chrII"])
     with pytest.raises(ValueError, match="'chr9' is not in"):
         make_split(SplitConfig(), store, contigs=["chr9"])
 

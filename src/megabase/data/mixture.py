@@ -41,7 +41,8 @@ class Mixture:
     ) -> None:
         self._samplers = dict(samplers)
         self._names = list(samplers)
-        self._ends = np.cumsum(weights) / np.sum(weights)
+        ends = np.cumsum(weights)
+        self._ends = ends / ends[-1]
         self._seed = seed
 
     def window(self, step: int, number: int, length: int) -> Window:

@@ -60,7 +60,10 @@ def evaluate_held_out(
         name: open_token_store(genome_path(path), cache=cache_folder())
         for name, path in names.items()
     }
-    chosen = {name: choose_regions(model, store, regions) for name, store in stores.items()}
+    chosen = {
+        name: choose_regions(model, store, regions, name=name or None)
+        for name, store in stores.items()
+    }
     predictor = Predictor.load(model, device=device)
     about = {
         name: {

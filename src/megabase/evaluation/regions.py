@@ -1,7 +1,7 @@
 """What is scored and what rivals learn from, by the record of a model's training."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,12 +31,25 @@ def trained_on(model: str) -> Mapping[str, Any]:
     return record["results"].get("genomes", {}) if record else {}
 
 
-def choose_regions(model: str, store: TokenStore, bed: Path | None) -> Regions:
+def choose_regions(
+    model: str, store: TokenStore, bed: Path | None, *, name: str | None = None
+) -> Regions:
     """Take what the training of a model held out, or the regions of a BED file.
 
     Where the folder does not tell of this genome, it is the last tenth of each contig.
     Rivals learn from what the model was allowed to learn from, scored bases excepted;
     of an unknown history, from all but the scored.
+
+    Parameters
+    ----------
+    model
+        A model's folder.
+    store
+        The genome.
+    bed
+        BED file of what is scored instead.
+    name
+        The genome's name in the training, where it may have several.
 
     Raises
     ------
@@ -44,9 +57,13 @@ def choose_regions(model: str, store: TokenStore, bed: Path | None) -> Regions:
         If there is nothing to score, or nothing to learn from.
     """
     chosen = None if bed is None else merge(read_regions(bed, store))
-    known = [genome for genome in trained_on(model).values() if genome["sha256"] == store.sha256]
-    if known:
-        regions = _after_training(known[0]["split"], chosen, model)
+    splits = {
+        known: genome["split"]
+        for known, genome in trained_on(model).items()
+        if genome["sha256"] == store.sha256
+    }
+    if splits:
+        regions = _after_training(splits, name, chosen, model)
     else:
         _log.info("%s has no record of training on this genome: its split is not known", model)
         regions = _of_unknown_history(store, chosen)
@@ -59,12 +76,16 @@ def choose_regions(model: str, store: TokenStore, bed: Path | None) -> Regions:
 
 
 def _after_training(
-    split: Mapping[str, Sequence[Sequence[Any]]], chosen: list[Interval] | None, model: str
+    splits: Mapping[str, Mapping[str, Sequence[Sequence[Any]]]],
+    name: str | None,
+    chosen: list[Interval] | None,
+    model: str,
 ) -> Regions:
-    train, validation, test = (
-        [Interval(*place) for place in split[part]] for part in ("train", "validation", "test")
-    )
-    scored = test if chosen is None else chosen
+    def part(key: str, names: Iterable[str]) -> list[Interval]:
+        return merge(Interval(*place) for known in names for place in splits[known][key])
+
+    train, validation = part("train", splits), part("validation", splits)
+    scored = part("test", splits if name is None else [name]) if chosen is None else chosen
     if not scored:
         raise InputError(f"the training of {model} held nothing out; name regions with --regions")
     n_seen = overlap_bp(scored, train)

@@ -49,7 +49,7 @@ class Interval:
         >>> Interval.from_region("chr20:1,001-2,000")
         Interval(contig='chr20', start=1000, end=2000, strand='+')
         """
-        match = re.fullmatch(r"(?P<contig>.+):(?P<first>[\d,]+)-(?P<last>[\d,]+)", text.strip())
+        match = re.fullmatch(r"(?P<contig>.+):(?P<first>\d[\d,]*)-(?P<last>\d[\d,]*)", text.strip())
         if match is None:
             raise InputError(f"a region is contig:first-last, as chr1:1,001-2,000; got {text!r}")
         first, last = (int(match[key].replace(",", "")) for key in ("first", "last"))

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,7 +16,9 @@ C = TypeVar("C", bound="RunConfig")
 class RunConfig(BaseModel):
     """A configuration: immutable, and without a place for keys it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def read_config(
@@ -92,7 +94,7 @@ def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
     """Say in one line what is wrong: with the first unknown key, or else the first value."""
     problems = error.errors()
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in problem["loc"] if not _names_a_type(part))
     if problem["type"] == "extra_forbidden":
         known = _keys(kind)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
@@ -112,5 +114,11 @@ def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
     for name, field in kind.model_fields.items():
         parts = [part for part in (field.annotation, *get_args(field.annotation))]
         models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
-        keys += _keys(models[0], f"{prefix}{name}.") if models else [prefix + name]
+        many = "NAME." if get_origin(field.annotation) is dict else ""
+        keys += _keys(models[0], f"{prefix}{name}.{many}") if models else [prefix + name]
     return keys
+
+
+def _names_a_type(part: int | str) -> bool:
+    """Whether a part of a place is pydantic's name for one of several types, and no key."""
+    return part == "str" or str(part).startswith("tuple[")

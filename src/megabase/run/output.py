@@ -5,9 +5,11 @@ stamp, whether it is finished, and results. The same request on a finished outpu
 nothing to do; any other request is refused.
 """
 
+import fcntl
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ RECORD = "megabase.json"
 """The record of an output folder, in it; of a file it stands beside, after the file's name."""
 
 _JOINT = "."
+_PARTS = r"\..*\.parts?"  # names of what is being written
 
 
 class Output:
@@ -106,7 +109,11 @@ class Output:
     def finish(self, **results: Any) -> None:
         """Note that the output is whole, and which files a folder has."""
         found = self.path.iterdir() if self._is_folder else ()
-        files = sorted(file.name for file in found if file.is_file() and file.name != RECORD)
+        files = sorted(
+            file.name
+            for file in found
+            if file.is_file() and file.name != RECORD and not re.fullmatch(_PARTS, file.name)
+        )
         self._write_record(finished=True, results=results, files=files)
 
     def _write_record(
@@ -182,6 +189,30 @@ def whole_files(folder: Path) -> Generator[Path]:
         shutil.rmtree(part)
 
 
+@contextmanager
+def only_writer(folder: Path) -> Generator[None]:
+    """Let no other process write a folder for so long; without effect where locks are unknown.
+
+    Raises
+    ------
+    InputError
+        If another process is writing it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise InputError(f"another process is writing {folder}; wait for it, or end it") from error
+    except OSError as error:  # a file system without locks
+        _log.info("%s cannot be locked (%s): start one process only", folder, error)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _umask() -> int:
     """Read the process's mask of permissions, which can only be read by setting it."""
     mask = os.umask(0)
@@ -190,7 +221,9 @@ def _umask() -> int:
 
 
 def _holds_something(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else path.exists()
+    if not path.is_dir():
+        return path.exists()
+    return not all(re.fullmatch(_PARTS, place.name) for place in path.iterdir())
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

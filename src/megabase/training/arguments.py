@@ -78,4 +78,4 @@ def _takes_bfloat16(config: PretrainConfig) -> bool:
     if config.precision != "auto":
         return config.precision == "bfloat16"
     on_gpu = config.device == "auto" and torch.cuda.is_available()
-    return on_gpu and torch.cuda.is_bf16_supported()
+    return on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)

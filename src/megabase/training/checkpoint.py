@@ -2,8 +2,11 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from megabase.run.output import whole_file
 
 _PREFIX = "checkpoint-"  # the Trainer's name for one, before its step
 _N_KEPT = 2
@@ -25,7 +28,7 @@ class Checkpoints:
 
     def newest(self) -> Path | None:
         """Give the last whole one; None if there is none."""
-        return max(self._folder.glob(f"{_PREFIX}*"), key=step_of, default=None)
+        return max(self._all(), key=step_of, default=None)
 
     def remove_part(self) -> None:
         """Remove what was being written when a run was killed."""
@@ -36,12 +39,26 @@ class Checkpoints:
         target = self._folder / f"{_PREFIX}{step}"
         shutil.rmtree(target, ignore_errors=True)
         (self.part / target.name).replace(target)
-        for old in sorted(self._folder.glob(f"{_PREFIX}*"), key=step_of)[:-_N_KEPT]:
-            shutil.rmtree(old)
+        for old in sorted(self._all(), key=step_of)[:-_N_KEPT]:
+            self._remove_whole(old)
 
     def remove(self) -> None:
-        """Remove all of them."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove all of them, the newest first, and nothing else."""
+        for checkpoint in sorted(self._all(), key=step_of, reverse=True):
+            self._remove_whole(checkpoint)
+        self.remove_part()
+        with suppress(OSError):  # it is not there, or holds what is not ours
+            self._folder.rmdir()
+
+    def _all(self) -> list[Path]:
+        found = self._folder.glob(f"{_PREFIX}*")
+        return [path for path in found if path.name.removeprefix(_PREFIX).isdigit()]
+
+    def _remove_whole(self, checkpoint: Path) -> None:
+        """Take its name from it first: what has the name is whole."""
+        self.remove_part()
+        checkpoint.replace(self.part)
+        self.remove_part()
 
 
 def step_of(checkpoint: Path) -> int:
@@ -54,5 +71,6 @@ def keep_metrics(path: Path, step: int) -> list[dict[str, Any]]:
     text = path.read_text() if path.exists() else ""
     whole = text[: text.rfind("\n") + 1].splitlines()
     lines = [line for line in map(json.loads, whole) if line["step"] <= step]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with whole_file(path) as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
     return lines

@@ -20,7 +20,7 @@ class SplitConfig(RunConfig):
     test_contigs: tuple[str, ...] = ()
     """Contigs held out for the test."""
     test_regions: str | tuple[str, ...] | None = None
-    """What is held out for the test: a BED file, or a list such as [chr20:1-1,000,000]."""
+    """What is held out for the test: a BED file, or a list such as ["chr20:1-1,000,000"]."""
     test_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Last fraction of each contig held out for the test, if no contigs or regions are."""
     validation_contigs: tuple[str, ...] = ()

@@ -38,7 +38,8 @@ class MetricsCallback(TrainerCallback):
         self._file = file
         self._meter = meter
         self._schedule = schedule
-        self._started = self._since = time.monotonic()
+        self._started = self._step_started = time.monotonic()
+        self._busy = 0.0
         self._seconds_before = seconds_before
         self._last_tokens = 0
         self._note = ""
@@ -47,19 +48,21 @@ class MetricsCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Start the clock, at the step from which the run goes on."""
-        self._started = self._since = time.monotonic()
+        self._started = time.monotonic()
         self._last_tokens = self._schedule.tokens_before(state.global_step)
         self._meter.skip(state.global_step)
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Start the clock of a step; what is measured and saved between steps does not count."""
+        self._step_started = time.monotonic()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Count a step; the last one is logged, and measured on validation windows."""
+        """Count a step."""
+        self._busy += time.monotonic() - self._step_started
         length = self._schedule.at(state.global_step - 1).length
         self._meter.advance(note=f"context {length:,}, {self._note}")
-        if state.global_step == state.max_steps:
-            control.should_log = True
-            control.should_evaluate = args.eval_strategy == "steps"
 
     def on_log(
         self,
@@ -88,8 +91,19 @@ class MetricsCallback(TrainerCallback):
         self._file.flush()
 
     def _rate(self, tokens: int) -> float:
-        """Tokens per second since the last training line."""
-        now = time.monotonic()
-        rate = (tokens - self._last_tokens) / (now - self._since)
-        self._last_tokens, self._since = tokens, now
+        """Tokens per second of the steps since the last training line."""
+        rate = (tokens - self._last_tokens) / self._busy
+        self._last_tokens, self._busy = tokens, 0.0
         return rate
+
+
+class LastStepCallback(TrainerCallback):
+    """Has the last step logged and measured, whatever the intervals; every process needs it."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Ask for both at the last step."""
+        if state.global_step == state.max_steps:
+            control.should_log = True
+            control.should_evaluate = args.eval_strategy == "steps"

@@ -13,7 +13,7 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import training_bytes
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
 from megabase.training.config import PretrainConfig
-from megabase.training.length_schedule import LengthSchedule
+from megabase.training.length_schedule import LengthSchedule, Stage
 
 _log = logging.getLogger(__name__)
 
@@ -67,12 +67,12 @@ def make_plan(
     InputError
         If one window of the longest length does not fit.
     """
-    budget = config.memory_gib * _GIB if config.memory_gib else _SHARE * _device_bytes(config)
+    budget = memory_budget(config)
     asked = config.gradient_checkpointing
     choices = [False, True] if asked is None else [asked]
     passes = {
         choice: {
-            stage.length: _windows(config, shape, stage.length, choice, budget)
+            stage.length: _windows(config, shape, stage, choice, budget)
             for stage in schedule.stages
         }
         for choice in choices
@@ -92,6 +92,11 @@ def make_plan(
     return Plan(shares, checkpointing, round(peak / _GIB, 2))
 
 
+def memory_budget(config: PretrainConfig) -> float:
+    """Give the bytes that a training process may take."""
+    return config.memory_gib * _GIB if config.memory_gib else _SHARE * _device_bytes(config)
+
+
 def planned_bytes(
     shape: HyenaDNAConfig, length: int, n_windows: int, *, checkpointing: bool
 ) -> int:
@@ -101,13 +106,13 @@ def planned_bytes(
 
 
 def _windows(
-    config: PretrainConfig, shape: HyenaDNAConfig, length: int, checkpointing: bool, budget: float
+    config: PretrainConfig, shape: HyenaDNAConfig, stage: Stage, checkpointing: bool, budget: float
 ) -> int:
-    """How many windows fit, or what the configuration says if they do."""
-    one, two = (planned_bytes(shape, length, n, checkpointing=checkpointing) for n in (1, 2))
+    """How many windows fit, or what the configuration says if they do; 0 if they do not."""
+    one, two = (planned_bytes(shape, stage.length, n, checkpointing=checkpointing) for n in (1, 2))
     fit = 1 + int((budget - one) // (two - one)) if one <= budget else 0
-    wanted = config.windows_per_pass
-    return fit if wanted is None else wanted if wanted <= fit else 0
+    wanted = min(config.windows_per_pass or fit, stage.n_windows)
+    return wanted if wanted <= fit or config.windows_per_pass is None else 0
 
 
 def _does_not_fit(

@@ -1,9 +1,8 @@
 """pretrain(config): open the genomes, build the model, fit it, save it."""
 
 import logging
-import time
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ from megabase.model.cost import n_parameters
 from megabase.model.load import save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.run.log import progress
-from megabase.run.output import Output, whole_files
+from megabase.run.output import Output, only_writer, whole_files
 from megabase.training.arguments import training_arguments
 from megabase.training.checkpoint import Checkpoints, keep_metrics, step_of
 from megabase.training.config import PretrainConfig
 from megabase.training.length_schedule import LengthSchedule, plan_lengths
 from megabase.training.metrics import MetricsCallback
-from megabase.training.plan import Plan, make_plan
+from megabase.training.plan import Plan, make_plan, memory_budget
 from megabase.training.probe import seconds_per_token
 from megabase.training.sources import Share, Sources
 from megabase.training.trainer import PretrainTrainer
@@ -76,26 +75,30 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
             output, _request(config, sources), is_folder=True, overwrite=overwrite and is_first
         )
         if place.is_finished:
+            if is_first:
+                checkpoints.remove()  # which a kill at the very end may have left
             return
         plan = _plan(config, shape, schedule, place, arguments)
+        writing = ExitStack()
         if is_first:
+            writing.enter_context(only_writer(output))
             _start(place, checkpoints, plan)
-    started = time.monotonic()
-    trainer = _trainer(config, shape, sources, share, plan, checkpoints, arguments)
-    with _metrics(trainer, output / METRICS, schedule, checkpoints) if is_first else nullcontext():
-        trainer.train(resume_from_checkpoint=_newest(checkpoints))
-    model = trainer.plain_model()
-    if is_first:
-        with whole_files(output) as folder:
-            save(model, folder)
-        place.finish(
-            tokens=schedule.tokens_before(config.steps),
-            weights_sha256=weights_sha256(model),
-            genomes=sources.record(),
-            plan=asdict(plan),
-            seconds=round(time.monotonic() - started, 1),
-        )
-        checkpoints.remove()
+    with writing:
+        trainer = _trainer(config, shape, sources, share, plan, checkpoints, arguments)
+        newest = checkpoints.newest()
+        with _metrics(trainer, output / METRICS, schedule, newest) if is_first else nullcontext():
+            trainer.train(resume_from_checkpoint=newest and str(newest))
+        model = trainer.plain_model()
+        if is_first:
+            with whole_files(output) as folder:
+                save(model, folder)
+            place.finish(
+                tokens=schedule.tokens_before(config.steps),
+                weights_sha256=weights_sha256(model),
+                genomes=sources.record(),
+                plan=asdict(plan),
+            )
+            checkpoints.remove()
 
 
 def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSchedule:
@@ -140,7 +143,13 @@ def _plan(
 ) -> Plan:
     """Plan anew, or as the run did when it started: passes decide how sums are rounded."""
     if place.unfinished is not None:
-        return Plan.from_record(place.unfinished["plan"])
+        earlier = Plan.from_record(place.unfinished["plan"])
+        if earlier.peak_gib * 2**30 <= memory_budget(config):
+            return earlier
+        _log.warning(
+            "the run had planned with %.1f GiB, which is more than there is now: it goes on in "
+            "other passes, and its sums are rounded otherwise", earlier.peak_gib,
+        )  # fmt: skip
     return make_plan(config, shape, schedule, n_processes=arguments.world_size)
 
 
@@ -183,27 +192,23 @@ def _trainer(
         windows_per_pass=plan.windows_per_pass,
         checkpoints=checkpoints,
     )
-    seconds = seconds_per_token(model, config.context_length) * share.n_tokens()
     _log.info(
-        "%s: %s parameters; about %.1f GiB at the peak and %.1f minutes in all", config.preset,
-        f"{n_parameters(shape):,}", plan.peak_gib, seconds / 60,
+        "%s: %s parameters; about %.1f GiB at the peak", config.preset,
+        f"{n_parameters(shape):,}", plan.peak_gib,
     )  # fmt: skip
+    if not trainer.is_fsdp_enabled:  # whose model is not on its device yet
+        seconds = seconds_per_token(model, config.context_length) * share.n_tokens()
+        _log.info("about %.1f minutes for the whole run", seconds / 60)
     return trainer
 
 
 @contextmanager
 def _metrics(
-    trainer: PretrainTrainer, path: Path, schedule: LengthSchedule, checkpoints: Checkpoints
+    trainer: PretrainTrainer, path: Path, schedule: LengthSchedule, newest: Path | None
 ) -> Generator[None]:
     """Write metrics and show progress, from where the run goes on."""
-    newest = checkpoints.newest()
     lines = keep_metrics(path, step_of(newest) if newest else 0)
     seconds = lines[-1]["seconds"] if lines else 0.0
     with path.open("a") as file, progress(schedule.n_steps, "pretraining", "steps") as meter:
         trainer.add_callback(MetricsCallback(file, meter, schedule, seconds))
         yield
-
-
-def _newest(checkpoints: Checkpoints) -> str | None:
-    newest = checkpoints.newest()
-    return None if newest is None else str(newest)

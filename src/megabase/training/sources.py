@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from megabase.data.token_store import TokenStore, open_token_store
 from megabase.data.window_sampler import WindowSampler
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.genome.split import Split
+from megabase.genome.split import Split, overlap_bp
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.provenance import file_sha256
@@ -48,6 +49,7 @@ class Sources:
     def __init__(self, config: PretrainConfig) -> None:
         self._config = config
         self.by_name = {name: _open(genome, config) for name, genome in config.sources().items()}
+        _check_apart(self.by_name)
 
     @property
     def stores(self) -> Mapping[str, TokenStore]:
@@ -119,7 +121,7 @@ class Sources:
             window
             for region in source.split.validation
             for window in region.windows(length)
-            if len(window) == length and _n_unknown(source.store, window) <= most
+            if len(window) == length and _n_unknown(source.store, window) <= min(most, length - 1)
         ]
         n = min(self._config.validation_windows, len(windows))
         return [windows[i * len(windows) // n] for i in range(n)]
@@ -160,6 +162,17 @@ def _open(genome: GenomeConfig, config: PretrainConfig) -> Source:
         raise InputError(f"nothing of {store.name} is left to train on")
     is_asset = genome.path.startswith("asset:")
     return Source(genome.path if is_asset else str(folder / path), store, split, genome.weight)
+
+
+def _check_apart(sources: Mapping[str, Source]) -> None:
+    """Refuse one genome under two names where one learns what the other holds out."""
+    for (one, learns), (other, holds) in permutations(sources.items(), 2):
+        held = (*holds.split.test, *holds.split.validation)
+        if learns.store.sha256 == holds.store.sha256 and overlap_bp(learns.split.train, held):
+            raise InputError(
+                f"genomes {one!r} and {other!r} are one genome, and {one!r} trains on bases that "
+                f"{other!r} holds out; give both one split"
+            )
 
 
 def _n_unknown(store: TokenStore, window: Interval) -> int:

@@ -52,6 +52,9 @@ def make_split(
     """
     for contig in (*contigs, *config.test_contigs, *config.validation_contigs):
         check_contig(contig, store.lengths, store.name)
+    for contig in (*config.test_contigs, *config.validation_contigs):
+        if contigs and contig not in contigs:
+            raise InputError(f"contig {contig!r} is held out, and is none of the contigs used")
     if twice := set(config.test_contigs) & set(config.validation_contigs):
         raise InputError(f"contig {min(twice)!r} cannot be both for the test and for validation")
     used = [whole for whole in store.contigs() if not contigs or whole.contig in contigs]

@@ -1,5 +1,6 @@
 """The one subclass of transformers.Trainer: a step is one batch, cut into passes by memory."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -21,7 +22,10 @@ from megabase.model.load import save
 from megabase.model.loss import target_weights
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.training.checkpoint import Checkpoints
+from megabase.training.metrics import LastStepCallback
 from megabase.training.optim import decayed_parameters
+
+_UNLOGGED = "unlogged.json"  # in a checkpoint
 
 
 class PretrainTrainer(Trainer):
@@ -70,11 +74,13 @@ class PretrainTrainer(Trainer):
             eval_dataset=cast("Any", validation),
         )
         self.remove_callback(PrinterCallback)
+        self.add_callback(LastStepCallback)
         self._steps = steps
         self._validation = validation
         self._stores = stores
         self._windows_per_pass = windows_per_pass
         self._checkpoints = checkpoints
+        self._unlogged: list[float] = []  # losses of the steps since the last line of metrics
 
     # -- what is read ---------------------------------------------------------------------
 
@@ -98,8 +104,8 @@ class PretrainTrainer(Trainer):
     ) -> Tensor:
         """Add up the gradient of a step, pass by pass; gradients are exchanged in the last."""
         model.train()
-        seed = [self.args.seed, self.state.global_step, self.args.process_index]
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
+        place = (self.args.seed, self.state.global_step, self.args.process_index)
+        torch.manual_seed(seed_of_step(*place))
         batch = cast("Batch", self._prepare_inputs(inputs))
         n_targets = self._sum(target_weights(batch["labels"], batch.get("loss_weights")).sum())
         n_processes = self.accelerator.num_processes
@@ -113,6 +119,7 @@ class PretrainTrainer(Trainer):
         mean = self._sum(total)
         if not math.isfinite(mean):
             raise WorkError(self._diverged(batch))
+        self._unlogged.append(float(mean))
         return mean
 
     def _passes(self, batch: Batch) -> Iterator[Batch]:
@@ -202,6 +209,13 @@ class PretrainTrainer(Trainer):
                 sums += torch.stack([loss, target_weights(batch["labels"], None).sum()]).cpu()
         return self._sum(sums.to(self.args.device, torch.float32))
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log the mean loss of all steps since the last line, also of those before a kill."""
+        if "loss" in logs:
+            logs["loss"] = float(np.mean(self._unlogged))
+            self._unlogged.clear()
+        super().log(logs, start_time)
+
     # -- what is saved --------------------------------------------------------------------
 
     def plain_model(self) -> HyenaDNAForCausalLM:
@@ -237,6 +251,9 @@ class PretrainTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         try:
             super()._save_checkpoint(model, None)
+            if self.args.should_save:
+                unlogged = self._checkpoints.part / f"checkpoint-{step}" / _UNLOGGED
+                unlogged.write_text(json.dumps(self._unlogged))
         except (OSError, RuntimeError) as error:
             self._checkpoints.remove_part()
             raise WorkError(
@@ -247,6 +264,12 @@ class PretrainTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             self._checkpoints.commit(step)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load the losses that had not been logged, too."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self._unlogged = json.loads((Path(checkpoint) / _UNLOGGED).read_text())
 
     def _n_not_finite(self) -> int:
         """Count the weights that are no numbers, this process's share of each and then of all."""
@@ -260,6 +283,12 @@ class PretrainTrainer(Trainer):
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         pass
+
+
+def seed_of_step(seed: int, step: int, process: int) -> int:
+    """Give the seed of all that a process draws in a step, as dropout does."""
+    sequence = np.random.SeedSequence([seed, step, process])
+    return int(sequence.generate_state(1, np.uint64)[0])
 
 
 class _FromNow(Sampler[int]):
