@@ -266,10 +266,18 @@ class PretrainTrainer(Trainer):
             self._checkpoints.commit(step)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """Load the losses that had not been logged, too."""
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            self._unlogged = json.loads((Path(checkpoint) / _UNLOGGED).read_text())
+        """Load moments, schedule, and the losses that had not been logged."""
+        if checkpoint is None:
+            return
+        folder = Path(checkpoint)
+        self._unlogged = json.loads((folder / _UNLOGGED).read_text())
+        if self.is_fsdp_enabled:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        # By ourselves: older Trainers ask for the device "cpu:0", which torch refuses.
+        for state, file in ((self.optimizer, "optimizer.pt"), (self.lr_scheduler, "scheduler.pt")):
+            saved = torch.load(folder / file, map_location="cpu", weights_only=True)
+            cast("Any", state).load_state_dict(saved)
 
     def _n_not_finite(self) -> int:
         """Count the weights that are no numbers, this process's share of each and then of all."""
