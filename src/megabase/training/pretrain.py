@@ -196,6 +196,8 @@ def _trainer(
         "%s: %s parameters; about %.1f GiB at the peak", config.preset,
         f"{n_parameters(shape):,}", plan.peak_gib,
     )  # fmt: skip
+    if arguments.world_size > 1:
+        _log.info("%d processes share the windows of each step", arguments.world_size)
     if not trainer.is_fsdp_enabled:  # whose model is not on its device yet
         seconds = seconds_per_token(model, config.context_length) * share.n_tokens()
         _log.info("about %.1f minutes for the whole run", seconds / 60)
