@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -99,3 +100,9 @@ def test_the_report_is_a_folder_with_page_figure_and_numbers(tmp_path):
     assert report["regions"] == [["chrI", 36_000, 40_000]]
     again = report_context(str(tmp_path / "model"), str(genome), output, n_windows=12)
     assert again == json.loads(json.dumps(report))
+
+
+def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ValueError, match=r"pip install 'megabase\[plot\]'"):
+        report_context("no model", "no genome", tmp_path / "context")

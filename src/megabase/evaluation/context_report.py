@@ -9,7 +9,7 @@ from megabase.evaluation.context import evaluate_context
 from megabase.evaluation.regions import choose_regions
 from megabase.inference.predictor import Predictor
 from megabase.report.page import context_page
-from megabase.report.plot import plot_context
+from megabase.report.plot import figure_class, plot_context
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.output import Output, whole_files
 
@@ -48,8 +48,9 @@ def report_context(
     Raises
     ------
     InputError
-        If an input cannot be used, or too few windows fit the regions.
+        If an input cannot be used, too few windows fit the regions, or figures cannot be drawn.
     """
+    figure_class()
     store = open_token_store(genome_path(genome), cache=cache_folder())
     chosen = choose_regions(model, store, regions)
     predictor = Predictor.load(model, device=device)

@@ -158,8 +158,6 @@ def _open(genome: GenomeConfig, config: PretrainConfig) -> Source:
         context_length=config.context_length,
         folder=folder,
     )
-    if not split.train:
-        raise InputError(f"nothing of {store.name} is left to train on")
     is_asset = genome.path.startswith("asset:")
     return Source(genome.path if is_asset else str(folder / path), store, split, genome.weight)
 
