@@ -3,11 +3,18 @@
 import pytest
 
 from megabase.model.config import HyenaDNAConfig
+from megabase.training import plan as training_plan
 from megabase.training.config import PretrainConfig
 from megabase.training.length_schedule import plan_lengths
 from megabase.training.plan import Plan, make_plan, planned_bytes
 
 GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def _as_on_a_gpu(monkeypatch):
+    """Let memory alone decide, as it does on a GPU."""
+    monkeypatch.setattr(training_plan, "_CPU_TOKENS", 1 << 40)
 
 
 def plan(n_processes=1, **changes):
@@ -69,3 +76,10 @@ def test_a_plan_is_read_back_from_its_record():
     record = {"windows_per_pass": {"32768": 3}, "gradient_checkpointing": True, "peak_gib": 2.5}
     assert Plan.from_record(record) == Plan({32_768: 3}, True, 2.5)
     assert isinstance(found, Plan)
+
+
+def test_a_cpu_takes_no_more_at_once_than_is_of_use(monkeypatch):
+    monkeypatch.setattr(training_plan, "_CPU_TOKENS", 1 << 14)
+    found = plan(memory_gib=64, start_length=8192, device="cpu").windows_per_pass
+    assert found == {8192: 2, 16_384: 1, 32_768: 1}
+    assert plan(memory_gib=64, windows_per_pass=3).windows_per_pass == {32_768: 3}

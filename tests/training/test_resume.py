@@ -118,7 +118,7 @@ def test_with_less_memory_it_goes_on_in_smaller_passes_and_says_so(
 ):
     config = config.model_copy(update={"preset": "small"})
     interrupted(config, tmp_path / "model", monkeypatch, 7)
-    less = read_record(tmp_path / "model")["results"]["plan"]["peak_gib"] - 0.005
+    less = read_record(tmp_path / "model")["results"]["plan"]["peak_gib"] - 0.02
     pretrain(config.model_copy(update={"memory_gib": less}), tmp_path / "model")
     assert "it goes on in other passes" in caplog.text
 

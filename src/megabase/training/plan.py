@@ -18,6 +18,7 @@ from megabase.training.length_schedule import LengthSchedule, Stage
 _log = logging.getLogger(__name__)
 
 _GIB = 1 << 30
+_CPU_TOKENS = 1 << 14  # of a pass: more at once are slower on a CPU; LOG.md has the figures
 _SHARE = 0.8  # of a device's memory that training plans with
 
 
@@ -109,10 +110,14 @@ def _windows(
     config: PretrainConfig, shape: HyenaDNAConfig, stage: Stage, checkpointing: bool, budget: float
 ) -> int:
     """How many windows fit, or what the configuration says if they do; 0 if they do not."""
+    wanted = config.windows_per_pass
     one, two = (planned_bytes(shape, stage.length, n, checkpointing=checkpointing) for n in (1, 2))
     fit = 1 + int((budget - one) // (two - one)) if one <= budget else 0
-    wanted = min(config.windows_per_pass or fit, stage.n_windows)
-    return wanted if wanted <= fit or config.windows_per_pass is None else 0
+    if wanted is not None:
+        return min(wanted, stage.n_windows) if min(wanted, stage.n_windows) <= fit else 0
+    if not _trains_on_cuda(config):
+        fit = min(fit, max(1, _CPU_TOKENS // stage.length))
+    return min(fit, stage.n_windows)
 
 
 def _does_not_fit(
@@ -129,8 +134,12 @@ def _does_not_fit(
     )
 
 
+def _trains_on_cuda(config: PretrainConfig) -> bool:
+    return config.device == "auto" and torch.cuda.is_available()
+
+
 def _device_bytes(config: PretrainConfig) -> float:
     """The memory of the device that one process trains on."""
-    if config.device == "auto" and torch.cuda.is_available():
+    if _trains_on_cuda(config):
         return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     return memory_bytes() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

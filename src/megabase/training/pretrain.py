@@ -144,7 +144,7 @@ def _plan(
     """Plan anew, or as the run did when it started: passes decide how sums are rounded."""
     if place.unfinished is not None:
         earlier = Plan.from_record(place.unfinished["plan"])
-        if earlier.peak_gib * 2**30 <= memory_budget(config):
+        if (earlier.peak_gib - 0.01) * 2**30 <= memory_budget(config):  # it was rounded
             return earlier
         _log.warning(
             "the run had planned with %.1f GiB, which is more than there is now: it goes on in "
