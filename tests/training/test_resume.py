@@ -116,9 +116,9 @@ def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypat
 def test_with_less_memory_it_goes_on_in_smaller_passes_and_says_so(
     config, tmp_path, monkeypatch, caplog
 ):
-    config = config.model_copy(update={"preset": "small"})
+    config = config.model_copy(update={"preset": "small", "tokens_per_step": 1024})
     interrupted(config, tmp_path / "model", monkeypatch, 7)
-    less = read_record(tmp_path / "model")["results"]["plan"]["peak_gib"] - 0.02
+    less = read_record(tmp_path / "model")["results"]["plan"]["peak_gib"] - 0.05
     pretrain(config.model_copy(update={"memory_gib": less}), tmp_path / "model")
     assert "it goes on in other passes" in caplog.text
 
