@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -212,8 +212,9 @@ class _Probe:
             yield values / -math.log(2)
 
     def _compare(self, distance: int, bits: np.ndarray, control: np.ndarray) -> AtDistance:
-        means: Callable[[np.ndarray], Bits] = self._mean
-        return AtDistance(distance, means(bits), means(control), means(control - bits))
+        return AtDistance(
+            distance, self._mean(bits), self._mean(control), self._mean(control - bits)
+        )
 
     def _mean(self, bits: Float[np.ndarray, "window target"]) -> Bits:
         sizes = np.full(len(bits), bits.shape[1], dtype=float)
