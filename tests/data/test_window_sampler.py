@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from megabase.data.token_store import open_token_store
-from megabase.data.window_sampler import WindowSampler
+from megabase.data.window_sampler import WindowSampler, spread_windows
 from megabase.genome.interval import Interval
 from tests.toys import letters, write_fasta
 
@@ -70,3 +70,15 @@ def test_a_genome_of_n_is_an_error(store):
 def test_no_region_long_enough_is_an_error(store):
     with pytest.raises(ValueError, match=r"holds a window of 41 bp \(the longest has 40\)"):
         sampler(store, longest=41)
+
+
+def test_windows_are_spread_evenly_and_those_with_n_passed_over(store):
+    regions = [Interval("chrI", 0, 95), Interval("chrN", 0, 100)]
+    found = spread_windows(store, regions, length=20, n=3, max_unknown=0)
+    assert found == [
+        Interval("chrI", 0, 20),
+        Interval("chrI", 40, 60),
+        Interval("chrN", 60, 80),
+    ]  # of six whole ones, four of chrI and two of chrN
+    assert len(spread_windows(store, regions, length=20, n=99, max_unknown=20)) == 9
+    assert spread_windows(store, regions, length=200, n=3, max_unknown=0) == []

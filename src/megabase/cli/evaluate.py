@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import Device, Genome, Json, Model, OutputFolder, Overwrite, Quiet
+from megabase.cli.options import (
+    Device,
+    Genome,
+    Json,
+    Model,
+    OutputFolder,
+    Overwrite,
+    Quiet,
+    Regions,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,10 +32,7 @@ def perplexity(
         str | None,
         typer.Option("--genome", "-g", help="FASTA or 2bit; default: all that it was trained on."),
     ] = None,
-    regions: Annotated[
-        Path | None,
-        typer.Option(help="BED file; without it, what the model's training held out."),
-    ] = None,
+    regions: Regions = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write.")
     ] = None,
@@ -64,10 +70,7 @@ def context(
     model: Model,
     genome: Genome,
     output: OutputFolder,
-    regions: Annotated[
-        Path | None,
-        typer.Option(help="BED file; without it, what the model's training held out."),
-    ] = None,
+    regions: Regions = None,
     windows: Annotated[int, typer.Option(min=2, help="The most windows that are scored.")] = 32,
     seed: Annotated[int, typer.Option(min=0, help="Fixes permutations and bootstraps.")] = 0,
     device: Device = "auto",
@@ -96,6 +99,9 @@ def context(
 
 
 def _table(report: dict[str, Any]) -> str:
+    from megabase.report.page import interval_text
+
+    perplexity_interval = interval_text(report["perplexity_interval"])
     rows = [("", "bits per base", "95 % interval")]
     named = {
         "model": "this model",
@@ -105,17 +111,13 @@ def _table(report: dict[str, Any]) -> str:
     }
     for key, name in named.items():
         found = report[key]
-        rows.append((name, f"{found['bits_per_base']:.4f}", _interval(found["interval"])))
+        rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
     lines = [f"{name:<20}{bits:>14}   {interval}" for name, bits, interval in rows]
     return "\n".join(
         [
             *lines,
-            f"perplexity {report['perplexity']:.4f} ({_interval(report['perplexity_interval'])}); "
+            f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
             f"{report['n_bases']:,} bases in {report['n_windows']:,} windows of "
             f"{report['context_length']:,}",
         ]
     )
-
-
-def _interval(interval: list[float] | None) -> str:
-    return "none of so few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)

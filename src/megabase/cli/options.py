@@ -12,6 +12,10 @@ Model = Annotated[
 Genome = Annotated[str, typer.Option("--genome", "-g", help="FASTA or 2bit file, or asset:ecoli.")]
 OutputFile = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+Regions = Annotated[
+    Path | None,
+    typer.Option(help="BED file; without it, what the model's training held out."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]

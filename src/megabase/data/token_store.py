@@ -79,6 +79,10 @@ class TokenStore:
         masked = (self._read(interval) & _SOFT_MASKED) != 0
         return masked[::-1] if interval.strand == "-" else masked
 
+    def n_unknown(self, interval: Interval) -> int:
+        """Count the N of an interval."""
+        return int(np.count_nonzero(self.fetch(interval) == DNA_VOCABULARY.unknown_id))
+
     def _read(self, interval: Interval) -> UInt8[np.ndarray, " length"]:
         check_inside(interval, self.lengths, self.name)
         start = self._starts[interval.contig]

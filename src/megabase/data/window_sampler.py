@@ -1,4 +1,4 @@
-"""Draw windows evenly over the regions of one genome."""
+"""Windows of one genome: drawn over its regions, or spread evenly over them."""
 
 import logging
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from jaxtyping import Int
 from megabase.data.token_store import TokenStore
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.genome.vocabulary import DNA_VOCABULARY
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +76,7 @@ class WindowSampler:
         max_unknown = int(self._max_unknown_fraction * length)
         for _ in range(_MAX_DRAWS):
             window = self._draw(rng, length)
-            tokens = self.store.fetch(window)
-            if np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id) <= max_unknown:
+            if self.store.n_unknown(window) <= max_unknown:
                 return window
         raise InputError(
             f"{_MAX_DRAWS} windows of {length:,} bp of {self.store.name} were drawn, and each had "
@@ -99,3 +97,31 @@ class WindowSampler:
         if length not in self._ends:
             self._ends[length] = np.cumsum(np.maximum(self._lengths - length + 1, 0))
         return self._ends[length]
+
+
+def spread_windows(
+    store: TokenStore, regions: Sequence[Interval], *, length: int, n: int, max_unknown: int
+) -> list[Interval]:
+    """Take at most `n` whole windows, spread evenly over the consecutive ones of the regions.
+
+    Parameters
+    ----------
+    store
+        The genome.
+    regions
+        Where the windows lie.
+    length
+        Tokens of a window.
+    n
+        How many, if so many fit.
+    max_unknown
+        A window with more N is passed over.
+    """
+    whole = [
+        window
+        for region in regions
+        for window in region.windows(length)
+        if len(window) == length and store.n_unknown(window) <= max_unknown
+    ]
+    n = min(n, len(whole))
+    return [whole[i * len(whole) // n] for i in range(n)]

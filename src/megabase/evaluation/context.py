@@ -8,14 +8,16 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from megabase.data.token_store import TokenStore
+from megabase.data.window_sampler import spread_windows
 from megabase.errors import InputError
 from megabase.evaluation.perplexity import AtPosition, Bits, mean_bits, position_edges
 from megabase.genome.interval import Interval
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import TokenArray
 from megabase.inference.predictor import Predictor
+from megabase.measure.ladder import doubling
 from megabase.run.log import Meter, progress
 
 _log = logging.getLogger(__name__)
@@ -23,9 +25,6 @@ _log = logging.getLogger(__name__)
 _SHORTEST = 64  # bases of the shortest context that is tried
 _MOST_TARGETS = 1024  # bases at the end of a window
 _MOST_COPIED = 128  # bases of a segment that is repeated
-
-TokenArray = UInt8[np.ndarray, " _"]
-"""The tokens of one sequence."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,12 @@ def evaluate_context(
     length = predictor.context_length
     if length < 4 * _SHORTEST:
         raise InputError(f"a context of {length:,} is too short to measure its use; from 256 on")
-    windows = _windows(store, regions, length, n_windows)
+    windows = spread_windows(store, regions, length=length, n=n_windows, max_unknown=0)
+    if len(windows) < 2:
+        raise InputError(
+            f"the regions hold {len(windows)} windows of {length:,} bp without N, and two are "
+            "needed; choose larger regions, or a model of a shorter context"
+        )
     probe = _Probe(predictor, [store.fetch(window) for window in windows], seed)
     n_sequences = len(windows) * (1 + len(probe.contexts) * 2 + len(probe.gaps) * 2)
     plan = predictor.plan(longest=length, n_tokens=n_sequences * length)
@@ -151,8 +155,8 @@ class _Probe:
         self._length = len(windows[0])
         self.n_targets = min(_MOST_TARGETS, self._length // 4)
         self.n_copied = min(_MOST_COPIED, self._length // 8)
-        self.contexts = _doubling(_SHORTEST, self._length - self.n_targets)
-        self.gaps = _doubling(self.n_copied, self._length - 2 * self.n_copied)
+        self.contexts = doubling(_SHORTEST, self._length - self.n_targets)
+        self.gaps = doubling(self.n_copied, self._length - 2 * self.n_copied)
 
     def by_position(self) -> tuple[AtPosition, ...]:
         edges = position_edges(self._length)
@@ -219,37 +223,3 @@ class _Probe:
     def _mean(self, bits: Float[np.ndarray, "window target"]) -> Bits:
         sizes = np.full(len(bits), bits.shape[1], dtype=float)
         return mean_bits(bits.sum(axis=1, dtype=float), sizes, seed=self._seed)
-
-
-def _windows(
-    store: TokenStore, regions: Sequence[Interval], length: int, n_windows: int
-) -> list[Interval]:
-    """Take windows without N, spread evenly over the regions."""
-    whole = [
-        window
-        for region in regions
-        for window in region.windows(length)
-        if len(window) == length and (store.fetch(window) != DNA_VOCABULARY.unknown_id).all()
-    ]
-    if len(whole) < 2:
-        raise InputError(
-            f"the regions hold {len(whole)} windows of {length:,} bp without N, and two are "
-            "needed; choose larger regions, or a model of a shorter context"
-        )
-    n = min(n_windows, len(whole))
-    return [whole[i * len(whole) // n] for i in range(n)]
-
-
-def _doubling(first: int, last: int) -> list[int]:
-    """List first, twice first, and so on, and the last.
-
-    Examples
-    --------
-    >>> _doubling(64, 300)
-    [64, 128, 256, 300]
-    """
-    steps: list[int] = []
-    while first < last:
-        steps.append(first)
-        first *= 2
-    return [*steps, last]

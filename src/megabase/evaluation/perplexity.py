@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
 from megabase.measure.confidence import ConfidenceInterval, bootstrap_ratio
+from megabase.measure.ladder import doubling
 from megabase.measure.markov import MarkovModel, fit_markov
 from megabase.run.log import progress
 
@@ -113,7 +115,7 @@ def evaluate_perplexity(
     """
     context_length = predictor.context_length
     windows = [window for region in regions for window in region.windows(context_length)]
-    n_bases = np.array([_n_known(store, window) for window in windows], dtype=float)
+    n_bases = np.array([len(w) - store.n_unknown(w) for w in windows], dtype=float)
     if not n_bases.sum():
         raise InputError("the regions to evaluate hold no base but N; choose others")
     plan = predictor.plan(longest=context_length + 1, n_tokens=sum(map(len, windows)))
@@ -135,8 +137,8 @@ def evaluate_perplexity(
         gain=bits(by_markov - by_model),
         by_position=tuple(
             AtPosition(start, end, int(n.sum()), mean_bits(totals, n, seed=seed))
-            for start, end, totals, n in zip(
-                edges, edges[1:], at_positions.T, known.T, strict=False
+            for (start, end), totals, n in zip(
+                pairwise(edges), at_positions.T, known.T, strict=True
             )
             if n.any()
         ),
@@ -165,10 +167,7 @@ def position_edges(context_length: int) -> list[int]:
     >>> position_edges(5000)
     [0, 1024, 2048, 4096, 5000]
     """
-    edges = [0, 1024]
-    while 2 * edges[-1] < context_length:
-        edges.append(2 * edges[-1])
-    return [edge for edge in edges if edge < context_length] + [context_length]
+    return [0, *doubling(1024, context_length)]
 
 
 def _bits_of_model(
@@ -214,7 +213,3 @@ def _with_context(window: Interval, n_bases: int) -> Interval:
 
 def _bases(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " length"]:
     return DNA_VOCABULARY.to_bases(store.fetch(interval))
-
-
-def _n_known(store: TokenStore, window: Interval) -> int:
-    return int(np.count_nonzero(store.fetch(window) != DNA_VOCABULARY.unknown_id))

@@ -1,20 +1,16 @@
 """Memory and time of a request, told before it starts."""
 
-import math
-import time
 from typing import NamedTuple
 
 import torch
 
 from megabase.errors import InputError
-from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.cost import inference_bytes
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
 
 _GIB = 1 << 30
-_PROBED = 4096  # tokens, the most that are timed
-_TIMES = 4  # of which the fastest counts: the first makes plans, others may be disturbed
 
 
 class InferencePlan(NamedTuple):
@@ -62,24 +58,3 @@ def _memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return memory_bytes()
-
-
-@torch.inference_mode()
-def seconds_per_token(model: HyenaDNAForCausalLM, longest: int) -> float:
-    """Time a forward pass over a short sequence.
-
-    Parameters
-    ----------
-    model
-        The model, on its device.
-    longest
-        Tokens of the longest sequence that will be asked for.
-    """
-    device = next(model.parameters()).device
-    tokens = torch.full((1, min(longest, _PROBED)), DNA_VOCABULARY.base_ids[0], device=device)
-    fastest = math.inf
-    for _ in range(_TIMES):
-        started = time.perf_counter()
-        model(tokens).logits.sum().item()
-        fastest = min(fastest, time.perf_counter() - started)
-    return fastest / tokens.shape[1]

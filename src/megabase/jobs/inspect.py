@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from megabase.inference.device import describe_devices
-from megabase.inference.plan import seconds_per_token
 from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 from megabase.model.load import load, weights_sha256
+from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, Finding, extras, storage
 from megabase.run.location import cache_folder
 from megabase.run.output import read_record

@@ -73,10 +73,13 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
     )
 
 
+def interval_text(interval: Sequence[float] | None) -> str:
+    """Write an interval for people, or that there is none."""
+    return "none of so few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)
+
+
 def _bits(bits: Mapping[str, Any]) -> tuple[str, str]:
-    interval = bits["interval"]
-    shown = "none of so few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)
-    return f"{bits['bits_per_base']:.4f}", shown
+    return f"{bits['bits_per_base']:.4f}", interval_text(bits["interval"])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -30,15 +30,20 @@ class Checkpoints:
         """Give the last whole one; None if there is none."""
         return max(self._all(), key=step_of, default=None)
 
+    def being_written(self, step: int) -> Path:
+        """Give the folder of the one of this step until it has its name."""
+        return self.part / f"{_PREFIX}{step}"
+
     def remove_part(self) -> None:
         """Remove what was being written when a run was killed."""
         shutil.rmtree(self.part, ignore_errors=True)
 
     def commit(self, step: int) -> None:
         """Give the one of this step its name, and keep only the newest few."""
-        target = self._folder / f"{_PREFIX}{step}"
+        whole = self.being_written(step)
+        target = self._folder / whole.name
         shutil.rmtree(target, ignore_errors=True)
-        (self.part / target.name).replace(target)
+        whole.replace(target)
         for old in sorted(self._all(), key=step_of)[:-_N_KEPT]:
             self._remove_whole(old)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from megabase.errors import InputError
+from megabase.measure.ladder import doubling
 
 
 class Stage(NamedTuple):
@@ -87,7 +88,7 @@ def plan_lengths(
 Stage(first_step=4, length=4096, n_windows=2))
     """
     n_windows = max(1, tokens_per_step // context_length)
-    shorter = _doublings(start_length or context_length, context_length)
+    *shorter, _ = doubling(start_length or context_length, context_length)
     n_warmup = round(warmup_fraction * n_steps) if shorter else 0
     if n_warmup < len(shorter) or (shorter and n_warmup == n_steps):
         raise InputError(
@@ -104,12 +105,3 @@ Stage(first_step=4, length=4096, n_windows=2))
         for number, length in enumerate(shorter)
     ]
     return LengthSchedule([*stages, Stage(n_warmup, context_length, n_windows)], n_steps)
-
-
-def _doublings(start: int, end: int) -> list[int]:
-    """List start, twice start, and so on, below the end."""
-    lengths: list[int] = []
-    while start < end:
-        lengths.append(start)
-        start *= 2
-    return lengths

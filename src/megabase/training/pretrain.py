@@ -15,6 +15,7 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
 from megabase.model.load import save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.probe import seconds_per_token
 from megabase.run.log import progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.training.arguments import training_arguments
@@ -23,7 +24,6 @@ from megabase.training.config import PretrainConfig
 from megabase.training.length_schedule import LengthSchedule, plan_lengths
 from megabase.training.metrics import MetricsCallback
 from megabase.training.plan import Plan, make_plan, memory_budget
-from megabase.training.probe import seconds_per_token
 from megabase.training.sources import Share, Sources
 from megabase.training.trainer import PretrainTrainer
 
@@ -199,8 +199,8 @@ def _trainer(
     if arguments.world_size > 1:
         _log.info("%d processes share the windows of each step", arguments.world_size)
     if not trainer.is_fsdp_enabled:  # whose model is not on its device yet
-        seconds = seconds_per_token(model, config.context_length) * share.n_tokens()
-        _log.info("about %.1f minutes for the whole run", seconds / 60)
+        each = seconds_per_token(model, config.context_length, training=True)
+        _log.info("about %.1f minutes for the whole run", each * share.n_tokens() / 60)
     return trainer
 
 

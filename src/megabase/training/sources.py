@@ -10,11 +10,10 @@ import numpy as np
 
 from megabase.data.mixture import Mixture, Window
 from megabase.data.token_store import TokenStore, open_token_store
-from megabase.data.window_sampler import WindowSampler
+from megabase.data.window_sampler import WindowSampler, spread_windows
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.split import Split, overlap_bp
-from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.provenance import file_sha256
 from megabase.training.config import GenomeConfig, PretrainConfig, SplitConfig
@@ -116,15 +115,13 @@ class Sources:
 
     def _chosen(self, source: Source) -> list[Interval]:
         length = self._config.context_length
-        most = self._config.max_unknown_fraction * length
-        windows = [
-            window
-            for region in source.split.validation
-            for window in region.windows(length)
-            if len(window) == length and _n_unknown(source.store, window) <= min(most, length - 1)
-        ]
-        n = min(self._config.validation_windows, len(windows))
-        return [windows[i * len(windows) // n] for i in range(n)]
+        return spread_windows(
+            source.store,
+            source.split.validation,
+            length=length,
+            n=self._config.validation_windows,
+            max_unknown=min(int(self._config.max_unknown_fraction * length), length - 1),
+        )
 
 
 @dataclass(frozen=True)
@@ -171,7 +168,3 @@ def _check_apart(sources: Mapping[str, Source]) -> None:
                 f"genomes {one!r} and {other!r} are one genome, and {one!r} trains on bases that "
                 f"{other!r} holds out; give both one split"
             )
-
-
-def _n_unknown(store: TokenStore, window: Interval) -> int:
-    return int(np.count_nonzero(store.fetch(window) == DNA_VOCABULARY.unknown_id))

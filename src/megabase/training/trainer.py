@@ -42,8 +42,6 @@ class PretrainTrainer(Trainer):
         What `training_arguments` gives.
     steps
         The batch of each step, this process's share of it.
-    windows
-        The windows of each step that the batch is made of.
     validation
         Windows of each genome that the validation loss is measured on.
     stores
@@ -252,7 +250,7 @@ class PretrainTrainer(Trainer):
         try:
             super()._save_checkpoint(model, None)
             if self.args.should_save:
-                unlogged = self._checkpoints.part / f"checkpoint-{step}" / _UNLOGGED
+                unlogged = self._checkpoints.being_written(step) / _UNLOGGED
                 unlogged.write_text(json.dumps(self._unlogged))
         except (OSError, RuntimeError) as error:
             self._checkpoints.remove_part()

@@ -1,0 +1,16 @@
+"""Lengths that double."""
+
+
+def doubling(first: int, last: int) -> list[int]:
+    """List first, twice first, and so on below the last, and the last.
+
+    Examples
+    --------
+    >>> doubling(64, 300), doubling(64, 50)
+    ([64, 128, 256, 300], [50])
+    """
+    lengths: list[int] = []
+    while first < last:
+        lengths.append(first)
+        first *= 2
+    return [*lengths, last]
