@@ -6,6 +6,8 @@ from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from megabase.model.backbone import Backbone
+from megabase.model.engine import Engine
 from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.published import config_from_original, from_published, name_pairs
@@ -33,16 +35,22 @@ def close(ours, theirs):
     )
 
 
-def model_of(fixture: Fixture) -> HyenaDNAForCausalLM:
+@pytest.fixture(params=["auto", "lean", "plain"])
+def engine(request):
+    return Engine(request.param)
+
+
+def model_of(fixture: Fixture, engine: Engine = Backbone.engine) -> HyenaDNAForCausalLM:
     config = config_from_original(fixture.config, "the fixture")
     tensors = from_published(fixture.weights, config, "the fixture")
     model = HyenaDNAForCausalLM(config).eval()
     model.load_state_dict(tensors)
+    model.backbone.engine = engine
     return model
 
 
-def test_logits_and_hidden_states(fixture):
-    model, theirs = model_of(fixture), fixture.outputs
+def test_logits_and_hidden_states(fixture, engine):
+    model, theirs = model_of(fixture, engine), fixture.outputs
     with torch.no_grad():
         output = model(theirs["input_ids"], output_hidden_states=True)
     close(output.logits, theirs["logits"][..., :12])
@@ -60,17 +68,17 @@ def test_the_parts_of_the_first_layer(fixture):
         close(block.mlp(block.norm_mlp(embedded + mixed)), theirs["block_out_layer0"])
 
 
-def test_the_error_is_no_larger_than_that_of_the_released_code(fixture):
-    model, theirs = model_of(fixture), fixture.outputs
+def test_the_error_is_no_larger_than_that_of_the_released_code(fixture, engine):
+    model, theirs = model_of(fixture, engine), fixture.outputs
     truth = theirs["logits_float64"][..., :12]
     with torch.no_grad():
         ours = (model(theirs["input_ids"]).logits - truth).abs().max()
     assert ours <= 2 * (theirs["logits"][..., :12] - truth).abs().max()
 
 
-def test_gradients(fixture):
+def test_gradients(fixture, engine):
     """Check the gradients of the released loss, which is over all 16 rows of the embedding."""
-    model, tokens = model_of(fixture), fixture.outputs["input_ids"]
+    model, tokens = model_of(fixture, engine), fixture.outputs["input_ids"]
     hidden = model(tokens, output_hidden_states=True).hidden_states[-1]
     logits = hidden @ model.backbone.embedding.weight.T
     loss = functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())

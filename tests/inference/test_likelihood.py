@@ -1,6 +1,7 @@
 """Likelihoods are those of the four bases, and no batch or padding changes them."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import log_likelihoods, next_base_log_likelihoods
+from megabase.inference.likelihood import base_log_likelihoods, log_likelihoods
 from tests import toys
 
 MODEL = toys.model()
@@ -48,8 +49,8 @@ def test_logits_of_other_tokens_do_not_count():
     changed = logits.clone()
     changed[..., [0, 4, 11]] += 5.0
     torch.testing.assert_close(
-        next_base_log_likelihoods(logits, tokens),
-        next_base_log_likelihoods(changed, tokens),
+        base_log_likelihoods(logits, tokens),
+        base_log_likelihoods(changed, tokens),
         equal_nan=True,
     )
 
@@ -67,21 +68,33 @@ def test_neither_batch_nor_padding_changes_a_score(lengths, tokens_per_batch):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_a_batch_holds_no_more_tokens_than_allowed():
+def test_a_batch_holds_no_more_tokens_than_allowed(monkeypatch):
     seen = []
+    original = MODEL.logits_in_parts
 
-    class Watcher(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.model = MODEL
+    def watched(tokens, mask):
+        seen.append(tuple(tokens.shape))
+        return original(tokens, mask)
 
-        def forward(self, tokens, attention_mask):
-            seen.append(tokens.shape)
-            return self.model(tokens, attention_mask=attention_mask)
+    monkeypatch.setattr(MODEL, "logits_in_parts", watched)
+    score([encode("A" * n) for n in (10, 10, 30, 5, 60)], tokens_per_batch=50)
+    assert seen == [(2, 10), (1, 30), (1, 5), (1, 60)]
 
-    sequences = [encode("A" * n) for n in (10, 10, 30, 5, 60)]
-    list(log_likelihoods(Watcher(), sequences, tokens_per_batch=50))
-    assert [tuple(shape) for shape in seen] == [(2, 10), (1, 30), (1, 5), (1, 60)]
+
+@pytest.mark.parametrize("at_once", [1, 7, 64])
+def test_logits_in_parts_are_all_the_logits(at_once):
+    tokens = toys.tokens(2, 30)
+    with torch.no_grad():
+        parts = list(MODEL.logits_in_parts(tokens, at_once=at_once))
+        torch.testing.assert_close(torch.cat([p for _, p in parts], dim=1), MODEL(tokens).logits)
+    assert max(part.shape[1] for _, part in parts) <= at_once
+
+
+def test_parts_change_no_score(monkeypatch):
+    sequence, original = encode(toys.letters(50)), MODEL.logits_in_parts
+    whole = score([sequence])[0]
+    monkeypatch.setattr(MODEL, "logits_in_parts", partial(original, at_once=7))
+    np.testing.assert_allclose(score([sequence])[0], whole, rtol=1e-5)
 
 
 def test_no_sequence_gives_no_score():

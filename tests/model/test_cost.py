@@ -56,9 +56,20 @@ def test_memory_of_training_grows_with_depth_width_length_and_batch(checkpointin
     assert 3 * training_bytes(config, 100_000, checkpointing=True) < whole
 
 
-def test_memory_is_weights_and_a_share_of_every_token():
+def test_memory_without_tiles_is_weights_and_a_share_of_every_token():
     config = HyenaDNAConfig.from_preset("tiny", 1024)
-    one, two = inference_bytes(config, 1000), inference_bytes(config, 2000)
+
+    def bytes_of(length, batch=1):
+        return inference_bytes(config, length, batch=batch, streamed=False)
+
     weights = 4 * n_parameters(config)
-    assert two - weights == 2 * (one - weights)
-    assert inference_bytes(config, 1000, batch=2) == two
+    assert bytes_of(2000) - weights == 2 * (bytes_of(1000) - weights)
+    assert bytes_of(1000, batch=2) == bytes_of(2000)
+
+
+def test_in_tiles_a_million_tokens_take_a_quarter():
+    config = HyenaDNAConfig.from_preset("large", 1_000_000)
+    whole = inference_bytes(config, 1_000_000, streamed=False)
+    assert 4 * inference_bytes(config, 1_000_000) < whole
+    tight = inference_bytes(config, 1_000_000, max_bytes=5 * 2**29)
+    assert tight <= 5 * 2**29 + 4 * n_parameters(config)

@@ -19,7 +19,7 @@ def toy(n_filters=1, grid=40):
 
 def test_positional_encoding_by_hand():
     """Check Eq. positional-encoding at a few positions of a grid of 5."""
-    z = positional_encoding(3, 5, 5, LIKE)
+    z = positional_encoding(range(3), 5, 5, LIKE)
     slow, fast = 1e-4 * 2 * math.pi / 5, 2 * math.pi / 5
     expected = torch.tensor(
         [0.25, math.cos(slow), math.cos(fast), -math.sin(slow), -math.sin(fast)]

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from megabase.ops import reference
 from megabase.ops.long_conv import long_conv
-from megabase.ops.torch_fft import fft_length
 
 FAST_BACKENDS = ("torch_fft",)
 LENGTHS = (1, 2, 3, 63, 64, 65, 1000)
@@ -97,17 +96,6 @@ def test_the_transform_is_float32_under_autocast_too(causal_conv):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = causal_conv(u, h, d)
     torch.testing.assert_close(y, causal_conv(u, h, d))
-
-
-@given(st.integers(1, 5000))
-def test_an_fft_length_is_enough_even_and_smooth(least):
-    n = fft_length(least)
-    assert n >= least
-    assert n % 2 == 0
-    for prime in (2, 3, 5):
-        while n % prime == 0:
-            n //= prime
-    assert n == 1
 
 
 def test_an_unknown_backend_is_an_error():

@@ -18,5 +18,13 @@ Regions = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+MaxMemory = Annotated[
+    float | None,
+    typer.Option("--max-memory", min=0.0, help="GiB that the process may take, on a CPU."),
+]
+Precision = Annotated[
+    str,
+    typer.Option(help="float32, or bfloat16 matrix products: faster on some CPUs, not the same."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from megabase.cli.options import Device, Model, OutputFile, Overwrite, Quiet
+from megabase.cli.options import (
+    Device,
+    MaxMemory,
+    Model,
+    OutputFile,
+    Overwrite,
+    Precision,
+    Quiet,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,6 +30,8 @@ def score(
         str | None, typer.Option("--genome", "-g", help="Genome of the intervals of a BED file.")
     ] = None,
     device: Device = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = "float32",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -35,5 +45,8 @@ def score(
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet)
-    run(model, source, output, genome=genome, device=device, overwrite=overwrite)
+    run(
+        model, source, output, genome=genome, device=device, max_memory_gib=max_memory,
+        precision=precision, overwrite=overwrite,
+    )  # fmt: skip
     typer.echo(output)

@@ -9,16 +9,16 @@ has probability 1/4; N is read but not scored. Summed over a sequence this is th
 logarithm of a proper probability among all sequences of its length.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from megabase.errors import WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.modeling import HyenaDNAForCausalLM
 
 TokenArray = UInt8[np.ndarray, " _"]
 """The tokens of one sequence, of any length."""
@@ -30,7 +30,10 @@ _PAD = DNA_VOCABULARY.id_of("[PAD]")
 
 
 def log_likelihoods(
-    model: nn.Module, sequences: Iterable[TokenArray], *, tokens_per_batch: int = TOKENS_PER_BATCH
+    model: HyenaDNAForCausalLM,
+    sequences: Iterable[TokenArray],
+    *,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Iterator[Float32[np.ndarray, " _"]]:
     """Give, for each sequence in order, the log-likelihood in nats of each base.
 
@@ -58,8 +61,7 @@ def log_likelihoods(
         device = next(model.parameters()).device
         tokens, mask = (tensor.to(device) for tensor in _pad(batch))
         with torch.inference_mode():
-            logits = model(tokens, attention_mask=None if mask.all() else mask).logits
-            values = next_base_log_likelihoods(logits, tokens).cpu().numpy()
+            values = _of_batch(model, tokens, None if mask.all() else mask).cpu().numpy()
         for row, sequence in zip(values, batch, strict=True):
             scored = row[: len(sequence)].copy()
             if (np.isnan(scored) & np.isin(sequence, DNA_VOCABULARY.base_ids)).any():
@@ -67,7 +69,7 @@ def log_likelihoods(
             yield scored
 
 
-def next_base_log_likelihoods(
+def base_log_likelihoods(
     logits: Float[Tensor, "batch length token"], tokens: Int64[Tensor, "batch length"]
 ) -> Float32[Tensor, "batch length"]:
     """Apply Eq. log-likelihood to each token; NaN where it is no base.
@@ -75,17 +77,27 @@ def next_base_log_likelihoods(
     Parameters
     ----------
     logits
-        At each token, of the token after it.
+        Of each token, from those before it.
     tokens
         The tokens themselves.
     """
     first, last = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
-    log_p = torch.log_softmax(logits[:, :-1, first : last + 1].float(), dim=-1)
+    log_p = torch.log_softmax(logits[..., first : last + 1].float(), dim=-1)
     is_base = (tokens >= first) & (tokens <= last)
     base = torch.where(is_base, tokens - first, 0)
-    scored = log_p.gather(-1, base[:, 1:, None])[..., 0]
-    alone = scored.new_full((len(tokens), 1), -math.log(len(DNA_VOCABULARY.base_ids)))
-    return torch.cat([alone, scored], dim=1).masked_fill(~is_base, torch.nan)
+    return log_p.gather(-1, base[..., None])[..., 0].masked_fill(~is_base, torch.nan)
+
+
+def _of_batch(
+    model: HyenaDNAForCausalLM, tokens: Tensor, mask: Tensor | None
+) -> Float32[Tensor, "batch length"]:
+    """Score each token; the first, which nothing precedes, as if all bases were alike."""
+    alike = torch.zeros(len(tokens), 1, model.config.vocab_size, device=tokens.device)
+    values = [base_log_likelihoods(alike, tokens[:, :1])]
+    for positions, logits in model.logits_in_parts(tokens, mask):
+        after = tokens[:, positions.start + 1 : positions.stop + 1]
+        values.append(base_log_likelihoods(logits[:, : after.shape[1]], after))
+    return torch.cat(values, dim=1)
 
 
 def _batches(sequences: Iterable[TokenArray], tokens_per_batch: int) -> Iterator[list[TokenArray]]:

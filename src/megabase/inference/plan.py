@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from megabase.errors import InputError
-from megabase.model.cost import inference_bytes
+from megabase.model.cost import inference_bytes, n_parameters
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
@@ -14,13 +14,14 @@ _GIB = 1 << 30
 
 
 class InferencePlan(NamedTuple):
-    """What a request will take: GiB at its peak, the libraries included, and seconds."""
+    """What a request will take: GiB at its peak, the libraries included, seconds, and the way."""
 
     peak_gib: float
     seconds: float
+    engine: str
 
     def __str__(self) -> str:
-        return f"about {self.peak_gib:.1f} GiB at the peak and {self.seconds:,.0f} s"
+        return f"about {self.peak_gib:.1f} GiB at the peak and {self.seconds:,.0f} s; {self.engine}"
 
 
 def plan_inference(
@@ -42,16 +43,44 @@ def plan_inference(
     Raises
     ------
     InputError
-        If the memory of the device does not hold the longest sequence.
+        If the memory of the device, or what may be taken of it, does not hold the longest
+        sequence.
     """
-    needed = LIBRARIES_BYTES + inference_bytes(model.config, max(longest, min(at_once, n_tokens)))
-    available = _memory(next(model.parameters()).device)
+    first = next(model.parameters())
+    with torch.inference_mode():
+        choice = model.backbone.choose_engine(first)
+    needed = LIBRARIES_BYTES + inference_bytes(
+        model.config,
+        longest,
+        batch=max(1, min(at_once, n_tokens) // longest),
+        streamed=choice.name == "streamed",
+        max_bytes=model.backbone.engine.max_bytes,
+    )
+    available = _memory(first.device)
     if needed > available:
         raise InputError(
             f"a sequence of {longest:,} tokens needs about {needed / _GIB:.1f} GiB, and there are "
             f"{available / _GIB:.1f}; take shorter sequences or a smaller model"
         )
-    return InferencePlan(round(needed / _GIB, 3), n_tokens * seconds_per_token(model, longest))
+    seconds = n_tokens * seconds_per_token(model, longest)
+    return InferencePlan(round(needed / _GIB, 3), seconds, f"{choice.name}: {choice.why}")
+
+
+def bytes_beside(model: HyenaDNAForCausalLM, max_memory_gib: float) -> int:
+    """Give what a limit for the whole process leaves to the tensors of a forward pass.
+
+    Raises
+    ------
+    InputError
+        If it leaves nothing.
+    """
+    fixed = LIBRARIES_BYTES + 4 * n_parameters(model.config)
+    if max_memory_gib * _GIB <= fixed:
+        raise InputError(
+            f"the libraries and the weights alone take about {fixed / _GIB:.1f} GiB, and "
+            f"{max_memory_gib:g} may be taken; raise the limit of memory"
+        )
+    return int(max_memory_gib * _GIB) - fixed
 
 
 def _memory(device: torch.device) -> int:

@@ -6,10 +6,15 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from megabase.errors import InputError
 from megabase.inference.device import choose_device
 from megabase.inference.likelihood import TOKENS_PER_BATCH, TokenArray, log_likelihoods
-from megabase.inference.plan import InferencePlan, plan_inference
+from megabase.inference.plan import InferencePlan, bytes_beside, plan_inference
+from megabase.model.engine import Engine
 from megabase.model.load import Loaded, load, weights_sha256
+
+PRECISIONS = ("float32", "bfloat16")
+"""Of matrix products; bfloat16 is faster on CPUs that have it, and the answer is another."""
 
 
 class Predictor:
@@ -21,19 +26,45 @@ class Predictor:
         The model.
     device
         Where it shall run.
+    max_memory_gib
+        The most memory that the process may take on a CPU, in GiB; None: whatever is fastest.
+    precision
+        One of `PRECISIONS`; bfloat16 on a CPU only.
     """
 
-    def __init__(self, loaded: Loaded, device: torch.device) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        device: torch.device,
+        *,
+        max_memory_gib: float | None = None,
+        precision: str = "float32",
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise InputError(f"a precision is one of {', '.join(PRECISIONS)}; got {precision!r}")
         self.model = loaded.model
         self.model.to(device)  # pyright: ignore[reportArgumentType] transformers hides its self
+        self.model.backbone.engine = Engine(
+            max_bytes=None if max_memory_gib is None else bytes_beside(self.model, max_memory_gib),
+            matmul_dtype=torch.bfloat16 if precision == "bfloat16" else None,
+        )
         self.revision = loaded.revision
         self.context_length: int = loaded.model.config.context_length
         self.weights_sha256 = weights_sha256(loaded.model)
 
     @classmethod
-    def load(cls, name: str, *, device: str = "auto") -> "Predictor":
+    def load(
+        cls,
+        name: str,
+        *,
+        device: str = "auto",
+        max_memory_gib: float | None = None,
+        precision: str = "float32",
+    ) -> "Predictor":
         """Load what `model.load.load` takes, onto a device of `choose_device`."""
-        return cls(load(name), choose_device(device))
+        return cls(
+            load(name), choose_device(device), max_memory_gib=max_memory_gib, precision=precision
+        )
 
     def plan(self, *, longest: int, n_tokens: int) -> InferencePlan:
         """Tell memory and time of log-likelihoods, as `plan.plan_inference`."""

@@ -37,6 +37,8 @@ def score(
     *,
     genome: str | None = None,
     device: str = "auto",
+    max_memory_gib: float | None = None,
+    precision: str = "float32",
     overwrite: bool = False,
 ) -> None:
     """Score every sequence of a FASTA file, or every interval of a BED file.
@@ -56,8 +58,8 @@ def score(
         The table or track.
     genome
         FASTA or 2bit that the intervals of a BED file are of.
-    device
-        Where to run.
+    device, max_memory_gib, precision
+        As of `Predictor`.
     overwrite
         Whether what is there may be replaced.
 
@@ -74,7 +76,9 @@ def score(
         ):
             raise InputError(f"{output} is an input of this command; choose another output")
     reference, records = _open(source, genome)
-    predictor = Predictor.load(model, device=device)
+    predictor = Predictor.load(
+        model, device=device, max_memory_gib=max_memory_gib, precision=precision
+    )
     _check_lengths(records, predictor.context_length)
     is_track = output.suffix.lower() in _TRACKS
     if is_track:
@@ -82,6 +86,7 @@ def score(
     request = {
         "command": "score",
         "model": predictor.weights_sha256,
+        "precision": precision,
         "input": file_sha256(genome_path(source)),
         "genome": file_sha256(genome_path(genome)) if genome else None,
     }

@@ -7,8 +7,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from megabase.errors import InputError
+from megabase.model import streamed
 from megabase.model.block import Block
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.engine import Engine, EngineChoice, plan_streamed
 from megabase.model.filter import ImplicitFilter
 from megabase.model.operator import HyenaOperator
 
@@ -25,8 +28,12 @@ class Backbone(nn.Module):
     gradient_checkpointing = False
     """Whether training keeps only each block's input and computes the rest again."""
 
+    engine = Engine()
+    """How the blocks are computed."""
+
     def __init__(self, config: HyenaDNAConfig) -> None:
         super().__init__()
+        self.config = config
         self.embedding = nn.Embedding(config.n_embedding_rows, config.d_model)
         self.dropout = nn.Dropout(config.embed_dropout)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.n_layer))
@@ -38,6 +45,7 @@ class Backbone(nn.Module):
         mask: Bool[Tensor, "batch length"] | None = None,
         *,
         every_layer: bool = False,
+        overwrite: bool = False,
     ) -> list[Float[Tensor, "batch length d_model"]]:
         """Give hidden states; the last of the list is the last layer's, normed.
 
@@ -49,20 +57,58 @@ class Backbone(nn.Module):
             False where a token is padding; None where there is none.
         every_layer
             Give the embedding and the residual stream after each block too.
+        overwrite
+            Whether the memory of `embedded` may be used for what follows.
         """
         r = self.dropout(embedded)
         r = r.to(torch.promote_types(r.dtype, torch.float32))
+        name = self.choose_engine(r).name
+        if name == "streamed":
+            own = r if overwrite or r is not embedded else r.clone()
+            return self._streamed(own, mask, every_layer=every_layer)
         earlier: list[Tensor] = []
         for block in self.blocks:
             if every_layer:
                 earlier.append(r)
-            r = self._run(block, r, mask)
+            r = self._run(block, r, mask, lean=name == "lean")
         return [*earlier, self.norm(r.to(self.norm.weight.dtype))]
 
-    def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None) -> Tensor:
+    def choose_engine(self, r: Tensor) -> EngineChoice:
+        """Say how a residual stream like `r` is computed, and why.
+
+        Raises
+        ------
+        InputError
+            If what was asked for cannot be had.
+        """
+        asked = self.engine
+        obstacle = streamed.why_not_streamed(self.blocks, r) if asked.name != "plain" else "asked"
+        if asked.name in ("auto", "streamed") and obstacle is None:
+            return EngineChoice("streamed", "in tiles for the caches of a CPU")
+        if asked.needs_streaming:
+            raise InputError(f"{asked.needs_streaming} needs the streamed engine, but {obstacle}")
+        if asked.name == "plain":
+            return EngineChoice("plain", "as asked")
+        return EngineChoice("lean", f"not streamed: {obstacle}")
+
+    def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, *, lean: bool) -> Tensor:
         if self.gradient_checkpointing and self.training:
-            return checkpoint(block, r, mask, use_reentrant=False)
-        return block(r, mask)
+            return checkpoint(block, r, mask, lean=lean, use_reentrant=False)
+        return block(r, mask, lean=lean)
+
+    def _streamed(self, r: Tensor, mask: Tensor | None, *, every_layer: bool) -> list[Tensor]:
+        batch, length, _ = r.shape
+        plan = plan_streamed(self.config, length, batch=batch, max_bytes=self.engine.max_bytes)
+        steps = streamed.run(
+            self.blocks, r, mask, group=plan.group, keep_spectra=plan.keep_spectra,
+            matmul_dtype=self.engine.matmul_dtype or r.dtype,
+        )  # fmt: skip
+        earlier: list[Tensor] = []
+        for residual in steps:
+            hidden = residual.normed
+            if every_layer:
+                earlier.append(residual.restored())
+        return [*earlier[:-1], hidden.mul_(self.norm.weight).add_(self.norm.bias)]
 
 
 def _block(config: HyenaDNAConfig) -> Block:

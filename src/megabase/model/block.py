@@ -1,10 +1,15 @@
 """The block: norm, mixer, add; norm, MLP, add. The mixer is an argument."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from megabase.model.residual import ResidualLinear
+
+# Tokens whose MLP is computed again at once for the gradient: more do not fit a CPU's caches.
+_TOKENS_ON_CPU, _TOKENS_ELSEWHERE = 1 << 11, 1 << 16
 
 
 class MLP(nn.Module):
@@ -31,7 +36,7 @@ class Block(nn.Module):
     Parameters
     ----------
     mixer
-        Mixes along the length: ``mixer(u, mask)`` with `u` (batch, length, d_model).
+        Mixes along the length: ``mixer(u, mask, lean=lean)`` with `u` (batch, length, d_model).
     d_model, d_inner
         Channels of the residual stream, and inside the MLP.
     eps
@@ -49,7 +54,23 @@ class Block(nn.Module):
         self,
         r: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
+        *,
+        lean: bool = False,
     ) -> Float[Tensor, "batch length d_model"]:
-        """Add to the residual stream `r`, which keeps its own, wider dtype."""
-        r = r + self.mixer(self.norm_mixer(r.to(self.norm_mixer.weight.dtype)), mask)
+        """Add to the residual stream `r`, which keeps its own, wider dtype.
+
+        Where it is `lean`, what the gradient needs is computed again rather than kept.
+        """
+        r = r + self.mixer(self.norm_mixer(r.to(self.norm_mixer.weight.dtype)), mask, lean=lean)
+        if not (lean and torch.is_grad_enabled()):
+            return self._feed_forward(r)
+        at_once = _TOKENS_ON_CPU if r.device.type == "cpu" else _TOKENS_ELSEWHERE
+        parts = r.split(max(1, at_once // len(r)), dim=1)
+        return torch.cat(
+            [checkpoint(self._feed_forward, part, use_reentrant=False) for part in parts], dim=1
+        )
+
+    def _feed_forward(
+        self, r: Float[Tensor, "batch length d_model"]
+    ) -> Float[Tensor, "batch length d_model"]:
         return r + self.mlp(self.norm_mlp(r.to(self.norm_mlp.weight.dtype)))

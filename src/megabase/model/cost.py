@@ -4,6 +4,7 @@ import torch
 
 from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.engine import plan_streamed
 
 _FLOAT32 = 4  # bytes
 _OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments
@@ -27,11 +28,19 @@ def n_parameters(config: HyenaDNAConfig) -> int:
         return sum(parameter.numel() for parameter in Backbone(config).parameters())
 
 
-def inference_bytes(config: HyenaDNAConfig, length: int, *, batch: int = 1) -> int:
+def inference_bytes(
+    config: HyenaDNAConfig,
+    length: int,
+    *,
+    batch: int = 1,
+    streamed: bool = True,
+    max_bytes: int | None = None,
+) -> int:
     """Estimate the memory of one forward pass in float32: weights and activations.
 
-    At its peak, in the long convolution, a block holds 16 tensors of (batch, length,
-    d_model). What the libraries themselves take comes on top.
+    Streamed, `engine.plan_streamed` tells what is held. Otherwise a block holds, at its
+    peak in the long convolution, 16 tensors of (batch, length, d_model). What the libraries
+    themselves take comes on top.
 
     Parameters
     ----------
@@ -41,13 +50,24 @@ def inference_bytes(config: HyenaDNAConfig, length: int, *, batch: int = 1) -> i
         Tokens of a sequence.
     batch
         Sequences at once.
+    streamed
+        Whether the streamed engine is used, as on a CPU.
+    max_bytes
+        The limit that it shall keep, without the weights.
+
+    Raises
+    ------
+    InputError
+        If nothing keeps the limit.
 
     Source
     ------
     Measured on CPUs: `benchmarks/memory.py`.
     """
-    tensor = _FLOAT32 * batch * length * config.d_model
-    return _FLOAT32 * n_parameters(config) + _INFERENCE * tensor
+    weights = _FLOAT32 * n_parameters(config)
+    if streamed and config.hyena_order == 2:
+        return weights + plan_streamed(config, length, batch=batch, max_bytes=max_bytes).n_bytes
+    return weights + _INFERENCE * _FLOAT32 * batch * length * config.d_model
 
 
 def training_bytes(

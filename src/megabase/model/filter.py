@@ -43,20 +43,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 # Where the slowest and the fastest window have fallen to `_TARGET`, in units of the grid.
 _TARGET, _SLOWEST, _FASTEST = 1e-2, 1.5, 0.3
+_POSITIONS_AT_ONCE, _POSITIONS_IN_CACHE = 1 << 17, 1 << 13
 
 
 def positional_encoding(
-    length: int, grid: int, emb_dim: int, like: Tensor
+    positions: range, grid: int, emb_dim: int, like: Tensor
 ) -> Float[Tensor, "length emb_dim"]:
-    """Give the features of the first `length` positions, Eq. positional-encoding.
+    """Give the features of some positions, Eq. positional-encoding.
 
     Parameters
     ----------
-    length
-        Positions wanted.
+    positions
+        Positions wanted, in a row.
     grid
         Positions of the whole grid, T.
     emb_dim
@@ -64,11 +66,19 @@ def positional_encoding(
     like
         A tensor with the device and dtype of the answer.
     """
-    j = torch.arange(length, device=like.device, dtype=like.dtype)[:, None]
+    j = _indices(positions, like)[:, None]
     n_frequencies = (emb_dim - 1) // 2
     f = torch.linspace(1e-4, n_frequencies - 1, n_frequencies, device=j.device, dtype=j.dtype)
     w = 2 * math.pi * j / grid
     return torch.cat([j / (grid - 1), torch.cos(f * w), -torch.sin(f * w)], dim=1)
+
+
+def _indices(positions: range, like: Tensor) -> Float[Tensor, " length"]:
+    return torch.arange(positions.start, positions.stop, device=like.device, dtype=like.dtype)
+
+
+def _pieces(length: int, most: int) -> list[range]:
+    return [range(start, min(start + most, length)) for start in range(0, length, most)]
 
 
 def decay_rates(n_channels: int, like: Tensor) -> Float[Tensor, " channel"]:
@@ -124,22 +134,65 @@ class ImplicitFilter(nn.Module):
 
     def ffn(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "channel length"]:
         """Apply the network to each position; all sines share one frequency per unit."""
-        *hidden, last = cast("list[nn.Linear]", list(self.linears))
-        for linear in hidden:
-            weight, bias = linear.weight.to(z.dtype), linear.bias.to(z.dtype)
-            z = torch.sin(self.frequency.to(z.dtype) * functional.linear(z, weight, bias))
-        return functional.linear(last.weight.to(z.dtype), z)
+        return self._last(self._hidden(z), slice(None))
 
-    def window(self, t: Float[Tensor, " length"]) -> Float[Tensor, "channel length"]:
+    def window(
+        self, t: Float[Tensor, " length"], channels: slice = slice(None)
+    ) -> Float[Tensor, "channel length"]:
         """Decay from the present backwards, Eq. window."""
-        rates = decay_rates(self.n_filters * self.d_model, like=t)
+        rates = decay_rates(self.n_filters * self.d_model, like=t)[channels]
         return torch.exp(-t * rates.abs()[:, None]) + self.shift
 
     def forward(self, length: int) -> Float[Tensor, "n_filter d_model length"]:
-        """Give the first `length` taps of every filter, in float32 or wider."""
-        wide = torch.promote_types(self.frequency.dtype, torch.float32)
-        with torch.autocast(self.frequency.device.type, enabled=False):
-            like = self.frequency.to(wide)
-            z = positional_encoding(length, self.grid, self.emb_dim, like)
-            h = self.window(z[:, 0]) * self.ffn(z)
+        """Give the first `length` taps of every filter, in float32 or wider.
+
+        The taps are made some positions at a time, and made again for the gradient.
+        """
+        pieces = _pieces(length, _POSITIONS_AT_ONCE)
+        h = torch.cat([checkpoint(self._taps, p, use_reentrant=False) for p in pieces], dim=1)
         return h.view(self.n_filters, self.d_model, length)
+
+    def features(self, length: int) -> Float[Tensor, "length width"]:
+        """Give what the last layer of the network sees at the first `length` positions."""
+        like = self._like()
+        out = like.new_empty(length, like.shape[-1])
+        for positions in _pieces(length, _POSITIONS_IN_CACHE):
+            z = positional_encoding(positions, self.grid, self.emb_dim, like)
+            out[positions.start : positions.stop] = self._hidden(z)
+        return out
+
+    def write_taps(
+        self,
+        features: Float[Tensor, "length width"],
+        channels: slice,
+        out: Float[Tensor, "channel length"],
+    ) -> None:
+        """Write the taps of some channels, of whose positions `features` tells."""
+        like = features[:0]
+        for positions in _pieces(len(features), _POSITIONS_IN_CACHE):
+            piece = slice(positions.start, positions.stop)
+            t = _indices(positions, like) / (self.grid - 1)
+            torch.mul(
+                self._last(features[piece], channels), self.window(t, channels), out=out[:, piece]
+            )
+
+    def _like(self) -> Tensor:
+        return self.frequency.to(torch.promote_types(self.frequency.dtype, torch.float32))
+
+    def _taps(self, positions: range) -> Float[Tensor, "channel length"]:
+        with torch.autocast(self.frequency.device.type, enabled=False):
+            z = positional_encoding(positions, self.grid, self.emb_dim, self._like())
+            return self.window(z[:, 0]) * self.ffn(z)
+
+    def _hidden(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "length width"]:
+        for linear in cast("list[nn.Linear]", list(self.linears)[:-1]):
+            weight, bias = linear.weight.to(z.dtype), linear.bias.to(z.dtype)
+            z = torch.sin(self.frequency.to(z.dtype) * functional.linear(z, weight, bias))
+        return z
+
+    def _last(
+        self, z: Float[Tensor, "length width"], channels: slice
+    ) -> Float[Tensor, "channel length"]:
+        return functional.linear(
+            cast("nn.Linear", self.linears[-1]).weight[channels].to(z.dtype), z
+        )

@@ -1,6 +1,6 @@
 """The Hugging Face classes: the backbone as a base model and as a causal language model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any, cast
 
@@ -143,7 +143,9 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
                 "cut it into windows"
             )
         mask = None if attention_mask is None else attention_mask.bool()
-        return self.backbone(embedded, mask, every_layer=every_layer)
+        return self.backbone(
+            embedded, mask, every_layer=every_layer, overwrite=inputs_embeds is None
+        )
 
 
 class HyenaDNAModel(HyenaDNAPreTrainedModel):
@@ -237,6 +239,30 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
             hidden_states=tuple(hidden) if every else None,
         )
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def logits_in_parts(
+        self,
+        input_ids: Int[Tensor, "batch length"],
+        attention_mask: Tensor | None = None,
+        *,
+        at_once: int = 1 << 14,
+    ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
+        """Give the logits of some positions at a time, with the positions.
+
+        So a million tokens are scored without ever holding the logits of all.
+
+        Parameters
+        ----------
+        input_ids, attention_mask
+            As in `forward`.
+        at_once
+            Positions of a part.
+        """
+        hidden = self._hidden_states(input_ids, attention_mask, None, False)[-1]
+        head = self.backbone.embedding.weight[: self.config.vocab_size]
+        for start in range(0, hidden.shape[1], at_once):
+            positions = slice(start, min(start + at_once, hidden.shape[1]))
+            yield positions, functional.linear(hidden[:, positions], head)
 
 
 def check_fits(tensors: Mapping[str, Tensor], config: HyenaDNAConfig, source: str) -> None:

@@ -22,11 +22,15 @@ Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
 Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
 """
 
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from megabase.model.residual import ResidualLinear
+from megabase.model.untouched import is_untouched
+from megabase.ops.gated_conv import ShortFilter, gated_conv, with_input_bias
 from megabase.ops.long_conv import long_conv
 
 
@@ -91,15 +95,36 @@ class HyenaOperator(nn.Module):
         self,
         u: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
+        *,
+        lean: bool = False,
     ) -> Float[Tensor, "batch length d_model"]:
         """Mix `u` along its length; the output at a token sees no later token.
 
-        Where `mask` is false stands padding, which no other token sees.
+        Where `mask` is false stands padding, which no other token sees. Where it is `lean`,
+        `mix_leanly` takes the place of `project` and `mix`, for order 2.
         """
         over_channels = None if mask is None else mask[:, None]
-        v, gates = self.project(u, over_channels)
-        y = self.mix(v, gates, self.filters(u.shape[1]), over_channels)
+        if lean and self.order == 2 and is_untouched(self.short_conv, nn.Conv1d):
+            y = self.mix_leanly(u, over_channels)
+        else:
+            v, gates = self.project(u, over_channels)
+            y = self.mix(v, gates, self.filters(u.shape[1]), over_channels)
         return self.out_proj(y.transpose(1, 2))
+
+    def mix_leanly(
+        self,
+        u: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch 1 length"] | None = None,
+    ) -> Float[Tensor, "batch d_model length"]:
+        """Project and mix by `ops.gated_conv`, which keeps little for the gradient."""
+        taps, bias = self.short_conv.weight[:, 0], cast("Tensor", self.short_conv.bias)
+        if mask is None and is_untouched(self.in_proj, nn.Linear):
+            streams = torch.matmul(self.in_proj.weight, u.transpose(1, 2))
+            short = with_input_bias(taps, bias, self.in_proj.bias)
+        else:
+            streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
+            short = ShortFilter(taps, bias, torch.zeros_like(taps[:, 1:]))
+        return gated_conv(streams, short, self.filters(u.shape[1])[0], self.skip, mask)
 
 
 def _without_padding(

@@ -142,7 +142,7 @@ def _known_extra(name: str, ours: Tensors, config: HyenaDNAConfig) -> Tensor | N
 def grids(config: HyenaDNAConfig) -> dict[str, Tensor]:
     """Give what published files store for each filter and we compute: positions and rates."""
     like = torch.zeros((), dtype=torch.float32)
-    z = positional_encoding(config.max_seq_len, config.max_seq_len, config.emb_dim, like)
+    z = positional_encoding(range(config.max_seq_len), config.max_seq_len, config.emb_dim, like)
     rates = decay_rates((config.hyena_order - 1) * config.d_model, like)
     return {
         "pos_emb.z": z[None],

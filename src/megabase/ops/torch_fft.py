@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from megabase.ops.transform import fft_length
+
 
 def causal_conv(
     u: Float[Tensor, "batch channel length"],
@@ -24,26 +26,3 @@ def causal_conv(
         h_f = torch.fft.rfft(h.to(wide), n=n)
         y = torch.fft.irfft(u_f * h_f, n=n)[..., :length]
         return (y + d.to(wide)[:, None] * u).to(u.dtype)
-
-
-def fft_length(least: int) -> int:
-    """Give the smallest even length from `least` up that has no prime factor above 5.
-
-    FFT libraries have fast paths for 2, 3 and 5, and a real transform wants an even length.
-
-    Examples
-    --------
-    >>> [fft_length(least) for least in (1, 2047, 2049, 199_999)]
-    [2, 2048, 2160, 200000]
-    """
-    n = least + least % 2
-    while not _has_only_small_factors(n):
-        n += 2
-    return n
-
-
-def _has_only_small_factors(n: int) -> bool:
-    for prime in (2, 3, 5):
-        while n % prime == 0:
-            n //= prime
-    return n == 1

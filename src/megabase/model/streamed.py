@@ -1,0 +1,179 @@
+"""The blocks through `ops.streamed`: their weights, folded, and the spectra of their filters."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from megabase.model.block import MLP, Block
+from megabase.model.filter import ImplicitFilter
+from megabase.model.operator import HyenaOperator
+from megabase.model.residual import ResidualLinear
+from megabase.model.untouched import is_untouched
+from megabase.ops import streamed
+from megabase.ops.gated_conv import ShortFilter, with_input_bias
+from megabase.ops.transform import make_transform
+
+_OURS = (
+    Block, HyenaOperator, ImplicitFilter, MLP, ResidualLinear,
+    nn.Linear, nn.Conv1d, nn.LayerNorm, nn.ModuleList,
+)  # fmt: skip
+
+Filters = Callable[[slice], Tensor]
+"""Gives the long filter of some channels; see `ops.gated_conv.Workspace.mix`."""
+
+
+class Spectra(NamedTuple):
+    """Spectra of a layer's filters, and copies of the parameters they were made from."""
+
+    made_from: list[Tensor]
+    length: int
+    values: Tensor
+
+
+_SPECTRA: WeakKeyDictionary[nn.Module, Spectra] = WeakKeyDictionary()
+
+
+def why_not_streamed(blocks: nn.ModuleList, r: Tensor) -> str | None:
+    """Say what keeps the blocks from being streamed, or None if nothing does.
+
+    Parameters
+    ----------
+    blocks
+        Those of the backbone.
+    r
+        The residual stream before the first, or a tensor of its device and dtype.
+    """
+    if torch.is_grad_enabled():
+        return "gradients are wanted"
+    if r.device.type != "cpu":
+        return f"it runs on {r.device.type}"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on"
+    for name, module in blocks.named_modules():
+        if not is_untouched(module, *_OURS):
+            return f"blocks.{name} is changed: a {type(module).__name__}, perhaps with hooks"
+        if isinstance(module, HyenaOperator) and module.order != 2:
+            return f"its operators are of order {module.order}"
+    dtypes = {parameter.dtype for parameter in blocks.parameters()}
+    if dtypes != {r.dtype}:
+        return f"its weights are {' and '.join(sorted(map(str, dtypes)))}"
+    return None
+
+
+def run(
+    blocks: nn.ModuleList,
+    r: Float[Tensor, "batch length d_model"],
+    mask: Bool[Tensor, "batch length"] | None,
+    *,
+    group: int,
+    keep_spectra: bool,
+    matmul_dtype: torch.dtype,
+) -> Iterator[streamed.Residual]:
+    """Give the residual stream before the first block and after each, always the same object.
+
+    Parameters
+    ----------
+    blocks
+        Those of the backbone.
+    r
+        The residual stream before the first; its memory is used for all that follows.
+    mask
+        False where a token is padding.
+    group, matmul_dtype
+        As in `ops.streamed.Room`.
+    keep_spectra
+        Whether the spectra of the filters are kept for the next sequence of this length.
+    """
+    first = cast("Block", blocks[0])
+    residual = streamed.Residual(r, first.norm_mixer.eps)
+    yield residual
+    room = streamed.Room(
+        r,
+        group=group,
+        d_inner=first.mlp.fc1.out_features,
+        matmul_dtype=matmul_dtype,
+        n_filters=0 if keep_spectra else 1,
+    )
+    over_channels = None if mask is None else mask[:, None]
+    for block in cast("list[Block]", list(blocks)):
+        weights = _folded(block, with_mask=mask is not None)
+        operator = cast("HyenaOperator", block.mixer)
+        filters_of = (_kept if keep_spectra else _made)(operator, r.shape[1], group)
+        streamed.mix(residual, weights, filters_of, room, over_channels)
+        streamed.feed_forward(residual, weights, room)
+        yield residual
+
+
+def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
+    """Take the gains and biases of a block's norms into the weights after them."""
+    operator, mlp = cast("HyenaOperator", block.mixer), block.mlp
+    into, out = operator.in_proj, operator.out_proj
+    taps, short_bias = operator.short_conv.weight[:, 0], cast("Tensor", operator.short_conv.bias)
+    project_bias = into.weight @ block.norm_mixer.bias + into.bias
+    if with_mask:
+        short = ShortFilter(taps, short_bias, torch.zeros_like(taps[:, 1:]))
+    else:
+        short = with_input_bias(taps, short_bias, project_bias)
+    expand, expand_bias, contract = streamed.scaled_for_gelu(
+        mlp.fc1.weight * block.norm_mlp.weight,
+        mlp.fc1.weight @ block.norm_mlp.bias + mlp.fc1.bias,
+        mlp.fc2.weight,
+    )
+    return streamed.LayerWeights(
+        project=into.weight * block.norm_mixer.weight,
+        project_bias=project_bias if with_mask else None,
+        short=short,
+        out=out.weight,
+        out_bias=out.bias,
+        expand=expand,
+        expand_bias=expand_bias,
+        contract=contract,
+        contract_bias=mlp.fc2.bias,
+    )
+
+
+def _made(operator: HyenaOperator, length: int, group: int) -> Filters:
+    """Make the taps of some channels when they are asked for, the skip weight in the first."""
+    filters = cast("ImplicitFilter", operator.filters)
+    features = filters.features(length)
+    room = features.new_empty(group, length)
+
+    def make(channels: slice) -> Tensor:
+        taps = room[: channels.stop - channels.start]
+        filters.write_taps(features, channels, taps)
+        taps[:, 0] += operator.skip[channels]
+        return taps
+
+    return make
+
+
+def _kept(operator: HyenaOperator, length: int, group: int) -> Filters:
+    """Give spectra that were made before, if from the same parameters, or make them."""
+    parameters = [*operator.filters.parameters(), operator.skip]
+    kept = _SPECTRA.get(operator)
+    if kept is None or kept.length != length or not all(map(_same, kept.made_from, parameters)):
+        made_from = [parameter.detach().clone() for parameter in parameters]
+        kept = Spectra(made_from, length, _spectra(operator, length, group))
+        _SPECTRA[operator] = kept
+    return lambda channels: kept.values[channels]
+
+
+def _spectra(
+    operator: HyenaOperator, length: int, group: int
+) -> Complex[Tensor, "channel 1 frequency"]:
+    """Transform the filters of a layer."""
+    make, transform = _made(operator, length, group), make_transform(length, operator.skip)
+    spectra = []
+    for start in range(0, operator.d_model, group):
+        taps = make(slice(start, min(start + group, operator.d_model)))
+        spectra.append(transform.forward(functional.pad(taps, (0, transform.n_in - length))))
+    return torch.cat(spectra)[:, None]
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype is b.dtype and torch.equal(a, b)

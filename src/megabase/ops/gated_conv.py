@@ -1,0 +1,265 @@
+r"""The mixing of a Hyena operator of order 2 in one step, which keeps little for its gradient.
+
+It is `reference.gated_conv`, some channels at a time, so that what is made on the way
+stays in the caches of a CPU and is never held for all channels at once.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from megabase.ops.transform import make_transform
+
+N_STREAMS = 3
+"""The gate that acts last, the gate that acts first, and the value, in this order."""
+
+_LAST, _FIRST, _VALUE = range(N_STREAMS)
+# Bytes of padded signals. On a CPU each call of the FFT plans anew, which few channels do not
+# repay, and memory above 32 MiB is given back to the system after each use.
+_CHUNK_ON_CPU, _CHUNK_ELSEWHERE = 16 << 20, 1 << 30
+
+
+class ShortFilter(NamedTuple):
+    """The short filter of each channel of each stream.
+
+    Attributes
+    ----------
+    taps
+        That of the present token last, as `torch.nn.Conv1d` has them.
+    bias
+        What is added at every token.
+    edge
+        What is added besides at the first tokens, one fewer than there are taps.
+    """
+
+    taps: Float[Tensor, "stream_channel tap"]
+    bias: Float[Tensor, " stream_channel"]
+    edge: Float[Tensor, "stream_channel tap-1"]
+
+
+def with_input_bias(
+    taps: Float[Tensor, "stream_channel tap"],
+    bias: Float[Tensor, " stream_channel"],
+    input_bias: Float[Tensor, " stream_channel"],
+) -> ShortFilter:
+    """Give the short filter that answers on p as its taps and bias do on p + `input_bias`.
+
+    Before the start the input is zero, bias included: hence the edge.
+    """
+    before = taps[:, :-1].cumsum(1).flip(1)
+    return ShortFilter(taps, bias + taps.sum(1) * input_bias, -before * input_bias[:, None])
+
+
+def gated_conv(
+    streams: Float[Tensor, "batch stream_channel length"],
+    short: ShortFilter,
+    h: Float[Tensor, "channel length"],
+    d: Float[Tensor, " channel"],
+    mask: Bool[Tensor, "batch 1 length"] | None = None,
+) -> Float[Tensor, "batch channel length"]:
+    """Compute `reference.gated_conv`, keeping only streams and filter for the gradient.
+
+    Gates and convolutions are made again for the gradient. The arithmetic is float32 or
+    wider, under autocast too; the answer has the dtype of `streams`.
+    """
+    return cast("Tensor", _GatedConv.apply(streams, *short, h, d, mask))
+
+
+class _GatedConv(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 torch's own
+        streams: Tensor,
+        taps: Tensor,
+        bias: Tensor,
+        edge: Tensor,
+        h: Tensor,
+        d: Tensor,
+        mask: Tensor | None,
+    ) -> Tensor:
+        ctx.save_for_backward(streams, taps, bias, edge, h, d, mask)
+        short = _wide(taps, bias, edge)
+        y = streams.new_empty(len(streams), len(h), streams.shape[-1])
+        workspace = Workspace(streams, len(h))
+        with torch.autocast(streams.device.type, enabled=False):
+            for rows in workspace.chunks(len(h)):
+                parts = split_streams(streams, short, rows)
+                y[:, rows] = workspace.mix(parts, mask, _with_skip(h[rows], d[rows]))
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any,  # noqa: ANN401 torch's own
+        dy: Tensor,
+    ) -> tuple[Tensor | None, ...]:
+        streams, taps, bias, edge, h, d, mask = ctx.saved_tensors
+        short = _wide(taps, bias, edge)
+        d_streams, d_h, d_d = torch.empty_like(streams), torch.empty_like(h), torch.empty_like(d)
+        d_short = ShortFilter(*map(torch.empty_like, short))
+        workspace = Workspace(streams, len(h))
+        with torch.autocast(streams.device.type, enabled=False):
+            for rows in workspace.chunks(len(h)):
+                parts = split_streams(streams, short, rows)
+                d_parts = split_streams(d_streams, d_short, rows)
+                taps = _with_skip(h[rows], d[rows])
+                d_h[rows] = workspace.mix_backward(dy[:, rows], parts, d_parts, mask, taps)
+                d_d[rows] = d_h[rows, 0]  # the skip weight is part of the first tap
+        return d_streams, *d_short, d_h, d_d, None
+
+
+def _wide(*short: Tensor) -> ShortFilter:
+    return ShortFilter(*(t.to(torch.promote_types(t.dtype, torch.float32)) for t in short))
+
+
+def _with_skip(h: Tensor, d: Tensor) -> Tensor:
+    taps = h.clone()
+    taps[:, 0] += d
+    return taps
+
+
+class Part(NamedTuple):
+    """Some channels of one stream, (batch, channel, length), and their short filter."""
+
+    stream: Tensor
+    short: ShortFilter
+
+
+def split_streams(streams: Tensor, short: ShortFilter, rows: slice) -> list[Part]:
+    """Give the same channels of each stream, as views."""
+    n_channels = streams.shape[1] // N_STREAMS
+    starts = range(rows.start, streams.shape[1], n_channels)
+    at = [slice(start, start + rows.stop - rows.start) for start in starts]
+    return [Part(streams[:, a], ShortFilter(*(t[a] for t in short))) for a in at]
+
+
+class Workspace:
+    """Room for some channels: signals padded for the FFT by zeros that stay, and scratch.
+
+    Parameters
+    ----------
+    streams
+        As in `gated_conv`; gives batch, length, dtype and device.
+    n_channels
+        Channels of a stream.
+    n_filters
+        1 to transform filters with the signals, 0 where their spectra are given.
+    """
+
+    def __init__(self, streams: Tensor, n_channels: int, *, n_filters: int = 1) -> None:
+        self.batch, _, self.length = streams.shape
+        wide = torch.promote_types(streams.dtype, torch.float32)
+        self.transform = make_transform(self.length, streams.new_empty(0, dtype=wide))
+        n_rows = self.batch + n_filters
+        row_bytes = n_rows * self.transform.n * wide.itemsize
+        chunk_bytes = _CHUNK_ON_CPU if streams.device.type == "cpu" else _CHUNK_ELSEWHERE
+        self.n_at_once = max(1, min(n_channels, chunk_bytes // row_bytes))
+        shape = (N_STREAMS, self.batch, self.n_at_once, self.length)
+        self._padded = streams.new_zeros(self.n_at_once, n_rows, self.transform.n_in, dtype=wide)
+        self._spectra = self.transform.room(self.n_at_once, n_rows)
+        self._scratch = streams.new_empty(shape, dtype=wide)
+
+    def chunks(self, n_channels: int) -> Iterator[slice]:
+        """Divide channels into chunks."""
+        for start in range(0, n_channels, self.n_at_once):
+            yield slice(start, min(start + self.n_at_once, n_channels))
+
+    def mix(self, parts: list[Part], mask: Tensor | None, long: Tensor) -> Tensor:
+        """Give the operator's answer for some channels, in scratch: read it at once.
+
+        Parameters
+        ----------
+        parts
+            Of each stream.
+        mask
+            False where padding is.
+        long
+            The long filter of each channel, (channel, length), the skip weight in its first
+            tap; or its spectrum, (channel, 1, frequency).
+        """
+        self._gate(parts, mask)
+        z, h = self._transform(long)
+        conv = self._signals(self.transform.inverse(z.mul_(h)))
+        return self._filtered(parts, _LAST).mul_(conv)
+
+    def mix_backward(
+        self,
+        dy: Tensor,
+        parts: list[Part],
+        d_parts: list[Part],
+        mask: Tensor | None,
+        long: Tensor,
+    ) -> Tensor:
+        """Write the gradients of streams and short filters; give that of the long filter."""
+        first, value = self._gate(parts, mask)
+        z_f, h_f = self._transform(long)
+        conv = self._signals(self.transform.inverse(z_f * h_f))
+        last = self._filtered(parts, _LAST)
+        n_rows = last.shape[1]
+        torch.mul(dy, last, out=self._signals(self._padded[:n_rows]))
+        _short_backward(conv.mul_(dy), parts[_LAST], d_parts[_LAST])
+        self._padded[:n_rows, self.batch] = 0.0
+        g_f = self.transform.forward(self._padded[:n_rows])
+        g_f[:, self.batch] = torch.linalg.vecdot(z_f, g_f[:, : self.batch], dim=1)
+        g_f[:, : self.batch].mul_(h_f.conj())
+        both = self.transform.inverse(g_f)
+        dz = self._signals(both)
+        if mask is not None:
+            dz.mul_(mask)
+        _short_backward(first.mul_(dz), parts[_VALUE], d_parts[_VALUE])
+        _short_backward(value.mul_(dz), parts[_FIRST], d_parts[_FIRST])
+        return both[:, self.batch, : self.length]
+
+    def _gate(self, parts: list[Part], mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Write the first gate times the value where the FFT reads it; give the two."""
+        first, value = self._filtered(parts, _FIRST), self._filtered(parts, _VALUE)
+        z = torch.mul(first, value, out=self._signals(self._padded[: first.shape[1]]))
+        if mask is not None:
+            z.mul_(mask)
+        return first, value
+
+    def _transform(self, long: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the spectra of signals and filters: in one call, for each call plans anew."""
+        padded = self._padded[: len(long)]
+        room = None if self._spectra is None else self._spectra[: len(long)]
+        if long.is_complex():
+            return self.transform.forward(padded, room), long
+        padded[:, self.batch, : self.length] = long
+        both = self.transform.forward(padded, room)
+        return both[:, : self.batch], both[:, self.batch :]
+
+    def _signals(self, padded: Tensor) -> Tensor:
+        """View (channel, batch, n) as (batch, channel, length)."""
+        return padded[:, : self.batch, : self.length].transpose(0, 1)
+
+    def _filtered(self, parts: list[Part], index: int) -> Tensor:
+        """Apply the short filter of a stream, into scratch."""
+        stream, (taps, bias, edge) = parts[index]
+        out = self._scratch[index, :, : stream.shape[1]]
+        stream = stream.to(out.dtype)
+        torch.mul(stream, taps[:, -1:], out=out).add_(bias[:, None])
+        out[..., : edge.shape[1]] += edge[:, : self.length]
+        for lag in range(1, min(taps.shape[1], self.length)):
+            out[..., lag:].addcmul_(stream[..., :-lag], taps[:, -1 - lag, None])
+        return out
+
+
+def _short_backward(d_out: Tensor, part: Part, d_part: Part) -> None:
+    """Write the gradients of a stream and of its short filter."""
+    n_taps, length = part.short.taps.shape[1], d_out.shape[-1]
+    d_stream = d_out * part.short.taps[:, -1:]
+    stream = part.stream.to(d_out.dtype)
+    d_part.short.taps.zero_()
+    for lag in range(min(n_taps, length)):
+        later, earlier = d_out[..., lag:], stream[..., : length - lag]
+        if lag:
+            d_stream[..., :-lag].addcmul_(later, part.short.taps[:, -1 - lag, None])
+        d_part.short.taps[:, -1 - lag] = torch.einsum("bcl,bcl->c", later, earlier)
+    d_part.stream.copy_(d_stream)
+    d_part.short.bias.copy_(d_out.sum((0, 2)))
+    d_part.short.edge.zero_()
+    d_part.short.edge[:, :length] = d_out[..., : n_taps - 1].sum(0)

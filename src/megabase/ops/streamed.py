@@ -1,0 +1,228 @@
+r"""Whole layers for inference on a CPU, in tiles that fit its caches.
+
+A layer goes over the sequence twice. First, for some channels at a time, `mix`: tiles of
+tokens are projected straight into rows of channels, which `gated_conv.Workspace` mixes.
+Then, for some tokens at a time, `feed_forward`: all that comes after the mixing.
+
+Between the layers the residual stream r is kept normed, as
+
+.. math:: r = \hat u \odot \text{scale} + \text{mean}
+   :label: normed-residual
+
+so that one tensor holds both the stream and its norm, whose gain and bias are in the weights
+that follow it. No norm sees the mean of a token: only who asks for r itself adds it.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from megabase.ops.gated_conv import N_STREAMS, ShortFilter, Workspace, split_streams
+
+_TOKENS_PROJECTED, _TOKENS_FED = 1 << 12, 1 << 10  # of a tile
+_ROW_PADDING = 16  # numbers: rows a power of two apart fall on the same lines of a cache
+
+# gelu(x) = x sigmoid(a x + b x³): the tanh form of Hendrycks & Gimpel 2016, arXiv:1606.08415.
+_GELU_A = 2 * math.sqrt(2 / math.pi)
+_GELU_B = 0.044715 * _GELU_A
+
+
+class LayerWeights(NamedTuple):
+    """The weights of a layer, the gain and bias of each norm within those that follow it.
+
+    Attributes
+    ----------
+    project, short
+        Into the streams, (3 d_model, d_model), and the short filter of each.
+    project_bias
+        What to add to the streams before padding is masked; None: it is within `short`.
+    out, out_bias
+        Back from the mixed channels, (d_model, d_model).
+    expand, expand_bias, contract, contract_bias
+        Of the MLP, through `scaled_for_gelu`.
+    """
+
+    project: Tensor
+    project_bias: Tensor | None
+    short: ShortFilter
+    out: Tensor
+    out_bias: Tensor
+    expand: Tensor
+    expand_bias: Tensor
+    contract: Tensor
+    contract_bias: Tensor
+
+
+def scaled_for_gelu(
+    expand: Tensor, expand_bias: Tensor, contract: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale weights before and after the GELU so that it takes one product less."""
+    return expand * _GELU_A, expand_bias * _GELU_A, contract / _GELU_A
+
+
+class Residual:
+    """The residual stream, Eq. normed-residual, in the memory of the tensor it is made from.
+
+    Parameters
+    ----------
+    r
+        The stream before the first layer; it is overwritten.
+    eps
+        What the norms add to the variance.
+    """
+
+    def __init__(self, r: Float[Tensor, "batch length d_model"], eps: float) -> None:
+        self.normed, self.eps = r, eps
+        self.scale, self.mean = r.new_empty(*r.shape[:2], 1), r.new_zeros(*r.shape[:2], 1)
+        for row, tile in self.tiles():
+            self.write(row, tile, r[row, tile])
+
+    def tiles(self) -> Iterator[tuple[int, slice]]:
+        """Give each sequence and each tile of its tokens."""
+        batch, length, _ = self.normed.shape
+        for row in range(batch):
+            for start in range(0, length, _TOKENS_FED):
+                yield row, slice(start, start + _TOKENS_FED)
+
+    def read(self, row: int, tile: slice, bias: Tensor) -> Float[Tensor, "token d_model"]:
+        """Give r of a tile, less its mean, plus a bias."""
+        return torch.addcmul(bias, self.normed[row, tile], self.scale[row, tile])
+
+    def write(self, row: int, tile: slice, r: Float[Tensor, "token d_model"]) -> None:
+        """Set r of a tile, to whose mean what was left off comes."""
+        normed, mean, inverse = torch.native_layer_norm(r, r.shape[-1:], None, None, self.eps)
+        self.normed[row, tile] = normed
+        self.mean[row, tile] += mean
+        torch.reciprocal(inverse, out=self.scale[row, tile])
+
+    def restored(self) -> Float[Tensor, "batch length d_model"]:
+        """Give r, in memory of its own."""
+        return torch.addcmul(self.mean, self.normed, self.scale)
+
+
+class Room:
+    """The memory in which all layers are computed, one after the other.
+
+    Parameters
+    ----------
+    like
+        Gives batch, length, d_model and dtype.
+    group
+        Channels whose streams are held at once.
+    d_inner
+        Channels inside the MLP.
+    matmul_dtype
+        In what the matrix products are computed.
+    n_filters
+        As in `gated_conv.Workspace`.
+    """
+
+    def __init__(
+        self,
+        like: Float[Tensor, "batch length d_model"],
+        *,
+        group: int,
+        d_inner: int,
+        matmul_dtype: torch.dtype,
+        n_filters: int,
+    ) -> None:
+        batch, length, d_model = like.shape
+        self.group, self.dtype = group, matmul_dtype
+        padded = like.new_empty(
+            batch, N_STREAMS * group + d_model, length + _ROW_PADDING, dtype=matmul_dtype
+        )
+        self.streams, self.y = padded[..., :length].split([N_STREAMS * group, d_model], dim=1)
+        self.inner = like.new_empty(2, min(_TOKENS_FED, length), d_inner)
+        one_channel = like[..., :1].transpose(1, 2)
+        self.workspace = Workspace(one_channel, group, n_filters=n_filters)
+
+
+def mix(
+    residual: Residual,
+    weights: LayerWeights,
+    filters_of: Callable[[slice], Tensor],
+    room: Room,
+    mask: Bool[Tensor, "batch 1 length"] | None = None,
+) -> None:
+    """Write to `room.y` what the operator answers, before its last projection.
+
+    Parameters
+    ----------
+    residual
+        The stream before the layer.
+    weights
+        Of the layer.
+    filters_of
+        Gives the long filter of some channels, as `gated_conv.Workspace.mix` takes it.
+    room
+        Where to compute.
+    mask
+        False where a token is padding.
+    """
+    d_model = len(weights.out)
+    for start in range(0, d_model, room.group):
+        group = slice(start, min(start + room.group, d_model))
+        project, bias, *short = (
+            None if t is None else t.unflatten(0, (N_STREAMS, d_model))[:, group].flatten(0, 1)
+            for t in (weights.project, weights.project_bias, *weights.short)
+        )
+        streams = _project(residual.normed, project, bias, room, mask)
+        filters = filters_of(group)
+        for rows in room.workspace.chunks(group.stop - start):
+            parts = split_streams(streams, ShortFilter(*short), rows)
+            y = room.workspace.mix(parts, mask, filters[rows])
+            room.y[:, start + rows.start : start + rows.stop] = y
+
+
+def _project(
+    normed: Tensor, weight: Tensor, bias: Tensor | None, room: Room, mask: Tensor | None
+) -> Float[Tensor, "batch stream_channel length"]:
+    """Project tiles of tokens straight into rows of channels."""
+    weight = weight.to(room.dtype)
+    batch, length, _ = normed.shape
+    for row in range(batch):
+        for start in range(0, length, _TOKENS_PROJECTED):
+            tile = slice(start, start + _TOKENS_PROJECTED)
+            out = room.streams[row, : len(weight), tile]
+            torch.mm(weight, normed[row, tile].to(room.dtype).t(), out=out)
+            if bias is not None and mask is not None:
+                out.add_(bias[:, None]).mul_(mask[row, :, tile])
+    return room.streams[:, : len(weight)]
+
+
+def feed_forward(residual: Residual, weights: LayerWeights, room: Room) -> None:
+    """Do what follows the mixing: project, add, norm, MLP, add, and the next layer's norm."""
+    out, expand, contract = (
+        t.to(room.dtype).t() for t in (weights.out, weights.expand, weights.contract)
+    )
+    for row, tile in residual.tiles():
+        r = residual.read(row, tile, weights.out_bias)
+        _add_product(r, room.y[row, :, tile].t(), out)
+        u = functional.layer_norm(r, r.shape[-1:], eps=residual.eps)
+        inner, scratch = room.inner[:, : len(r)]
+        if room.dtype is r.dtype:
+            torch.addmm(weights.expand_bias, u, expand, out=inner)
+        else:
+            inner.copy_(torch.mm(u.to(room.dtype), expand)).add_(weights.expand_bias)
+        _add_product(r, _gelu(inner, scratch), contract)
+        residual.write(row, tile, r.add_(weights.contract_bias))
+
+
+def _add_product(r: Tensor, x: Tensor, weight: Tensor) -> None:
+    """Add x times weight, in the dtype of weight."""
+    if weight.dtype is r.dtype:
+        r.addmm_(x, weight)
+    else:
+        r.add_(torch.mm(x.to(weight.dtype), weight))
+
+
+def _gelu(x: Tensor, scratch: Tensor) -> Tensor:
+    """Give a·gelu(x / a) in place, with the a of `scaled_for_gelu`."""
+    torch.mul(x, x, out=scratch)
+    torch.addcmul(x, x, scratch, value=_GELU_B / _GELU_A**3, out=scratch)
+    return x.mul_(scratch.sigmoid_())

@@ -1,0 +1,189 @@
+"""All engines give the same answers, and each is taken where it can be."""
+
+import pytest
+import torch
+from torch import nn
+
+from megabase.model import streamed
+from megabase.model.engine import Engine, plan_streamed
+from megabase.ops import streamed as tiles
+from tests import toys
+
+ENGINES = ("plain", "lean", "streamed")
+
+
+@pytest.fixture(autouse=True)
+def _small_tiles(monkeypatch):
+    """Cut even toys into tiles, and not evenly."""
+    monkeypatch.setattr(tiles, "_TOKENS_PROJECTED", 13)
+    monkeypatch.setattr(tiles, "_TOKENS_FED", 7)
+
+
+def model(engine="auto", **options):
+    made = toys.model(short_filter_order=options.pop("short_filter_order", 3))
+    made.backbone.engine = Engine(engine, **options)
+    return made
+
+
+def answer(made, tokens, **arguments):
+    with torch.no_grad():
+        return made(tokens, **arguments)
+
+
+@pytest.mark.parametrize("engine", ["lean", "streamed"])
+@pytest.mark.parametrize("length", [1, 2, 3, 14, 33, 64])
+def test_logits_are_those_of_the_definition(engine, length):
+    tokens = toys.tokens(2, length)
+    plain, ours = model("plain"), model(engine)
+    torch.testing.assert_close(answer(ours, tokens).logits, answer(plain, tokens).logits)
+
+
+@pytest.mark.parametrize("engine", ["lean", "streamed"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_is_not_seen(engine, side):
+    tokens = toys.tokens(2, 30)
+    mask = torch.ones(2, 30, dtype=torch.long)
+    mask[1, :9] = 0
+    mask = mask if side == "left" else mask.flip(-1)
+    ours = answer(model(engine), tokens, attention_mask=mask).logits
+    plain = answer(model("plain"), tokens, attention_mask=mask).logits
+    torch.testing.assert_close(ours[mask.bool()], plain[mask.bool()])
+    alone = answer(model("plain"), tokens[1:, mask[1].bool()]).logits[0]
+    torch.testing.assert_close(ours[1, mask[1].bool()], alone)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_double_precision_is_kept(engine):
+    tokens = toys.tokens(1, 40)
+    ours = answer(model(engine).double(), tokens).logits
+    assert ours.dtype is torch.float64
+    torch.testing.assert_close(ours, answer(model("plain").double(), tokens).logits)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_hidden_states_of_every_layer(engine):
+    tokens = toys.tokens(2, 33)
+    ours = answer(model(engine), tokens, output_hidden_states=True).hidden_states
+    plain = answer(model("plain"), tokens, output_hidden_states=True).hidden_states
+    assert len(ours) == 3
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("n_taps", [2, 3])
+def test_lean_gradients_are_those_of_the_definition(checkpointing, n_taps):
+    tokens, gradients = toys.tokens(2, 50), []
+    for engine in ("plain", "lean"):
+        made = model(engine, short_filter_order=n_taps).double().train()
+        made.backbone.dropout.p = 0.0
+        made.backbone.gradient_checkpointing = checkpointing
+        made(tokens, labels=tokens).loss.backward()
+        gradients.append({name: p.grad for name, p in made.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_the_streamed_engine_serves_what_needs_no_gradient_on_a_cpu():
+    backbone = model().backbone
+    r = torch.empty(0)
+    assert backbone.choose_engine(r).name == "lean"
+    with torch.no_grad():
+        assert backbone.choose_engine(r).name == "streamed"
+        assert toys.model(hyena_order=3).backbone.choose_engine(r).name == "lean"
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert backbone.choose_engine(r) == ("lean", "not streamed: autocast is on")
+
+
+def test_a_hook_or_another_module_is_not_passed_over():
+    tokens = toys.tokens(1, 20)
+    made = model()
+    seen = []
+    made.backbone.blocks[1].mlp.fc1.register_forward_hook(lambda *_: seen.append(1))
+    answer(made, tokens)
+    assert seen
+    made = model()
+
+    class Twice(nn.Linear):
+        def forward(self, u):
+            return 2 * super().forward(u)
+
+    for engine in ("auto", "lean"):
+        made = model(engine)
+        before = answer(made, tokens).logits
+        changed = Twice(8, 24)
+        changed.load_state_dict(made.backbone.blocks[0].mixer.in_proj.state_dict())
+        made.backbone.blocks[0].mixer.in_proj = changed
+        assert not torch.allclose(answer(made, tokens).logits, before)
+
+
+def test_kept_spectra_follow_the_parameters():
+    tokens = toys.tokens(1, 20)
+    made = model("streamed")
+    before = answer(made, tokens).logits
+    made.backbone.blocks[0].mixer.filters.linears[0].weight.data.mul_(1.5)
+    after = answer(made, tokens).logits
+    assert not torch.allclose(before, after)
+    made.backbone.engine = Engine("plain")
+    torch.testing.assert_close(after, answer(made, tokens).logits)
+    made.backbone.engine = Engine("streamed")
+    made.double()
+    assert answer(made, tokens).logits.dtype is torch.float64
+
+
+def test_inputs_that_are_given_embedded_are_left_as_they_were():
+    made = model("streamed")
+    embedded = torch.randn(1, 20, 8)
+    kept = embedded.clone()
+    answer(made, None, inputs_embeds=embedded)
+    torch.testing.assert_close(embedded, kept, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("group", [1, 2, 4, 8])
+@pytest.mark.parametrize("keep", [False, True])
+def test_neither_groups_nor_spectra_change_the_answer(group, keep):
+    made, tokens = model("plain"), toys.tokens(2, 30)
+    plain = answer(made, tokens, output_hidden_states=True).hidden_states
+    with torch.no_grad():
+        r = made.backbone.embedding(tokens)
+        *_, last = streamed.run(
+            made.backbone.blocks, r, None, group=group, keep_spectra=keep,
+            matmul_dtype=torch.float32,
+        )  # fmt: skip
+        hidden = made.backbone.norm(last.restored())
+    torch.testing.assert_close(hidden, plain[-1])
+
+
+def test_bfloat16_products_are_near_but_not_the_same():
+    tokens = toys.tokens(2, 64)
+    exact = answer(model("plain"), tokens).logits
+    rounded = answer(model(matmul_dtype=torch.bfloat16), tokens).logits
+    assert rounded.dtype is torch.float32
+    error = (rounded - exact).abs().max() / exact.abs().max()
+    assert 1e-5 < error < 0.1
+
+
+def test_less_memory_means_smaller_groups_and_no_kept_spectra():
+    config = toys.config(d_model=256, n_layer=8, max_seq_len=1_000_002)
+    free = plan_streamed(config, 1_000_000)
+    assert (free.group, free.keep_spectra) == (64, False)
+    tight = plan_streamed(config, 1_000_000, max_bytes=int(2.6 * 2**30))
+    assert tight.group < 64
+    assert tight.n_bytes <= 2.6 * 2**30 < free.n_bytes
+    assert plan_streamed(config, 8192).keep_spectra
+    with pytest.raises(ValueError, match=r"1 x 1,000,000 tokens need at least .* may take 1\.00"):
+        plan_streamed(config, 1_000_000, max_bytes=2**30)
+
+
+def test_a_limit_is_kept_or_refused():
+    tokens = toys.tokens(1, 20)
+    answer(model(max_bytes=2**30), tokens)
+    with pytest.raises(ValueError, match="20 tokens need at least"):
+        answer(model(max_bytes=1000), tokens)
+    with pytest.raises(ValueError, match="a limit of memory needs the streamed engine, but grad"):
+        model(max_bytes=2**30)(tokens)
+
+
+def test_an_unknown_engine_is_an_error():
+    with pytest.raises(ValueError, match="one of auto, plain, lean, streamed; got 'fast'"):
+        Engine("fast")
