@@ -10,6 +10,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported, by the tests of kernels
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 

@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from megabase.inference.device import choose_device, describe_devices
+from megabase.inference.device import (
+    ProductRates,
+    choose_device,
+    describe_devices,
+    time_products,
+)
 
 
 def test_auto_takes_what_there_is():
@@ -24,3 +29,22 @@ def test_the_description_says_why_there_is_no_accelerator():
     assert len(found) > 1
     if not torch.accelerator.is_available():
         assert found["accelerator"].startswith("off: ")
+
+
+def test_products_are_timed_and_the_threads_are_as_before():
+    n_threads = torch.get_num_threads()
+    rates = time_products()
+    assert torch.get_num_threads() == rates.n_threads == n_threads
+    assert min(rates.on_one, rates.on_all, rates.bfloat16) > 0
+
+
+@pytest.mark.parametrize(
+    ("rates", "is_advised"),
+    [
+        ((2, 100.0, 190.0, 1.0), False),
+        ((2, 100.0, 90.0, 1.0), True),
+        ((1, 100.0, 99.0, 1.0), False),
+    ],
+)
+def test_advice_is_given_where_threads_hinder_each_other(rates, is_advised):
+    assert ("OMP_WAIT_POLICY=PASSIVE" in ProductRates(*rates).advice) is is_advised

@@ -9,7 +9,7 @@ from megabase.model.block import Block
 class Shift(nn.Module):
     """A mixer that looks one token back."""
 
-    def forward(self, u, mask=None, *, lean=False):
+    def forward(self, u, mask=None, *, engine="plain"):
         return torch.roll(u, 1, dims=1)
 
 

@@ -1,5 +1,7 @@
 """All engines give the same answers, and each is taken where it can be."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,9 @@ from megabase.ops import streamed as tiles
 from tests import toys
 
 ENGINES = ("plain", "lean", "streamed")
+TRITON = pytest.param(
+    "triton", marks=pytest.mark.skipif(not find_spec("triton"), reason="triton is not installed")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +35,7 @@ def answer(made, tokens, **arguments):
         return made(tokens, **arguments)
 
 
-@pytest.mark.parametrize("engine", ["lean", "streamed"])
+@pytest.mark.parametrize("engine", ["lean", "streamed", TRITON])
 @pytest.mark.parametrize("length", [1, 2, 3, 14, 33, 64])
 def test_logits_are_those_of_the_definition(engine, length):
     tokens = toys.tokens(2, length)
@@ -84,6 +89,26 @@ def test_lean_gradients_are_those_of_the_definition(checkpointing, n_taps):
         torch.testing.assert_close(gradients[1][name], gradient, msg=lambda m, n=name: f"{n}: {m}")
 
 
+@pytest.mark.skipif(not find_spec("triton"), reason="triton is not installed")
+def test_gradients_through_the_kernels_are_those_of_the_definition():
+    tokens, gradients = toys.tokens(1, 20), []
+    mask = torch.arange(20)[None] >= 5
+    for engine in ("plain", "triton"):
+        made = model(engine).train()
+        made.backbone.dropout.p = 0.0
+        made(tokens, attention_mask=mask, labels=tokens).loss.backward()
+        gradients.append({name: p.grad for name, p in made.named_parameters()})
+    for name, gradient in gradients[0].items():
+        scale = gradient.abs().max().item()
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_kernels_where_there_is_no_gpu_are_an_error(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match=r"engine 'triton' cannot be had: (it runs on cpu|triton)"):
+        answer(model("triton"), toys.tokens(1, 9))
+
+
 def test_the_streamed_engine_serves_what_needs_no_gradient_on_a_cpu():
     backbone = model().backbone
     r = torch.empty(0)
@@ -117,6 +142,92 @@ def test_a_hook_or_another_module_is_not_passed_over():
         assert not torch.allclose(answer(made, tokens).logits, before)
 
 
+def change_hook(module):
+    module.register_forward_hook(lambda *_: None)
+
+
+def change_pre_hook(module):
+    module.register_forward_pre_hook(lambda *_: None)
+
+
+def change_backward_hook(module):
+    module.register_full_backward_hook(lambda *_: None)
+
+
+def change_forward(module):
+    module.forward = module.forward
+
+
+CHANGES = (change_hook, change_pre_hook, change_backward_hook, change_forward)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("place", ["blocks.0.mixer.in_proj", "blocks.1.mlp", "norm"])
+def test_whatever_is_changed_is_said(change, place):
+    backbone = model().backbone
+    change(backbone.get_submodule(place))
+    with torch.no_grad():
+        choice = backbone.choose_engine(torch.empty(0))
+    assert choice.name == "lean"
+    assert place in choice.why
+
+
+def test_what_the_streamed_engine_cannot_say_the_others_do():
+    tokens = toys.tokens(1, 20)
+    made = model()
+    made.backbone.blocks[0].norm_mlp.eps = 1.0
+    ours = answer(made, tokens).logits
+    made.backbone.engine = Engine("plain")
+    torch.testing.assert_close(ours, answer(made, tokens).logits)
+    for place in ("mixer.in_proj", "mixer.short_conv", "mlp.fc1"):
+        made = model()
+        made.backbone.blocks[0].get_submodule(place).bias = None
+        ours = answer(made, tokens).logits
+        made.backbone.engine = Engine("plain")
+        torch.testing.assert_close(ours, answer(made, tokens).logits)
+
+
+def test_a_hook_that_keeps_the_embedding_keeps_it():
+    made, kept, tokens = model(), [], toys.tokens(1, 20)
+    made.backbone.embedding.register_forward_hook(lambda _m, _i, out: kept.append(out))
+    answer(made, tokens)
+    torch.testing.assert_close(kept[0], made.backbone.embedding.weight[tokens].detach())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_number_on_padding_harms_no_token(engine):
+    embedded = torch.randn(1, 20, 8)
+    embedded[:, 12:] = torch.nan
+    mask = torch.arange(20)[None] < 12
+    logits = answer(model(engine), None, inputs_embeds=embedded, attention_mask=mask).logits
+    assert not logits[:, :12].isnan().any()
+
+
+def test_no_tokens_are_an_error():
+    with pytest.raises(ValueError, match=r"at least one token, got \(1, 0\)"):
+        answer(model(), torch.zeros(1, 0, dtype=torch.long))
+
+
+def test_spectra_follow_what_else_makes_the_filter():
+    made, tokens = model("streamed"), toys.tokens(1, 20)
+    answer(made, tokens)
+    made.backbone.blocks[0].mixer.filters.shift = 5.0
+    with torch.no_grad():
+        made.backbone.blocks[1].mixer.skip.add_(1.0)
+    ours = answer(made, tokens).logits
+    made.backbone.engine = Engine("plain")
+    torch.testing.assert_close(ours, answer(made, tokens).logits)
+
+
+def test_spectra_are_given_back_when_training_goes_on():
+    made, tokens = model(), toys.tokens(1, 20)
+    answer(made, tokens)
+    operator = made.backbone.blocks[0].mixer
+    assert operator in streamed._SPECTRA
+    made(tokens)
+    assert operator not in streamed._SPECTRA
+
+
 def test_kept_spectra_follow_the_parameters():
     tokens = toys.tokens(1, 20)
     made = model("streamed")
@@ -137,6 +248,18 @@ def test_inputs_that_are_given_embedded_are_left_as_they_were():
     kept = embedded.clone()
     answer(made, None, inputs_embeds=embedded)
     torch.testing.assert_close(embedded, kept, rtol=0, atol=0)
+
+
+def test_the_normed_residual_is_the_residual():
+    """Check Eq. normed-residual, before and after it is written."""
+    r = torch.randn(2, 20, 8)
+    residual = tiles.Residual(r.clone(), 1e-5)
+    torch.testing.assert_close(residual.restored(), r)
+    torch.testing.assert_close(residual.normed, nn.functional.layer_norm(r, (8,)))
+    tile, more = slice(7, 14), torch.randn(7, 8)
+    kept = residual.read(1, tile, torch.zeros(8))
+    residual.write(1, tile, kept + more)
+    torch.testing.assert_close(residual.restored()[1, tile], r[1, tile] + more)
 
 
 @pytest.mark.parametrize("group", [1, 2, 4, 8])
@@ -185,5 +308,5 @@ def test_a_limit_is_kept_or_refused():
 
 
 def test_an_unknown_engine_is_an_error():
-    with pytest.raises(ValueError, match="one of auto, plain, lean, streamed; got 'fast'"):
+    with pytest.raises(ValueError, match="one of auto, plain, lean, triton, streamed; got 'fast'"):
         Engine("fast")

@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+from megabase.model import filter as filter_module
 from megabase.model.filter import ImplicitFilter, decay_rates, positional_encoding
 
 LIKE = torch.zeros((), dtype=torch.float64)
@@ -70,3 +72,32 @@ def test_the_network_runs_in_float32_under_autocast_and_with_half_weights():
 
 def test_a_module_holds_parameters_only():
     assert not list(toy().buffers())
+
+
+def test_pieces_and_channels_are_those_of_the_whole(monkeypatch):
+    filters = toy(n_filters=2)
+    whole = filters(40).flatten(0, 1)
+    monkeypatch.setattr(filter_module, "_POSITIONS_AT_ONCE", 7)
+    monkeypatch.setattr(filter_module, "_POSITIONS_IN_CACHE", 7)
+    torch.testing.assert_close(filters(40).flatten(0, 1), whole)
+    out = torch.empty(5, 40)
+    with torch.no_grad():
+        filters.write_taps(filters.features(40), slice(3, 8), out)
+    torch.testing.assert_close(out, whole[3:8])
+
+
+def test_an_adapter_on_the_network_is_not_passed_over():
+    filters = toy()
+    before = filters(10)
+
+    class Twice(nn.Linear):
+        def forward(self, u):
+            return 2 * super().forward(u)
+
+    for index in (0, -1):
+        changed = Twice(*reversed(filters.linears[index].weight.shape), bias=index == 0)
+        changed.load_state_dict(filters.linears[index].state_dict())
+        filters.linears[index] = changed
+        after = filters(10)
+        assert not torch.allclose(after, before)
+        before = after

@@ -11,14 +11,17 @@ from megabase.ops import gated_conv as module
 from megabase.ops import reference, transform
 from megabase.ops.gated_conv import ShortFilter, gated_conv, with_input_bias
 
+WAYS = ("whole", "some channels at a time", "few in the cache", "split transform")
 LENGTHS = (1, 2, 3, 33, 64, 301)
 
 
-@pytest.fixture(params=["whole", "some channels at a time", "split transform"], autouse=True)
+@pytest.fixture(params=WAYS, autouse=True)
 def _way(request, monkeypatch):
     """Go every way that long sequences go."""
-    if request.param != "whole":
+    if request.param in ("some channels at a time", "split transform"):
         monkeypatch.setattr(module, "_CHUNK_ON_CPU", 1)
+    if request.param == "few in the cache":
+        monkeypatch.setattr(module, "_CACHE_ON_CPU", 1)
     if request.param == "split transform":
         monkeypatch.setattr(transform, "_SPLIT_FROM", 0)
 
@@ -45,6 +48,7 @@ def half_masked(length, batch=2):
 @pytest.mark.parametrize("n_taps", [1, 3, 4])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_equals_the_defining_sum(length, n_taps):
+    """Check Eq. gated-conv."""
     inputs = draw(length, n_taps=n_taps)
     torch.testing.assert_close(without_edge(*inputs), reference.gated_conv(*inputs))
 
@@ -142,3 +146,18 @@ def test_only_streams_and_filters_are_kept_for_the_gradient():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
         without_edge(*inputs)
     assert sum(shape.numel() for shape in kept) <= sum(t.numel() for t in inputs) + 9 * 2
+
+
+def test_the_short_filter_by_hand():
+    """Check Eq. short-conv: the last tap weighs the present token."""
+    p = torch.tensor([[[1.0, 2.0, 3.0]]])
+    s = reference.short_conv(p, torch.tensor([[0.1, 10.0, 100.0]]), torch.tensor([0.5]))
+    torch.testing.assert_close(s, torch.tensor([[[100.5, 210.5, 320.6]]]))
+
+
+def test_a_second_derivative_is_refused():
+    streams, *rest = (t.requires_grad_() for t in draw(9))
+    (gradient,) = torch.autograd.grad(without_edge(streams, *rest).sum(), streams)
+    assert gradient.shape == streams.shape
+    with pytest.raises(ValueError, match="a second derivative needs the engine 'plain'"):
+        torch.autograd.grad(without_edge(streams, *rest).sum(), streams, create_graph=True)

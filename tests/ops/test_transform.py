@@ -24,6 +24,7 @@ def padded(signal, transform):
 @pytest.mark.parametrize("length", [1, 2, 31, 33, 64, 1000])
 @pytest.mark.parametrize("kind", MAKERS)
 def test_a_product_of_spectra_is_a_convolution(kind, length):
+    """Check Eq. split-transform, and the library's, by what they are for."""
     transform = MAKERS[kind](length)
     u, h = random(2, 3, length), random(3, length)
     product = transform.forward(padded(u, transform)) * transform.forward(padded(h, transform))

@@ -107,7 +107,7 @@ def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypat
     caplog.set_level("INFO", logger="megabase")
     interrupted(config, tmp_path / "model", monkeypatch, 7)
     planned = read_record(tmp_path / "model")["results"]["plan"]
-    pretrain(config.model_copy(update={"memory_gib": 0.5}), tmp_path / "model")
+    pretrain(config.model_copy(update={"memory_gib": 0.7}), tmp_path / "model")
     assert "was interrupted: going on after step 6" in caplog.text
     assert read_record(tmp_path / "model")["results"]["plan"] == planned
     assert "in other passes" not in caplog.text

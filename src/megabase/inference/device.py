@@ -1,8 +1,14 @@
-"""Where a model runs: the devices that torch finds here."""
+"""Where a model runs: the devices that torch finds here, and what the CPU can do."""
+
+import time
+from typing import NamedTuple
 
 import torch
 
 from megabase.errors import InputError
+
+_PRODUCT_SIZE, _TIMES = 1024, 5
+_WORTHWHILE = 1.3
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -40,3 +46,43 @@ def describe_devices() -> dict[str, str]:
         why = "no GPU or no driver" if built else "this build of torch is for the CPU only"
         found["accelerator"] = f"off: {why}"
     return found
+
+
+class ProductRates(NamedTuple):
+    """Operations a second of matrix products, in units of 10⁹, on so many threads."""
+
+    n_threads: int
+    on_one: float
+    on_all: float
+    bfloat16: float
+
+    @property
+    def advice(self) -> str:
+        """What to do where more threads are little or no help."""
+        if self.n_threads == 1 or self.on_all > _WORTHWHILE * self.on_one:
+            return ""
+        return (
+            "more threads hardly help: other work may hold the cores; end it, or set "
+            "OMP_WAIT_POLICY=PASSIVE, or OMP_NUM_THREADS=1"
+        )
+
+
+def time_products() -> ProductRates:
+    """Time matrix products in float32 on one thread and on all, and in bfloat16 on all."""
+    n_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        on_one = _rate(torch.float32)
+    finally:
+        torch.set_num_threads(n_threads)
+    return ProductRates(n_threads, on_one, _rate(torch.float32), _rate(torch.bfloat16))
+
+
+def _rate(dtype: torch.dtype) -> float:
+    a, b = (torch.ones(_PRODUCT_SIZE, _PRODUCT_SIZE, dtype=dtype) for _ in range(2))
+    fastest = float("inf")
+    for _ in range(_TIMES):
+        started = time.perf_counter()
+        torch.mm(a, b)
+        fastest = min(fastest, time.perf_counter() - started)
+    return 2e-9 * _PRODUCT_SIZE**3 / fastest

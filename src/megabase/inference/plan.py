@@ -48,11 +48,12 @@ def plan_inference(
     """
     first = next(model.parameters())
     with torch.inference_mode():
-        choice = model.backbone.choose_engine(first)
+        wide = torch.promote_types(first.dtype, torch.float32)
+        choice = model.backbone.choose_engine(torch.empty(0, dtype=wide, device=first.device))
     needed = LIBRARIES_BYTES + inference_bytes(
         model.config,
         longest,
-        batch=max(1, min(at_once, n_tokens) // longest),
+        batch=-(-min(at_once, n_tokens) // longest),
         streamed=choice.name == "streamed",
         max_bytes=model.backbone.engine.max_bytes,
     )

@@ -23,7 +23,7 @@ class Predictor:
     Parameters
     ----------
     loaded
-        The model.
+        The model, which is this predictor's from now on: it is moved, and its engine set.
     device
         Where it shall run.
     max_memory_gib

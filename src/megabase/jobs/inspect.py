@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from megabase.inference.device import describe_devices
+from megabase.inference.device import describe_devices, time_products
 from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 from megabase.model.load import load, weights_sha256
 from megabase.model.probe import seconds_per_token
@@ -66,6 +66,16 @@ def describe_computer() -> list[Finding]:
         Finding("machine", machine()),
         *(Finding(name, value) for name, value in versions().items()),
         *(Finding(name, value) for name, value in describe_devices().items()),
+        _products(),
         *extras(),
         *storage(cache_folder()),
     ]
+
+
+def _products() -> Finding:
+    rates = time_products()
+    figures = (
+        f"{rates.on_one:,.0f} G/s on 1 thread, {rates.on_all:,.0f} on {rates.n_threads}, "
+        f"{rates.bfloat16:,.0f} in bfloat16"
+    )
+    return Finding("products", figures, rates.advice)

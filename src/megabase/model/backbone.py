@@ -14,6 +14,8 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine, EngineChoice, plan_streamed
 from megabase.model.filter import ImplicitFilter
 from megabase.model.operator import HyenaOperator
+from megabase.model.untouched import is_untouched
+from megabase.ops.kernels import why_no_kernels
 
 
 class Backbone(nn.Module):
@@ -64,13 +66,15 @@ class Backbone(nn.Module):
         r = r.to(torch.promote_types(r.dtype, torch.float32))
         name = self.choose_engine(r).name
         if name == "streamed":
-            own = r if overwrite or r is not embedded else r.clone()
+            is_ours = overwrite and is_untouched(self.embedding, nn.Embedding)
+            own = r if is_ours and is_untouched(self.dropout, nn.Dropout) else r.clone()
             return self._streamed(own, mask, every_layer=every_layer)
+        streamed.forget_spectra(self.blocks)
         earlier: list[Tensor] = []
         for block in self.blocks:
             if every_layer:
                 earlier.append(r)
-            r = self._run(block, r, mask, lean=name == "lean")
+            r = self._run(block, r, mask, name)
         return [*earlier, self.norm(r.to(self.norm.weight.dtype))]
 
     def choose_engine(self, r: Tensor) -> EngineChoice:
@@ -82,33 +86,48 @@ class Backbone(nn.Module):
             If what was asked for cannot be had.
         """
         asked = self.engine
-        obstacle = streamed.why_not_streamed(self.blocks, r) if asked.name != "plain" else "asked"
-        if asked.name in ("auto", "streamed") and obstacle is None:
+        by_name = asked.name not in ("auto", "streamed")
+        obstacle = (
+            f"engine {asked.name!r} was asked for"
+            if by_name
+            else streamed.why_not_streamed(self.blocks, self.norm, r)
+        )
+        if obstacle is None:
             return EngineChoice("streamed", "in tiles for the caches of a CPU")
         if asked.needs_streaming:
             raise InputError(f"{asked.needs_streaming} needs the streamed engine, but {obstacle}")
+        if asked.name == "triton":
+            order = self.config.hyena_order
+            reason = why_no_kernels(r) or (f"operators of order {order}" if order != 2 else None)
+            if reason is not None:
+                raise InputError(f"engine 'triton' cannot be had: {reason}")
+            return EngineChoice("triton", "as asked")
         if asked.name == "plain":
             return EngineChoice("plain", "as asked")
         return EngineChoice("lean", f"not streamed: {obstacle}")
 
-    def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, *, lean: bool) -> Tensor:
+    def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, engine: str) -> Tensor:
         if self.gradient_checkpointing and self.training:
-            return checkpoint(block, r, mask, lean=lean, use_reentrant=False)
-        return block(r, mask, lean=lean)
+            return checkpoint(block, r, mask, engine=engine, use_reentrant=False)
+        return block(r, mask, engine=engine)
 
     def _streamed(self, r: Tensor, mask: Tensor | None, *, every_layer: bool) -> list[Tensor]:
         batch, length, _ = r.shape
-        plan = plan_streamed(self.config, length, batch=batch, max_bytes=self.engine.max_bytes)
+        plan = plan_streamed(
+            self.config, length, batch=batch, max_bytes=self.engine.max_bytes,
+            itemsize=r.itemsize, n_states=len(self.blocks) if every_layer else 0,
+        )  # fmt: skip
         steps = streamed.run(
             self.blocks, r, mask, group=plan.group, keep_spectra=plan.keep_spectra,
             matmul_dtype=self.engine.matmul_dtype or r.dtype,
         )  # fmt: skip
+        residual = next(steps)
         earlier: list[Tensor] = []
-        for residual in steps:
-            hidden = residual.normed
+        for _ in self.blocks:
             if every_layer:
                 earlier.append(residual.restored())
-        return [*earlier[:-1], hidden.mul_(self.norm.weight).add_(self.norm.bias)]
+            next(steps)
+        return [*earlier, residual.normed.mul_(self.norm.weight).add_(self.norm.bias)]
 
 
 def _block(config: HyenaDNAConfig) -> Block:

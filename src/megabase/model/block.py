@@ -1,5 +1,7 @@
 """The block: norm, mixer, add; norm, MLP, add. The mixer is an argument."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -7,6 +9,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from megabase.model.residual import ResidualLinear
+from megabase.model.untouched import has_hooks
+from megabase.ops import kernels
 
 # Tokens whose MLP is computed again at once for the gradient: more do not fit a CPU's caches.
 _TOKENS_ON_CPU, _TOKENS_ELSEWHERE = 1 << 11, 1 << 16
@@ -36,7 +40,7 @@ class Block(nn.Module):
     Parameters
     ----------
     mixer
-        Mixes along the length: ``mixer(u, mask, lean=lean)`` with `u` (batch, length, d_model).
+        Mixes along the length: ``mixer(u, mask, engine=engine)`` with `u` (batch, length, d_model).
     d_model, d_inner
         Channels of the residual stream, and inside the MLP.
     eps
@@ -55,22 +59,36 @@ class Block(nn.Module):
         r: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
         *,
-        lean: bool = False,
+        engine: str = "plain",
     ) -> Float[Tensor, "batch length d_model"]:
         """Add to the residual stream `r`, which keeps its own, wider dtype.
 
-        Where it is `lean`, what the gradient needs is computed again rather than kept.
+        By an `engine` that is not plain, what the gradient needs is computed again, in part.
         """
-        r = r + self.mixer(self.norm_mixer(r.to(self.norm_mixer.weight.dtype)), mask, lean=lean)
-        if not (lean and torch.is_grad_enabled()):
+        u = self.norm_mixer(r.to(self.norm_mixer.weight.dtype))
+        y = self.mixer(u, mask, engine=engine)
+        if engine == "triton":
+            norm = self.norm_mlp
+            r, u = kernels.add_norm(r, y, norm.weight, norm.bias, norm.eps)
+            return r + in_parts(self.mlp, u)
+        r = r + y
+        watched = any(has_hooks(module) for module in (self.norm_mlp, *self.mlp.modules()))
+        if engine == "plain" or watched:  # a hook is to see the sequence whole
             return self._feed_forward(r)
-        at_once = _TOKENS_ON_CPU if r.device.type == "cpu" else _TOKENS_ELSEWHERE
-        parts = r.split(max(1, at_once // len(r)), dim=1)
-        return torch.cat(
-            [checkpoint(self._feed_forward, part, use_reentrant=False) for part in parts], dim=1
-        )
+        return in_parts(self._feed_forward, r)
 
     def _feed_forward(
         self, r: Float[Tensor, "batch length d_model"]
     ) -> Float[Tensor, "batch length d_model"]:
         return r + self.mlp(self.norm_mlp(r.to(self.norm_mlp.weight.dtype)))
+
+
+def in_parts(
+    function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch length d_model"]
+) -> Float[Tensor, "batch length d_model"]:
+    """Apply what acts on each token by itself to some at a time, and again for the gradient."""
+    if not torch.is_grad_enabled():
+        return function(x)
+    at_once = _TOKENS_ON_CPU if x.device.type == "cpu" else _TOKENS_ELSEWHERE
+    parts = x.split(max(1, at_once // len(x)), dim=1)
+    return torch.cat([checkpoint(function, part, use_reentrant=False) for part in parts], dim=1)

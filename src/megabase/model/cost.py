@@ -9,10 +9,13 @@ from megabase.model.engine import plan_streamed
 _FLOAT32 = 4  # bytes
 _OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments
 
-# Tensors of (batch, length, d_model) that are held at the peak; see `training_bytes`.
+# What is held at the peak: some room for chunks, and tensors of (batch, length, d_model): a fixed
+# number and some for each block, both for tensors below `_GIVEN_BACK` and above.
+_CHUNKS = 150 << 20
 _INFERENCE = 16
-_TRAINING, _TRAINING_PER_BLOCK = 12, (37, 32)
-_CHECKPOINTING, _CHECKPOINTING_PER_BLOCK = 39, (13, 1.7)
+_TRAINING = {"small": (10, 14.0), "large": (10, 9.2)}
+_PLAIN_PER_BLOCK = 40  # of an operator of another order, which keeps all for the gradient
+_CHECKPOINTING = {"small": (10, 9.0), "large": (19, 1.9)}
 _GIVEN_BACK = 32 << 20  # bytes from which on the C library gives a freed tensor back
 
 
@@ -75,9 +78,9 @@ def training_bytes(
 ) -> int:
     """Estimate the memory of an optimiser step in float32 on one batch.
 
-    Each parameter has a gradient and AdamW's two moments. A block keeps 32 tensors of
-    (batch, length, d_model) for the gradient; with gradient checkpointing only its
-    input, and the 32 exist for one block at a time. Tensors below 32 MiB cost more,
+    Each parameter has a gradient and AdamW's two moments. A block keeps nine tensors of
+    (batch, length, d_model) for the gradient, among them the three projected streams and the
+    long filter; with gradient checkpointing its input only. Tensors below 32 MiB cost more,
     because the C library keeps what is freed.
 
     Parameters
@@ -96,8 +99,10 @@ def training_bytes(
     Measured on CPUs: `benchmarks/memory.py`.
     """
     tensor = _FLOAT32 * batch * length * config.d_model
-    fixed = _CHECKPOINTING if checkpointing else _TRAINING
-    small, large = _CHECKPOINTING_PER_BLOCK if checkpointing else _TRAINING_PER_BLOCK
-    per_block = large if tensor >= _GIVEN_BACK else small
+    if config.hyena_order != 2:
+        per_operator = _PLAIN_PER_BLOCK * config.n_layer * tensor
+        return int(_OF_A_PARAMETER * n_parameters(config) + _CHUNKS + per_operator)
+    kind = "large" if tensor >= _GIVEN_BACK else "small"
+    fixed, per_block = (_CHECKPOINTING if checkpointing else _TRAINING)[kind]
     n_tensors = fixed + config.n_layer * per_block
-    return int(_OF_A_PARAMETER * n_parameters(config) + n_tensors * tensor)
+    return int(_OF_A_PARAMETER * n_parameters(config) + _CHUNKS + n_tensors * tensor)

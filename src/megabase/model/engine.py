@@ -10,11 +10,12 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.ops.gated_conv import N_STREAMS
 from megabase.ops.transform import fft_length
 
-ENGINES = ("auto", "plain", "lean", "streamed")
-_GROUPS = (64, 32, 16, 8, 4, 2, 1)  # channels, the fastest first
+ENGINES = ("auto", "plain", "lean", "triton", "streamed")
+_GROUPS = (64, 32, 16, 8, 4, 2, 1)  # channels, the fastest first; see `_groups`
+_OF_A_CHANNEL = 24  # signals as long as the FFT, for a chunk of one
+_FEW = 8 << 20  # numbers of all streams
 _SPECTRA_BYTES = 1 << 30  # the most that spectra of filters take where no limit is set
-_CHUNK_BYTES = 128 << 20  # padded signals, their spectra, signals again, and scratch
-_NUMBER = 4  # bytes
+_CHUNK_BYTES = 160 << 20  # padded signals, their spectra, signals again, and scratch
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class Engine:
     ----------
     name
         ``"plain"`` is the definition. ``"lean"`` keeps less for the gradient and computes it
-        again. ``"streamed"`` goes through `ops.streamed`: without gradients, on a CPU.
-        ``"auto"`` takes the last that is possible.
+        again; ``"triton"`` does so by kernels for a GPU. ``"streamed"`` goes through
+        `ops.streamed`: without gradients, on a CPU. ``"auto"`` is streamed where that is
+        possible, and lean elsewhere.
     max_bytes
         The most memory that the tensors of a forward pass may take, when streamed.
     matmul_dtype
@@ -41,6 +43,10 @@ class Engine:
     def __post_init__(self) -> None:
         if self.name not in ENGINES:
             raise InputError(f"an engine is one of {', '.join(ENGINES)}; got {self.name!r}")
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise InputError(f"a limit of memory is at least 1 byte, got {self.max_bytes}")
+        if self.matmul_dtype not in (None, torch.bfloat16):
+            raise InputError(f"matmul_dtype is None or torch.bfloat16, got {self.matmul_dtype!r}")
 
     @property
     def needs_streaming(self) -> str | None:
@@ -68,7 +74,13 @@ class StreamedPlan(NamedTuple):
 
 
 def plan_streamed(
-    config: HyenaDNAConfig, length: int, *, batch: int = 1, max_bytes: int | None = None
+    config: HyenaDNAConfig,
+    length: int,
+    *,
+    batch: int = 1,
+    max_bytes: int | None = None,
+    itemsize: int = 4,
+    n_states: int = 0,
 ) -> StreamedPlan:
     """Take the fastest way that fits.
 
@@ -83,20 +95,27 @@ def plan_streamed(
     max_bytes
         The most memory for tensors, without the weights; None: whatever is needed, of which
         1 GiB for spectra that are kept.
+    itemsize
+        Bytes of a number.
+    n_states
+        Hidden states of earlier layers that are given back, too.
 
     Raises
     ------
     InputError
         If no way fits.
     """
-    plans = [
-        StreamedPlan(group, keep, _bytes(config, length, batch, group, keep_spectra=keep))
-        for group in _GROUPS
-        for keep in (True, False)
-        if group <= config.d_model
-    ]
+    one_channel = _OF_A_CHANNEL * (batch + 1) * fft_length(2 * length - 1)
+    chunk = max(_CHUNK_BYTES, itemsize * one_channel)
+    plans = []
+    for group in _groups(config, length, batch):
+        for keep in (True, False):
+            numbers = _numbers(config, length, batch, group)
+            numbers += n_states * batch * length * config.d_model
+            numbers += _spectra(config, length) if keep else 0
+            plans.append(StreamedPlan(group, keep, itemsize * numbers + chunk))
     if max_bytes is None:
-        keep = _spectra_bytes(config, length) <= _SPECTRA_BYTES
+        keep = itemsize * _spectra(config, length) <= _SPECTRA_BYTES
         return next(plan for plan in plans if plan.keep_spectra is keep)
     for plan in plans:
         if plan.n_bytes <= max_bytes:
@@ -107,9 +126,15 @@ def plan_streamed(
     )
 
 
-def _bytes(
-    config: HyenaDNAConfig, length: int, batch: int, group: int, *, keep_spectra: bool
-) -> int:
+def _groups(config: HyenaDNAConfig, length: int, batch: int) -> list[int]:
+    """All channels at once where their streams are small, and some at a time."""
+    is_small = batch * length * N_STREAMS * config.d_model <= _FEW
+    whole = [config.d_model] if is_small else []
+    return [*whole, *(group for group in _GROUPS if group <= config.d_model)]
+
+
+def _numbers(config: HyenaDNAConfig, length: int, batch: int, group: int) -> int:
+    """Count what is held besides some chunks of channels and kept spectra."""
     at_each_token = (
         2 * config.d_model  # the residual stream, and what is mixed
         + N_STREAMS * group
@@ -117,11 +142,9 @@ def _bytes(
         + 4  # scale and mean, token
     )
     filters = (config.filter_order + group) * length
-    one_channel = 8 * (batch + 1) * fft_length(2 * length - 1)
-    chunk = max(_CHUNK_BYTES, _NUMBER * one_channel)
-    kept = _spectra_bytes(config, length) if keep_spectra else 0
-    return _NUMBER * (batch * length * at_each_token + filters) + chunk + kept
+    folded = 2 * 11 * config.d_model**2  # weights of a layer, while the next one's are made
+    return batch * length * at_each_token + filters + folded
 
 
-def _spectra_bytes(config: HyenaDNAConfig, length: int) -> int:
-    return _NUMBER * config.n_layer * config.d_model * fft_length(2 * length - 1)
+def _spectra(config: HyenaDNAConfig, length: int) -> int:
+    return config.n_layer * config.d_model * fft_length(2 * length - 1)

@@ -37,13 +37,16 @@ Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2, and its released code.
 
 import math
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
+
+from megabase.model.untouched import is_untouched
+from megabase.ops.gated_conv import refuse_second_derivative
 
 # Where the slowest and the fastest window have fallen to `_TARGET`, in units of the grid.
 _TARGET, _SLOWEST, _FASTEST = 1e-2, 1.5, 0.3
@@ -146,10 +149,17 @@ class ImplicitFilter(nn.Module):
     def forward(self, length: int) -> Float[Tensor, "n_filter d_model length"]:
         """Give the first `length` taps of every filter, in float32 or wider.
 
-        The taps are made some positions at a time, and made again for the gradient.
+        For the gradient only the features are kept, and made again themselves.
         """
-        pieces = _pieces(length, _POSITIONS_AT_ONCE)
-        h = torch.cat([checkpoint(self._taps, p, use_reentrant=False) for p in pieces], dim=1)
+        last = self.linears[-1]
+        with torch.autocast(self.frequency.device.type, enabled=False):
+            if is_untouched(last, nn.Linear):
+                pieces = _pieces(length, _POSITIONS_AT_ONCE)
+                parts = [checkpoint(self._features, p, use_reentrant=False) for p in pieces]
+                h = cast("Tensor", _Taps.apply(torch.cat(parts), last.weight, self))
+            else:
+                t = _indices(range(length), self._like()) / (self.grid - 1)
+                h = self.window(t) * self._last(self._features(range(length)), slice(None))
         return h.view(self.n_filters, self.d_model, length)
 
     def features(self, length: int) -> Float[Tensor, "length width"]:
@@ -157,8 +167,7 @@ class ImplicitFilter(nn.Module):
         like = self._like()
         out = like.new_empty(length, like.shape[-1])
         for positions in _pieces(length, _POSITIONS_IN_CACHE):
-            z = positional_encoding(positions, self.grid, self.emb_dim, like)
-            out[positions.start : positions.stop] = self._hidden(z)
+            out[positions.start : positions.stop] = self._features(positions)
         return out
 
     def write_taps(
@@ -179,20 +188,56 @@ class ImplicitFilter(nn.Module):
     def _like(self) -> Tensor:
         return self.frequency.to(torch.promote_types(self.frequency.dtype, torch.float32))
 
-    def _taps(self, positions: range) -> Float[Tensor, "channel length"]:
-        with torch.autocast(self.frequency.device.type, enabled=False):
-            z = positional_encoding(positions, self.grid, self.emb_dim, self._like())
-            return self.window(z[:, 0]) * self.ffn(z)
+    def _features(self, positions: range) -> Float[Tensor, "length width"]:
+        return self._hidden(positional_encoding(positions, self.grid, self.emb_dim, self._like()))
 
     def _hidden(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "length width"]:
         for linear in cast("list[nn.Linear]", list(self.linears)[:-1]):
-            weight, bias = linear.weight.to(z.dtype), linear.bias.to(z.dtype)
-            z = torch.sin(self.frequency.to(z.dtype) * functional.linear(z, weight, bias))
+            if is_untouched(linear, nn.Linear):
+                mapped = functional.linear(z, linear.weight.to(z.dtype), linear.bias.to(z.dtype))
+            else:
+                mapped = linear(z)
+            z = torch.sin(self.frequency.to(z.dtype) * mapped)
         return z
 
     def _last(
         self, z: Float[Tensor, "length width"], channels: slice
     ) -> Float[Tensor, "channel length"]:
-        return functional.linear(
-            cast("nn.Linear", self.linears[-1]).weight[channels].to(z.dtype), z
-        )
+        last = cast("nn.Linear", self.linears[-1])
+        if not is_untouched(last, nn.Linear):
+            return last(z).t()[channels]
+        return functional.linear(last.weight[channels].to(z.dtype), z)
+
+
+class _Taps(torch.autograd.Function):
+    """Window times last layer, whose parts are made again for the gradient, piece by piece."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 torch's own
+        features: Tensor,
+        weight: Tensor,
+        filters: ImplicitFilter,
+    ) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.filters = filters
+        h = features.new_empty(len(weight), len(features))
+        filters.write_taps(features, slice(None), h)
+        return h
+
+    @staticmethod
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] torch hides its names
+        ctx: Any,  # noqa: ANN401 torch's own
+        d_h: Tensor,
+    ) -> tuple[Tensor, Tensor, None]:
+        refuse_second_derivative()
+        features, weight = ctx.saved_tensors
+        wide = weight.to(features.dtype)
+        d_features, d_weight = torch.empty_like(features), torch.zeros_like(wide)
+        for positions in _pieces(len(features), _POSITIONS_IN_CACHE):
+            piece = slice(positions.start, positions.stop)
+            t = _indices(positions, features[:0]) / (ctx.filters.grid - 1)
+            d_mapped = d_h[:, piece] * ctx.filters.window(t)
+            d_weight += d_mapped @ features[piece]
+            d_features[piece] = d_mapped.t() @ wide
+        return d_features, d_weight.to(weight.dtype), None

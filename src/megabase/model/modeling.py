@@ -137,6 +137,8 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
             raise InputError("give either input_ids or inputs_embeds, and not both")
         embedded = self.backbone.embedding(input_ids) if inputs_embeds is None else inputs_embeds
         length, limit = embedded.shape[1], self.config.max_seq_len
+        if not embedded.numel():
+            raise InputError(f"a batch holds at least one token, got {tuple(embedded.shape[:2])}")
         if length > limit:
             raise InputError(
                 f"a sequence of {length:,} tokens is longer than this model's {limit:,} positions; "
@@ -249,7 +251,8 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
     ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
         """Give the logits of some positions at a time, with the positions.
 
-        So a million tokens are scored without ever holding the logits of all.
+        So a million tokens are scored without ever holding the logits of all. It computes
+        when it is asked for a part: switch gradients off around the whole loop.
 
         Parameters
         ----------

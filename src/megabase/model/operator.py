@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from megabase.model.residual import ResidualLinear
 from megabase.model.untouched import is_untouched
+from megabase.ops import kernels
 from megabase.ops.gated_conv import ShortFilter, gated_conv, with_input_bias
 from megabase.ops.long_conv import long_conv
 
@@ -96,35 +97,41 @@ class HyenaOperator(nn.Module):
         u: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
         *,
-        lean: bool = False,
+        engine: str = "plain",
     ) -> Float[Tensor, "batch length d_model"]:
         """Mix `u` along its length; the output at a token sees no later token.
 
-        Where `mask` is false stands padding, which no other token sees. Where it is `lean`,
-        `mix_leanly` takes the place of `project` and `mix`, for order 2.
+        Where `mask` is false stands padding, which no other token sees. By an
+        `engine` that is not plain, `mix_at_once` takes the place of `project` and `mix`.
         """
         over_channels = None if mask is None else mask[:, None]
-        if lean and self.order == 2 and is_untouched(self.short_conv, nn.Conv1d):
-            y = self.mix_leanly(u, over_channels)
+        if engine != "plain" and self.order == 2 and self._has_plain_short_conv():
+            y = self.mix_at_once(u, over_channels, engine)
         else:
             v, gates = self.project(u, over_channels)
             y = self.mix(v, gates, self.filters(u.shape[1]), over_channels)
         return self.out_proj(y.transpose(1, 2))
 
-    def mix_leanly(
+    def mix_at_once(
         self,
         u: Float[Tensor, "batch length d_model"],
-        mask: Bool[Tensor, "batch 1 length"] | None = None,
+        mask: Bool[Tensor, "batch 1 length"] | None,
+        engine: str,
     ) -> Float[Tensor, "batch d_model length"]:
-        """Project and mix by `ops.gated_conv`, which keeps little for the gradient."""
+        """Project, and mix by a function that keeps little for the gradient."""
         taps, bias = self.short_conv.weight[:, 0], cast("Tensor", self.short_conv.bias)
-        if mask is None and is_untouched(self.in_proj, nn.Linear):
+        has_bias = cast("Tensor | None", self.in_proj.bias) is not None
+        if mask is None and has_bias and is_untouched(self.in_proj, nn.Linear):
             streams = torch.matmul(self.in_proj.weight, u.transpose(1, 2))
             short = with_input_bias(taps, bias, self.in_proj.bias)
         else:
             streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
             short = ShortFilter(taps, bias, torch.zeros_like(taps[:, 1:]))
-        return gated_conv(streams, short, self.filters(u.shape[1])[0], self.skip, mask)
+        mix = kernels.gated_conv if engine == "triton" else gated_conv
+        return mix(streams, short, self.filters(u.shape[1])[0], self.skip, mask)
+
+    def _has_plain_short_conv(self) -> bool:
+        return is_untouched(self.short_conv, nn.Conv1d) and self.short_conv.bias is not None
 
 
 def _without_padding(

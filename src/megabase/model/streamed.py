@@ -28,41 +28,56 @@ Filters = Callable[[slice], Tensor]
 
 
 class Spectra(NamedTuple):
-    """Spectra of a layer's filters, and copies of the parameters they were made from."""
+    """Spectra of a layer's filters, and copies of what they were made from."""
 
     made_from: list[Tensor]
-    length: int
+    numbers: tuple[float, ...]
     values: Tensor
 
 
 _SPECTRA: WeakKeyDictionary[nn.Module, Spectra] = WeakKeyDictionary()
 
 
-def why_not_streamed(blocks: nn.ModuleList, r: Tensor) -> str | None:
+def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> str | None:
     """Say what keeps the blocks from being streamed, or None if nothing does.
 
     Parameters
     ----------
-    blocks
+    blocks, last_norm
         Those of the backbone.
     r
         The residual stream before the first, or a tensor of its device and dtype.
     """
     if torch.is_grad_enabled():
-        return "gradients are wanted"
+        return "gradients may be wanted"
     if r.device.type != "cpu":
         return f"it runs on {r.device.type}"
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on"
-    for name, module in blocks.named_modules():
-        if not is_untouched(module, *_OURS):
-            return f"blocks.{name} is changed: a {type(module).__name__}, perhaps with hooks"
-        if isinstance(module, HyenaOperator) and module.order != 2:
-            return f"its operators are of order {module.order}"
+    for name, module in [*blocks.named_modules(prefix="blocks"), ("norm", last_norm)]:
+        if obstacle := _obstacle(name, module):
+            return obstacle
+    if len({module.eps for module in _norms(blocks, last_norm)}) != 1:
+        return "its norms differ in what they add to the variance"
     dtypes = {parameter.dtype for parameter in blocks.parameters()}
     if dtypes != {r.dtype}:
         return f"its weights are {' and '.join(sorted(map(str, dtypes)))}"
     return None
+
+
+def _obstacle(name: str, module: nn.Module) -> str | None:
+    """Say what of a module the streamed engine would pass over."""
+    if not is_untouched(module, *_OURS):
+        return f"{name} is changed: a {type(module).__name__}, perhaps with hooks"
+    if isinstance(module, HyenaOperator) and module.order != 2:
+        return f"its operators are of order {module.order}"
+    is_map = isinstance(module, nn.Conv1d | nn.Linear) and ".filters." not in name
+    return f"{name} has no bias" if is_map and module.bias is None else None
+
+
+def _norms(blocks: nn.ModuleList, last_norm: nn.Module) -> list[nn.LayerNorm]:
+    modules = [*blocks.modules(), last_norm]
+    return [module for module in modules if isinstance(module, nn.LayerNorm)]
 
 
 def run(
@@ -89,6 +104,8 @@ def run(
     keep_spectra
         Whether the spectra of the filters are kept for the next sequence of this length.
     """
+    if not keep_spectra:
+        forget_spectra(blocks)
     first = cast("Block", blocks[0])
     residual = streamed.Residual(r, first.norm_mixer.eps)
     yield residual
@@ -106,7 +123,14 @@ def run(
         filters_of = (_kept if keep_spectra else _made)(operator, r.shape[1], group)
         streamed.mix(residual, weights, filters_of, room, over_channels)
         streamed.feed_forward(residual, weights, room)
+        del weights
         yield residual
+
+
+def forget_spectra(blocks: nn.ModuleList) -> None:
+    """Give back the memory of the spectra that were kept."""
+    for block in cast("list[Block]", list(blocks)):
+        _SPECTRA.pop(block.mixer, None)
 
 
 def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
@@ -154,11 +178,13 @@ def _made(operator: HyenaOperator, length: int, group: int) -> Filters:
 
 def _kept(operator: HyenaOperator, length: int, group: int) -> Filters:
     """Give spectra that were made before, if from the same parameters, or make them."""
-    parameters = [*operator.filters.parameters(), operator.skip]
+    filters = cast("ImplicitFilter", operator.filters)
+    parameters = [*filters.parameters(), operator.skip]
+    numbers = (length, filters.grid, filters.emb_dim, filters.shift)
     kept = _SPECTRA.get(operator)
-    if kept is None or kept.length != length or not all(map(_same, kept.made_from, parameters)):
+    if kept is None or kept.numbers != numbers or not all(map(_same, kept.made_from, parameters)):
         made_from = [parameter.detach().clone() for parameter in parameters]
-        kept = Spectra(made_from, length, _spectra(operator, length, group))
+        kept = Spectra(made_from, numbers, _spectra(operator, length, group))
         _SPECTRA[operator] = kept
     return lambda channels: kept.values[channels]
 
@@ -168,11 +194,13 @@ def _spectra(
 ) -> Complex[Tensor, "channel 1 frequency"]:
     """Transform the filters of a layer."""
     make, transform = _made(operator, length, group), make_transform(length, operator.skip)
-    spectra = []
+    complex_dtype = torch.promote_types(operator.skip.dtype, torch.complex64)
+    spectra = torch.empty(operator.d_model, 1, transform.n_out, dtype=complex_dtype)
     for start in range(0, operator.d_model, group):
         taps = make(slice(start, min(start + group, operator.d_model)))
-        spectra.append(transform.forward(functional.pad(taps, (0, transform.n_in - length))))
-    return torch.cat(spectra)[:, None]
+        padded = functional.pad(taps, (0, transform.n_in - length))
+        spectra[start : start + group, 0] = transform.forward(padded)
+    return spectra
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

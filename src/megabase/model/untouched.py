@@ -1,9 +1,17 @@
 """Whether a module is as this package builds it: fast paths read weights past its `forward`."""
 
 from torch import nn
+from torch.nn.modules import module as torch_module
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def is_untouched(module: nn.Module, *kinds: type[nn.Module]) -> bool:
     """Say whether a module is exactly of one of the kinds, without hooks or another forward."""
-    has_hooks = bool(module._forward_hooks or module._forward_pre_hooks)
-    return type(module) in kinds and not has_hooks and "forward" not in vars(module)
+    return type(module) in kinds and not has_hooks(module) and "forward" not in vars(module)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Say whether something waits for a module to be called."""
+    of_all = bool(torch_module._has_any_global_hook())  # pyright: ignore[reportPrivateUsage]
+    return of_all or any(vars(module).get(kind) for kind in _HOOKS)

@@ -10,17 +10,18 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from megabase.errors import InputError
 from megabase.ops.transform import make_transform
 
 N_STREAMS = 3
 """The gate that acts last, the gate that acts first, and the value, in this order."""
 
 _LAST, _FIRST, _VALUE = range(N_STREAMS)
-# Bytes of padded signals. On a CPU each call of the FFT plans anew, which few channels do not
-# repay, and memory above 32 MiB is given back to the system after each use.
+# Bytes of padded signals: on a CPU each call of the FFT plans anew, which few channels do not
+# repay, and the C library gives blocks above 32 MiB back to the system after each use.
 _CHUNK_ON_CPU, _CHUNK_ELSEWHERE = 16 << 20, 1 << 30
+_CACHE_ON_CPU = 1 << 20  # bytes of the channels that the short filter goes over at once
 
 
 class ShortFilter(NamedTuple):
@@ -88,15 +89,15 @@ class _GatedConv(torch.autograd.Function):
         with torch.autocast(streams.device.type, enabled=False):
             for rows in workspace.chunks(len(h)):
                 parts = split_streams(streams, short, rows)
-                y[:, rows] = workspace.mix(parts, mask, _with_skip(h[rows], d[rows]))
+                workspace.mix(parts, mask, _with_skip(h[rows], d[rows]), out=y[:, rows])
         return y
 
     @staticmethod
-    @once_differentiable
-    def backward(
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] torch hides its names
         ctx: Any,  # noqa: ANN401 torch's own
         dy: Tensor,
     ) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
         streams, taps, bias, edge, h, d, mask = ctx.saved_tensors
         short = _wide(taps, bias, edge)
         d_streams, d_h, d_d = torch.empty_like(streams), torch.empty_like(h), torch.empty_like(d)
@@ -106,10 +107,16 @@ class _GatedConv(torch.autograd.Function):
             for rows in workspace.chunks(len(h)):
                 parts = split_streams(streams, short, rows)
                 d_parts = split_streams(d_streams, d_short, rows)
-                taps = _with_skip(h[rows], d[rows])
-                d_h[rows] = workspace.mix_backward(dy[:, rows], parts, d_parts, mask, taps)
+                long = _with_skip(h[rows], d[rows])
+                d_h[rows] = workspace.mix_backward(dy[:, rows], parts, d_parts, mask, long)
                 d_d[rows] = d_h[rows, 0]  # the skip weight is part of the first tap
         return d_streams, *d_short, d_h, d_d, None
+
+
+def refuse_second_derivative() -> None:
+    """Raise an InputError in a backward pass that is to be differentiated itself."""
+    if torch.is_grad_enabled():
+        raise InputError("a second derivative needs the engine 'plain'")
 
 
 def _wide(*short: Tensor) -> ShortFilter:
@@ -128,13 +135,17 @@ class Part(NamedTuple):
     stream: Tensor
     short: ShortFilter
 
+    def at(self, rows: slice) -> "Part":
+        """Give some of the channels."""
+        return Part(self.stream[:, rows], ShortFilter(*(t[rows] for t in self.short)))
+
 
 def split_streams(streams: Tensor, short: ShortFilter, rows: slice) -> list[Part]:
     """Give the same channels of each stream, as views."""
     n_channels = streams.shape[1] // N_STREAMS
     starts = range(rows.start, streams.shape[1], n_channels)
-    at = [slice(start, start + rows.stop - rows.start) for start in starts]
-    return [Part(streams[:, a], ShortFilter(*(t[a] for t in short))) for a in at]
+    whole = Part(streams, short)
+    return [whole.at(slice(start, start + rows.stop - rows.start)) for start in starts]
 
 
 class Workspace:
@@ -156,9 +167,13 @@ class Workspace:
         self.transform = make_transform(self.length, streams.new_empty(0, dtype=wide))
         n_rows = self.batch + n_filters
         row_bytes = n_rows * self.transform.n * wide.itemsize
-        chunk_bytes = _CHUNK_ON_CPU if streams.device.type == "cpu" else _CHUNK_ELSEWHERE
+        on_cpu = streams.device.type == "cpu"
+        chunk_bytes = _CHUNK_ON_CPU if on_cpu else _CHUNK_ELSEWHERE
+        cache_bytes = _CACHE_ON_CPU if on_cpu else _CHUNK_ELSEWHERE
         self.n_at_once = max(1, min(n_channels, chunk_bytes // row_bytes))
-        shape = (N_STREAMS, self.batch, self.n_at_once, self.length)
+        channel_bytes = self.batch * self.length * wide.itemsize
+        self._n_in_cache = max(1, min(self.n_at_once, cache_bytes // channel_bytes))
+        shape = (2, self.batch, self._n_in_cache, self.length)
         self._padded = streams.new_zeros(self.n_at_once, n_rows, self.transform.n_in, dtype=wide)
         self._spectra = self.transform.room(self.n_at_once, n_rows)
         self._scratch = streams.new_empty(shape, dtype=wide)
@@ -168,8 +183,8 @@ class Workspace:
         for start in range(0, n_channels, self.n_at_once):
             yield slice(start, min(start + self.n_at_once, n_channels))
 
-    def mix(self, parts: list[Part], mask: Tensor | None, long: Tensor) -> Tensor:
-        """Give the operator's answer for some channels, in scratch: read it at once.
+    def mix(self, parts: list[Part], mask: Tensor | None, long: Tensor, *, out: Tensor) -> None:
+        """Write the operator's answer for some channels.
 
         Parameters
         ----------
@@ -180,11 +195,14 @@ class Workspace:
         long
             The long filter of each channel, (channel, length), the skip weight in its first
             tap; or its spectrum, (channel, 1, frequency).
+        out
+            (batch, channel, length), of any dtype.
         """
         self._gate(parts, mask)
         z, h = self._transform(long)
         conv = self._signals(self.transform.inverse(z.mul_(h)))
-        return self._filtered(parts, _LAST).mul_(conv)
+        for rows in self._in_cache(len(long)):
+            torch.mul(self._filtered(parts[_LAST].at(rows), 0), conv[:, rows], out=out[:, rows])
 
     def mix_backward(
         self,
@@ -195,32 +213,47 @@ class Workspace:
         long: Tensor,
     ) -> Tensor:
         """Write the gradients of streams and short filters; give that of the long filter."""
-        first, value = self._gate(parts, mask)
+        self._gate(parts, mask)
         z_f, h_f = self._transform(long)
-        conv = self._signals(self.transform.inverse(z_f * h_f))
-        last = self._filtered(parts, _LAST)
-        n_rows = last.shape[1]
-        torch.mul(dy, last, out=self._signals(self._padded[:n_rows]))
-        _short_backward(conv.mul_(dy), parts[_LAST], d_parts[_LAST])
-        self._padded[:n_rows, self.batch] = 0.0
-        g_f = self.transform.forward(self._padded[:n_rows])
+        conv, padded = self._signals(self.transform.inverse(z_f * h_f)), self._padded[: len(long)]
+        for rows in self._in_cache(len(long)):
+            last = self._filtered(parts[_LAST].at(rows), 0)
+            torch.mul(dy[:, rows], last, out=self._signals(padded[rows]))
+            d_last = torch.mul(dy[:, rows], conv[:, rows], out=last)
+            _short_backward(d_last, parts[_LAST].at(rows), d_parts[_LAST].at(rows))
+        g_f = self.transform.forward(padded)
         g_f[:, self.batch] = torch.linalg.vecdot(z_f, g_f[:, : self.batch], dim=1)
         g_f[:, : self.batch].mul_(h_f.conj())
         both = self.transform.inverse(g_f)
         dz = self._signals(both)
-        if mask is not None:
-            dz.mul_(mask)
-        _short_backward(first.mul_(dz), parts[_VALUE], d_parts[_VALUE])
-        _short_backward(value.mul_(dz), parts[_FIRST], d_parts[_FIRST])
+        for rows in self._in_cache(len(long)):
+            self._gate_backward(dz[:, rows], parts, d_parts, mask, rows)
         return both[:, self.batch, : self.length]
 
-    def _gate(self, parts: list[Part], mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Write the first gate times the value where the FFT reads it; give the two."""
-        first, value = self._filtered(parts, _FIRST), self._filtered(parts, _VALUE)
-        z = torch.mul(first, value, out=self._signals(self._padded[: first.shape[1]]))
+    def _gate(self, parts: list[Part], mask: Tensor | None) -> None:
+        """Write the first gate times the value where the FFT reads it."""
+        for rows in self._in_cache(parts[_FIRST].stream.shape[1]):
+            first = self._filtered(parts[_FIRST].at(rows), 0)
+            value = self._filtered(parts[_VALUE].at(rows), 1)
+            z = torch.mul(first, value, out=self._signals(self._padded[rows]))
+            if mask is not None:
+                z.masked_fill_(~mask, 0.0)
+
+    def _gate_backward(
+        self,
+        dz: Tensor,
+        parts: list[Part],
+        d_parts: list[Part],
+        mask: Tensor | None,
+        rows: slice,
+    ) -> None:
+        """Write the gradients of what `_gate` reads, for some channels."""
         if mask is not None:
-            z.mul_(mask)
-        return first, value
+            dz.masked_fill_(~mask, 0.0)
+        first = self._filtered(parts[_FIRST].at(rows), 0)
+        value = self._filtered(parts[_VALUE].at(rows), 1)
+        _short_backward(first.mul_(dz), parts[_VALUE].at(rows), d_parts[_VALUE].at(rows))
+        _short_backward(value.mul_(dz), parts[_FIRST].at(rows), d_parts[_FIRST].at(rows))
 
     def _transform(self, long: Tensor) -> tuple[Tensor, Tensor]:
         """Give the spectra of signals and filters: in one call, for each call plans anew."""
@@ -236,16 +269,21 @@ class Workspace:
         """View (channel, batch, n) as (batch, channel, length)."""
         return padded[:, : self.batch, : self.length].transpose(0, 1)
 
-    def _filtered(self, parts: list[Part], index: int) -> Tensor:
-        """Apply the short filter of a stream, into scratch."""
-        stream, (taps, bias, edge) = parts[index]
-        out = self._scratch[index, :, : stream.shape[1]]
-        stream = stream.to(out.dtype)
+    def _filtered(self, part: Part, index: int) -> Tensor:
+        """Apply the short filter of a stream, into a place of scratch."""
+        taps, bias, edge = part.short
+        out = self._scratch[index, :, : len(taps)]
+        stream = part.stream.to(out.dtype)
         torch.mul(stream, taps[:, -1:], out=out).add_(bias[:, None])
         out[..., : edge.shape[1]] += edge[:, : self.length]
         for lag in range(1, min(taps.shape[1], self.length)):
             out[..., lag:].addcmul_(stream[..., :-lag], taps[:, -1 - lag, None])
         return out
+
+    def _in_cache(self, n_rows: int) -> Iterator[slice]:
+        """Divide the channels of a chunk further, for all but the FFT."""
+        for start in range(0, n_rows, self._n_in_cache):
+            yield slice(start, min(start + self._n_in_cache, n_rows))
 
 
 def _short_backward(d_out: Tensor, part: Part, d_part: Part) -> None:

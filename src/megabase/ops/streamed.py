@@ -25,6 +25,7 @@ from torch.nn import functional
 from megabase.ops.gated_conv import N_STREAMS, ShortFilter, Workspace, split_streams
 
 _TOKENS_PROJECTED, _TOKENS_FED = 1 << 12, 1 << 10  # of a tile
+_REUSED = 31 << 20  # bytes
 _ROW_PADDING = 16  # numbers: rows a power of two apart fall on the same lines of a cache
 
 # gelu(x) = x sigmoid(a x + b x³): the tanh form of Hendrycks & Gimpel 2016, arXiv:1606.08415.
@@ -131,6 +132,7 @@ class Room:
         matmul_dtype: torch.dtype,
         n_filters: int,
     ) -> None:
+        _let_memory_be_reused()
         batch, length, d_model = like.shape
         self.group, self.dtype = group, matmul_dtype
         padded = like.new_empty(
@@ -140,6 +142,15 @@ class Room:
         self.inner = like.new_empty(2, min(_TOKENS_FED, length), d_inner)
         one_channel = like[..., :1].transpose(1, 2)
         self.workspace = Workspace(one_channel, group, n_filters=n_filters)
+
+
+def _let_memory_be_reused() -> None:
+    """Take and free a block, untouched: from then on glibc keeps freed blocks up to its size.
+
+    It raises its threshold to the largest block that was freed, see M_MMAP_THRESHOLD in
+    mallopt(3). Otherwise the system clears the memory of every FFT anew.
+    """
+    torch.empty(_REUSED, dtype=torch.uint8)
 
 
 def mix(
@@ -167,16 +178,25 @@ def mix(
     d_model = len(weights.out)
     for start in range(0, d_model, room.group):
         group = slice(start, min(start + room.group, d_model))
-        project, bias, *short = (
-            None if t is None else t.unflatten(0, (N_STREAMS, d_model))[:, group].flatten(0, 1)
-            for t in (weights.project, weights.project_bias, *weights.short)
+        bias = weights.project_bias
+        streams = _project(
+            residual.normed,
+            _of_streams(weights.project, d_model, group),
+            None if bias is None else _of_streams(bias, d_model, group),
+            room,
+            mask,
         )
-        streams = _project(residual.normed, project, bias, room, mask)
+        short = ShortFilter(*(_of_streams(t, d_model, group) for t in weights.short))
         filters = filters_of(group)
         for rows in room.workspace.chunks(group.stop - start):
-            parts = split_streams(streams, ShortFilter(*short), rows)
-            y = room.workspace.mix(parts, mask, filters[rows])
-            room.y[:, start + rows.start : start + rows.stop] = y
+            parts = split_streams(streams, short, rows)
+            out = room.y[:, start + rows.start : start + rows.stop]
+            room.workspace.mix(parts, mask, filters[rows], out=out)
+
+
+def _of_streams(t: Tensor, d_model: int, group: slice) -> Tensor:
+    """Give the rows of a group of channels in each stream."""
+    return t.unflatten(0, (N_STREAMS, d_model))[:, group].flatten(0, 1)
 
 
 def _project(
@@ -191,7 +211,7 @@ def _project(
             out = room.streams[row, : len(weight), tile]
             torch.mm(weight, normed[row, tile].to(room.dtype).t(), out=out)
             if bias is not None and mask is not None:
-                out.add_(bias[:, None]).mul_(mask[row, :, tile])
+                out.add_(bias[:, None]).masked_fill_(~mask[row, :, tile], 0.0)
     return room.streams[:, : len(weight)]
 
 

@@ -36,7 +36,7 @@ def fft_length(least: int) -> int:
     >>> [fft_length(least) for least in (1, 2000, 2049, 199_999)]
     [2, 2048, 2160, 200000]
     """
-    power = 1 << (least - 1).bit_length()
+    power = 1 << (int(least) - 1).bit_length()
     if 2 <= power <= _LONGER * least:
         return power
     n = least + least % 2

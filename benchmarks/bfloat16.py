@@ -1,0 +1,52 @@
+"""What bfloat16 matrix products change in a model's answers, on the shipped E. coli genome.
+
+python benchmarks/bfloat16.py MODEL [LENGTH]
+
+Given are the largest error of a logit as a share of the largest logit, how often both name
+the same base as the likeliest, and the bits per base of each.
+"""
+
+import math
+import sys
+
+import numpy as np
+import torch
+
+from megabase.genome.interval import Interval
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import log_likelihoods
+from megabase.io.genome_file import open_reference
+from megabase.model.engine import Engine
+from megabase.model.load import load
+from megabase.run.location import cache_folder, genome_path
+from megabase.run.provenance import machine, versions
+
+
+def main() -> None:
+    """Compare the two on one window."""
+    name = sys.argv[1]
+    model = load(name).model
+    length = int(sys.argv[2]) if len(sys.argv) > 2 else model.config.context_length
+    reference = open_reference(genome_path("asset:ecoli"), cache=cache_folder())
+    contig, n = next(iter(reference.lengths.items()))
+    letters = reference.fetch(Interval(contig, n - length, n))
+    tokens = DNA_VOCABULARY.encode(letters).tokens
+    logits, bits = [], []
+    for dtype in (None, torch.bfloat16):
+        model.backbone.engine = Engine(matmul_dtype=dtype)
+        with torch.inference_mode():
+            logits.append(model(torch.from_numpy(tokens.astype(np.int64))[None]).logits[..., 7:11])
+        (values,) = log_likelihoods(model, [tokens])
+        bits.append(-float(np.nanmean(values)) / math.log(2))
+    exact, rounded = logits
+    error = ((rounded - exact).abs().max() / exact.abs().max()).item()
+    same = (rounded.argmax(-1) == exact.argmax(-1)).double().mean().item()
+    print(f"{machine()}; {versions()}")
+    print(
+        f"{length:,} tokens of {contig}: largest error {error:.2%} of the largest logit, ", end=""
+    )
+    print(f"same likeliest base {same:.2%}, bits per base {bits[0]:.4f} and {bits[1]:.4f}")
+
+
+if __name__ == "__main__":
+    main()
