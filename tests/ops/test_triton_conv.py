@@ -48,7 +48,7 @@ def compare_gradients(tensors, tolerance=1e-5):
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_equals_the_defining_sum(length):
-    """Check Eq. four-step-transform by what it is for."""
+    """Check the four steps by what it is for."""
     tensors = inputs(length)
     close(triton_conv.causal_conv(*tensors), reference.causal_conv(*doubles(tensors)))
 

@@ -5,7 +5,6 @@ With the index of the signal as :math:`j = n_2 j_1 + j_2` and of the spectrum as
 
 .. math:: X_k = \sum_{j_2} W_{n_2}^{j_2 k_2}\; W_n^{j_2 k_1} \sum_{j_1} W_{n_1}^{j_1 k_1} x_j,
           \qquad W_n = e^{-2\pi i/n}, \quad n = n_1 n_2
-   :label: four-step-transform
 
 Either sum is a matrix product, and the way back is the same with conjugates. The spectrum
 stays an (n₁, n₂) matrix over k₁ and k₂: a filter's is brought to that order once. The rows of
@@ -181,7 +180,7 @@ def _conv_kernel(
 
 
 class _Plan(NamedTuple):
-    """The matrices of Eq. four-step-transform, the real parts before the imaginary ones."""
+    """The matrices of the module's equation, the real parts before the imaginary ones."""
 
     dft1: Float32[Tensor, "2 n1 n1"]
     dft2: Float32[Tensor, "2 n2 n2"]
@@ -200,7 +199,7 @@ def causal_conv(
     *,
     precision: str = "ieee",
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `reference.causal_conv` with the matrix products of Eq. four-step-transform.
+    """Compute `reference.causal_conv` with the matrix products of the module's equation.
 
     Parameters
     ----------
