@@ -103,6 +103,24 @@ def test_gradients_through_the_kernels_are_those_of_the_definition():
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5 * scale)
 
 
+@pytest.mark.skipif(not find_spec("triton"), reason="triton is not installed")
+def test_the_kernels_pass_over_no_hook_and_no_other_norm():
+    tokens, seen = toys.tokens(1, 20), []
+    made = model("triton")
+    made.backbone.blocks[0].norm_mlp.register_forward_hook(lambda *_: seen.append(1))
+    answer(made, tokens)
+    assert seen
+
+    class Twice(nn.LayerNorm):
+        def forward(self, u):
+            return 2 * super().forward(u)
+
+    made = model("triton")
+    before = answer(made, tokens).logits
+    made.backbone.blocks[0].norm_mlp = Twice(8)
+    assert not torch.allclose(answer(made, tokens).logits, before)
+
+
 def test_kernels_where_there_is_no_gpu_are_an_error(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(ValueError, match=r"engine 'triton' cannot be had: (it runs on cpu|triton)"):

@@ -101,3 +101,17 @@ def test_an_adapter_on_the_network_is_not_passed_over():
         after = filters(10)
         assert not torch.allclose(after, before)
         before = after
+
+
+@pytest.mark.parametrize("index", [0, -1])
+def test_a_map_of_another_class_that_does_the_same_gives_the_same_filter(index):
+    filters = toy()
+    before = filters(10)
+
+    class Same(nn.Linear):
+        pass
+
+    changed = Same(*reversed(filters.linears[index].weight.shape), bias=index == 0)
+    changed.load_state_dict(filters.linears[index].state_dict())
+    filters.linears[index] = changed
+    torch.testing.assert_close(filters(10), before)

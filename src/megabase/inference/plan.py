@@ -64,7 +64,7 @@ def plan_inference(
             f"{available / _GIB:.1f}; take shorter sequences or a smaller model"
         )
     seconds = n_tokens * seconds_per_token(model, longest)
-    return InferencePlan(round(needed / _GIB, 3), seconds, f"{choice.name}: {choice.why}")
+    return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
 
 
 def bytes_beside(model: HyenaDNAForCausalLM, max_memory_gib: float) -> int:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from megabase.model.residual import ResidualLinear
-from megabase.model.untouched import has_hooks
+from megabase.model.untouched import has_hooks, is_untouched
 from megabase.ops import kernels
 
 # Tokens whose MLP is computed again at once for the gradient: more do not fit a CPU's caches.
@@ -67,12 +67,12 @@ class Block(nn.Module):
         """
         u = self.norm_mixer(r.to(self.norm_mixer.weight.dtype))
         y = self.mixer(u, mask, engine=engine)
-        if engine == "triton":
-            norm = self.norm_mlp
+        watched = any(has_hooks(module) for module in (self.norm_mlp, *self.mlp.modules()))
+        norm = self.norm_mlp
+        if engine == "triton" and not watched and is_untouched(norm, nn.LayerNorm):
             r, u = kernels.add_norm(r, y, norm.weight, norm.bias, norm.eps)
             return r + in_parts(self.mlp, u)
         r = r + y
-        watched = any(has_hooks(module) for module in (self.norm_mlp, *self.mlp.modules()))
         if engine == "plain" or watched:  # a hook is to see the sequence whole
             return self._feed_forward(r)
         return in_parts(self._feed_forward, r)

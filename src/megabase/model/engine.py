@@ -64,6 +64,9 @@ class EngineChoice(NamedTuple):
     name: str
     why: str
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}"
+
 
 class StreamedPlan(NamedTuple):
     """How a batch is streamed, and the memory of its tensors at the peak."""

@@ -158,8 +158,8 @@ class ImplicitFilter(nn.Module):
                 parts = [checkpoint(self._features, p, use_reentrant=False) for p in pieces]
                 h = cast("Tensor", _Taps.apply(torch.cat(parts), last.weight, self))
             else:
-                t = _indices(range(length), self._like()) / (self.grid - 1)
-                h = self.window(t) * self._last(self._features(range(length)), slice(None))
+                z = positional_encoding(range(length), self.grid, self.emb_dim, self._like())
+                h = self.window(z[:, 0]) * self.ffn(z)
         return h.view(self.n_filters, self.d_model, length)
 
     def features(self, length: int) -> Float[Tensor, "length width"]:
@@ -177,13 +177,16 @@ class ImplicitFilter(nn.Module):
         out: Float[Tensor, "channel length"],
     ) -> None:
         """Write the taps of some channels, of whose positions `features` tells."""
-        like = features[:0]
         for positions in _pieces(len(features), _POSITIONS_IN_CACHE):
             piece = slice(positions.start, positions.stop)
-            t = _indices(positions, like) / (self.grid - 1)
-            torch.mul(
-                self._last(features[piece], channels), self.window(t, channels), out=out[:, piece]
-            )
+            window = self.window_at(positions, features, channels)
+            torch.mul(self._last(features[piece], channels), window, out=out[:, piece])
+
+    def window_at(
+        self, positions: range, like: Tensor, channels: slice
+    ) -> Float[Tensor, "channel length"]:
+        """Give the window at some positions of the grid, in some channels."""
+        return self.window(_indices(positions, like) / (self.grid - 1), channels)
 
     def _like(self) -> Tensor:
         return self.frequency.to(torch.promote_types(self.frequency.dtype, torch.float32))
@@ -236,8 +239,8 @@ class _Taps(torch.autograd.Function):
         d_features, d_weight = torch.empty_like(features), torch.zeros_like(wide)
         for positions in _pieces(len(features), _POSITIONS_IN_CACHE):
             piece = slice(positions.start, positions.stop)
-            t = _indices(positions, features[:0]) / (ctx.filters.grid - 1)
-            d_mapped = d_h[:, piece] * ctx.filters.window(t)
+            window = ctx.filters.window_at(positions, features, slice(None))
+            d_mapped = d_h[:, piece] * window
             d_weight += d_mapped @ features[piece]
             d_features[piece] = d_mapped.t() @ wide
         return d_features, d_weight.to(weight.dtype), None

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from megabase.model.residual import ResidualLinear
 from megabase.model.untouched import is_untouched
 from megabase.ops import kernels
-from megabase.ops.gated_conv import ShortFilter, gated_conv, with_input_bias
+from megabase.ops.gated_conv import gated_conv, with_input_bias, without_edge
 from megabase.ops.long_conv import long_conv
 
 
@@ -126,7 +126,7 @@ class HyenaOperator(nn.Module):
             short = with_input_bias(taps, bias, self.in_proj.bias)
         else:
             streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
-            short = ShortFilter(taps, bias, torch.zeros_like(taps[:, 1:]))
+            short = without_edge(taps, bias)
         mix = kernels.gated_conv if engine == "triton" else gated_conv
         return mix(streams, short, self.filters(u.shape[1])[0], self.skip, mask)
 

@@ -15,7 +15,7 @@ from megabase.model.operator import HyenaOperator
 from megabase.model.residual import ResidualLinear
 from megabase.model.untouched import is_untouched
 from megabase.ops import streamed
-from megabase.ops.gated_conv import ShortFilter, with_input_bias
+from megabase.ops.gated_conv import with_input_bias, without_edge
 from megabase.ops.transform import make_transform
 
 _OURS = (
@@ -140,7 +140,7 @@ def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
     taps, short_bias = operator.short_conv.weight[:, 0], cast("Tensor", operator.short_conv.bias)
     project_bias = into.weight @ block.norm_mixer.bias + into.bias
     if with_mask:
-        short = ShortFilter(taps, short_bias, torch.zeros_like(taps[:, 1:]))
+        short = without_edge(taps, short_bias)
     else:
         short = with_input_bias(taps, short_bias, project_bias)
     expand, expand_bias, contract = streamed.scaled_for_gelu(

@@ -42,6 +42,13 @@ class ShortFilter(NamedTuple):
     edge: Float[Tensor, "stream_channel tap-1"]
 
 
+def without_edge(
+    taps: Float[Tensor, "stream_channel tap"], bias: Float[Tensor, " stream_channel"]
+) -> ShortFilter:
+    """Give the short filter that adds nothing besides at the first tokens."""
+    return ShortFilter(taps, bias, torch.zeros_like(taps[:, 1:]))
+
+
 def with_input_bias(
     taps: Float[Tensor, "stream_channel tap"],
     bias: Float[Tensor, " stream_channel"],
@@ -89,7 +96,7 @@ class _GatedConv(torch.autograd.Function):
         with torch.autocast(streams.device.type, enabled=False):
             for rows in workspace.chunks(len(h)):
                 parts = split_streams(streams, short, rows)
-                workspace.mix(parts, mask, _with_skip(h[rows], d[rows]), out=y[:, rows])
+                workspace.mix(parts, mask, with_skip(h[rows], d[rows]), out=y[:, rows])
         return y
 
     @staticmethod
@@ -107,7 +114,7 @@ class _GatedConv(torch.autograd.Function):
             for rows in workspace.chunks(len(h)):
                 parts = split_streams(streams, short, rows)
                 d_parts = split_streams(d_streams, d_short, rows)
-                long = _with_skip(h[rows], d[rows])
+                long = with_skip(h[rows], d[rows])
                 d_h[rows] = workspace.mix_backward(dy[:, rows], parts, d_parts, mask, long)
                 d_d[rows] = d_h[rows, 0]  # the skip weight is part of the first tap
         return d_streams, *d_short, d_h, d_d, None
@@ -123,8 +130,11 @@ def _wide(*short: Tensor) -> ShortFilter:
     return ShortFilter(*(t.to(torch.promote_types(t.dtype, torch.float32)) for t in short))
 
 
-def _with_skip(h: Tensor, d: Tensor) -> Tensor:
-    taps = h.clone()
+def with_skip(
+    h: Float[Tensor, "channel length"], d: Float[Tensor, " channel"]
+) -> Float[Tensor, "channel length"]:
+    """Give the long filter with the skip weight in its first tap, in float32 or wider."""
+    taps = h.to(torch.promote_types(h.dtype, torch.float32), copy=True)
     taps[:, 0] += d
     return taps
 

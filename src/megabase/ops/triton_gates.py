@@ -14,7 +14,7 @@ import triton.language as tl
 from jaxtyping import Bool, Complex, Float, Float32
 from torch import Tensor
 
-from megabase.ops.gated_conv import N_STREAMS, ShortFilter, refuse_second_derivative
+from megabase.ops.gated_conv import N_STREAMS, ShortFilter, refuse_second_derivative, with_skip
 from megabase.ops.transform import fft_length
 from megabase.ops.triton_launch import launch
 
@@ -626,9 +626,7 @@ def _spectra(
     n = fft_length(2 * length - 1)
     padded = streams.new_empty(len(h), batch, n, dtype=torch.float32)
     gate(streams, short, padded, mask)
-    long = h.to(torch.float32, copy=True)
-    long[:, 0] += d
-    return padded, torch.fft.rfft(padded), torch.fft.rfft(long, n=n)[:, None]
+    return padded, torch.fft.rfft(padded), torch.fft.rfft(with_skip(h, d), n=n)[:, None]
 
 
 def _all_short_backward(

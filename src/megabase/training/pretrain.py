@@ -194,7 +194,8 @@ def _trainer(
     )
     _log.info(
         "%s: %s parameters; about %.1f GiB at the peak; %s", config.preset,
-        f"{n_parameters(shape):,}", plan.peak_gib, _engine(model),
+        f"{n_parameters(shape):,}", plan.peak_gib,
+        model.backbone.choose_engine(next(model.parameters())),
     )  # fmt: skip
     if arguments.world_size > 1:
         _log.info("%d processes share the windows of each step", arguments.world_size)
@@ -202,11 +203,6 @@ def _trainer(
         each = seconds_per_token(model, config.context_length, training=True)
         _log.info("about %.1f minutes for the whole run", each * share.n_tokens() / 60)
     return trainer
-
-
-def _engine(model: HyenaDNAForCausalLM) -> str:
-    choice = model.backbone.choose_engine(next(model.parameters()))
-    return f"{choice.name}: {choice.why}"
 
 
 @contextmanager
