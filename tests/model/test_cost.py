@@ -53,7 +53,7 @@ def test_memory_of_training_grows_with_depth_width_length_and_batch(checkpointin
     assert gib("tiny", 8192) < gib("small", 8192) < gib("large", 8192)
     config = HyenaDNAConfig.from_preset("large", 1024)
     whole = training_bytes(config, 100_000, checkpointing=False)
-    assert 2 * training_bytes(config, 100_000, checkpointing=True) < whole
+    assert 1.5 * training_bytes(config, 100_000, checkpointing=True) < whole
 
 
 def test_memory_without_tiles_is_weights_and_a_share_of_every_token():

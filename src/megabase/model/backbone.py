@@ -13,6 +13,7 @@ from megabase.model.block import Block
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine, EngineChoice, plan_streamed
 from megabase.model.filter import ImplicitFilter
+from megabase.model.made_again import nothing_made_again
 from megabase.model.operator import HyenaOperator
 from megabase.model.untouched import is_untouched
 from megabase.ops.kernels import why_no_kernels
@@ -108,7 +109,10 @@ class Backbone(nn.Module):
 
     def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, engine: str) -> Tensor:
         if self.gradient_checkpointing and self.training:
-            return checkpoint(block, r, mask, engine=engine, use_reentrant=False)
+            contexts = lambda: (nothing_made_again(), nothing_made_again())  # noqa: E731
+            return checkpoint(
+                block, r, mask, engine=engine, use_reentrant=False, context_fn=contexts
+            )
         return block(r, mask, engine=engine)
 
     def _streamed(self, r: Tensor, mask: Tensor | None, *, every_layer: bool) -> list[Tensor]:

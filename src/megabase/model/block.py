@@ -1,6 +1,8 @@
 """The block: norm, mixer, add; norm, MLP, add. The mixer is an argument."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from megabase.model.made_again import made_again
 from megabase.model.residual import ResidualLinear
 from megabase.model.untouched import has_hooks, is_untouched
 from megabase.ops import kernels
@@ -65,8 +68,10 @@ class Block(nn.Module):
 
         By an `engine` that is not plain, what the gradient needs is computed again, in part.
         """
-        u = self.norm_mixer(r.to(self.norm_mixer.weight.dtype))
-        y = self.mixer(u, mask, engine=engine)
+        u = self._normed(r)
+        is_plain = engine == "plain" or not is_untouched(self.norm_mixer, nn.LayerNorm)
+        with nullcontext() if is_plain else made_again(u, partial(self._normed, r)):
+            y = self.mixer(u, mask, engine=engine)
         watched = any(has_hooks(module) for module in (self.norm_mlp, *self.mlp.modules()))
         norm = self.norm_mlp
         if engine == "triton" and not watched and is_untouched(norm, nn.LayerNorm):
@@ -76,6 +81,11 @@ class Block(nn.Module):
         if engine == "plain" or watched:  # a hook is to see the sequence whole
             return self._feed_forward(r)
         return in_parts(self._feed_forward, r)
+
+    def _normed(
+        self, r: Float[Tensor, "batch length d_model"]
+    ) -> Float[Tensor, "batch length d_model"]:
+        return self.norm_mixer(r.to(self.norm_mixer.weight.dtype))
 
     def _feed_forward(
         self, r: Float[Tensor, "batch length d_model"]

@@ -15,7 +15,7 @@ _CHUNKS = 150 << 20
 _INFERENCE = 16
 _TRAINING = {"small": (10, 14.0), "large": (10, 9.2)}
 _PLAIN_PER_BLOCK = 40  # of an operator of another order, which keeps all for the gradient
-_CHECKPOINTING = {"small": (10, 9.0), "large": (19, 1.9)}
+_CHECKPOINTING = {"small": (10, 9.0), "large": (15, 3.4)}
 _GIVEN_BACK = 32 << 20  # bytes from which on the C library gives a freed tensor back
 
 
@@ -78,10 +78,10 @@ def training_bytes(
 ) -> int:
     """Estimate the memory of an optimiser step in float32 on one batch.
 
-    Each parameter has a gradient and AdamW's two moments. A block keeps nine tensors of
-    (batch, length, d_model) for the gradient, among them the three projected streams and the
-    long filter; with gradient checkpointing its input only. Tensors below 32 MiB cost more,
-    because the C library keeps what is freed.
+    Each parameter has a gradient and AdamW's two moments. A block keeps six tensors of
+    (batch, length, d_model) for the gradient, among them the three projected streams; with
+    gradient checkpointing its input only. What the C library keeps of what is freed is
+    counted, too: more where tensors are below 32 MiB.
 
     Parameters
     ----------

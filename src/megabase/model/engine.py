@@ -13,7 +13,7 @@ from megabase.ops.transform import fft_length
 ENGINES = ("auto", "plain", "lean", "triton", "streamed")
 _GROUPS = (64, 32, 16, 8, 4, 2, 1)  # channels, the fastest first; see `_groups`
 _OF_A_CHANNEL = 24  # signals as long as the FFT, for a chunk of one
-_FEW = 8 << 20  # numbers of all streams
+_FEW = 32 << 20  # numbers of all streams
 _SPECTRA_BYTES = 1 << 30  # the most that spectra of filters take where no limit is set
 _CHUNK_BYTES = 160 << 20  # padded signals, their spectra, signals again, and scratch
 

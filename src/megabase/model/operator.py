@@ -22,14 +22,16 @@ Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
 Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
 """
 
+from contextlib import nullcontext
 from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from megabase.model.made_again import made_again
 from megabase.model.residual import ResidualLinear
-from megabase.model.untouched import is_untouched
+from megabase.model.untouched import has_hooks, is_untouched
 from megabase.ops import kernels
 from megabase.ops.gated_conv import gated_conv, with_input_bias, without_edge
 from megabase.ops.long_conv import long_conv
@@ -128,7 +130,12 @@ class HyenaOperator(nn.Module):
             streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
             short = without_edge(taps, bias)
         mix = kernels.gated_conv if engine == "triton" else gated_conv
-        return mix(streams, short, self.filters(u.shape[1])[0], self.skip, mask)
+        length = u.shape[1]
+        h = self.filters(length)[0]
+        watched = any(map(has_hooks, self.filters.modules()))
+        cheap = nullcontext() if watched else made_again(h, lambda: self.filters(length)[0])
+        with cheap:
+            return mix(streams, short, h, self.skip, mask)
 
     def _has_plain_short_conv(self) -> bool:
         return is_untouched(self.short_conv, nn.Conv1d) and self.short_conv.bias is not None

@@ -306,7 +306,7 @@ def _short_backward(d_out: Tensor, part: Part, d_part: Part) -> None:
         later, earlier = d_out[..., lag:], stream[..., : length - lag]
         if lag:
             d_stream[..., :-lag].addcmul_(later, part.short.taps[:, -1 - lag, None])
-        d_part.short.taps[:, -1 - lag] = torch.einsum("bcl,bcl->c", later, earlier)
+        d_part.short.taps[:, -1 - lag] = torch.linalg.vecdot(later, earlier).sum(0)
     d_part.stream.copy_(d_stream)
     d_part.short.bias.copy_(d_out.sum((0, 2)))
     d_part.short.edge.zero_()

@@ -90,15 +90,11 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
             trainer.train(resume_from_checkpoint=newest and str(newest))
         model = trainer.plain_model()
         if is_first:
-            with whole_files(output) as folder:
-                save(model, folder)
-            place.finish(
-                tokens=schedule.tokens_before(config.steps),
-                weights_sha256=weights_sha256(model),
-                genomes=sources.record(),
-                plan=asdict(plan),
-            )
+            tokens = schedule.tokens_before(config.steps)
+            _finish(place, model, tokens=tokens, genomes=sources.record(), plan=asdict(plan))
             checkpoints.remove()
+        # none ends before the folder is whole, nor while its threads still free what was exchanged
+        trainer.accelerator.wait_for_everyone()
 
 
 def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSchedule:
@@ -203,6 +199,13 @@ def _trainer(
         each = seconds_per_token(model, config.context_length, training=True)
         _log.info("about %.1f minutes for the whole run", each * share.n_tokens() / 60)
     return trainer
+
+
+def _finish(place: Output, model: HyenaDNAForCausalLM, **record: Any) -> None:
+    """Save the model, and record how it was made."""
+    with whole_files(place.path) as folder:
+        save(model, folder)
+    place.finish(weights_sha256=weights_sha256(model), **record)
 
 
 @contextmanager

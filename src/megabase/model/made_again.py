@@ -1,0 +1,53 @@
+"""Less memory for the gradient: what is cheap is not kept, and made again."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+_IS_WANTED = ContextVar("is_wanted", default=True)
+
+
+@contextmanager
+def nothing_made_again() -> Generator[None]:
+    """Switch `made_again` off within: what it keeps itself, a checkpoint would not see."""
+    before = _IS_WANTED.set(False)
+    try:
+        yield
+    finally:
+        _IS_WANTED.reset(before)
+
+
+@contextmanager
+def made_again(x: Tensor, make: Callable[[], Tensor]) -> Generator[None]:
+    """Let what is computed within keep no memory of `x` for its gradient.
+
+    Parameters
+    ----------
+    x
+        What is not kept; contiguous.
+    make
+        Gives the same numbers anew, in the backward pass.
+    """
+    if not _IS_WANTED.get():
+        yield
+        return
+    storage = x.untyped_storage().data_ptr()
+
+    def pack(t: Tensor) -> Tensor | tuple[Any, ...]:
+        is_view = t.untyped_storage().data_ptr() == storage
+        # what computed a tensor and keeps it would keep it for ever, were it not detached
+        return (t.shape, t.stride(), t.storage_offset()) if is_view else t.detach()
+
+    def unpack(kept: Tensor | tuple[Any, ...]) -> Tensor:
+        if isinstance(kept, Tensor):
+            return kept
+        with torch.no_grad():
+            return make().as_strided(*kept)
+
+    with saved_tensors_hooks(pack, unpack):
+        yield
