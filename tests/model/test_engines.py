@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from megabase.model import streamed
+from megabase.model import block, streamed
 from megabase.model.engine import Engine, plan_streamed
 from megabase.ops import streamed as tiles
 from tests import toys
@@ -22,6 +22,7 @@ def _small_tiles(monkeypatch):
     """Cut even toys into tiles, and not evenly."""
     monkeypatch.setattr(tiles, "_TOKENS_PROJECTED", 13)
     monkeypatch.setattr(tiles, "_TOKENS_FED", 7)
+    monkeypatch.setattr(block, "_TOKENS_ON_CPU", 5)
 
 
 def model(engine="auto", **options):

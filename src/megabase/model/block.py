@@ -96,8 +96,11 @@ class Block(nn.Module):
 def in_parts(
     function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch length d_model"]
 ) -> Float[Tensor, "batch length d_model"]:
-    """Apply what acts on each token by itself to some at a time, and again for the gradient."""
-    if not torch.is_grad_enabled():
+    """Apply what acts on each token by itself to some at a time, and again for the gradient.
+
+    Where tokens are few, all that the gradient needs is kept.
+    """
+    if not torch.is_grad_enabled() or x[..., 0].numel() <= _TOKENS_ON_CPU:
         return function(x)
     at_once = _TOKENS_ON_CPU if x.device.type == "cpu" else _TOKENS_ELSEWHERE
     parts = x.split(max(1, at_once // len(x)), dim=1)
