@@ -74,6 +74,11 @@ def test_a_repeat_is_learned_and_noise_is_not():
     assert -np.mean(of_noise.log_probabilities(held_out)) / np.log(2) == pytest.approx(2, abs=0.01)
 
 
+def test_a_tenth_without_bases_is_not_what_the_choice_is_made_on():
+    model = fit_markov([bases("AAAAANAAAAAAAAANAAAAAAAAANAAAAAAAAANAAAA")], max_order=0)
+    assert 0.25 < np.exp(model.log_probabilities(bases("A"))[0]) < 0.5  # as many T on the other
+
+
 def test_a_table_much_larger_than_the_genome_is_not_tried():
     assert fit_markov([random_bases(100)]).order <= 4
 

@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 
 def test_a_saved_model_comes_back_bit_by_bit(folder):
-    model, tokenizer, revision = load(str(folder))
+    model, tokenizer, revision, _ = load(str(folder))
     assert torch.equal(model(TOKENS).logits, MODEL(TOKENS).logits)
     assert tokenizer("ACGT")["input_ids"] == [7, 8, 9, 10]
     assert (model.training, revision) == (False, None)

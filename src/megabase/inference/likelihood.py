@@ -82,10 +82,18 @@ def base_log_likelihoods(
         The tokens themselves.
     """
     first, last = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
-    log_p = torch.log_softmax(logits[..., first : last + 1].float(), dim=-1)
+    log_p = base_log_probabilities(logits)
     is_base = (tokens >= first) & (tokens <= last)
     base = torch.where(is_base, tokens - first, 0)
     return log_p.gather(-1, base[..., None])[..., 0].masked_fill(~is_base, torch.nan)
+
+
+def base_log_probabilities(
+    logits: Float[Tensor, "*shape token"],
+) -> Float32[Tensor, "*shape base"]:
+    """Give the natural logarithm of the probabilities of A, C, G and T, which sum to 1."""
+    first, last = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
+    return torch.log_softmax(logits[..., first : last + 1].float(), dim=-1)
 
 
 def _of_batch(

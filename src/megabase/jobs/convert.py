@@ -37,7 +37,8 @@ def convert(
         raise InputError(f"a layout is one of {', '.join(LAYOUTS)}; got {layout!r}")
     if Path(source).exists() and Path(source).absolute() == output.absolute():
         raise InputError(f"{output} is the model to convert; choose another output")
-    model, _, revision = load(source)
+    loaded = load(source)
+    model = loaded.model
     request = {"command": "convert", "model": weights_sha256(model), "layout": layout}
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
@@ -47,5 +48,5 @@ def convert(
         (save if layout == "megabase" else save_published)(model, folder)
     record = read_record(Path(source)) if Path(source).is_dir() else None
     trained = record["results"].get("genomes", {}) if record else {}
-    place.finish(source=source, revision=revision, genomes=trained)
+    place.finish(source=source, revision=loaded.revision, genomes=trained)
     _log.info("%s: wrote %s in the %s layout", source, output, layout)

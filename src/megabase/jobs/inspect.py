@@ -5,6 +5,7 @@ from typing import Any
 
 from megabase.inference.device import describe_devices, time_products
 from megabase.model.cost import inference_bytes, n_parameters, training_bytes
+from megabase.model.fingerprint import fingerprint
 from megabase.model.load import load, weights_sha256
 from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, Finding, extras, storage
@@ -47,6 +48,8 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
         ),
         "inference_seconds": round(seconds_per_token(loaded.model, longest) * asked * batch, 3),
         "weights_sha256": weights_sha256(loaded.model),
+        "fingerprint": round(fingerprint(loaded.model), 4),
+        "fingerprint_was_checked": loaded.fingerprint is not None,
         "made_by": record and record["command"],
         "config": {
             key: value

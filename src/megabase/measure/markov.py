@@ -85,7 +85,8 @@ def fit_markov(stretches: Sequence[Bases], *, max_order: int = 12) -> MarkovMode
     while max_order > 0 and _N_BASES ** (max_order + 1) > _ENTRIES_PER_BASE * n_bases:
         max_order -= 1
     blocks = list(_blocks(stretches, max(1, n_bases // _N_BLOCKS)))
-    held = [block[:_MOST_OF_A_BLOCK] for block in blocks[_EVERY // 2 :: _EVERY] or blocks]
+    tenth = [block[:_MOST_OF_A_BLOCK] for block in blocks[_EVERY // 2 :: _EVERY]]
+    held = tenth if any((block < _N_BASES).any() for block in tenth) else blocks
     rest = [block for i, block in enumerate(blocks) if i % _EVERY != _EVERY // 2] or blocks
     smoothing = _choose(_count(rest, max_order), held)
     return MarkovModel(_count(stretches, len(smoothing) - 1), smoothing)

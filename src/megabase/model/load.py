@@ -13,6 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.fingerprint import FILE, check_fingerprint, write_fingerprint
 from megabase.model.modeling import HyenaDNAForCausalLM, check_fits
 from megabase.model.published import (
     config_from_original,
@@ -26,11 +27,24 @@ from megabase.model.weights import find_file, read_checkpoint, read_config_file,
 
 
 class Loaded(NamedTuple):
-    """A model in evaluation mode, its tokenizer, and the hub revision it came from, if any."""
+    """A model that is ready to answer, and where it comes from.
+
+    Attributes
+    ----------
+    model
+        In evaluation mode.
+    tokenizer
+        Its vocabulary.
+    revision
+        The commit of a hub id; None elsewhere.
+    fingerprint
+        What `model.fingerprint` gives, if the folder kept it; it was checked.
+    """
 
     model: HyenaDNAForCausalLM
     tokenizer: HyenaDNATokenizer
     revision: str | None
+    fingerprint: float | None = None
 
 
 def load(name: str, *, revision: str | None = None) -> Loaded:
@@ -47,7 +61,8 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     Raises
     ------
     InputError
-        If it is none of these, or its tensors are not those of its configuration.
+        If it is none of these, its tensors are not those of its configuration, or it does
+        not answer as it did when it was saved.
     """
     disable_progress_bar()
     file = Path(name) if Path(name).is_file() else None
@@ -61,11 +76,13 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     model = HyenaDNAForCausalLM(config)
     model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
     model.config.name_or_path = name
-    return Loaded(model.eval(), HyenaDNATokenizer(), _commit(folder, hub))
+    kept = None if file else find_file(folder, FILE, hub)
+    answer = None if kept is None else check_fingerprint(model.eval(), kept)
+    return Loaded(model.eval(), HyenaDNATokenizer(), _commit(folder, hub), answer)
 
 
 def save(model: HyenaDNAForCausalLM, folder: Path) -> None:
-    """Write a model and its tokenizer as a plain Hugging Face folder.
+    """Write a model, its tokenizer and its fingerprint as a plain Hugging Face folder.
 
     Raises
     ------
@@ -78,6 +95,7 @@ def save(model: HyenaDNAForCausalLM, folder: Path) -> None:
     except SafetensorError as error:
         raise WorkError(f"the weights could not be written to {folder}: {error}") from error
     HyenaDNATokenizer().save_pretrained(folder)
+    write_fingerprint(model, folder)
 
 
 def save_published(model: HyenaDNAForCausalLM, folder: Path) -> None:

@@ -1,0 +1,50 @@
+"""Cut what is longer than the context into windows that overlap, each base scored once."""
+
+from typing import NamedTuple
+
+from megabase.errors import InputError
+
+
+class Window(NamedTuple):
+    """The positions ``start <= position < end`` are read, those from `first` on are scored."""
+
+    start: int
+    end: int
+    first: int
+
+
+def windows(length: int, context_length: int, stride: int) -> list[Window]:
+    """Give the windows of a sequence, a function of these three numbers alone.
+
+    Each is as long as the context, the next starts `stride` further, and the last is moved
+    back to end with the sequence. So every base but those of the first window sees at least
+    ``context_length - stride`` bases before it.
+
+    Parameters
+    ----------
+    length
+        Of the sequence, in base pairs.
+    context_length
+        The most tokens that are read at once.
+    stride
+        Bases between the starts of windows, from 1 to the context length.
+
+    Raises
+    ------
+    InputError
+        If the stride is below 1, or leaves gaps.
+
+    Examples
+    --------
+    >>> [tuple(window) for window in windows(10, 6, 3)]
+    [(0, 6, 0), (3, 9, 6), (4, 10, 9)]
+    """
+    if not 1 <= stride <= context_length:
+        raise InputError(
+            f"a stride is between 1 and the context of {context_length:,} tokens, got {stride:,}"
+        )
+    found = [Window(0, min(context_length, length), 0)]
+    while found[-1].end < length:
+        end = min(found[-1].end + stride, length)
+        found.append(Window(end - context_length, end, found[-1].end))
+    return found
