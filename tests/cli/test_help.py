@@ -7,7 +7,15 @@ import pytest
 
 from tests.cli.command import run
 
-VERBS = (["pretrain"], ["evaluate", "perplexity"], ["score"], ["info"], ["convert"], ["doctor"])
+VERBS = (
+    ["pretrain"],
+    ["evaluate", "perplexity"],
+    ["score"],
+    ["tracks"],
+    ["info"],
+    ["convert"],
+    ["doctor"],
+)
 
 
 @pytest.mark.parametrize("verb", [[], *VERBS], ids=" ".join)

@@ -33,6 +33,9 @@ def test_pretrain_evaluate_score_info_convert(capsys, genome, model, tmp_path):
     scores = tmp_path / "scores.tsv"
     assert run(capsys, "score", "-m", model, "-i", genes, "-o", scores).out == f"{scores}\n"
     assert scores.read_text().startswith("name\tlength\t")
+    track = tmp_path / "genome.bedgraph"
+    assert run(capsys, "tracks", "-m", model, "-g", genome, "-o", track).out == f"{track}\n"
+    assert len(track.read_text().splitlines()) == 4000
     about = json.loads(run(capsys, "info", "--model", model, "--length", 50, "--json").out)
     assert (about["parameters"], about["context_length"]) == (436_096, 64)
     assert about["made_by"].startswith("megabase pretrain --genome")

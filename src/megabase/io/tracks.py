@@ -1,11 +1,19 @@
-"""A value for each base, as bedGraph."""
+"""A value for each base, as bedGraph or bigWig."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 from jaxtyping import Float
 
+from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
+
+BEDGRAPH = (".bedgraph", ".bg")
+BIGWIG = (".bw", ".bigwig")
+"""How the names of such files end."""
 
 
 def write_bedgraph(file: IO[str], interval: Interval, values: Float[np.ndarray, " length"]) -> None:
@@ -23,3 +31,58 @@ def write_bedgraph(file: IO[str], interval: Interval, values: Float[np.ndarray, 
     for offset in np.flatnonzero(~np.isnan(values)).tolist():
         position = interval.start + offset
         file.write(f"{interval.contig}\t{position}\t{position + 1}\t{values[offset]:.6g}\n")
+
+
+def check_bigwig() -> None:
+    """Raise an InputError unless bigWig can be written; ask before long work that ends in it."""
+    if find_spec("pybigtools") is None:
+        raise InputError(
+            "bigWig needs pybigtools: pip install 'megabase[bigwig]'; or write .bedgraph"
+        )
+
+
+def write_bigwig(
+    path: Path,
+    lengths: Mapping[str, int],
+    tracks: Iterable[tuple[Interval, Float[np.ndarray, " length"]]],
+) -> None:
+    """Write one value per base; a base whose value is NaN is left out.
+
+    Parameters
+    ----------
+    path
+        A new file, with one of the suffixes of `BIGWIG`.
+    lengths
+        Of all contigs of the genome, in base pairs.
+    tracks
+        Intervals, sorted within each contig, each with its values.
+
+    Raises
+    ------
+    WorkError
+        If it cannot be written.
+    """
+    import pybigtools  # noqa: PLC0415 an extra, imported at its door
+
+    rows = _Rows(tracks)
+    try:
+        pybigtools.open(str(path), "w").write(dict(lengths), iter(rows))
+    except Exception as error:
+        raise WorkError(f"the bigWig could not be written: {error}") from error
+    if not rows.is_exhausted:  # the library only prints what fails within
+        raise WorkError("the bigWig could not be written: its values broke off")
+
+
+class _Rows:
+    """The values as bigWig takes them, and whether all were asked for."""
+
+    def __init__(self, tracks: Iterable[tuple[Interval, np.ndarray]]) -> None:
+        self._tracks = tracks
+        self.is_exhausted = False
+
+    def __iter__(self) -> Iterator[tuple[str, int, int, float]]:
+        for interval, values in self._tracks:
+            for offset in np.flatnonzero(~np.isnan(values)).tolist():
+                position = interval.start + offset
+                yield interval.contig, position, position + 1, float(values[offset])
+        self.is_exhausted = True

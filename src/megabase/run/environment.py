@@ -11,7 +11,7 @@ LIBRARIES_BYTES = int(0.4 * _GIB)
 """What a process holds once torch and transformers are imported; benchmarks/memory.py."""
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_EXTRAS = {"matplotlib": ("plot", "figures")}
+_EXTRAS = {"matplotlib": ("plot", "figures"), "pybigtools": ("bigwig", "bigWig tracks")}
 """Each optional package: the extra that brings it, and what it is for."""
 
 

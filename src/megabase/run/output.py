@@ -133,8 +133,14 @@ class Output:
 
         `results` go into the record.
         """
-        with whole_file(self.path) as file:
+        with self.write_path(**results) as path, path.open("w") as file:
             yield file
+
+    @contextmanager
+    def write_path(self, **results: Any) -> Generator[Path]:
+        """Give a path to write a file to, of the output's suffix; as `write` otherwise."""
+        with _whole(self.path, self.path.suffix) as path:
+            yield path
             self._record.unlink(missing_ok=True)
         self.finish(**results)
 
@@ -160,11 +166,16 @@ def read_record(path: Path) -> dict[str, Any] | None:
 @contextmanager
 def whole_file(path: Path) -> Generator[IO[str]]:
     """Write text under a temporary name beside `path`, then rename it to `path`."""
+    with _whole(path) as part, part.open("w") as file:
+        yield file
+
+
+@contextmanager
+def _whole(path: Path, suffix: str = "") -> Generator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part{suffix}")
     try:
-        with part.open("w") as file:
-            yield file
+        yield part
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

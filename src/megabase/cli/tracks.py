@@ -1,0 +1,46 @@
+"""megabase tracks: a genome to a value for each base."""
+
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import Device, Genome, Model, OutputFile, Overwrite, Quiet
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("tracks")(tracks)
+
+
+def tracks(
+    model: Model,
+    genome: Genome,
+    output: OutputFile,
+    quantity: Annotated[
+        str, typer.Option(help="surprisal or entropy, in bits; or p_A, p_C, p_G, p_T.")
+    ] = "surprisal",
+    strand: Annotated[
+        str, typer.Option(help="forward, or average of what is computed on either strand.")
+    ] = "average",
+    stride: Annotated[
+        int | None, typer.Option(help="Bases from window to window; default: half the context.")
+    ] = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """What a model expects at each base of a whole genome, as bigWig or bedGraph.
+
+    megabase tracks --model model --genome genome.fa --output surprisal.bw
+
+    megabase tracks --model model --genome asset:ecoli --quantity entropy --output entropy.bedgraph
+    """
+    from megabase.jobs.tracks import tracks as run
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    run(
+        model, genome, output, quantity=quantity, strand=strand, stride=stride, device=device,
+        overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(output)

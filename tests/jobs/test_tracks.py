@@ -1,0 +1,150 @@
+"""A track holds for each base what its window says, whatever was interrupted."""
+
+import numpy as np
+import pytest
+
+from megabase.errors import InputError
+from megabase.genome.alphabet import DNA
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.predictor import Predictor
+from megabase.inference.windows import windows
+from megabase.jobs import tracks as module
+from megabase.jobs.parts import Parts
+from megabase.jobs.tracks import tracks
+from megabase.model.load import save
+from tests import toys
+
+CONTIGS = {"long": toys.letters(200) + "NNN" + toys.letters(30, seed=1), "short": "ACGTTGCA"}
+
+
+@pytest.fixture
+def paths(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_TOKENS_PER_PART", 128)  # two windows
+    save(toys.model(), tmp_path / "model")
+    genome = toys.write_fasta(tmp_path / "genome.fa", CONTIGS)
+    return str(tmp_path / "model"), str(genome), tmp_path
+
+
+def read(path):
+    """Give, by contig, an array of values; NaN where there is none."""
+    values = {contig: np.full(len(letters), np.nan) for contig, letters in CONTIGS.items()}
+    for line in path.read_text().splitlines():
+        contig, start, end, value = line.split("\t")
+        assert int(end) == int(start) + 1
+        values[contig][int(start)] = float(value)
+    return values
+
+
+def expected(model, letters, stride=32):
+    tokens = DNA_VOCABULARY.encode(letters, name="x").tokens
+    values = []
+    for window in windows(len(tokens), 64, stride):
+        (of_window,) = Predictor.load(model).log_likelihoods([tokens[window.start : window.end]])
+        values.append(of_window[window.first - window.start :])
+    return -np.concatenate(values) / np.log(2)
+
+
+def test_surprisal_is_that_of_the_windows_on_both_strands(paths):
+    model, genome, folder = paths
+    tracks(model, genome, folder / "one.bedgraph", strand="forward")
+    tracks(model, genome, folder / "both.bg")
+    one, both = read(folder / "one.bedgraph"), read(folder / "both.bg")
+    for contig, letters in CONTIGS.items():
+        forward = expected(model, letters)
+        reverse = expected(model, DNA.reverse_complement(letters))[::-1]
+        np.testing.assert_allclose(one[contig], forward, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(both[contig], (forward + reverse) / 2, rtol=1e-4, atol=1e-5)
+    assert np.isnan(one["long"][200:203]).all()
+
+
+def test_probabilities_sum_to_one_and_entropy_is_theirs(paths):
+    model, genome, folder = paths
+    found = {}
+    for name in ("p_A", "p_C", "p_G", "p_T", "entropy"):
+        tracks(model, genome, folder / f"{name}.bg", quantity=name, strand="forward")
+        found[name] = read(folder / f"{name}.bg")["long"]
+    p = np.stack([found[f"p_{base}"] for base in "ACGT"])
+    np.testing.assert_allclose(p.sum(axis=0), 1.0, rtol=1e-4)
+    np.testing.assert_allclose(found["entropy"], -(p * np.log2(p)).sum(axis=0), rtol=1e-4)
+
+
+def test_a_letter_on_the_other_strand_is_its_complement(paths):
+    model, genome, folder = paths
+    for name in ("p_A", "p_T"):
+        tracks(model, genome, folder / f"{name}.bg", quantity=name)
+    turned = {contig: DNA.reverse_complement(letters) for contig, letters in CONTIGS.items()}
+    other = toys.write_fasta(folder / "turned.fa", turned)
+    tracks(model, str(other), folder / "turned.bg", quantity="p_T")
+    for contig in CONTIGS:
+        np.testing.assert_allclose(
+            read(folder / "turned.bg")[contig][::-1], read(folder / "p_A.bg")[contig], rtol=1e-4
+        )
+
+
+def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
+    model, genome, folder = paths
+    tracks(model, genome, folder / "whole.bg")
+    saved, computed = Parts.save, []
+
+    def broken(self, name, values):
+        if len(computed) == 3:
+            raise KeyboardInterrupt
+        computed.append(name)
+        saved(self, name, values)
+
+    monkeypatch.setattr(Parts, "save", broken)
+    with pytest.raises(KeyboardInterrupt):
+        tracks(model, genome, folder / "again.bg")
+    assert not (folder / "again.bg").exists()
+    first = computed[:]
+    monkeypatch.setattr(Parts, "save", lambda self, *a: (computed.append(a[0]), saved(self, *a)))
+    tracks(model, genome, folder / "again.bg")
+    assert (folder / "again.bg").read_bytes() == (folder / "whole.bg").read_bytes()
+    assert len(set(computed)) == len(computed) > len(first)
+    assert not list(folder.glob(".again*"))
+
+
+def test_parts_of_another_request_are_not_used(tmp_path):
+    parts = Parts(tmp_path / "a.bg", {"stride": 1})
+    parts.save("x", np.arange(3))
+    assert "x" in Parts(tmp_path / "a.bg", {"stride": 1})
+    assert "x" not in Parts(tmp_path / "a.bg", {"stride": 2})
+
+
+def test_bigwig_holds_what_bedgraph_does(paths):
+    pybigtools = pytest.importorskip("pybigtools")
+    model, genome, folder = paths
+    tracks(model, genome, folder / "a.bw")
+    tracks(model, genome, folder / "a.bg")
+    with pybigtools.open(str(folder / "a.bw")) as file:
+        assert file.chroms() == {contig: len(letters) for contig, letters in CONTIGS.items()}
+        for contig, values in read(folder / "a.bg").items():
+            found = np.full(len(values), np.nan)
+            for start, _, value in file.records(contig):
+                found[start] = value
+            np.testing.assert_allclose(found, values, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"quantity": "loss"}, "a quantity: expected one of surprisal, entropy"),
+        ({"strand": "-"}, "a strand: expected one of average, forward; got '-'"),
+        ({"stride": 65}, "between 1 and the context of 64 tokens, got 65"),
+        ({"output": "a.txt"}, "ends in: expected one of .bw, .bigwig, .bedgraph, .bg; got '.txt'"),
+    ],
+)
+def test_what_cannot_be_is_an_error_before_anything_is_written(paths, change, message):
+    model, genome, folder = paths
+    before = sorted(folder.iterdir())
+    output = folder / change.pop("output", "a.bg")
+    with pytest.raises(InputError, match=message):
+        tracks(model, genome, output, **change)
+    assert [path for path in sorted(folder.iterdir()) if path.suffix != ".fai"] == before
+
+
+def test_a_missing_extra_is_named(paths, monkeypatch):
+    model, genome, folder = paths
+    monkeypatch.setattr("megabase.io.tracks.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'megabase\[bigwig\]'"):
+        tracks(model, genome, folder / "a.bw")
