@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 STRANDS = {"average": ("+", "-"), "forward": ("+",)}
 """On which strands the model reads, by what is asked for."""
 
-_TOKENS_PER_PART = 1 << 20  # what a kill may cost
+_TOKENS_PER_PART = 1 << 18  # what a kill may cost
 
 
 def tracks(
@@ -152,10 +152,10 @@ class _Work:
         for index, (contig, n) in enumerate(self._reference.lengths.items()):
             found = windows(n, context, self._stride) if n else []
             for strand in self._strands if n else ():
-                starts = range(0, len(found), size)
+                parts = [found[start : start + size] for start in range(0, len(found), size)]
                 yield (
                     Interval(contig, 0, n, strand),
-                    [_Group(f"{index}{strand}{s}", found[s : s + size]) for s in starts],
+                    [_Group(f"{index}{strand}{p[0].first}-{p[-1].end}", p) for p in parts],
                 )
 
     def announce(self) -> None:
