@@ -58,9 +58,9 @@ def test_a_seed_gives_one_answer_and_another_seed_another():
 
 def test_what_stands_beside_a_sequence_does_not_change_it():
     prompts = [encode("ACGTA"), encode("GG"), encode("TTTTTTTACGTTTTTTT")]
-    together = letters_of(generate(MODEL, prompts, 100, numbers=[5, 6, 7]))
+    together = letters_of(generate(MODEL, prompts, 100, numbers=[(5,), (6,), (7,)]))
     alone = [
-        letters_of(generate(MODEL, [prompt], 100, numbers=[number]))[0]
+        letters_of(generate(MODEL, [prompt], 100, numbers=[(number,)]))[0]
         for number, prompt in zip([5, 6, 7], prompts, strict=True)
     ]
     assert together == alone

@@ -40,7 +40,7 @@ def generate(
     *,
     sampling: Sampling = _AS_THE_MODEL_SAYS,
     seed: int = 0,
-    numbers: Sequence[int] | None = None,
+    numbers: Sequence[tuple[int, ...]] | None = None,
     template: TokenArray | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[Generated]:
@@ -62,7 +62,7 @@ def generate(
     seed
         Of all random numbers.
     numbers
-        The number of each sequence among all that are ever made of this seed; None: 0, 1, ...
+        What tells each sequence from all others that are made of this seed; None: its place.
     template
         Tokens of `length` bases that are fixed where they are no N.
     advance
@@ -75,10 +75,10 @@ def generate(
     WorkError
         If the model answers with no number.
     """
-    _check(model, prompts, length, template)
+    check_request(model, prompts, length, template=template, seed=seed)
     device = next(model.parameters()).device
-    numbers = range(len(prompts)) if numbers is None else numbers
-    streams = [np.random.default_rng([seed, number]).random(length) for number in numbers]
+    numbers = [(place,) for place in range(len(prompts))] if numbers is None else numbers
+    streams = [np.random.default_rng([seed, *number]).random(length) for number in numbers]
     writer = _Writer(torch.from_numpy(np.stack(streams)).to(device), sampling, template)
     has_prompt = len(prompts[0]) > 0
     cache = Cache(model.backbone, max(0, length - (1 if has_prompt else 2)))
@@ -112,9 +112,7 @@ class _Writer:
         self._tokens = torch.empty_like(self._uniform, dtype=torch.int64)
         self._total = torch.zeros_like(self._uniform[0])
 
-    def write(
-        self, position: int, logits: Float[Tensor, "batch token"]
-    ) -> Int64[Tensor, " batch"]:
+    def write(self, position: int, logits: Float[Tensor, "batch token"]) -> Int64[Tensor, " batch"]:
         """Give the next token of each sequence, drawn or that of the template."""
         log_p = torch.log_softmax(logits[:, _FIRST : _LAST + 1].double(), dim=-1)
         fixed = self._template[position]
@@ -134,33 +132,33 @@ class _Writer:
         return [Generated(row, total) for row, total in zip(tokens, totals, strict=True)]
 
 
-def _check(
+def check_request(
     model: HyenaDNAForCausalLM,
     prompts: Sequence[TokenArray],
     length: int,
+    *,
     template: TokenArray | None,
+    seed: int,
 ) -> None:
+    """Raise an InputError unless `generate` can do what is asked."""
     if length < 1:
         raise InputError(f"the length to generate is at least 1 base, got {length}")
+    if seed < 0:
+        raise InputError(f"a seed is 0 or more, got {seed}")
     if not prompts:
         raise InputError("there is no prompt to continue; an empty one starts from nothing")
-    check_context(max(map(len, prompts)), length, model.config.context_length)
     if len({len(prompt) == 0 for prompt in prompts}) > 1:
         raise InputError("some prompts are empty and some are not; generate from them apart")
+    longest, limit = max(map(len, prompts)), model.config.context_length
+    if longest + length > limit:
+        raise InputError(
+            f"a prompt of {longest:,} bp and a length of {length:,} bp make "
+            f"{longest + length:,}, and the model reads at most {limit:,}; shorten one of them"
+        )
     if template is not None and len(template) != length:
         raise InputError(
             f"the template has {len(template):,} letters, and {length:,} bases are generated; "
             "make them the same"
-        )
-
-
-def check_context(prompt_length: int, length: int, context_length: int) -> None:
-    """Raise an InputError unless prompt and new bases fit into the context together."""
-    if prompt_length + length > context_length:
-        raise InputError(
-            f"a prompt of {prompt_length:,} bp and a length of {length:,} bp make "
-            f"{prompt_length + length:,}, and the model reads at most {context_length:,}; "
-            "shorten one of them"
         )
 
 

@@ -43,9 +43,7 @@ class Sampling:
         if not 0 < self.top_p <= 1:
             raise InputError(f"top-p is above 0 and at most 1, got {self.top_p:g}")
 
-    def probabilities(
-        self, log_p: Float[Tensor, "batch base"]
-    ) -> Float64[Tensor, "batch base"]:
+    def probabilities(self, log_p: Float[Tensor, "batch base"]) -> Float64[Tensor, "batch base"]:
         """Give the probabilities of the draw.
 
         Parameters

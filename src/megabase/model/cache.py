@@ -229,9 +229,7 @@ def _feed_forward(r: Float[Tensor, "token d_model"], layer: _Layer) -> None:
     """Add the MLP to each token."""
     u = functional.layer_norm(r, r.shape[1:], eps=layer.eps_mlp)
     hidden = torch.addmm(layer.expand_bias, u, layer.expand)
-    r.add_(layer.contract_bias).addmm_(
-        functional.gelu(hidden, approximate="tanh"), layer.contract
-    )
+    r.add_(layer.contract_bias).addmm_(functional.gelu(hidden, approximate="tanh"), layer.contract)
 
 
 def _folded(block: Block) -> _Layer:
