@@ -5,12 +5,13 @@ from typing import NamedTuple
 import torch
 
 from megabase.errors import InputError
-from megabase.model.cost import inference_bytes, n_parameters
+from megabase.model.cost import generation_bytes, inference_bytes, n_parameters
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
 
 _GIB = 1 << 30
+_AT_ONCE = 16  # sequences: with more, the sums of the long filters take all the time
 
 
 class InferencePlan(NamedTuple):
@@ -65,6 +66,52 @@ def plan_inference(
         )
     seconds = n_tokens * seconds_per_token(model, longest)
     return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
+
+
+class GenerationPlan(NamedTuple):
+    """What generating will take: GiB at its peak, the libraries included, sequences at once."""
+
+    peak_gib: float
+    at_once: int
+
+    def __str__(self) -> str:
+        return f"about {self.peak_gib:.1f} GiB at the peak, {self.at_once} sequences at a time"
+
+
+def plan_generation(
+    model: HyenaDNAForCausalLM, *, prompt_length: int, length: int, n_sequences: int
+) -> GenerationPlan:
+    """Plan how many sequences are generated side by side: few, in at most half of the memory.
+
+    Parameters
+    ----------
+    model
+        The model, on its device.
+    prompt_length, length
+        Bases of the longest prompt, and bases to add.
+    n_sequences
+        Sequences in all.
+
+    Raises
+    ------
+    InputError
+        If the memory of the device does not hold one.
+    """
+    available = _memory(next(model.parameters()).device)
+
+    def needed(batch: int) -> int:
+        beside = generation_bytes(model.config, prompt_length, length, batch=batch)
+        return LIBRARIES_BYTES + beside
+
+    if needed(1) > available:
+        raise InputError(
+            f"generating {length:,} bp needs about {needed(1) / _GIB:.1f} GiB, and there are "
+            f"{available / _GIB:.1f}; take a smaller length or model"
+        )
+    at_once = min(n_sequences, _AT_ONCE)
+    while at_once > 1 and needed(at_once) > available / 2:
+        at_once -= 1
+    return GenerationPlan(round(needed(at_once) / _GIB, 3), at_once)
 
 
 def bytes_beside(model: HyenaDNAForCausalLM, max_memory_gib: float) -> int:

@@ -1,4 +1,4 @@
-"""Letters by Interval from FASTA: plain, gzip, bgzip, indexed."""
+"""Letters by Interval from FASTA: plain, gzip, bgzip, indexed; and letters to FASTA."""
 
 import gzip
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from uuid import uuid4
 
 import pysam
@@ -25,6 +25,25 @@ _log = logging.getLogger(__name__)
 _GZIP_MAGIC = b"\x1f\x8b"
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 """The empty block that ends every whole bgzip file (SAM specification, section 4.1.2)."""
+
+
+_LINE = 60  # letters
+
+
+def write_fasta(file: IO[str], header: str, letters: str) -> None:
+    """Write one sequence, in lines of 60 letters.
+
+    Parameters
+    ----------
+    file
+        An open text file.
+    header
+        What follows the '>': the name, and after a space whatever is to be said.
+    letters
+        The sequence.
+    """
+    lines = (letters[start : start + _LINE] for start in range(0, len(letters), _LINE))
+    file.write("\n".join([f">{header}", *lines]) + "\n")
 
 
 class FastaReference:

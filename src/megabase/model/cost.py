@@ -13,6 +13,7 @@ _OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments
 # number and some for each block, both for tensors below `_GIVEN_BACK` and above.
 _CHUNKS = 150 << 20
 _INFERENCE = 16
+_PROMPT = 6
 _TRAINING = {"small": (10, 14.0), "large": (10, 9.2)}
 _PLAIN_PER_BLOCK = 40  # of an operator of another order, which keeps all for the gradient
 _CHECKPOINTING = {"small": (10, 9.0), "large": (15, 3.4)}
@@ -71,6 +72,29 @@ def inference_bytes(
     if streamed and config.hyena_order == 2:
         return weights + plan_streamed(config, length, batch=batch, max_bytes=max_bytes).n_bytes
     return weights + _INFERENCE * _FLOAT32 * batch * length * config.d_model
+
+
+def generation_bytes(
+    config: HyenaDNAConfig, prompt_length: int, length: int, *, batch: int = 1
+) -> int:
+    """Estimate the memory of generating in float32 with `model.cache`.
+
+    Every channel of every layer keeps, for each base to come, a tap, about one number of
+    spectra, and one of each sequence; the prompt passes through one layer at a time.
+
+    Parameters
+    ----------
+    config
+        The architecture.
+    prompt_length, length
+        Tokens of the longest prompt, and tokens to add.
+    batch
+        Sequences at once.
+    """
+    kept = config.n_layer * length * (2 + batch)
+    passing = 4 * (prompt_length + length) + _PROMPT * batch * prompt_length
+    weights = 2 * n_parameters(config)  # the model's own, and those of the cache
+    return _FLOAT32 * (weights + config.d_model * (kept + passing)) + _CHUNKS
 
 
 def training_bytes(

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from megabase.model.block import MLP, Block
 from megabase.model.filter import ImplicitFilter
+from megabase.model.folded import fold_norm
 from megabase.model.operator import HyenaOperator
 from megabase.model.residual import ResidualLinear
 from megabase.model.untouched import is_untouched
@@ -54,9 +55,8 @@ def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> 
         return f"it runs on {r.device.type}"
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on"
-    for name, module in [*blocks.named_modules(prefix="blocks"), ("norm", last_norm)]:
-        if obstacle := _obstacle(name, module):
-            return obstacle
+    if obstacle := what_is_changed(blocks, last_norm):
+        return obstacle
     if len({module.eps for module in _norms(blocks, last_norm)}) != 1:
         return "its norms differ in what they add to the variance"
     dtypes = {parameter.dtype for parameter in blocks.parameters()}
@@ -65,8 +65,14 @@ def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> 
     return None
 
 
+def what_is_changed(blocks: nn.ModuleList, last_norm: nn.Module) -> str | None:
+    """Say what of the modules would be passed over by one that only reads their weights."""
+    named = [*blocks.named_modules(prefix="blocks"), ("norm", last_norm)]
+    return next(filter(None, (_obstacle(name, module) for name, module in named)), None)
+
+
 def _obstacle(name: str, module: nn.Module) -> str | None:
-    """Say what of a module the streamed engine would pass over."""
+    """Say what of one module would be passed over."""
     if not is_untouched(module, *_OURS):
         return f"{name} is changed: a {type(module).__name__}, perhaps with hooks"
     if isinstance(module, HyenaOperator) and module.order != 2:
@@ -138,18 +144,16 @@ def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
     operator, mlp = cast("HyenaOperator", block.mixer), block.mlp
     into, out = operator.in_proj, operator.out_proj
     taps, short_bias = operator.short_conv.weight[:, 0], cast("Tensor", operator.short_conv.bias)
-    project_bias = into.weight @ block.norm_mixer.bias + into.bias
+    project, project_bias = fold_norm(block.norm_mixer, into.weight, into.bias)
     if with_mask:
         short = without_edge(taps, short_bias)
     else:
         short = with_input_bias(taps, short_bias, project_bias)
     expand, expand_bias, contract = streamed.scaled_for_gelu(
-        mlp.fc1.weight * block.norm_mlp.weight,
-        mlp.fc1.weight @ block.norm_mlp.bias + mlp.fc1.bias,
-        mlp.fc2.weight,
+        *fold_norm(block.norm_mlp, mlp.fc1.weight, mlp.fc1.bias), mlp.fc2.weight
     )
     return streamed.LayerWeights(
-        project=into.weight * block.norm_mixer.weight,
+        project=project,
         project_bias=project_bias if with_mask else None,
         short=short,
         out=out.weight,

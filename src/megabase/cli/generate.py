@@ -1,0 +1,53 @@
+"""megabase generate: sequences that a model writes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import Device, Model, OutputFile, Overwrite, Quiet
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("generate")(generate)
+
+
+def generate(
+    model: Model,
+    length: Annotated[int, typer.Option("--length", "-n", help="Bases of each sequence.")],
+    output: OutputFile,
+    prompt: Annotated[
+        Path | None, typer.Option(help="FASTA; each sequence of it is continued.")
+    ] = None,
+    number: Annotated[
+        int, typer.Option("--number", "-k", help="Sequences, or continuations of each prompt.")
+    ] = 1,
+    template: Annotated[
+        Path | None, typer.Option(help="FASTA of one sequence: bases that are fixed, N where free.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Below 1 likely bases are likelier.")] = 1.0,
+    top_k: Annotated[int, typer.Option(help="Draw from so many of the likeliest bases.")] = 4,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the likeliest bases that reach this probability.")
+    ] = 1.0,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write sequences base by base, each with its log-likelihood (nats), as FASTA.
+
+    megabase generate --model model --length 1000 --output new.fa --number 10
+
+    megabase generate --model model --length 500 --prompt genes.fa --output next.fa --seed 1
+    """
+    from megabase.jobs.generate import generate as run
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    run(
+        model, output, length=length, prompt=prompt, number=number, template=template, seed=seed,
+        temperature=temperature, top_k=top_k, top_p=top_p, device=device, overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(output)

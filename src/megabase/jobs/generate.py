@@ -1,0 +1,163 @@
+"""FASTA, or nothing, to a FASTA of the sequences that a model writes after it."""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from megabase.errors import InputError
+from megabase.genome.alphabet import DNA
+from megabase.genome.interval import Interval
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.generate import check_request
+from megabase.inference.generate import generate as continue_prompts
+from megabase.inference.likelihood import TokenArray
+from megabase.inference.plan import plan_generation
+from megabase.inference.predictor import Predictor
+from megabase.inference.sampling import Sampling
+from megabase.io.fasta import write_fasta
+from megabase.io.genome_file import open_reference
+from megabase.run.location import cache_folder
+from megabase.run.log import progress
+from megabase.run.output import Output
+from megabase.run.provenance import file_sha256
+
+_log = logging.getLogger(__name__)
+
+_FROM_NOTHING = "generated"
+_READ = DNA.bases + DNA.unknown
+
+
+class _Sequence(NamedTuple):
+    """A sequence to write: its name, its prompt, and which of all sequences it is."""
+
+    name: str
+    prompt: TokenArray
+    number: tuple[int, int]
+
+
+def generate(
+    model: str,
+    output: Path,
+    *,
+    length: int,
+    prompt: Path | None = None,
+    number: int = 1,
+    template: Path | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_k: int = len(DNA.bases),
+    top_p: float = 1.0,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Write sequences, or continuations of those of a FASTA file.
+
+    The output is FASTA of the new bases only. After the name a header has the prompt's
+    length in bp and the log-likelihood in nats of the bases that follow, as
+    `inference.generate` defines it.
+
+    Parameters
+    ----------
+    model
+        What `model.load` takes.
+    output
+        The FASTA file to write.
+    length
+        Bases to add to each prompt.
+    prompt
+        FASTA of what is to be continued; None: start from nothing.
+    number
+        Continuations of each prompt, or sequences in all.
+    template
+        FASTA of one sequence of `length` letters: bases that are fixed, N where free.
+    seed
+        Of the random numbers; each sequence has its own, whatever stands beside it.
+    temperature, top_k, top_p
+        As of `Sampling`.
+    device
+        As of `Predictor`.
+    overwrite
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, or a prompt and the length exceed the model's context.
+    """
+    sampling = Sampling(temperature, top_k, top_p)
+    inputs = {"prompt": prompt, "template": template}
+    for path in filter(None, inputs.values()):
+        if path.absolute() == output.absolute():
+            raise InputError(f"{output} is an input of this command; choose another output")
+    sequences = _sequences(prompt, number)
+    prompts = [sequence.prompt for sequence in sequences]
+    fixed = None if template is None else _read_template(template)
+    predictor = Predictor.load(model, device=device)
+    check_request(predictor.model, prompts, length, template=fixed, seed=seed)
+    request = {
+        "command": "generate", "model": predictor.weights_sha256, "length": length,
+        "number": number, "seed": seed, **asdict(sampling),
+        **{key: file_sha256(path) if path else None for key, path in inputs.items()},
+    }  # fmt: skip
+    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    if place.is_finished:
+        return
+    plan = plan_generation(
+        predictor.model, prompt_length=max(map(len, prompts)), length=length,
+        n_sequences=len(sequences),
+    )  # fmt: skip
+    _log.info("generating: %s", plan)
+    n_bases = length * len(sequences)
+    with progress(n_bases, "generating", "bases") as meter, place.write() as file:
+        for start in range(0, len(sequences), plan.at_once):
+            beside = sequences[start : start + plan.at_once]
+            made = continue_prompts(
+                predictor.model, [sequence.prompt for sequence in beside], length,
+                sampling=sampling, seed=seed, numbers=[sequence.number for sequence in beside],
+                template=fixed, advance=meter.advance,
+            )  # fmt: skip
+            for sequence, each in zip(beside, made, strict=True):
+                about = (
+                    f"prompt_length={len(sequence.prompt)} log_likelihood={each.log_likelihood:.8g}"
+                )
+                write_fasta(file, f"{sequence.name} {about}", DNA_VOCABULARY.decode(each.tokens))
+
+
+def _sequences(prompt: Path | None, number: int) -> list[_Sequence]:
+    """List what is to be written: each prompt so many times, or nothing so many times."""
+    if number < 1:
+        raise InputError(f"the number of sequences is at least 1, got {number}")
+    nothing = np.zeros(0, dtype=np.uint8)
+    prompts = {_FROM_NOTHING: nothing} if prompt is None else dict(_read(prompt))
+    return [
+        _Sequence(f"{name}_{k + 1}", tokens, (index, k))
+        for index, (name, tokens) in enumerate(prompts.items())
+        for k in range(number)
+    ]
+
+
+def _read_template(path: Path) -> TokenArray:
+    found = dict(_read(path))
+    if len(found) != 1:
+        raise InputError(f"a template is one sequence, and {path} has {len(found)}; keep one")
+    return next(iter(found.values()))
+
+
+def _read(path: Path) -> Iterator[tuple[str, TokenArray]]:
+    """Give the name and tokens of each sequence, of the letters A C G T N and no others."""
+    reference = open_reference(path, cache=cache_folder())
+    for name, n_letters in reference.lengths.items():
+        if not n_letters:
+            continue
+        letters = reference.fetch(Interval(name, 0, n_letters))
+        if found := re.search(f"[^{_READ}]", letters, flags=re.IGNORECASE):
+            raise InputError(
+                f"{found[0]!r} at position {found.start():,} (counted from 0) of {name} in {path} "
+                f"is none of {' '.join(_READ)}; replace it, by N if the base is unknown"
+            )
+        yield name, DNA_VOCABULARY.encode(letters, name=name).tokens

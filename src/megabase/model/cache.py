@@ -1,0 +1,255 @@
+"""What each layer remembers in order to emit the next token.
+
+Of every layer that is the last inputs of its short convolution, and the sums of its long one
+(`ops.online`). The sums of all layers go on together once a token has passed through all, and
+what is the same for every token is worked out before the first: norms are folded into the
+weights after them, and the skip weight into the filter.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from megabase.errors import InputError
+from megabase.model.backbone import Backbone
+from megabase.model.block import Block
+from megabase.model.folded import fold_norm
+from megabase.model.operator import HyenaOperator
+from megabase.model.streamed import what_is_changed
+from megabase.ops.gated_conv import N_STREAMS
+from megabase.ops.long_conv import long_conv
+from megabase.ops.online import Sums, TiledSums
+from megabase.ops.reference import short_conv
+
+_CHANNELS_AT_ONCE = 32  # of a prompt's mixing
+_TOKENS_AT_ONCE = 1 << 13  # of a prompt's MLP
+
+MakeSums = Callable[[Tensor, Tensor], Sums]
+"""Makes `Sums` of taps and of what is known before the first token."""
+
+
+class _Layer(NamedTuple):
+    """The weights of a block, to be multiplied from the right, with its norms folded in."""
+
+    project: Float[Tensor, "d_model stream_channel"]
+    project_bias: Float[Tensor, " stream_channel"]
+    out: Float[Tensor, "d_model d_model"]
+    out_bias: Float[Tensor, " d_model"]
+    expand: Float[Tensor, "d_model d_inner"]
+    expand_bias: Float[Tensor, " d_inner"]
+    contract: Float[Tensor, "d_inner d_model"]
+    contract_bias: Float[Tensor, " d_model"]
+    eps_mixer: float
+    eps_mlp: float
+
+
+class Cache:
+    """A model's memory of a batch of sequences that go on token by token.
+
+    Parameters
+    ----------
+    backbone
+        The model without its head, which is the embedding, transposed. It is read once, as in
+        evaluation: what becomes of its weights later goes unseen.
+    n_steps
+        The most tokens that may come after the prompt.
+    make_sums
+        `ops.online.TiledSums`, or its definition, `ops.online.DirectSums`.
+
+    Raises
+    ------
+    InputError
+        If the backbone is not as this package builds it, or its operators are not of order 2.
+    """
+
+    @torch.inference_mode()
+    def __init__(
+        self, backbone: Backbone, n_steps: int, *, make_sums: MakeSums = TiledSums
+    ) -> None:
+        obstacle = what_is_changed(backbone.blocks, backbone.norm)
+        if obstacle is not None:
+            raise InputError(
+                f"a cache reads the weights of an unchanged model of order 2, but {obstacle}; "
+                "merge adapters, remove hooks, or compute without a cache"
+            )
+        self.n_steps = n_steps
+        self._max_length = backbone.config.max_seq_len
+        self._make_sums = make_sums
+        blocks = cast("list[Block]", list(backbone.blocks))
+        self._operators = [cast("HyenaOperator", block.mixer) for block in blocks]
+        self._layers = list(map(_folded, blocks))
+        self._embedding = _wide(backbone.embedding.weight)
+        head = self._embedding[: backbone.config.vocab_size]
+        weight, self._head_bias = fold_norm(backbone.norm, head, head.new_zeros(len(head)))
+        self._head, self._eps = weight.t(), backbone.norm.eps
+        short = [operator.short_conv for operator in self._operators]
+        self._short = _wide(torch.stack([conv.weight[:, 0] for conv in short]))
+        self._short_bias = _wide(torch.stack([cast("Tensor", conv.bias) for conv in short]))
+        # a tap of all layers at a time, that of the present token last
+        self._taps = [tap[:, None].contiguous() for tap in self._short.unbind(-1)]
+
+    @torch.inference_mode()
+    def absorb(
+        self,
+        tokens: Int64[Tensor, "batch length"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+    ) -> Float[Tensor, "batch token"]:
+        """Take in the prompts, all at once; give the logits of the token after each.
+
+        Parameters
+        ----------
+        tokens
+            The prompts, padded on the left to one length.
+        mask
+            False where a token is padding.
+        """
+        batch, length = tokens.shape
+        if length + self.n_steps > self._max_length:
+            raise InputError(
+                f"a prompt of {length:,} tokens and {self.n_steps:,} more exceed this model's "
+                f"{self._max_length:,} positions; shorten one of them"
+            )
+        r = self._embedding[tokens]
+        self._make_room(r)
+        n_layers, d_model = len(self._layers), r.shape[-1]
+        taps = r.new_empty(n_layers, d_model, self.n_steps)
+        future = r.new_empty(n_layers, d_model, batch, self.n_steps)
+        for index, layer in enumerate(self._layers):
+            h = self._filter(index, length)
+            taps[index] = h[:, : self.n_steps]
+            self._mix_prompt(index, r, mask, h, future[index])
+            for part in r.view(-1, d_model).split(_TOKENS_AT_ONCE):
+                _feed_forward(part, layer)
+        self.sums = self._make_sums(taps, future)
+        self._prepare_short_conv()
+        return self._logits(r[:, -1])
+
+    @torch.inference_mode()
+    def step(self, tokens: Int64[Tensor, " batch"]) -> Float[Tensor, "batch token"]:
+        """Take in one more token of each sequence; give the logits of the token after it."""
+        r = self._embedding[tokens]
+        width = r.shape[1:]
+        last, first, value = self._streams.chunk(N_STREAMS, dim=1)
+        present = self._taps[-1]
+        each = (
+            self._layers, self._projected, self._pending, present, self._inputs,
+            self.sums.past, self._first_taps,
+        )  # fmt: skip
+        for layer, p, pending, tap, z, past, first_tap in zip(*each, strict=True):
+            u = functional.layer_norm(r, width, eps=layer.eps_mixer)
+            torch.addmm(layer.project_bias, u, layer.project, out=p)
+            torch.addcmul(pending, tap, p, out=self._streams)
+            torch.mul(first, value, out=z)
+            y = torch.addcmul(past, first_tap, z).mul_(last)
+            r.add_(layer.out_bias).addmm_(y, layer.out)
+            _feed_forward(r, layer)
+        self._recent.insert(0, self._projected)
+        self._projected = self._recent.pop()
+        self._prepare_short_conv()
+        self.sums.push(self._inputs)
+        return self._logits(r)
+
+    def _make_room(self, r: Tensor) -> None:
+        n_layers, batch, d_model = len(self._layers), len(r), r.shape[-1]
+        shape = (n_layers, batch, N_STREAMS * d_model)
+        self._recent = [r.new_zeros(shape) for _ in self._taps[1:]]  # the latest token first
+        self._projected, self._pending = r.new_zeros(shape), r.new_zeros(shape)
+        self._inputs = r.new_zeros(n_layers, batch, d_model)
+        self._streams = r.new_zeros(shape[1:])
+        self._first_taps = r.new_zeros(n_layers, 1, d_model)
+
+    def _filter(self, index: int, length: int) -> Float[Tensor, "d_model total"]:
+        """Make the filter of a layer, the skip weight in its first tap."""
+        operator = self._operators[index]
+        h = operator.filters(length + self.n_steps)[0].to(self._embedding.dtype)
+        h[:, 0] += operator.skip
+        self._first_taps[index] = h[:, 0]
+        return h
+
+    def _mix_prompt(
+        self,
+        index: int,
+        r: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None,
+        h: Float[Tensor, "d_model total"],
+        future: Float[Tensor, "d_model batch step"],
+    ) -> None:
+        """Mix the prompts; note in `future` what they add to each later token."""
+        layer, (length, d_model) = self._layers[index], r.shape[1:]
+        u = functional.layer_norm(r, (d_model,), eps=layer.eps_mixer)
+        mixed = torch.empty_like(u)
+        for start in range(0, d_model, _CHANNELS_AT_ONCE):
+            channels = slice(start, min(start + _CHANNELS_AT_ONCE, d_model))
+            last, z = self._gate_prompt(index, u, mask, channels)
+            silent = functional.pad(z, (0, self.n_steps))
+            y = long_conv(silent, h[channels], h.new_zeros(z.shape[1]))
+            future[channels] = y[..., length:].transpose(0, 1)
+            mixed[..., channels] = (last * y[..., :length]).transpose(1, 2)
+        r += mixed @ layer.out + layer.out_bias
+
+    def _gate_prompt(
+        self,
+        index: int,
+        u: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None,
+        channels: slice,
+    ) -> tuple[Float[Tensor, "batch channel length"], Float[Tensor, "batch channel length"]]:
+        """Give some channels of the gate that acts last, and of what the long filter sees."""
+        layer, padding = self._layers[index], None if mask is None else ~mask[:, None]
+        of_streams = (N_STREAMS, u.shape[-1])
+        weight = layer.project.unflatten(-1, of_streams)[..., channels].flatten(-2)
+        bias = layer.project_bias.unflatten(-1, of_streams)[:, channels].flatten()
+        p = (u @ weight + bias).transpose(1, 2)
+        p = p if padding is None else p.masked_fill(padding, 0.0)
+        for recent, latest in zip(self._recent, p.unbind(-1)[::-1], strict=False):
+            place = recent[index].unflatten(-1, of_streams)[..., channels]
+            place.copy_(latest.view(place.shape))
+        taps = self._short[index].unflatten(0, of_streams)[:, channels].flatten(0, 1)
+        short_bias = self._short_bias[index].unflatten(0, of_streams)[:, channels].flatten()
+        last, first, value = short_conv(p, taps, short_bias).chunk(N_STREAMS, dim=1)
+        z = first * value
+        return last, z if padding is None else z.masked_fill(padding, 0.0)
+
+    def _prepare_short_conv(self) -> None:
+        """Sum what the last tokens and the bias add to the next, in all layers."""
+        self._pending.copy_(self._short_bias[:, None])
+        for tap, p in zip(self._taps[-2::-1], self._recent, strict=True):
+            self._pending.addcmul_(tap, p)
+
+    def _logits(self, r: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch token"]:
+        u = functional.layer_norm(r, r.shape[1:], eps=self._eps)
+        return torch.addmm(self._head_bias, u, self._head)
+
+
+def _feed_forward(r: Float[Tensor, "token d_model"], layer: _Layer) -> None:
+    """Add the MLP to each token."""
+    u = functional.layer_norm(r, r.shape[1:], eps=layer.eps_mlp)
+    hidden = torch.addmm(layer.expand_bias, u, layer.expand)
+    r.add_(layer.contract_bias).addmm_(functional.gelu(hidden, approximate="tanh"), layer.contract)
+
+
+def _folded(block: Block) -> _Layer:
+    operator, mlp = cast("HyenaOperator", block.mixer), block.mlp
+    into, out = operator.in_proj, operator.out_proj
+    project, project_bias = fold_norm(block.norm_mixer, _wide(into.weight), _wide(into.bias))
+    expand, expand_bias = fold_norm(block.norm_mlp, _wide(mlp.fc1.weight), _wide(mlp.fc1.bias))
+    return _Layer(
+        project=project.t(),
+        project_bias=project_bias,
+        out=_wide(out.weight).t(),
+        out_bias=_wide(out.bias),
+        expand=expand.t(),
+        expand_bias=expand_bias,
+        contract=_wide(mlp.fc2.weight).t(),
+        contract_bias=_wide(mlp.fc2.bias),
+        eps_mixer=block.norm_mixer.eps,
+        eps_mlp=block.norm_mlp.eps,
+    )
+
+
+def _wide(parameter: Tensor) -> Tensor:
+    return parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32))

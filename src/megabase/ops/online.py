@@ -1,0 +1,171 @@
+r"""The causal long convolution of signals that come one token at a time.
+
+What a token adds to those after it is summed in tiles. When n tokens are known, the last
+U of them, for the largest power of two U that divides n, are added to the next U sums:
+
+.. math:: f_{n+j} \mathrel{+}= \sum_{s=n-U}^{n-1} h_{n+j-s}\, u_s, \qquad 0 \le j < U
+   :label: online-tiles
+
+Each pair of an earlier and a later token lies in exactly one tile, so that the sums are
+those of Eq. long-conv, without a tap left out. A tile is one FFT of 2 U points, and a token
+costs O(log² length) in the mean. Tiles within a block of some tokens are summed directly.
+
+Source: the relaxed multiplication of van der Hoeven 2002, doi:10.1016/S0747-7171(02)90131-1;
+for long convolutions Oncescu et al. 2024, arXiv:2410.12982.
+"""
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from megabase.errors import InputError
+from megabase.ops.transform import fft_length
+
+BLOCK = 64
+"""Tokens among which what one adds to the others is summed directly."""
+
+_CHUNK_BYTES = 16 << 20  # of padded signals in one FFT: see `ops.gated_conv`
+
+
+class Sums(Protocol):
+    """What the tokens so far add to those that come, for several filters at once.
+
+    Attributes
+    ----------
+    position
+        Tokens so far.
+    """
+
+    position: int
+
+    @property
+    def past(self) -> Float[Tensor, "filter batch channel"]:
+        """What all tokens so far add to the next, which itself counts nothing."""
+        ...
+
+    def push(self, u: Float[Tensor, "filter batch channel"]) -> None:
+        """Take in the next token."""
+        ...
+
+
+class DirectSums:
+    """The sums as they are defined: each token costs a product with every token before it.
+
+    Parameters
+    ----------
+    taps
+        The filters, at least a tap for each token that may come; the first is not used.
+    future
+        What was known before the first token adds to each token; it is overwritten.
+    """
+
+    def __init__(
+        self,
+        taps: Float[Tensor, "filter channel tap"],
+        future: Float[Tensor, "filter channel batch length"],
+    ) -> None:
+        self.position = 0
+        self._future, self._signal = future, torch.zeros_like(future)
+        self._reversed = taps[..., : future.shape[-1]].flip(-1)
+
+    @property
+    def past(self) -> Float[Tensor, "filter batch channel"]:
+        """Sum over all tokens so far."""
+        n, length = self.position, self._signal.shape[-1]
+        taps = self._reversed[..., length - n - 1 : length - 1]
+        past = torch.einsum("fcbs,fcs->fbc", self._signal[..., :n], taps)
+        return past + self._future[..., n].transpose(1, 2)
+
+    def push(self, u: Float[Tensor, "filter batch channel"]) -> None:
+        """Keep the token."""
+        _check_room(self.position, self._signal)
+        self._signal[..., self.position] = u.transpose(1, 2)
+        self.position += 1
+
+
+class TiledSums:
+    """The sums of `DirectSums` in tiles, Eq. online-tiles.
+
+    Parameters
+    ----------
+    taps
+        The filters, at least a tap for each token that may come; the first is not used.
+    future
+        What was known before the first token adds to each token. Its memory is used for
+        tokens that have come, which need their sums no more.
+    """
+
+    def __init__(
+        self,
+        taps: Float[Tensor, "filter channel tap"],
+        future: Float[Tensor, "filter channel batch length"],
+    ) -> None:
+        n_filters, n_channels, batch, length = future.shape
+        self.position = 0
+        self._taps = taps.flatten(0, 1)
+        self._signal = future  # inputs before `position`, sums from there on
+        self._spectra: dict[int, Tensor] = {}
+        self._block = future.new_zeros(BLOCK, n_filters, batch, n_channels)
+        self._near = future.new_zeros(BLOCK, n_filters, 1, n_channels)
+        near = taps[..., : min(BLOCK, length)]
+        self._near[: near.shape[-1], :, 0] = near.permute(2, 0, 1)
+        self._load_block()
+
+    @property
+    def past(self) -> Float[Tensor, "filter batch channel"]:
+        """What all tokens so far add to the next."""
+        return self._block[self.position % BLOCK]
+
+    def push(self, u: Float[Tensor, "filter batch channel"]) -> None:
+        """Take in the next token; where that fills tiles, add them."""
+        _check_room(self.position, self._signal)
+        row = self.position % BLOCK
+        self._block[row + 1 :].addcmul_(self._near[1 : BLOCK - row], u)
+        self._block[row] = u
+        self.position += 1
+        if row == BLOCK - 1 and self.position < self._signal.shape[-1]:
+            self._store_block()
+            self._add_tile()
+            self._load_block()
+
+    def _store_block(self) -> None:
+        place = self._signal[..., self.position - BLOCK : self.position]
+        place.copy_(self._block.permute(1, 3, 2, 0))
+
+    def _load_block(self) -> None:
+        coming = self._signal[..., self.position : self.position + BLOCK].permute(3, 0, 2, 1)
+        self._block[: len(coming)] = coming
+
+    def _add_tile(self) -> None:
+        """Add the longest tile that ends here to as many tokens as come."""
+        n, (batch, length) = self.position, self._signal.shape[-2:]
+        tile = n & -n
+        n_out = min(tile, length - n)
+        # the circle is as long as the taps that are read: what wraps around falls on the inputs
+        points = 2 * tile if n_out == tile else fft_length(tile + n_out)
+        rows = max(1, _CHUNK_BYTES // (batch * points * self._signal.itemsize))
+        signal = self._signal.flatten(0, 1)
+        for start in range(0, len(signal), rows):
+            chunk = slice(start, start + rows)
+            spectra = torch.fft.rfft(signal[chunk, :, n - tile : n], n=points)
+            spectra *= self._spectra_of_taps(chunk, tile, n_out, points)[:, None]
+            sums = torch.fft.irfft(spectra, n=points)[..., tile : tile + n_out]
+            signal[chunk, :, n : n + n_out] += sums
+
+    def _spectra_of_taps(
+        self, rows: slice, tile: int, n_out: int, points: int
+    ) -> Complex[Tensor, "row frequency"]:
+        """Transform the taps of a tile; those of tiles that come again are kept."""
+        comes_again = n_out == tile and self._signal.shape[-1] // tile >= 4
+        if not comes_again:
+            return torch.fft.rfft(self._taps[rows, : tile + n_out], n=points)
+        if tile not in self._spectra:
+            self._spectra[tile] = torch.fft.rfft(self._taps[:, : 2 * tile], n=points)
+        return self._spectra[tile][rows]
+
+
+def _check_room(position: int, signal: Tensor) -> None:
+    if position == signal.shape[-1]:
+        raise InputError(f"there is room for {position:,} tokens, and one more came; plan for more")

@@ -1,0 +1,146 @@
+"""What is generated follows the model, the seed and the request, and nothing else."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.generate import generate
+from megabase.inference.likelihood import log_likelihoods
+from megabase.inference.sampling import Sampling
+from tests import toys
+
+MODEL = toys.model(max_seq_len=202)
+NOTHING = np.zeros(0, dtype=np.uint8)
+
+
+def encode(text):
+    return DNA_VOCABULARY.encode(text).tokens
+
+
+def letters_of(generated):
+    return [DNA_VOCABULARY.decode(each.tokens) for each in generated]
+
+
+def total(prompt, generated):
+    (values,) = log_likelihoods(MODEL, [np.concatenate([prompt, generated.tokens])])
+    return values[len(prompt) :].sum()
+
+
+@pytest.mark.parametrize("prompt", ["", "A", "ACGTNNACGGTACCA"])
+@pytest.mark.parametrize("length", [1, 2, 150])
+def test_the_log_likelihood_is_that_of_the_bases_added(prompt, length):
+    (made,) = generate(MODEL, [encode(prompt)], length, sampling=Sampling(temperature=2.0))
+    assert len(made.tokens) == length
+    assert set(made.tokens) <= set(DNA_VOCABULARY.base_ids)
+    assert made.log_likelihood == pytest.approx(total(encode(prompt), made), rel=1e-4)
+
+
+def test_the_likeliest_base_is_the_one_a_whole_pass_finds():
+    (made,) = generate(MODEL, [encode("ACG")], 60, sampling=Sampling(top_k=1))
+    tokens = encode("ACG")
+    for token in made.tokens:
+        with torch.no_grad():
+            logits = MODEL(torch.from_numpy(tokens.astype(int))[None]).logits[0, -1]
+        assert token == 7 + logits[7:11].argmax()
+        tokens = np.append(tokens, token)
+
+
+def test_a_seed_gives_one_answer_and_another_seed_another():
+    first, again, other = (
+        letters_of(generate(MODEL, [NOTHING], 100, seed=seed)) for seed in (3, 3, 4)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_what_stands_beside_a_sequence_does_not_change_it():
+    prompts = [encode("ACGTA"), encode("GG"), encode("TTTTTTTACGTTTTTTT")]
+    together = letters_of(generate(MODEL, prompts, 100, numbers=[(5,), (6,), (7,)]))
+    alone = [
+        letters_of(generate(MODEL, [prompt], 100, numbers=[(number,)]))[0]
+        for number, prompt in zip([5, 6, 7], prompts, strict=True)
+    ]
+    assert together == alone
+    assert len(set(together)) == 3
+
+
+def test_the_first_base_is_drawn_evenly_and_the_second_as_the_model_says():
+    made = generate(MODEL, [NOTHING] * 2000, 2)
+    firsts = np.array([each.tokens[0] for each in made])
+    assert all(abs((firsts == base).mean() - 0.25) < 0.05 for base in DNA_VOCABULARY.base_ids)
+    after_a = np.array([each.tokens[1] for each in made if each.tokens[0] == 7])
+    with torch.no_grad():
+        p = MODEL(torch.tensor([[7]])).logits[0, 0, 7:11].softmax(-1)
+    for base, expected in enumerate(p.tolist(), start=7):
+        assert (after_a == base).mean() == pytest.approx(expected, abs=0.1)
+
+
+def test_bases_of_the_template_stand_and_count():
+    template = "N" * 10 + "TATAAT" + "N" * 34
+    free, made = (
+        generate(MODEL, [encode("ACG")], 50, template=fixed)[0]
+        for fixed in (None, encode(template))
+    )
+    assert DNA_VOCABULARY.decode(made.tokens)[10:16] == "TATAAT"
+    assert (made.tokens[:10] == free.tokens[:10]).all()
+    assert made.log_likelihood == pytest.approx(total(encode("ACG"), made), rel=1e-4)
+
+
+def test_it_tells_how_far_it_is():
+    told = []
+    generate(MODEL, [encode("AC"), encode("G")], 12, advance=told.append)
+    assert sum(told) == 24
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(), [0.5, 0.125, 0.25, 0.125]),
+        (Sampling(temperature=0.5), [8 / 11, 1 / 22, 2 / 11, 1 / 22]),
+        (Sampling(top_k=2), [2 / 3, 0, 1 / 3, 0]),
+        (Sampling(top_p=0.5), [1, 0, 0, 0]),
+        (Sampling(top_p=0.6), [2 / 3, 0, 1 / 3, 0]),
+        (Sampling(top_p=0.8), [4 / 7, 1 / 7, 2 / 7, 0]),
+        (Sampling(top_k=2, top_p=0.6), [1, 0, 0, 0]),
+    ],
+)
+def test_the_probabilities_of_the_draw(sampling, expected):
+    log_p = torch.tensor([[0.5, 0.125, 0.25, 0.125]], dtype=torch.float64).log()
+    exact = torch.tensor([expected], dtype=torch.float64)
+    torch.testing.assert_close(sampling.probabilities(log_p), exact)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"temperature": 0.0}, "temperature is above 0, got 0"),
+        ({"temperature": math.nan}, "temperature is above 0, got nan"),
+        ({"top_k": 0}, "top-k is from 1 to 4 bases, got 0"),
+        ({"top_p": 0.0}, "top-p is above 0 and at most 1, got 0"),
+        ({"top_p": 1.5}, "top-p is above 0 and at most 1, got 1.5"),
+    ],
+)
+def test_a_draw_that_cannot_be(keys, message):
+    with pytest.raises(ValueError, match=message):
+        Sampling(**keys)
+
+
+def test_what_cannot_be_generated():
+    with pytest.raises(ValueError, match="at least 1 base, got 0"):
+        generate(MODEL, [NOTHING], 0)
+    with pytest.raises(ValueError, match=r"prompt of 3 bp and a length of 198 bp .* at most 200"):
+        generate(MODEL, [encode("ACG")], 198)
+    with pytest.raises(ValueError, match="template has 3 letters, and 4 bases"):
+        generate(MODEL, [NOTHING], 4, template=encode("ACG"))
+    with pytest.raises(ValueError, match="some prompts are empty and some are not"):
+        generate(MODEL, [NOTHING, encode("A")], 4)
+
+
+def test_a_model_that_has_diverged_is_an_error():
+    broken = toys.model()
+    broken.backbone.norm.weight.data[0] = torch.nan
+    with pytest.raises(RuntimeError, match="the model's answer is no number"):
+        generate(broken, [encode("AC")], 5)
