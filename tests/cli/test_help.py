@@ -7,7 +7,10 @@ import pytest
 
 from tests.cli.command import run
 
-VERBS = (["pretrain"], ["evaluate", "perplexity"], ["score"], ["info"], ["convert"], ["doctor"])
+VERBS = (
+    ["pretrain"], ["evaluate", "perplexity"], ["score"], ["score-vcf"], ["info"], ["convert"],
+    ["doctor"],
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", [[], *VERBS], ids=" ".join)

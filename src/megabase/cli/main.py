@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import typer
 
-from megabase.cli import convert, doctor, evaluate, info, pretrain, score
+from megabase.cli import convert, doctor, evaluate, info, pretrain, score, score_vcf
 from megabase.errors import InputError, WorkError
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (pretrain, evaluate, score, info, convert, doctor):
+for verb in (pretrain, evaluate, score, score_vcf, info, convert, doctor):
     verb.add_to(app)
 
 

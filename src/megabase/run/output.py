@@ -138,6 +138,22 @@ class Output:
             self._record.unlink(missing_ok=True)
         self.finish(**results)
 
+    @contextmanager
+    def write_at(self, *companions: str, **results: Any) -> Generator[Path]:
+        """Give a path to write the output file at; it takes its name once it is whole.
+
+        Parameters
+        ----------
+        companions
+            Suffixes of files that are written at the same path and take their names with it.
+        results
+            What goes into the record.
+        """
+        with whole_path(self.path, *companions) as part:
+            yield part
+            self._record.unlink(missing_ok=True)
+        self.finish(**results)
+
 
 def read_record(path: Path) -> dict[str, Any] | None:
     """Read a record, or the record in a folder; None where there is none."""
@@ -160,14 +176,26 @@ def read_record(path: Path) -> dict[str, Any] | None:
 @contextmanager
 def whole_file(path: Path) -> Generator[IO[str]]:
     """Write text under a temporary name beside `path`, then rename it to `path`."""
+    with whole_path(path) as part, part.open("w") as file:
+        yield file
+
+
+@contextmanager
+def whole_path(path: Path, *companions: str) -> Generator[Path]:
+    """Give a temporary path beside `path`; what is written there is then renamed to `path`.
+
+    A file at the temporary path with one of the suffixes `companions` is renamed as well.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
+    suffixes = (*companions, "")
     try:
-        with part.open("w") as file:
-            yield file
-        part.replace(path)
+        yield part
+        for suffix in suffixes:
+            Path(f"{part}{suffix}").replace(f"{path}{suffix}")
     except BaseException:
-        part.unlink(missing_ok=True)
+        for suffix in suffixes:
+            Path(f"{part}{suffix}").unlink(missing_ok=True)
         raise
 
 
