@@ -8,14 +8,9 @@ import pytest
 from tests.cli.command import run
 
 VERBS = (
-    ["pretrain"],
-    ["evaluate", "perplexity"],
-    ["score"],
-    ["tracks"],
-    ["info"],
-    ["convert"],
-    ["doctor"],
-)
+    ["pretrain"], ["evaluate", "perplexity"], ["score"], ["score-vcf"], ["tracks"], ["generate"],
+    ["info"], ["convert"], ["doctor"],
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", [[], *VERBS], ids=" ".join)

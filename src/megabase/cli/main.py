@@ -6,7 +6,17 @@ from contextlib import contextmanager
 
 import typer
 
-from megabase.cli import convert, doctor, evaluate, generate, info, pretrain, score, tracks
+from megabase.cli import (
+    convert,
+    doctor,
+    evaluate,
+    generate,
+    info,
+    pretrain,
+    score,
+    score_vcf,
+    tracks,
+)
 from megabase.errors import InputError, WorkError
 
 app = typer.Typer(
@@ -16,7 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (pretrain, evaluate, score, tracks, generate, info, convert, doctor):
+for verb in (
+    pretrain, evaluate, score, score_vcf, tracks, generate, info, convert, doctor,
+):  # fmt: skip
     verb.add_to(app)
 
 

@@ -7,9 +7,12 @@ import torch
 from jaxtyping import Float32
 
 from megabase.errors import InputError
+from megabase.genome.reference import Reference
+from megabase.genome.site import Site
 from megabase.inference.device import choose_device
 from megabase.inference.likelihood import TOKENS_PER_BATCH, TokenArray, log_likelihoods
 from megabase.inference.plan import InferencePlan, bytes_beside, plan_inference
+from megabase.inference.variant_effect import VariantEffect, score_variants
 from megabase.model.engine import Engine
 from megabase.model.load import Loaded, load, weights_sha256
 
@@ -77,3 +80,16 @@ class Predictor:
     ) -> Iterator[Float32[np.ndarray, " _"]]:
         """Give the log-likelihood of each base, as `likelihood.log_likelihoods`."""
         return log_likelihoods(self.model, sequences)
+
+    def score_variants(
+        self,
+        reference: Reference,
+        sites: Iterable[Site],
+        *,
+        window: int,
+        both_strands: bool = True,
+    ) -> Iterator[list[VariantEffect]]:
+        """Give the effect of each alternative allele, as `variant_effect.score_variants`."""
+        return score_variants(
+            self.model, reference, sites, window=window, both_strands=both_strands
+        )

@@ -19,12 +19,9 @@ import pysam
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import check_inside, on_strand
+from megabase.io.compression import check_bgzip_is_whole, compression
 
 _log = logging.getLogger(__name__)
-
-_GZIP_MAGIC = b"\x1f\x8b"
-_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-"""The empty block that ends every whole bgzip file (SAM specification, section 4.1.2)."""
 
 
 _LINE = 60  # letters
@@ -69,12 +66,12 @@ class FastaReference:
     def __init__(self, path: Path, *, cache: Path) -> None:
         self._name = str(path)
         _check_readable(path)
-        compression = _compression(path)
-        if compression == "bgzip":
-            _check_bgzip_is_whole(path)
-        indexed = _unpacked(path, cache) if compression == "gzip" else path
+        kind = compression(path)
+        if kind == "bgzip":
+            check_bgzip_is_whole(path)
+        indexed = _unpacked(path, cache) if kind == "gzip" else path
         index = _find_index(indexed, cache, self._name)
-        blocks = str(index.path.with_suffix(".gzi")) if compression == "bgzip" else None
+        blocks = str(index.path.with_suffix(".gzi")) if kind == "bgzip" else None
         self._file = pysam.FastaFile(
             str(indexed), filepath_index=str(index.path), filepath_index_compressed=blocks
         )
@@ -104,22 +101,6 @@ def _check_readable(path: Path) -> None:
         raise InputError(f"there is no genome file {path}; give the path of a FASTA or 2bit file")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; a FASTA file starts with a line '>name'")
-
-
-def _compression(path: Path) -> str:
-    """Tell "none", "gzip" and "bgzip" apart by the first block."""
-    with path.open("rb") as file:
-        head = file.read(18)
-    if not head.startswith(_GZIP_MAGIC):
-        return "none"
-    return "bgzip" if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC" else "gzip"
-
-
-def _check_bgzip_is_whole(path: Path) -> None:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - len(_BGZIP_END)))
-        if file.read() != _BGZIP_END:
-            raise InputError(f"{path} is cut short: its bgzip end marker is missing; copy it again")
 
 
 def _unpacked(path: Path, cache: Path) -> Path:
@@ -247,7 +228,7 @@ def _headers(file: BufferedIOBase) -> Iterator[bytes]:
 
 @contextmanager
 def _open_bytes(path: Path) -> Generator[BufferedIOBase]:
-    if _compression(path) == "none":
+    if compression(path) == "none":
         with path.open("rb") as file:
             yield file
     else:

@@ -99,7 +99,7 @@ def tracks(
     work.announce()
     parts = Parts(output, request)
     work.fill(parts)
-    with place.write_path(stride=step, least_context=context - step) as path:
+    with place.write_at(stride=step, least_context=context - step) as path:
         if output.suffix.lower() in BIGWIG:
             write_bigwig(path, reference.lengths, work.contigs(parts))
         else:

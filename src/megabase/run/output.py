@@ -133,14 +133,24 @@ class Output:
 
         `results` go into the record.
         """
-        with self.write_path(**results) as path, path.open("w") as file:
+        with self.write_at(**results) as path, path.open("w") as file:
             yield file
 
     @contextmanager
-    def write_path(self, **results: Any) -> Generator[Path]:
-        """Give a path to write a file to, of the output's suffix; as `write` otherwise."""
-        with _whole(self.path, self.path.suffix) as path:
-            yield path
+    def write_at(self, *companions: str, **results: Any) -> Generator[Path]:
+        """Give a path to write the output file at; it takes its name once it is whole.
+
+        The path has the suffix of the output, for writers that go by it.
+
+        Parameters
+        ----------
+        companions
+            Suffixes of files that are written at the same path and take their names with it.
+        results
+            What goes into the record.
+        """
+        with whole_path(self.path, *companions, suffix=self.path.suffix) as part:
+            yield part
             self._record.unlink(missing_ok=True)
         self.finish(**results)
 
@@ -166,19 +176,27 @@ def read_record(path: Path) -> dict[str, Any] | None:
 @contextmanager
 def whole_file(path: Path) -> Generator[IO[str]]:
     """Write text under a temporary name beside `path`, then rename it to `path`."""
-    with _whole(path) as part, part.open("w") as file:
+    with whole_path(path) as part, part.open("w") as file:
         yield file
 
 
 @contextmanager
-def _whole(path: Path, suffix: str = "") -> Generator[Path]:
+def whole_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path]:
+    """Give a temporary path beside `path`; what is written there is then renamed to `path`.
+
+    A file at the temporary path with one of the suffixes `companions` is renamed as well.
+    The temporary name itself ends in `suffix`, for writers that go by it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part{suffix}")
+    suffixes = (*companions, "")
     try:
         yield part
-        part.replace(path)
+        for each in suffixes:
+            Path(f"{part}{each}").replace(f"{path}{each}")
     except BaseException:
-        part.unlink(missing_ok=True)
+        for each in suffixes:
+            Path(f"{part}{each}").unlink(missing_ok=True)
         raise
 
 

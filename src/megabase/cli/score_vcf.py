@@ -1,0 +1,65 @@
+"""megabase score-vcf: variants to variants with scores."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import (
+    Device,
+    Genome,
+    MaxMemory,
+    Model,
+    OutputFile,
+    Overwrite,
+    Precision,
+    Quiet,
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("score-vcf")(score_vcf)
+
+
+def score_vcf(
+    model: Model,
+    genome: Genome,
+    source: Annotated[
+        str, typer.Option("--input", "-i", help="VCF (plain, gzip, bgzip), BCF, or - for stdin.")
+    ],
+    output: OutputFile,
+    window: Annotated[
+        int | None,
+        typer.Option(help="Bases of a window; default: 1,024, or the context if that is less."),
+    ] = None,
+    strand: Annotated[
+        str, typer.Option(help="average, the mean of both strands; or forward.")
+    ] = "average",
+    shard: Annotated[str, typer.Option(help="i/n: of every n records the i-th.")] = "1/1",
+    chrom_map: Annotated[
+        Path | None,
+        typer.Option(help="Two columns: a contig's name in the VCF file, and in the genome."),
+    ] = None,
+    device: Device = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = "float32",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Log-likelihood ratio (nats) of each alternative allele, as VCF with INFO fields.
+
+    The output ends in .vcf, or in .vcf.gz: bgzip with an index.
+
+    megabase score-vcf --model model --genome genome.fa --input in.vcf.gz --output out.vcf.gz
+    """
+    from megabase.jobs.score_vcf import score_vcf as run
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    run(
+        model, genome, source, output, window=window, strand=strand, shard=shard,
+        chrom_map=chrom_map, device=device, max_memory_gib=max_memory, precision=precision,
+        overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(output)

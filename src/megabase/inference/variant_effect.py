@@ -1,0 +1,283 @@
+r"""The effect of a variant: the log-likelihood of its alternative allele against the reference.
+
+.. math:: \mathrm{LLR} = \ln p(x^{\mathrm{alt}}) - \ln p(x^{\mathrm{ref}})
+   :label: log-likelihood-ratio
+
+for the windows :math:`x` of `genome.variant_window`, equally long, so that the length of
+an allele alone moves no score. The bases before the allele, which both windows share,
+have the same likelihood in both, for the model looks backwards only; they are taken from
+one pass. The other strand is read as if the genome had been written on it: what lies
+after a variant comes before it there.
+
+A window is scored by itself, never beside others, so that neither neighbours nor order
+change a bit of its score; windows with the same letters are scored once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from megabase.errors import InputError
+from megabase.genome.alphabet import DNA
+from megabase.genome.interval import Interval
+from megabase.genome.reference import Reference
+from megabase.genome.site import Site
+from megabase.genome.variant_window import AlleleWindows, allele_windows
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import TokenArray, log_likelihoods
+from megabase.model.modeling import HyenaDNAForCausalLM
+
+DEFAULT_WINDOW = 1024
+"""Bases of a window, unless told otherwise or the model reads less."""
+
+SKIP_REASONS: Mapping[str, str] = {
+    "star": "the allele is *, a deletion that another record describes",
+    "symbolic": "the allele is no sequence: <...>, a breakend, or missing",
+    "ambiguous": "an allele has letters other than A C G T",
+    "same": "the allele is the reference allele",
+    "ref_mismatch": "the genome has other letters than REF there",
+    "too_long": "an allele is longer than half a window",
+    "mostly_n": "more than half of a window is N",
+}
+"""Why an allele has no score, and what each reason means."""
+
+_TOKENS_HELD = 1 << 17  # of the sites whose windows are looked through for equal ones
+
+
+class VariantEffect(NamedTuple):
+    """What the model makes of one alternative allele.
+
+    Parameters
+    ----------
+    log_likelihood_ratio
+        Nats, alternative minus reference, over the whole windows; NaN where skipped.
+    per_base
+        The same of the means over the bases of each window.
+    flank
+        The same of those bases after the allele alone that both windows hold.
+    is_at_edge
+        Whether an end of the contig moved or shortened a window.
+    skip_reason
+        A key of `SKIP_REASONS`, or empty.
+    """
+
+    log_likelihood_ratio: float
+    per_base: float
+    flank: float
+    is_at_edge: bool
+    skip_reason: str
+
+
+class _Strand(NamedTuple):
+    """A site as one strand reads it: the letters around, and its place on the contig."""
+
+    before: str
+    ref: str
+    after: str
+    position: int
+    contig_length: int
+
+
+class _Pair(NamedTuple):
+    """The tokens of the two windows of an allele on one strand."""
+
+    ref: UInt8[np.ndarray, " length"]
+    alt: UInt8[np.ndarray, " length"]
+    windows: AlleleWindows
+
+
+class _Request(NamedTuple):
+    """What is to be scored of an allele: a pair on each strand, or why not."""
+
+    pairs: tuple[_Pair, ...]
+    skip_reason: str
+
+
+def score_variants(
+    model: HyenaDNAForCausalLM,
+    reference: Reference,
+    sites: Iterable[Site],
+    *,
+    window: int,
+    both_strands: bool = True,
+) -> Iterator[list[VariantEffect]]:
+    """Give, for each site in order, the effect of each of its alternative alleles.
+
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode, on the device that shall do the work.
+    reference
+        The genome.
+    sites
+        Variants by place; they are read some at a time.
+    window
+        Bases of a window, from 2 to the context length.
+    both_strands
+        Whether the answer is the mean over both strands, or the forward strand's.
+
+    Raises
+    ------
+    InputError
+        If a site lies beyond its contig, or the model does not read such windows.
+    WorkError
+        If the model answers a base with no number.
+    """
+    check_window(window, model.config.context_length)
+    pending = iter(sites)
+    while some := list(islice(pending, max(1, _TOKENS_HELD // window))):
+        requests = [_requests(reference, site, window, both_strands) for site in some]
+        values = _score(model, [request for each in requests for request in each])
+        for each in requests:
+            yield [_effect(request, values) for request in each]
+
+
+def check_window(window: int, context_length: int) -> None:
+    """Raise an InputError unless a window has 2 bases, and the model reads all of it."""
+    if not 2 <= window <= context_length:
+        raise InputError(
+            f"a window has from 2 bases to the model's context of {context_length:,}; "
+            f"got {window:,}"
+        )
+
+
+def has_reference_allele(reference: Reference, site: Site) -> bool:
+    """Whether the genome has the letters of `site.ref` at its place, in either case.
+
+    Raises
+    ------
+    InputError
+        If the site lies beyond its contig.
+    """
+    place = Interval(site.contig, site.position, site.position + len(site.ref))
+    return reference.fetch(place).upper() == site.ref.upper()
+
+
+def _requests(reference: Reference, site: Site, window: int, both_strands: bool) -> list[_Request]:
+    """Lay the windows of every alternative allele of a site."""
+    strands: list[_Strand] = []
+    reasons = [_reason_of_letters(site.ref, alt) for alt in site.alts]
+    if not all(reasons) and not has_reference_allele(reference, site):
+        reasons = [reason or "ref_mismatch" for reason in reasons]
+    if not all(reasons):
+        forward = _around(reference, site, window)
+        strands = [forward, _turned(forward)] if both_strands else [forward]
+    return [
+        _Request((), reason) if reason else _request(strands, alt.upper(), window)
+        for alt, reason in zip(site.alts, reasons, strict=True)
+    ]
+
+
+def _reason_of_letters(ref: str, alt: str) -> str:
+    """Say why an allele cannot be scored, as far as its letters tell."""
+    if alt == "*":
+        return "star"
+    if not alt.isalpha():
+        return "symbolic"
+    if not set(ref.upper() + alt.upper()) <= set(DNA.bases):
+        return "ambiguous"
+    return "same" if ref.upper() == alt.upper() else ""
+
+
+def _around(reference: Reference, site: Site, window: int) -> _Strand:
+    """Fetch all letters that a window of the site may hold."""
+    n_contig = reference.lengths[site.contig]
+    end = site.position + len(site.ref)
+    start = max(0, site.position - window)
+    letters = reference.fetch(Interval(site.contig, start, min(n_contig, end + window)))
+    before, after = letters[: site.position - start], letters[end - start :]
+    return _Strand(before, site.ref.upper(), after, site.position, n_contig)
+
+
+def _turned(strand: _Strand) -> _Strand:
+    """Give the same site as the other strand reads it."""
+    return _Strand(
+        before=DNA.reverse_complement(strand.after),
+        ref=DNA.reverse_complement(strand.ref),
+        after=DNA.reverse_complement(strand.before),
+        position=strand.contig_length - strand.position - len(strand.ref),
+        contig_length=strand.contig_length,
+    )
+
+
+def _request(strands: Sequence[_Strand], alt: str, window: int) -> _Request:
+    alts = (alt, DNA.reverse_complement(alt))
+    pairs = [_pair(strand, letters, window) for strand, letters in zip(strands, alts, strict=False)]
+    whole = tuple(pair for pair in pairs if pair is not None)
+    if len(whole) < len(pairs):
+        return _Request((), "too_long")
+    if any(_is_mostly_n(tokens) for pair in whole for tokens in (pair.ref, pair.alt)):
+        return _Request((), "mostly_n")
+    return _Request(whole, "")
+
+
+def _pair(strand: _Strand, alt: str, window: int) -> _Pair | None:
+    """Encode the windows of both alleles; None where an allele does not fit."""
+    windows = allele_windows(
+        contig_length=strand.contig_length,
+        position=strand.position,
+        n_ref=len(strand.ref),
+        n_alt=len(alt),
+        window=window,
+    )
+    if windows is None:
+        return None
+    n = len(strand.before)
+    ref = strand.before[n - windows.before_ref :] + strand.ref + strand.after[: windows.after_ref]
+    changed = strand.before[n - windows.before_alt :] + alt + strand.after[: windows.after_alt]
+    encode = DNA_VOCABULARY.encode
+    return _Pair(encode(ref).tokens, encode(changed).tokens, windows)
+
+
+def _is_mostly_n(tokens: TokenArray) -> bool:
+    return 2 * int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id)) > len(tokens)
+
+
+def _score(
+    model: HyenaDNAForCausalLM, requests: Sequence[_Request]
+) -> Mapping[bytes, Float64[np.ndarray, " _"]]:
+    """Score each different window once, alone: then its bits are its own."""
+    windows = {
+        tokens.tobytes(): tokens
+        for request in requests
+        for pair in request.pairs
+        for tokens in (pair.ref, pair.alt)
+    }
+    values = log_likelihoods(model, windows.values(), tokens_per_batch=1)
+    return {key: each.astype(np.float64) for key, each in zip(windows, values, strict=True)}
+
+
+def _effect(request: _Request, values: Mapping[bytes, Float64[np.ndarray, " _"]]) -> VariantEffect:
+    """Average an allele over its strands."""
+    if request.skip_reason:
+        return VariantEffect(np.nan, np.nan, np.nan, False, request.skip_reason)
+    each = [
+        _compare(values[pair.ref.tobytes()], values[pair.alt.tobytes()], pair.windows)
+        for pair in request.pairs
+    ]
+    ratio, per_base, flank = np.mean(each, axis=0).tolist()
+    is_at_edge = any(pair.windows.is_at_edge for pair in request.pairs)
+    return VariantEffect(ratio, per_base, flank, is_at_edge, "")
+
+
+def _compare(
+    ref: Float64[np.ndarray, " length"],
+    alt: Float64[np.ndarray, " length"],
+    windows: AlleleWindows,
+) -> tuple[float, float, float]:
+    """Apply Eq. log-likelihood-ratio to the window, to its mean base, and to what follows."""
+    if windows.before_ref == windows.before_alt:
+        alt = np.concatenate([ref[: windows.before_ref], alt[windows.before_alt :]])
+    n = windows.n_shared_after
+    flanks = [
+        np.nansum(values[len(values) - after :][:n])
+        for values, after in ((alt, windows.after_alt), (ref, windows.after_ref))
+    ]
+    return (
+        float(np.nansum(alt) - np.nansum(ref)),
+        float(np.nanmean(alt) - np.nanmean(ref)),
+        float(flanks[0] - flanks[1]),
+    )

@@ -1,0 +1,26 @@
+"""How a file is compressed, and whether it is whole."""
+
+from pathlib import Path
+
+from megabase.errors import InputError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block that ends every whole bgzip file (SAM specification, section 4.1.2)."""
+
+
+def compression(path: Path) -> str:
+    """Tell "none", "gzip" and "bgzip" apart by the first block."""
+    with path.open("rb") as file:
+        head = file.read(18)
+    if not head.startswith(_GZIP_MAGIC):
+        return "none"
+    return "bgzip" if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC" else "gzip"
+
+
+def check_bgzip_is_whole(path: Path) -> None:
+    """Raise an InputError if a bgzip file does not end as every whole one does."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(_BGZIP_END)))
+        if file.read() != _BGZIP_END:
+            raise InputError(f"{path} is cut short: its bgzip end marker is missing; copy it again")

@@ -1,0 +1,271 @@
+"""VCF and BCF to Sites, and records back with more in their INFO column.
+
+A record keeps its text: what is added goes into INFO, and nothing else is touched. The
+positions of the file are 1-based; those of a `Site` are 0-based.
+"""
+
+import gzip
+import shutil
+import zlib
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import pysam
+
+from megabase.errors import InputError
+from megabase.genome.site import Site
+from megabase.io.compression import check_bgzip_is_whole, compression
+
+_FIRST = "##fileformat=VCF"
+_COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+_N_COLUMNS = 8
+_BCF_MAGIC = b"BCF"
+_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}  # bytes of any kind pass unchanged
+
+
+class InfoField(NamedTuple):
+    """A field of the INFO column, as the header declares it."""
+
+    name: str
+    number: str
+    kind: str
+    description: str
+
+    def __str__(self) -> str:
+        return (
+            f"##INFO=<ID={self.name},Number={self.number},Type={self.kind},"
+            f'Description="{self.description}">'
+        )
+
+
+class VcfRecord(NamedTuple):
+    """One record: its first seven columns, INFO, and the rest of the line."""
+
+    columns: Sequence[str]
+
+    @property
+    def contig(self) -> str:
+        """The contig, by its name in this file."""
+        return self.columns[0]
+
+    def site(self, contig: str) -> Site:
+        """Give place and alleles, on a contig that the genome may call by another name."""
+        alt = self.columns[4]
+        alts = () if alt == "." else tuple(alt.split(","))
+        return Site(contig, int(self.columns[1]) - 1, self.columns[3], alts)
+
+    def with_info(self, added: Iterable[str], declared: Iterable[str]) -> str:
+        """Give the line with entries added to INFO, in place of those of the same names.
+
+        Parameters
+        ----------
+        added
+            Entries, ``NAME=value`` or ``NAME``.
+        declared
+            Names that are taken away where the record has them already.
+        """
+        names = set(declared)
+        kept = [
+            entry
+            for entry in self.columns[7].split(";")
+            if entry != "." and entry.partition("=")[0] not in names
+        ]
+        info = ";".join([*kept, *added]) or "."
+        return "\t".join([*self.columns[:7], info, *self.columns[8:]])
+
+
+class VcfFile:
+    """A VCF or BCF file that can be read from its start as often as needed.
+
+    Parameters
+    ----------
+    path
+        VCF, plain or compressed by gzip or bgzip; or BCF.
+    name
+        What to call it in messages; None for the path.
+
+    Attributes
+    ----------
+    header
+        The lines of the header, the one of the columns last.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is cut short, or it has no header of a VCF file.
+    """
+
+    def __init__(self, path: Path, *, name: str | None = None) -> None:
+        self.name = name or str(path)
+        self._path = path
+        if not path.is_file():
+            raise InputError(f"there is no VCF file {path}")
+        self._is_packed = compression(path) != "none"
+        if compression(path) == "bgzip":
+            check_bgzip_is_whole(path)
+        with self._mended_errors(), self._bytes() as file:
+            self._is_bcf = file.read(len(_BCF_MAGIC)) == _BCF_MAGIC
+        with self._mended_errors(), self._lines() as lines:
+            self.header = self._read_header(lines)
+
+    def records(self) -> Iterator[VcfRecord]:
+        """Read the records in order.
+
+        Raises
+        ------
+        InputError
+            At the first line that is no record, with its number, or where the file breaks off.
+        """
+        with self._mended_errors(), self._lines() as lines:
+            for number, line in enumerate(lines, start=1):
+                if line and not line.startswith("#"):
+                    yield self._record(line, number)
+
+    def _record(self, line: str, number: int) -> VcfRecord:
+        columns = line.split("\t", _N_COLUMNS)
+        if len(columns) < _N_COLUMNS or not columns[1].isdecimal():
+            raise InputError(
+                f"{self.name}, line {number:,}: expected eight columns or more, split by tabs, "
+                f"and a whole number as POS; got {line[:60]!r}"
+            )
+        return VcfRecord(columns)
+
+    def _read_header(self, lines: Iterator[str]) -> list[str]:
+        first = next(lines, "")
+        if not first.startswith(_FIRST):
+            raise InputError(
+                f"{self.name} has no header of a VCF file: expected {_FIRST}... as its first line, "
+                f"got {first[:40]!r}; put the header back, or choose another file"
+            )
+        header = [first]
+        for line in lines:
+            header.append(line)
+            if line.startswith(_COLUMNS):
+                return header
+            if not line.startswith("##"):
+                break
+        raise InputError(
+            f"{self.name} has no line of columns after its header: expected #CHROM POS ID REF ALT "
+            f"QUAL FILTER INFO, split by tabs; got {header[-1][:40]!r}"
+        )
+
+    @contextmanager
+    def _bytes(self) -> Generator[IO[bytes]]:
+        """Open the file, unpacked."""
+        if self._is_packed:
+            with gzip.open(self._path) as file:
+                yield file  # pyright: ignore[reportReturnType] it reads as any file does
+        else:
+            with self._path.open("rb") as file:
+                yield file
+
+    @contextmanager
+    def _lines(self) -> Generator[Iterator[str]]:
+        """Open the file as lines of VCF without their ends."""
+        if self._is_bcf:
+            with pysam.VariantFile(str(self._path)) as file:
+                yield _bcf_lines(file)
+        else:
+            with self._bytes() as file:
+                yield (line.rstrip(b"\r\n").decode(**_TEXT) for line in file)
+
+    @contextmanager
+    def _mended_errors(self) -> Generator[None]:
+        """Say in our words what the libraries say of a damaged file."""
+        loudness = pysam.set_verbosity(0)
+        try:
+            yield
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(
+                f"{self.name} is cut short or damaged ({error}); copy it again"
+            ) from error
+        finally:
+            pysam.set_verbosity(loudness)
+
+
+def _bcf_lines(file: pysam.VariantFile) -> Iterator[str]:
+    yield from str(file.header).splitlines()
+    try:
+        for record in file:
+            yield str(record).rstrip("\n")
+    except OSError as error:
+        raise EOFError(str(error)) from error
+
+
+def extended_header(
+    header: Sequence[str], fields: Iterable[InfoField], notes: Mapping[str, str], *, prefix: str
+) -> list[str]:
+    """Declare fields and write notes before the line of columns.
+
+    Parameters
+    ----------
+    header
+        Lines of a header, the one of the columns last.
+    fields
+        INFO fields; earlier declarations of the same names go.
+    notes
+        Lines ``##<prefix><key>=<value>``.
+    prefix
+        How the keys of notes start; earlier lines with it go.
+    """
+    added = [str(field) for field in fields]
+    started = tuple(text.partition(",")[0] + "," for text in added)
+    kept = [line for line in header[:-1] if not line.startswith((*started, f"##{prefix}"))]
+    written = [f"##{prefix}{key}={value}" for key, value in notes.items()]
+    return [*kept, *added, *written, header[-1]]
+
+
+def write_vcf(path: Path, header: Iterable[str], body: Path, *, bgzip: bool) -> None:
+    """Write a header and the lines of another file, compressed or not.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    header
+        Its header.
+    body
+        A file of records in plain text.
+    bgzip
+        Whether to compress by bgzip.
+    """
+    text = "".join(f"{line}\n" for line in header).encode(**_TEXT)
+    with body.open("rb") as lines:
+        if bgzip:
+            with pysam.BGZFile(str(path), "wb", None) as file:
+                file.write(text)
+                shutil.copyfileobj(lines, file, length=1 << 20)
+        else:
+            with path.open("wb") as file:
+                file.write(text)
+                shutil.copyfileobj(lines, file, length=1 << 20)
+
+
+def encode_lines(lines: Iterable[str]) -> bytes:
+    """Give the bytes of lines of records, as `write_vcf` copies them."""
+    return "".join(f"{line}\n" for line in lines).encode(**_TEXT)
+
+
+def index_vcf(path: Path, index: Path, *, longest_contig: int) -> None:
+    """Write the tabix index of a sorted bgzip file: .csi for contigs beyond .tbi's reach.
+
+    Parameters
+    ----------
+    path
+        The file.
+    index
+        Its index, of a name by `index_suffix`.
+    longest_contig
+        Bases of the longest contig.
+    """
+    pysam.tabix_index(
+        str(path), preset="vcf", index=str(index), force=True,
+        csi=index_suffix(longest_contig) == ".csi",
+    )  # fmt: skip
+
+
+def index_suffix(longest_contig: int) -> str:
+    """Give the kind of index that contigs of this length need (SAM specification: .tbi to 2²⁹)."""
+    return ".tbi" if longest_contig < 1 << 29 else ".csi"

@@ -1,0 +1,115 @@
+"""What stands in a VCF file, and whether it is of this genome, before any work is done."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from megabase.errors import InputError
+from megabase.genome.alphabet import DNA
+from megabase.genome.interval import Interval
+from megabase.genome.reference import Reference, check_contig, check_inside
+from megabase.genome.site import Site
+from megabase.inference.variant_effect import has_reference_allele
+from megabase.io.vcf import VcfFile
+
+_N_COMPARED = 1000
+
+
+class Survey(NamedTuple):
+    """How much work a file is."""
+
+    n_records: int
+    n_alts: int
+
+
+def survey(
+    vcf: VcfFile, reference: Reference, contigs: Mapping[str, str], *, needs_order: bool
+) -> Survey:
+    """Read a file once, and refuse what would fail later.
+
+    Parameters
+    ----------
+    vcf
+        The file.
+    reference
+        The genome.
+    contigs
+        Names of contigs in the file that the genome calls otherwise.
+    needs_order
+        Whether the records must be sorted, for an index.
+
+    Raises
+    ------
+    InputError
+        If a contig is not in the genome, a record lies beyond its contig, more than half
+        of the first 1,000 reference alleles are not those of the genome, or the records
+        must be sorted and are not.
+    """
+    n_records = n_alts = n_compared = n_other = 0
+    sites = _checked(vcf, reference, contigs)
+    for site in _in_order(sites, vcf.name) if needs_order else sites:
+        n_records += 1
+        n_alts += len(site.alts)
+        if n_compared < _N_COMPARED and set(site.ref.upper()) <= set(DNA.bases):
+            n_compared += 1
+            n_other += not has_reference_allele(reference, site)
+            if n_compared == _N_COMPARED:
+                _check_assembly(vcf, reference, n_other, n_compared)
+    _check_assembly(vcf, reference, n_other, n_compared)
+    return Survey(n_records, n_alts)
+
+
+def _checked(vcf: VcfFile, reference: Reference, contigs: Mapping[str, str]) -> Iterator[Site]:
+    """Give each site on the genome's contig, once it is known to lie there."""
+    lengths, name = reference.lengths, reference.name
+    for record in vcf.records():
+        site = record.site(contigs.get(record.contig, record.contig))
+        if site.contig not in lengths:
+            _refuse_contig(record.contig, site.contig, reference, vcf.name)
+        end = site.position + len(site.ref)
+        if site.position < 0 or end > lengths[site.contig]:
+            place = f"{vcf.name}, {record.contig}:{site.position + 1}"
+            try:
+                check_inside(Interval(site.contig, site.position, end), lengths, name)
+            except InputError as error:
+                raise InputError(f"{place}: {error}") from error
+        yield site
+
+
+def _refuse_contig(found: str, contig: str, reference: Reference, vcf: str) -> None:
+    try:
+        check_contig(contig, reference.lengths, reference.name)
+    except InputError as error:
+        raise InputError(
+            f"contig {found!r} of {vcf}: {error}; --chrom-map FILE says which is which, a line "
+            f"for each: the name in the VCF file, the name in the genome"
+        ) from error
+
+
+def _in_order(sites: Iterable[Site], name: str) -> Iterator[Site]:
+    """Pass sites on while each contig is one block in which positions do not fall."""
+    ended: set[str] = set()
+    before: Site | None = None
+    for site in sites:
+        if before is not None and site.contig != before.contig:
+            ended.add(before.contig)
+        elif before is not None and site.position < before.position:
+            raise _unsorted(site, name)
+        if site.contig in ended:
+            raise _unsorted(site, name)
+        before = site
+        yield site
+
+
+def _unsorted(site: Site, name: str) -> InputError:
+    return InputError(
+        f"{name} is not sorted: {site.contig}:{site.position + 1} stands after what should follow "
+        "it, and an output .vcf.gz has an index; sort it (bcftools sort), or write a .vcf"
+    )
+
+
+def _check_assembly(vcf: VcfFile, reference: Reference, n_other: int, n_compared: int) -> None:
+    if 2 * n_other > n_compared:
+        raise InputError(
+            f"{n_other:,} of the first {n_compared:,} reference alleles of {vcf.name} are not the "
+            f"letters of {reference.name}; is the genome of another assembly?"
+        )

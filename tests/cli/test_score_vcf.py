@@ -1,0 +1,259 @@
+"""megabase score-vcf: every record comes back in order, with scores, or with the reason why not."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pysam
+import pysam.bcftools
+import pytest
+
+from megabase.model.load import save, weights_sha256
+from tests import toys
+from tests.cli.command import run
+from tests.vcf_files import vcf_text, write_vcf_file
+
+MODEL = toys.model()
+LETTERS = toys.letters(400)
+
+
+@pytest.fixture
+def model(tmp_path):
+    save(MODEL, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def genome(tmp_path):
+    return toys.write_fasta(tmp_path / "genome.fa", {"chrI": LETTERS, "chrII": LETTERS})
+
+
+def row(position, alt=None, contig="chrI", n_ref=1, info="DP=3"):
+    ref = LETTERS[position - 1 : position - 1 + n_ref]
+    return contig, position, ref, alt or ("A" if ref != "A" else "C"), info
+
+
+ROWS = [
+    row(1),
+    row(100, "G,GTT,<DEL>,*" if LETTERS[99] != "G" else "A,ATT,<DEL>,*"),
+    row(150, n_ref=4, alt=LETTERS[149]),
+    row(200, "."),
+    ("chrI", 210, "A" if LETTERS[209] != "A" else "C", "T", "."),
+    row(300, info="."),
+    *[row(position, contig="chrII") for position in range(40, 360, 20)],
+]
+
+
+def score(capsys, model, genome, source, output, *options):
+    fixed = ["--model", model, "--genome", genome, "--input", source, "--output", output]
+    return run(capsys, "score-vcf", *fixed, *options)
+
+
+def records(path):
+    """Give the lines of records, read back by bcftools, which also checks them."""
+    return pysam.bcftools.view("-H", str(path)).splitlines()
+
+
+def info(line):
+    return dict(entry.partition("=")[::2] for entry in line.split("\t")[7].split(";"))
+
+
+@pytest.fixture
+def vcf(tmp_path):
+    return write_vcf_file(tmp_path / "in.vcf.gz", vcf_text(ROWS))
+
+
+def refused(answer, message, code=2):
+    lines = [line for line in answer.err.splitlines() if line.startswith("megabase: error: ")]
+    assert (answer.code, len(lines)) == (code, 1), answer.err
+    assert message in lines[0]
+    return True
+
+
+def test_every_record_stays_and_each_allele_has_a_score_or_a_reason(
+    capsys, model, genome, vcf, tmp_path
+):
+    output = tmp_path / "out.vcf.gz"
+    answer = score(capsys, model, genome, vcf, output)
+    assert (answer.code, answer.out) == (0, f"{output}\n")
+    lines, before = records(output), vcf_text(ROWS).split("sample\n")[1].splitlines()
+    for line, old in zip(lines, before, strict=True):
+        new, kept = line.split("\t"), old.split("\t")
+        assert new[:7] + new[8:] == kept[:7] + kept[8:]
+        assert kept[7] == "." or kept[7] in new[7].split(";")
+    found = [info(line) for line in lines]
+    assert "MB_EDGE" in found[0]
+    assert "MB_EDGE" not in found[1]
+    assert found[1]["MB_SKIP"] == ".,.,symbolic,star"
+    numbers = found[1]["MB_LLR"].split(",")
+    assert numbers[2:] == [".", "."]
+    assert all(abs(float(number)) > 0 for number in numbers[:2])
+    assert float(found[2]["MB_LLR"]) != 0
+    assert not {"MB_LLR", "MB_SKIP"} & found[3].keys()
+    assert (found[4]["MB_LLR"], found[4]["MB_SKIP"]) == (".", "ref_mismatch")
+    assert [record.pos for record in pysam.VariantFile(str(output)).fetch("chrI", 120, 205)] == [
+        150,
+        200,
+    ]
+
+
+def test_the_header_says_what_made_the_scores(capsys, model, genome, vcf, tmp_path):
+    output = tmp_path / "out.vcf"
+    options = ["--window", 32, "--strand", "forward"]
+    assert score(capsys, model, genome, vcf, output, *options).code == 0
+    text = output.read_text()
+    for line in (
+        f"##megabase_model=sha256:{weights_sha256(MODEL)}",
+        "##megabase_window=32",
+        "##megabase_strand=forward",
+        "##megabase_command=megabase score-vcf --model",
+        "##INFO=<ID=MB_LLR,Number=A,Type=Float,",
+        "##INFO=<ID=MB_EDGE,Number=0,Type=Flag,",
+    ):
+        assert f"\n{line}" in text
+    assert json.loads((tmp_path / "out.vcf.megabase.json").read_text())["finished"]
+
+
+def test_each_option_changes_scores(capsys, model, genome, vcf, tmp_path):
+    bodies = set()
+    for options in ([], ["--window", 32], ["--strand", "forward"]):
+        assert (
+            score(capsys, model, genome, vcf, tmp_path / "o.vcf", "--overwrite", *options).code == 0
+        )
+        bodies.add(tuple(records(tmp_path / "o.vcf")))
+    assert len(bodies) == 3
+
+
+def test_the_form_of_the_input_changes_nothing(capsys, model, genome, vcf, tmp_path, monkeypatch):
+    assert score(capsys, model, genome, vcf, tmp_path / "o.vcf").code == 0
+    expected = records(tmp_path / "o.vcf")
+    for name in ("in.gzip", "in.bcf"):
+        text = vcf_text(ROWS, vcf_text([]).split("#CHROM")[0] + "##contig=<ID=chrII>\n")
+        source = write_vcf_file(tmp_path / name, text)
+        assert score(capsys, model, genome, source, tmp_path / "o.vcf", "--overwrite").code == 0
+        assert records(tmp_path / "o.vcf") == expected
+    stdin = SimpleNamespace(buffer=io.BytesIO(vcf.read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert score(capsys, model, genome, "-", tmp_path / "o.vcf", "--overwrite").code == 0
+    assert records(tmp_path / "o.vcf") == expected
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_shards_together_are_the_plain_run(capsys, model, genome, vcf, tmp_path):
+    parts = []
+    for shard in ("1/2", "2/2"):
+        output = tmp_path / f"{shard[0]}.vcf.gz"
+        assert score(capsys, model, genome, vcf, output, "--shard", shard).code == 0
+        parts.append(records(output))
+    assert score(capsys, model, genome, vcf, tmp_path / "o.vcf.gz").code == 0
+    plain = records(tmp_path / "o.vcf.gz")
+    assert (parts[0], parts[1]) == (plain[0::2], plain[1::2])
+
+
+def test_scoring_a_scored_file_again_gives_the_same(capsys, model, genome, vcf, tmp_path):
+    assert score(capsys, model, genome, vcf, tmp_path / "a.vcf").code == 0
+    assert score(capsys, model, genome, tmp_path / "a.vcf", tmp_path / "b.vcf").code == 0
+    texts = [(tmp_path / name).read_text().splitlines() for name in ("a.vcf", "b.vcf")]
+    first, second = (
+        [line for line in text if not line.startswith("##megabase_command")] for text in texts
+    )
+    assert first == second
+
+
+def test_the_same_request_is_answered_once_and_another_refused(
+    capsys, model, genome, vcf, tmp_path
+):
+    output = tmp_path / "o.vcf"
+    assert score(capsys, model, genome, vcf, output).code == 0
+    before = output.stat().st_mtime_ns
+    again = score(capsys, model, genome, vcf, output)
+    assert (again.code, output.stat().st_mtime_ns) == (0, before)
+    assert refused(score(capsys, model, genome, vcf, output, "--window", 32), "window was 64")
+
+
+def test_contigs_of_other_names_are_mapped_and_keep_theirs(capsys, model, genome, tmp_path):
+    source = write_vcf_file(tmp_path / "in.vcf", vcf_text([row(100, contig="1")]))
+    output = tmp_path / "o.vcf.gz"
+    assert refused(score(capsys, model, genome, source, output), "--chrom-map FILE")
+    assert not output.exists()
+    (tmp_path / "map").write_text("1 chrI\n")
+    options = ["--chrom-map", tmp_path / "map"]
+    assert score(capsys, model, genome, source, output, *options).code == 0
+    assert records(output)[0].startswith("1\t100\t")
+
+
+def test_a_file_without_records_gives_one_without_records(capsys, model, genome, tmp_path):
+    source = write_vcf_file(tmp_path / "in.vcf", vcf_text([]))
+    assert score(capsys, model, genome, source, tmp_path / "o.vcf.gz").code == 0
+    assert records(tmp_path / "o.vcf.gz") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("in.vcf", "chrI\t1\t.\tA\tT\t.\t.\t.\n", "no header of a VCF file"),
+        ("in.vcf", vcf_text([row(9), row(5)]), "is not sorted: chrI:5"),
+        ("in.vcf", vcf_text([("chrI", 401, "A", "T", ".")]), "ends beyond its contig"),
+        ("in.vcf", vcf_text([(*row(5)[:2], row(5)[3], "<DEL>", ".")]), "another assembly"),
+        ("none.vcf", None, "there is no VCF file"),
+    ],
+)
+def test_a_bad_vcf_gets_one_line_and_leaves_nothing(
+    capsys, model, genome, tmp_path, name, text, message
+):
+    if text is not None:
+        write_vcf_file(tmp_path / name, text)
+    output = tmp_path / "o.vcf.gz"
+    assert refused(score(capsys, model, genome, tmp_path / name, output), message)
+    assert not [path for path in tmp_path.iterdir() if "o.vcf" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--window", 65], "context of 64; got 65"),
+        (["--strand", "both"], "a strand is one of average, forward"),
+        (["--shard", "3/2"], "a shard is i/n"),
+        (["--output", "o.bcf"], "an output ends in .vcf.gz or .vcf"),
+        (["--chrom-map", "none"], "there is no file none"),
+    ],
+)
+def test_an_option_that_cannot_be_honoured(capsys, model, genome, vcf, tmp_path, options, message):
+    assert refused(score(capsys, model, genome, vcf, tmp_path / "o.vcf", *options), message)
+
+
+def test_a_truncated_file_and_an_output_that_is_an_input(capsys, model, genome, vcf, tmp_path):
+    whole = vcf.read_bytes()
+    assert refused(score(capsys, model, genome, vcf, vcf), "is an input of this command")
+    assert vcf.read_bytes() == whole
+    vcf.write_bytes(whole[:-28])
+    assert refused(score(capsys, model, genome, vcf, tmp_path / "o.vcf"), "end marker is missing")
+
+
+def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genome, tmp_path):
+    rows = [row(position % 300 + 50) for position in range(300)]
+    source = write_vcf_file(tmp_path / "in.vcf", vcf_text(rows))
+    output = tmp_path / "o.vcf"
+    options = ["--model", model, "--genome", genome, "--input", source, "--output", output]
+    command = [sys.executable, "-m", "megabase", "score-vcf", *map(str, options)]
+    note = tmp_path / ".o.vcf.parts" / "done.json"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not note.exists() and process.poll() is None:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    assert 0 < json.loads(note.read_text())["n_records"] < 300
+    assert not output.exists()
+    with (note.parent / "lines").open("ab") as file:
+        file.write(b"chrI\thalf a li")
+    answer = score(capsys, model, genome, source, output)
+    assert answer.code == 0
+    assert "records are done already" in answer.err
+    assert not note.parent.exists()
+    assert score(capsys, model, genome, source, tmp_path / "plain.vcf").code == 0
+    assert records(output) == records(tmp_path / "plain.vcf")
+    assert len(records(output)) == 300

@@ -1,0 +1,176 @@
+"""A variant's score is that of two equally long windows, whatever else is scored."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from megabase.genome.alphabet import DNA
+from megabase.genome.reference import MemoryReference
+from megabase.genome.site import Site
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import log_likelihoods
+from megabase.inference.variant_effect import SKIP_REASONS, score_variants
+from tests import toys
+
+MODEL = toys.model()
+LETTERS = toys.letters(400)
+GENOME = MemoryReference({"chrI": LETTERS, "n": "N" * 40 + "ACGT" + "N" * 40, "short": "ACGTTGCA"})
+
+
+def effects(sites, genome=GENOME, **options):
+    return list(score_variants(MODEL, genome, sites, **({"window": 64} | options)))
+
+
+def effect(site, genome=GENOME, **options):
+    ((found,),) = effects([site], genome, **options)
+    return found
+
+
+def values_of(letters):
+    (values,) = log_likelihoods(MODEL, [DNA_VOCABULARY.encode(letters).tokens])
+    return values.astype(float)
+
+
+def site(position, n_ref, *alts, contig="chrI"):
+    return Site(contig, position, LETTERS[position : position + n_ref], alts)
+
+
+@pytest.mark.parametrize(("n_ref", "alt"), [(1, "N"), (3, "GTA"), (1, "CCTTA"), (6, "G"), (2, "T")])
+def test_a_score_is_the_difference_of_two_windows_of_equal_length(n_ref, alt):
+    """Check Eq. log-likelihood-ratio, and what follows the allele, on the forward strand."""
+    alt = alt.replace("N", "A" if LETTERS[200] != "A" else "C")
+    found = effect(site(200, n_ref, alt), both_strands=False)
+    ref = values_of(LETTERS[168:232])
+    changed = values_of((LETTERS[168:200] + alt + LETTERS[200 + n_ref :])[:64])
+    assert found.log_likelihood_ratio == pytest.approx(changed.sum() - ref.sum(), abs=1e-3)
+    assert found.per_base == pytest.approx(found.log_likelihood_ratio / 64)
+    n = 32 - max(n_ref, len(alt))
+    flank = changed[32 + len(alt) :][:n].sum() - ref[32 + n_ref :][:n].sum()
+    assert found.flank == pytest.approx(flank, abs=1e-3)
+    assert (found.is_at_edge, found.skip_reason) == (False, "")
+    assert abs(found.log_likelihood_ratio) > 1e-2
+
+
+def test_both_strands_count_alike():
+    turned = MemoryReference({"chrI": DNA.reverse_complement(LETTERS)})
+    forward = site(150, 2, "GATC")
+    backward = Site("chrI", 400 - 152, DNA.reverse_complement(forward.ref), ("GATC",))
+    one, other = effect(forward), effect(backward, turned)
+    assert one[:3] == pytest.approx(other[:3], abs=1e-9)
+    alone = [
+        effect(forward, both_strands=False),
+        effect(backward, turned, both_strands=False),
+    ]
+    assert one.log_likelihood_ratio == pytest.approx(
+        (alone[0].log_likelihood_ratio + alone[1].log_likelihood_ratio) / 2
+    )
+    assert alone[0].log_likelihood_ratio != pytest.approx(alone[1].log_likelihood_ratio, abs=1e-3)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 395), st.integers(1, 5), st.text("ACGT", min_size=1, max_size=9)),
+        min_size=2,
+        max_size=5,
+    )
+)
+def test_no_neighbour_changes_a_bit_of_a_score(cases):
+    sites = [site(position, n_ref, alt) for position, n_ref, alt in cases]
+    together = effects(sites)
+    backwards = effects(sites[::-1])[::-1]
+    for each, one, other in zip(sites, together, backwards, strict=True):
+        ((alone,),) = effects([each])
+        assert np.array_equal(one[0][:3], alone[:3], equal_nan=True)
+        assert np.array_equal(other[0][:3], alone[:3], equal_nan=True)
+
+
+def test_a_reference_window_is_read_once_for_all_alleles_and_records(monkeypatch):
+    n_windows = 0
+    original = MODEL.logits_in_parts
+
+    def counted(tokens, mask=None):
+        nonlocal n_windows
+        n_windows += len(tokens)
+        return original(tokens, mask)
+
+    monkeypatch.setattr(MODEL, "logits_in_parts", counted)
+    alts = [base for base in "ACGT" if base != LETTERS[200]]
+    effects([site(200, 1, *alts), site(200, 1, "GGGG")], both_strands=False)
+    assert n_windows == 1 + 3 + 1
+
+
+@pytest.mark.parametrize("length", [1, 3, 10, 30])
+def test_the_length_of_an_insertion_alone_moves_no_score(length):
+    """Compare with windows of unequal length, which would lose about 1.4 nats a base."""
+    rng = np.random.default_rng(length)
+    letters = toys.letters(20_000, seed=1)
+    sites = [
+        Site("chrI", position, letters[position], (letters[position] + toys.letters(length, rng),))
+        for position in rng.integers(100, 19_900, size=200).tolist()
+    ]
+    found = effects(sites, MemoryReference({"chrI": letters}))
+    ratios = [each.log_likelihood_ratio for (each,) in found]
+    assert abs(np.mean(ratios)) / length < 0.3
+    assert np.std(ratios) > 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (site(200, 1, "<DEL>"), "symbolic"),
+        (site(200, 1, f"{LETTERS[200]}[chrI:300["), "symbolic"),
+        (site(200, 1, "*"), "star"),
+        (site(200, 1, "N"), "ambiguous"),
+        (site(200, 1, LETTERS[200].lower()), "same"),
+        (Site("chrI", 200, DNA.reverse_complement(LETTERS[200]), (LETTERS[200],)), "ref_mismatch"),
+        (site(200, 1, LETTERS[200] + "A" * 32), "too_long"),
+        (site(200, 33, "A"), "too_long"),
+        (Site("n", 42, "G", ("T",)), "mostly_n"),
+    ],
+)
+def test_what_cannot_be_scored_says_why(wanted, reason):
+    found = effect(wanted)
+    assert found.skip_reason == reason
+    assert np.isnan(found[:3]).all()
+    assert reason in SKIP_REASONS
+
+
+def test_a_skipped_allele_leaves_the_others_their_scores():
+    alts = [base for base in "ACGT" if base != LETTERS[200]][:2]
+    ((one, skipped, other),) = effects([site(200, 1, alts[0], "*", alts[1])])
+    assert skipped.skip_reason == "star"
+    assert one == effect(site(200, 1, alts[0]))
+    assert other == effect(site(200, 1, alts[1]))
+
+
+@pytest.mark.parametrize("position", [0, 31, 32, 368, 369, 399])
+def test_an_end_of_the_contig_moves_the_window_and_says_so(position):
+    base = "A" if LETTERS[position] != "A" else "C"
+    found = effect(site(position, 1, base), both_strands=False)
+    assert found.is_at_edge == (position < 32 or position > 400 - 32)
+    start = min(max(position - 32, 0), 400 - 64)
+    changed = LETTERS[:position] + base + LETTERS[position + 1 :]
+    windows = [values_of(letters[start : start + 64]).sum() for letters in (changed, LETTERS)]
+    assert found.log_likelihood_ratio == pytest.approx(windows[0] - windows[1], abs=1e-3)
+
+
+def test_a_contig_shorter_than_the_window_is_read_as_it_is():
+    found = effect(Site("short", 3, "T", ("A",)), both_strands=False)
+    difference = values_of("ACGATGCA").sum() - values_of("ACGTTGCA").sum()
+    assert found.log_likelihood_ratio == pytest.approx(difference, abs=1e-3)
+    assert found.is_at_edge
+
+
+def test_lower_case_letters_count_as_upper_case():
+    soft = MemoryReference({"chrI": LETTERS.lower()})
+    upper = site(200, 1, LETTERS[200] + "ACC")
+    lower = Site("chrI", 200, upper.ref.lower(), (upper.alts[0].lower(),))
+    assert effect(lower, soft) == effect(upper)
+
+
+@pytest.mark.parametrize("window", [1, 65])
+def test_a_window_that_the_model_does_not_read_is_an_error(window):
+    with pytest.raises(ValueError, match=f"context of 64; got {window}"):
+        effects([site(200, 1, "A")], window=window)

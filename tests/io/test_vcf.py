@@ -1,0 +1,124 @@
+"""VCF and BCF become sites in order, 0-based, and nothing but INFO changes on the way back."""
+
+import pysam
+import pytest
+
+from megabase.genome.site import Site
+from megabase.io.vcf import InfoField, VcfFile, encode_lines, extended_header, index_vcf, write_vcf
+from tests.vcf_files import COLUMNS, HEADER, vcf_text, write_vcf_file
+
+ROWS = [
+    ("chrI", 1, "A", "T", "DP=3"),
+    ("chrI", 7, "AC", "A,ACC,<DEL>,*", "."),
+    ("chrI", 7, "G", ".", "DP=4"),
+]
+SITES = [
+    Site("chrI", 0, "A", ("T",)),
+    Site("chrI", 6, "AC", ("A", "ACC", "<DEL>", "*")),
+    Site("chrI", 6, "G", ()),
+]
+
+
+@pytest.mark.parametrize("name", ["a.vcf", "a.vcf.gz", "a.gzip", "a.bcf"])
+def test_every_form_gives_the_same_sites(tmp_path, name):
+    vcf = VcfFile(write_vcf_file(tmp_path / name, vcf_text(ROWS)))
+    assert [record.site(record.contig) for record in vcf.records()] == SITES
+    assert [record.site("1").contig for record in vcf.records()] == ["1"] * 3
+    assert vcf.header[-1] == f"{COLUMNS}\tFORMAT\tsample"
+    assert any("ID=DP" in line for line in vcf.header)
+
+
+def test_a_record_goes_back_as_it_was_but_for_what_is_added(tmp_path):
+    vcf = VcfFile(write_vcf_file(tmp_path / "a.vcf", vcf_text(ROWS)))
+    lines = [record.with_info([], ["MB_X"]) for record in vcf.records()]
+    assert "\n".join(lines) + "\n" == vcf_text(ROWS).split("sample\n")[1]
+    added = [record.with_info(["MB_X=1"], ["MB_X"]).split("\t") for record in vcf.records()]
+    assert [columns[7] for columns in added] == ["DP=3;MB_X=1", "MB_X=1", "DP=4;MB_X=1"]
+
+
+def test_what_was_added_before_is_replaced(tmp_path):
+    text = vcf_text([("chrI", 1, "A", "T", "MB_X=5;DP=3;MB_FLAG;MB_XY=7")])
+    (record,) = VcfFile(write_vcf_file(tmp_path / "a.vcf", text)).records()
+    line = record.with_info(["MB_X=1"], ["MB_X", "MB_FLAG"])
+    assert line.split("\t")[7] == "DP=3;MB_XY=7;MB_X=1"
+
+
+def test_bytes_that_are_no_utf8_and_windows_line_ends_pass(tmp_path):
+    path = tmp_path / "a.vcf"
+    path.write_bytes(f"{HEADER}{COLUMNS}\r\nchrI\t1\t".encode() + b"\xe9\tA\tT\t.\t.\tDP=3\r\n")
+    (record,) = VcfFile(path).records()
+    written = encode_lines([record.with_info(["MB_X=1"], [])])
+    assert written == b"chrI\t1\t\xe9\tA\tT\t.\t.\tDP=3;MB_X=1\n"
+
+
+def test_a_header_is_extended_once():
+    field = InfoField("MB_X", "A", "Float", "of it")
+    header = ["##fileformat=VCFv4.2", "##megabase_window=8", COLUMNS]
+    once = extended_header(header, [field], {"window": "64"}, prefix="megabase_")
+    assert once == [header[0], str(field), "##megabase_window=64", COLUMNS]
+    assert extended_header(once, [field], {"window": "64"}, prefix="megabase_") == once
+
+
+@pytest.mark.parametrize("longest", [400, 1 << 29])
+def test_a_packed_file_can_be_asked_for_a_region(tmp_path, longest):
+    (tmp_path / "body").write_bytes(b"".join(_lines(ROWS)))
+    path, index = tmp_path / "a.vcf.gz", tmp_path / "a.vcf.gz.index"
+    header = [*HEADER.splitlines(), f"{COLUMNS}\tFORMAT\tsample"]
+    write_vcf(path, header, tmp_path / "body", bgzip=True)
+    index_vcf(path, index, longest_contig=longest)
+    with pysam.VariantFile(str(path), index_filename=str(index)) as file:
+        assert [record.pos for record in file.fetch("chrI", 5, 10)] == [7, 7]
+
+
+def _lines(rows):
+    return [line.encode() for line in vcf_text(rows).split("sample\n")[1].splitlines(keepends=True)]
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="there is no VCF file"):
+        VcfFile(tmp_path / "no.vcf")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected ##fileformat=VCF"),
+        ("chrI\t1\t.\tA\tT\t.\t.\t.\n", "no header of a VCF file: .* got 'chrI"),
+        (f"{COLUMNS}\nchrI\t1\t.\tA\tT\t.\t.\t.\n", "no header of a VCF file"),
+        (">chrI\nACGT\n", "no header of a VCF file"),
+        (f"{HEADER}chrI\t1\t.\tA\tT\t.\t.\t.\n", "no line of columns"),
+        (f"{HEADER}", "no line of columns"),
+    ],
+)
+def test_what_is_no_vcf_file_is_an_error(tmp_path, text, message):
+    (tmp_path / "a.vcf").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        VcfFile(tmp_path / "a.vcf")
+
+
+@pytest.mark.parametrize("row", ["chrI 1 . A T . . .", "chrI\tone\t.\tA\tT\t.\t.\t.", "chrI\t1\tA"])
+def test_a_line_that_is_no_record_is_named(tmp_path, row):
+    (tmp_path / "a.vcf").write_text(vcf_text(ROWS) + row + "\n")
+    with pytest.raises(ValueError, match="line 9: expected eight columns"):
+        list(VcfFile(tmp_path / "a.vcf").records())
+
+
+def test_a_file_that_is_cut_short_is_an_error(tmp_path):
+    for name, message in (
+        ("a.vcf.gz", "end marker is missing"),
+        ("a.bcf", "end marker is missing"),
+        ("a.gzip", "cut short or damaged"),
+    ):
+        path = write_vcf_file(tmp_path / name, vcf_text(ROWS))
+        path.write_bytes(path.read_bytes()[:-40])
+        with pytest.raises(ValueError, match=message):
+            list(VcfFile(path).records())
+
+
+def test_damage_within_a_bgzip_file_is_an_error(tmp_path):
+    path = write_vcf_file(tmp_path / "a.vcf.gz", vcf_text(ROWS * 5000))
+    packed = bytearray(path.read_bytes())
+    packed[len(packed) // 2 : len(packed) // 2 + 20] = bytes(20)
+    path.write_bytes(packed)
+    with pytest.raises(ValueError, match="cut short or damaged|expected eight columns"):
+        list(VcfFile(path).records())
