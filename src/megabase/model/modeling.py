@@ -235,11 +235,10 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
                 raise InputError(
                     "with past_key_values there are input_ids, no labels and no hidden states"
                 )
-            logits = past_key_values.take(input_ids, attention_mask)
-            carried = cast(
-                "Any", past_key_values
-            )  # transformers asks no more of it than `Past` has
-            return CausalLMOutputWithPast(logits=logits, past_key_values=carried)
+            return CausalLMOutputWithPast(
+                logits=past_key_values.take(input_ids, attention_mask),
+                past_key_values=cast("Any", past_key_values),  # transformers' kind has far more
+            )
         every = _or(output_hidden_states, self.config.output_hidden_states)
         hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
         if labels is not None and logits_to_keep:
@@ -284,6 +283,8 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
         max_cache_length: int,
     ) -> None:
         """Bring a cache where sequences only grow; a changed model is computed anew each time."""
+        if model_kwargs.get("past_key_values") is not None:
+            raise InputError("generate() makes its own cache; leave past_key_values out")
         grows = generation_mode in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
         is_ours = what_is_changed(self.backbone.blocks, self.backbone.norm) is None
         if generation_config.use_cache and grows and is_ours and not self.training:
