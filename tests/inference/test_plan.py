@@ -3,8 +3,8 @@
 import pytest
 
 from megabase.inference import plan
-from megabase.inference.plan import plan_inference
-from megabase.model.cost import inference_bytes
+from megabase.inference.plan import plan_generation, plan_inference
+from megabase.model.cost import generation_bytes, inference_bytes
 from megabase.run.environment import LIBRARIES_BYTES
 from tests import toys
 
@@ -31,3 +31,18 @@ def test_what_does_not_fit_is_an_error(monkeypatch):
     monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + 1000)
     with pytest.raises(ValueError, match=r"a sequence of 60 tokens needs about 0\.\d GiB"):
         plan_inference(MODEL, longest=60, at_once=10, n_tokens=60)
+
+
+def test_sequences_go_side_by_side_as_memory_allows(monkeypatch):
+    def planned(n_sequences):
+        return plan_generation(MODEL, prompt_length=9, length=50, n_sequences=n_sequences).at_once
+
+    assert (planned(3), planned(1000)) == (3, 16)
+    needed = [generation_bytes(MODEL.config, 9, 50, batch=batch) for batch in (1, 4)]
+    monkeypatch.setattr(plan, "memory_bytes", lambda: 2 * (LIBRARIES_BYTES + needed[1]))
+    assert planned(1000) == 4
+    monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + needed[0])
+    assert planned(1000) == 1
+    monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + needed[0] - 1)
+    with pytest.raises(ValueError, match=r"generating 50 bp needs about 0\.\d GiB"):
+        planned(1)

@@ -13,7 +13,7 @@ _OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments
 # number and some for each block, both for tensors below `_GIVEN_BACK` and above.
 _CHUNKS = 150 << 20
 _INFERENCE = 16
-_PROMPT = 6
+_PROMPT = 6  # of a prompt, as it passes through a layer of a cache
 _TRAINING = {"small": (10, 14.0), "large": (10, 9.2)}
 _PLAIN_PER_BLOCK = 40  # of an operator of another order, which keeps all for the gradient
 _CHECKPOINTING = {"small": (10, 9.0), "large": (15, 3.4)}

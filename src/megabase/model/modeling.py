@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedModel, initialization
-from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
+from transformers import GenerationConfig, GenerationMixin, PreTrainedModel, initialization
+from transformers.generation.configuration_utils import GenerationMode
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutputWithPast
 
 from megabase.errors import InputError
 from megabase.model.backbone import Backbone
@@ -17,8 +18,10 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.model.filter import ImplicitFilter
 from megabase.model.loss import next_token_loss
 from megabase.model.operator import HyenaOperator
+from megabase.model.past import Past
 from megabase.model.published import from_published, is_published
 from megabase.model.residual import ResidualLinear
+from megabase.model.streamed import what_is_changed
 from megabase.model.weights import read_tensors
 
 _HUB_OPTIONS = (
@@ -182,7 +185,7 @@ class HyenaDNAModel(HyenaDNAPreTrainedModel):
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
 
 
-class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
+class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
     """The language model: the chance of each next token.
 
     The head is the embedding, transposed; logits are those of the real vocabulary,
@@ -203,7 +206,8 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
         num_items_in_batch: Tensor | float | int | None = None,
         loss_weights: Float[Tensor, "batch length"] | None = None,
         skip_logits: bool = False,
-    ) -> CausalLMOutput | tuple[Any, ...]:
+        past_key_values: Past | None = None,
+    ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Give the logits of the token after each, and with `labels` the loss.
 
         Parameters
@@ -222,7 +226,19 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
             What each token counts as a target; None: all as 1.
         skip_logits
             Give the loss alone, and never hold the logits of all tokens at once.
+        past_key_values
+            What `generate` carries along: `input_ids` go on from it, and only the logits
+            after the last are given.
         """
+        if past_key_values is not None:
+            if input_ids is None or labels is not None or output_hidden_states:
+                raise InputError(
+                    "with past_key_values there are input_ids, no labels and no hidden states"
+                )
+            return CausalLMOutputWithPast(
+                logits=past_key_values.take(input_ids, attention_mask),
+                past_key_values=cast("Any", past_key_values),  # transformers' kind has far more
+            )
         every = _or(output_hidden_states, self.config.output_hidden_states)
         hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
         if labels is not None and logits_to_keep:
@@ -233,7 +249,7 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
             loss = next_token_loss(
                 hidden[-1], head, labels, weights=loss_weights, n_targets=num_items_in_batch
             )
-        output = CausalLMOutput(
+        output = CausalLMOutputWithPast(
             loss=loss,
             logits=None
             if skip_logits
@@ -241,6 +257,38 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel):
             hidden_states=tuple(hidden) if every else None,
         )
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def prepare_inputs_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride] by name
+        self,
+        input_ids: Int[Tensor, "batch length"],
+        attention_mask: Tensor | None = None,
+        past_key_values: Past | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Give the arguments of `forward` for the next token of `generate`."""
+        goes_on = past_key_values is not None and past_key_values.get_seq_length() > 0
+        return {
+            "input_ids": input_ids[:, -1:] if goes_on else input_ids,
+            "attention_mask": attention_mask,
+            "past_key_values": past_key_values,
+            "logits_to_keep": 1,
+        }
+
+    def _prepare_cache_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride] its hook
+        self,
+        generation_config: GenerationConfig,
+        model_kwargs: dict[str, Any],
+        generation_mode: GenerationMode,
+        batch_size: int,
+        max_cache_length: int,
+    ) -> None:
+        """Bring a cache where sequences only grow; a changed model is computed anew each time."""
+        if model_kwargs.get("past_key_values") is not None:
+            raise InputError("generate() makes its own cache; leave past_key_values out")
+        grows = generation_mode in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
+        is_ours = what_is_changed(self.backbone.blocks, self.backbone.norm) is None
+        if generation_config.use_cache and grows and is_ours and not self.training:
+            model_kwargs["past_key_values"] = Past(self.backbone, max_cache_length)
 
     def logits_in_parts(
         self,

@@ -26,6 +26,7 @@ from megabase.ops.transform import fft_length
 BLOCK = 64
 """Tokens among which what one adds to the others is summed directly."""
 
+_PRODUCTS_AT_ONCE = 1 << 17  # of a direct sum: these fit the caches of a CPU
 _CHUNK_BYTES = 16 << 20  # of padded signals in one FFT: see `ops.gated_conv`
 
 
@@ -73,10 +74,13 @@ class DirectSums:
     @property
     def past(self) -> Float[Tensor, "filter batch channel"]:
         """Sum over all tokens so far."""
-        n, length = self.position, self._signal.shape[-1]
-        taps = self._reversed[..., length - n - 1 : length - 1]
-        past = torch.einsum("fcbs,fcs->fbc", self._signal[..., :n], taps)
-        return past + self._future[..., n].transpose(1, 2)
+        n, (*shape, batch, length) = self.position, self._signal.shape
+        signal = self._signal[..., :n].flatten(0, 1)
+        taps = self._reversed[..., length - n - 1 : length - 1].flatten(0, 1)[:, None]
+        rows = max(1, _PRODUCTS_AT_ONCE // (batch * max(n, 1)))
+        chunks = [slice(start, start + rows) for start in range(0, len(signal), rows)]
+        past = torch.cat([(signal[chunk] * taps[chunk]).sum(-1) for chunk in chunks])
+        return (past.view(*shape, batch) + self._future[..., n]).transpose(1, 2)
 
     def push(self, u: Float[Tensor, "filter batch channel"]) -> None:
         """Keep the token."""
