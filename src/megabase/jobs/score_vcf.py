@@ -201,7 +201,9 @@ class _Work:
         window, strand = self._request["window"], self._request["strand"]
         n_strands = 2 if strand == "average" else 1
         n_windows = n_strands * self._shard.size(found.n_records + found.n_alts)
-        _log.info("windows of %s bases, strand %s: at most %s", f"{window:,}", strand, n_windows)
+        _log.info(
+            "at most %s windows of %s bases, strand: %s", f"{n_windows:,}", f"{window:,}", strand
+        )
         if n_windows:
             plan = self._predictor.plan(longest=window, n_tokens=n_windows * window)
             _log.info("scoring: %s", plan)
