@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pysam
 import pysam.bcftools
 import pytest
+import torch
 
 from megabase.model.load import save, weights_sha256
 from tests import toys
@@ -233,6 +234,25 @@ def test_a_truncated_file_and_an_output_that_is_an_input(capsys, model, genome, 
     assert vcf.read_bytes() == whole
     vcf.write_bytes(whole[:-28])
     assert refused(score(capsys, model, genome, vcf, tmp_path / "o.vcf"), "end marker is missing")
+
+
+def test_a_genome_with_an_odd_letter_stops_the_work_and_leaves_nothing(
+    capsys, model, vcf, tmp_path
+):
+    odd = LETTERS[:210] + "X" + LETTERS[211:]
+    genome = toys.write_fasta(tmp_path / "odd.fa", {"chrI": LETTERS, "chrII": odd})
+    answer = score(capsys, model, genome, vcf, tmp_path / "o.vcf")
+    assert refused(answer, "'X' at position 210 (counted from 0) of chrII")
+    assert not [path for path in tmp_path.iterdir() if "o.vcf" in path.name]
+
+
+def test_a_model_that_has_diverged_is_a_failure(capsys, genome, vcf, tmp_path):
+    broken = toys.model()
+    broken.backbone.norm.weight.data[0] = torch.nan
+    save(broken, tmp_path / "broken")
+    answer = score(capsys, tmp_path / "broken", genome, vcf, tmp_path / "o.vcf")
+    assert refused(answer, "the model's answer is no number", code=1)
+    assert not (tmp_path / "o.vcf").exists()
 
 
 def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genome, tmp_path):

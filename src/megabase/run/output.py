@@ -188,14 +188,16 @@ def whole_path(path: Path, *companions: str) -> Generator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
-    suffixes = (*companions, "")
+    written = {Path(f"{part}{suffix}"): f"{path}{suffix}" for suffix in (*companions, "")}
     try:
         yield part
-        for suffix in suffixes:
-            Path(f"{part}{suffix}").replace(f"{path}{suffix}")
+        for file in written:
+            file.stat()  # all are there before one takes its name
+        for file, name in written.items():
+            file.replace(name)
     except BaseException:
-        for suffix in suffixes:
-            Path(f"{part}{suffix}").unlink(missing_ok=True)
+        for file in written:
+            file.unlink(missing_ok=True)
         raise
 
 
