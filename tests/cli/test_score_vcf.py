@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pysam
 import pysam.bcftools
 import pytest
+import torch
 
 from megabase.model.load import save, weights_sha256
 from tests import toys
@@ -235,8 +236,27 @@ def test_a_truncated_file_and_an_output_that_is_an_input(capsys, model, genome, 
     assert refused(score(capsys, model, genome, vcf, tmp_path / "o.vcf"), "end marker is missing")
 
 
+def test_a_genome_with_an_odd_letter_stops_the_work_and_leaves_nothing(
+    capsys, model, vcf, tmp_path
+):
+    odd = LETTERS[:210] + "X" + LETTERS[211:]
+    genome = toys.write_fasta(tmp_path / "odd.fa", {"chrI": LETTERS, "chrII": odd})
+    answer = score(capsys, model, genome, vcf, tmp_path / "o.vcf")
+    assert refused(answer, "'X' at position 210 (counted from 0) of chrII")
+    assert not [path for path in tmp_path.iterdir() if "o.vcf" in path.name]
+
+
+def test_a_model_that_has_diverged_is_a_failure(capsys, genome, vcf, tmp_path):
+    broken = toys.model()
+    broken.backbone.norm.weight.data[0] = torch.nan
+    save(broken, tmp_path / "broken")
+    answer = score(capsys, tmp_path / "broken", genome, vcf, tmp_path / "o.vcf")
+    assert refused(answer, "the model's answer is no number", code=1)
+    assert not (tmp_path / "o.vcf").exists()
+
+
 def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genome, tmp_path):
-    rows = [row(position % 300 + 50) for position in range(300)]
+    rows = [row(position % 20 + 150) for position in range(512)]
     source = write_vcf_file(tmp_path / "in.vcf", vcf_text(rows))
     output = tmp_path / "o.vcf"
     options = ["--model", model, "--genome", genome, "--input", source, "--output", output]
@@ -246,7 +266,7 @@ def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genom
         while not note.exists() and process.poll() is None:
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
-    assert 0 < json.loads(note.read_text())["n_records"] < 300
+    assert 0 < json.loads(note.read_text())["n_records"] < 512
     assert not output.exists()
     with (note.parent / "lines").open("ab") as file:
         file.write(b"chrI\thalf a li")
@@ -256,4 +276,4 @@ def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genom
     assert not note.parent.exists()
     assert score(capsys, model, genome, source, tmp_path / "plain.vcf").code == 0
     assert records(output) == records(tmp_path / "plain.vcf")
-    assert len(records(output)) == 300
+    assert len(records(output)) == 512

@@ -52,6 +52,21 @@ def test_a_score_is_the_difference_of_two_windows_of_equal_length(n_ref, alt):
     assert abs(found.log_likelihood_ratio) > 1e-2
 
 
+def test_the_bases_before_an_allele_add_nothing_not_even_noise():
+    for position in range(100, 300, 10):
+        base = "A" if LETTERS[position] != "A" else "C"
+        found = effect(site(position, 1, base), both_strands=False)
+        ref = LETTERS[position - 32 : position + 32]
+        allele = values_of(ref[:32] + base + ref[33:])[32] - values_of(ref)[32]
+        assert found.log_likelihood_ratio - found.flank == pytest.approx(allele, abs=1e-11)
+
+
+def test_a_letter_of_the_genome_that_is_none_is_named():
+    odd = MemoryReference({"chrI": LETTERS[:210] + "X" + LETTERS[211:]})
+    with pytest.raises(ValueError, match=r"'X' at position 210 .* of chrI of the genome in memory"):
+        effect(site(200, 1, "GGG"), odd)
+
+
 def test_both_strands_count_alike():
     turned = MemoryReference({"chrI": DNA.reverse_complement(LETTERS)})
     forward = site(150, 2, "GATC")

@@ -13,7 +13,7 @@ REQUEST = {"command": "x", "window": 8}
 def test_all_shards_together_are_all_records(n_records, count):
     shards = [Shard(index, count) for index in range(1, count + 1)]
     parts = [list(shard.of(range(n_records))) for shard in shards]
-    assert sorted(sum(parts, [])) == list(range(n_records))
+    assert sorted(number for part in parts for number in part) == list(range(n_records))
     assert [len(part) for part in parts] == [shard.size(n_records) for shard in shards]
 
 

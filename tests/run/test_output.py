@@ -173,3 +173,16 @@ def test_a_kill_before_the_first_record_leaves_a_place_like_an_empty_one(tmp_pat
     place.start()
     place.finish()
     assert read_record(tmp_path)["files"] == []
+
+
+def test_a_file_and_its_companion_take_their_names_together_or_not_at_all(tmp_path):
+    path = tmp_path / "a.vcf.gz"
+    for half in ("", ".tbi"):
+        with pytest.raises(FileNotFoundError), output(path).write_at(".tbi") as part:
+            part.with_name(part.name + half).write_text("half")
+    assert not list(tmp_path.iterdir())
+    with output(path).write_at(".tbi", n=1) as part:
+        part.write_text("whole")
+        (tmp_path / f"{part.name}.tbi").write_text("index")
+    assert (path.read_text(), (tmp_path / "a.vcf.gz.tbi").read_text()) == ("whole", "index")
+    assert output(path).is_finished

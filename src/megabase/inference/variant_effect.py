@@ -183,11 +183,12 @@ def _reason_of_letters(ref: str, alt: str) -> str:
 
 
 def _around(reference: Reference, site: Site, window: int) -> _Strand:
-    """Fetch all letters that a window of the site may hold."""
+    """Fetch all letters that a window of the site may hold; an InputError if one is none."""
     n_contig = reference.lengths[site.contig]
     end = site.position + len(site.ref)
     start = max(0, site.position - window)
     letters = reference.fetch(Interval(site.contig, start, min(n_contig, end + window)))
+    DNA_VOCABULARY.encode(letters, name=f"{site.contig} of {reference.name}", start=start)
     before, after = letters[: site.position - start], letters[end - start :]
     return _Strand(before, site.ref.upper(), after, site.position, n_contig)
 

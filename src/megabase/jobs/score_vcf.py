@@ -192,7 +192,11 @@ class _Work:
         with only_writer(folder):
             journal = Journal(folder, self._request)
             with progress(self._shard.size(found.n_records), "scoring", "records") as meter:
-                self._score(journal, meter)
+                try:
+                    self._score(journal, meter)
+                except InputError:  # a mended request is another one: what is done is of no use
+                    journal.remove()
+                    raise
             self._finish(place, journal.body, is_packed=is_packed)
             journal.remove()
 
@@ -201,7 +205,7 @@ class _Work:
         window, strand = self._request["window"], self._request["strand"]
         n_strands = 2 if strand == "average" else 1
         n_windows = n_strands * self._shard.size(found.n_records + found.n_alts)
-        _log.info("windows of %s bases, strand %s: at most %s", f"{window:,}", strand, n_windows)
+        _log.info("at most %s windows of %s bases; strand: %s", n_windows, f"{window:,}", strand)
         if n_windows:
             plan = self._predictor.plan(longest=window, n_tokens=n_windows * window)
             _log.info("scoring: %s", plan)

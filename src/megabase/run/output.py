@@ -189,14 +189,16 @@ def whole_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part{suffix}")
-    suffixes = (*companions, "")
+    written = {Path(f"{part}{each}"): f"{path}{each}" for each in (*companions, "")}
     try:
         yield part
-        for each in suffixes:
-            Path(f"{part}{each}").replace(f"{path}{each}")
+        for file in written:
+            file.stat()  # all are there before one takes its name
+        for file, name in written.items():
+            file.replace(name)
     except BaseException:
-        for each in suffixes:
-            Path(f"{part}{each}").unlink(missing_ok=True)
+        for file in written:
+            file.unlink(missing_ok=True)
         raise
 
 
