@@ -58,7 +58,8 @@ FIELDS = (
 """What is added to INFO."""
 
 _NAMES = tuple(field.name for field in FIELDS)
-_RECORDS_IN_PART = 128
+_MOST_IN_PART = 128  # records that a kill may cost
+_BASES_IN_PART = 1 << 17  # of one window for each record
 _SUFFIXES = (".vcf.gz", ".vcf")
 
 
@@ -216,7 +217,8 @@ class _Work:
             _log.info("%s records are done already", f"{journal.n_done:,}")
         meter.skip(journal.n_done)
         records = islice(self._shard.of(self._vcf.records()), journal.n_done, None)
-        while part := list(islice(records, _RECORDS_IN_PART)):
+        n_in_part = min(_MOST_IN_PART, max(1, _BASES_IN_PART // self._request["window"]))
+        while part := list(islice(records, n_in_part)):
             lines = encode_lines(self._lines(part))
             journal.append(lines, len(part))
             meter.advance(len(part))
