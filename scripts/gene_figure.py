@@ -32,12 +32,13 @@ def main(
     place = Interval.from_region(gene)
     start = place.start - AROUND
     with pybigtools.open(str(track)) as file:
-        bits = file.values(place.contig, start, place.end)
+        bits = file.values(place.contig, start, place.end, fillna=None)
     inside = bits[AROUND:].astype(np.float64).reshape(-1, 3)
     ones = np.ones(len(inside))
     means = [bootstrap_ratio(column, ones, seed=0) for column in inside.T]
     for phase, (column, interval) in enumerate(zip(inside.T, means, strict=True), start=1):
-        print(f"codon position {phase}: {column.mean():.3f} bits, {interval}")
+        low, high = interval or (np.nan, np.nan)
+        print(f"codon position {phase}: {column.mean():.3f} bits [{low:.3f}, {high:.3f}]")
     print(f"start codon: {bits[AROUND : AROUND + 3].round(3)}; gene: {inside.mean():.3f} bits")
     figure = new_figure(2)
     top, bottom = figure.axes
@@ -49,9 +50,9 @@ def main(
     top.set(xlabel="bases from the start codon", ylabel="surprisal, bits", title=gene)
     labels = [f"codon position {phase}" for phase in (1, 2, 3)]
     bottom.bar(labels, inside.mean(axis=0), color=COLOURS, width=0.6)
-    low, high = np.array([list(interval) for interval in means]).T
+    lows, highs = np.array([interval or (np.nan, np.nan) for interval in means]).T
     centre = inside.mean(axis=0)
-    bottom.errorbar(labels, centre, [centre - low, high - centre], fmt="none", ecolor="black")
+    bottom.errorbar(labels, centre, [centre - lows, highs - centre], fmt="none", ecolor="black")
     bottom.set(ylabel="bits per base", ylim=(1.6, 2.1))
     bottom.axhline(2.0, color="black", linewidth=0.8, linestyle=":")
     figure.savefig(output, dpi=120)
