@@ -26,5 +26,8 @@ Precision = Annotated[
     str,
     typer.Option(help="float32, or bfloat16 matrix products: faster on some CPUs, not the same."),
 ]
+Strand = Annotated[
+    str, typer.Option(help="average, of what is computed on either strand; or forward.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

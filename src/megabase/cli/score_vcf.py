@@ -14,6 +14,7 @@ from megabase.cli.options import (
     Overwrite,
     Precision,
     Quiet,
+    Strand,
 )
 
 
@@ -33,9 +34,7 @@ def score_vcf(
         int | None,
         typer.Option(help="Bases of a window; default: 1,024, or the context if that is less."),
     ] = None,
-    strand: Annotated[
-        str, typer.Option(help="average, the mean of both strands; or forward.")
-    ] = "average",
+    strand: Strand = "average",
     shard: Annotated[str, typer.Option(help="i/n: of every n records the i-th.")] = "1/1",
     chrom_map: Annotated[
         Path | None,

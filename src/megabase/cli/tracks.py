@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from megabase.cli.options import Device, Genome, Model, OutputFile, Overwrite, Quiet
+from megabase.cli.options import Device, Genome, Model, OutputFile, Overwrite, Quiet, Strand
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,9 +19,7 @@ def tracks(
     quantity: Annotated[
         str, typer.Option(help="surprisal or entropy, in bits; or p_A, p_C, p_G, p_T.")
     ] = "surprisal",
-    strand: Annotated[
-        str, typer.Option(help="forward, or average of what is computed on either strand.")
-    ] = "average",
+    strand: Strand = "average",
     stride: Annotated[
         int | None, typer.Option(help="Bases from window to window; default: half the context.")
     ] = None,

@@ -10,7 +10,12 @@ from jaxtyping import Float32, UInt8
 from megabase.errors import InputError, WorkError
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import TOKENS_PER_BATCH, TokenArray, base_log_probabilities
+from megabase.inference.likelihood import (
+    TOKENS_PER_BATCH,
+    TokenArray,
+    base_log_probabilities,
+    logits_before,
+)
 from megabase.inference.windows import Window
 from megabase.model.modeling import HyenaDNAForCausalLM
 
@@ -85,21 +90,10 @@ def log_probabilities(
         batch = windows[start : start + at_once]
         rows = np.stack([tokens[window.start : window.end] for window in batch])
         with torch.inference_mode():
-            log_p = _of_batch(model, torch.from_numpy(rows.astype(np.int64)).to(device))
+            logits = logits_before(model, torch.from_numpy(rows.astype(np.int64)).to(device))
+            log_p = torch.cat([base_log_probabilities(part) for _, part in logits], dim=1)
         for window, values in zip(batch, log_p.cpu().numpy(), strict=True):
             scored = values[window.first - window.start :]
             if np.isnan(scored).any():
                 raise WorkError("the model's answer is no number: its weights have diverged")
             yield scored
-
-
-def _of_batch(
-    model: HyenaDNAForCausalLM, tokens: torch.Tensor
-) -> Float32[torch.Tensor, "batch length base"]:
-    """Give ln p at each token from those before it; at the first all bases are alike."""
-    log_p = torch.full((*tokens.shape, 4), -math.log(4), device=tokens.device)
-    for positions, logits in model.logits_in_parts(tokens, None):
-        after = slice(positions.start + 1, min(positions.stop, tokens.shape[1] - 1) + 1)
-        n_after = after.stop - after.start
-        log_p[:, after] = base_log_probabilities(logits[:, :n_after])
-    return log_p

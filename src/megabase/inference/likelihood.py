@@ -96,15 +96,27 @@ def base_log_probabilities(
     return torch.log_softmax(logits[..., first : last + 1].float(), dim=-1)
 
 
+def logits_before(
+    model: HyenaDNAForCausalLM, tokens: Int64[Tensor, "batch length"], mask: Tensor | None = None
+) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
+    """Give, for some tokens at a time, the logits of each from those before it.
+
+    Those of the first token, which nothing precedes, are alike. Switch gradients off
+    around the whole loop.
+    """
+    yield slice(0, 1), torch.zeros(len(tokens), 1, model.config.vocab_size, device=tokens.device)
+    for positions, logits in model.logits_in_parts(tokens, mask):
+        part = slice(positions.start + 1, min(positions.stop + 1, tokens.shape[1]))
+        yield part, logits[:, : part.stop - part.start]
+
+
 def _of_batch(
     model: HyenaDNAForCausalLM, tokens: Tensor, mask: Tensor | None
 ) -> Float32[Tensor, "batch length"]:
-    """Score each token; the first, which nothing precedes, as if all bases were alike."""
-    alike = torch.zeros(len(tokens), 1, model.config.vocab_size, device=tokens.device)
-    values = [base_log_likelihoods(alike, tokens[:, :1])]
-    for positions, logits in model.logits_in_parts(tokens, mask):
-        after = tokens[:, positions.start + 1 : positions.stop + 1]
-        values.append(base_log_likelihoods(logits[:, : after.shape[1]], after))
+    values = [
+        base_log_likelihoods(logits, tokens[:, part])
+        for part, logits in logits_before(model, tokens, mask)
+    ]
     return torch.cat(values, dim=1)
 
 

@@ -102,8 +102,9 @@ class VcfFile:
         self._path = path
         if not path.is_file():
             raise InputError(f"there is no VCF file {path}")
-        self._is_packed = compression(path) != "none"
-        if compression(path) == "bgzip":
+        kind = compression(path)
+        self._is_packed = kind != "none"
+        if kind == "bgzip":
             check_bgzip_is_whole(path)
         with self._mended_errors(), self._bytes() as file:
             self._is_bcf = file.read(len(_BCF_MAGIC)) == _BCF_MAGIC

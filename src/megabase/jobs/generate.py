@@ -23,7 +23,7 @@ from megabase.io.fasta import write_fasta
 from megabase.io.genome_file import open_reference
 from megabase.run.location import cache_folder
 from megabase.run.log import progress
-from megabase.run.output import Output
+from megabase.run.output import Output, check_no_input
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -91,9 +91,7 @@ def generate(
     """
     sampling = Sampling(temperature, top_k, top_p)
     inputs = {"prompt": prompt, "template": template}
-    for path in filter(None, inputs.values()):
-        if path.absolute() == output.absolute():
-            raise InputError(f"{output} is an input of this command; choose another output")
+    check_no_input(output, filter(None, inputs.values()))
     sequences = _sequences(prompt, number)
     prompts = [sequence.prompt for sequence in sequences]
     fixed = None if template is None else _read_template(template)

@@ -20,7 +20,7 @@ from megabase.io.table import write_table
 from megabase.io.tracks import write_bedgraph
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.log import progress
-from megabase.run.output import Output
+from megabase.run.output import Output, check_no_input
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -68,13 +68,7 @@ def score(
     InputError
         If an input cannot be used, or a sequence is longer than the model's context.
     """
-    for read in (source, genome):
-        if (
-            read
-            and genome_path(read).exists()
-            and genome_path(read).absolute() == output.absolute()
-        ):
-            raise InputError(f"{output} is an input of this command; choose another output")
+    check_no_input(output, map(genome_path, filter(None, (source, genome))))
     reference, records = _open(source, genome)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision

@@ -13,6 +13,7 @@ from typing import Any
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.inference.predictor import Predictor
+from megabase.inference.strands import STRANDS
 from megabase.inference.variant_effect import (
     DEFAULT_WINDOW,
     SKIP_REASONS,
@@ -35,13 +36,10 @@ from megabase.jobs.stream import Journal, Shard
 from megabase.jobs.vcf_survey import Survey, survey
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.log import Meter, progress
-from megabase.run.output import Output, only_writer
+from megabase.run.output import Output, check_no_input, only_writer
 from megabase.run.provenance import file_sha256, stamp
 
 _log = logging.getLogger(__name__)
-
-STRANDS = ("average", "forward")
-"""Of a score: the mean of both strands, or the forward strand's alone."""
 
 _RATIO = "log-likelihood of the alternative minus the reference allele, in nats, natural logarithm"
 FIELDS = (
@@ -95,7 +93,7 @@ def score_vcf(
     window
         Bases of a window; None for the lesser of the context length and `DEFAULT_WINDOW`.
     strand
-        One of `STRANDS`.
+        One of `inference.strands.STRANDS`.
     shard
         ``i/n``: of every n records the i-th.
     chrom_map
@@ -143,9 +141,7 @@ def _check_options(source: str, genome: str, output: Path, strand: str) -> None:
         raise InputError(f"a strand is one of {', '.join(STRANDS)}; got {strand!r}")
     if not output.name.endswith(_SUFFIXES):
         raise InputError(f"an output ends in .vcf.gz or .vcf; got {output}")
-    for read in (Path(source), genome_path(genome)):
-        if read.exists() and read.absolute() == output.absolute():
-            raise InputError(f"{output} is an input of this command; choose another output")
+    check_no_input(output, (Path(source), genome_path(genome)))
     if source != "-" and not Path(source).is_file():
         raise InputError(f"there is no VCF file {source}")
 
@@ -204,7 +200,7 @@ class _Work:
     def _announce(self, found: Survey) -> None:
         """Tell windows, memory and time of the whole shard."""
         window, strand = self._request["window"], self._request["strand"]
-        n_strands = 2 if strand == "average" else 1
+        n_strands = len(STRANDS[strand])
         n_windows = n_strands * self._shard.size(found.n_records + found.n_alts)
         _log.info("at most %s windows of %s bases; strand: %s", n_windows, f"{window:,}", strand)
         if n_windows:
@@ -229,7 +225,7 @@ class _Work:
             self._reference,
             sites,
             window=self._request["window"],
-            both_strands=self._request["strand"] == "average",
+            both_strands=len(STRANDS[self._request["strand"]]) == 2,
         )
         for record, each in zip(records, effects, strict=True):
             yield record.with_info(_entries(each), _NAMES)

@@ -20,6 +20,7 @@ from megabase.inference.base_distribution import (
     on_other_strand,
 )
 from megabase.inference.predictor import Predictor
+from megabase.inference.strands import STRANDS
 from megabase.inference.windows import Window, windows
 from megabase.io.genome_file import open_reference
 from megabase.io.tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
@@ -30,9 +31,6 @@ from megabase.run.output import Output
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
-
-STRANDS = {"average": ("+", "-"), "forward": ("+",)}
-"""On which strands the model reads, by what is asked for."""
 
 _TOKENS_PER_PART = 1 << 18  # what a kill may cost
 
@@ -66,7 +64,7 @@ def tracks(
     quantity
         One of `base_distribution.QUANTITIES`.
     strand
-        ``"forward"``, or ``"average"`` of what is computed on either strand.
+        One of `inference.strands.STRANDS`.
     stride
         Bases from window to window; None: half the context.
     device

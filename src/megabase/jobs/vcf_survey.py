@@ -65,13 +65,12 @@ def _checked(vcf: VcfFile, reference: Reference, contigs: Mapping[str, str]) -> 
         site = record.site(contigs.get(record.contig, record.contig))
         if site.contig not in lengths:
             _refuse_contig(record.contig, site.contig, reference, vcf.name)
-        end = site.position + len(site.ref)
-        if site.position < 0 or end > lengths[site.contig]:
-            place = f"{vcf.name}, {record.contig}:{site.position + 1}"
-            try:
-                check_inside(Interval(site.contig, site.position, end), lengths, name)
-            except InputError as error:
-                raise InputError(f"{place}: {error}") from error
+        try:
+            place = Interval(site.contig, site.position, site.position + len(site.ref))
+            check_inside(place, lengths, name)
+        except InputError as error:
+            where = f"{vcf.name}, {record.contig}:{site.position + 1}"
+            raise InputError(f"{where}: {error}") from error
         yield site
 
 

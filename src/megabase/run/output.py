@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -153,6 +153,13 @@ class Output:
             yield part
             self._record.unlink(missing_ok=True)
         self.finish(**results)
+
+
+def check_no_input(output: Path, inputs: Iterable[Path]) -> None:
+    """Raise an InputError if a command would write over what it reads."""
+    for read in inputs:
+        if read.exists() and read.absolute() == output.absolute():
+            raise InputError(f"{output} is an input of this command; choose another output")
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
