@@ -9,7 +9,8 @@ has probability 1/4; N is read but not scored. Summed over a sequence this is th
 logarithm of a proper probability among all sequences of its length.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from megabase.errors import WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.windows import Window, windows
 from megabase.model.modeling import HyenaDNAForCausalLM
 
 TokenArray = UInt8[np.ndarray, " _"]
@@ -34,6 +36,7 @@ def log_likelihoods(
     sequences: Iterable[TokenArray],
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    advance: Callable[[int], None] | None = None,
 ) -> Iterator[Float32[np.ndarray, " _"]]:
     """Give, for each sequence in order, the log-likelihood in nats of each base.
 
@@ -46,6 +49,8 @@ def log_likelihoods(
     tokens_per_batch
         The most tokens, padding included, that the model sees at once, but for one
         sequence that is longer by itself.
+    advance
+        Is told each sequence that is done.
 
     Yields
     ------
@@ -66,7 +71,60 @@ def log_likelihoods(
             scored = row[: len(sequence)].copy()
             if (np.isnan(scored) & np.isin(sequence, DNA_VOCABULARY.base_ids)).any():
                 raise WorkError("the model's answer is no number: its weights have diverged")
+            if advance is not None:
+                advance(1)
             yield scored
+
+
+def long_log_likelihoods(
+    model: HyenaDNAForCausalLM,
+    sequences: Iterable[TokenArray],
+    *,
+    stride: int,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    advance: Callable[[int], None] | None = None,
+) -> Iterator[Float32[np.ndarray, " _"]]:
+    """Give what `log_likelihoods` does, of sequences that may be longer than the context.
+
+    A longer one is read in the `windows` of the stride, and each base is taken from the first
+    window that reads it, where it sees at least the context length less the stride. A
+    sequence that is not longer is one window, and its answer is that of `log_likelihoods`.
+    Beside the model this holds one sequence and its values, some 5 bytes a base.
+
+    Parameters
+    ----------
+    model, tokens_per_batch
+        As of `log_likelihoods`.
+    sequences
+        Tokens of each, of any length.
+    stride
+        Bases between the starts of windows, from 1 to the context length.
+    advance
+        Is told each window that is done.
+
+    Raises
+    ------
+    InputError
+        If the stride is none.
+    WorkError
+        If the model answers a base with no number.
+    """
+    places: deque[tuple[Window, int]] = deque()
+
+    def cut() -> Iterator[TokenArray]:
+        for tokens in sequences:
+            for window in windows(len(tokens), model.config.context_length, stride):
+                places.append((window, len(tokens)))
+                yield tokens[window.start : window.end]
+
+    whole = np.empty(0, dtype=np.float32)
+    for values in log_likelihoods(model, cut(), tokens_per_batch=tokens_per_batch, advance=advance):
+        window, length = places.popleft()
+        if window.start == 0:
+            whole = np.empty(length, dtype=np.float32)
+        whole[window.first : window.end] = values[window.first - window.start :]
+        if window.end == length:
+            yield whole
 
 
 def base_log_likelihoods(

@@ -13,6 +13,14 @@ class Window(NamedTuple):
     first: int
 
 
+def least_context_text(context_length: int, stride: int) -> str:
+    """Say what each base sees of what is before it."""
+    return (
+        f"windows of {context_length:,} bp, one each {stride:,} bp: a base sees at least "
+        f"{context_length - stride:,} before it, but for the first of a sequence"
+    )
+
+
 def windows(length: int, context_length: int, stride: int) -> list[Window]:
     """Give the windows of a sequence, a function of these three numbers alone.
 
