@@ -9,8 +9,10 @@ has probability 1/4; N is read but not scored. Summed over a sequence this is th
 logarithm of a proper probability among all sequences of its length.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -127,6 +129,35 @@ def long_log_likelihoods(
             yield whole
 
 
+class SequenceScore(NamedTuple):
+    """How likely a model finds a sequence.
+
+    Parameters
+    ----------
+    log_likelihood
+        Nats, summed over all bases but N.
+    bits_per_base
+        The same in bits, with the sign turned, for each base that was scored; NaN if none was.
+    n_scored
+        Bases that were scored: all but N.
+    per_base
+        The log-likelihood of each base in nats; NaN where it is N.
+    """
+
+    log_likelihood: float
+    bits_per_base: float
+    n_scored: int
+    per_base: Float32[np.ndarray, " length"]
+
+
+def sequence_score(values: Float32[np.ndarray, " length"]) -> SequenceScore:
+    """Sum the log-likelihoods of the bases of a sequence."""
+    n_scored = int(np.count_nonzero(~np.isnan(values)))
+    total = float(np.nansum(values, dtype=np.float64))
+    bits = -total / (n_scored * math.log(2)) if n_scored else math.nan
+    return SequenceScore(total, bits, n_scored, values)
+
+
 def base_log_likelihoods(
     logits: Float[Tensor, "batch length token"], tokens: Int64[Tensor, "batch length"]
 ) -> Float32[Tensor, "batch length"]:
@@ -143,15 +174,19 @@ def base_log_likelihoods(
     log_p = base_log_probabilities(logits)
     is_base = (tokens >= first) & (tokens <= last)
     base = torch.where(is_base, tokens - first, 0)
-    return log_p.gather(-1, base[..., None])[..., 0].masked_fill(~is_base, torch.nan)
+    return log_p.gather(-1, base[..., None])[..., 0].masked_fill(~is_base, torch.nan).float()
 
 
 def base_log_probabilities(
     logits: Float[Tensor, "*shape token"],
-) -> Float32[Tensor, "*shape base"]:
-    """Give the natural logarithm of the probabilities of A, C, G and T, which sum to 1."""
+) -> Float[Tensor, "*shape base"]:
+    """Give the natural logarithm of the probabilities of A, C, G and T, which sum to 1.
+
+    They are in float32 at least, whatever the logits are in.
+    """
     first, last = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
-    return torch.log_softmax(logits[..., first : last + 1].float(), dim=-1)
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return torch.log_softmax(logits[..., first : last + 1].to(wide), dim=-1)
 
 
 def logits_before(

@@ -26,7 +26,7 @@ class InferencePlan(NamedTuple):
 
 
 def plan_inference(
-    model: HyenaDNAForCausalLM, *, longest: int, at_once: int, n_tokens: int, held_bytes: int = 0
+    model: HyenaDNAForCausalLM, *, longest: int, at_once: int, n_tokens: int, n_bytes_held: int = 0
 ) -> InferencePlan:
     """Plan forward passes over many sequences, timing a short one.
 
@@ -40,7 +40,7 @@ def plan_inference(
         The most tokens of a batch, but for one sequence that is longer by itself.
     n_tokens
         Tokens of all sequences.
-    held_bytes
+    n_bytes_held
         What is held beside them in the computer's memory, which counts on a CPU.
 
     Raises
@@ -61,7 +61,7 @@ def plan_inference(
         max_bytes=model.backbone.engine.max_bytes,
     )
     if first.device.type == "cpu":
-        needed += held_bytes
+        needed += n_bytes_held
     available = _memory(first.device)
     if needed > available:
         raise InputError(

@@ -76,14 +76,14 @@ class Predictor:
             load(name), choose_device(device), max_memory_gib=max_memory_gib, precision=precision
         )
 
-    def plan(self, *, longest: int, n_tokens: int, held_bytes: int = 0) -> InferencePlan:
+    def plan(self, *, longest: int, n_tokens: int, n_bytes_held: int = 0) -> InferencePlan:
         """Tell memory and time of log-likelihoods, as `plan.plan_inference`."""
         return plan_inference(
             self.model,
             longest=longest,
             at_once=TOKENS_PER_BATCH,
             n_tokens=n_tokens,
-            held_bytes=held_bytes,
+            n_bytes_held=n_bytes_held,
         )
 
     def log_likelihoods(

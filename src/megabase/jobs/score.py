@@ -1,7 +1,6 @@
 """FASTA, or BED with its genome, to a table of likelihoods or to a track of them."""
 
 import logging
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,14 +13,15 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import sequence_score
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
-from megabase.inference.windows import least_context_text, windows
+from megabase.inference.windows import describe_windows, windows
 from megabase.io.bed import BedRecord, read_bed
-from megabase.io.genome_file import open_reference
 from megabase.io.table import write_table
 from megabase.io.tracks import write_bedgraph
-from megabase.run.location import cache_folder, genome_path
+from megabase.jobs.genome import open_genome
+from megabase.run.location import genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input
 from megabase.run.provenance import file_sha256
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 COLUMNS = ["name", "length", "n_scored", "log_likelihood", "bits_per_base"]
 _TRACKS = (".bedgraph", ".bg")
 _BED = (".bed", ".bed.gz")
-_BYTES_A_BASE = 16  # of a sequence while it is read, scored and written, one strand of it
+_BYTES_A_BASE = 10  # of a sequence that is read, scored and written, for each strand: measured
 
 
 def score(
@@ -89,7 +89,7 @@ def score(
     is_track = output.suffix.lower() in _TRACKS
     if is_track:
         _check_apart(records)
-    held = _held_bytes(records, n_strands) if stride is not None else 0
+    held = _bytes_held(records, n_strands) if stride is not None else 0
     predictor = Predictor.load(
         model,
         device=device,
@@ -110,7 +110,7 @@ def score(
     if place.is_finished:
         return
     plan = predictor.plan(
-        longest=reading.longest, n_tokens=n_strands * reading.n_tokens, held_bytes=held
+        longest=reading.longest, n_tokens=n_strands * reading.n_tokens, n_bytes_held=held
     )
     _log.info("scoring: %s", plan)
     letters = _Letters(reference)
@@ -137,14 +137,14 @@ def _open(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
     if path.name.endswith(_BED):
         if genome is None:
             raise InputError(f"the intervals of {source} need the genome they are of: --genome")
-        reference = open_reference(genome_path(genome), cache=cache_folder())
+        reference = open_genome(genome)
         records = read_bed(path)
         for record in records:
             check_inside(record.interval, reference.lengths, reference.name)
         return reference, records
     if genome is not None:
         raise InputError(f"--genome goes with a BED file; {source} has its own letters")
-    reference = open_reference(path, cache=cache_folder())
+    reference = open_genome(source)
     contigs = reference.lengths.items()
     return reference, [BedRecord(Interval(name, 0, n), name) for name, n in contigs if n]
 
@@ -176,7 +176,7 @@ def _reading(records: Sequence[BedRecord], context_length: int, stride: int | No
     if n_long:
         _log.info(
             "%s of %s sequences are longer than the context; %s", f"{n_long:,}",
-            f"{len(lengths):,}", least_context_text(context_length, stride),
+            f"{len(lengths):,}", describe_windows(context_length, stride),
         )  # fmt: skip
     else:
         _log.info("no sequence is longer than the context: the stride changes nothing")
@@ -187,7 +187,7 @@ def _reading(records: Sequence[BedRecord], context_length: int, stride: int | No
     return _Reading(min(longest, context_length), n_tokens, sum(n_windows), results)
 
 
-def _held_bytes(records: Sequence[BedRecord], n_strands: int) -> int:
+def _bytes_held(records: Sequence[BedRecord], n_strands: int) -> int:
     """Give the bytes of the longest sequence and its values, beside the model's own."""
     return _BYTES_A_BASE * n_strands * max(len(record.interval) for record in records)
 
@@ -215,10 +215,9 @@ class _Letters:
 
 
 def _row(record: BedRecord, values: Float32[np.ndarray, " length"]) -> dict[str, object]:
-    n_scored = int(np.count_nonzero(~np.isnan(values)))
-    total = float(np.nansum(values, dtype=np.float64))
-    bits = -total / (n_scored * math.log(2)) if n_scored else math.nan
-    return dict(zip(COLUMNS, (record.name, len(values), n_scored, total, bits), strict=True))
+    found = sequence_score(values)
+    row = (record.name, len(values), found.n_scored, found.log_likelihood, found.bits_per_base)
+    return dict(zip(COLUMNS, row, strict=True))
 
 
 def _forward(

@@ -21,11 +21,11 @@ from megabase.inference.base_distribution import (
 )
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import STRANDS
-from megabase.inference.windows import Window, least_context_text, windows
-from megabase.io.genome_file import open_reference
+from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
+from megabase.jobs.genome import open_genome
 from megabase.jobs.parts import Parts, kept_parts
-from megabase.run.location import cache_folder, genome_path
+from megabase.run.location import genome_path
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output
 from megabase.run.provenance import file_sha256
@@ -81,7 +81,7 @@ def tracks(
     predictor = Predictor.load(model, device=device)
     context = predictor.context_length
     step = max(1, context // 2) if stride is None else stride
-    reference = open_reference(genome_path(genome), cache=cache_folder())
+    reference = open_genome(genome)
     work = _Work(predictor, reference, quantity, STRANDS[strand], step)
     request = {
         "command": "tracks",
@@ -158,7 +158,7 @@ class _Work:
         lengths = [window.end - window.start for group in every for window in group.windows]
         plan = self._predictor.plan(longest=max(lengths), n_tokens=sum(lengths))
         _log.info("tracks: %s", plan)
-        _log.info("%s", least_context_text(context, self._stride))
+        _log.info("%s of a contig", describe_windows(context, self._stride))
 
     def fill(self, parts: Parts) -> None:
         """Compute the parts that are not there yet."""
