@@ -43,6 +43,7 @@ class OneHotModel(nn.Module):
         super().__init__()
         self.model = model
         self.readout = readout
+        self.train(model.training)  # tools restore the mode that they find, of all parts
 
     def forward(self, one_hot: Num[Tensor, "batch row length"]) -> Float[Tensor, "batch output"]:
         """Give one row of answers for each sequence.
