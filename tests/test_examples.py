@@ -1,13 +1,19 @@
-"""The demo runs as it is shown, and leaves what it says."""
+"""The demo and the examples of the documentation run as they are shown."""
 
 import json
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-DEMO = Path(__file__).parents[1] / "examples" / "demo.py"
+from megabase.model.load import save
+from tests import toys
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "examples" / "demo.py"
 
 
 @pytest.fixture
@@ -29,3 +35,23 @@ def test_the_demo_leaves_model_metrics_and_figure(demo):
     assert (folder / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "model" / "model.safetensors").exists()
     assert f"{metrics['bits_per_base']:.4f}" in out
+
+
+@pytest.mark.filterwarnings("default")  # of what tangermeme imports
+@pytest.mark.parametrize("page", ["docs/python.md", "docs/generation.md"])
+def test_the_examples_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
+    save(toys.model(max_seq_len=1026), tmp_path / "demo" / "model")
+    monkeypatch.chdir(tmp_path)
+    names, n_run = {}, 0
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):
+        if "tangermeme" in block and find_spec("tangermeme") is None:
+            continue
+        exec(block, names)  # noqa: S102 our own page
+        n_run += 1
+    assert n_run >= 1
+    assert names["made"][0].letters if page == "docs/python.md" else names["made"].letters
+    if page == "docs/python.md":
+        assert n_run >= 5
+        assert names["effect"].skip_reason == ""
+        assert names["gradient"].shape == (1, 4, 200)
+        assert "slopes" in names or find_spec("tangermeme") is None

@@ -1,9 +1,58 @@
-"""A toolkit for DNA language models that read up to a million nucleotides at once."""
+"""A toolkit for DNA language models that read up to a million nucleotides at once.
 
+What a script needs is imported from here, and loaded when it is first asked for: `import
+megabase` itself takes neither torch nor transformers.
+"""
+
+import importlib
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from megabase.import_hook import register_with_transformers
 
+if TYPE_CHECKING:
+    from megabase.genome.interval import Interval
+    from megabase.inference.letters import generate, load, score_sequences, score_variants
+    from megabase.inference.one_hot import OneHotModel
+    from megabase.inference.predictor import Predictor
+    from megabase.jobs.genome import open_genome
+
+__all__ = [
+    "Interval",
+    "OneHotModel",
+    "Predictor",
+    "generate",
+    "load",
+    "open_genome",
+    "score_sequences",
+    "score_variants",
+]
+
 __version__ = version("megabase")
 
+_HOME = {
+    "Interval": "megabase.genome.interval",
+    "OneHotModel": "megabase.inference.one_hot",
+    "Predictor": "megabase.inference.predictor",
+    "generate": "megabase.inference.letters",
+    "load": "megabase.inference.letters",
+    "open_genome": "megabase.jobs.genome",
+    "score_sequences": "megabase.inference.letters",
+    "score_variants": "megabase.inference.letters",
+}
+"""The module that each name of `__all__` is of."""
+
 register_with_transformers()
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for, once."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'megabase' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -105,6 +105,21 @@ def test_a_sequence_longer_than_the_context(capsys, model, genome, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--stride", 0], "a stride is between 1 and the context of 64 tokens, got 0"),
+        (["--stride", 65], "a stride is between 1 and the context of 64 tokens, got 65"),
+        (["--strand", "both"], "a strand is one of average, forward; got 'both'"),
+    ],
+)
+def test_a_stride_or_strand_that_is_none(capsys, model, genome, tmp_path, option, message):
+    options = ["--model", model, "--input", genome, "--output", tmp_path / "scores.tsv"]
+    assert refused(run(capsys, "score", *options, *option), message)
+    assert not (tmp_path / "scores.tsv").exists()
+    assert run(capsys, "score", *options, "--stride", 64).code == 0
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--set", "stepz=3"], "unknown configuration key 'stepz'; did you mean 'steps'"),

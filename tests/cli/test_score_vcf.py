@@ -14,6 +14,7 @@ import pysam.bcftools
 import pytest
 import torch
 
+from megabase.jobs.stream import Journal
 from megabase.model.load import save, weights_sha256
 from tests import toys
 from tests.cli.command import run
@@ -143,6 +144,23 @@ def test_the_form_of_the_input_changes_nothing(capsys, model, genome, vcf, tmp_p
     assert score(capsys, model, genome, "-", tmp_path / "o.vcf", "--overwrite").code == 0
     assert records(tmp_path / "o.vcf") == expected
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("key", "other"), [("device", "cuda"), ("precision", "bfloat16")])
+def test_what_another_device_or_precision_began_is_begun_anew_with_a_line(
+    capsys, model, genome, vcf, tmp_path, key, other
+):
+    folder, output = tmp_path / ".o.vcf.parts", tmp_path / "o.vcf"
+    assert score(capsys, model, genome, vcf, output, "--device", "cpu").code == 0
+    record = json.loads((tmp_path / "o.vcf.megabase.json").read_text())
+    assert record["results"] == {"device": "cpu"}
+    request = record["request"] | {"device": "cpu"} | {key: other}
+    Journal(folder, request).append(b"what the other wrote\n", 5)
+    answer = score(capsys, model, genome, vcf, output, "--device", "cpu", "--overwrite")
+    assert answer.code == 0
+    assert f"5 records were done by another request ({key} was '{other}', is " in answer.err
+    assert "what the other wrote" not in output.read_text()
+    assert len(records(output)) == len(ROWS)
 
 
 def test_shards_together_are_the_plain_run(capsys, model, genome, vcf, tmp_path):

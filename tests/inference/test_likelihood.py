@@ -9,8 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import base_log_likelihoods, log_likelihoods
+from megabase.inference.likelihood import (
+    base_log_likelihoods,
+    log_likelihoods,
+    long_log_likelihoods,
+)
+from megabase.inference.windows import windows
 from tests import toys
 
 MODEL = toys.model()
@@ -99,3 +105,55 @@ def test_parts_change_no_score(monkeypatch):
 
 def test_no_sequence_gives_no_score():
     assert score([]) == []
+
+
+def long_score(sequences, stride, **options):
+    return list(long_log_likelihoods(MODEL, sequences, stride=stride, **options))
+
+
+@settings(deadline=None, max_examples=10)
+@given(lengths=st.lists(st.integers(1, 150), min_size=1, max_size=2), stride=st.integers(4, 64))
+def test_a_long_sequence_is_stitched_from_what_its_windows_say(lengths, stride):
+    sequences = [encode(toys.letters(n, seed=i)) for i, n in enumerate(lengths)]
+    done = []
+    found = long_score(sequences, stride, tokens_per_batch=1, advance=done.append)
+    cut = [windows(n, 64, stride) for n in lengths]
+    assert sum(done) == sum(map(len, cut))
+    for values, tokens, places in zip(found, sequences, cut, strict=True):
+        parts = [
+            score([tokens[place.start : place.end]])[0][place.first - place.start :]
+            for place in places
+        ]
+        assert values.tobytes() == np.concatenate(parts).tobytes()
+
+
+def test_at_a_stride_of_the_context_windows_share_nothing():
+    tokens = encode(toys.letters(192))
+    (values,) = long_score([tokens], 64)
+    parts = score([tokens[:64], tokens[64:128], tokens[128:]])
+    np.testing.assert_allclose(values, np.concatenate(parts), rtol=1e-5)
+    assert values[64] == pytest.approx(math.log(0.25))
+
+
+def test_a_smaller_stride_gives_more_context_and_another_answer():
+    tokens = encode(toys.letters(130))
+    (near,), (far,) = long_score([tokens], 64), long_score([tokens], 8)
+    np.testing.assert_allclose(far[:64], near[:64], rtol=1e-5)
+    assert np.abs(far[64:128] - near[64:128]).max() > 1e-3
+
+
+def test_a_stride_changes_nothing_of_what_is_not_longer_than_the_context():
+    sequences = [encode(toys.letters(n)) for n in (1, 63, 64, 20)]
+    for one, other in zip(long_score(sequences, 5), score(sequences), strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_n_is_not_scored_where_windows_meet():
+    (values,) = long_score([encode(toys.letters(95) + "NN" + toys.letters(60))], 32)
+    assert np.flatnonzero(np.isnan(values)).tolist() == [95, 96]
+
+
+@pytest.mark.parametrize("stride", [0, 65])
+def test_a_stride_that_is_none_is_an_error_even_where_nothing_is_long(stride):
+    with pytest.raises(InputError, match="between 1 and the context of 64 tokens, got"):
+        long_score([encode("ACGT")], stride)

@@ -1,6 +1,7 @@
 """Sequences become a table or a track of likelihoods, each base in its place."""
 
 import csv
+import json
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import log_likelihoods
+from megabase.inference.likelihood import log_likelihoods, long_log_likelihoods
 from megabase.jobs.score import COLUMNS, score
 from megabase.model.load import save
 from tests import toys
@@ -77,9 +78,70 @@ def test_intervals_of_a_bed_file_are_read_on_their_strand(model, tmp_path):
 
 def test_a_sequence_longer_than_the_context_is_an_error_and_nothing_is_written(model, tmp_path):
     fasta = toys.write_fasta(tmp_path / "long.fa", {"short": "ACGT", "long": toys.letters(65)})
-    with pytest.raises(ValueError, match="long has 65 bp, and the model reads at most 64"):
+    message = "long has 65 bp, and the model reads at most 64 at once; take --stride"
+    with pytest.raises(ValueError, match=message):
         score(model, str(fasta), tmp_path / "scores.tsv")
     assert not (tmp_path / "scores.tsv").exists()
+
+
+LONG = {"short": toys.letters(50), "long": toys.letters(200) + "N" + toys.letters(30, seed=1)}
+
+
+def long_values_of(letters, stride):
+    tokens = DNA_VOCABULARY.encode(letters).tokens
+    (values,) = long_log_likelihoods(MODEL, [tokens], stride=stride)
+    return values
+
+
+def test_with_a_stride_a_long_sequence_is_read_in_windows(model, tmp_path, caplog):
+    caplog.set_level("INFO", logger="megabase")
+    fasta = toys.write_fasta(tmp_path / "long.fa", LONG)
+    output = tmp_path / "scores.tsv"
+    score(model, str(fasta), output, stride=16)
+    for row, letters in zip(read(output), LONG.values(), strict=True):
+        values = long_values_of(letters, 16)
+        assert int(row["n_scored"]) == np.count_nonzero(~np.isnan(values))
+        assert float(row["log_likelihood"]) == pytest.approx(np.nansum(values), rel=1e-5)
+    assert (
+        "1 of 2 sequences are longer than the context; windows of 64 bp, one each 16 bp: a base "
+        "sees at least 48 before it"
+    ) in caplog.text
+    assert "scoring: 13 windows" in caplog.text
+    record = json.loads((tmp_path / "scores.tsv.megabase.json").read_text())
+    assert record["results"] == {"stride": 16, "least_context": 48, "n_cut": 1}
+    assert (record["request"]["stride"], record["request"]["strand"]) == (16, "forward")
+    with pytest.raises(ValueError, match="stride was 16, is 32"):
+        score(model, str(fasta), output, stride=32)
+
+
+def test_a_track_of_a_long_sequence_is_the_mean_of_both_strands_base_by_base(model, tmp_path):
+    fasta = toys.write_fasta(tmp_path / "long.fa", LONG)
+    score(model, str(fasta), tmp_path / "a.bg", stride=32, strand="average")
+    score(model, str(fasta), tmp_path / "a.tsv", stride=32, strand="average")
+    lines = [line.split() for line in (tmp_path / "a.bg").read_text().splitlines()]
+    rows = read(tmp_path / "a.tsv")
+    for row, (name, letters) in zip(rows, LONG.items(), strict=True):
+        reverse = long_values_of(DNA.reverse_complement(letters), 32)[::-1]
+        expected = (long_values_of(letters, 32) + reverse) / 2
+        found = np.full(len(letters), np.nan)
+        for _, start, _, value in (line for line in lines if line[0] == name):
+            found[int(start)] = float(value)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        assert float(row["log_likelihood"]) == pytest.approx(np.nansum(expected), rel=1e-5)
+
+
+def test_a_stride_changes_no_byte_where_nothing_is_long(model, fasta, tmp_path, caplog):
+    caplog.set_level("INFO", logger="megabase")
+    score(model, str(fasta), tmp_path / "plain.tsv")
+    score(model, str(fasta), tmp_path / "stride.tsv", stride=7)
+    assert (tmp_path / "plain.tsv").read_bytes() == (tmp_path / "stride.tsv").read_bytes()
+    assert "no sequence is longer than the context" in caplog.text
+
+
+def test_the_limit_of_memory_is_for_sequence_and_model_together(model, fasta, monkeypatch):
+    monkeypatch.setattr("megabase.jobs.score._BYTES_A_BASE", 1 << 24)  # 0.94 GiB for 60 bases
+    with pytest.raises(ValueError, match=r"alone take about 0\.4 GiB, and 0\.0625 may be taken"):
+        score(model, str(fasta), fasta.with_name("a.tsv"), stride=7, max_memory_gib=1.0)
 
 
 def test_a_letter_that_is_none_names_its_sequence_and_leaves_nothing(model, tmp_path):

@@ -1,5 +1,7 @@
 """A track holds for each base what its window says, whatever was interrupted."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from megabase.jobs import tracks as module
 from megabase.jobs.parts import Parts
 from megabase.jobs.tracks import tracks
 from megabase.model.load import save
+from megabase.run.output import only_writer
 from tests import toys
 
 CONTIGS = {"long": toys.letters(200) + "NNN" + toys.letters(30, seed=1), "short": "ACGTTGCA"}
@@ -104,11 +107,29 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
     assert not list(folder.glob(".again*"))
 
 
-def test_parts_of_another_request_are_not_used(tmp_path):
-    parts = Parts(tmp_path / "a.bg", {"stride": 1})
-    parts.save("x", np.arange(3))
-    assert "x" in Parts(tmp_path / "a.bg", {"stride": 1})
-    assert "x" not in Parts(tmp_path / "a.bg", {"stride": 2})
+def test_two_processes_do_not_write_one_track(paths):
+    model, genome, folder = paths
+    with only_writer(folder / ".a.bg.parts"):
+        with pytest.raises(InputError, match="another process is writing"):
+            tracks(model, genome, folder / "a.bg")
+    tracks(model, genome, folder / "a.bg")
+    assert not list(folder.glob(".a*"))
+
+
+def test_what_another_kind_of_device_began_is_begun_anew(paths, monkeypatch, caplog):
+    model, genome, folder = paths
+    caplog.set_level("INFO", logger="megabase")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_bedgraph", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tracks(model, genome, folder / "a.bg")
+    note = folder / ".a.bg.parts" / "request.json"
+    note.write_text(note.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    tracks(model, genome, folder / "a.bg", device="cpu")
+    assert "starting anew" in caplog.text
+    assert "device was 'cuda', is 'cpu'" in caplog.text
+    record = json.loads((folder / "a.bg.megabase.json").read_text())
+    assert record["results"] == {"stride": 32, "least_context": 32, "device": "cpu"}
 
 
 def test_bigwig_holds_what_bedgraph_does(paths):

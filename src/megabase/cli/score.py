@@ -12,6 +12,7 @@ from megabase.cli.options import (
     Overwrite,
     Precision,
     Quiet,
+    Strand,
 )
 
 
@@ -29,6 +30,13 @@ def score(
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of the intervals of a BED file.")
     ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="Read what is longer than the context in windows, one each so many bases."
+        ),
+    ] = None,
+    strand: Strand = "forward",
     device: Device = "auto",
     max_memory: MaxMemory = None,
     precision: Precision = "float32",
@@ -40,13 +48,15 @@ def score(
     megabase score --model model --input genes.fa --output scores.tsv
 
     megabase score --model model --input genes.bed --genome genome.fa --output bases.bedgraph
+
+    megabase score --model model --input contigs.fa --stride 512 --output scores.tsv
     """
     from megabase.jobs.score import score as run
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet)
     run(
-        model, source, output, genome=genome, device=device, max_memory_gib=max_memory,
-        precision=precision, overwrite=overwrite,
+        model, source, output, genome=genome, stride=stride, strand=strand, device=device,
+        max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

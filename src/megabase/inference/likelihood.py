@@ -9,7 +9,10 @@ has probability 1/4; N is read but not scored. Summed over a sequence this is th
 logarithm of a proper probability among all sequences of its length.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from torch import Tensor
 
 from megabase.errors import WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.windows import Window, windows
 from megabase.model.modeling import HyenaDNAForCausalLM
 
 TokenArray = UInt8[np.ndarray, " _"]
@@ -34,6 +38,7 @@ def log_likelihoods(
     sequences: Iterable[TokenArray],
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    advance: Callable[[int], None] | None = None,
 ) -> Iterator[Float32[np.ndarray, " _"]]:
     """Give, for each sequence in order, the log-likelihood in nats of each base.
 
@@ -46,6 +51,8 @@ def log_likelihoods(
     tokens_per_batch
         The most tokens, padding included, that the model sees at once, but for one
         sequence that is longer by itself.
+    advance
+        Is told each sequence that is done.
 
     Yields
     ------
@@ -66,7 +73,89 @@ def log_likelihoods(
             scored = row[: len(sequence)].copy()
             if (np.isnan(scored) & np.isin(sequence, DNA_VOCABULARY.base_ids)).any():
                 raise WorkError("the model's answer is no number: its weights have diverged")
+            if advance is not None:
+                advance(1)
             yield scored
+
+
+def long_log_likelihoods(
+    model: HyenaDNAForCausalLM,
+    sequences: Iterable[TokenArray],
+    *,
+    stride: int,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    advance: Callable[[int], None] | None = None,
+) -> Iterator[Float32[np.ndarray, " _"]]:
+    """Give what `log_likelihoods` does, of sequences that may be longer than the context.
+
+    A longer one is read in the `windows` of the stride, and each base is taken from the first
+    window that reads it, where it sees at least the context length less the stride. A
+    sequence that is not longer is one window, and its answer is that of `log_likelihoods`.
+    Beside the model this holds one sequence and its values, some 5 bytes a base.
+
+    Parameters
+    ----------
+    model, tokens_per_batch
+        As of `log_likelihoods`.
+    sequences
+        Tokens of each, of any length.
+    stride
+        Bases between the starts of windows, from 1 to the context length.
+    advance
+        Is told each window that is done.
+
+    Raises
+    ------
+    InputError
+        If the stride is none.
+    WorkError
+        If the model answers a base with no number.
+    """
+    places: deque[tuple[Window, int]] = deque()
+
+    def cut() -> Iterator[TokenArray]:
+        for tokens in sequences:
+            for window in windows(len(tokens), model.config.context_length, stride):
+                places.append((window, len(tokens)))
+                yield tokens[window.start : window.end]
+
+    whole = np.empty(0, dtype=np.float32)
+    for values in log_likelihoods(model, cut(), tokens_per_batch=tokens_per_batch, advance=advance):
+        window, length = places.popleft()
+        if window.start == 0:
+            whole = np.empty(length, dtype=np.float32)
+        whole[window.first : window.end] = values[window.first - window.start :]
+        if window.end == length:
+            yield whole
+
+
+class SequenceScore(NamedTuple):
+    """How likely a model finds a sequence.
+
+    Parameters
+    ----------
+    log_likelihood
+        Nats, summed over all bases but N.
+    bits_per_base
+        The same in bits, with the sign turned, for each base that was scored; NaN if none was.
+    n_scored
+        Bases that were scored: all but N.
+    per_base
+        The log-likelihood of each base in nats; NaN where it is N.
+    """
+
+    log_likelihood: float
+    bits_per_base: float
+    n_scored: int
+    per_base: Float32[np.ndarray, " length"]
+
+
+def sequence_score(values: Float32[np.ndarray, " length"]) -> SequenceScore:
+    """Sum the log-likelihoods of the bases of a sequence."""
+    n_scored = int(np.count_nonzero(~np.isnan(values)))
+    total = float(np.nansum(values, dtype=np.float64))
+    bits = -total / (n_scored * math.log(2)) if n_scored else math.nan
+    return SequenceScore(total, bits, n_scored, values)
 
 
 def base_log_likelihoods(
@@ -85,15 +174,19 @@ def base_log_likelihoods(
     log_p = base_log_probabilities(logits)
     is_base = (tokens >= first) & (tokens <= last)
     base = torch.where(is_base, tokens - first, 0)
-    return log_p.gather(-1, base[..., None])[..., 0].masked_fill(~is_base, torch.nan)
+    return log_p.gather(-1, base[..., None])[..., 0].masked_fill(~is_base, torch.nan).float()
 
 
 def base_log_probabilities(
     logits: Float[Tensor, "*shape token"],
-) -> Float32[Tensor, "*shape base"]:
-    """Give the natural logarithm of the probabilities of A, C, G and T, which sum to 1."""
+) -> Float[Tensor, "*shape base"]:
+    """Give the natural logarithm of the probabilities of A, C, G and T, which sum to 1.
+
+    They are in float32 at least, whatever the logits are in.
+    """
     first, last = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
-    return torch.log_softmax(logits[..., first : last + 1].float(), dim=-1)
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return torch.log_softmax(logits[..., first : last + 1].to(wide), dim=-1)
 
 
 def logits_before(

@@ -26,7 +26,7 @@ class InferencePlan(NamedTuple):
 
 
 def plan_inference(
-    model: HyenaDNAForCausalLM, *, longest: int, at_once: int, n_tokens: int
+    model: HyenaDNAForCausalLM, *, longest: int, at_once: int, n_tokens: int, n_bytes_held: int = 0
 ) -> InferencePlan:
     """Plan forward passes over many sequences, timing a short one.
 
@@ -40,6 +40,8 @@ def plan_inference(
         The most tokens of a batch, but for one sequence that is longer by itself.
     n_tokens
         Tokens of all sequences.
+    n_bytes_held
+        What is held beside them in the computer's memory, which counts on a CPU.
 
     Raises
     ------
@@ -58,6 +60,8 @@ def plan_inference(
         streamed=choice.name == "streamed",
         max_bytes=model.backbone.engine.max_bytes,
     )
+    if first.device.type == "cpu":
+        needed += n_bytes_held
     available = _memory(first.device)
     if needed > available:
         raise InputError(

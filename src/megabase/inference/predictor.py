@@ -1,6 +1,6 @@
 """Predictor: a model that is loaded, on its device, and ready to answer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -10,8 +10,14 @@ from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.inference.device import choose_device
-from megabase.inference.likelihood import TOKENS_PER_BATCH, TokenArray, log_likelihoods
+from megabase.inference.likelihood import (
+    TOKENS_PER_BATCH,
+    TokenArray,
+    log_likelihoods,
+    long_log_likelihoods,
+)
 from megabase.inference.plan import InferencePlan, bytes_beside, plan_inference
+from megabase.inference.strands import join_strands, read_strands, strands_of
 from megabase.inference.variant_effect import VariantEffect, score_variants
 from megabase.model.engine import Engine
 from megabase.model.load import Loaded, load, weights_sha256
@@ -45,6 +51,7 @@ class Predictor:
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"a precision is one of {', '.join(PRECISIONS)}; got {precision!r}")
+        self.device = device
         self.model = loaded.model
         self.model.to(device)  # pyright: ignore[reportArgumentType] transformers hides its self
         self.model.backbone.engine = Engine(
@@ -69,17 +76,52 @@ class Predictor:
             load(name), choose_device(device), max_memory_gib=max_memory_gib, precision=precision
         )
 
-    def plan(self, *, longest: int, n_tokens: int) -> InferencePlan:
+    def plan(self, *, longest: int, n_tokens: int, n_bytes_held: int = 0) -> InferencePlan:
         """Tell memory and time of log-likelihoods, as `plan.plan_inference`."""
         return plan_inference(
-            self.model, longest=longest, at_once=TOKENS_PER_BATCH, n_tokens=n_tokens
+            self.model,
+            longest=longest,
+            at_once=TOKENS_PER_BATCH,
+            n_tokens=n_tokens,
+            n_bytes_held=n_bytes_held,
         )
 
     def log_likelihoods(
-        self, sequences: Iterable[TokenArray]
+        self,
+        sequences: Iterable[TokenArray],
+        *,
+        stride: int | None = None,
+        strand: str = "forward",
+        advance: Callable[[int], None] | None = None,
     ) -> Iterator[Float32[np.ndarray, " _"]]:
-        """Give the log-likelihood of each base, as `likelihood.log_likelihoods`."""
-        return log_likelihoods(self.model, sequences)
+        """Give, for each sequence in order, the log-likelihood in nats of each base.
+
+        Parameters
+        ----------
+        sequences
+            Tokens of each.
+        stride
+            Read what is longer than the context in windows, as
+            `likelihood.long_log_likelihoods`; None: nothing is longer.
+        strand
+            One of `strands.STRANDS`; ``average``: each base gets the mean of both strands.
+        advance
+            Is told each window of each strand that is done.
+
+        Raises
+        ------
+        InputError
+            If stride or strand is none.
+        WorkError
+            If the model answers a base with no number.
+        """
+        strands = strands_of(strand)
+        read = read_strands(sequences, strands)
+        if stride is None:
+            values = log_likelihoods(self.model, read, advance=advance)
+        else:
+            values = long_log_likelihoods(self.model, read, stride=stride, advance=advance)
+        return join_strands(values, strands)
 
     def score_variants(
         self,

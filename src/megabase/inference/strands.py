@@ -1,4 +1,46 @@
-"""Which strands an answer is of."""
+"""Which strands an answer is of, and the mean of both."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Float32
+
+from megabase.errors import InputError
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import TokenArray
 
 STRANDS = {"average": ("+", "-"), "forward": ("+",)}
 """The strands that are read, by what is asked for: the mean of both, or the forward one alone."""
+
+
+def strands_of(name: str) -> tuple[str, ...]:
+    """Give the strands that a name of `STRANDS` stands for; an InputError if it is none."""
+    if name not in STRANDS:
+        raise InputError(f"a strand is one of {', '.join(STRANDS)}; got {name!r}")
+    return STRANDS[name]
+
+
+def read_strands(sequences: Iterable[TokenArray], strands: tuple[str, ...]) -> Iterator[TokenArray]:
+    """Give of each sequence the strands in turn, each in its own direction."""
+    for tokens in sequences:
+        for strand in strands:
+            yield tokens if strand == "+" else DNA_VOCABULARY.reverse_complement(tokens)
+
+
+def join_strands(
+    values: Iterable[Float32[np.ndarray, " _"]], strands: tuple[str, ...]
+) -> Iterator[Float32[np.ndarray, " _"]]:
+    """Average what `read_strands` was answered, base by base, in the order of the sequence.
+
+    Examples
+    --------
+    >>> plus, minus = np.float32([1.0, 2.0]), np.float32([4.0, 5.0])
+    >>> [each.tolist() for each in join_strands([plus, minus], ("+", "-"))]
+    [[3.0, 3.0]]
+    """
+    pending = iter(values)
+    for of_first in pending:
+        if len(strands) == 1:
+            yield of_first
+        else:
+            yield (of_first + next(pending)[::-1]) / np.float32(2)

@@ -3,11 +3,14 @@
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from megabase.run.output import difference, only_writer, whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -24,15 +27,28 @@ class Parts:
     """
 
     def __init__(self, output: Path, request: Mapping[str, Any]) -> None:
-        self._folder = output.with_name(f".{output.name}.parts")
-        note, text = self._folder / "request.json", json.dumps(request)
-        if not note.is_file() or note.read_text() != text:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(parents=True)
-            note.write_text(text)
+        self._folder = _folder_of(output)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._keep_those_of(json.loads(json.dumps(request)))
         self.n_found = sum(1 for _ in self._folder.glob("*.npy"))
         if self.n_found:
             _log.info("%s was interrupted: %s parts are done", output, f"{self.n_found:,}")
+
+    def _keep_those_of(self, request: Mapping[str, Any]) -> None:
+        """Remove what is of another request, but not the folder, which may be locked."""
+        note = self._folder / "request.json"
+        change = "no note says of which"
+        if note.is_file():
+            change = difference(json.loads(note.read_text()), request)
+        if not change:
+            return
+        others = [*self._folder.iterdir()]
+        if others:
+            _log.info("starting anew: what is kept is of another request (%s)", change)
+        for file in others:
+            file.unlink()
+        with whole_file(note) as stream:
+            json.dump(request, stream)
 
     def __contains__(self, name: str) -> bool:
         return self._file(name).is_file()
@@ -54,3 +70,22 @@ class Parts:
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.npy"
+
+
+@contextmanager
+def kept_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
+    """Give the `Parts` of an output; they are removed at the end of work that succeeds.
+
+    Raises
+    ------
+    InputError
+        If another process is making them.
+    """
+    with only_writer(_folder_of(output)):
+        parts = Parts(output, request)
+        yield parts
+        parts.remove()
+
+
+def _folder_of(output: Path) -> Path:
+    return output.with_name(f".{output.name}.parts")

@@ -1,10 +1,10 @@
 """FASTA, or BED with its genome, to a table of likelihoods or to a track of them."""
 
 import logging
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -13,12 +13,15 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import sequence_score
 from megabase.inference.predictor import Predictor
+from megabase.inference.strands import strands_of
+from megabase.inference.windows import describe_windows, windows
 from megabase.io.bed import BedRecord, read_bed
-from megabase.io.genome_file import open_reference
 from megabase.io.table import write_table
 from megabase.io.tracks import write_bedgraph
-from megabase.run.location import cache_folder, genome_path
+from megabase.jobs.genome import open_genome
+from megabase.run.location import genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input
 from megabase.run.provenance import file_sha256
@@ -28,6 +31,7 @@ _log = logging.getLogger(__name__)
 COLUMNS = ["name", "length", "n_scored", "log_likelihood", "bits_per_base"]
 _TRACKS = (".bedgraph", ".bg")
 _BED = (".bed", ".bed.gz")
+_BYTES_A_BASE = 10  # of a sequence that is read, scored and written, for each strand: measured
 
 
 def score(
@@ -36,6 +40,8 @@ def score(
     output: Path,
     *,
     genome: str | None = None,
+    stride: int | None = None,
+    strand: str = "forward",
     device: str = "auto",
     max_memory_gib: float | None = None,
     precision: str = "float32",
@@ -46,7 +52,9 @@ def score(
     The output is a table with the columns of `COLUMNS`: the log-likelihood in nats of
     all bases but N, the first with probability 1/4, and the same in bits for each base.
     Where its name ends in .bedgraph or .bg it is a track of the log-likelihood of each
-    base in its place.
+    base in its place. With a stride a sequence longer than the context is read in windows
+    that overlap, and each base is scored in the first window that reads it. One sequence
+    is held in memory at a time.
 
     Parameters
     ----------
@@ -58,6 +66,12 @@ def score(
         The table or track.
     genome
         FASTA or 2bit that the intervals of a BED file are of.
+    stride
+        Bases from window to window, from 1 to the context length; None: no sequence may be
+        longer than the context.
+    strand
+        One of `inference.strands.STRANDS`: that of a sequence or interval alone, or the mean
+        of both.
     device, max_memory_gib, precision
         As of `Predictor`.
     overwrite
@@ -66,40 +80,53 @@ def score(
     Raises
     ------
     InputError
-        If an input cannot be used, or a sequence is longer than the model's context.
+        If an input or option cannot be used, or a sequence is longer than the model's
+        context and there is no stride.
     """
     check_no_input(output, map(genome_path, filter(None, (source, genome))))
+    n_strands = len(strands_of(strand))
     reference, records = _open(source, genome)
-    predictor = Predictor.load(
-        model, device=device, max_memory_gib=max_memory_gib, precision=precision
-    )
-    _check_lengths(records, predictor.context_length)
     is_track = output.suffix.lower() in _TRACKS
     if is_track:
         _check_apart(records)
+    held = _bytes_held(records, n_strands) if stride is not None else 0
+    predictor = Predictor.load(
+        model,
+        device=device,
+        max_memory_gib=None if max_memory_gib is None else max_memory_gib - held / 2**30,
+        precision=precision,
+    )
+    reading = _reading(records, predictor.context_length, stride)
     request = {
         "command": "score",
         "model": predictor.weights_sha256,
         "precision": precision,
         "input": file_sha256(genome_path(source)),
         "genome": file_sha256(genome_path(genome)) if genome else None,
+        "stride": stride,
+        "strand": strand,
     }
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return
-    lengths = [len(record.interval) for record in records]
-    _log.info("scoring: %s", predictor.plan(longest=max(lengths), n_tokens=sum(lengths)))
+    plan = predictor.plan(
+        longest=reading.longest, n_tokens=n_strands * reading.n_tokens, n_bytes_held=held
+    )
+    _log.info("scoring: %s", plan)
     letters = _Letters(reference)
-    with progress(len(records), "scoring", "sequences") as meter, place.write() as file:
-        values = predictor.log_likelihoods(map(letters.tokens, records))
-        scored = (
-            (record, each, meter.advance()) for record, each in zip(records, values, strict=True)
+    with (
+        progress(n_strands * reading.n_windows, "scoring", "windows") as meter,
+        place.write(**reading.results) as file,
+    ):
+        values = predictor.log_likelihoods(
+            map(letters.tokens, records), stride=stride, strand=strand, advance=meter.advance
         )
+        scored = zip(records, values, strict=True)
         if is_track:
-            for record, each, _ in scored:
+            for record, each in scored:
                 write_bedgraph(file, record.interval, _forward(record.interval, each))
         else:
-            write_table(file, COLUMNS, (_row(record, each) for record, each, _ in scored))
+            write_table(file, COLUMNS, (_row(record, each) for record, each in scored))
     if letters.n_ambiguous:
         _log.info("%s ambiguous letters were read as N", f"{letters.n_ambiguous:,}")
 
@@ -110,25 +137,59 @@ def _open(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
     if path.name.endswith(_BED):
         if genome is None:
             raise InputError(f"the intervals of {source} need the genome they are of: --genome")
-        reference = open_reference(genome_path(genome), cache=cache_folder())
+        reference = open_genome(genome)
         records = read_bed(path)
         for record in records:
             check_inside(record.interval, reference.lengths, reference.name)
         return reference, records
     if genome is not None:
         raise InputError(f"--genome goes with a BED file; {source} has its own letters")
-    reference = open_reference(path, cache=cache_folder())
+    reference = open_genome(source)
     contigs = reference.lengths.items()
     return reference, [BedRecord(Interval(name, 0, n), name) for name, n in contigs if n]
 
 
-def _check_lengths(records: Sequence[BedRecord], context_length: int) -> None:
-    longest = max(records, key=lambda record: len(record.interval))
-    if len(longest.interval) > context_length:
-        raise InputError(
-            f"{longest.name} has {len(longest.interval):,} bp, and the model reads at most "
-            f"{context_length:,} at once; score windows of it, as a BED file with --genome"
-        )
+class _Reading(NamedTuple):
+    """What of the sequences passes through the model, once for each strand."""
+
+    longest: int
+    n_tokens: int
+    n_windows: int
+    results: dict[str, int]
+
+
+def _reading(records: Sequence[BedRecord], context_length: int, stride: int | None) -> _Reading:
+    """Say how the sequences are read, each whole or in windows."""
+    lengths = [len(record.interval) for record in records]
+    longest = max(lengths)
+    if stride is None:
+        if longest > context_length:
+            name = records[lengths.index(longest)].name
+            raise InputError(
+                f"{name} has {longest:,} bp, and the model reads at most {context_length:,} at "
+                "once; take --stride to read it in windows that overlap, or score windows of it, "
+                "as a BED file with --genome"
+            )
+        return _Reading(longest, sum(lengths), len(lengths), {})
+    n_windows = [len(windows(length, context_length, stride)) for length in lengths]
+    n_long = sum(n > 1 for n in n_windows)
+    if n_long:
+        _log.info(
+            "%s of %s sequences are longer than the context; %s", f"{n_long:,}",
+            f"{len(lengths):,}", describe_windows(context_length, stride),
+        )  # fmt: skip
+    else:
+        _log.info("no sequence is longer than the context: the stride changes nothing")
+    n_tokens = sum(
+        n * min(length, context_length) for n, length in zip(n_windows, lengths, strict=True)
+    )
+    results = {"stride": stride, "least_context": context_length - stride, "n_cut": n_long}
+    return _Reading(min(longest, context_length), n_tokens, sum(n_windows), results)
+
+
+def _bytes_held(records: Sequence[BedRecord], n_strands: int) -> int:
+    """Give the bytes of the longest sequence and its values, beside the model's own."""
+    return _BYTES_A_BASE * n_strands * max(len(record.interval) for record in records)
 
 
 def _check_apart(records: Sequence[BedRecord]) -> None:
@@ -154,10 +215,9 @@ class _Letters:
 
 
 def _row(record: BedRecord, values: Float32[np.ndarray, " length"]) -> dict[str, object]:
-    n_scored = int(np.count_nonzero(~np.isnan(values)))
-    total = float(np.nansum(values, dtype=np.float64))
-    bits = -total / (n_scored * math.log(2)) if n_scored else math.nan
-    return dict(zip(COLUMNS, (record.name, len(values), n_scored, total, bits), strict=True))
+    found = sequence_score(values)
+    row = (record.name, len(values), found.n_scored, found.log_likelihood, found.bits_per_base)
+    return dict(zip(COLUMNS, row, strict=True))
 
 
 def _forward(

@@ -187,7 +187,8 @@ class _Work:
         self._announce(found)
         folder = place.path.with_name(f".{place.path.name}.parts")
         with only_writer(folder):
-            journal = Journal(folder, self._request)
+            device = self._predictor.device.type  # which decides the last bits
+            journal = Journal(folder, {**self._request, "device": device})
             with progress(self._shard.size(found.n_records), "scoring", "records") as meter:
                 try:
                     self._score(journal, meter)
@@ -234,7 +235,7 @@ class _Work:
         longest = max(self._reference.lengths.values())
         suffix = (index_suffix(longest),) if is_packed else ()
         header = extended_header(self._vcf.header, FIELDS, self._notes(), prefix="megabase_")
-        with place.write_at(*suffix) as part:
+        with place.write_at(*suffix, device=self._predictor.device.type) as part:
             write_vcf(part, header, body, bgzip=is_packed)
             for each in suffix:
                 index_vcf(part, Path(f"{part}{each}"), longest_contig=longest)

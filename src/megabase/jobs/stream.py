@@ -1,6 +1,7 @@
 """A long file, record by record: which are of this shard, and which are done already."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from megabase.errors import InputError
-from megabase.run.output import whole_file
+from megabase.run.output import difference, whole_file
+
+_log = logging.getLogger(__name__)
 
 _Record = TypeVar("_Record")
 
@@ -71,7 +74,8 @@ class Journal:
     folder
         Where lines and note lie until the work is whole.
     request
-        What decides the lines; the work of another request is thrown away.
+        What decides the lines; the work of another request is thrown away, with a line of
+        the log.
 
     Attributes
     ----------
@@ -95,7 +99,11 @@ class Journal:
         if not self._note.exists():
             return 0, 0
         note = json.loads(self._note.read_text())
-        if note["request"] != self._request or self.body.stat().st_size < note["n_bytes"]:
+        if change := difference(note["request"], self._request):
+            n = f"{note['n_records']:,}"
+            _log.info("starting anew: %s records were done by another request (%s)", n, change)
+            return 0, 0
+        if self.body.stat().st_size < note["n_bytes"]:
             return 0, 0
         return note["n_records"], note["n_bytes"]
 

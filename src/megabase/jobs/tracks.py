@@ -21,11 +21,11 @@ from megabase.inference.base_distribution import (
 )
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import STRANDS
-from megabase.inference.windows import Window, windows
-from megabase.io.genome_file import open_reference
+from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
-from megabase.jobs.parts import Parts
-from megabase.run.location import cache_folder, genome_path
+from megabase.jobs.genome import open_genome
+from megabase.jobs.parts import Parts, kept_parts
+from megabase.run.location import genome_path
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output
 from megabase.run.provenance import file_sha256
@@ -81,7 +81,7 @@ def tracks(
     predictor = Predictor.load(model, device=device)
     context = predictor.context_length
     step = max(1, context // 2) if stride is None else stride
-    reference = open_reference(genome_path(genome), cache=cache_folder())
+    reference = open_genome(genome)
     work = _Work(predictor, reference, quantity, STRANDS[strand], step)
     request = {
         "command": "tracks",
@@ -95,16 +95,11 @@ def tracks(
     if place.is_finished:
         return
     work.announce()
-    parts = Parts(output, request)
-    work.fill(parts)
-    with place.write_at(stride=step, least_context=context - step) as path:
-        if output.suffix.lower() in BIGWIG:
-            write_bigwig(path, reference.lengths, work.contigs(parts))
-        else:
-            with path.open("w") as file:
-                for interval, values in work.contigs(parts):
-                    write_bedgraph(file, interval, values)
-    parts.remove()
+    results = {"stride": step, "least_context": context - step, "device": predictor.device.type}
+    with kept_parts(output, request | {"device": predictor.device.type}) as parts:
+        work.fill(parts)
+        with place.write_at(**results) as path:
+            work.write(path, parts)
 
 
 def _check(output: Path, quantity: str, strand: str) -> None:
@@ -163,11 +158,7 @@ class _Work:
         lengths = [window.end - window.start for group in every for window in group.windows]
         plan = self._predictor.plan(longest=max(lengths), n_tokens=sum(lengths))
         _log.info("tracks: %s", plan)
-        _log.info(
-            "windows of %s bp, one each %s bp: a base sees at least %s before it, but for the "
-            "first of a contig", f"{context:,}", f"{self._stride:,}",
-            f"{context - self._stride:,}",
-        )  # fmt: skip
+        _log.info("%s of a contig", describe_windows(context, self._stride))
 
     def fill(self, parts: Parts) -> None:
         """Compute the parts that are not there yet."""
@@ -194,6 +185,15 @@ class _Work:
             ]
             parts.save(group.name, np.concatenate(values))
             meter.advance()
+
+    def write(self, path: Path, parts: Parts) -> None:
+        """Write the track, all parts being there."""
+        if path.suffix.lower() in BIGWIG:
+            write_bigwig(path, self._reference.lengths, self.contigs(parts))
+        else:
+            with path.open("w") as file:
+                for interval, values in self.contigs(parts):
+                    write_bedgraph(file, interval, values)
 
     def contigs(self, parts: Parts) -> Iterator[tuple[Interval, Float32[np.ndarray, " length"]]]:
         """Join the parts of each contig, and average its strands."""

@@ -87,9 +87,9 @@ class Output:
                 f"{self.path} exists and was not made by megabase; choose another place, or "
                 "replace it with --overwrite"
             )
-        if difference := _difference(record["request"], self._request):
+        if change := difference(record["request"], self._request):
             raise InputError(
-                f"{self.path} was made by another request ({difference}); choose another place, "
+                f"{self.path} was made by another request ({change}); choose another place, "
                 "or replace it with --overwrite"
             )
         self.is_finished = bool(record["finished"])
@@ -264,8 +264,14 @@ def _holds_something(path: Path) -> bool:
     return not all(re.fullmatch(_PARTS, place.name) for place in path.iterdir())
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Name the first key in which two requests differ, with both values."""
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Name the first key in which two requests differ, with both values; empty if in none.
+
+    Examples
+    --------
+    >>> difference({"a": 1, "of": {"b": 2}}, {"a": 1, "of": {"b": 3}})
+    'of.b was 2, is 3'
+    """
     old, new = _flat(old), _flat(new)
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):

@@ -1,0 +1,178 @@
+"""Letters in, plain values out: what a script asks of a loaded model."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from megabase.errors import InputError
+from megabase.genome.alphabet import DNA
+from megabase.genome.reference import MemoryReference, Reference
+from megabase.genome.site import Site
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.generate import Generated, check_request
+from megabase.inference.generate import generate as continue_prompts
+from megabase.inference.likelihood import SequenceScore, TokenArray, sequence_score
+from megabase.inference.plan import plan_generation
+from megabase.inference.predictor import Predictor
+from megabase.inference.sampling import Sampling
+from megabase.inference.strands import strands_of
+from megabase.inference.variant_effect import DEFAULT_WINDOW, VariantEffect
+
+load = Predictor.load
+"""Load a model by folder, file or hub id, as `Predictor.load`."""
+
+
+def score_sequences(
+    model: Predictor,
+    sequences: Iterable[str],
+    *,
+    stride: int | None = None,
+    strand: str = "forward",
+) -> list[SequenceScore]:
+    """Score each sequence: the log-likelihood of each base and of all, in nats.
+
+    Parameters
+    ----------
+    model
+        What `load` gives.
+    sequences
+        Letters of each, in either case; N and other ambiguous letters have no score.
+    stride
+        Bases from window to window where a sequence is longer than the context, as of
+        `likelihood.long_log_likelihoods`; None: such a sequence is an error.
+    strand
+        ``forward``, or ``average``: each base gets the mean of both strands.
+
+    Raises
+    ------
+    InputError
+        If a sequence is empty, too long or no DNA, or an option is none.
+    """
+    found = model.log_likelihoods(
+        _encoded(sequences, longest=model.context_length if stride is None else None),
+        stride=stride,
+        strand=strand,
+    )
+    return [sequence_score(values) for values in found]
+
+
+def score_variants(
+    model: Predictor,
+    genome: Reference | Mapping[str, str],
+    variants: Iterable[tuple[str, int, str, str]],
+    *,
+    window: int | None = None,
+    strand: str = "average",
+) -> list[VariantEffect]:
+    """Score each variant: the log-likelihood ratio of its alternative allele, in nats.
+
+    Parameters
+    ----------
+    model
+        What `load` gives.
+    genome
+        What `open_genome` gives, or the letters of each contig by its name.
+    variants
+        Contig, 0-based position, reference and alternative allele of each: a position of a
+        VCF file, less 1.
+    window
+        Bases of a window; None: the lesser of the context length and `DEFAULT_WINDOW`.
+    strand
+        ``average`` of both strands, or ``forward``.
+
+    Raises
+    ------
+    InputError
+        If a variant lies beyond its contig, or an option is none. One whose reference allele
+        is not that of the genome, or that has no score for another reason, says so in
+        `skip_reason`.
+    """
+    reference = MemoryReference(genome) if isinstance(genome, Mapping) else genome
+    sites = (Site(contig, position, ref, (alt,)) for contig, position, ref, alt in variants)
+    effects = model.score_variants(
+        reference,
+        sites,
+        window=min(model.context_length, DEFAULT_WINDOW) if window is None else window,
+        both_strands=len(strands_of(strand)) == 2,
+    )
+    return [effect for (effect,) in effects]
+
+
+class GeneratedSequence(NamedTuple):
+    """The letters that were added to a prompt, and their log-likelihood in nats."""
+
+    letters: str
+    log_likelihood: float
+
+
+def generate(
+    model: Predictor,
+    prompts: Sequence[str],
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int = len(DNA.bases),
+    top_p: float = 1.0,
+    seed: int = 0,
+    template: str | None = None,
+) -> list[GeneratedSequence]:
+    """Continue each prompt by `length` bases, as `generate.generate`.
+
+    Parameters
+    ----------
+    model
+        What `load` gives.
+    prompts
+        Letters of each; ``[""] * 10`` makes ten sequences from nothing.
+    length
+        Bases to add to each.
+    temperature, top_k, top_p
+        As of `sampling.Sampling`.
+    seed
+        Of all random numbers; the same seed gives the same sequences.
+    template
+        `length` letters: bases that are fixed, N where free.
+
+    Raises
+    ------
+    InputError
+        If a prompt is no DNA, prompt and length exceed the context, or an option is none.
+    """
+    sampling = Sampling(temperature, top_k, top_p)
+    tokens = list(_encoded(prompts, what="prompt"))
+    fixed = None if template is None else DNA_VOCABULARY.encode(template, name="template").tokens
+    check_request(model.model, tokens, length, template=fixed, seed=seed)
+    plan = plan_generation(
+        model.model,
+        prompt_length=max(map(len, tokens)),
+        length=length,
+        n_sequences=len(tokens),
+    )
+    made: list[Generated] = []
+    for start in range(0, len(tokens), plan.at_once):
+        beside = tokens[start : start + plan.at_once]
+        numbers = [(start + place,) for place in range(len(beside))]
+        made += continue_prompts(
+            model.model, beside, length, sampling=sampling, seed=seed, numbers=numbers,
+            template=fixed,
+        )  # fmt: skip
+    return [
+        GeneratedSequence(DNA_VOCABULARY.decode(each.tokens), each.log_likelihood) for each in made
+    ]
+
+
+def _encoded(
+    sequences: Iterable[str], *, what: str = "sequence", longest: int | None = None
+) -> Iterator[TokenArray]:
+    """Encode letters; an InputError that tells the place of what cannot be."""
+    if isinstance(sequences, str):
+        raise InputError(f"expected a list of {what}s, got one text; give [text]")
+    for index, letters in enumerate(sequences):
+        name = f"{what} {index} (counted from 0)"
+        if not letters and what == "sequence":
+            raise InputError(f"{name} has no letters; leave it out")
+        if longest is not None and len(letters) > longest:
+            raise InputError(
+                f"{name} has {len(letters):,} bp, and the model reads at most {longest:,} at once; "
+                "give a stride to read it in windows that overlap"
+            )
+        yield DNA_VOCABULARY.encode(letters, name=name).tokens

@@ -1,0 +1,93 @@
+"""What a script asks in letters is what the parts answer in tokens."""
+
+import numpy as np
+import pytest
+
+from megabase.errors import InputError
+from megabase.genome.reference import MemoryReference
+from megabase.genome.site import Site
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference import letters as module
+from megabase.inference.generate import generate as continue_tokens
+from megabase.inference.letters import generate, load, score_sequences, score_variants
+from megabase.inference.plan import GenerationPlan
+from megabase.model.load import save
+from tests import toys
+
+GENOME = {"chrI": toys.letters(200)}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save(toys.model(), folder)
+    return load(str(folder), device="cpu")
+
+
+def test_sequences_are_scored_as_their_tokens(model):
+    long = toys.letters(150)
+    short, masked, cut = score_sequences(model, ["ACGT", "ACNgt", long], stride=16)
+    expected = list(
+        model.log_likelihoods(
+            [DNA_VOCABULARY.encode(each).tokens for each in ("ACGT", "ACNGT", long)], stride=16
+        )
+    )
+    for score, values in zip((short, masked, cut), expected, strict=True):
+        np.testing.assert_array_equal(score.per_base, values)
+        assert score.log_likelihood == pytest.approx(np.nansum(values), rel=1e-6)
+        assert score.bits_per_base * score.n_scored * np.log(2) == pytest.approx(
+            -score.log_likelihood
+        )
+    assert (short.n_scored, masked.n_scored) == (4, 4)
+    (mean,) = score_sequences(model, ["ACGTT"], strand="average")
+    (forward,), (reverse,) = score_sequences(model, ["ACGTT"]), score_sequences(model, ["AACGT"])
+    both = (forward.log_likelihood + reverse.log_likelihood) / 2
+    assert mean.log_likelihood == pytest.approx(both, rel=1e-5)
+
+
+def test_variants_are_scored_as_their_sites(model):
+    ref = GENOME["chrI"][99]
+    alt = "A" if ref != "A" else "C"
+    good, bad = score_variants(
+        model, GENOME, [("chrI", 99, ref, alt), ("chrI", 99, alt, ref)], window=32
+    )
+    reference, site = MemoryReference(GENOME), Site("chrI", 99, ref, (alt,))
+    ((expected,),) = model.score_variants(reference, [site], window=32)
+    assert good == expected
+    assert (bad.skip_reason, np.isnan(bad.log_likelihood_ratio)) == ("ref_mismatch", True)
+    (whole,) = score_variants(model, reference, [("chrI", 99, ref, alt)], strand="forward")
+    ((expected,),) = model.score_variants(reference, [site], window=64, both_strands=False)
+    assert whole == expected
+
+
+def test_sequences_are_written_the_same_however_many_go_side_by_side(model, monkeypatch):
+    made = generate(model, ["ACGT", "TTG", "A"], 12, seed=3, top_k=3)
+    prompts = [DNA_VOCABULARY.encode(each).tokens for each in ("ACGT", "TTG", "A")]
+    direct = continue_tokens(model.model, prompts, 12, seed=3, sampling=module.Sampling(top_k=3))
+    assert [each.letters for each in made] == [DNA_VOCABULARY.decode(d.tokens) for d in direct]
+    one_by_one = GenerationPlan(0.1, 1)
+    monkeypatch.setattr(module, "plan_generation", lambda *_, **__: one_by_one)
+    again = generate(model, ["ACGT", "TTG", "A"], 12, seed=3, top_k=3)
+    assert [each.letters for each in again] == [each.letters for each in made]
+    (fixed,) = generate(model, [""], 4, template="NCGN")
+    assert fixed.letters[1:3] == "CG"
+    (alone,) = score_sequences(model, [fixed.letters])
+    assert alone.log_likelihood == pytest.approx(fixed.log_likelihood, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda m: score_sequences(m, "ACGT"), r"expected a list of sequences, .* give \[text\]"),
+        (lambda m: score_sequences(m, ["A", ""]), "sequence 1 .* has no letters"),
+        (lambda m: score_sequences(m, ["A" * 65]), "has 65 bp, .* at most 64 at once; give a str"),
+        (lambda m: score_sequences(m, ["AXG"]), "'X' at position 1 .* of sequence 0"),
+        (lambda m: score_sequences(m, ["A"], stride=65), "between 1 and the context of 64"),
+        (lambda m: generate(m, "ACGT", 5), "expected a list of prompts"),
+        (lambda m: generate(m, ["A" * 60], 5), "the model reads at most 64"),
+        (lambda m: score_variants(m, GENOME, [], strand="both"), "a strand is one of"),
+    ],
+)
+def test_what_cannot_be_is_an_error_that_says_which(model, ask, message):
+    with pytest.raises(InputError, match=message):
+        ask(model)
