@@ -132,3 +132,14 @@ def test_a_motif_may_not_be_ended_but_one_in_the_prompt_stays():
 def test_what_cannot_be_is_refused(motifs, gc, template, prompt, message):
     with pytest.raises(ValueError, match=message):
         Walk(make(motifs, gc, template), [encode(prompt)])
+
+
+@pytest.mark.parametrize("most_exact", [module._MOST_EXACT, 0], ids=["sets", "runs"])
+def test_no_count_within_a_gap_is_promised(monkeypatch, most_exact):
+    """Two bases are both of A and T or both of C and G: their counts are 0 and 2."""
+    monkeypatch.setattr(module, "_MOST_EXACT", most_exact)
+    motifs = Motifs(["SW", "WS"])
+    with pytest.raises(ValueError, match="no 2 bases have no SW WS on either strand and GC"):
+        Walk(Constraint(2, motifs, GcRange.from_text("0.5-0.5")), [encode("")])
+    walk = Walk(Constraint(2, motifs, GcRange.from_text("0-0.5")), [encode("")])
+    assert walk.allowed().tolist() == [[True, False, False, True]]
