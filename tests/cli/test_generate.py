@@ -93,6 +93,25 @@ def test_bases_of_a_template_stand(capsys, model, tmp_path):
     assert read(output)[0][1][4:10] == "TATAAT"
 
 
+def test_motifs_are_absent_and_gc_lies_in_the_range(capsys, model, prompt, tmp_path):
+    output = tmp_path / "new.fa"
+    options = ["-m", model, "-n", 60, "-o", output, "--prompt", prompt, "-k", 4]
+    asked = ["--forbid", "tana", "--forbid", "CCWGG", "--gc", "0.5-0.55"]
+    answer = run(capsys, "generate", *options, *asked)
+    assert answer.code == 0
+    assert "constraint: no TANA CCWGG on either strand and GC of 0.5-0.55 (" in answer.err
+    made = [letters for _, letters in read(output)]
+    assert len(made) == 8
+    for letters in made:
+        assert not re.search("TA.A|T.TA|CC[AT]GG", letters)
+        assert 30 <= sum(letters.count(base) for base in "CG") <= 33
+    request = json.loads((tmp_path / "new.fa.megabase.json").read_text())["request"]
+    assert (request["forbid"], request["gc"]) == ("TANA CCWGG", "0.5-0.55")
+    assert "finished already" in run(capsys, "generate", *options, *asked).err
+    other = run(capsys, "generate", *options, *asked[:2])
+    assert (other.code, "forbid was 'TANA CCWGG', is 'TANA'" in other.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -111,6 +130,17 @@ def test_bases_of_a_template_stand(capsys, model, tmp_path):
         (["-n", 71, "--prompt", f">a\n{'A' * 30}\n"], "a prompt of 30 bp and a length of 71 bp"),
         (["-n", 5, "--template", ">a\nACG\n"], "template has 3 letters, and 5 bases"),
         (["-n", 5, "--template", ">a\nACG\n>b\nAC\n"], "a template is one sequence"),
+        (["-n", 5, "--forbid", "GAXTC"], "a motif is made of A C G T N R"),
+        (["-n", 5, "--gc", "40-60"], "and 40 % is 0.4"),
+        (["-n", 5, "--gc", "0.6-0.4"], "lies within 0-1, the lower end first; got 0.6-0.4"),
+        (["-n", 5, "--gc", "half"], "is LOW-HIGH, as 0.4-0.6; got 'half'"),
+        (["-n", 5, "--gc", "0.5-0.5"], "no number of G and C among 5 bases lies in 0.5-0.5"),
+        (["-n", 5, "--forbid", "N"], "after nothing no 5 bases have no N on either strand"),
+        (["-n", 0, "--gc", "0.5-0.5"], "at least 1 base, got 0"),
+        (["-n", 5, "--forbid", "TTC", "--template", ">a\nNGAAN\n"],
+         "the template holds a forbidden motif, which ends at position 3"),
+        (["-n", 3, "--gc", "0.9-1", "--template", ">a\nNNA\n"],
+         "after nothing no 3 bases have GC of 0.9-1 and the template"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_line_and_leaves_nothing(capsys, model, tmp_path, options, message):

@@ -1,5 +1,6 @@
 """megabase score-vcf: every record comes back in order, with scores, or with the reason why not."""
 
+import csv
 import io
 import json
 import os
@@ -13,7 +14,11 @@ import pysam
 import pysam.bcftools
 import pytest
 import torch
+from pyarrow import parquet
 
+from megabase.genome.reference import MemoryReference
+from megabase.genome.site import Site
+from megabase.inference.variant_effect import score_variants
 from megabase.jobs.stream import Journal
 from megabase.model.load import save, weights_sha256
 from tests import toys
@@ -73,7 +78,7 @@ def vcf(tmp_path):
 def refused(answer, message, code=2):
     lines = [line for line in answer.err.splitlines() if line.startswith("megabase: error: ")]
     assert (answer.code, len(lines)) == (code, 1), answer.err
-    assert message in lines[0]
+    assert message in lines[0], lines[0]
     return True
 
 
@@ -163,6 +168,148 @@ def test_what_another_device_or_precision_began_is_begun_anew_with_a_line(
     assert len(records(output)) == len(ROWS)
 
 
+def table(path):
+    with path.open() as file:
+        return list(csv.DictReader(file, dialect="excel-tab"))
+
+
+def number(text):
+    return None if text in (".", "") else float(text)
+
+
+@pytest.mark.parametrize("options", [[], ["--distance"]], ids=["plain", "distance"])
+def test_a_table_has_a_row_for_each_alternative_allele(
+    capsys, model, genome, vcf, tmp_path, options
+):
+    for name in ("o.vcf", "o.tsv", "o.parquet"):
+        answer = score(capsys, model, genome, vcf, tmp_path / name, *options)
+        assert answer.code == 0
+        assert ("records without an alternative allele have no row: 1" in answer.err) == (
+            name != "o.vcf"
+        )
+    names = {"MB_LLR": "llr", "MB_LLR_BASE": "llr_per_base", "MB_LLR_FLANK": "llr_flank"}
+    names |= {"MB_DIST": "distance"} if options else {}
+    expected = []
+    for line in records(tmp_path / "o.vcf"):
+        contig, position, name, ref, alts = line.split("\t")[:5]
+        found = info(line)
+        assert ("MB_DIST" in found) == (bool(options) and alts != ".")
+        for place, alt in enumerate(alts.split(",") if alts != "." else []):
+            skip = found["MB_SKIP"].split(",")[place] if "MB_SKIP" in found else "."
+            expected.append({
+                "contig": contig, "position_1based": int(position), "id": name, "ref": ref,
+                "alt": alt,
+                **{to: number(found[of].split(",")[place]) for of, to in names.items()},
+                "skip": None if skip == "." else skip, "edge": "MB_EDGE" in found,
+            })  # fmt: skip
+    kept = parquet.read_table(tmp_path / "o.parquet")
+    assert kept.to_pylist() == expected
+    assert len(expected) == 4 + 4 + 16
+    rows = table(tmp_path / "o.tsv")
+    for row_, wanted in zip(rows, expected, strict=True):
+        assert list(row_) == list(wanted)
+        assert {key: number(row_[key]) for key in names.values()} == {
+            key: wanted[key] for key in names.values()
+        }
+        assert (row_["skip"] or None, row_["edge"]) == (
+            wanted["skip"], str(wanted["edge"]).lower(),
+        )  # fmt: skip
+    assert {row_["skip"] for row_ in rows} == {"", "symbolic", "star", "ref_mismatch"}
+    notes = kept.schema.metadata
+    assert notes[b"megabase_model"] == f"sha256:{weights_sha256(MODEL)}".encode()
+    assert notes[b"megabase_window"] == b"64"
+    assert b"score-vcf" in notes[b"megabase_command"]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_distance_is_that_of_the_library_and_the_header_says_what_it_is(
+    capsys, model, genome, vcf, tmp_path
+):
+    output = tmp_path / "o.vcf"
+    assert score(capsys, model, genome, vcf, output, "--distance").code == 0
+    assert '\n##INFO=<ID=MB_DIST,Number=A,Type=Float,Description="Euclidean' in output.read_text()
+    contigs = MemoryReference({"chrI": LETTERS, "chrII": LETTERS})
+    alt = ROWS[0][3]
+    site = Site("chrI", 0, LETTERS[0], (alt,))
+    ((effect,),) = score_variants(MODEL, contigs, [site], window=64, with_distance=True)
+    assert float(info(records(output)[0])["MB_DIST"]) == pytest.approx(effect.distance, rel=1e-4)
+    again = tmp_path / "again.vcf"
+    assert score(capsys, model, genome, output, again).code == 0
+    assert "MB_DIST" not in again.read_text()
+
+
+def test_a_bcf_holds_what_the_vcf_holds_and_can_be_asked_for_a_region(
+    capsys, model, genome, vcf, tmp_path
+):
+    """The input declares chrI alone; chrII is declared on the way."""
+    for name in ("o.vcf.gz", "o.bcf"):
+        assert score(capsys, model, genome, vcf, tmp_path / name, "--distance").code == 0
+    assert records(tmp_path / "o.bcf") == records(tmp_path / "o.vcf.gz")
+    with pysam.VariantFile(str(tmp_path / "o.bcf")) as file:
+        assert [record.pos for record in file.fetch("chrI", 120, 205)] == [150, 200]
+        assert len(list(file.fetch("chrII"))) == 16
+        assert "##megabase_window=64" in str(file.header)
+    assert (tmp_path / "o.bcf.csi").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("DP=3", "XX=3", "in.vcf, chrI:1: the header does not declare INFO 'XX', and BCF cannot"),
+        ("PASS", "q10", "does not declare FILTER 'q10'"),
+        ("GT\t0/1", "GT:AD\t0/1:3", "does not declare FORMAT 'AD'"),
+        ("DP=3", "DP=3,x", "INFO 'DP' is declared a number, and is '3,x'"),
+        ("\t50\t", "\thigh\t", "QUAL is no number, 'high'"),
+        ("0/1", "0/1\t0/1", "there are other columns than in the header"),
+    ],
+)
+def test_what_bcf_would_not_hold_is_refused_before_any_work(
+    capsys, model, genome, tmp_path, old, new, message
+):
+    source = write_vcf_file(tmp_path / "in.vcf", vcf_text(ROWS).replace(old, new))
+    answer = score(capsys, model, genome, source, tmp_path / "o.bcf")
+    assert refused(answer, message)
+    assert not [path for path in tmp_path.iterdir() if "o.bcf" in path.name]
+    assert score(capsys, model, genome, source, tmp_path / "o.vcf").code == 0
+
+
+def test_bcf_that_cannot_be_written_is_a_failure_that_keeps_the_work(
+    capsys, model, genome, tmp_path
+):
+    text = vcf_text([row(100)]).replace("0/1", "x/y")
+    source = write_vcf_file(tmp_path / "in.vcf", text)
+    answer = score(capsys, model, genome, source, tmp_path / "o.bcf")
+    assert refused(answer, "BCF could not be written", code=1)
+    assert not (tmp_path / "o.bcf").exists()
+    assert (tmp_path / ".o.bcf.parts" / "lines").exists()
+
+
+def test_parquet_without_its_extra_is_refused_before_any_work(
+    capsys, model, genome, vcf, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    answer = score(capsys, model, genome, vcf, tmp_path / "o.parquet")
+    assert refused(answer, "pip install 'megabase[parquet]'")
+    assert "scoring" not in answer.err
+
+
+def test_a_table_that_breaks_off_is_made_of_what_is_done(
+    capsys, model, genome, vcf, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    output = tmp_path / "o.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr("megabase.jobs.score_vcf.write_parquet", full)
+        assert refused(score(capsys, model, genome, vcf, output), "No space left", code=1)
+    assert not output.exists()
+    answer = score(capsys, model, genome, vcf, output)
+    assert "22 records are done already" in answer.err
+    assert parquet.read_table(output).num_rows == 24
+
+
 def test_shards_together_are_the_plain_run(capsys, model, genome, vcf, tmp_path):
     parts = []
     for shard in ("1/2", "2/2"):
@@ -238,7 +385,7 @@ def test_a_bad_vcf_gets_one_line_and_leaves_nothing(
         (["--window", 65], "context of 64; got 65"),
         (["--strand", "both"], "a strand is one of average, forward"),
         (["--shard", "3/2"], "a shard is i/n"),
-        (["--output", "o.bcf"], "an output ends in .vcf.gz or .vcf"),
+        (["--output", "o.csv"], "ends in one of .vcf, .vcf.gz, .bcf, .tsv, .parquet; got o.csv"),
         (["--chrom-map", "none"], "there is no file none"),
     ],
 )

@@ -5,12 +5,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from megabase.errors import InputError
+from megabase.genome.constraint import Constraint
+from megabase.genome.gc_range import GcRange
+from megabase.genome.motif import Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.generate import generate
 from megabase.inference.likelihood import log_likelihoods
 from megabase.inference.sampling import Sampling
 from tests import toys
+from tests.genome.test_motif import search
 
 MODEL = toys.model(max_seq_len=202)
 NOTHING = np.zeros(0, dtype=np.uint8)
@@ -144,3 +151,70 @@ def test_a_model_that_has_diverged_is_an_error():
     broken.backbone.norm.weight.data[0] = torch.nan
     with pytest.raises(RuntimeError, match="the model's answer is no number"):
         generate(broken, [encode("AC")], 5)
+
+
+PROMPTS = [encode(prompt) for prompt in ("ACGTA", "GAATT", "TTTGGATCNNACGTTTTTTT")]
+
+
+def constraint(length, motifs=(), gc=None, template=None):
+    gc_range = None if gc is None else GcRange.from_text(gc)
+    fixed = None if template is None else encode(template)
+    return Constraint(length, Motifs(motifs), gc_range, fixed)
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    st.lists(st.text("ACGTRYN", min_size=3, max_size=6), min_size=1, max_size=3),
+    st.sampled_from(["0.2-0.3", "0.5-0.5", "0.7-0.8", "0-1"]),
+    st.sampled_from([Sampling(), Sampling(top_k=1), Sampling(top_p=0.3), Sampling(3.0, top_k=2)]),
+    st.integers(0, 5),
+)
+def test_what_is_generated_meets_every_constraint(motifs, gc, sampling, seed):
+    template = "N" * 10 + "TANAAT" + "N" * 24
+    try:
+        asked = constraint(40, motifs, gc, template)
+        made = generate(MODEL, PROMPTS, 40, sampling=sampling, seed=seed, constraint=asked)
+    except InputError:  # shown to be right in tests/genome/test_constraint.py
+        return
+    least, most = GcRange.from_text(gc).counts(40)
+    for prompt, letters in zip(PROMPTS, letters_of(made), strict=True):
+        before = DNA_VOCABULARY.decode(prompt)
+        assert not any(end >= len(before) for end in search(motifs, before + letters))
+        assert least <= sum(letters.count(base) for base in "CG") <= most
+        assert all(t in (base, "N") for t, base in zip(template, letters, strict=True))
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(0.5, top_k=3, top_p=0.9)])
+def test_a_constraint_that_forbids_nothing_changes_no_base(sampling):
+    plain, again = (
+        generate(MODEL, PROMPTS, 100, sampling=sampling, seed=2, constraint=asked)
+        for asked in (None, constraint(100, gc="0-1"))
+    )
+    assert letters_of(plain) == letters_of(again)
+    assert [each.log_likelihood for each in plain] == [each.log_likelihood for each in again]
+
+
+def test_the_log_likelihood_under_a_constraint_is_the_model_s_own():
+    asked = constraint(60, ["TA", "ANT"], "0.4-0.5")
+    for prompt, each in zip(PROMPTS, generate(MODEL, PROMPTS, 60, constraint=asked), strict=True):
+        assert each.log_likelihood == pytest.approx(total(prompt, each), rel=1e-4)
+    (alone,) = generate(MODEL, [NOTHING], 60, constraint=asked)
+    assert alone.log_likelihood == pytest.approx(total(NOTHING, alone), rel=1e-4)
+
+
+def test_under_a_constraint_bases_keep_the_odds_that_the_model_gives():
+    """Of the second base after A, with AC forbidden (and GT, its reverse complement)."""
+    made = generate(MODEL, [encode("A")] * 2000, 1, constraint=constraint(1, ["AC"]))
+    drawn = np.array([each.tokens[0] for each in made])
+    with torch.no_grad():
+        p = MODEL(torch.tensor([[7]])).logits[0, 0, 7:11]
+    p[1] = -torch.inf
+    for base, expected in enumerate(p.softmax(-1).tolist(), start=7):
+        assert (drawn == base).mean() == pytest.approx(expected, abs=0.05)
+
+
+def test_a_constraint_of_another_request_is_an_error():
+    with pytest.raises(ValueError, match="constraint is of 5 bases, and 4 are generated"):
+        generate(MODEL, [NOTHING], 4, constraint=constraint(5))
+    with pytest.raises(ValueError, match="has a template of its own"):
+        generate(MODEL, [NOTHING], 4, constraint=constraint(4), template=encode("ACGT"))

@@ -1,7 +1,10 @@
 """A variant's score is that of two equally long windows, whatever else is scored."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,6 +68,49 @@ def test_a_letter_of_the_genome_that_is_none_is_named():
     odd = MemoryReference({"chrI": LETTERS[:210] + "X" + LETTERS[211:]})
     with pytest.raises(ValueError, match=r"'X' at position 210 .* of chrI of the genome in memory"):
         effect(site(200, 1, "GGG"), odd)
+
+
+def hidden_mean(letters):
+    with torch.no_grad():
+        tokens = torch.from_numpy(DNA_VOCABULARY.encode(letters).tokens.astype(int))[None]
+        return MODEL(tokens, output_hidden_states=True).hidden_states[-1][0].double().mean(0)
+
+
+@pytest.mark.parametrize(("n_ref", "alt"), [(1, "GG"), (3, "GTA"), (1, "CCTTA"), (6, "G")])
+def test_a_distance_is_that_of_the_mean_hidden_states(n_ref, alt):
+    """Check Eq. embedding-distance on both strands."""
+    changed = (LETTERS[168:200] + alt + LETTERS[200 + n_ref :])[:64]
+    forward = (hidden_mean(changed) - hidden_mean(LETTERS[168:232])).square().sum().sqrt()
+    wanted = site(200, n_ref, alt)
+    found = effect(wanted, both_strands=False, with_distance=True)
+    assert found.distance == pytest.approx(forward.item(), rel=1e-4)
+    turned = MemoryReference({"chrI": DNA.reverse_complement(LETTERS)})
+    place = Site("chrI", 200 - n_ref, *map(DNA.reverse_complement, [wanted.ref, alt]))
+    place = place._replace(alts=(place.alts,))
+    backward = effect(place, turned, both_strands=False, with_distance=True)
+    both = effect(wanted, with_distance=True)
+    assert both.distance == pytest.approx((found.distance + backward.distance) / 2)
+    assert min(found.distance, abs(found.distance - backward.distance)) > 1e-4
+
+
+def test_the_distance_changes_nothing_else_and_is_there_only_if_asked_for():
+    wanted = [site(200, 1, LETTERS[200] + "A", "*", "GATTACA"), site(2, 3, "A")]
+    plain, more = effects(wanted), effects(wanted, with_distance=True)
+    for one, other in zip(chain(*plain), chain(*more), strict=True):
+        assert np.array_equal(one[:4], other[:4], equal_nan=True)
+        assert np.isnan(one.distance)
+        assert np.isnan(other.distance) == (other.skip_reason != "")
+
+
+def test_windows_with_the_same_letters_have_no_distance():
+    """A T more in a run of them moves nothing where the contig goes on with them."""
+    runs = MemoryReference({"chrI": LETTERS[:100] + "T" * 100})
+    found = effect(Site("chrI", 120, "T", ("TT",)), runs, both_strands=False, with_distance=True)
+    assert (found.distance, found.log_likelihood_ratio) == (0, 0)
+    alone = effect(Site("chrI", 105, "T", ("A",)), runs, both_strands=False, with_distance=True)
+    beside = effects([Site("chrI", 120, "T", ("TT",)), Site("chrI", 105, "T", ("A",))], runs,
+                     both_strands=False, with_distance=True)[1][0]  # fmt: skip
+    assert alone.distance == beside.distance > 0
 
 
 def test_both_strands_count_alike():

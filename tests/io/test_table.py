@@ -1,8 +1,10 @@
-"""A table is a header and rows, split by tabs."""
+"""A table is a header and rows, split by tabs, or the same as Parquet."""
 
 import pytest
+from pyarrow import parquet
 
-from megabase.io.table import write_table
+from megabase.io import table
+from megabase.io.table import write_parquet, write_table
 
 
 def write(path, columns, rows):
@@ -24,3 +26,33 @@ def test_a_row_with_another_column_is_an_error(tmp_path):
 
 def test_a_quotation_mark_is_a_letter_like_others(tmp_path):
     assert write(tmp_path / "table.tsv", ["name"], [{"name": 'a "q"'}]) == 'name\na "q"\n'
+
+
+def test_what_is_missing_is_nothing_and_a_truth_is_a_word(tmp_path):
+    rows = [{"value": None, "is_so": True}, {"value": 2.5, "is_so": False}]
+    assert write(tmp_path / "table.tsv", ["value", "is_so"], rows) == (
+        "value\tis_so\n\ttrue\n2.5\tfalse\n"
+    )
+
+
+def test_parquet_gives_rows_back_in_groups_with_their_kinds_and_notes(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "_ROWS_IN_GROUP", 2)
+    columns = {"name": str, "n": int, "value": float, "is_so": bool}
+    rows = [
+        {"name": text, "n": n, "value": value, "is_so": value is None}
+        for n, (text, value) in enumerate([("a", 1 / 3), (None, None), ("c", -2.0)])
+    ]
+    path = tmp_path / "table.parquet"
+    write_parquet(path, columns, iter(rows), {"made by": "a test"})
+    with parquet.ParquetFile(path) as file:
+        assert file.metadata.num_row_groups == 2
+        assert file.read().to_pylist() == rows
+        assert file.schema_arrow.metadata == {b"made by": b"a test"}
+        assert list(map(str, file.schema_arrow.types)) == ["string", "int64", "double", "bool"]
+    write_parquet(path, columns, [], {})
+    assert parquet.read_table(path).num_rows == 0
+
+
+def test_a_row_of_parquet_without_a_column_is_an_error(tmp_path):
+    with pytest.raises(KeyError, match="n"):
+        write_parquet(tmp_path / "table.parquet", {"n": int}, [{}], {})

@@ -4,7 +4,15 @@ import pysam
 import pytest
 
 from megabase.genome.site import Site
-from megabase.io.vcf import InfoField, VcfFile, encode_lines, extended_header, index_vcf, write_vcf
+from megabase.io.vcf import (
+    InfoField,
+    VcfFile,
+    encode_lines,
+    extended_header,
+    index_vcf,
+    read_lines,
+    write_vcf,
+)
 from tests.vcf_files import COLUMNS, HEADER, vcf_text, write_vcf_file
 
 ROWS = [
@@ -51,12 +59,21 @@ def test_bytes_that_are_no_utf8_and_windows_line_ends_pass(tmp_path):
     assert written == b"chrI\t1\t\xe9\tA\tT\t.\t.\tDP=3;MB_X=1\n"
 
 
+def test_lines_are_read_back_and_odd_bytes_shown(tmp_path):
+    (tmp_path / "body").write_bytes(b"chrI\t1\t\xe9\tA\tT\t.\t.\tDP=3\tGT\t0/1\n")
+    (record,) = read_lines(tmp_path / "body")
+    assert record.columns == ["chrI", "1", "\\xe9", "A", "T", ".", ".", "DP=3", "GT\t0/1"]
+
+
 def test_a_header_is_extended_once():
     field = InfoField("MB_X", "A", "Float", "of it")
     header = ["##fileformat=VCFv4.2", "##megabase_window=8", COLUMNS]
-    once = extended_header(header, [field], {"window": "64"}, prefix="megabase_")
+    once = extended_header(header, [field], {"window": "64"}, declared=["MB_X"], prefix="megabase_")
     assert once == [header[0], str(field), "##megabase_window=64", COLUMNS]
-    assert extended_header(once, [field], {"window": "64"}, prefix="megabase_") == once
+    assert (
+        extended_header(once, [field], {"window": "64"}, declared=["MB_X"], prefix="megabase_")
+        == once
+    )
 
 
 @pytest.mark.parametrize("longest", [400, 1 << 29])

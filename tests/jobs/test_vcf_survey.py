@@ -28,7 +28,7 @@ def other(position, contig="chrI"):
 
 def test_records_and_alleles_are_counted(tmp_path):
     found = look(tmp_path, [row(5), row(5, "<DEL>,*,G"), row(9, "."), row(1, contig="chrII")])
-    assert found == (4, 5)
+    assert found == (4, 5, 1, {"chrI": 400, "chrII": 400})
 
 
 def test_a_contig_of_another_name_is_named_with_its_mend(tmp_path):

@@ -26,6 +26,13 @@ def generate(
     template: Annotated[
         Path | None, typer.Option(help="FASTA of one sequence: bases that are fixed, N where free.")
     ] = None,
+    forbid: Annotated[
+        list[str] | None,
+        typer.Option(help="A motif (IUPAC letters) that may not occur on either strand; repeat."),
+    ] = None,
+    gc: Annotated[
+        str | None, typer.Option(help="LOW-HIGH: the fraction of G and C, as 0.4-0.6.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     temperature: Annotated[float, typer.Option(help="Below 1 likely bases are likelier.")] = 1.0,
     top_k: Annotated[int, typer.Option(help="Draw from so many of the likeliest bases.")] = 4,
@@ -41,13 +48,16 @@ def generate(
     megabase generate --model model --length 1000 --output new.fa --number 10
 
     megabase generate --model model --length 500 --prompt genes.fa --output next.fa --seed 1
+
+    megabase generate --model model --length 300 --output part.fa --forbid GAATTC --gc 0.4-0.6
     """
     from megabase.jobs.generate import generate as run
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet)
     run(
-        model, output, length=length, prompt=prompt, number=number, template=template, seed=seed,
-        temperature=temperature, top_k=top_k, top_p=top_p, device=device, overwrite=overwrite,
+        model, output, length=length, prompt=prompt, number=number, template=template,
+        forbid=forbid or (), gc=gc, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p,
+        device=device, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

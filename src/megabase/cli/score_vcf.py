@@ -1,4 +1,4 @@
-"""megabase score-vcf: variants to variants with scores."""
+"""megabase score-vcf: variants to variants with scores, or to a table of them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +35,9 @@ def score_vcf(
         typer.Option(help="Bases of a window; default: 1,024, or the context if that is less."),
     ] = None,
     strand: Strand = "average",
+    distance: Annotated[
+        bool, typer.Option("--distance", help="How far an allele moves the embedding, too.")
+    ] = False,
     shard: Annotated[str, typer.Option(help="i/n: of every n records the i-th.")] = "1/1",
     chrom_map: Annotated[
         Path | None,
@@ -46,9 +49,10 @@ def score_vcf(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Log-likelihood ratio (nats) of each alternative allele, as VCF with INFO fields.
+    """Log-likelihood ratio (nats) of each alternative allele, as INFO fields or as a table.
 
-    The output ends in .vcf, or in .vcf.gz: bgzip with an index.
+    The output ends in .vcf; in .vcf.gz (bgzip) or .bcf, with an index; or in .tsv or .parquet,
+    with a row for each alternative allele.
 
     megabase score-vcf --model model --genome genome.fa --input in.vcf.gz --output out.vcf.gz
     """
@@ -57,8 +61,8 @@ def score_vcf(
 
     start_logging(quiet=quiet)
     run(
-        model, genome, source, output, window=window, strand=strand, shard=shard,
-        chrom_map=chrom_map, device=device, max_memory_gib=max_memory, precision=precision,
-        overwrite=overwrite,
+        model, genome, source, output, window=window, strand=strand, distance=distance,
+        shard=shard, chrom_map=chrom_map, device=device, max_memory_gib=max_memory,
+        precision=precision, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

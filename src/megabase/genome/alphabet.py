@@ -70,3 +70,10 @@ DNA = Alphabet(
     ambiguous="RYSWKMBDHV",
     complements="TGCA" + "N" + "YRSWMKVHDB",
 )
+
+BASES_OF: Mapping[str, str] = {
+    "A": "A", "C": "C", "G": "G", "T": "T", "N": "ACGT",
+    "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
+    "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG",
+}  # fmt: skip
+"""The bases that each letter of `DNA` stands for (Cornish-Bowden 1985, as there)."""

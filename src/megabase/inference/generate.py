@@ -2,8 +2,8 @@
 
 What is drawn are the four bases only. The log-likelihood of a sequence is the model's own, of
 the bases that were added given all before them: Eq. log-likelihood, before temperature, top-k,
-top-p or template had their say. A base that nothing precedes has probability 1/4, and is
-drawn so.
+top-p, template or constraint had their say. A base that nothing precedes has probability 1/4,
+and is drawn so.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from megabase.errors import InputError, WorkError
+from megabase.genome.constraint import Constraint, Walk
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import TokenArray
 from megabase.inference.sampling import Sampling, draw
@@ -42,6 +43,7 @@ def generate(
     seed: int = 0,
     numbers: Sequence[tuple[int, ...]] | None = None,
     template: TokenArray | None = None,
+    constraint: Constraint | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[Generated]:
     """Continue each prompt by `length` bases, all prompts side by side.
@@ -65,21 +67,29 @@ def generate(
         What tells each sequence from all others that are made of this seed; None: its place.
     template
         Tokens of `length` bases that are fixed where they are no N.
+    constraint
+        Of `length`, with its own template in place of `template`. At each place only bases are
+        drawn that leave a way to the end; the others have no probability, before top-k and top-p.
     advance
         Is told the bases that were added, a few at a time.
 
     Raises
     ------
     InputError
-        If the template has another length, or prompt and length exceed the context.
+        If the template has another length, prompt and length exceed the context, or no bases
+        after a prompt meet the constraint.
     WorkError
         If the model answers with no number.
     """
     check_request(model, prompts, length, template=template, seed=seed)
+    walk = None
+    if constraint is not None:
+        _check_constraint(constraint, length, template)
+        walk, template = Walk(constraint, prompts), constraint.template
     device = next(model.parameters()).device
     numbers = [(place,) for place in range(len(prompts))] if numbers is None else numbers
     streams = [np.random.default_rng([seed, *number]).random(length) for number in numbers]
-    writer = _Writer(torch.from_numpy(np.stack(streams)).to(device), sampling, template)
+    writer = _Writer(torch.from_numpy(np.stack(streams)).to(device), sampling, template, walk)
     has_prompt = len(prompts[0]) > 0
     cache = Cache(model.backbone, max(0, length - (1 if has_prompt else 2)))
     with torch.inference_mode():
@@ -105,8 +115,10 @@ class _Writer:
         uniform: Float64[Tensor, "batch length"],
         sampling: Sampling,
         template: TokenArray | None,
+        walk: Walk | None,
     ) -> None:
         self._uniform, self._sampling = uniform.t().contiguous(), sampling
+        self._walk = walk
         letters = [DNA_VOCABULARY.unknown_id] * len(self._uniform)
         self._template = letters if template is None else template.tolist()
         self._tokens = torch.empty_like(self._uniform, dtype=torch.int64)
@@ -117,11 +129,20 @@ class _Writer:
         log_p = torch.log_softmax(logits[:, _FIRST : _LAST + 1].double(), dim=-1)
         fixed = self._template[position]
         if fixed == DNA_VOCABULARY.unknown_id:
-            base = draw(self._sampling.probabilities(log_p), self._uniform[position])
+            base = draw(self._sampling.probabilities(self._allowed(log_p)), self._uniform[position])
         else:
             base = torch.full_like(self._tokens[position], fixed - _FIRST)
+        if self._walk is not None:
+            self._walk.take(base.tolist())
         self._total += log_p.gather(-1, base[:, None])[:, 0]
         return torch.add(base, _FIRST, out=self._tokens[position])
+
+    def _allowed(self, log_p: Float64[Tensor, "batch base"]) -> Float64[Tensor, "batch base"]:
+        """Take away the bases after which the constraint could not be met."""
+        if self._walk is None:
+            return log_p
+        is_allowed = torch.from_numpy(self._walk.allowed()).to(log_p.device)
+        return log_p.masked_fill(~is_allowed, -torch.inf)
 
     def finish(self) -> list[Generated]:
         """Give what was written, unless the model diverged."""
@@ -160,6 +181,16 @@ def check_request(
             f"the template has {len(template):,} letters, and {length:,} bases are generated; "
             "make them the same"
         )
+
+
+def _check_constraint(constraint: Constraint, length: int, template: TokenArray | None) -> None:
+    if constraint.length != length:
+        raise InputError(
+            f"the constraint is of {constraint.length:,} bases, and {length:,} are generated; "
+            "make them the same"
+        )
+    if template is not None:
+        raise InputError("a constraint has a template of its own; give it there")
 
 
 def _pad_left(

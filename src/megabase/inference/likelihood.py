@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from megabase.errors import WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.hidden_states import hidden_states
 from megabase.inference.windows import Window, windows
 from megabase.model.modeling import HyenaDNAForCausalLM
 
@@ -31,6 +32,8 @@ TOKENS_PER_BATCH = 1 << 15
 """The most tokens, padding included, that the model sees at once, unless told otherwise."""
 
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
+
+_Part = tuple[slice, Float[Tensor, "batch part token"]]
 
 
 def log_likelihoods(
@@ -68,14 +71,50 @@ def log_likelihoods(
         device = next(model.parameters()).device
         tokens, mask = (tensor.to(device) for tensor in _pad(batch))
         with torch.inference_mode():
-            values = _of_batch(model, tokens, None if mask.all() else mask).cpu().numpy()
+            parts = logits_before(model, tokens, None if mask.all() else mask)
+            values = _joined(parts, tokens).cpu().numpy()
         for row, sequence in zip(values, batch, strict=True):
-            scored = row[: len(sequence)].copy()
-            if (np.isnan(scored) & np.isin(sequence, DNA_VOCABULARY.base_ids)).any():
-                raise WorkError("the model's answer is no number: its weights have diverged")
+            scored = _checked(row[: len(sequence)].copy(), sequence)
             if advance is not None:
                 advance(1)
             yield scored
+
+
+class Reading(NamedTuple):
+    """What a model makes of one sequence in one pass.
+
+    Parameters
+    ----------
+    log_likelihoods
+        As of `log_likelihoods`.
+    embedding
+        The mean over all tokens of the last layer's hidden states, normed.
+    """
+
+    log_likelihoods: Float32[np.ndarray, " length"]
+    embedding: Float64[np.ndarray, " d_model"]
+
+
+def readings(model: HyenaDNAForCausalLM, sequences: Iterable[TokenArray]) -> Iterator[Reading]:
+    """Give log-likelihoods and embedding of each sequence, which is read by itself.
+
+    Parameters, values and errors are those of `log_likelihoods` with one sequence at once.
+    """
+    for sequence in sequences:
+        tokens = _pad([sequence])[0].to(next(model.parameters()).device)
+        with torch.inference_mode():
+            hidden = hidden_states(model, tokens)
+            values = _joined(_moved(model, tokens, model.logits_of(hidden)), tokens)
+        embedding = hidden[0].cpu().numpy().mean(axis=0, dtype=np.float64)
+        yield Reading(_checked(values[0].cpu().numpy(), sequence), embedding)
+
+
+def _checked(
+    values: Float32[np.ndarray, " length"], sequence: TokenArray
+) -> Float32[np.ndarray, " length"]:
+    if (np.isnan(values) & np.isin(sequence, DNA_VOCABULARY.base_ids)).any():
+        raise WorkError("the model's answer is no number: its weights have diverged")
+    return values
 
 
 def long_log_likelihoods(
@@ -197,19 +236,23 @@ def logits_before(
     Those of the first token, which nothing precedes, are alike. Switch gradients off
     around the whole loop.
     """
+    yield from _moved(model, tokens, model.logits_in_parts(tokens, mask))
+
+
+def _moved(
+    model: HyenaDNAForCausalLM, tokens: Int64[Tensor, "batch length"], parts: Iterator[_Part]
+) -> Iterator[_Part]:
+    """Move logits from the token that they follow to the token that they tell."""
     yield slice(0, 1), torch.zeros(len(tokens), 1, model.config.vocab_size, device=tokens.device)
-    for positions, logits in model.logits_in_parts(tokens, mask):
+    for positions, logits in parts:
         part = slice(positions.start + 1, min(positions.stop + 1, tokens.shape[1]))
         yield part, logits[:, : part.stop - part.start]
 
 
-def _of_batch(
-    model: HyenaDNAForCausalLM, tokens: Tensor, mask: Tensor | None
+def _joined(
+    parts: Iterator[_Part], tokens: Int64[Tensor, "batch length"]
 ) -> Float32[Tensor, "batch length"]:
-    values = [
-        base_log_likelihoods(logits, tokens[:, part])
-        for part, logits in logits_before(model, tokens, mask)
-    ]
+    values = [base_log_likelihoods(logits, tokens[:, part]) for part, logits in parts]
     return torch.cat(values, dim=1)
 
 

@@ -130,8 +130,10 @@ class Predictor:
         *,
         window: int,
         both_strands: bool = True,
+        with_distance: bool = False,
     ) -> Iterator[list[VariantEffect]]:
         """Give the effect of each alternative allele, as `variant_effect.score_variants`."""
         return score_variants(
-            self.model, reference, sites, window=window, both_strands=both_strands
-        )
+            self.model, reference, sites, window=window, both_strands=both_strands,
+            with_distance=with_distance,
+        )  # fmt: skip

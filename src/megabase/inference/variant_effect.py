@@ -9,10 +9,20 @@ have the same likelihood in both, for the model looks backwards only; they are t
 one pass. The other strand is read as if the genome had been written on it: what lies
 after a variant comes before it there.
 
+How far the allele moves what the model sees, whether likely or not, is the distance
+
+.. math:: D = \left\lVert \frac1n \sum_t h_t^{\mathrm{alt}}
+              - \frac1n \sum_t h_t^{\mathrm{ref}} \right\rVert_2
+   :label: embedding-distance
+
+of the same windows of n tokens, with the last hidden states h, normed, of the same pass.
+Over strands both are averaged.
+
 A window is scored by itself, never beside others, so that neither neighbours nor order
 change a bit of its score; windows with the same letters are scored once.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -27,7 +37,7 @@ from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.genome.variant_window import AlleleWindows, allele_windows
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import TokenArray, log_likelihoods
+from megabase.inference.likelihood import TokenArray, log_likelihoods, readings
 from megabase.model.modeling import HyenaDNAForCausalLM
 
 DEFAULT_WINDOW = 1024
@@ -62,6 +72,8 @@ class VariantEffect(NamedTuple):
         Whether an end of the contig moved or shortened a window.
     skip_reason
         A key of `SKIP_REASONS`, or empty.
+    distance
+        Eq. embedding-distance, the mean over strands; NaN where skipped or not asked for.
     """
 
     log_likelihood_ratio: float
@@ -69,6 +81,7 @@ class VariantEffect(NamedTuple):
     flank: float
     is_at_edge: bool
     skip_reason: str
+    distance: float = math.nan
 
 
 class _Strand(NamedTuple):
@@ -89,6 +102,13 @@ class _Pair(NamedTuple):
     windows: AlleleWindows
 
 
+class _Answer(NamedTuple):
+    """What the model makes of a window; an embedding of no numbers if none is asked for."""
+
+    log_likelihoods: Float64[np.ndarray, " length"]
+    embedding: Float64[np.ndarray, " d_model"]
+
+
 class _Request(NamedTuple):
     """What is to be scored of an allele: a pair on each strand, or why not."""
 
@@ -103,6 +123,7 @@ def score_variants(
     *,
     window: int,
     both_strands: bool = True,
+    with_distance: bool = False,
 ) -> Iterator[list[VariantEffect]]:
     """Give, for each site in order, the effect of each of its alternative alleles.
 
@@ -118,6 +139,8 @@ def score_variants(
         Bases of a window, from 2 to the context length.
     both_strands
         Whether the answer is the mean over both strands, or the forward strand's.
+    with_distance
+        Whether `VariantEffect.distance` is asked for; nothing else depends on it.
 
     Raises
     ------
@@ -130,9 +153,9 @@ def score_variants(
     pending = iter(sites)
     while some := list(islice(pending, max(1, _TOKENS_HELD // window))):
         requests = [_requests(reference, site, window, both_strands) for site in some]
-        values = _score(model, [request for each in requests for request in each])
+        answers = _read(model, [request for each in requests for request in each], with_distance)
         for each in requests:
-            yield [_effect(request, values) for request in each]
+            yield [_effect(request, answers) for request in each]
 
 
 def check_window(window: int, context_length: int) -> None:
@@ -237,39 +260,50 @@ def _is_mostly_n(tokens: TokenArray) -> bool:
     return 2 * int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id)) > len(tokens)
 
 
-def _score(
-    model: HyenaDNAForCausalLM, requests: Sequence[_Request]
-) -> Mapping[bytes, Float64[np.ndarray, " _"]]:
-    """Score each different window once, alone: then its bits are its own."""
+def _read(
+    model: HyenaDNAForCausalLM, requests: Sequence[_Request], with_embedding: bool
+) -> Mapping[bytes, _Answer]:
+    """Read each different window once, alone: then its bits are its own."""
     windows = {
         tokens.tobytes(): tokens
         for request in requests
         for pair in request.pairs
         for tokens in (pair.ref, pair.alt)
     }
-    values = log_likelihoods(model, windows.values(), tokens_per_batch=1)
-    return {key: each.astype(np.float64) for key, each in zip(windows, values, strict=True)}
+    if with_embedding:
+        found = (tuple(each) for each in readings(model, windows.values()))
+    else:
+        none = np.full(1, np.nan)
+        values = log_likelihoods(model, windows.values(), tokens_per_batch=1)
+        found = ((each, none) for each in values)
+    return {
+        key: _Answer(each.astype(np.float64), embedding)
+        for key, (each, embedding) in zip(windows, found, strict=True)
+    }
 
 
-def _effect(request: _Request, values: Mapping[bytes, Float64[np.ndarray, " _"]]) -> VariantEffect:
+def _effect(request: _Request, answers: Mapping[bytes, _Answer]) -> VariantEffect:
     """Average an allele over its strands."""
     if request.skip_reason:
         return VariantEffect(np.nan, np.nan, np.nan, False, request.skip_reason)
     each = [
-        _compare(values[pair.ref.tobytes()], values[pair.alt.tobytes()], pair.windows)
+        _compare(answers[pair.ref.tobytes()], answers[pair.alt.tobytes()], pair.windows)
         for pair in request.pairs
     ]
-    ratio, per_base, flank = np.mean(each, axis=0).tolist()
+    ratio, per_base, flank, distance = np.mean(each, axis=0).tolist()
     is_at_edge = any(pair.windows.is_at_edge for pair in request.pairs)
-    return VariantEffect(ratio, per_base, flank, is_at_edge, "")
+    effect = VariantEffect(ratio, per_base, flank, is_at_edge, "")
+    return effect if math.isnan(distance) else effect._replace(distance=distance)
 
 
 def _compare(
-    ref: Float64[np.ndarray, " length"],
-    alt: Float64[np.ndarray, " length"],
-    windows: AlleleWindows,
-) -> tuple[float, float, float]:
-    """Apply Eq. log-likelihood-ratio to the window, to its mean base, and to what follows."""
+    of_ref: _Answer, of_alt: _Answer, windows: AlleleWindows
+) -> tuple[float, float, float, float]:
+    """Apply Eq. log-likelihood-ratio to the window, to its mean base, and to what follows.
+
+    The last is Eq. embedding-distance.
+    """
+    ref, alt = of_ref.log_likelihoods, of_alt.log_likelihoods
     if windows.before_ref == windows.before_alt:
         alt = np.concatenate([ref[: windows.before_ref], alt[windows.before_alt :]])
     n = windows.n_shared_after
@@ -281,4 +315,5 @@ def _compare(
         float(np.nansum(alt) - np.nansum(ref)),
         float(np.nanmean(alt) - np.nanmean(ref)),
         float(flanks[0] - flanks[1]),
+        float(np.linalg.norm(of_alt.embedding - of_ref.embedding)),
     )

@@ -196,7 +196,12 @@ def _bcf_lines(file: pysam.VariantFile) -> Iterator[str]:
 
 
 def extended_header(
-    header: Sequence[str], fields: Iterable[InfoField], notes: Mapping[str, str], *, prefix: str
+    header: Sequence[str],
+    fields: Iterable[InfoField],
+    notes: Mapping[str, str],
+    *,
+    declared: Iterable[str],
+    prefix: str,
 ) -> list[str]:
     """Declare fields and write notes before the line of columns.
 
@@ -205,14 +210,16 @@ def extended_header(
     header
         Lines of a header, the one of the columns last.
     fields
-        INFO fields; earlier declarations of the same names go.
+        INFO fields.
+    declared
+        Names of INFO fields whose earlier declarations go, as in `VcfRecord.with_info`.
     notes
         Lines ``##<prefix><key>=<value>``.
     prefix
         How the keys of notes start; earlier lines with it go.
     """
     added = [str(field) for field in fields]
-    started = tuple(text.partition(",")[0] + "," for text in added)
+    started = tuple(f"##INFO=<ID={name}," for name in declared)
     kept = [line for line in header[:-1] if not line.startswith((*started, f"##{prefix}"))]
     written = [f"##{prefix}{key}={value}" for key, value in notes.items()]
     return [*kept, *added, *written, header[-1]]
@@ -247,6 +254,13 @@ def write_vcf(path: Path, header: Iterable[str], body: Path, *, bgzip: bool) -> 
 def encode_lines(lines: Iterable[str]) -> bytes:
     """Give the bytes of lines of records, as `write_vcf` copies them."""
     return "".join(f"{line}\n" for line in lines).encode(**_TEXT)
+
+
+def read_lines(body: Path) -> Iterator[VcfRecord]:
+    r"""Read the records of a file that `encode_lines` made; a byte that is no UTF-8 as ``\xe9``."""
+    with body.open(encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        for line in file:
+            yield VcfRecord(line.rstrip("\n").split("\t", _N_COLUMNS))
 
 
 def index_vcf(path: Path, index: Path, *, longest_contig: int) -> None:

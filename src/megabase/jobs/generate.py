@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,10 @@ import numpy as np
 
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
+from megabase.genome.constraint import Constraint
+from megabase.genome.gc_range import GcRange
 from megabase.genome.interval import Interval
+from megabase.genome.motif import Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.generate import check_request
 from megabase.inference.generate import generate as continue_prompts
@@ -48,6 +51,8 @@ def generate(
     prompt: Path | None = None,
     number: int = 1,
     template: Path | None = None,
+    forbid: Sequence[str] = (),
+    gc: str | None = None,
     seed: int = 0,
     temperature: float = 1.0,
     top_k: int = len(DNA.bases),
@@ -75,6 +80,10 @@ def generate(
         Continuations of each prompt, or sequences in all.
     template
         FASTA of one sequence of `length` letters: bases that are fixed, N where free.
+    forbid
+        Motifs that the new bases may not complete on either strand, as of `Motifs`.
+    gc
+        ``LOW-HIGH``: which fraction of the new bases is G or C.
     seed
         Of the random numbers; each sequence has its own, whatever stands beside it.
     temperature, top_k, top_p
@@ -87,9 +96,11 @@ def generate(
     Raises
     ------
     InputError
-        If an input cannot be used, or a prompt and the length exceed the model's context.
+        If an input cannot be used, a prompt and the length exceed the model's context, or no
+        sequence is as it shall be.
     """
     sampling = Sampling(temperature, top_k, top_p)
+    motifs, gc_range = Motifs(forbid), None if gc is None else GcRange.from_text(gc)
     inputs = {"prompt": prompt, "template": template}
     check_no_input(output, filter(None, inputs.values()))
     sequences = _sequences(prompt, number)
@@ -100,11 +111,13 @@ def generate(
     request = {
         "command": "generate", "model": predictor.weights_sha256, "length": length,
         "number": number, "seed": seed, **asdict(sampling),
+        "forbid": " ".join(motifs.motifs) or None, "gc": None if gc is None else str(gc_range),
         **{key: file_sha256(path) if path else None for key, path in inputs.items()},
     }  # fmt: skip
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return
+    constraint = _constraint(length, motifs, gc_range, fixed, prompts)
     plan = plan_generation(
         predictor.model, prompt_length=max(map(len, prompts)), length=length,
         n_sequences=len(sequences),
@@ -117,13 +130,31 @@ def generate(
             made = continue_prompts(
                 predictor.model, [sequence.prompt for sequence in beside], length,
                 sampling=sampling, seed=seed, numbers=[sequence.number for sequence in beside],
-                template=fixed, advance=meter.advance,
+                template=None if constraint else fixed, constraint=constraint,
+                advance=meter.advance,
             )  # fmt: skip
             for sequence, each in zip(beside, made, strict=True):
                 about = (
                     f"prompt_length={len(sequence.prompt)} log_likelihood={each.log_likelihood:.8g}"
                 )
                 write_fasta(file, f"{sequence.name} {about}", DNA_VOCABULARY.decode(each.tokens))
+
+
+def _constraint(
+    length: int,
+    motifs: Motifs,
+    gc: GcRange | None,
+    template: TokenArray | None,
+    prompts: Sequence[TokenArray],
+) -> Constraint | None:
+    """Look ahead once for all sequences; an InputError if a prompt leaves no way."""
+    if not motifs.motifs and gc is None:
+        return None
+    constraint = Constraint(length, motifs, gc, template)
+    _log.info("constraint: %s", constraint)
+    for prompt in prompts:
+        constraint.start(prompt)
+    return constraint
 
 
 def _sequences(prompt: Path | None, number: int) -> list[_Sequence]:

@@ -1,11 +1,10 @@
-"""VCF to VCF with a score for each alternative allele."""
+"""VCF to VCF, or to a table, with a score for each alternative allele."""
 
 import logging
-import math
 import shutil
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,29 @@ from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import STRANDS
-from megabase.inference.variant_effect import (
-    DEFAULT_WINDOW,
-    SKIP_REASONS,
-    VariantEffect,
-    check_window,
-)
+from megabase.inference.variant_effect import DEFAULT_WINDOW, check_window
+from megabase.io.bcf import check_fits_bcf, with_contigs, write_bcf
 from megabase.io.chrom_map import read_chrom_map
 from megabase.io.genome_file import open_reference
+from megabase.io.table import check_parquet, write_parquet, write_table
 from megabase.io.vcf import (
-    InfoField,
     VcfFile,
     VcfRecord,
     encode_lines,
     extended_header,
     index_suffix,
     index_vcf,
+    read_lines,
     write_vcf,
 )
 from megabase.jobs.stream import Journal, Shard
+from megabase.jobs.variant_fields import (
+    NAMES,
+    info_entries,
+    info_fields,
+    table_columns,
+    table_rows,
+)
 from megabase.jobs.vcf_survey import Survey, survey
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.log import Meter, progress
@@ -41,24 +44,12 @@ from megabase.run.provenance import file_sha256, stamp
 
 _log = logging.getLogger(__name__)
 
-_RATIO = "log-likelihood of the alternative minus the reference allele, in nats, natural logarithm"
-FIELDS = (
-    InfoField("MB_LLR", "A", "Float", f"Of windows of equal length: {_RATIO}"),
-    InfoField("MB_LLR_BASE", "A", "Float", f"Mean over the bases of each window: {_RATIO}"),
-    InfoField("MB_LLR_FLANK", "A", "Float", f"Of the bases after the allele only: {_RATIO}"),
-    InfoField(
-        "MB_SKIP", "A", "String",
-        "Why the allele has no score, . if it has one: "
-        + "; ".join(f"{key} = {meaning}" for key, meaning in SKIP_REASONS.items()),
-    ),
-    InfoField("MB_EDGE", "0", "Flag", "An end of the contig moved or shortened a window"),
-)  # fmt: skip
-"""What is added to INFO."""
-
-_NAMES = tuple(field.name for field in FIELDS)
 _MOST_IN_PART = 128  # records that a kill may cost
 _BASES_IN_PART = 1 << 17  # of one window for each record
-_SUFFIXES = (".vcf.gz", ".vcf")
+_TABLES = (".tsv", ".parquet")
+_INDEXED = (".vcf.gz", ".bcf")
+_SUFFIXES = (".vcf", *_INDEXED, *_TABLES)
+_PREFIX = "megabase_"  # of what is said of the scores, in each format
 
 
 def score_vcf(
@@ -69,6 +60,7 @@ def score_vcf(
     *,
     window: int | None = None,
     strand: str = "average",
+    distance: bool = False,
     shard: str = "1/1",
     chrom_map: Path | None = None,
     device: str = "auto",
@@ -89,11 +81,14 @@ def score_vcf(
     source
         VCF, plain or compressed by gzip or bgzip; BCF; or ``-`` for standard input.
     output
-        A ``.vcf``; or a ``.vcf.gz``, compressed by bgzip, with its index.
+        A ``.vcf``; a ``.vcf.gz``, compressed by bgzip, or a ``.bcf``, with an index; or a
+        ``.tsv`` or ``.parquet``, a table with a row for each alternative allele.
     window
         Bases of a window; None for the lesser of the context length and `DEFAULT_WINDOW`.
     strand
         One of `inference.strands.STRANDS`.
+    distance
+        Whether to tell how far each allele moves the embedding, too.
     shard
         ``i/n``: of every n records the i-th.
     chrom_map
@@ -126,6 +121,7 @@ def score_vcf(
             "genome": file_sha256(genome_path(genome)),
             "window": n_window,
             "strand": strand,
+            "distance": distance,
             "shard": str(part),
             "contigs": contigs,
         }
@@ -140,7 +136,9 @@ def _check_options(source: str, genome: str, output: Path, strand: str) -> None:
     if strand not in STRANDS:
         raise InputError(f"a strand is one of {', '.join(STRANDS)}; got {strand!r}")
     if not output.name.endswith(_SUFFIXES):
-        raise InputError(f"an output ends in .vcf.gz or .vcf; got {output}")
+        raise InputError(f"an output ends in one of {', '.join(_SUFFIXES)}; got {output}")
+    if output.suffix == ".parquet":
+        check_parquet()
     check_no_input(output, (Path(source), genome_path(genome)))
     if source != "-" and not Path(source).is_file():
         raise InputError(f"there is no VCF file {source}")
@@ -179,11 +177,14 @@ class _Work:
         self._contigs = contigs
         self._request = request
         self._shard = Shard.from_text(request["shard"])
+        self._with_distance: bool = request["distance"]
 
     def write(self, place: Output) -> None:
         """Score what is not done yet, then put the whole in its place."""
-        is_packed = place.path.name.endswith(".gz")
-        found = survey(self._vcf, self._reference, self._contigs, needs_order=is_packed)
+        is_indexed = place.path.name.endswith(_INDEXED)
+        found = survey(self._vcf, self._reference, self._contigs, needs_order=is_indexed)
+        if place.path.suffix == ".bcf":
+            check_fits_bcf(self._vcf)
         self._announce(found)
         folder = place.path.with_name(f".{place.path.name}.parts")
         with only_writer(folder):
@@ -195,7 +196,10 @@ class _Work:
                 except InputError:  # a mended request is another one: what is done is of no use
                     journal.remove()
                     raise
-            self._finish(place, journal.body, is_packed=is_packed)
+            if place.path.suffix in _TABLES:
+                self._write_table(place, journal.body, found)
+            else:
+                self._write_records(place, journal.body, found)
             journal.remove()
 
     def _announce(self, found: Survey) -> None:
@@ -227,18 +231,49 @@ class _Work:
             sites,
             window=self._request["window"],
             both_strands=len(STRANDS[self._request["strand"]]) == 2,
+            with_distance=self._with_distance,
         )
         for record, each in zip(records, effects, strict=True):
-            yield record.with_info(_entries(each), _NAMES)
+            yield record.with_info(info_entries(each, with_distance=self._with_distance), NAMES)
 
-    def _finish(self, place: Output, body: Path, *, is_packed: bool) -> None:
+    def _write_records(self, place: Output, body: Path, found: Survey) -> None:
+        """Put the records under their header; VCF or BCF."""
+        fields = info_fields(with_distance=self._with_distance)
+        header = extended_header(
+            self._vcf.header, fields, self._notes(), declared=NAMES, prefix=_PREFIX
+        )
         longest = max(self._reference.lengths.values())
-        suffix = (index_suffix(longest),) if is_packed else ()
-        header = extended_header(self._vcf.header, FIELDS, self._notes(), prefix="megabase_")
-        with place.write_at(*suffix, device=self._predictor.device.type) as part:
-            write_vcf(part, header, body, bgzip=is_packed)
-            for each in suffix:
-                index_vcf(part, Path(f"{part}{each}"), longest_contig=longest)
+        match place.path.suffix:
+            case ".bcf":
+                plain = body.with_name("whole.vcf")
+                write_vcf(plain, with_contigs(header, found.contigs), body, bgzip=False)
+                with self._open(place, ".csi") as part:
+                    write_bcf(part, Path(f"{part}.csi"), plain)
+            case ".gz":
+                suffix = index_suffix(longest)
+                with self._open(place, suffix) as part:
+                    write_vcf(part, header, body, bgzip=True)
+                    index_vcf(part, Path(f"{part}{suffix}"), longest_contig=longest)
+            case _:
+                with self._open(place) as part:
+                    write_vcf(part, header, body, bgzip=False)
+
+    def _write_table(self, place: Output, body: Path, found: Survey) -> None:
+        """Write a row for each alternative allele, of the numbers that the records have."""
+        if found.n_bare:
+            _log.info("records without an alternative allele have no row: %s", found.n_bare)
+        columns = table_columns(with_distance=self._with_distance)
+        rows = table_rows(read_lines(body), with_distance=self._with_distance)
+        with self._open(place) as part:
+            if part.suffix == ".parquet":
+                notes = {f"{_PREFIX}{key}": value for key, value in self._notes().items()}
+                write_parquet(part, columns, rows, notes)
+            else:
+                with part.open("w", encoding="utf-8") as file:
+                    write_table(file, list(columns), rows)
+
+    def _open(self, place: Output, *companions: str) -> AbstractContextManager[Path]:
+        return place.write_at(*companions, device=self._predictor.device.type)
 
     def _notes(self) -> dict[str, str]:
         """Say in the header what made the scores."""
@@ -254,23 +289,3 @@ class _Work:
             "shard": request["shard"],
             "command": made["command"],
         }
-
-
-def _entries(effects: Sequence[VariantEffect]) -> list[str]:
-    """Write the INFO entries of a record; none where it has no alternative allele."""
-    if not effects:
-        return []
-    numbers = ([e.log_likelihood_ratio, e.per_base, e.flank] for e in effects)
-    entries = [
-        f"{name}={','.join(map(_number, values))}"
-        for name, values in zip(_NAMES, zip(*numbers, strict=True), strict=False)
-    ]
-    if any(e.skip_reason for e in effects):
-        entries.append(f"MB_SKIP={','.join(e.skip_reason or '.' for e in effects)}")
-    if any(e.is_at_edge for e in effects):
-        entries.append("MB_EDGE")
-    return entries
-
-
-def _number(value: float) -> str:
-    return "." if math.isnan(value) else f"{value:.6g}"

@@ -15,10 +15,22 @@ _N_COMPARED = 1000
 
 
 class Survey(NamedTuple):
-    """How much work a file is."""
+    """How much work a file is.
+
+    Parameters
+    ----------
+    n_records, n_alts
+        Records, and alternative alleles of all of them.
+    n_bare
+        Records without an alternative allele.
+    contigs
+        Contigs that records are on, by their names in the file, with their lengths.
+    """
 
     n_records: int
     n_alts: int
+    n_bare: int
+    contigs: Mapping[str, int]
 
 
 def survey(
@@ -44,22 +56,26 @@ def survey(
         of the first 1,000 reference alleles are not those of the genome, or the records
         must be sorted and are not.
     """
-    n_records = n_alts = n_compared = n_other = 0
-    sites = _checked(vcf, reference, contigs)
+    n_records = n_alts = n_bare = n_compared = n_other = 0
+    found: dict[str, int] = {}
+    sites = _checked(vcf, reference, contigs, found)
     for site in _in_order(sites, vcf.name) if needs_order else sites:
         n_records += 1
         n_alts += len(site.alts)
+        n_bare += not site.alts
         if n_compared < _N_COMPARED and set(site.ref.upper()) <= set(DNA.bases):
             n_compared += 1
             n_other += not has_reference_allele(reference, site)
             if n_compared == _N_COMPARED:
                 _check_assembly(vcf, reference, n_other, n_compared)
     _check_assembly(vcf, reference, n_other, n_compared)
-    return Survey(n_records, n_alts)
+    return Survey(n_records, n_alts, n_bare, found)
 
 
-def _checked(vcf: VcfFile, reference: Reference, contigs: Mapping[str, str]) -> Iterator[Site]:
-    """Give each site on the genome's contig, once it is known to lie there."""
+def _checked(
+    vcf: VcfFile, reference: Reference, contigs: Mapping[str, str], found: dict[str, int]
+) -> Iterator[Site]:
+    """Give each site on the genome's contig, once it is known to lie there; note the contig."""
     lengths, name = reference.lengths, reference.name
     for record in vcf.records():
         site = record.site(contigs.get(record.contig, record.contig))
@@ -71,6 +87,7 @@ def _checked(vcf: VcfFile, reference: Reference, contigs: Mapping[str, str]) -> 
         except InputError as error:
             where = f"{vcf.name}, {record.contig}:{site.position + 1}"
             raise InputError(f"{where}: {error}") from error
+        found[record.contig] = lengths[site.contig]
         yield site
 
 
@@ -102,7 +119,8 @@ def _in_order(sites: Iterable[Site], name: str) -> Iterator[Site]:
 def _unsorted(site: Site, name: str) -> InputError:
     return InputError(
         f"{name} is not sorted: {site.contig}:{site.position + 1} stands after what should follow "
-        "it, and an output .vcf.gz has an index; sort it (bcftools sort), or write a .vcf"
+        "it, and .vcf.gz and .bcf have an index; sort it (bcftools sort), or write .vcf, .tsv or "
+        ".parquet"
     )
 
 

@@ -309,7 +309,14 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
         at_once
             Positions of a part.
         """
-        hidden = self._hidden_states(input_ids, attention_mask, None, False)[-1]
+        yield from self.logits_of(
+            self._hidden_states(input_ids, attention_mask, None, False)[-1], at_once=at_once
+        )
+
+    def logits_of(
+        self, hidden: Float[Tensor, "batch length d_model"], *, at_once: int = 1 << 14
+    ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
+        """Give the logits of hidden states, as `logits_in_parts`, which are the last layer's."""
         head = self.backbone.embedding.weight[: self.config.vocab_size]
         for start in range(0, hidden.shape[1], at_once):
             positions = slice(start, min(start + at_once, hidden.shape[1]))
