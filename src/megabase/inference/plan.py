@@ -26,7 +26,13 @@ class InferencePlan(NamedTuple):
 
 
 def plan_inference(
-    model: HyenaDNAForCausalLM, *, longest: int, at_once: int, n_tokens: int
+    model: HyenaDNAForCausalLM,
+    *,
+    longest: int,
+    at_once: int,
+    n_tokens: int,
+    n_blocks: int | None = None,
+    n_bytes_held: int = 0,
 ) -> InferencePlan:
     """Plan forward passes over many sequences, timing a short one.
 
@@ -40,6 +46,10 @@ def plan_inference(
         The most tokens of a batch, but for one sequence that is longer by itself.
     n_tokens
         Tokens of all sequences.
+    n_blocks
+        Blocks that are computed; None: all.
+    n_bytes_held
+        Bytes of what is held beside the passes, such as answers.
 
     Raises
     ------
@@ -51,12 +61,16 @@ def plan_inference(
     with torch.inference_mode():
         wide = torch.promote_types(first.dtype, torch.float32)
         choice = model.backbone.choose_engine(torch.empty(0, dtype=wide, device=first.device))
-    needed = LIBRARIES_BYTES + inference_bytes(
-        model.config,
-        longest,
-        batch=-(-min(at_once, n_tokens) // longest),
-        streamed=choice.name == "streamed",
-        max_bytes=model.backbone.engine.max_bytes,
+    needed = (
+        LIBRARIES_BYTES
+        + n_bytes_held
+        + inference_bytes(
+            model.config,
+            longest,
+            batch=-(-min(at_once, n_tokens) // longest),
+            streamed=choice.name == "streamed",
+            max_bytes=model.backbone.engine.max_bytes,
+        )
     )
     available = _memory(first.device)
     if needed > available:
@@ -64,7 +78,8 @@ def plan_inference(
             f"a sequence of {longest:,} tokens needs about {needed / _GIB:.1f} GiB, and there are "
             f"{available / _GIB:.1f}; take shorter sequences or a smaller model"
         )
-    seconds = n_tokens * seconds_per_token(model, longest)
+    share = 1.0 if n_blocks is None else n_blocks / model.config.n_layer
+    seconds = share * n_tokens * seconds_per_token(model, longest)
     return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
 
 

@@ -1,6 +1,6 @@
 """Predictor: a model that is loaded, on its device, and ready to answer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.inference.device import choose_device
+from megabase.inference.embed import MEAN, Pooling, embed
 from megabase.inference.likelihood import TOKENS_PER_BATCH, TokenArray, log_likelihoods
 from megabase.inference.plan import InferencePlan, bytes_beside, plan_inference
 from megabase.inference.variant_effect import VariantEffect, score_variants
@@ -69,10 +70,17 @@ class Predictor:
             load(name), choose_device(device), max_memory_gib=max_memory_gib, precision=precision
         )
 
-    def plan(self, *, longest: int, n_tokens: int) -> InferencePlan:
-        """Tell memory and time of log-likelihoods, as `plan.plan_inference`."""
+    def plan(
+        self, *, longest: int, n_tokens: int, n_blocks: int | None = None, n_bytes_held: int = 0
+    ) -> InferencePlan:
+        """Tell memory and time of log-likelihoods or embeddings, as `plan.plan_inference`."""
         return plan_inference(
-            self.model, longest=longest, at_once=TOKENS_PER_BATCH, n_tokens=n_tokens
+            self.model,
+            longest=longest,
+            at_once=TOKENS_PER_BATCH,
+            n_tokens=n_tokens,
+            n_blocks=n_blocks,
+            n_bytes_held=n_bytes_held,
         )
 
     def log_likelihoods(
@@ -80,6 +88,22 @@ class Predictor:
     ) -> Iterator[Float32[np.ndarray, " _"]]:
         """Give the log-likelihood of each base, as `likelihood.log_likelihoods`."""
         return log_likelihoods(self.model, sequences)
+
+    def embed(
+        self,
+        sequences: Iterable[TokenArray],
+        *,
+        layer: int | None = None,
+        pooling: Pooling = MEAN,
+        strand: str = "average",
+        stride: int | None = None,
+        on_tokens: Callable[[int], object] | None = None,
+    ) -> Iterator[Float32[np.ndarray, "..."]]:
+        """Give the embedding of each sequence, as `embed.embed`."""
+        return embed(
+            self.model, sequences, layer=layer, pooling=pooling, strand=strand, stride=stride,
+            on_tokens=on_tokens,
+        )  # fmt: skip
 
     def score_variants(
         self,

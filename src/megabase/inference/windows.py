@@ -48,3 +48,17 @@ def windows(length: int, context_length: int, stride: int) -> list[Window]:
         end = min(found[-1].end + stride, length)
         found.append(Window(end - context_length, end, found[-1].end))
     return found
+
+
+def describe_windows(context_length: int, stride: int) -> str:
+    """Say in a line what each base of a sequence that is cut into windows sees.
+
+    Examples
+    --------
+    >>> describe_windows(1024, 256)
+    'windows of 1,024 bp, one each 256 bp: a base sees at least 768 before it, but for the first'
+    """
+    return (
+        f"windows of {context_length:,} bp, one each {stride:,} bp: a base sees at least "
+        f"{context_length - stride:,} before it, but for the first"
+    )

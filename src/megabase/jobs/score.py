@@ -7,18 +7,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.genome.reference import Reference, check_inside
-from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
-from megabase.io.bed import BedRecord, read_bed
-from megabase.io.genome_file import open_reference
+from megabase.io.bed import BedRecord
 from megabase.io.table import write_table
 from megabase.io.tracks import write_bedgraph
-from megabase.run.location import cache_folder, genome_path
+from megabase.jobs.sequences import Letters, check_lengths, open_sequences
+from megabase.run.location import genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input
 from megabase.run.provenance import file_sha256
@@ -27,7 +25,6 @@ _log = logging.getLogger(__name__)
 
 COLUMNS = ["name", "length", "n_scored", "log_likelihood", "bits_per_base"]
 _TRACKS = (".bedgraph", ".bg")
-_BED = (".bed", ".bed.gz")
 
 
 def score(
@@ -69,11 +66,15 @@ def score(
         If an input cannot be used, or a sequence is longer than the model's context.
     """
     check_no_input(output, map(genome_path, filter(None, (source, genome))))
-    reference, records = _open(source, genome)
+    reference, records = open_sequences(source, genome)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
-    _check_lengths(records, predictor.context_length)
+    check_lengths(
+        records,
+        predictor.context_length,
+        mend="score windows of it, as a BED file with --genome",
+    )
     is_track = output.suffix.lower() in _TRACKS
     if is_track:
         _check_apart(records)
@@ -89,7 +90,7 @@ def score(
         return
     lengths = [len(record.interval) for record in records]
     _log.info("scoring: %s", predictor.plan(longest=max(lengths), n_tokens=sum(lengths)))
-    letters = _Letters(reference)
+    letters = Letters(reference)
     with progress(len(records), "scoring", "sequences") as meter, place.write() as file:
         values = predictor.log_likelihoods(map(letters.tokens, records))
         scored = (
@@ -100,35 +101,7 @@ def score(
                 write_bedgraph(file, record.interval, _forward(record.interval, each))
         else:
             write_table(file, COLUMNS, (_row(record, each) for record, each, _ in scored))
-    if letters.n_ambiguous:
-        _log.info("%s ambiguous letters were read as N", f"{letters.n_ambiguous:,}")
-
-
-def _open(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
-    """Open the sequences, and say what of them is to be scored."""
-    path = genome_path(source)
-    if path.name.endswith(_BED):
-        if genome is None:
-            raise InputError(f"the intervals of {source} need the genome they are of: --genome")
-        reference = open_reference(genome_path(genome), cache=cache_folder())
-        records = read_bed(path)
-        for record in records:
-            check_inside(record.interval, reference.lengths, reference.name)
-        return reference, records
-    if genome is not None:
-        raise InputError(f"--genome goes with a BED file; {source} has its own letters")
-    reference = open_reference(path, cache=cache_folder())
-    contigs = reference.lengths.items()
-    return reference, [BedRecord(Interval(name, 0, n), name) for name, n in contigs if n]
-
-
-def _check_lengths(records: Sequence[BedRecord], context_length: int) -> None:
-    longest = max(records, key=lambda record: len(record.interval))
-    if len(longest.interval) > context_length:
-        raise InputError(
-            f"{longest.name} has {len(longest.interval):,} bp, and the model reads at most "
-            f"{context_length:,} at once; score windows of it, as a BED file with --genome"
-        )
+    letters.tell_ambiguous()
 
 
 def _check_apart(records: Sequence[BedRecord]) -> None:
@@ -137,20 +110,6 @@ def _check_apart(records: Sequence[BedRecord]) -> None:
     for before, after in pairwise(ordered):
         if before.overlaps(after):
             raise InputError(f"{before} and {after} overlap, and a track has one value a base")
-
-
-class _Letters:
-    """Reads and encodes records, and counts the ambiguous letters on the way."""
-
-    def __init__(self, reference: Reference) -> None:
-        self._reference = reference
-        self.n_ambiguous = 0
-
-    def tokens(self, record: BedRecord) -> UInt8[np.ndarray, " length"]:
-        letters = self._reference.fetch(record.interval)
-        encoded = DNA_VOCABULARY.encode(letters, name=record.name)
-        self.n_ambiguous += encoded.n_ambiguous
-        return encoded.tokens
 
 
 def _row(record: BedRecord, values: Float32[np.ndarray, " length"]) -> dict[str, object]:

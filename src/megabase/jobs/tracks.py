@@ -21,7 +21,7 @@ from megabase.inference.base_distribution import (
 )
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import STRANDS
-from megabase.inference.windows import Window, windows
+from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.genome_file import open_reference
 from megabase.io.tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
 from megabase.jobs.parts import Parts
@@ -163,11 +163,7 @@ class _Work:
         lengths = [window.end - window.start for group in every for window in group.windows]
         plan = self._predictor.plan(longest=max(lengths), n_tokens=sum(lengths))
         _log.info("tracks: %s", plan)
-        _log.info(
-            "windows of %s bp, one each %s bp: a base sees at least %s before it, but for the "
-            "first of a contig", f"{context:,}", f"{self._stride:,}",
-            f"{context - self._stride:,}",
-        )  # fmt: skip
+        _log.info("%s of a contig", describe_windows(context, self._stride))
 
     def fill(self, parts: Parts) -> None:
         """Compute the parts that are not there yet."""
