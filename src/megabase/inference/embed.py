@@ -11,14 +11,13 @@ from the first window that reads it; pooling is over all positions. The other st
 in its own direction and then turned round, so that its answers stand at the positions of
 the forward strand.
 
-Padding could change bits. So only windows of equal length that follow each other are read
-together, and no more than `TOKENS_PER_BATCH`: the answer to a sequence is then, on a CPU,
-bit for bit a function of that sequence.
+A window is read by itself, never beside others: even among windows of one length, a batch
+may change the last bits. So an answer is a function of its sequence alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,9 +30,6 @@ from megabase.inference.likelihood import TokenArray
 from megabase.inference.strands import EMBEDDING_STRANDS
 from megabase.inference.windows import Window, windows
 from megabase.model.modeling import HyenaDNAForCausalLM
-
-TOKENS_PER_BATCH = 1 << 13
-"""The most tokens of windows that are read together; few, so that engines work as with one."""
 
 POOLED = ("mean", "last", "max", "centre")
 """The poolings that make one vector of a sequence."""
@@ -111,7 +107,7 @@ def embed(
 ) -> Iterator[Float32[np.ndarray, "..."]]:
     """Give the embedding of each sequence, in order.
 
-    What is held besides a batch of windows is the answer, of one strand or two.
+    What is held besides a window is the answer, of one strand or two.
 
     Parameters
     ----------
@@ -130,7 +126,7 @@ def embed(
         Bases from window to window where a sequence is longer than the context; None: there
         is no such sequence.
     on_tokens
-        Is told how many tokens were read, after each batch.
+        Is told how many tokens were read, after each window.
 
     Yields
     ------
@@ -148,20 +144,20 @@ def embed(
     check_layer(layer, model.config.n_layer)
     check_strand(strand)
     context = model.config.context_length
-    pieces = (
-        piece
-        for index, tokens in enumerate(sequences)
-        for piece in _pieces(tokens, pooling, strand, _windows(index, len(tokens), context, stride))
-    )
-    for batch in _batches(pieces):
-        rows = torch.from_numpy(np.stack([piece.tokens for piece in batch]).astype(np.int64))
-        hidden = hidden_states(model, rows.to(next(model.parameters()).device), layer=layer)
-        for piece, values in zip(batch, hidden.float().cpu().numpy(), strict=True):
-            piece.add(values)
-            if piece.completes is not None:
-                yield _joined(piece.completes, strand)
-        if on_tokens is not None:
-            on_tokens(rows.numel())
+    device = next(model.parameters()).device
+    for index, tokens in enumerate(sequences):
+        found = _windows(index, len(tokens), context, stride)
+        pools: list[_Pool] = []
+        for each in EMBEDDING_STRANDS[strand]:
+            read = tokens if each == "+" else DNA_VOCABULARY.reverse_complement(tokens)
+            pools.append(_pool(pooling, len(tokens), model.config.d_model, each))
+            for window in found:
+                row = torch.from_numpy(read[window.start : window.end].astype(np.int64))
+                hidden = hidden_states(model, row[None].to(device), layer=layer)
+                _add(pools[-1], hidden[0].float().cpu().numpy(), window, len(tokens), each)
+                if on_tokens is not None:
+                    on_tokens(len(row))
+        yield _joined([pool.result() for pool in pools], pooling, strand)
 
 
 def check_strand(strand: str) -> None:
@@ -182,6 +178,7 @@ def _windows(index: int, length: int, context: int, stride: int | None) -> list[
     return windows(length, context, context if stride is None else stride)
 
 
+@runtime_checkable
 class _Pool(Protocol):
     """Takes the hidden states of a strand, some positions at a time, and gives what they make.
 
@@ -271,78 +268,23 @@ def _pool(pooling: Pooling, length: int, d_model: int, strand: str) -> _Pool:
             return _Means(length, d_model, pooling.width or length)
 
 
-class _Whole:
-    """A sequence: a pool for each strand, made when the first answer comes."""
-
-    def __init__(self, pooling: Pooling, length: int) -> None:
-        self._pooling, self.length = pooling, length
-        self._pools: dict[str, _Pool] = {}
-
-    def add(self, strand: str, start: int, values: np.ndarray) -> None:
-        if strand not in self._pools:
-            self._pools[strand] = _pool(self._pooling, self.length, values.shape[1], strand)
-        self._pools[strand].add(start, values)
-
-    def results(self) -> list[Float32[np.ndarray, "..."]]:
-        """Give what each strand makes; one vector where there is one a sequence."""
-        found = [pool.result() for pool in self._pools.values()]
-        return found if self._pooling.width else [rows[0] for rows in found]
+def _add(pool: _Pool, values: np.ndarray, window: Window, length: int, strand: str) -> None:
+    """Take from the hidden states of a window those that it is there for."""
+    scored = values[window.first - window.start :]
+    if strand == "+":
+        pool.add(window.first, scored)
+    else:
+        pool.add(length - window.end, scored[::-1])
 
 
-class _Piece(NamedTuple):
-    """A window of a strand: its tokens, and where what it answers goes."""
-
-    tokens: TokenArray
-    whole: _Whole
-    window: Window
-    strand: str
-    is_last: bool
-
-    @property
-    def completes(self) -> _Whole | None:
-        """The sequence that is read once this is."""
-        return self.whole if self.is_last else None
-
-    def add(self, values: np.ndarray) -> None:
-        """Take the hidden states of the window; those that it is there for are kept."""
-        start, end, first = self.window
-        scored = values[first - start :]
-        if self.strand == "+":
-            self.whole.add("+", first, scored)
-        else:
-            self.whole.add("-", self.whole.length - end, scored[::-1])
-
-
-def _pieces(
-    tokens: TokenArray, pooling: Pooling, strand: str, found: list[Window]
-) -> Iterator[_Piece]:
-    whole = _Whole(pooling, len(tokens))
-    strands = EMBEDDING_STRANDS[strand]
-    for each in strands:
-        read = tokens if each == "+" else DNA_VOCABULARY.reverse_complement(tokens)
-        for window in found:
-            is_last = each == strands[-1] and window is found[-1]
-            yield _Piece(read[window.start : window.end], whole, window, each, is_last)
-
-
-def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    """Join windows of equal length that follow each other."""
-    batch: list[_Piece] = []
-    for piece in pieces:
-        n = len(piece.tokens)
-        if batch and (len(batch[0].tokens) != n or n * (len(batch) + 1) > TOKENS_PER_BATCH):
-            yield batch
-            batch = []
-        batch.append(piece)
-    if batch:
-        yield batch
-
-
-def _joined(whole: _Whole, strand: str) -> Float32[np.ndarray, "..."]:
+def _joined(
+    found: list[Float32[np.ndarray, "row d_model"]], pooling: Pooling, strand: str
+) -> Float32[np.ndarray, "..."]:
     """Make one answer of those of the strands."""
-    found = whole.results()
-    if not all(np.isfinite(each).all() for each in found):
+    if not all(np.isfinite(rows).all() for rows in found):
         raise WorkError("the model's answer is no number: its weights have diverged")
     if strand == "both":
-        return np.concatenate(found, axis=-1)
-    return (found[0] + found[1]) / np.float32(2) if len(found) == 2 else found[0]
+        rows = np.concatenate(found, axis=1)
+    else:
+        rows = (found[0] + found[1]) / np.float32(2) if len(found) == 2 else found[0]
+    return rows if pooling.width else rows[0]

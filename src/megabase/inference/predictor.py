@@ -71,13 +71,19 @@ class Predictor:
         )
 
     def plan(
-        self, *, longest: int, n_tokens: int, n_blocks: int | None = None, n_bytes_held: int = 0
+        self,
+        *,
+        longest: int,
+        n_tokens: int,
+        at_once: int = TOKENS_PER_BATCH,
+        n_blocks: int | None = None,
+        n_bytes_held: int = 0,
     ) -> InferencePlan:
         """Tell memory and time of log-likelihoods or embeddings, as `plan.plan_inference`."""
         return plan_inference(
             self.model,
             longest=longest,
-            at_once=TOKENS_PER_BATCH,
+            at_once=at_once,
             n_tokens=n_tokens,
             n_blocks=n_blocks,
             n_bytes_held=n_bytes_held,

@@ -139,7 +139,7 @@ def _write_npz(path: Path, layout: Layout, read: Read) -> None:
         shape = (layout.n_rows, layout.n_channels)
         with _member(archive, "embeddings", np.dtype(layout.dtype), shape) as file:
             for rows in read():
-                file.write(np.ascontiguousarray(rows.values).data.cast("B"))
+                file.write(rows.values.tobytes())
         _write_texts(archive, "names", layout.longest_name, n, (rows.names for rows in read()))
         if layout.bp_per_row:
             with _member(archive, "offsets", np.dtype("<i8"), (n + 1,)) as file:

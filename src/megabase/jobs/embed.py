@@ -253,6 +253,7 @@ class _Work:
         rows_held = self._pooling.n_rows(extent.longest + _BASES_IN_PART)
         plan = self._predictor.plan(
             longest=min(extent.longest, context),
+            at_once=1,
             n_tokens=extent.n_tokens,
             n_blocks=self._request["layer"],
             n_bytes_held=(len(self._strands) + 3) * rows_held * self._n_channels * 4,
@@ -350,7 +351,7 @@ def _parts(records: Iterator[EntryRecord]) -> Iterator[list[EntryRecord]]:
 def _frame(rows: Rows) -> bytes:
     """Write rows as a line of JSON and the bytes of their values."""
     head = json.dumps([rows.names, rows.counts, rows.skip_reasons])
-    return b"".join([head.encode(), b"\n", np.ascontiguousarray(rows.values).data.cast("B")])
+    return b"".join([head.encode(), b"\n", rows.values.tobytes()])
 
 
 class _Frames:

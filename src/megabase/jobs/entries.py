@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
@@ -34,6 +34,7 @@ class EntryRecord(NamedTuple):
     read: Callable[[], list[Entry]]
 
 
+@runtime_checkable
 class Entries(Protocol):
     """The records of an input, in order, as often as they are asked for."""
 
