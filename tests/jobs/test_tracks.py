@@ -150,7 +150,7 @@ def test_bigwig_holds_what_bedgraph_does(paths):
     ("change", "message"),
     [
         ({"quantity": "loss"}, "a quantity: expected one of surprisal, entropy"),
-        ({"strand": "-"}, "a strand: expected one of average, forward; got '-'"),
+        ({"strand": "-"}, "a strand is one of average, forward; got '-'"),
         ({"stride": 65}, "between 1 and the context of 64 tokens, got 65"),
         ({"output": "a.txt"}, "ends in: expected one of .bw, .bigwig, .bedgraph, .bg; got '.txt'"),
     ],

@@ -9,6 +9,7 @@ import typer
 from megabase.cli import (
     convert,
     doctor,
+    embed,
     evaluate,
     generate,
     info,
@@ -27,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    pretrain, evaluate, score, score_vcf, tracks, generate, info, convert, doctor,
+    pretrain, evaluate, score, score_vcf, embed, tracks, generate, info, convert, doctor,
 ):  # fmt: skip
     verb.add_to(app)
 

@@ -29,5 +29,17 @@ Precision = Annotated[
 Strand = Annotated[
     str, typer.Option(help="average, of what is computed on either strand; or forward.")
 ]
+VariantWindow = Annotated[
+    int | None,
+    typer.Option(
+        "--window",
+        help="Bases of a window around a variant; default: 1,024, or the context if that is less.",
+    ),
+]
+Shard = Annotated[str, typer.Option(help="i/n: of every n records the i-th.")]
+ChromMap = Annotated[
+    Path | None,
+    typer.Option(help="Two columns: a contig's name in the VCF file, and in the genome."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

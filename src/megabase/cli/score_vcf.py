@@ -1,11 +1,11 @@
 """megabase score-vcf: variants to variants with scores, or to a table of them."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from megabase.cli.options import (
+    ChromMap,
     Device,
     Genome,
     MaxMemory,
@@ -14,7 +14,9 @@ from megabase.cli.options import (
     Overwrite,
     Precision,
     Quiet,
+    Shard,
     Strand,
+    VariantWindow,
 )
 
 
@@ -30,19 +32,13 @@ def score_vcf(
         str, typer.Option("--input", "-i", help="VCF (plain, gzip, bgzip), BCF, or - for stdin.")
     ],
     output: OutputFile,
-    window: Annotated[
-        int | None,
-        typer.Option(help="Bases of a window; default: 1,024, or the context if that is less."),
-    ] = None,
+    window: VariantWindow = None,
     strand: Strand = "average",
     distance: Annotated[
         bool, typer.Option("--distance", help="How far an allele moves the embedding, too.")
     ] = False,
-    shard: Annotated[str, typer.Option(help="i/n: of every n records the i-th.")] = "1/1",
-    chrom_map: Annotated[
-        Path | None,
-        typer.Option(help="Two columns: a contig's name in the VCF file, and in the genome."),
-    ] = None,
+    shard: Shard = "1/1",
+    chrom_map: ChromMap = None,
     device: Device = "auto",
     max_memory: MaxMemory = None,
     precision: Precision = "float32",

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from megabase.errors import InputError
 from megabase.model.modeling import HyenaDNAForCausalLM
 
 
@@ -11,8 +12,10 @@ def hidden_states(
     model: HyenaDNAForCausalLM,
     tokens: Int64[Tensor, "batch length"],
     mask: Bool[Tensor, "batch length"] | None = None,
+    *,
+    layer: int | None = None,
 ) -> Float[Tensor, "batch length d_model"]:
-    """Give the last layer's hidden states, normed.
+    """Give the hidden states of a layer, at the cost of the blocks up to it.
 
     Parameters
     ----------
@@ -22,6 +25,27 @@ def hidden_states(
         On the model's device.
     mask
         False where a token is padding; None where there is none.
+    layer
+        0 is the embedding, k the residual stream after k blocks, and the last the normed
+        stream after all, as the model counts in `output_hidden_states`. None: the last.
+
+    Raises
+    ------
+    InputError
+        If the model has no such layer.
     """
+    n_blocks = check_layer(layer, model.config.n_layer)
     with torch.inference_mode():
-        return model.backbone(model.backbone.embedding(tokens), mask, overwrite=True)[-1]
+        embedded = model.backbone.embedding(tokens)
+        return model.backbone(embedded, mask, n_blocks=n_blocks, overwrite=True)[-1]
+
+
+def check_layer(layer: int | None, n_layer: int) -> int:
+    """Give the number of a layer, the last if None; an InputError if the model has none such."""
+    if layer is None:
+        return n_layer
+    if not 0 <= layer <= n_layer:
+        raise InputError(
+            f"a layer is from 0, the embedding, to {n_layer}, the last of this model; got {layer}"
+        )
+    return layer

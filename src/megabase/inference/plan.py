@@ -26,7 +26,13 @@ class InferencePlan(NamedTuple):
 
 
 def plan_inference(
-    model: HyenaDNAForCausalLM, *, longest: int, at_once: int, n_tokens: int, n_bytes_held: int = 0
+    model: HyenaDNAForCausalLM,
+    *,
+    longest: int,
+    at_once: int,
+    n_tokens: int,
+    n_blocks: int | None = None,
+    n_bytes_held: int = 0,
 ) -> InferencePlan:
     """Plan forward passes over many sequences, timing a short one.
 
@@ -40,6 +46,8 @@ def plan_inference(
         The most tokens of a batch, but for one sequence that is longer by itself.
     n_tokens
         Tokens of all sequences.
+    n_blocks
+        Blocks that are computed; None: all.
     n_bytes_held
         What is held beside them in the computer's memory, which counts on a CPU.
 
@@ -68,7 +76,8 @@ def plan_inference(
             f"a sequence of {longest:,} tokens needs about {needed / _GIB:.1f} GiB, and there are "
             f"{available / _GIB:.1f}; take shorter sequences or a smaller model"
         )
-    seconds = n_tokens * seconds_per_token(model, longest)
+    share = 1.0 if n_blocks is None else n_blocks / model.config.n_layer
+    seconds = share * n_tokens * seconds_per_token(model, longest)
     return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
 
 

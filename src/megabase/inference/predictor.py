@@ -10,6 +10,7 @@ from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.inference.device import choose_device
+from megabase.inference.embed import MEAN, Pooling, embed
 from megabase.inference.likelihood import (
     TOKENS_PER_BATCH,
     TokenArray,
@@ -76,13 +77,22 @@ class Predictor:
             load(name), choose_device(device), max_memory_gib=max_memory_gib, precision=precision
         )
 
-    def plan(self, *, longest: int, n_tokens: int, n_bytes_held: int = 0) -> InferencePlan:
-        """Tell memory and time of log-likelihoods, as `plan.plan_inference`."""
+    def plan(
+        self,
+        *,
+        longest: int,
+        n_tokens: int,
+        at_once: int = TOKENS_PER_BATCH,
+        n_blocks: int | None = None,
+        n_bytes_held: int = 0,
+    ) -> InferencePlan:
+        """Tell memory and time of log-likelihoods or embeddings, as `plan.plan_inference`."""
         return plan_inference(
             self.model,
             longest=longest,
-            at_once=TOKENS_PER_BATCH,
+            at_once=at_once,
             n_tokens=n_tokens,
+            n_blocks=n_blocks,
             n_bytes_held=n_bytes_held,
         )
 
@@ -122,6 +132,22 @@ class Predictor:
         else:
             values = long_log_likelihoods(self.model, read, stride=stride, advance=advance)
         return join_strands(values, strands)
+
+    def embed(
+        self,
+        sequences: Iterable[TokenArray],
+        *,
+        layer: int | None = None,
+        pooling: Pooling = MEAN,
+        strand: str = "average",
+        stride: int | None = None,
+        on_tokens: Callable[[int], object] | None = None,
+    ) -> Iterator[Float32[np.ndarray, "..."]]:
+        """Give the embedding of each sequence, as `embed.embed`."""
+        return embed(
+            self.model, sequences, layer=layer, pooling=pooling, strand=strand, stride=stride,
+            on_tokens=on_tokens,
+        )  # fmt: skip
 
     def score_variants(
         self,

@@ -1,6 +1,7 @@
 """Which strands an answer is of, and the mean of both."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float32
@@ -9,15 +10,18 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import TokenArray
 
-STRANDS = {"average": ("+", "-"), "forward": ("+",)}
+STRANDS = MappingProxyType({"average": ("+", "-"), "forward": ("+",)})
 """The strands that are read, by what is asked for: the mean of both, or the forward one alone."""
 
+EMBEDDING_STRANDS = MappingProxyType({**STRANDS, "both": ("+", "-")})
+"""The same of embeddings, which can also stand side by side."""
 
-def strands_of(name: str) -> tuple[str, ...]:
-    """Give the strands that a name of `STRANDS` stands for; an InputError if it is none."""
-    if name not in STRANDS:
-        raise InputError(f"a strand is one of {', '.join(STRANDS)}; got {name!r}")
-    return STRANDS[name]
+
+def strands_of(name: str, among: Mapping[str, tuple[str, ...]] = STRANDS) -> tuple[str, ...]:
+    """Give the strands that a name stands for; an InputError if it is none of those."""
+    if name not in among:
+        raise InputError(f"a strand is one of {', '.join(among)}; got {name!r}")
+    return among[name]
 
 
 def read_strands(sequences: Iterable[TokenArray], strands: tuple[str, ...]) -> Iterator[TokenArray]:

@@ -158,6 +158,40 @@ def score_variants(
             yield [_effect(request, answers) for request in each]
 
 
+class AlleleTokens(NamedTuple):
+    """The tokens of the windows of both alleles as the forward strand reads them, or why not."""
+
+    ref: TokenArray | None
+    alt: TokenArray | None
+    skip_reason: str
+
+
+def allele_tokens(reference: Reference, site: Site, window: int) -> list[AlleleTokens]:
+    """Give the two windows of each alternative allele of a site.
+
+    Parameters
+    ----------
+    reference
+        The genome.
+    site
+        A variant by place.
+    window
+        Bases of a window.
+
+    Raises
+    ------
+    InputError
+        If the site lies beyond its contig.
+    """
+    requests = _requests(reference, site, window, both_strands=False)
+    return [
+        AlleleTokens(None, None, request.skip_reason)
+        if request.skip_reason
+        else AlleleTokens(request.pairs[0].ref, request.pairs[0].alt, "")
+        for request in requests
+    ]
+
+
 def check_window(window: int, context_length: int) -> None:
     """Raise an InputError unless a window has 2 bases, and the model reads all of it."""
     if not 2 <= window <= context_length:

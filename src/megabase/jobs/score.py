@@ -7,20 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.genome.reference import Reference, check_inside
-from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import sequence_score
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
 from megabase.inference.windows import describe_windows, windows
-from megabase.io.bed import BedRecord, read_bed
+from megabase.io.bed import BedRecord
 from megabase.io.table import write_table
 from megabase.io.tracks import write_bedgraph
-from megabase.jobs.genome import open_genome
+from megabase.jobs.sequences import Letters, check_lengths, open_sequences
 from megabase.run.location import genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input
@@ -30,7 +28,6 @@ _log = logging.getLogger(__name__)
 
 COLUMNS = ["name", "length", "n_scored", "log_likelihood", "bits_per_base"]
 _TRACKS = (".bedgraph", ".bg")
-_BED = (".bed", ".bed.gz")
 _BYTES_A_BASE = 10  # of a sequence that is read, scored and written, for each strand: measured
 
 
@@ -85,7 +82,7 @@ def score(
     """
     check_no_input(output, map(genome_path, filter(None, (source, genome))))
     n_strands = len(strands_of(strand))
-    reference, records = _open(source, genome)
+    reference, records = open_sequences(source, genome)
     is_track = output.suffix.lower() in _TRACKS
     if is_track:
         _check_apart(records)
@@ -113,7 +110,7 @@ def score(
         longest=reading.longest, n_tokens=n_strands * reading.n_tokens, n_bytes_held=held
     )
     _log.info("scoring: %s", plan)
-    letters = _Letters(reference)
+    letters = Letters(reference)
     with (
         progress(n_strands * reading.n_windows, "scoring", "windows") as meter,
         place.write(**reading.results) as file,
@@ -127,26 +124,7 @@ def score(
                 write_bedgraph(file, record.interval, _forward(record.interval, each))
         else:
             write_table(file, COLUMNS, (_row(record, each) for record, each in scored))
-    if letters.n_ambiguous:
-        _log.info("%s ambiguous letters were read as N", f"{letters.n_ambiguous:,}")
-
-
-def _open(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
-    """Open the sequences, and say what of them is to be scored."""
-    path = genome_path(source)
-    if path.name.endswith(_BED):
-        if genome is None:
-            raise InputError(f"the intervals of {source} need the genome they are of: --genome")
-        reference = open_genome(genome)
-        records = read_bed(path)
-        for record in records:
-            check_inside(record.interval, reference.lengths, reference.name)
-        return reference, records
-    if genome is not None:
-        raise InputError(f"--genome goes with a BED file; {source} has its own letters")
-    reference = open_genome(source)
-    contigs = reference.lengths.items()
-    return reference, [BedRecord(Interval(name, 0, n), name) for name, n in contigs if n]
+    letters.tell_ambiguous()
 
 
 class _Reading(NamedTuple):
@@ -163,13 +141,12 @@ def _reading(records: Sequence[BedRecord], context_length: int, stride: int | No
     lengths = [len(record.interval) for record in records]
     longest = max(lengths)
     if stride is None:
-        if longest > context_length:
-            name = records[lengths.index(longest)].name
-            raise InputError(
-                f"{name} has {longest:,} bp, and the model reads at most {context_length:,} at "
-                "once; take --stride to read it in windows that overlap, or score windows of it, "
-                "as a BED file with --genome"
-            )
+        check_lengths(
+            records,
+            context_length,
+            mend="take --stride to read it in windows that overlap, or score windows of it, as a "
+            "BED file with --genome",
+        )
         return _Reading(longest, sum(lengths), len(lengths), {})
     n_windows = [len(windows(length, context_length, stride)) for length in lengths]
     n_long = sum(n > 1 for n in n_windows)
@@ -198,20 +175,6 @@ def _check_apart(records: Sequence[BedRecord]) -> None:
     for before, after in pairwise(ordered):
         if before.overlaps(after):
             raise InputError(f"{before} and {after} overlap, and a track has one value a base")
-
-
-class _Letters:
-    """Reads and encodes records, and counts the ambiguous letters on the way."""
-
-    def __init__(self, reference: Reference) -> None:
-        self._reference = reference
-        self.n_ambiguous = 0
-
-    def tokens(self, record: BedRecord) -> UInt8[np.ndarray, " length"]:
-        letters = self._reference.fetch(record.interval)
-        encoded = DNA_VOCABULARY.encode(letters, name=record.name)
-        self.n_ambiguous += encoded.n_ambiguous
-        return encoded.tokens
 
 
 def _row(record: BedRecord, values: Float32[np.ndarray, " length"]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import Any
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.inference.predictor import Predictor
-from megabase.inference.strands import STRANDS
+from megabase.inference.strands import strands_of
 from megabase.inference.variant_effect import DEFAULT_WINDOW, check_window
 from megabase.io.bcf import check_fits_bcf, with_contigs, write_bcf
 from megabase.io.chrom_map import read_chrom_map
@@ -133,8 +133,7 @@ def score_vcf(
 
 
 def _check_options(source: str, genome: str, output: Path, strand: str) -> None:
-    if strand not in STRANDS:
-        raise InputError(f"a strand is one of {', '.join(STRANDS)}; got {strand!r}")
+    strands_of(strand)
     if not output.name.endswith(_SUFFIXES):
         raise InputError(f"an output ends in one of {', '.join(_SUFFIXES)}; got {output}")
     if output.suffix == ".parquet":
@@ -205,7 +204,7 @@ class _Work:
     def _announce(self, found: Survey) -> None:
         """Tell windows, memory and time of the whole shard."""
         window, strand = self._request["window"], self._request["strand"]
-        n_strands = len(STRANDS[strand])
+        n_strands = len(strands_of(strand))
         n_windows = n_strands * self._shard.size(found.n_records + found.n_alts)
         _log.info("at most %s windows of %s bases; strand: %s", n_windows, f"{window:,}", strand)
         if n_windows:
@@ -230,7 +229,7 @@ class _Work:
             self._reference,
             sites,
             window=self._request["window"],
-            both_strands=len(STRANDS[self._request["strand"]]) == 2,
+            both_strands=len(strands_of(self._request["strand"])) == 2,
             with_distance=self._with_distance,
         )
         for record, each in zip(records, effects, strict=True):

@@ -20,7 +20,7 @@ from megabase.inference.base_distribution import (
     on_other_strand,
 )
 from megabase.inference.predictor import Predictor
-from megabase.inference.strands import STRANDS
+from megabase.inference.strands import strands_of
 from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
 from megabase.jobs.genome import open_genome
@@ -77,12 +77,13 @@ def tracks(
     InputError
         If an input cannot be used.
     """
-    _check(output, quantity, strand)
+    _check(output, quantity)
+    strands = strands_of(strand)
     predictor = Predictor.load(model, device=device)
     context = predictor.context_length
     step = max(1, context // 2) if stride is None else stride
     reference = open_genome(genome)
-    work = _Work(predictor, reference, quantity, STRANDS[strand], step)
+    work = _Work(predictor, reference, quantity, strands, step)
     request = {
         "command": "tracks",
         "model": predictor.weights_sha256,
@@ -102,10 +103,9 @@ def tracks(
             work.write(path, parts)
 
 
-def _check(output: Path, quantity: str, strand: str) -> None:
+def _check(output: Path, quantity: str) -> None:
     for what, got, known in (
         ("a quantity", quantity, QUANTITIES),
-        ("a strand", strand, tuple(STRANDS)),
         ("the name of a track ends in", output.suffix.lower(), BIGWIG + BEDGRAPH),
     ):
         if got not in known:

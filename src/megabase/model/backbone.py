@@ -48,9 +48,13 @@ class Backbone(nn.Module):
         mask: Bool[Tensor, "batch length"] | None = None,
         *,
         every_layer: bool = False,
+        n_blocks: int | None = None,
         overwrite: bool = False,
     ) -> list[Float[Tensor, "batch length d_model"]]:
         """Give hidden states; the last of the list is the last layer's, normed.
+
+        After `n_blocks` of fewer blocks it is the residual stream there, which is not normed:
+        the state of that number among those of every layer, at the cost of so many blocks.
 
         Parameters
         ----------
@@ -60,6 +64,8 @@ class Backbone(nn.Module):
             False where a token is padding; None where there is none.
         every_layer
             Give the embedding and the residual stream after each block too.
+        n_blocks
+            Blocks to compute; None: all.
         overwrite
             Whether the memory of `embedded` may be used for what follows.
         """
@@ -69,14 +75,15 @@ class Backbone(nn.Module):
         if name == "streamed":
             is_ours = overwrite and is_untouched(self.embedding, nn.Embedding)
             own = r if is_ours and is_untouched(self.dropout, nn.Dropout) else r.clone()
-            return self._streamed(own, mask, every_layer=every_layer)
+            return self._streamed(own, mask, every_layer=every_layer, n_blocks=n_blocks)
         streamed.forget_spectra(self.blocks)
         earlier: list[Tensor] = []
-        for block in self.blocks:
+        for block in list(self.blocks)[:n_blocks]:
             if every_layer:
                 earlier.append(r)
             r = self._run(block, r, mask, name)
-        return [*earlier, self.norm(r.to(self.norm.weight.dtype))]
+        is_last = n_blocks in (None, len(self.blocks))
+        return [*earlier, self.norm(r.to(self.norm.weight.dtype)) if is_last else r]
 
     def choose_engine(self, r: Tensor) -> EngineChoice:
         """Say how a residual stream like `r` is computed, and why.
@@ -115,7 +122,9 @@ class Backbone(nn.Module):
             )
         return block(r, mask, engine=engine)
 
-    def _streamed(self, r: Tensor, mask: Tensor | None, *, every_layer: bool) -> list[Tensor]:
+    def _streamed(
+        self, r: Tensor, mask: Tensor | None, *, every_layer: bool, n_blocks: int | None
+    ) -> list[Tensor]:
         batch, length, _ = r.shape
         plan = plan_streamed(
             self.config, length, batch=batch, max_bytes=self.engine.max_bytes,
@@ -127,10 +136,12 @@ class Backbone(nn.Module):
         )  # fmt: skip
         residual = next(steps)
         earlier: list[Tensor] = []
-        for _ in self.blocks:
+        for _ in range(len(self.blocks) if n_blocks is None else n_blocks):
             if every_layer:
                 earlier.append(residual.restored())
             next(steps)
+        if n_blocks not in (None, len(self.blocks)):
+            return [*earlier, residual.restored(overwrite=True)]
         return [*earlier, residual.normed.mul_(self.norm.weight).add_(self.norm.bias)]
 
 

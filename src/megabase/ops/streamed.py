@@ -101,9 +101,10 @@ class Residual:
         self.mean[row, tile] += mean
         torch.reciprocal(inverse, out=self.scale[row, tile])
 
-    def restored(self) -> Float[Tensor, "batch length d_model"]:
-        """Give r, in memory of its own."""
-        return torch.addcmul(self.mean, self.normed, self.scale)
+    def restored(self, *, overwrite: bool = False) -> Float[Tensor, "batch length d_model"]:
+        """Give r, in memory of its own or in that of the stream, which then is of no more use."""
+        out = self.normed if overwrite else None
+        return torch.addcmul(self.mean, self.normed, self.scale, out=out)
 
 
 class Room:

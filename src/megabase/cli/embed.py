@@ -1,0 +1,77 @@
+"""megabase embed: sequences, intervals or variants to embeddings."""
+
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import (
+    ChromMap,
+    Device,
+    MaxMemory,
+    Model,
+    OutputFile,
+    Overwrite,
+    Precision,
+    Quiet,
+    Shard,
+    VariantWindow,
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("embed")(embed)
+
+
+def embed(
+    model: Model,
+    source: Annotated[
+        str,
+        typer.Option("--input", "-i", help="FASTA or 2bit; or BED, VCF or BCF, with --genome."),
+    ],
+    output: OutputFile,
+    genome: Annotated[
+        str | None, typer.Option("--genome", "-g", help="Genome of a BED or VCF file.")
+    ] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="0, the embedding, to the number of blocks; default: that.")
+    ] = None,
+    pooling: Annotated[
+        str,
+        typer.Option(help="mean, last, max, centre; none: each base; window:W: means of W bp."),
+    ] = "mean",
+    strand: Annotated[
+        str, typer.Option(help="average of both strands; forward; or both, side by side.")
+    ] = "average",
+    stride: Annotated[
+        int | None,
+        typer.Option(help="Bases from window to window of what is longer than the context."),
+    ] = None,
+    window: VariantWindow = None,
+    chrom_map: ChromMap = None,
+    shard: Shard = "1/1",
+    dtype: Annotated[str, typer.Option(help="float32 or float16, of what is written.")] = "float32",
+    device: Device = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = "float32",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Embeddings of sequences, intervals, or both alleles of variants: npz, HDF5 or Parquet.
+
+    The output ends in .npz, .h5 or .parquet.
+
+    megabase embed --model model --input genes.fa --output genes.npz
+
+    megabase embed --model model --input genes.bed --genome genome.fa --layer 4 --output genes.h5
+    """
+    from megabase.jobs.embed import embed as run
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    run(
+        model, source, output, genome=genome, layer=layer, pooling=pooling, strand=strand,
+        stride=stride, window=window, chrom_map=chrom_map, shard=shard, dtype=dtype,
+        device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(output)

@@ -1,0 +1,253 @@
+"""Rows of numbers beside their names, as npz, HDF5 or Parquet, written as they come.
+
+The file is a function of what is written alone: it bears no time and no chance.
+"""
+
+import json
+import zipfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import accumulate
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from megabase.errors import InputError
+
+NPZ = (".npz",)
+HDF5 = (".h5", ".hdf5")
+PARQUET = (".parquet",)
+"""How the names of such files end."""
+
+_EXTRAS = {"h5py": ("hdf5", HDF5), "pyarrow": ("parquet", PARQUET)}
+_ROWS_IN_GROUP = 1 << 14  # of Parquet
+
+
+class Rows(NamedTuple):
+    """The rows of some sequences, one after the other.
+
+    Parameters
+    ----------
+    names
+        Of the sequences.
+    counts
+        Rows of each.
+    skip_reasons
+        Why a sequence has no numbers, empty where it has.
+    values
+        The rows.
+    """
+
+    names: list[str]
+    counts: list[int]
+    skip_reasons: list[str]
+    values: Float[np.ndarray, "row channel"]
+
+
+class Layout(NamedTuple):
+    """What will be written, told before the first row.
+
+    Parameters
+    ----------
+    n_sequences, n_rows, n_channels
+        Sizes.
+    dtype
+        Of the numbers.
+    longest_name, longest_reason
+        Letters of the longest name and reason.
+    bp_per_row
+        Bases from one row of a sequence to the next; 0 where it has one row.
+    has_reasons
+        Whether a sequence may have no numbers.
+    notes
+        What made the numbers.
+    """
+
+    n_sequences: int
+    n_rows: int
+    n_channels: int
+    dtype: str
+    longest_name: int
+    longest_reason: int
+    bp_per_row: int
+    has_reasons: bool
+    notes: Mapping[str, Any]
+
+
+Read = Callable[[], Iterator[Rows]]
+"""Gives all rows from the first on, as often as it is asked."""
+
+
+def check_arrays(path: Path) -> None:
+    """Raise an InputError unless such a file can be written; ask before long work.
+
+    Parameters
+    ----------
+    path
+        Of which the suffix chooses the format.
+    """
+    known = NPZ + HDF5 + PARQUET
+    suffix = path.suffix.lower()
+    if suffix not in known:
+        raise InputError(
+            f"the name of an output ends in {', '.join(known)} (npz, HDF5 or Parquet); got {path}"
+        )
+    for library, (extra, suffixes) in _EXTRAS.items():
+        if suffix in suffixes and find_spec(library) is None:
+            raise InputError(
+                f"{suffix} needs {library}: pip install 'megabase[{extra}]'; or write .npz"
+            )
+
+
+def write_arrays(path: Path, layout: Layout, read: Read) -> None:
+    """Write rows as the suffix says.
+
+    npz and HDF5 hold `embeddings` (row, channel) and `names`; where a sequence has several
+    rows, `offsets`, so that those of sequence i are ``embeddings[offsets[i]:offsets[i + 1]]``;
+    where one may have no numbers, `skip_reason`. Parquet has a line for each row: `name`,
+    `position` (0-based, of the first base of the row in its sequence) where there are
+    several, `skip_reason`, and the list `embedding`.
+
+    Parameters
+    ----------
+    path
+        A new file.
+    layout
+        What will come.
+    read
+        Gives it; it is asked once for each array.
+    """
+    suffix = path.suffix.lower()
+    if suffix in PARQUET:
+        _write_parquet(path, layout, read)
+    elif suffix in HDF5:
+        _write_hdf5(path, layout, read)
+    else:
+        _write_npz(path, layout, read)
+
+
+def _offsets(read: Read) -> Iterator[int]:
+    return accumulate((count for rows in read() for count in rows.counts), initial=0)
+
+
+def _write_npz(path: Path, layout: Layout, read: Read) -> None:
+    n = layout.n_sequences
+    with zipfile.ZipFile(path, "w") as archive:
+        shape = (layout.n_rows, layout.n_channels)
+        with _member(archive, "embeddings", np.dtype(layout.dtype), shape) as file:
+            for rows in read():
+                file.write(rows.values.tobytes())
+        _write_texts(archive, "names", layout.longest_name, n, (rows.names for rows in read()))
+        if layout.bp_per_row:
+            with _member(archive, "offsets", np.dtype("<i8"), (n + 1,)) as file:
+                for offset in _offsets(read):
+                    file.write(np.array(offset, dtype="<i8").tobytes())
+        if layout.has_reasons:
+            reasons = (rows.skip_reasons for rows in read())
+            _write_texts(archive, "skip_reason", layout.longest_reason, n, reasons)
+        notes = np.array(json.dumps(layout.notes))
+        with _member(archive, "notes", notes.dtype, ()) as file:
+            file.write(notes.tobytes())
+
+
+@contextmanager
+def _member(
+    archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> Generator[IO[bytes]]:
+    """Open an array of an archive, its header written; ZipInfo has a fixed time by itself."""
+    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape,
+        }  # fmt: skip
+        np.lib.format.write_array_header_1_0(file, header)
+        yield file
+
+
+def _write_texts(
+    archive: zipfile.ZipFile, name: str, longest: int, n: int, texts: Iterable[list[str]]
+) -> None:
+    dtype = np.dtype(f"<U{max(1, longest)}")
+    with _member(archive, name, dtype, (n,)) as file:
+        for some in texts:
+            file.write(np.array(some, dtype=dtype).tobytes())
+
+
+def _write_hdf5(path: Path, layout: Layout, read: Read) -> None:
+    import h5py  # noqa: PLC0415 an extra, imported at its door
+
+    text = h5py.string_dtype()
+    with h5py.File(path, "w") as file:
+        file.attrs["notes"] = json.dumps(layout.notes)
+        shape = (layout.n_rows, layout.n_channels)
+        values = file.create_dataset("embeddings", shape, dtype=layout.dtype)
+        names = file.create_dataset("names", (layout.n_sequences,), dtype=text)
+        reasons = None
+        if layout.has_reasons:
+            reasons = file.create_dataset("skip_reason", (layout.n_sequences,), dtype=text)
+        row = sequence = 0
+        for rows in read():
+            here = slice(sequence, sequence + len(rows.names))
+            values[row : row + len(rows.values)] = rows.values
+            names[here] = rows.names
+            if reasons is not None:
+                reasons[here] = rows.skip_reasons
+            row, sequence = row + len(rows.values), here.stop
+        if layout.bp_per_row:
+            file["offsets"] = np.fromiter(_offsets(read), dtype=np.int64)
+
+
+def _write_parquet(path: Path, layout: Layout, read: Read) -> None:
+    import pyarrow as pa  # noqa: PLC0415 an extra, imported at its door
+    from pyarrow import parquet  # noqa: PLC0415
+
+    number = pa.from_numpy_dtype(np.dtype(layout.dtype))
+    fields = [("name", pa.string())]
+    fields += [("position", pa.int64())] if layout.bp_per_row else []
+    fields += [("skip_reason", pa.string())] if layout.has_reasons else []
+    schema = pa.schema(
+        [*fields, ("embedding", pa.list_(number))], metadata={"notes": json.dumps(layout.notes)}
+    )
+    with parquet.ParquetWriter(path, schema) as writer:
+        for lines in _regrouped(_lines(read, layout)):
+            ends = np.arange(len(lines["name"]) + 1, dtype=np.int32) * layout.n_channels
+            flat = np.ascontiguousarray(lines["embedding"]).reshape(-1)
+            lists = pa.ListArray.from_arrays(ends, pa.array(flat, number))
+            columns = [pa.array(lines[name], kind) for name, kind in fields]
+            writer.write_table(pa.Table.from_arrays([*columns, lists], schema=schema))
+
+
+def _lines(read: Read, layout: Layout) -> Iterator[dict[str, np.ndarray]]:
+    """Give the columns of a table with a line for each row."""
+    for rows in read():
+        counts = np.array(rows.counts, dtype=np.int64)
+        within = [np.arange(count, dtype=np.int64) for count in rows.counts]
+        yield {
+            "name": np.repeat(np.array(rows.names, dtype=object), counts),
+            "position": np.concatenate([*within, np.empty(0, np.int64)]) * layout.bp_per_row,
+            "skip_reason": np.repeat(np.array(rows.skip_reasons, dtype=object), counts),
+            "embedding": rows.values,
+        }
+
+
+def _regrouped(lines: Iterator[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+    """Cut and join lines to groups of one size, the last smaller."""
+    held: list[dict[str, np.ndarray]] = []
+    n_held = 0
+    for some in lines:
+        start, n = 0, len(some["name"])
+        while start < n:
+            end = min(n, start + _ROWS_IN_GROUP - n_held)
+            held.append({name: values[start:end] for name, values in some.items()})
+            n_held, start = n_held + end - start, end
+            if n_held == _ROWS_IN_GROUP:
+                yield _stacked(held)
+                held, n_held = [], 0
+    if held:
+        yield _stacked(held)
+
+
+def _stacked(held: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([some[name] for some in held]) for name in held[0]}

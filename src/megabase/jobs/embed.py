@@ -1,0 +1,393 @@
+"""FASTA, BED with its genome, or VCF with its genome, to embeddings."""
+
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from megabase.errors import InputError, WorkError
+from megabase.inference.embed import Pooling
+from megabase.inference.hidden_states import check_layer
+from megabase.inference.predictor import Predictor
+from megabase.inference.strands import EMBEDDING_STRANDS, strands_of
+from megabase.inference.variant_effect import DEFAULT_WINDOW, check_window
+from megabase.inference.windows import describe_windows, windows
+from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
+from megabase.io.chrom_map import read_chrom_map
+from megabase.io.vcf import VcfFile
+from megabase.jobs.entries import AlleleEntries, Entries, Entry, EntryRecord, SequenceEntries
+from megabase.jobs.genome import open_genome
+from megabase.jobs.sequences import check_lengths, open_sequences
+from megabase.jobs.stream import Journal, Shard
+from megabase.run.location import genome_path
+from megabase.run.log import Meter, progress
+from megabase.run.output import Output, check_no_input, only_writer
+from megabase.run.provenance import file_sha256
+
+_log = logging.getLogger(__name__)
+
+DTYPES = ("float32", "float16")
+"""Of what is written."""
+
+_VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
+_BASES_IN_PART = 1 << 16  # that a kill may cost, but for one record that is longer by itself
+_LETTERS_OF_NAME = 64  # that are reckoned with when the size on disk is told
+
+
+def embed(
+    model: str,
+    source: str,
+    output: Path,
+    *,
+    genome: str | None = None,
+    layer: int | None = None,
+    pooling: str = "mean",
+    strand: str = "average",
+    stride: int | None = None,
+    window: int | None = None,
+    chrom_map: Path | None = None,
+    shard: str = "1/1",
+    dtype: str = "float32",
+    device: str = "auto",
+    max_memory_gib: float | None = None,
+    precision: str = "float32",
+    overwrite: bool = False,
+) -> None:
+    """Write the embedding of every sequence, interval, or allele of a file.
+
+    A kill costs the part that was being made: the same request goes on from there.
+
+    Parameters
+    ----------
+    model
+        What `model.load` takes.
+    source
+        FASTA or 2bit; or BED, VCF or BCF, with `genome`.
+    output
+        A file that `io.arrays.write_arrays` writes: ``.npz``, ``.h5``, ``.hdf5``, ``.parquet``.
+    genome
+        FASTA or 2bit that the intervals or variants are of.
+    layer
+        As of `inference.hidden_states`.
+    pooling
+        As `Pooling.from_text` reads it.
+    strand
+        One of `inference.strands.EMBEDDING_STRANDS`.
+    stride
+        Bases from window to window of what is longer than the context; None: an error.
+    window
+        Bases of the window around a variant; None for the lesser of the context length and
+        `DEFAULT_WINDOW`.
+    chrom_map
+        Two columns: a contig's name in a VCF file, and in the genome.
+    shard
+        ``i/n``: of every n records the i-th.
+    dtype
+        One of `DTYPES`.
+    device, max_memory_gib, precision
+        As of `Predictor`.
+    overwrite
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, an option cannot be honoured, or the disk is too small.
+    """
+    part, pool = Shard.from_text(shard), Pooling.from_text(pooling)
+    strands_of(strand, EMBEDDING_STRANDS)
+    if dtype not in DTYPES:
+        raise InputError(f"a dtype is one of {', '.join(DTYPES)}; got {dtype!r}")
+    check_arrays(output)
+    inputs = [genome_path(each) for each in (source, genome) if each is not None]
+    check_no_input(output, inputs)
+    contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
+    is_vcf = source.endswith(_VCF)
+    _check_goes_with(is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map)
+    predictor = Predictor.load(
+        model, device=device, max_memory_gib=max_memory_gib, precision=precision
+    )
+    context = predictor.context_length
+    if is_vcf:
+        window = min(context, DEFAULT_WINDOW) if window is None else window
+        check_window(window, context)
+        entries: Entries = _alleles(source, genome, contigs, window)
+    else:
+        entries = _sequences(source, genome, context, stride)
+    request = {
+        "command": "embed",
+        "model": predictor.weights_sha256,
+        "precision": precision,
+        "input": file_sha256(inputs[0]),
+        "genome": file_sha256(inputs[1]) if genome else None,
+        "layer": check_layer(layer, predictor.model.config.n_layer),
+        "pooling": str(pool),
+        "strand": strand,
+        "stride": stride,
+        "window": window,
+        "contigs": contigs,
+        "shard": str(part),
+        "dtype": dtype,
+    }
+    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    if not place.is_finished:
+        _Work(predictor, entries, request).write(place)
+
+
+def _check_goes_with(
+    *, is_vcf: bool, stride: int | None, window: int | None, chrom_map: Path | None
+) -> None:
+    """Refuse an option that has no meaning for the kind of input."""
+    if is_vcf and stride is not None:
+        raise InputError("--stride goes with FASTA or BED; for a VCF file give --window")
+    for name, value in (("--window", window), ("--chrom-map", chrom_map)):
+        if not is_vcf and value is not None:
+            raise InputError(f"{name} goes with a VCF file; leave it out")
+
+
+def _sequences(
+    source: str, genome: str | None, context: int, stride: int | None
+) -> SequenceEntries:
+    reference, records = open_sequences(source, genome)
+    if stride is None:
+        check_lengths(
+            records, context, mend="--stride cuts it into windows (half the context is usual)"
+        )
+    else:
+        windows(1, context, stride)
+    return SequenceEntries(reference, records)
+
+
+def _alleles(
+    source: str, genome: str | None, contigs: Mapping[str, str], window: int
+) -> AlleleEntries:
+    vcf = VcfFile(Path(source))
+    if genome is None:
+        raise InputError(f"the variants of {source} need the genome they are of: --genome")
+    reference = open_genome(genome)
+    return AlleleEntries(vcf, reference, contigs, window)
+
+
+class _Extent(NamedTuple):
+    """What a shard of an input is: records, the longest entry, tokens to read, rows to write."""
+
+    n_records: int
+    n_entries: int
+    longest: int
+    n_tokens: int
+    n_rows: int
+
+
+class _Work:
+    """One input to be embedded with one model."""
+
+    def __init__(self, predictor: Predictor, entries: Entries, request: Mapping[str, Any]) -> None:
+        self._predictor = predictor
+        self._entries = entries
+        self._request = request
+        self._pooling = Pooling.from_text(request["pooling"])
+        self._shard = Shard.from_text(request["shard"])
+        self._dtype = np.dtype(request["dtype"])
+        self._strands = EMBEDDING_STRANDS[request["strand"]]
+        n_sides = 2 if request["strand"] == "both" else 1
+        self._n_channels = n_sides * predictor.model.config.d_model
+
+    def write(self, place: Output) -> None:
+        """Embed what is not done yet, then put the whole in its place."""
+        extent = self._measure()
+        folder = place.path.with_name(f".{place.path.name}.parts")
+        self._announce(extent, folder)
+        device = self._predictor.device.type
+        with only_writer(folder):
+            journal = Journal(folder, {**self._request, "device": device})
+            try:
+                with progress(extent.n_tokens, "embedding", "bp read") as meter:
+                    self._fill(journal, meter)
+            except InputError:  # a mended request is another one: what is done is of no use
+                journal.remove()
+                raise
+            frames = _Frames(journal.body, self._n_channels, self._dtype)
+            layout = self._layout(frames)
+            n_skipped = sum(bool(each) for rows in frames.heads() for each in rows.skip_reasons)
+            if n_skipped:
+                _log.info("%s rows are NaN; skip_reason says why", f"{n_skipped:,}")
+            with place.write_at(
+                n_sequences=layout.n_sequences,
+                n_rows=layout.n_rows,
+                n_skipped=n_skipped,
+                device=device,
+            ) as path:
+                write_arrays(path, layout, frames.__iter__)
+            self._entries.tell()
+            journal.remove()
+
+    def _n_read(self, length: int) -> int:
+        """Give the tokens that are read for a sequence, on all strands."""
+        context = self._predictor.context_length
+        found = windows(length, context, self._request["stride"] or context)
+        return len(self._strands) * sum(window.end - window.start for window in found)
+
+    def _measure(self) -> _Extent:
+        counts: Counter[int] = Counter()
+        n_records = 0
+        for record in self._shard.of(self._entries.records()):
+            n_records += 1
+            counts.update(record.lengths)
+        return _Extent(
+            n_records=n_records,
+            n_entries=counts.total(),
+            longest=max(counts, default=0),
+            n_tokens=sum(n * self._n_read(length) for length, n in counts.items()),
+            n_rows=sum(n * self._pooling.n_rows(length) for length, n in counts.items()),
+        )
+
+    def _announce(self, extent: _Extent, folder: Path) -> None:
+        """Tell memory, time and size, and refuse what the disk does not hold."""
+        if not extent.n_entries:
+            _log.info("there is no record in shard %s: the output has no row", self._shard)
+            return
+        context, stride = self._predictor.context_length, self._request["stride"]
+        per_row = self._n_channels * self._dtype.itemsize
+        rows_held = self._pooling.n_rows(extent.longest + _BASES_IN_PART)
+        plan = self._predictor.plan(
+            longest=min(extent.longest, context),
+            at_once=1,
+            n_tokens=extent.n_tokens,
+            n_blocks=self._request["layer"],
+            n_bytes_held=(len(self._strands) + 3) * rows_held * self._n_channels * 4,
+        )
+        _log.info("embedding: %s", plan)
+        if stride is not None and extent.longest > context:
+            _log.info("%s of a sequence", describe_windows(context, stride))
+        n_bytes = extent.n_rows * per_row + extent.n_entries * _LETTERS_OF_NAME
+        _log.info(
+            "the output: %s rows of %d numbers in %s, about %s on disk, and as much again "
+            "until it is whole",
+            f"{extent.n_rows:,}", self._n_channels, self._dtype, _size(n_bytes),
+        )  # fmt: skip
+        n_done = sum(file.stat().st_size for file in folder.glob("*"))
+        there = next(place for place in folder.absolute().parents if place.exists())
+        free = shutil.disk_usage(there).free
+        if 2 * n_bytes - n_done > free:
+            raise InputError(
+                f"the output takes about {_size(n_bytes)} and as much again until it is whole, "
+                f"and the disk of {there} has {_size(free)} free; choose another disk, --pooling "
+                "mean, --dtype float16, or a --shard"
+            )
+
+    def _fill(self, journal: Journal, meter: Meter) -> None:
+        """Add the records that the journal lacks, a part at a time."""
+        records = self._shard.of(self._entries.records())
+        if journal.n_done:
+            _log.info("%s records are done already", f"{journal.n_done:,}")
+            done = islice(records, journal.n_done)
+            meter.skip(sum(self._n_read(length) for record in done for length in record.lengths))
+        for part in _parts(records):
+            found = [entry for record in part for entry in record.read()]
+            journal.append(_frame(self._embedded(found, meter)), len(part))
+
+    def _embedded(self, entries: Sequence[Entry], meter: Meter) -> Rows:
+        """Embed some entries; one that has no tokens gets one row of NaN."""
+        answers = self._predictor.embed(
+            (entry.tokens for entry in entries if entry.tokens is not None),
+            layer=self._request["layer"],
+            pooling=self._pooling,
+            strand=self._request["strand"],
+            stride=self._request["stride"],
+            on_tokens=meter.advance,
+        )
+        nothing = np.full(self._n_channels, np.nan, dtype=np.float32)
+        rows = [
+            np.atleast_2d(nothing if entry.tokens is None else next(answers)) for entry in entries
+        ]
+        values = np.concatenate([np.empty((0, self._n_channels), np.float32), *rows])
+        with np.errstate(over="ignore"):
+            written = values.astype(self._dtype)
+        if np.isinf(written).any():
+            raise WorkError(f"a number is too large for {self._dtype}; take --dtype float32")
+        return Rows(
+            [entry.name for entry in entries],
+            [len(each) for each in rows],
+            [entry.skip_reason for entry in entries],
+            written,
+        )
+
+    def _layout(self, frames: "_Frames") -> Layout:
+        n_sequences = n_rows = longest_name = longest_reason = 0
+        for rows in frames.heads():
+            n_sequences += len(rows.names)
+            n_rows += sum(rows.counts)
+            longest_name = max([longest_name, *map(len, rows.names)])
+            longest_reason = max([longest_reason, *map(len, rows.skip_reasons)])
+        return Layout(
+            n_sequences=n_sequences,
+            n_rows=n_rows,
+            n_channels=self._n_channels,
+            dtype=str(self._dtype),
+            longest_name=longest_name,
+            longest_reason=longest_reason,
+            bp_per_row=self._pooling.width,
+            has_reasons=self._entries.has_reasons,
+            notes=self._request,
+        )
+
+
+def _parts(records: Iterator[EntryRecord]) -> Iterator[list[EntryRecord]]:
+    """Join records that follow each other to parts of some size; a function of the first alone."""
+    part: list[EntryRecord] = []
+    n_bases = 0
+    for record in records:
+        part.append(record)
+        n_bases += sum(record.lengths)
+        if n_bases >= _BASES_IN_PART:
+            yield part
+            part, n_bases = [], 0
+    if part:
+        yield part
+
+
+def _frame(rows: Rows) -> bytes:
+    """Write rows as a line of JSON and the bytes of their values."""
+    head = json.dumps([rows.names, rows.counts, rows.skip_reasons])
+    return b"".join([head.encode(), b"\n", rows.values.tobytes()])
+
+
+class _Frames:
+    """The rows of a journal: all of them, or without their values."""
+
+    def __init__(self, body: Path, n_channels: int, dtype: np.dtype[Any]) -> None:
+        self._body, self._n_channels, self._dtype = body, n_channels, dtype
+
+    def __iter__(self) -> Iterator[Rows]:
+        return self._read(with_values=True)
+
+    def heads(self) -> Iterator[Rows]:
+        """Give names, counts and reasons."""
+        return self._read(with_values=False)
+
+    def _read(self, *, with_values: bool) -> Iterator[Rows]:
+        with self._body.open("rb") as file:
+            while line := file.readline():
+                names, counts, reasons = json.loads(line)
+                shape = (sum(counts), self._n_channels)
+                n_bytes = shape[0] * shape[1] * self._dtype.itemsize
+                if with_values:
+                    values = np.frombuffer(file.read(n_bytes), dtype=self._dtype).reshape(shape)
+                else:
+                    file.seek(n_bytes, 1)
+                    values = np.empty((0, self._n_channels), dtype=self._dtype)
+                yield Rows(names, counts, reasons, values)
+
+
+def _size(n_bytes: int) -> str:
+    """Write a size in the unit that suits it."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:,.1f} {unit}"
+    return f"{n_bytes / 1024:,.1f} KiB"

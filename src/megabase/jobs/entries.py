@@ -1,0 +1,137 @@
+"""What is to be embedded: sequences, intervals, or the windows of alleles, record by record."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from megabase.errors import InputError
+from megabase.genome.reference import Reference
+from megabase.inference.likelihood import TokenArray
+from megabase.inference.variant_effect import allele_tokens
+from megabase.io.bed import BedRecord
+from megabase.io.vcf import VcfFile, VcfRecord
+from megabase.jobs.sequences import Letters
+from megabase.jobs.vcf_survey import survey
+
+_LONGEST_NAMED, _LETTERS_NAMED = 40, 30  # of an allele
+
+
+class Entry(NamedTuple):
+    """One sequence by name: its tokens, or why it has none."""
+
+    name: str
+    tokens: TokenArray | None
+    skip_reason: str = ""
+
+
+class EntryRecord(NamedTuple):
+    """A record of the input: the lengths of its entries, and the entries when they are asked for.
+
+    An entry that has no tokens counts with the length that it would have.
+    """
+
+    lengths: list[int]
+    read: Callable[[], list[Entry]]
+
+
+@runtime_checkable
+class Entries(Protocol):
+    """The records of an input, in order, as often as they are asked for."""
+
+    has_reasons: bool
+
+    def records(self) -> Iterator[EntryRecord]:
+        """Give every record; letters are read when its entries are."""
+        ...
+
+    def tell(self) -> None:
+        """Say in the log what was noticed on the way."""
+        ...
+
+
+class SequenceEntries:
+    """Sequences of a FASTA file or intervals of a BED file: an entry for each."""
+
+    has_reasons = False
+
+    def __init__(self, reference: Reference, records: list[BedRecord]) -> None:
+        self._records = records
+        self._letters = Letters(reference)
+
+    def records(self) -> Iterator[EntryRecord]:
+        """Give a record for each sequence or interval."""
+        for record in self._records:
+            yield EntryRecord([len(record.interval)], partial(self._read, record))
+
+    def _read(self, record: BedRecord) -> list[Entry]:
+        return [Entry(record.name, self._letters.tokens(record))]
+
+    def tell(self) -> None:
+        """Say how many letters were read as N."""
+        self._letters.tell_ambiguous()
+
+
+class AlleleEntries:
+    """Alleles of a VCF file: two entries for each alternative, the reference allele first.
+
+    They are the two windows of `genome.variant_window` around it, as the forward strand has
+    them, named ``contig:POS:REF>ALT:ref`` and ``...:alt`` with the POS of the file.
+
+    Parameters
+    ----------
+    vcf, reference
+        The file, and the genome it is of.
+    contigs
+        Names of contigs in the file that the genome calls otherwise.
+    window
+        Bases of a window.
+
+    Raises
+    ------
+    InputError
+        If the file has no alternative allele, or is not of this genome.
+    """
+
+    has_reasons = True
+
+    def __init__(
+        self, vcf: VcfFile, reference: Reference, contigs: Mapping[str, str], window: int
+    ) -> None:
+        self._vcf, self._reference, self._contigs = vcf, reference, contigs
+        self._window = window
+        if not survey(vcf, reference, contigs, needs_order=False).n_alts:
+            raise InputError(f"{vcf.name} holds no alternative allele; there is nothing to embed")
+
+    def records(self) -> Iterator[EntryRecord]:
+        """Give a record for each of the file."""
+        for record in self._vcf.records():
+            n = 2 * len(record.site(record.contig).alts)
+            yield EntryRecord([self._window] * n, partial(self._read, record))
+
+    def _read(self, record: VcfRecord) -> list[Entry]:
+        site = record.site(self._contigs.get(record.contig, record.contig))
+        found: list[Entry] = []
+        for alt, each in zip(
+            site.alts, allele_tokens(self._reference, site, self._window), strict=True
+        ):
+            change = f"{_shortened(site.ref)}>{_shortened(alt)}"
+            name = f"{record.contig}:{site.position + 1}:{change}"
+            found.append(Entry(f"{name}:ref", each.ref, each.skip_reason))
+            found.append(Entry(f"{name}:alt", each.alt, each.skip_reason))
+        return found
+
+    def tell(self) -> None:
+        """Say nothing: what has no numbers has its reason beside it."""
+
+
+def _shortened(allele: str) -> str:
+    """Write a long allele as its first letters and its length.
+
+    Examples
+    --------
+    >>> _shortened("ACGT"), _shortened("ACGT" * 20)
+    ('ACGT', 'ACGTACGTACGTACGTACGTACGTACGTAC...[80]')
+    """
+    if len(allele) <= _LONGEST_NAMED:
+        return allele
+    return f"{allele[:_LETTERS_NAMED]}...[{len(allele)}]"

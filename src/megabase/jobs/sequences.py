@@ -1,0 +1,83 @@
+"""The sequences of a request: all of a FASTA file, or the intervals of a BED file."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from megabase.errors import InputError
+from megabase.genome.interval import Interval
+from megabase.genome.reference import Reference, check_inside
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.io.bed import BedRecord, read_bed
+from megabase.jobs.genome import open_genome
+from megabase.run.location import genome_path
+
+_log = logging.getLogger(__name__)
+
+_BED = (".bed", ".bed.gz")
+
+
+def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
+    """Open the letters of a request, and say which of them are meant.
+
+    Parameters
+    ----------
+    source
+        FASTA or 2bit, of which every contig with letters is meant; or BED, with `genome`.
+    genome
+        FASTA or 2bit that the intervals of a BED file are of.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, or holds nothing.
+    """
+    path = genome_path(source)
+    if path.name.endswith(_BED):
+        if genome is None:
+            raise InputError(f"the intervals of {source} need the genome they are of: --genome")
+        reference = open_genome(genome)
+        records = read_bed(path)
+        for record in records:
+            check_inside(record.interval, reference.lengths, reference.name)
+        return reference, records
+    if genome is not None:
+        raise InputError(f"--genome goes with a BED file; {source} has its own letters")
+    reference = open_genome(source)
+    contigs = reference.lengths.items()
+    records = [BedRecord(Interval(name, 0, n), name) for name, n in contigs if n]
+    if not records:
+        raise InputError(f"{source} holds no letter; a FASTA file has some after each '>name'")
+    return reference, records
+
+
+def check_lengths(records: Sequence[BedRecord], context_length: int, *, mend: str) -> None:
+    """Raise an InputError with its mend if the model cannot read a record at once."""
+    longest = max(records, key=lambda record: len(record.interval))
+    if len(longest.interval) > context_length:
+        raise InputError(
+            f"{longest.name} has {len(longest.interval):,} bp, and the model reads at most "
+            f"{context_length:,} at once; {mend}"
+        )
+
+
+class Letters:
+    """Reads and encodes records, and counts the ambiguous letters on the way."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        self._n_ambiguous = 0
+
+    def tokens(self, record: BedRecord) -> UInt8[np.ndarray, " length"]:
+        """Give the tokens of a record, on its strand."""
+        letters = self._reference.fetch(record.interval)
+        encoded = DNA_VOCABULARY.encode(letters, name=record.name)
+        self._n_ambiguous += encoded.n_ambiguous
+        return encoded.tokens
+
+    def tell_ambiguous(self) -> None:
+        """Say in the log how many letters were read as N, if any."""
+        if self._n_ambiguous:
+            _log.info("%s ambiguous letters were read as N", f"{self._n_ambiguous:,}")

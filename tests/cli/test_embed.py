@@ -1,0 +1,237 @@
+"""megabase embed: every sequence, interval and allele has its row, whatever was interrupted."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from megabase.genome.alphabet import DNA
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.embed import Pooling, embed
+from megabase.jobs import embed as module
+from megabase.model.load import save
+from tests import toys
+from tests.cli.command import run
+from tests.vcf_files import vcf_text, write_vcf_file
+
+MODEL = toys.model()
+LETTERS = toys.letters(300)
+SEQUENCES = {f"s{i}": toys.letters(20 + i // 3, seed=i) for i in range(9)}
+
+
+@pytest.fixture
+def paths(tmp_path):
+    save(MODEL, tmp_path / "model")
+    fasta = toys.write_fasta(tmp_path / "in.fa", SEQUENCES)
+    genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": LETTERS, "chrII": LETTERS})
+    return SimpleNamespace(model=tmp_path / "model", fasta=fasta, genome=genome, folder=tmp_path)
+
+
+@pytest.fixture
+def command(capsys, paths):
+    def embedded(source, name, *options):
+        fixed = ["--model", paths.model, "--input", source, "--output", paths.folder / name]
+        return run(capsys, "embed", *fixed, *options)
+
+    return embedded
+
+
+def expected(texts, pooling="mean", **options):
+    tokens = [DNA_VOCABULARY.encode(text).tokens for text in texts]
+    return list(embed(MODEL, tokens, pooling=Pooling.from_text(pooling), **options))
+
+
+def load(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
+def refused(answer, message, code=2):
+    lines = [line for line in answer.err.splitlines() if line.startswith("megabase: error: ")]
+    assert (answer.code, len(lines)) == (code, 1), answer.err
+    assert message in lines[0]
+    return True
+
+
+def test_a_fasta_file_becomes_a_row_for_each_sequence(command, paths):
+    answer = command(paths.fasta, "o.npz")
+    assert (answer.code, answer.out) == (0, f"{paths.folder / 'o.npz'}\n")
+    found = load(paths.folder / "o.npz")
+    assert found["names"].tolist() == list(SEQUENCES)
+    assert np.array_equal(found["embeddings"], expected(SEQUENCES.values()))
+    assert "9 rows of 8 numbers in float32, about" in answer.err
+    assert "GiB at the peak" in answer.err
+    record = json.loads((paths.folder / "o.npz.megabase.json").read_text())
+    assert (record["finished"], record["results"]["n_rows"]) == (True, 9)
+    again = command(paths.fasta, "o.npz")
+    assert (again.code, "is finished already" in again.err) == (0, True)
+    assert refused(command(paths.fasta, "o.npz", "--layer", 1), "layer was 2, is 1")
+
+
+def test_options_say_which_states_and_how_they_are_kept(command, paths):
+    options = ["--pooling", "window:8", "--strand", "both", "--layer", 1, "--dtype", "float16"]
+    assert command(paths.fasta, "o.npz", *options).code == 0
+    found = load(paths.folder / "o.npz")
+    rows = expected(SEQUENCES.values(), "window:8", strand="both", layer=1)
+    assert found["embeddings"].dtype == np.float16
+    assert found["offsets"].tolist() == [0, *np.cumsum([len(each) for each in rows])]
+    assert np.array_equal(found["embeddings"], np.concatenate(rows).astype(np.float16))
+
+
+def test_formats_hold_the_same(command, paths):
+    h5py, parquet = pytest.importorskip("h5py"), pytest.importorskip("pyarrow.parquet")
+    for name in ("o.npz", "o.h5", "o.parquet"):
+        assert command(paths.fasta, name, "--pooling", "none").code == 0
+    rows = load(paths.folder / "o.npz")["embeddings"]
+    with h5py.File(paths.folder / "o.h5") as file:
+        assert np.array_equal(file["embeddings"][:], rows)
+    table = parquet.read_table(paths.folder / "o.parquet")
+    assert np.array_equal(np.array(table["embedding"].to_pylist(), dtype=np.float32), rows)
+    assert table["position"].to_pylist()[:21] == [*range(20), 0]
+
+
+def test_intervals_are_read_on_their_strand(command, paths):
+    (paths.folder / "in.bed").write_text("chrI\t10\t40\ta\t0\t-\nchrII\t5\t70\n")
+    source, genome = paths.folder / "in.bed", ["--genome", paths.genome]
+    assert refused(command(source, "o.npz", *genome), "--stride cuts it into windows")
+    answer = command(source, "o.npz", *genome, "--stride", 32, "--strand", "forward")
+    assert answer.code == 0
+    assert "windows of 64 bp, one each 32 bp: a base sees at least 32 before it" in answer.err
+    found = load(paths.folder / "o.npz")
+    assert found["names"].tolist() == ["a", "chrII:5-70"]
+    texts = [DNA.reverse_complement(LETTERS[10:40]), LETTERS[5:70]]
+    rows = expected(texts, strand="forward", stride=32)
+    assert np.array_equal(found["embeddings"], rows)
+
+
+def test_both_alleles_have_a_row_or_a_reason(command, paths):
+    ref = LETTERS[99]
+    alt = "A" if ref != "A" else "C"
+    rows = [("chrI", 100, ref, f"{alt},<DEL>", "."), ("chrII", 150, LETTERS[149], ".", ".")]
+    vcf = write_vcf_file(paths.folder / "in.vcf", vcf_text(rows))
+    options = ["--genome", paths.genome, "--window", 20]
+    for pooling in ("mean", "none"):
+        answer = command(vcf, "o.npz", *options, "--pooling", pooling, "--overwrite")
+        assert (answer.code, "2 rows are NaN" in answer.err) == (0, True)
+        found = load(paths.folder / "o.npz")
+        assert found["names"].tolist() == [
+            f"chrI:100:{ref}>{change}:{allele}"
+            for change in (alt, "<DEL>")
+            for allele in ("ref", "alt")
+        ]
+        assert found["skip_reason"].tolist() == ["", "", "symbolic", "symbolic"]
+        window = LETTERS[89:109]
+        texts = [window, window[:10] + alt + window[11:]]
+        shape = (-1, 8) if pooling == "mean" else (40, 8)
+        ours = np.reshape(expected(texts, pooling), shape)
+        assert np.array_equal(found["embeddings"][:-2], ours)
+        assert np.isnan(found["embeddings"][-2:]).all()
+
+
+def test_shards_together_are_the_plain_run(command, paths):
+    assert command(paths.fasta, "o.npz").code == 0
+    whole = load(paths.folder / "o.npz")
+    for shard in (1, 2):
+        assert command(paths.fasta, f"{shard}.npz", "--shard", f"{shard}/2").code == 0
+        part = load(paths.folder / f"{shard}.npz")
+        for name in ("embeddings", "names"):
+            assert np.array_equal(part[name], whole[name][shard - 1 :: 2])
+    answer = command(paths.fasta, "none.npz", "--shard", "10/10")
+    assert (answer.code, load(paths.folder / "none.npz")["embeddings"].shape) == (0, (0, 8))
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_bytes(command, paths):
+    texts = {f"s{i}": toys.letters(64, seed=i % 50) for i in range(1300)}
+    fasta = toys.write_fasta(paths.folder / "many.fa", texts, width=64)
+    output = paths.folder / "o.npz"
+    cheap = ["--strand", "forward", "--layer", 1]
+    options = ["--model", paths.model, "--input", fasta, "--output", output, *cheap]
+    line = [sys.executable, "-m", "megabase", "embed", *map(str, options)]
+    note = paths.folder / ".o.npz.parts" / "done.json"
+    with subprocess.Popen(line, stderr=subprocess.DEVNULL) as process:
+        while not note.exists() and process.poll() is None:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    assert 0 < json.loads(note.read_text())["n_records"] < 1300
+    assert not output.exists()
+    with (note.parent / "lines").open("ab") as file:
+        file.write(b"half a part")
+    answer = command(fasta, "o.npz", *cheap)
+    assert (answer.code, "records are done already" in answer.err) == (0, True)
+    assert not note.parent.exists()
+    plain = command(fasta, "plain.npz", *cheap)
+    assert plain.code == 0
+    assert output.read_bytes() == (paths.folder / "plain.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layer", 3], "a layer is from 0, the embedding, to 2"),
+        (
+            ["--pooling", "average"],
+            "a pooling is one of none, mean, last, max, centre, or window:W",
+        ),
+        (["--strand", "-"], "a strand is one of average, forward, both"),
+        (["--dtype", "int8"], "a dtype is one of float32, float16; got 'int8'"),
+        (["--shard", "3/2"], "a shard is i/n"),
+        (["--stride", 65], "between 1 and the context of 64"),
+        (["--window", 20], "--window goes with a VCF file"),
+        (["--output", "o.csv"], "ends in .npz, .h5, .hdf5, .parquet"),
+        (["--genome", "asset:ecoli"], "--genome goes with a BED file"),
+    ],
+)
+def test_an_option_that_cannot_be_honoured(command, paths, options, message):
+    assert refused(command(paths.fasta, "o.npz", *options), message)
+    assert not list(paths.folder.glob("*o.npz*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.bed", "chrI\t290\t301\n", "ends beyond its contig"),
+        ("a.bed", "", "holds no interval"),
+        ("a.vcf", vcf_text([("chrI", 301, "A", "T", ".")]), "ends beyond its contig"),
+        ("a.vcf", vcf_text([("III", 9, "A", "T", ".")]), "contig 'III' of"),
+        ("a.vcf", vcf_text([]), "holds no alternative allele"),
+        ("a.fa", "", "--genome goes with a BED file"),
+    ],
+)
+def test_a_bad_input(command, paths, name, text, message):
+    (paths.folder / name).write_text(text)
+    answer = command(paths.folder / name, "o.npz", "--genome", paths.genome)
+    assert refused(answer, message)
+    assert not list(paths.folder.glob("*o.npz*"))
+
+
+def test_what_else_is_refused(command, paths, monkeypatch):
+    (paths.folder / "empty.fa").write_text("")
+    assert refused(command(paths.folder / "empty.fa", "o.npz"), "is empty")
+    assert refused(command(paths.genome, "o.npz"), "300 bp, and the model reads at most 64")
+    vcf = write_vcf_file(paths.folder / "in.vcf", vcf_text([("chrI", 9, LETTERS[8], "N", ".")]))
+    assert refused(command(vcf, "o.npz"), "need the genome they are of: --genome")
+    options = ["--genome", paths.genome, "--stride", 8]
+    assert refused(command(vcf, "o.npz", *options), "--stride goes with FASTA or BED")
+    assert refused(command(paths.fasta, "in.fa/o.npz"), "is no folder")
+    assert refused(command(paths.fasta, "in.fa"), "ends in .npz")
+    monkeypatch.setattr("megabase.io.arrays.find_spec", lambda name: None)
+    assert refused(command(paths.fasta, "o.h5"), "pip install 'megabase[hdf5]'")
+    usage = shutil.disk_usage(paths.folder)._replace(free=600)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
+    assert refused(command(paths.fasta, "o.npz"), "0.6 KiB free; choose another disk")
+    assert not list(paths.folder.glob("*o.npz*"))
+
+
+def test_a_number_too_large_for_float16_is_a_failure(command, paths):
+    loud = toys.model()
+    loud.backbone.norm.weight.data *= 1e6
+    save(loud, paths.model)
+    answer = command(paths.fasta, "o.npz", "--dtype", "float16")
+    assert refused(answer, "too large for float16; take --dtype float32", code=1)
