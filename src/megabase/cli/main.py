@@ -12,6 +12,7 @@ from megabase.cli import (
     evaluate,
     generate,
     info,
+    mutagenesis,
     pretrain,
     score,
     score_vcf,
@@ -27,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    pretrain, evaluate, score, score_vcf, tracks, generate, info, convert, doctor,
+    pretrain, evaluate, score, score_vcf, mutagenesis, tracks, generate, info, convert, doctor,
 ):  # fmt: skip
     verb.add_to(app)
 

@@ -4,14 +4,21 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from megabase.errors import InputError
+from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.inference.device import choose_device
 from megabase.inference.likelihood import TOKENS_PER_BATCH, TokenArray, log_likelihoods
-from megabase.inference.plan import InferencePlan, bytes_beside, plan_inference
+from megabase.inference.mutagenesis import saturation_mutagenesis
+from megabase.inference.plan import (
+    InferencePlan,
+    bytes_beside,
+    plan_gradients,
+    plan_inference,
+)
 from megabase.inference.variant_effect import VariantEffect, score_variants
 from megabase.model.engine import Engine
 from megabase.model.load import Loaded, load, weights_sha256
@@ -75,6 +82,10 @@ class Predictor:
             self.model, longest=longest, at_once=TOKENS_PER_BATCH, n_tokens=n_tokens
         )
 
+    def plan_gradients(self, *, longest: int, n_tokens: int) -> InferencePlan:
+        """Tell memory and time of gradients, as `plan.plan_gradients`."""
+        return plan_gradients(self.model, longest=longest, n_tokens=n_tokens)
+
     def log_likelihoods(
         self, sequences: Iterable[TokenArray]
     ) -> Iterator[Float32[np.ndarray, " _"]]:
@@ -92,4 +103,18 @@ class Predictor:
         """Give the effect of each alternative allele, as `variant_effect.score_variants`."""
         return score_variants(
             self.model, reference, sites, window=window, both_strands=both_strands
+        )
+
+    def saturation_mutagenesis(
+        self,
+        reference: Reference,
+        region: Interval,
+        *,
+        window: int,
+        mode: str = "exact",
+        both_strands: bool = True,
+    ) -> Float64[np.ndarray, "length 4"]:
+        """Score every substitution, as `mutagenesis.saturation_mutagenesis`."""
+        return saturation_mutagenesis(
+            self.model, reference, region, window=window, mode=mode, both_strands=both_strands
         )

@@ -3,13 +3,35 @@
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from megabase.run.output import only_writer
+
 _log = logging.getLogger(__name__)
+
+
+@contextmanager
+def kept_parts(output: Path, request: Mapping[str, Any]) -> Generator["Parts"]:
+    """Give the parts of an output to one process at a time; remove them if nothing was raised.
+
+    Raises
+    ------
+    InputError
+        If another process is making the same output.
+    """
+    with only_writer(_folder(output)):
+        parts = Parts(output, request)
+        yield parts
+        parts.remove()
+
+
+def _folder(output: Path) -> Path:
+    return output.with_name(f".{output.name}.parts")
 
 
 class Parts:
@@ -24,11 +46,12 @@ class Parts:
     """
 
     def __init__(self, output: Path, request: Mapping[str, Any]) -> None:
-        self._folder = output.with_name(f".{output.name}.parts")
+        self._folder = _folder(output)
+        self._folder.mkdir(parents=True, exist_ok=True)
         note, text = self._folder / "request.json", json.dumps(request)
         if not note.is_file() or note.read_text() != text:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(parents=True)
+            for file in self._folder.iterdir():  # the folder itself may be locked
+                file.unlink()
             note.write_text(text)
         self.n_found = sum(1 for _ in self._folder.glob("*.npy"))
         if self.n_found:

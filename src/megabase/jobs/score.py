@@ -11,13 +11,14 @@ from jaxtyping import Float32, UInt8
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.genome.reference import Reference, check_inside
+from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
-from megabase.io.bed import BedRecord, read_bed
+from megabase.io.bed import BedRecord
 from megabase.io.genome_file import open_reference
 from megabase.io.table import write_table
 from megabase.io.tracks import write_bedgraph
+from megabase.jobs.regions import open_regions
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input
@@ -110,11 +111,7 @@ def _open(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
     if path.name.endswith(_BED):
         if genome is None:
             raise InputError(f"the intervals of {source} need the genome they are of: --genome")
-        reference = open_reference(genome_path(genome), cache=cache_folder())
-        records = read_bed(path)
-        for record in records:
-            check_inside(record.interval, reference.lengths, reference.name)
-        return reference, records
+        return open_regions(genome, path)
     if genome is not None:
         raise InputError(f"--genome goes with a BED file; {source} has its own letters")
     reference = open_reference(path, cache=cache_folder())

@@ -24,7 +24,7 @@ from megabase.inference.strands import STRANDS
 from megabase.inference.windows import Window, windows
 from megabase.io.genome_file import open_reference
 from megabase.io.tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
-from megabase.jobs.parts import Parts
+from megabase.jobs.parts import Parts, kept_parts
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output
@@ -95,16 +95,15 @@ def tracks(
     if place.is_finished:
         return
     work.announce()
-    parts = Parts(output, request)
-    work.fill(parts)
-    with place.write_at(stride=step, least_context=context - step) as path:
-        if output.suffix.lower() in BIGWIG:
-            write_bigwig(path, reference.lengths, work.contigs(parts))
-        else:
-            with path.open("w") as file:
-                for interval, values in work.contigs(parts):
-                    write_bedgraph(file, interval, values)
-    parts.remove()
+    with kept_parts(output, request) as parts:
+        work.fill(parts)
+        with place.write_at(stride=step, least_context=context - step) as path:
+            if output.suffix.lower() in BIGWIG:
+                write_bigwig(path, reference.lengths, work.contigs(parts))
+            else:
+                with path.open("w") as file:
+                    for interval, values in work.contigs(parts):
+                        write_bedgraph(file, interval, values)
 
 
 def _check(output: Path, quantity: str, strand: str) -> None:

@@ -1,0 +1,94 @@
+"""How far two measurements agree: Pearson's and Spearman's correlation, and their intervals."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from megabase.measure.confidence import ConfidenceInterval, bootstrap
+
+Values = Float[np.ndarray, " pair"]
+
+
+class Correlation(NamedTuple):
+    """A coefficient from -1 to 1, NaN where one side does not vary, and its interval."""
+
+    value: float
+    interval: ConfidenceInterval | None
+
+
+def pearson(x: Values, y: Values, weights: Values | None = None) -> float:
+    """Give the linear correlation of pairs.
+
+    Parameters
+    ----------
+    x, y
+        The pairs, all finite.
+    weights
+        How often each pair counts; None: once.
+
+    Returns
+    -------
+    coefficient
+        NaN where x or y does not vary.
+    """
+    counts = np.ones(len(x)) if weights is None else weights
+    u, v = (values - np.average(values, weights=counts) for values in (x, y))
+    spread = np.sqrt(np.dot(counts, u * u) * np.dot(counts, v * v))
+    return float(np.dot(counts, u * v) / spread) if spread > 0 else float("nan")
+
+
+def spearman(x: Values, y: Values, weights: Values | None = None) -> float:
+    """Give the linear correlation of ranks, as `pearson`; equals share their mean rank."""
+    return pearson(_ranks(x, weights), _ranks(y, weights), weights)
+
+
+def _ranks(values: Values, weights: Values | None) -> Values:
+    """Number values from the least, each as often as it counts; equals have their mean number."""
+    _, place = np.unique(values, return_inverse=True)
+    n_equal = np.bincount(place, weights=weights)
+    return (np.cumsum(n_equal) - (n_equal - 1) / 2)[place]
+
+
+KINDS: Mapping[str, Callable[[Values, Values, Values | None], float]] = {
+    "pearson": pearson,
+    "spearman": spearman,
+}
+"""The coefficients by name."""
+
+
+def correlate(
+    x: Values, y: Values, groups: Int[np.ndarray, " pair"], *, seed: int
+) -> dict[str, Correlation]:
+    """Give each coefficient of `KINDS`, with the 95 % percentile interval of the bootstrap.
+
+    Pairs that are not independent, such as the three substitutions of a base, are drawn
+    together. Of fewer than ten groups there is no interval.
+
+    Parameters
+    ----------
+    x, y
+        The pairs, all finite.
+    groups
+        The group of each pair, by any number.
+    seed
+        Fixes the draw.
+
+    Source
+    ------
+    Efron & Tibshirani 1993, "An introduction to the bootstrap", chapters 6 and 13.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+
+    def drawn(kind: str, chosen: Int[np.ndarray, " group"]) -> float:
+        counts = np.bincount(chosen, minlength=len(names)).astype(np.float64)
+        return KINDS[kind](x, y, counts[group])
+
+    return {
+        kind: Correlation(
+            coefficient(x, y, None),
+            bootstrap(lambda chosen, kind=kind: drawn(kind, chosen), len(names), seed=seed),
+        )
+        for kind, coefficient in KINDS.items()
+    }
