@@ -7,8 +7,8 @@ python scripts/mpra.py --model model --genome chr20_grch37.fa.gz \
     --table mpra_saturation_kircher2019.tsv.gz
 
 The table is that of Kircher et al. 2019, "Saturation mutagenesis of twenty disease-associated
-regulatory elements at single base-pair resolution", Nature Communications 10:3583. As there,
-substitutions with fewer than ten barcodes are left out; so are deletions. `Coefficient` is the
+regulatory elements at single base-pair resolution", Nature Communications 10:3583. As is usual with
+it, substitutions with fewer than ten barcodes are left out; so are deletions. `Coefficient` is the
 log2 of the change in expression. The model is never fitted to it.
 """
 
@@ -17,7 +17,7 @@ import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -29,7 +29,7 @@ from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
 from megabase.io.genome_file import open_reference
-from megabase.measure.correlation import correlate
+from megabase.measure.correlation import Correlation, correlate
 from megabase.measure.markov import MarkovModel, fit_markov
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.provenance import file_sha256
@@ -95,6 +95,51 @@ def markov_ratios(markov: MarkovModel, letters: str, region: Interval) -> np.nda
     return ratios
 
 
+def rivals(measured: Measured) -> dict[str, np.ndarray]:
+    """Give what needs no model: the change of G + C, and how near the middle a base lies."""
+    pairs = zip(measured.refs, measured.alts, strict=True)
+    n_gc = np.array([(alt in "GC") - (ref in "GC") for ref, alt in pairs], dtype=float)
+    centre = (measured.region.start + measured.region.end - 1) / 2
+    return {
+        "change of G + C": n_gc,
+        "nearness to the centre": -np.abs(measured.positions - centre),
+    }
+
+
+def compare(scores: dict[str, np.ndarray], measured: Measured, seed: int) -> dict[str, Any]:
+    """Correlate each score, and its size, with each effect, and its size."""
+    blocks = (measured.positions - measured.region.start) // BLOCK
+    effects = measured.effects
+    sizes = {
+        name: values if name.startswith("nearness") else np.abs(values)
+        for name, values in scores.items()
+    }
+
+    def with_all(scores: dict[str, np.ndarray], effects: np.ndarray) -> dict[str, Any]:
+        return {
+            name: _texts(correlate(values, effects, blocks, seed=seed))
+            for name, values in scores.items()
+        }
+
+    return {
+        "gradient and exact": _texts(
+            correlate(scores["gradient"], scores["exact"], blocks, seed=seed)
+        ),
+        "size of score and size of effect": with_all(sizes, np.abs(effects)),
+        "score and effect": with_all(scores, effects),
+        "size of score and effect": with_all(sizes, effects),
+    }
+
+
+def _texts(found: dict[str, Correlation]) -> dict[str, str]:
+    """Write each coefficient with its interval."""
+    texts: dict[str, str] = {}
+    for kind, (value, interval) in found.items():
+        ends = "no interval" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+        texts[kind] = f"{value:.3f} ({ends})"
+    return texts
+
+
 def main(
     model: Annotated[str, typer.Option(help="Model folder.")],
     genome: Annotated[str, typer.Option(help="FASTA or 2bit, of the release.")],
@@ -124,27 +169,11 @@ def main(
         mode: predictor.saturation_mutagenesis(reference, region, window=window, mode=mode)
         for mode in ("exact", "gradient")
     }
-    for order in (None, 5):
-        learned = [DNA_VOCABULARY.to_bases(store.fetch(part)) for part in chosen.training]
-        markov = fit_markov(learned, **({} if order is None else {"max_order": order}))
+    learned = [DNA_VOCABULARY.to_bases(store.fetch(part)) for part in chosen.training]
+    for markov in (fit_markov(learned), fit_markov(learned, max_order=5)):
         ratios[f"Markov model, order {markov.order}"] = markov_ratios(markov, letters, region)
     place = positions - region.start, [DNA.bases.index(alt) for alt in measured.alts]
-    scores = {name: values[place] for name, values in ratios.items()}
-    n_gc = [
-        (alt in "GC") - (ref in "GC") for ref, alt in zip(measured.refs, measured.alts, strict=True)
-    ]
-    scores["change of G + C"] = np.array(n_gc, dtype=float)
-    centre = (region.start + region.end - 1) / 2
-    scores["nearness to the centre"] = -np.abs(positions - centre)
-    blocks = (positions - region.start) // BLOCK
-
-    def correlations(x: np.ndarray, y: np.ndarray) -> dict[str, object]:
-        return {
-            kind: [round(each.value, 3), [round(end, 3) for end in each.interval or ()]]
-            for kind, each in correlate(x, y, blocks, seed=seed).items()
-        }
-
-    effects = measured.effects
+    scores = {name: values[place] for name, values in ratios.items()} | rivals(measured)
     report = {
         "element": f"{element}, {region}",
         "n_substitutions": len(positions),
@@ -154,23 +183,9 @@ def main(
         "table_sha256": file_sha256(table),
         "genome_sha256": store.sha256,
         "window": window,
-        "gradient and exact": correlations(scores["gradient"], scores["exact"]),
-        "size of score and size of effect": {
-            name: correlations(_size(name, values), np.abs(effects))
-            for name, values in scores.items()
-        },
-        "score and effect": {
-            name: correlations(values, effects) for name, values in scores.items()
-        },
-        "size of score and effect": {
-            name: correlations(_size(name, values), effects) for name, values in scores.items()
-        },
+        **compare(scores, measured, seed),
     }
     print(json.dumps(report, indent=2))
-
-
-def _size(name: str, values: np.ndarray) -> np.ndarray:
-    return values if name.startswith("nearness") else np.abs(values)
 
 
 if __name__ == "__main__":

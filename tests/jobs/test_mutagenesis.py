@@ -17,12 +17,12 @@ from megabase.run.output import only_writer
 from tests import toys
 
 LETTERS = toys.letters(80) + "NN" + toys.letters(18, seed=1).lower()
-REGIONS = [("chrI", 70, 90, "a/b c", "+"), ("chrI", 0, 3, "second", "-")]
+REGIONS = [("chrI", 75, 87, "a/b c", "+"), ("chrI", 0, 3, "second", "-")]
 
 
 @pytest.fixture
 def paths(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_BASES_PER_PART", {"exact": 6, "gradient": 12})
+    monkeypatch.setattr(module, "_BASES_PER_PART", {"exact": 4, "gradient": 8})
     save(toys.model(), tmp_path / "model")
     genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": LETTERS, "n": "N" * 50})
     bed = write_bed(tmp_path / "regions.bed", REGIONS)
@@ -57,7 +57,7 @@ def test_every_base_but_n_is_changed_to_every_other(paths):
     for mode, column in (("exact", "llr"), ("gradient", "llr_gradient")):
         ratios = predictor.saturation_mutagenesis(reference, record.interval, window=16, mode=mode)
         for row in [row for row in rows if row["region"] == "a/b c"]:
-            value = ratios[int(row["position"]) - 70, "ACGT".index(row["alt"])]
+            value = ratios[int(row["position"]) - 75, "ACGT".index(row["alt"])]
             assert float(row[column]) == pytest.approx(value, rel=1e-7)
 
 
@@ -75,31 +75,31 @@ def test_the_correlation_of_the_modes_is_in_the_record(paths, caplog):
     assert pearson["value"] == pytest.approx(np.corrcoef(exact, estimate)[0, 1], rel=1e-5)
     assert pearson["interval"][0] < pearson["value"] < pearson["interval"][1]
     assert "pearson of gradient and exact: " in caplog.text
-    assert "a/b c: 2 of 20 bases are none of A C G T and have no row" in caplog.text
+    assert "a/b c: 2 of 12 bases are none of A C G T and have no row" in caplog.text
     assert "some regions are of the strand -" in caplog.text
-    assert "exact: 184 windows of 64 bases, strand average: about" in caplog.text
+    assert "exact: 120 windows of 64 bases, strand average: about" in caplog.text
     assert "GiB at the peak" in caplog.text
 
 
 def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
     arguments, folder = paths
-    mutagenesis(*arguments, folder / "whole.tsv", mode="both", window=8)
+    mutagenesis(*arguments, folder / "whole.tsv", window=8)
     saved, computed = Parts.save, []
 
     def broken(self, name, values):
-        if len(computed) == 3:
+        if len(computed) == 2:
             raise KeyboardInterrupt
         computed.append(name)
         saved(self, name, values)
 
     monkeypatch.setattr(Parts, "save", broken)
     with pytest.raises(KeyboardInterrupt):
-        mutagenesis(*arguments, folder / "again.tsv", mode="both", window=8)
+        mutagenesis(*arguments, folder / "again.tsv", window=8)
     assert not (folder / "again.tsv").exists()
     monkeypatch.setattr(Parts, "save", lambda self, *a: (computed.append(a[0]), saved(self, *a)))
-    mutagenesis(*arguments, folder / "again.tsv", mode="both", window=8)
+    mutagenesis(*arguments, folder / "again.tsv", window=8)
     assert (folder / "again.tsv").read_bytes() == (folder / "whole.tsv").read_bytes()
-    assert len(set(computed)) == len(computed) == 4 + 2 + 1 + 1
+    assert len(set(computed)) == len(computed) == 2 + 2 + 1 + 1
     assert not list(folder.glob(".again*"))
 
 
@@ -125,7 +125,7 @@ def test_figures_are_drawn_from_the_table_also_later(paths, monkeypatch):
     mutagenesis(*arguments, folder / "t.tsv", window=16, figures=folder / "figures")
     names = sorted(path.name for path in (folder / "figures").glob("*.png"))
     assert names == ["0001-a_b_c.png", "0002-second.png"]
-    assert [letters for _, letters in drawn] == [LETTERS[70:90].upper(), LETTERS[:3]]
+    assert [letters for _, letters in drawn] == [LETTERS[75:87].upper(), LETTERS[:3]]
     reference, (record, _) = open_regions(*arguments[1:])
     ratios = Predictor.load(arguments[0]).saturation_mutagenesis(
         reference, record.interval, window=16
@@ -173,9 +173,9 @@ def test_what_cannot_be_is_an_error_before_anything_is_written(paths, regions, o
 
 def test_a_figure_of_a_region_that_is_too_long_is_refused(paths, monkeypatch):
     pytest.importorskip("logomaker")
-    monkeypatch.setattr(module, "MOST_BASES", 19)
+    monkeypatch.setattr(module, "MOST_BASES", 11)
     arguments, folder = paths
-    with pytest.raises(InputError, match="a/b c has 20 bp, and a figure shows at most 19; cut it"):
+    with pytest.raises(InputError, match="a/b c has 12 bp, and a figure shows at most 11; cut it"):
         mutagenesis(*arguments, folder / "t.tsv", figures=folder / "figures")
 
 

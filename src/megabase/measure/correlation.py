@@ -1,6 +1,6 @@
 """How far two measurements agree: Pearson's and Spearman's correlation, and their intervals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -41,27 +41,24 @@ def pearson(x: Values, y: Values, weights: Values | None = None) -> float:
 
 def spearman(x: Values, y: Values, weights: Values | None = None) -> float:
     """Give the linear correlation of ranks, as `pearson`; equals share their mean rank."""
-    return pearson(_ranks(x, weights), _ranks(y, weights), weights)
+    return pearson(_ranks(_places(x), weights), _ranks(_places(y), weights), weights)
 
 
-def _ranks(values: Values, weights: Values | None) -> Values:
-    """Number values from the least, each as often as it counts; equals have their mean number."""
-    _, place = np.unique(values, return_inverse=True)
-    n_equal = np.bincount(place, weights=weights)
-    return (np.cumsum(n_equal) - (n_equal - 1) / 2)[place]
+def _places(values: Values) -> Int[np.ndarray, " pair"]:
+    """Number the different values from the least, and give the number of each."""
+    return np.unique(values, return_inverse=True)[1]
 
 
-KINDS: Mapping[str, Callable[[Values, Values, Values | None], float]] = {
-    "pearson": pearson,
-    "spearman": spearman,
-}
-"""The coefficients by name."""
+def _ranks(places: Int[np.ndarray, " pair"], weights: Values | None) -> Values:
+    """Count values up to each, each as often as it counts; equals have their mean count."""
+    n_equal = np.bincount(places, weights=weights)
+    return (np.cumsum(n_equal) - (n_equal - 1) / 2)[places]
 
 
 def correlate(
     x: Values, y: Values, groups: Int[np.ndarray, " pair"], *, seed: int
 ) -> dict[str, Correlation]:
-    """Give each coefficient of `KINDS`, with the 95 % percentile interval of the bootstrap.
+    """Give ``pearson`` and ``spearman``, each with the 95 % percentile interval of the bootstrap.
 
     Pairs that are not independent, such as the three substitutions of a base, are drawn
     together. Of fewer than ten groups there is no interval.
@@ -81,14 +78,19 @@ def correlate(
     """
     names, group = np.unique(groups, return_inverse=True)
 
-    def drawn(kind: str, chosen: Int[np.ndarray, " group"]) -> float:
-        counts = np.bincount(chosen, minlength=len(names)).astype(np.float64)
-        return KINDS[kind](x, y, counts[group])
-
-    return {
-        kind: Correlation(
-            coefficient(x, y, None),
-            bootstrap(lambda chosen, kind=kind: drawn(kind, chosen), len(names), seed=seed),
-        )
-        for kind, coefficient in KINDS.items()
+    places = _places(x), _places(y)  # sorted once for all replicates
+    coefficients: dict[str, Callable[[Values], float]] = {
+        "pearson": lambda counts: pearson(x, y, counts),
+        "spearman": lambda counts: pearson(
+            _ranks(places[0], counts), _ranks(places[1], counts), counts
+        ),
     }
+
+    def interval(of: Callable[[Values], float]) -> ConfidenceInterval | None:
+        def drawn(chosen: Int[np.ndarray, " group"]) -> float:
+            return of(np.bincount(chosen, minlength=len(names)).astype(np.float64)[group])
+
+        return bootstrap(drawn, len(names), seed=seed)
+
+    once = np.ones(len(x))
+    return {kind: Correlation(of(once), interval(of)) for kind, of in coefficients.items()}
