@@ -17,6 +17,8 @@ OUTPUTS = {
     "score-vcf": "scored.vcf.gz",
     "tracks": "surprisal.bedgraph",
     "generate": "new.fa",
+    "embed": "embeddings.npz",
+    "mutagenesis": "substitutions.tsv",
 }
 _RUN = """
 import json, resource, sys
@@ -41,11 +43,15 @@ def commands(tmp_path):
     genes = toys.write_fasta(tmp_path / "genes.fa", {"a": LETTERS[:50], "b": LETTERS[50:100]})
     row = ("chrI", 100, LETTERS[99], "A" if LETTERS[99] != "A" else "C", "DP=3")
     vcf = write_vcf_file(tmp_path / "in.vcf", vcf_text([row] * 9))
+    bed = tmp_path / "regions.bed"
+    bed.write_text("chrI\t100\t110\n")
     inputs = {
         "score": ["--input", genes],
         "score-vcf": ["--genome", genome, "--input", vcf],
         "tracks": ["--genome", genome],
         "generate": ["--length", 50, "--number", 9],
+        "embed": ["--input", genes],
+        "mutagenesis": ["--genome", genome, "--regions", bed],
     }
     fixed = ["--model", tmp_path / "model", "--quiet"]
     return {verb: [verb, *map(str, [*fixed, *options])] for verb, options in inputs.items()}

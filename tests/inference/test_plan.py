@@ -3,8 +3,8 @@
 import pytest
 
 from megabase.inference import plan
-from megabase.inference.plan import plan_generation, plan_inference
-from megabase.model.cost import generation_bytes, inference_bytes
+from megabase.inference.plan import plan_generation, plan_gradients, plan_inference
+from megabase.model.cost import generation_bytes, inference_bytes, training_bytes
 from megabase.run.environment import LIBRARIES_BYTES
 from tests import toys
 
@@ -46,3 +46,15 @@ def test_sequences_go_side_by_side_as_memory_allows(monkeypatch):
     monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + needed[0] - 1)
     with pytest.raises(ValueError, match=r"generating 50 bp needs about 0\.\d GiB"):
         planned(1)
+
+
+def test_gradients_are_planned_and_leave_the_model_as_it_answers(monkeypatch):
+    found = plan_gradients(MODEL, longest=50, n_tokens=10_000)
+    expected = LIBRARIES_BYTES + training_bytes(MODEL.config, 50)
+    assert found.peak_gib == pytest.approx(expected / 2**30, abs=1e-3)
+    assert found.seconds > 0
+    assert str(found).endswith("; lean: not streamed: gradients may be wanted")
+    assert not MODEL.training
+    monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + 1000)
+    with pytest.raises(ValueError, match=r"the gradient of 60 tokens needs about 0\.\d GiB"):
+        plan_gradients(MODEL, longest=60, n_tokens=60)

@@ -4,7 +4,7 @@ import pytest
 from pyarrow import parquet
 
 from megabase.io import table
-from megabase.io.table import write_parquet, write_table
+from megabase.io.table import read_table, write_parquet, write_table
 
 
 def write(path, columns, rows):
@@ -56,3 +56,23 @@ def test_parquet_gives_rows_back_in_groups_with_their_kinds_and_notes(tmp_path, 
 def test_a_row_of_parquet_without_a_column_is_an_error(tmp_path):
     with pytest.raises(KeyError, match="n"):
         write_parquet(tmp_path / "table.parquet", {"n": int}, [{}], {})
+
+
+def test_what_was_written_is_read(tmp_path):
+    write(tmp_path / "table.tsv", ["name", "value"], [{"name": 'a "q"', "value": 0.5}])
+    with (tmp_path / "table.tsv").open() as file:
+        assert list(read_table(file, ["value"], name="t")) == [{"name": 'a "q"', "value": "0.5"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "t has no column 'value'"),
+        ("name\tother\na\tb\n", "t has no column 'value'; it has name, other"),
+        ("name\tvalue\na\t1\n\nb\n", "t, line 4: expected 2 columns, got 1"),
+    ],
+)
+def test_a_table_that_is_another_is_an_error(tmp_path, text, message):
+    (tmp_path / "table.tsv").write_text(text)
+    with (tmp_path / "table.tsv").open() as file, pytest.raises(ValueError, match=message):
+        list(read_table(file, ["value"], name="t"))

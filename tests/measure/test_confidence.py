@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from megabase.measure.confidence import bootstrap_ratio
+from megabase.measure.confidence import bootstrap, bootstrap_ratio
 
 
 def test_for_many_equal_windows_it_is_close_to_the_normal_interval():
@@ -23,3 +23,10 @@ def test_the_seed_fixes_it_and_a_ratio_that_never_varies_has_no_width():
 def test_of_fewer_than_ten_windows_there_is_none():
     assert bootstrap_ratio(np.arange(1.0, 10), np.ones(9), seed=0) is None
     assert bootstrap_ratio(np.arange(1.0, 11), np.ones(10), seed=0) is not None
+
+
+def test_any_statistic_has_an_interval():
+    values = np.random.default_rng(0).normal(size=200)
+    low, high = bootstrap(lambda drawn: float(np.median(values[drawn])), 200, seed=0)
+    assert low < np.median(values) < high < low + 0.6
+    assert bootstrap(lambda drawn: 1.0, 9, seed=0) is None

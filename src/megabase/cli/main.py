@@ -13,6 +13,7 @@ from megabase.cli import (
     evaluate,
     generate,
     info,
+    mutagenesis,
     pretrain,
     score,
     score_vcf,
@@ -28,7 +29,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    pretrain, evaluate, score, score_vcf, embed, tracks, generate, info, convert, doctor,
+    pretrain, evaluate, score, score_vcf, mutagenesis, embed, tracks, generate, info, convert,
+    doctor,
 ):  # fmt: skip
     verb.add_to(app)
 

@@ -5,7 +5,12 @@ from typing import NamedTuple
 import torch
 
 from megabase.errors import InputError
-from megabase.model.cost import generation_bytes, inference_bytes, n_parameters
+from megabase.model.cost import (
+    generation_bytes,
+    inference_bytes,
+    n_parameters,
+    training_bytes,
+)
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
@@ -78,6 +83,40 @@ def plan_inference(
         )
     share = 1.0 if n_blocks is None else n_blocks / model.config.n_layer
     seconds = share * n_tokens * seconds_per_token(model, longest)
+    return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
+
+
+def plan_gradients(model: HyenaDNAForCausalLM, *, longest: int, n_tokens: int) -> InferencePlan:
+    """Plan gradients with respect to inputs, one sequence at a time, timing a short one.
+
+    Those of the weights, which are not computed, are counted: it takes rather less.
+
+    Parameters
+    ----------
+    model
+        The model, on its device; it is in evaluation mode afterwards.
+    longest
+        Tokens of the longest sequence.
+    n_tokens
+        Tokens of all sequences.
+
+    Raises
+    ------
+    InputError
+        If the memory of the device does not hold the longest sequence.
+    """
+    first = next(model.parameters())
+    with torch.enable_grad():
+        choice = model.backbone.choose_engine(torch.empty(0, device=first.device))
+    needed = LIBRARIES_BYTES + training_bytes(model.config, longest)
+    available = _memory(first.device)
+    if needed > available:
+        raise InputError(
+            f"the gradient of {longest:,} tokens needs about {needed / _GIB:.1f} GiB, and there "
+            f"are {available / _GIB:.1f}; take shorter windows or a smaller model"
+        )
+    seconds = n_tokens * seconds_per_token(model, longest, training=True)
+    model.eval()
     return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from megabase.errors import InputError
+from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.inference.device import choose_device
@@ -17,7 +18,13 @@ from megabase.inference.likelihood import (
     log_likelihoods,
     long_log_likelihoods,
 )
-from megabase.inference.plan import InferencePlan, bytes_beside, plan_inference
+from megabase.inference.mutagenesis import saturation_mutagenesis
+from megabase.inference.plan import (
+    InferencePlan,
+    bytes_beside,
+    plan_gradients,
+    plan_inference,
+)
 from megabase.inference.strands import join_strands, read_strands, strands_of
 from megabase.inference.variant_effect import VariantEffect, score_variants
 from megabase.model.engine import Engine
@@ -96,6 +103,10 @@ class Predictor:
             n_bytes_held=n_bytes_held,
         )
 
+    def plan_gradients(self, *, longest: int, n_tokens: int) -> InferencePlan:
+        """Tell memory and time of gradients, as `plan.plan_gradients`."""
+        return plan_gradients(self.model, longest=longest, n_tokens=n_tokens)
+
     def log_likelihoods(
         self,
         sequences: Iterable[TokenArray],
@@ -163,3 +174,17 @@ class Predictor:
             self.model, reference, sites, window=window, both_strands=both_strands,
             with_distance=with_distance,
         )  # fmt: skip
+
+    def saturation_mutagenesis(
+        self,
+        reference: Reference,
+        region: Interval,
+        *,
+        window: int,
+        mode: str = "exact",
+        both_strands: bool = True,
+    ) -> Float64[np.ndarray, "length 4"]:
+        """Score every substitution, as `mutagenesis.saturation_mutagenesis`."""
+        return saturation_mutagenesis(
+            self.model, reference, region, window=window, mode=mode, both_strands=both_strands
+        )

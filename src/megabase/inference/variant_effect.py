@@ -267,7 +267,7 @@ def _request(strands: Sequence[_Strand], alt: str, window: int) -> _Request:
     whole = tuple(pair for pair in pairs if pair is not None)
     if len(whole) < len(pairs):
         return _Request((), "too_long")
-    if any(_is_mostly_n(tokens) for pair in whole for tokens in (pair.ref, pair.alt)):
+    if any(is_mostly_n(tokens) for pair in whole for tokens in (pair.ref, pair.alt)):
         return _Request((), "mostly_n")
     return _Request(whole, "")
 
@@ -290,7 +290,8 @@ def _pair(strand: _Strand, alt: str, window: int) -> _Pair | None:
     return _Pair(encode(ref).tokens, encode(changed).tokens, windows)
 
 
-def _is_mostly_n(tokens: TokenArray) -> bool:
+def is_mostly_n(tokens: TokenArray) -> bool:
+    """Whether more than half of a window is N."""
     return 2 * int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id)) > len(tokens)
 
 

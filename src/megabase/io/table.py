@@ -1,7 +1,7 @@
 """Rows of named columns, as tab-separated text or as Parquet."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -74,6 +74,36 @@ def write_parquet(
         while group := list(islice(pending, _ROWS_IN_GROUP)):
             values = {name: [row[name] for row in group] for name in columns}
             writer.write_table(pyarrow.table(values, schema=schema))
+
+
+def read_table(file: IO[str], columns: Iterable[str], *, name: str) -> Iterator[dict[str, str]]:
+    """Give each row of a table as text by column; lines that are empty are passed over.
+
+    Parameters
+    ----------
+    file
+        An open text file, with a header.
+    columns
+        The columns that must be there.
+    name
+        What to call it in an error.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or a row has another number of columns than the header.
+    """
+    reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+    header = next(reader, [])
+    for column in columns:
+        if column not in header:
+            raise InputError(f"{name} has no column {column!r}; it has {', '.join(header)}")
+    for row in filter(None, reader):
+        if len(row) != len(header):
+            raise InputError(
+                f"{name}, line {reader.line_num}: expected {len(header)} columns, got {len(row)}"
+            )
+        yield dict(zip(header, row, strict=True))
 
 
 def _text(value: object) -> object:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -38,11 +39,7 @@ def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[Bed
     if path.name.endswith(_BED):
         if genome is None:
             raise InputError(f"the intervals of {source} need the genome they are of: --genome")
-        reference = open_genome(genome)
-        records = read_bed(path)
-        for record in records:
-            check_inside(record.interval, reference.lengths, reference.name)
-        return reference, records
+        return open_regions(genome, path)
     if genome is not None:
         raise InputError(f"--genome goes with a BED file; {source} has its own letters")
     reference = open_genome(source)
@@ -50,6 +47,21 @@ def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[Bed
     records = [BedRecord(Interval(name, 0, n), name) for name, n in contigs if n]
     if not records:
         raise InputError(f"{source} holds no letter; a FASTA file has some after each '>name'")
+    return reference, records
+
+
+def open_regions(genome: str, regions: Path) -> tuple[Reference, list[BedRecord]]:
+    """Open a genome, and read the intervals of a BED file.
+
+    Raises
+    ------
+    InputError
+        If either cannot be read, or an interval lies beyond its contig.
+    """
+    reference = open_genome(genome)
+    records = read_bed(regions)
+    for record in records:
+        check_inside(record.interval, reference.lengths, reference.name)
     return reference, records
 
 

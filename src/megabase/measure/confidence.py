@@ -1,11 +1,12 @@
 """How far a figure would move if other windows had been drawn."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-_FEWEST = 10  # windows
+_FEWEST = 10  # windows, or what else is drawn
 
 
 class ConfidenceInterval(NamedTuple):
@@ -42,11 +43,40 @@ def bootstrap_ratio(
     ------
     Efron & Tibshirani 1993, "An introduction to the bootstrap", chapter 13.
     """
-    if len(totals) < _FEWEST:
+    return bootstrap(
+        lambda drawn: float(totals[drawn].sum() / sizes[drawn].sum()),
+        len(totals),
+        seed=seed,
+        level=level,
+        n_replicates=n_replicates,
+    )
+
+
+def bootstrap(
+    statistic: Callable[[Int[np.ndarray, " unit"]], float],
+    n_units: int,
+    *,
+    seed: int,
+    level: float = 0.95,
+    n_replicates: int = 2000,
+) -> ConfidenceInterval | None:
+    """Give the percentile interval of a statistic over units that are drawn with replacement.
+
+    Of fewer than ten units there is none.
+
+    Parameters
+    ----------
+    statistic
+        Of the numbers of the units that were drawn, as many as there are.
+    n_units
+        How many there are.
+    seed, level, n_replicates
+        As of `bootstrap_ratio`.
+    """
+    if n_units < _FEWEST:
         return None
     rng = np.random.default_rng(seed)
-    drawn = (rng.integers(len(totals), size=len(totals)) for _ in range(n_replicates))
-    ratios = [totals[windows].sum() / sizes[windows].sum() for windows in drawn]
+    values = [statistic(rng.integers(n_units, size=n_units)) for _ in range(n_replicates)]
     tail = (1 - level) / 2
-    low, high = np.quantile(ratios, [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return ConfidenceInterval(float(low), float(high))

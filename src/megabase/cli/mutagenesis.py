@@ -1,0 +1,53 @@
+"""megabase mutagenesis: regions to the score of every substitution."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import Device, Genome, Model, OutputFile, Overwrite, Quiet, Strand
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("mutagenesis")(mutagenesis)
+
+
+def mutagenesis(
+    model: Model,
+    genome: Genome,
+    regions: Annotated[Path, typer.Option("--regions", "-r", help="BED file of what to change.")],
+    output: OutputFile,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a heat map and a sequence logo (PNG) of each region."),
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(help="exact; gradient, an estimate that is far faster; or both.")
+    ] = "exact",
+    window: Annotated[
+        int | None,
+        typer.Option(help="Bases of a window; default: 1,024, or the context if that is less."),
+    ] = None,
+    strand: Strand = "average",
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Log-likelihood ratio (nats) of every base of regions changed to every other, as a table.
+
+    megabase mutagenesis --model model --genome genome.fa --regions regions.bed --output all.tsv
+
+    megabase mutagenesis -m model -g genome.fa -r regions.bed -o all.tsv --mode both --figures all
+    """
+    from megabase.jobs.mutagenesis import mutagenesis as run
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    run(
+        model, genome, regions, output, figures=figures, mode=mode, window=window, strand=strand,
+        device=device, overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(output)
+    if figures is not None:
+        typer.echo(figures)

@@ -1,0 +1,214 @@
+r"""Every base of a region to every other: the log-likelihood ratio of each substitution.
+
+The exact mode gives each substitution the score that it has as a variant. The gradient
+mode estimates all of a stretch from one pass forward and one backward. With the one-hot
+rows v of a window, of which the model reads :math:`v W` for its embedding W, let
+
+.. math::
+   :label: mutagenesis-gradient
+
+   \Lambda(v) = \sum_t \sum_b v_{tb} \ln p_b(t \mid v_{<t}), \qquad
+   \mathrm{LLR}_{tb} \approx
+   \frac{\partial \Lambda}{\partial v_{tb}} - \frac{\partial \Lambda}{\partial v_{t x_t}}
+
+with :math:`x_t` the base that stands at t. :math:`\Lambda` is the log-likelihood of the window. It
+is linear in the row t as what is predicted, so that the change of the base's own
+probability is exact; what the base does to those after it is taken to first order.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch.nn import functional
+
+from megabase.errors import InputError, WorkError
+from megabase.genome.alphabet import DNA
+from megabase.genome.interval import Interval
+from megabase.genome.reference import Reference
+from megabase.genome.site import substitution_sites
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.likelihood import TokenArray
+from megabase.inference.one_hot import OneHotModel
+from megabase.inference.variant_effect import check_window, is_mostly_n, score_variants
+from megabase.inference.windows import Window
+from megabase.model.modeling import HyenaDNAForCausalLM
+
+MODES = ("exact", "gradient")
+"""Each substitution by itself; or all from the gradient, to first order."""
+
+
+def saturation_mutagenesis(
+    model: HyenaDNAForCausalLM,
+    reference: Reference,
+    region: Interval,
+    *,
+    window: int,
+    mode: str = "exact",
+    both_strands: bool = True,
+) -> Float64[np.ndarray, "length 4"]:
+    """Score every substitution of a region, in nats, alternative minus reference.
+
+    A value is a function of contig, position and `window` alone: no other base of the
+    region, nor where it starts or ends, changes it.
+
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode, on the device that shall do the work.
+    reference
+        The genome.
+    region
+        The bases to change; of any length, its strand is of no account.
+    window
+        Bases of a window, from 2 to the context length.
+    mode
+        One of `MODES`. ``exact`` is `score_variants`: about four passes for a base and
+        strand. ``gradient`` is Eq. mutagenesis-gradient, with the windows of
+        `gradient_windows`: about six passes for half a window of bases and a strand.
+    both_strands
+        Whether the answer is the mean over both strands, or the forward strand's.
+
+    Returns
+    -------
+    ratios
+        Of A, C, G, T of the forward strand, in the place of each base; 0 for the base
+        that stands there. NaN where that is no A, C, G or T, and for the others of a base
+        where more than half of a window is N.
+
+    Raises
+    ------
+    InputError
+        If the region is not of the genome, the model does not read such windows, or the
+        mode is unknown.
+    WorkError
+        If the model answers a base with no number.
+    """
+    check_window(window, model.config.context_length)
+    if mode not in MODES:
+        raise InputError(f"a mode is one of {', '.join(MODES)}; got {mode!r}")
+    region = replace(region, strand="+")
+    tokens = _tokens(reference, region)
+    compute = _exact if mode == "exact" else _estimated
+    ratios = compute(model, reference, region, window, both_strands)
+    bases = DNA_VOCABULARY.to_bases(tokens)
+    ratios[bases == len(DNA.bases)] = np.nan
+    known = np.flatnonzero(bases < len(DNA.bases))
+    ratios[known, bases[known]] = 0.0
+    return ratios
+
+
+def gradient_windows(region: Interval, *, contig_length: int, window: int) -> Iterator[Window]:
+    """Give the windows that the gradient mode reads, and which bases each answers for.
+
+    The contig is cut, from its start, into pieces of half a window; each is read in a
+    window that has it in the middle, or moved inwards at an end of the contig. So a base
+    sees at least a quarter of a window on either side, but for the ends.
+
+    Parameters
+    ----------
+    region
+        The bases that are wanted.
+    contig_length
+        Bases of its contig.
+    window
+        Bases of a window.
+
+    Yields
+    ------
+    window
+        Its start and end on the contig, and the first base that it answers for; up to the
+        first of the next, or the end of the region.
+
+    Examples
+    --------
+    >>> region = Interval("chrI", 10, 30)
+    >>> [tuple(each) for each in gradient_windows(region, contig_length=100, window=32)]
+    [(0, 32, 10), (8, 40, 16)]
+    """
+    piece = window // 2
+    for start in range(region.start // piece * piece, region.end, piece):
+        left = max(0, min(start - (window - piece) // 2, contig_length - window))
+        yield Window(left, min(left + window, contig_length), max(start, region.start))
+
+
+def _tokens(reference: Reference, interval: Interval) -> TokenArray:
+    name = f"{interval.contig} of {reference.name}"
+    letters = reference.fetch(interval)
+    return DNA_VOCABULARY.encode(letters, name=name, start=interval.start).tokens
+
+
+def _exact(
+    model: HyenaDNAForCausalLM,
+    reference: Reference,
+    region: Interval,
+    window: int,
+    both_strands: bool,
+) -> Float64[np.ndarray, "length 4"]:
+    """Score each base as one site with three alleles, which share the reference's windows."""
+    letters = reference.fetch(region)
+    sites = list(substitution_sites(region.contig, letters, start=region.start))
+    ratios = np.full((len(region), len(DNA.bases)), np.nan)
+    found = score_variants(model, reference, sites, window=window, both_strands=both_strands)
+    for site, effects in zip(sites, found, strict=True):
+        for alt, effect in zip(site.alts, effects, strict=True):
+            ratio = effect.log_likelihood_ratio
+            ratios[site.position - region.start, DNA.bases.index(alt)] = ratio
+    return ratios
+
+
+def _estimated(
+    model: HyenaDNAForCausalLM,
+    reference: Reference,
+    region: Interval,
+    window: int,
+    both_strands: bool,
+) -> Float64[np.ndarray, "length 4"]:
+    """Estimate window by window, each by itself: then its bits are its own."""
+    n_contig = reference.lengths[region.contig]
+    found = list(gradient_windows(region, contig_length=n_contig, window=window))
+    ends = [*(each.first for each in found[1:]), region.end]
+    pieces: list[np.ndarray] = []
+    with _without_gradients_of_weights(model):
+        for each, end in zip(found, ends, strict=True):
+            tokens = _tokens(reference, Interval(region.contig, each.start, each.end))
+            ratios = _first_order(model, tokens)
+            if both_strands:
+                turned = _first_order(model, DNA_VOCABULARY.reverse_complement(tokens))
+                ratios = (ratios + turned[::-1, ::-1]) / 2  # T G C A is A C G T backwards
+            pieces.append(ratios[each.first - each.start : end - each.start])
+    return np.concatenate(pieces)
+
+
+def _first_order(model: HyenaDNAForCausalLM, tokens: TokenArray) -> Float64[np.ndarray, "length 4"]:
+    """Apply Eq. mutagenesis-gradient to one window, as it is read from left to right."""
+    bases = DNA_VOCABULARY.to_bases(tokens)
+    is_base = bases < len(DNA.bases)
+    if is_mostly_n(tokens):
+        return np.full((len(tokens), len(DNA.bases)), np.nan)
+    weight = model.get_input_embeddings().weight
+    letters = functional.one_hot(torch.from_numpy(bases.astype(np.int64)), len(DNA.bases) + 1)
+    with torch.enable_grad():
+        rows = letters[:, :-1].T[None].to(weight).requires_grad_()
+        (gradient,) = torch.autograd.grad(OneHotModel(model)(rows).sum(), rows)
+    slopes = gradient[0].T.double().cpu().numpy()
+    if not np.isfinite(slopes).all():
+        raise WorkError("the model's gradient is no number: its weights have diverged")
+    own = slopes[np.arange(len(slopes)), np.where(is_base, bases, 0)]
+    return slopes - own[:, None]
+
+
+@contextmanager
+def _without_gradients_of_weights(model: HyenaDNAForCausalLM) -> Generator[None]:
+    """Spare the gradients of the weights for so long: only the input's is wanted."""
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)

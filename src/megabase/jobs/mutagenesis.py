@@ -1,0 +1,311 @@
+"""Regions of a genome to a table of every substitution, and to figures of it."""
+
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from megabase.errors import InputError
+from megabase.genome.alphabet import DNA
+from megabase.genome.interval import Interval
+from megabase.genome.reference import Reference
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.mutagenesis import MODES, gradient_windows
+from megabase.inference.predictor import Predictor
+from megabase.inference.strands import strands_of
+from megabase.inference.variant_effect import DEFAULT_WINDOW, check_window
+from megabase.io.bed import BedRecord
+from megabase.io.table import read_table, write_table
+from megabase.jobs.mutagenesis_table import (
+    COLUMNS,
+    forward_letters,
+    is_substitution,
+    ratios_of,
+    rows_of,
+)
+from megabase.jobs.parts import Parts, kept_parts
+from megabase.jobs.sequences import open_regions
+from megabase.measure.correlation import Correlation, correlate
+from megabase.report.mutagenesis import MOST_BASES, check_logo, draw_mutagenesis
+from megabase.run.location import genome_path
+from megabase.run.log import progress
+from megabase.run.output import Output, check_no_input, whole_files
+from megabase.run.provenance import file_sha256
+
+_log = logging.getLogger(__name__)
+
+_RATIOS = {"exact": "llr", "gradient": "llr_gradient"}  # the column of each mode
+_ASKED = {"exact": ("exact",), "gradient": ("gradient",), "both": MODES}
+_BASES_PER_PART = {"exact": 1 << 6, "gradient": 1 << 14}  # what a kill may cost
+_SEED = 0  # of the bootstrap
+_NOT_OF_A_NAME = re.compile(r"[^\w.-]+")  # of a file
+
+
+def mutagenesis(
+    model: str,
+    genome: str,
+    regions: Path,
+    output: Path,
+    *,
+    figures: Path | None = None,
+    mode: str = "exact",
+    window: int | None = None,
+    strand: str = "average",
+    device: str = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Change every base of regions to every other, and write what the model makes of it.
+
+    The table has a row for each substitution: contig, 0-based position, ref and alt of
+    the forward strand, the region's name, and in nats ``llr`` (exact), ``llr_gradient``,
+    or both; then the record beside it has how far they correlate. Bases that are no
+    A, C, G or T have no row. Parts that are done are kept beside the output until it is
+    whole: the same command goes on where it was interrupted.
+
+    Parameters
+    ----------
+    model
+        What `model.load` takes.
+    genome
+        FASTA or 2bit.
+    regions
+        BED file; strands are of no account.
+    output
+        The table.
+    figures
+        Folder for a PNG file of each region; they are drawn from the table, also later.
+    mode
+        One of ``exact``, ``gradient`` and ``both``; see `saturation_mutagenesis`.
+    window
+        Bases of a window; None for the lesser of the context length and `DEFAULT_WINDOW`.
+    strand
+        One of `inference.strands.STRANDS`.
+    device
+        As of `Predictor`.
+    overwrite
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, or an option cannot be honoured.
+    """
+    _check_options(mode, strand, output, figures)
+    check_no_input(output, (genome_path(genome), regions))
+    reference, records = open_regions(genome, regions)
+    if figures is not None:
+        _check_figures(records)
+    _check_letters(reference, records)
+    predictor = Predictor.load(model, device=device)
+    n_window = min(predictor.context_length, DEFAULT_WINDOW) if window is None else window
+    check_window(n_window, predictor.context_length)
+    request = {
+        "command": "mutagenesis",
+        "model": predictor.weights_sha256,
+        "genome": file_sha256(genome_path(genome)),
+        "regions": file_sha256(regions),
+        "mode": mode,
+        "window": n_window,
+        "strand": strand,
+    }
+    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    drawn = None
+    if figures is not None:
+        drawn = Output(figures, request, is_folder=True, overwrite=overwrite)
+    if not place.is_finished:
+        _Work(predictor, reference, records, request).write(place)
+    if drawn is not None and not drawn.is_finished:
+        _draw(output, drawn, reference, records, _RATIOS[_ASKED[mode][0]])
+
+
+def _check_options(mode: str, strand: str, output: Path, figures: Path | None) -> None:
+    if figures is not None and figures.absolute() == output.absolute():
+        raise InputError(f"{output} cannot be the table and the folder of figures; name two places")
+    if mode not in _ASKED:
+        raise InputError(f"a mode is one of {', '.join(_ASKED)}; got {mode!r}")
+    strands_of(strand)
+
+
+def _check_figures(records: Sequence[BedRecord]) -> None:
+    check_logo()
+    longest = max(records, key=lambda record: len(record.interval))
+    if len(longest.interval) > MOST_BASES:
+        raise InputError(
+            f"{longest.name} has {len(longest.interval):,} bp, and a figure shows at most "
+            f"{MOST_BASES:,}; cut it into several lines of the BED file, or leave out --figures"
+        )
+
+
+def _check_letters(reference: Reference, records: Sequence[BedRecord]) -> None:
+    """Refuse a region without a base; say what has no row, and that strands do not count."""
+    for interval, name in records:
+        letters = forward_letters(reference, interval)
+        place = f"{interval.contig} of {reference.name}"
+        tokens = DNA_VOCABULARY.encode(letters, name=place, start=interval.start).tokens
+        n_unknown = int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id))
+        if n_unknown == len(tokens):
+            raise InputError(
+                f"{name} ({interval}) holds no base but N in {reference.name}, so there is "
+                "nothing to change; take the line out of the BED file"
+            )
+        if n_unknown:
+            _log.info("%s: %s of %s bases are none of A C G T and have no row", name,
+                      f"{n_unknown:,}", f"{len(tokens):,}")  # fmt: skip
+    if any(record.interval.strand == "-" for record in records):
+        _log.info("some regions are of the strand -; ref and alt are of the forward strand in all")
+
+
+class _Part(NamedTuple):
+    """A stretch of a region in one mode, which is computed at once."""
+
+    name: str
+    mode: str
+    interval: Interval
+
+
+class _Work:
+    """One table to be made with one model."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        reference: Reference,
+        records: Sequence[BedRecord],
+        request: Mapping[str, Any],
+    ) -> None:
+        self._predictor = predictor
+        self._reference = reference
+        self._records = records
+        self._request = request
+        self._modes = _ASKED[request["mode"]]
+        self._parts = [
+            [part for mode in self._modes for part in _divide(index, record.interval, mode)]
+            for index, record in enumerate(records)
+        ]
+
+    def write(self, place: Output) -> None:
+        """Compute what is not done yet, then write the table."""
+        self._announce()
+        device = self._predictor.device.type
+        with kept_parts(place.path, {**self._request, "device": device}) as parts:
+            self._fill(parts)
+            results = self._compare(parts) if len(self._modes) > 1 else {}
+            columns = [*COLUMNS, *(_RATIOS[mode] for mode in self._modes)]
+            with place.write(**results, device=device) as file:
+                write_table(file, columns, self._rows(parts))
+
+    def _announce(self) -> None:
+        """Tell what it will take."""
+        window, strand = self._request["window"], self._request["strand"]
+        n_strands = len(strands_of(strand))
+        every = [part for parts in self._parts for part in parts]
+        for mode in self._modes:
+            n_windows = n_strands * sum(
+                self._n_windows(each) for each in every if each.mode == mode
+            )
+            plan = self._predictor.plan if mode == "exact" else self._predictor.plan_gradients
+            _log.info(
+                "%s: %s windows of %s bases, strand %s: %s", mode, f"{n_windows:,}",
+                f"{window:,}", strand, plan(longest=window, n_tokens=n_windows * window),
+            )  # fmt: skip
+
+    def _n_windows(self, part: _Part) -> int:
+        if part.mode == "exact":
+            return len(DNA.bases) * len(part.interval)
+        n_contig = self._reference.lengths[part.interval.contig]
+        window = self._request["window"]
+        return sum(
+            1 for _ in gradient_windows(part.interval, contig_length=n_contig, window=window)
+        )
+
+    def _fill(self, parts: Parts) -> None:
+        """Compute the parts that are not there yet."""
+        every = [part for of_region in self._parts for part in of_region]
+        with progress(sum(len(part.interval) for part in every), "mutagenesis", "bases") as meter:
+            meter.skip(sum(len(part.interval) for part in every if part.name in parts))
+            for part in every:
+                if part.name not in parts:
+                    parts.save(part.name, self._compute(part))
+                    meter.advance(len(part.interval))
+
+    def _compute(self, part: _Part) -> Float64[np.ndarray, "length 4"]:
+        return self._predictor.saturation_mutagenesis(
+            self._reference,
+            part.interval,
+            window=self._request["window"],
+            mode=part.mode,
+            both_strands=len(strands_of(self._request["strand"])) == 2,
+        )
+
+    def _ratios(self, parts: Parts, index: int, mode: str) -> Float64[np.ndarray, "length 4"]:
+        found = [parts.load(part.name) for part in self._parts[index] if part.mode == mode]
+        return np.concatenate(found)
+
+    def _rows(self, parts: Parts) -> Iterator[Mapping[str, object]]:
+        for index, record in enumerate(self._records):
+            ratios = {_RATIOS[mode]: self._ratios(parts, index, mode) for mode in self._modes}
+            yield from rows_of(self._reference, record, ratios)
+
+    def _compare(self, parts: Parts) -> dict[str, Any]:
+        """Tell how far the estimate agrees with what it estimates, over all regions."""
+        indices = range(len(self._records))
+        exact, estimate = (
+            np.concatenate([self._ratios(parts, index, mode) for index in indices])
+            for mode in MODES
+        )
+        letters = [forward_letters(self._reference, each.interval) for each in self._records]
+        is_other = is_substitution("".join(letters))
+        is_other &= np.isfinite(exact) & np.isfinite(estimate)
+        bases, _ = np.nonzero(is_other)
+        found = correlate(exact[is_other], estimate[is_other], bases, seed=_SEED)
+        for kind, each in found.items():
+            _log.info("%s of gradient and exact: %s", kind, _text(each))
+        return {
+            "correlation": {kind: _plain(each) for kind, each in found.items()},
+            "n_substitutions": int(is_other.sum()),
+        }
+
+
+def _divide(index: int, interval: Interval, mode: str) -> list[_Part]:
+    stretches = replace(interval, strand="+").windows(_BASES_PER_PART[mode])
+    return [_Part(f"{index}-{mode}-{each.start}", mode, each) for each in stretches]
+
+
+def _text(found: Correlation) -> str:
+    low, high = found.interval or (math.nan, math.nan)
+    return f"{found.value:.4f} (95 % interval {low:.4f} to {high:.4f}, by position)"
+
+
+def _plain(found: Correlation) -> dict[str, Any]:
+    """Give what JSON knows: None where there is no number."""
+    numbers = [found.value, *(found.interval or (math.nan, math.nan))]
+    value, low, high = (None if math.isnan(number) else number for number in numbers)
+    return {"value": value, "interval": None if low is None else [low, high]}
+
+
+def _draw(
+    table: Path, place: Output, reference: Reference, records: Sequence[BedRecord], column: str
+) -> None:
+    """Draw each region from the rows of the table."""
+    place.start()
+    with (
+        table.open() as file,
+        whole_files(place.path) as folder,
+        progress(len(records), "drawing", "figures") as meter,
+    ):
+        rows = read_table(file, [*COLUMNS, column], name=str(table))
+        for number, record in enumerate(records, start=1):
+            interval, name = record
+            ratios = ratios_of(rows, reference, record, column)
+            letters = forward_letters(reference, interval)
+            path = folder / f"{number:04d}-{_NOT_OF_A_NAME.sub('_', name)[:80]}.png"
+            title = f"{name}, {interval}: {column}"
+            draw_mutagenesis(ratios, letters, path, start=interval.start, title=title)
+            meter.advance()
+    place.finish()

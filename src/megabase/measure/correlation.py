@@ -1,0 +1,96 @@
+"""How far two measurements agree: Pearson's and Spearman's correlation, and their intervals."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from megabase.measure.confidence import ConfidenceInterval, bootstrap
+
+Values = Float[np.ndarray, " pair"]
+
+
+class Correlation(NamedTuple):
+    """A coefficient from -1 to 1, NaN where one side does not vary, and its interval."""
+
+    value: float
+    interval: ConfidenceInterval | None
+
+
+def pearson(x: Values, y: Values, weights: Values | None = None) -> float:
+    """Give the linear correlation of pairs.
+
+    Parameters
+    ----------
+    x, y
+        The pairs, all finite.
+    weights
+        How often each pair counts; None: once.
+
+    Returns
+    -------
+    coefficient
+        NaN where x or y does not vary.
+    """
+    counts = np.ones(len(x)) if weights is None else weights
+    u, v = (values - np.average(values, weights=counts) for values in (x, y))
+    spread = np.sqrt(np.dot(counts, u * u) * np.dot(counts, v * v))
+    return float(np.dot(counts, u * v) / spread) if spread > 0 else float("nan")
+
+
+def spearman(x: Values, y: Values, weights: Values | None = None) -> float:
+    """Give the linear correlation of ranks, as `pearson`; equals share their mean rank."""
+    return pearson(_ranks(_places(x), weights), _ranks(_places(y), weights), weights)
+
+
+def _places(values: Values) -> Int[np.ndarray, " pair"]:
+    """Number the different values from the least, and give the number of each."""
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _ranks(places: Int[np.ndarray, " pair"], weights: Values | None) -> Values:
+    """Count values up to each, each as often as it counts; equals have their mean count."""
+    n_equal = np.bincount(places, weights=weights)
+    return (np.cumsum(n_equal) - (n_equal - 1) / 2)[places]
+
+
+def correlate(
+    x: Values, y: Values, groups: Int[np.ndarray, " pair"], *, seed: int
+) -> dict[str, Correlation]:
+    """Give ``pearson`` and ``spearman``, each with the 95 % percentile interval of the bootstrap.
+
+    Pairs that are not independent, such as the three substitutions of a base, are drawn
+    together. Of fewer than ten groups there is no interval.
+
+    Parameters
+    ----------
+    x, y
+        The pairs, all finite.
+    groups
+        The group of each pair, by any number.
+    seed
+        Fixes the draw.
+
+    Source
+    ------
+    Efron & Tibshirani 1993, "An introduction to the bootstrap", chapters 6 and 13.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+
+    places = _places(x), _places(y)  # sorted once for all replicates
+    coefficients: dict[str, Callable[[Values], float]] = {
+        "pearson": lambda counts: pearson(x, y, counts),
+        "spearman": lambda counts: pearson(
+            _ranks(places[0], counts), _ranks(places[1], counts), counts
+        ),
+    }
+
+    def interval(of: Callable[[Values], float]) -> ConfidenceInterval | None:
+        def drawn(chosen: Int[np.ndarray, " group"]) -> float:
+            return of(np.bincount(chosen, minlength=len(names)).astype(np.float64)[group])
+
+        return bootstrap(drawn, len(names), seed=seed)
+
+    once = np.ones(len(x))
+    return {kind: Correlation(of(once), interval(of)) for kind, of in coefficients.items()}
