@@ -12,18 +12,29 @@ from megabase.import_hook import register_with_transformers
 
 if TYPE_CHECKING:
     from megabase.genome.interval import Interval
-    from megabase.inference.letters import generate, load, score_sequences, score_variants
+    from megabase.inference.embedder import Embedder
+    from megabase.inference.letters import (
+        embed,
+        generate,
+        load,
+        saturation_mutagenesis,
+        score_sequences,
+        score_variants,
+    )
     from megabase.inference.one_hot import OneHotModel
     from megabase.inference.predictor import Predictor
     from megabase.jobs.genome import open_genome
 
 __all__ = [
+    "Embedder",
     "Interval",
     "OneHotModel",
     "Predictor",
+    "embed",
     "generate",
     "load",
     "open_genome",
+    "saturation_mutagenesis",
     "score_sequences",
     "score_variants",
 ]
@@ -31,12 +42,15 @@ __all__ = [
 __version__ = version("megabase")
 
 _HOME = {
+    "Embedder": "megabase.inference.embedder",
     "Interval": "megabase.genome.interval",
     "OneHotModel": "megabase.inference.one_hot",
     "Predictor": "megabase.inference.predictor",
+    "embed": "megabase.inference.letters",
     "generate": "megabase.inference.letters",
     "load": "megabase.inference.letters",
     "open_genome": "megabase.jobs.genome",
+    "saturation_mutagenesis": "megabase.inference.letters",
     "score_sequences": "megabase.inference.letters",
     "score_variants": "megabase.inference.letters",
 }

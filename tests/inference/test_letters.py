@@ -1,15 +1,26 @@
 """What a script asks in letters is what the parts answer in tokens."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from megabase.errors import InputError
+from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
 from megabase.genome.site import Site
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference import letters as module
+from megabase.inference.embed import Pooling
 from megabase.inference.generate import generate as continue_tokens
-from megabase.inference.letters import generate, load, score_sequences, score_variants
+from megabase.inference.letters import (
+    embed,
+    generate,
+    load,
+    saturation_mutagenesis,
+    score_sequences,
+    score_variants,
+)
 from megabase.inference.plan import GenerationPlan
 from megabase.model.load import save
 from tests import toys
@@ -75,6 +86,41 @@ def test_sequences_are_written_the_same_however_many_go_side_by_side(model, monk
     assert alone.log_likelihood == pytest.approx(fixed.log_likelihood, rel=1e-4)
 
 
+def test_embeddings_are_those_of_the_tokens(model):
+    sequences = ["ACGTT", "acnta"]
+    tokens = [DNA_VOCABULARY.encode(each).tokens for each in sequences]
+    for found, expected in zip(embed(model, sequences), model.embed(tokens), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    options = {"layer": 1, "strand": "both"}
+    (rows,) = embed(model, sequences[:1], pooling="none", **options)
+    (expected,) = model.embed(tokens[:1], pooling=Pooling.from_text("none"), **options)
+    np.testing.assert_array_equal(rows, expected)
+
+
+def test_substitutions_are_scored_as_those_of_the_genome(model):
+    region = Interval("chrI", 80, 84)
+    reference = MemoryReference(GENOME)
+    for mode in ("exact", "gradient"):
+        found = saturation_mutagenesis(model, GENOME, region, window=32, mode=mode)
+        expected = model.saturation_mutagenesis(reference, region, window=32, mode=mode)
+        np.testing.assert_array_equal(found, expected)
+    alts = [base for base in "ACGT" if base != GENOME["chrI"][80]]
+    effects = score_variants(model, GENOME, [("chrI", 80, GENOME["chrI"][80], b) for b in alts])
+    whole = saturation_mutagenesis(model, GENOME, region)
+    for alt, effect in zip(alts, effects, strict=True):
+        assert whole[0]["ACGT".index(alt)] == effect.log_likelihood_ratio
+
+
+def test_sequences_meet_their_constraint(model):
+    made = generate(
+        model, ["AC"] * 5, 40, forbid=["AA", "CG"], gc="0.4-0.5", template="T" + "N" * 39
+    )
+    for each in made:
+        assert not {"AA", "TT", "CG"} & {f"{a}{b}" for a, b in pairwise("AC" + each.letters)}
+        assert 16 <= sum(map(each.letters.count, "GC")) <= 20
+        assert each.letters[0] == "T"
+
+
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
@@ -83,6 +129,8 @@ def test_sequences_are_written_the_same_however_many_go_side_by_side(model, monk
         (lambda m: score_sequences(m, ["A" * 65]), "has 65 bp, .* at most 64 at once; give a str"),
         (lambda m: score_sequences(m, ["AXG"]), "'X' at position 1 .* of sequence 0"),
         (lambda m: score_sequences(m, ["A"], stride=65), "between 1 and the context of 64"),
+        (lambda m: embed(m, ["A"], pooling="sum"), "a pooling is one of"),
+        (lambda m: generate(m, ["AA"], 1, forbid=["AN"]), "AN"),
         (lambda m: generate(m, "ACGT", 5), "expected a list of prompts"),
         (lambda m: generate(m, ["A" * 60], 5), "the model reads at most 64"),
         (lambda m: score_variants(m, GENOME, [], strand="both"), "a strand is one of"),

@@ -1,16 +1,15 @@
 """Embedder: embeddings of sequences as a transformer in the sense of scikit-learn."""
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from megabase.errors import InputError
-from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.embed import POOLED, Pooling
-from megabase.inference.likelihood import TokenArray
+from megabase.inference.letters import embed
 from megabase.inference.predictor import Predictor
 
 
@@ -85,19 +84,15 @@ class Embedder:
         InputError
             If an option cannot be honoured, or a sequence is empty, too long or no DNA.
         """
-        if isinstance(sequences, str):
-            raise InputError("expected a list of sequences, got one text; give [text]")
-        pooling = Pooling.from_text(self.pooling)
-        if pooling.width:
+        if Pooling.from_text(self.pooling).width:
             raise InputError(
                 f"one vector a sequence is {', '.join(POOLED)}; got pooling {self.pooling!r}, "
-                "which Predictor.embed does"
+                "which megabase.embed does"
             )
-        found = self._predictor().embed(
-            _encoded(sequences), layer=self.layer, pooling=pooling, strand=self.strand,
-            stride=self.stride,
+        rows = embed(
+            self._predictor(), sequences, layer=self.layer, pooling=self.pooling,
+            strand=self.strand, stride=self.stride,
         )  # fmt: skip
-        rows = list(found)
         if not rows:
             raise InputError("expected at least one sequence, got none")
         return np.stack(rows)
@@ -141,9 +136,3 @@ class Embedder:
 
 def _names() -> list[str]:
     return [name for name in inspect.signature(Embedder.__init__).parameters if name != "self"]
-
-
-def _encoded(sequences: Iterable[str]) -> Iterator[TokenArray]:
-    for index, letters in enumerate(sequences):
-        name = f"sequence {index} (counted from 0)"
-        yield DNA_VOCABULARY.encode(letters, name=name).tokens

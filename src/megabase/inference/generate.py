@@ -16,6 +16,8 @@ from torch import Tensor
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.constraint import Constraint, Walk
+from megabase.genome.gc_range import GcRange
+from megabase.genome.motif import Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import TokenArray
 from megabase.inference.sampling import Sampling, draw
@@ -105,6 +107,29 @@ def generate(
                 is_first = position == 0 and not has_prompt
                 logits = cache.absorb(tokens[:, None]) if is_first else cache.step(tokens)
     return writer.finish()
+
+
+def constraint_of(
+    prompts: Sequence[TokenArray],
+    length: int,
+    *,
+    motifs: Motifs,
+    gc: GcRange | None,
+    template: TokenArray | None,
+) -> Constraint | None:
+    """Look ahead once for all prompts; None where neither motifs nor a range constrain them.
+
+    Raises
+    ------
+    InputError
+        If no `length` bases after one of the prompts meet the constraint.
+    """
+    if not motifs.motifs and gc is None:
+        return None
+    constraint = Constraint(length, motifs, gc, template)
+    for prompt in prompts:
+        constraint.start(prompt)
+    return constraint
 
 
 class _Writer:

@@ -3,12 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Float32, Float64
+
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
+from megabase.genome.gc_range import GcRange
+from megabase.genome.interval import Interval
+from megabase.genome.motif import Motifs
 from megabase.genome.reference import MemoryReference, Reference
 from megabase.genome.site import Site
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.generate import Generated, check_request
+from megabase.inference.embed import Pooling
+from megabase.inference.generate import Generated, check_request, constraint_of
 from megabase.inference.generate import generate as continue_prompts
 from megabase.inference.likelihood import SequenceScore, TokenArray, sequence_score
 from megabase.inference.plan import plan_generation
@@ -86,15 +93,98 @@ def score_variants(
         is not that of the genome, or that has no score for another reason, says so in
         `skip_reason`.
     """
-    reference = MemoryReference(genome) if isinstance(genome, Mapping) else genome
     sites = (Site(contig, position, ref, (alt,)) for contig, position, ref, alt in variants)
     effects = model.score_variants(
-        reference,
+        _reference(genome),
         sites,
-        window=min(model.context_length, DEFAULT_WINDOW) if window is None else window,
+        window=_window(model, window),
         both_strands=len(strands_of(strand)) == 2,
     )
     return [effect for (effect,) in effects]
+
+
+def saturation_mutagenesis(
+    model: Predictor,
+    genome: Reference | Mapping[str, str],
+    region: Interval,
+    *,
+    window: int | None = None,
+    mode: str = "exact",
+    strand: str = "average",
+) -> Float64[np.ndarray, "length 4"]:
+    """Change every base of a region to every other: log-likelihood ratios, in nats.
+
+    Parameters
+    ----------
+    model
+        What `load` gives.
+    genome, window, strand
+        As of `score_variants`.
+    region
+        The bases to change, of the forward strand.
+    mode
+        ``exact``: the scores of `score_variants`; ``gradient``: estimates of them, much faster.
+
+    Returns
+    -------
+    ratios
+        Of A, C, G, T in the place of each base, 0 for the base that stands there and NaN where
+        that is N: as `mutagenesis.saturation_mutagenesis`.
+
+    Raises
+    ------
+    InputError
+        If the region lies beyond its contig, or an option is none.
+    """
+    return model.saturation_mutagenesis(
+        _reference(genome),
+        region,
+        window=_window(model, window),
+        mode=mode,
+        both_strands=len(strands_of(strand)) == 2,
+    )
+
+
+def embed(
+    model: Predictor,
+    sequences: Iterable[str],
+    *,
+    layer: int | None = None,
+    pooling: str = "mean",
+    strand: str = "average",
+    stride: int | None = None,
+) -> list[Float32[np.ndarray, "..."]]:
+    """Embed each sequence: a vector, or a row for each base or window.
+
+    Parameters
+    ----------
+    model
+        What `load` gives.
+    sequences
+        Letters of each, in either case.
+    layer
+        0 for the embedding of the letters, up to the number of blocks; None: the last.
+    pooling
+        ``mean``, ``max``, ``last``, ``centre``: (channel,); ``none``: (length, channel);
+        ``window:W``, the means of W bases: (window, channel).
+    strand
+        ``average`` of both strands; ``forward``; or ``both``, side by side.
+    stride
+        As of `score_sequences`.
+
+    Raises
+    ------
+    InputError
+        If a sequence is empty, too long or no DNA, or an option is none.
+    """
+    found = model.embed(
+        _encoded(sequences),
+        layer=layer,
+        pooling=Pooling.from_text(pooling),
+        strand=strand,
+        stride=stride,
+    )
+    return list(found)
 
 
 class GeneratedSequence(NamedTuple):
@@ -114,6 +204,8 @@ def generate(
     top_p: float = 1.0,
     seed: int = 0,
     template: str | None = None,
+    forbid: Sequence[str] = (),
+    gc: str | None = None,
 ) -> list[GeneratedSequence]:
     """Continue each prompt by `length` bases, as `generate.generate`.
 
@@ -131,16 +223,28 @@ def generate(
         Of all random numbers; the same seed gives the same sequences.
     template
         `length` letters: bases that are fixed, N where free.
+    forbid
+        Motifs of IUPAC letters that no base may complete, on either strand.
+    gc
+        The fraction of the new bases that is G or C, as ``0.4-0.6``; None: any.
 
     Raises
     ------
     InputError
-        If a prompt is no DNA, prompt and length exceed the context, or an option is none.
+        If a prompt is no DNA, prompt and length exceed the context, an option is none, or no
+        sequence is as it shall be.
     """
     sampling = Sampling(temperature, top_k, top_p)
     tokens = list(_encoded(prompts, what="prompt"))
     fixed = None if template is None else DNA_VOCABULARY.encode(template, name="template").tokens
     check_request(model.model, tokens, length, template=fixed, seed=seed)
+    constraint = constraint_of(
+        tokens,
+        length,
+        motifs=Motifs(forbid),
+        gc=None if gc is None else GcRange.from_text(gc),
+        template=fixed,
+    )
     plan = plan_generation(
         model.model,
         prompt_length=max(map(len, tokens)),
@@ -153,11 +257,19 @@ def generate(
         numbers = [(start + place,) for place in range(len(beside))]
         made += continue_prompts(
             model.model, beside, length, sampling=sampling, seed=seed, numbers=numbers,
-            template=fixed,
+            template=None if constraint else fixed, constraint=constraint,
         )  # fmt: skip
     return [
         GeneratedSequence(DNA_VOCABULARY.decode(each.tokens), each.log_likelihood) for each in made
     ]
+
+
+def _reference(genome: Reference | Mapping[str, str]) -> Reference:
+    return MemoryReference(genome) if isinstance(genome, Mapping) else genome
+
+
+def _window(model: Predictor, window: int | None) -> int:
+    return min(model.context_length, DEFAULT_WINDOW) if window is None else window
 
 
 def _encoded(

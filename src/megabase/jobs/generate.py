@@ -11,12 +11,11 @@ import numpy as np
 
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
-from megabase.genome.constraint import Constraint
 from megabase.genome.gc_range import GcRange
 from megabase.genome.interval import Interval
 from megabase.genome.motif import Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.generate import check_request
+from megabase.inference.generate import check_request, constraint_of
 from megabase.inference.generate import generate as continue_prompts
 from megabase.inference.likelihood import TokenArray
 from megabase.inference.plan import plan_generation
@@ -117,7 +116,9 @@ def generate(
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return
-    constraint = _constraint(length, motifs, gc_range, fixed, prompts)
+    constraint = constraint_of(prompts, length, motifs=motifs, gc=gc_range, template=fixed)
+    if constraint is not None:
+        _log.info("constraint: %s", constraint)
     plan = plan_generation(
         predictor.model, prompt_length=max(map(len, prompts)), length=length,
         n_sequences=len(sequences),
@@ -138,23 +139,6 @@ def generate(
                     f"prompt_length={len(sequence.prompt)} log_likelihood={each.log_likelihood:.8g}"
                 )
                 write_fasta(file, f"{sequence.name} {about}", DNA_VOCABULARY.decode(each.tokens))
-
-
-def _constraint(
-    length: int,
-    motifs: Motifs,
-    gc: GcRange | None,
-    template: TokenArray | None,
-    prompts: Sequence[TokenArray],
-) -> Constraint | None:
-    """Look ahead once for all sequences; an InputError if a prompt leaves no way."""
-    if not motifs.motifs and gc is None:
-        return None
-    constraint = Constraint(length, motifs, gc, template)
-    _log.info("constraint: %s", constraint)
-    for prompt in prompts:
-        constraint.start(prompt)
-    return constraint
 
 
 def _sequences(prompt: Path | None, number: int) -> list[_Sequence]:
