@@ -100,6 +100,7 @@ def test_it_tells_how_far_it_is():
     [
         (Sampling(), [0.5, 0.125, 0.25, 0.125]),
         (Sampling(temperature=0.5), [8 / 11, 1 / 22, 2 / 11, 1 / 22]),
+        (Sampling(temperature=5e-324), [1, 0, 0, 0]),
         (Sampling(top_k=2), [2 / 3, 0, 1 / 3, 0]),
         (Sampling(top_p=0.5), [1, 0, 0, 0]),
         (Sampling(top_p=0.6), [2 / 3, 0, 1 / 3, 0]),

@@ -135,7 +135,8 @@ def test_what_another_kind_of_device_began_is_begun_anew(paths, monkeypatch, cap
 def test_bigwig_holds_what_bedgraph_does(paths):
     pybigtools = pytest.importorskip("pybigtools")
     model, genome, folder = paths
-    tracks(model, genome, folder / "a.bw")
+    tracks(model, genome, folder / "a.BW")
+    (folder / "a.BW").rename(folder / "a.bw")
     tracks(model, genome, folder / "a.bg")
     with pybigtools.open(str(folder / "a.bw")) as file:
         assert file.chroms() == {contig: len(letters) for contig, letters in CONTIGS.items()}

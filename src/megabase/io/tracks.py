@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
+from megabase.run.output import whole_path
 
 BEDGRAPH = (".bedgraph", ".bg")
 BIGWIG = (".bw", ".bigwig")
@@ -77,12 +78,13 @@ def write_bigwig(
     import pybigtools  # noqa: PLC0415 an extra, imported at its door
 
     rows = _Rows(tracks)
-    try:
-        pybigtools.open(str(path), "w").write(dict(lengths), iter(rows))
-    except Exception as error:
-        raise WorkError(f"the bigWig could not be written: {error}") from error
-    if not rows.is_exhausted:  # the library only prints what fails within
-        raise WorkError("the bigWig could not be written: its values broke off")
+    with whole_path(path, suffix=BIGWIG[0]) as part:  # the library knows no capital suffix
+        try:
+            pybigtools.open(str(part), "w").write(dict(lengths), iter(rows))
+        except Exception as error:
+            raise WorkError(f"the bigWig could not be written: {error}") from error
+        if not rows.is_exhausted:  # the library only prints what fails within
+            raise WorkError("the bigWig could not be written: its values broke off")
 
 
 class _Rows:
