@@ -197,6 +197,18 @@ def test_the_same_request_is_answered_once_and_another_refused(
     assert refused(score(capsys, model, genome, vcf, output, "--window", 32), "window was 64")
 
 
+def test_another_genome_or_map_is_another_request(capsys, model, genome, vcf, tmp_path):
+    output = tmp_path / "o.vcf"
+    assert score(capsys, model, genome, vcf, output).code == 0
+    other = {"chrI": LETTERS, "chrII": LETTERS[:-1] + "N"}
+    other = toys.write_fasta(tmp_path / "other.fa", other)
+    assert refused(score(capsys, model, other, vcf, output), "another request (genome was")
+    (tmp_path / "map").write_text("x chrI\n")
+    options = ["--chrom-map", tmp_path / "map"]
+    answer = score(capsys, model, genome, vcf, output, *options)
+    assert refused(answer, "another request (contigs.x was None, is 'chrI')")
+
+
 def test_contigs_of_other_names_are_mapped_and_keep_theirs(capsys, model, genome, tmp_path):
     source = write_vcf_file(tmp_path / "in.vcf", vcf_text([row(100, contig="1")]))
     output = tmp_path / "o.vcf.gz"

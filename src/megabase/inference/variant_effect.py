@@ -59,7 +59,8 @@ class VariantEffect(NamedTuple):
     flank
         The same of those bases after the allele alone that both windows hold.
     is_at_edge
-        Whether an end of the contig moved or shortened a window.
+        Whether an end of the contig moved or shortened a window, or the two windows hold unlike
+        numbers of N, which have no likelihood: then `per_base` compares better.
     skip_reason
         A key of `SKIP_REASONS`, or empty.
     """
@@ -234,7 +235,11 @@ def _pair(strand: _Strand, alt: str, window: int) -> _Pair | None:
 
 
 def _is_mostly_n(tokens: TokenArray) -> bool:
-    return 2 * int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id)) > len(tokens)
+    return 2 * _n_unknown(tokens) > len(tokens)
+
+
+def _n_unknown(tokens: TokenArray) -> int:
+    return int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id))
 
 
 def _score(
@@ -260,7 +265,10 @@ def _effect(request: _Request, values: Mapping[bytes, Float64[np.ndarray, " _"]]
         for pair in request.pairs
     ]
     ratio, per_base, flank = np.mean(each, axis=0).tolist()
-    is_at_edge = any(pair.windows.is_at_edge for pair in request.pairs)
+    is_at_edge = any(
+        pair.windows.is_at_edge or _n_unknown(pair.ref) != _n_unknown(pair.alt)
+        for pair in request.pairs
+    )
     return VariantEffect(ratio, per_base, flank, is_at_edge, "")
 
 

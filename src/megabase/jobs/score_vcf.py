@@ -51,7 +51,11 @@ FIELDS = (
         "Why the allele has no score, . if it has one: "
         + "; ".join(f"{key} = {meaning}" for key, meaning in SKIP_REASONS.items()),
     ),
-    InfoField("MB_EDGE", "0", "Flag", "An end of the contig moved or shortened a window"),
+    InfoField(
+        "MB_EDGE", "0", "Flag",
+        "An end of the contig moved or shortened a window, or N of the genome make the two windows "
+        "unlike in bases: of these MB_LLR_BASE compares better",
+    ),
 )  # fmt: skip
 """What is added to INFO."""
 
