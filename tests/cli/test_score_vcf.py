@@ -311,6 +311,12 @@ def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genom
     assert len(records(output)) == 512
 
 
+def test_two_processes_do_not_write_one_output(capsys, model, genome, vcf, tmp_path):
+    with only_writer(tmp_path / ".o.vcf.parts"):
+        answer = score(capsys, model, genome, vcf, tmp_path / "o.vcf")
+    assert refused(answer, "another process is writing")
+
+
 def test_standard_input_of_one_run_is_not_touched_by_another(
     capsys, model, genome, vcf, tmp_path, monkeypatch
 ):

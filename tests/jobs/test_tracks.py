@@ -170,3 +170,17 @@ def test_a_missing_extra_is_named(paths, monkeypatch):
     monkeypatch.setattr("megabase.io.tracks.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'megabase\[bigwig\]'"):
         tracks(model, genome, folder / "a.bw")
+
+
+@pytest.mark.parametrize(
+    "change", [{"stride": 16}, {"strand": "forward"}, {"quantity": "p_A"}, {"genome": "other.fa"}]
+)
+def test_each_option_that_decides_a_value_makes_another_request(paths, change):
+    model, genome, folder = paths
+    toys.write_fasta(folder / "other.fa", {"long": "ACGT"})
+    tracks(model, genome, folder / "a.bg")
+    (key,) = change
+    asked = str(folder / change["genome"]) if key == "genome" else genome
+    options = {name: value for name, value in change.items() if name != "genome"}
+    with pytest.raises(InputError, match=rf"another request \({key} was"):
+        tracks(model, asked, folder / "a.bg", **options)
