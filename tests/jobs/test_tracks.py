@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from megabase.errors import InputError
+from megabase.errors import InputError, WorkError
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
@@ -145,6 +146,25 @@ def test_bigwig_holds_what_bedgraph_does(paths):
             for start, _, value in file.records(contig):
                 found[start] = value
             np.testing.assert_allclose(found, values, rtol=1e-4)
+
+
+def test_a_genome_without_a_value_makes_no_bigwig(paths):
+    pytest.importorskip("pybigtools")
+    model, _, folder = paths
+    genome = toys.write_fasta(folder / "n.fa", {"long": "N" * 200})
+    with pytest.raises(WorkError, match="no base has a value"):
+        tracks(model, str(genome), folder / "a.bw")
+    assert not (folder / "a.bw").exists()
+
+
+def test_a_model_that_has_diverged_is_a_failure(paths):
+    _, genome, folder = paths
+    broken = toys.model()
+    broken.backbone.norm.weight.data[0] = torch.nan
+    save(broken, folder / "broken")
+    with pytest.raises(WorkError, match="the model's answer is no number"):
+        tracks(str(folder / "broken"), genome, folder / "a.bg")
+    assert not (folder / "a.bg").exists()
 
 
 @pytest.mark.parametrize(

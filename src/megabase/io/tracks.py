@@ -73,7 +73,7 @@ def write_bigwig(
     Raises
     ------
     WorkError
-        If it cannot be written.
+        If it cannot be written, or no base has a value.
     """
     import pybigtools  # noqa: PLC0415 an extra, imported at its door
 
@@ -85,16 +85,21 @@ def write_bigwig(
             raise WorkError(f"the bigWig could not be written: {error}") from error
         if not rows.is_exhausted:  # the library only prints what fails within
             raise WorkError("the bigWig could not be written: its values broke off")
+        if rows.is_empty:  # what the library writes then cannot be read
+            raise WorkError("no base has a value, and a bigWig cannot be empty; write .bedgraph")
 
 
 class _Rows:
-    """The values as bigWig takes them, and whether all were asked for."""
+    """The values as bigWig takes them, whether all were asked for, and whether there was none."""
 
     def __init__(self, tracks: Iterable[tuple[Interval, np.ndarray]]) -> None:
         self._tracks = tracks
         self.is_exhausted = False
+        self.is_empty = True
 
     def __iter__(self) -> Iterator[tuple[str, int, int, float]]:
         for interval, values in self._tracks:
-            yield from _rows(interval, values)
+            for row in _rows(interval, values):
+                self.is_empty = False
+                yield row
         self.is_exhausted = True
