@@ -168,3 +168,18 @@ def test_a_model_that_has_diverged_leaves_nothing(capsys, tmp_path):
     answer = run(capsys, "generate", "-m", tmp_path / "broken", "-n", 5, "-o", output)
     assert (answer.code, output.exists()) == (1, False)
     assert "the model's answer is no number" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("seed", 1), ("temperature", 2), ("top-k", 2), ("top-p", 0.5), ("number", 2),
+     ("prompt", "other.fa"), ("template", "other.fa")],
+)  # fmt: skip
+def test_each_option_makes_another_request(capsys, model, prompt, tmp_path, key, value):
+    toys.write_fasta(tmp_path / "other.fa", {"a": "ACGTACGTNN"})
+    options = ["generate", "-m", model, "-n", 10, "-o", tmp_path / "new.fa", "--prompt", prompt]
+    assert run(capsys, *options).code == 0
+    value = tmp_path / value if value == "other.fa" else value
+    answer = run(capsys, *options, f"--{key}", value)
+    assert answer.code == 2
+    assert f"another request ({key.replace('-', '_')} was" in answer.err

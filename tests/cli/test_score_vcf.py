@@ -19,8 +19,10 @@ from pyarrow import parquet
 from megabase.genome.reference import MemoryReference
 from megabase.genome.site import Site
 from megabase.inference.variant_effect import score_variants
+from megabase.jobs import score_vcf as module
 from megabase.jobs.stream import Journal
 from megabase.model.load import save, weights_sha256
+from megabase.run.output import only_writer
 from tests import toys
 from tests.cli.command import run
 from tests.vcf_files import vcf_text, write_vcf_file
@@ -342,6 +344,18 @@ def test_the_same_request_is_answered_once_and_another_refused(
     assert refused(score(capsys, model, genome, vcf, output, "--window", 32), "window was 64")
 
 
+def test_another_genome_or_map_is_another_request(capsys, model, genome, vcf, tmp_path):
+    output = tmp_path / "o.vcf"
+    assert score(capsys, model, genome, vcf, output).code == 0
+    other = {"chrI": LETTERS, "chrII": LETTERS[:-1] + "N"}
+    other = toys.write_fasta(tmp_path / "other.fa", other)
+    assert refused(score(capsys, model, other, vcf, output), "another request (genome was")
+    (tmp_path / "map").write_text("x chrI\n")
+    options = ["--chrom-map", tmp_path / "map"]
+    answer = score(capsys, model, genome, vcf, output, *options)
+    assert refused(answer, "another request (contigs.x was None, is 'chrI')")
+
+
 def test_contigs_of_other_names_are_mapped_and_keep_theirs(capsys, model, genome, tmp_path):
     source = write_vcf_file(tmp_path / "in.vcf", vcf_text([row(100, contig="1")]))
     output = tmp_path / "o.vcf.gz"
@@ -442,3 +456,37 @@ def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genom
     assert score(capsys, model, genome, source, tmp_path / "plain.vcf").code == 0
     assert records(output) == records(tmp_path / "plain.vcf")
     assert len(records(output)) == 512
+
+
+def test_two_processes_do_not_write_one_output(capsys, model, genome, vcf, tmp_path):
+    with only_writer(tmp_path / ".o.vcf.parts"):
+        answer = score(capsys, model, genome, vcf, tmp_path / "o.vcf")
+    assert refused(answer, "another process is writing")
+
+
+def test_standard_input_of_one_run_is_not_touched_by_another(
+    capsys, model, genome, vcf, tmp_path, monkeypatch
+):
+    folder = tmp_path / ".o.vcf.stdin.parts"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(vcf.read_bytes())))
+    with only_writer(folder):
+        (folder / "copy").write_text("of the first")
+        answer = score(capsys, model, genome, "-", tmp_path / "o.vcf")
+        assert refused(answer, "another process is writing")
+        assert (folder / "copy").read_text() == "of the first"
+
+
+def test_a_file_that_loses_records_while_it_is_read_gives_no_output(
+    capsys, model, genome, vcf, tmp_path, monkeypatch
+):
+    original = module.survey
+
+    def survey_then_cut(*arguments, **keys):
+        found = original(*arguments, **keys)
+        write_vcf_file(vcf, vcf_text(ROWS[:3]))
+        return found
+
+    monkeypatch.setattr(module, "survey", survey_then_cut)
+    answer = score(capsys, model, genome, vcf, tmp_path / "o.vcf")
+    assert refused(answer, f"changed while it was read: expected {len(ROWS)} records, got 3")
+    assert not [path for path in tmp_path.iterdir() if "o.vcf" in path.name]

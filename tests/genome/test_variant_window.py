@@ -78,3 +78,9 @@ def test_windows_at_known_places(position, n_ref, n_alt, expected):
 def test_a_contig_shorter_than_the_window_shortens_both():
     found = allele_windows(contig_length=10, position=9, n_ref=1, n_alt=3, window=64)
     assert tuple(found) == (10, 9, 7, 0, 0, True)
+
+
+def test_a_window_that_the_contig_shortens_only_after_the_allele_is_at_an_edge():
+    found = allele_windows(contig_length=12, position=8, n_ref=1, n_alt=1, window=16)
+    assert found is not None
+    assert (found.before_ref, found.before_alt, found.is_at_edge) == (8, 8, True)

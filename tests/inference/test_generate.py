@@ -63,6 +63,15 @@ def test_a_seed_gives_one_answer_and_another_seed_another():
     assert first != other
 
 
+def test_no_two_seeds_or_numbers_share_their_random_numbers():
+    asked = [(0, (1,)), (1, (0,)), (0, (0, 1)), (0, (2, 0)), (2, (0, 0)), (0, (1, 1))]
+    made = [
+        generate(MODEL, [encode("ACGT")], 30, seed=seed, numbers=[number])[0].tokens.tobytes()
+        for seed, number in asked
+    ]
+    assert len(set(made)) == len(asked)
+
+
 def test_what_stands_beside_a_sequence_does_not_change_it():
     prompts = [encode("ACGTA"), encode("GG"), encode("TTTTTTTACGTTTTTTT")]
     together = letters_of(generate(MODEL, prompts, 100, numbers=[(5,), (6,), (7,)]))
@@ -107,6 +116,7 @@ def test_it_tells_how_far_it_is():
     [
         (Sampling(), [0.5, 0.125, 0.25, 0.125]),
         (Sampling(temperature=0.5), [8 / 11, 1 / 22, 2 / 11, 1 / 22]),
+        (Sampling(temperature=5e-324), [1, 0, 0, 0]),
         (Sampling(top_k=2), [2 / 3, 0, 1 / 3, 0]),
         (Sampling(top_p=0.5), [1, 0, 0, 0]),
         (Sampling(top_p=0.6), [2 / 3, 0, 1 / 3, 0]),

@@ -139,3 +139,9 @@ def test_sequences_meet_their_constraint(model):
 def test_what_cannot_be_is_an_error_that_says_which(model, ask, message):
     with pytest.raises(InputError, match=message):
         ask(model)
+
+
+def test_a_letter_that_a_draw_would_widen_is_an_error(model):
+    for prompts, template, name in ((["ACGT", "ACR"], None, "prompt 1"), ([""], "RN", "template")):
+        with pytest.raises(InputError, match=f"{name} .*has 1 letters other than A C G T N"):
+            generate(model, prompts, 2, template=template)

@@ -217,11 +217,49 @@ def test_an_end_of_the_contig_moves_the_window_and_says_so(position):
     assert found.log_likelihood_ratio == pytest.approx(windows[0] - windows[1], abs=1e-3)
 
 
+@pytest.mark.parametrize(("n_ref", "alt"), [(1, "GTT"), (4, "A")])
+def test_where_the_end_of_the_contig_moves_the_windows_apart_each_is_read_whole(n_ref, alt):
+    """Check Eq. log-likelihood-ratio where the windows share no bases before the allele."""
+    found = effect(site(390, n_ref, alt), both_strands=False)
+    changed = (LETTERS[:390] + alt + LETTERS[390 + n_ref :])[-64:]
+    difference = values_of(changed).sum() - values_of(LETTERS[-64:]).sum()
+    assert found.log_likelihood_ratio == pytest.approx(difference, abs=1e-3)
+
+
 def test_a_contig_shorter_than_the_window_is_read_as_it_is():
     found = effect(Site("short", 3, "T", ("A",)), both_strands=False)
     difference = values_of("ACGATGCA").sum() - values_of("ACGTTGCA").sum()
     assert found.log_likelihood_ratio == pytest.approx(difference, abs=1e-3)
     assert found.is_at_edge
+
+
+def test_n_that_only_one_window_holds_is_told():
+    """An allele beside N moves the sum by about 1.4 nats for each, whatever it is."""
+    gap = MemoryReference({"chrI": LETTERS[:220] + "N" * 60 + LETTERS[280:]})
+    deletion = site(195, 11, LETTERS[195])
+    intact, beside = effect(deletion, both_strands=False), effect(deletion, gap, both_strands=False)
+    assert beside.log_likelihood_ratio - intact.log_likelihood_ratio > 7
+    assert (intact.is_at_edge, beside.is_at_edge) == (False, True)
+    substitution = site(195, 1, "A" if LETTERS[195] != "A" else "C")
+    found = effect(substitution, gap, both_strands=False)
+    assert not found.is_at_edge
+    n_scored = 64 - (227 - 220)
+    assert found.per_base == pytest.approx(found.log_likelihood_ratio / n_scored)
+
+
+def test_n_that_a_deletion_draws_in_count_as_those_that_were_there():
+    letters = LETTERS[:180] + "N" * 10 + LETTERS[190:221] + "N" * 179
+    found = effect(
+        Site("chrI", 200, letters[200:221], (letters[200],)), MemoryReference({"chrI": letters})
+    )
+    assert found.skip_reason == "mostly_n"
+
+
+@pytest.mark.parametrize(("position", "forward"), [(31, True), (368, False)])
+def test_an_edge_of_either_strand_is_told(position, forward):
+    wanted = site(position, 1, "A" if LETTERS[position] != "A" else "C")
+    assert effect(wanted).is_at_edge
+    assert effect(wanted, both_strands=False).is_at_edge == forward
 
 
 def test_lower_case_letters_count_as_upper_case():

@@ -16,3 +16,17 @@ def test_a_line_without_two_names_is_an_error(tmp_path):
         read_chrom_map(tmp_path / "map")
     with pytest.raises(ValueError, match="there is no file"):
         read_chrom_map(tmp_path / "none")
+
+
+def test_a_name_with_two_meanings_is_an_error(tmp_path):
+    (tmp_path / "map").write_text("1 chrI\n1 chrI\n1 chrII\n")
+    with pytest.raises(ValueError, match=r"line 3: '1' is 'chrII' here and 'chrI' above"):
+        read_chrom_map(tmp_path / "map")
+
+
+def test_the_mark_of_an_editor_is_no_part_of_a_name_and_other_bytes_are_an_error(tmp_path):
+    (tmp_path / "map").write_bytes(b"\xef\xbb\xbf1 chrI\r\n")
+    assert read_chrom_map(tmp_path / "map") == {"1": "chrI"}
+    (tmp_path / "map").write_bytes(b"\xff\xfe1\x00 \x00")
+    with pytest.raises(ValueError, match="map is no text"):
+        read_chrom_map(tmp_path / "map")

@@ -71,3 +71,10 @@ def test_many_runs_are_found_by_place(tmp_path):
     for start in range(0, 2900, 37):
         found = reference.fetch(Interval("chrI", start, start + 23))
         assert found == letters[start : start + 23]
+
+
+@pytest.mark.parametrize("contigs", [{}, {"chrI": ""}])
+def test_a_file_without_a_base_is_an_error(tmp_path, contigs):
+    write_twobit(MemoryReference(contigs), tmp_path / "g.2bit")
+    with pytest.raises(ValueError, match="holds no base"):
+        TwoBitReference(tmp_path / "g.2bit")

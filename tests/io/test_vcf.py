@@ -139,3 +139,17 @@ def test_damage_within_a_bgzip_file_is_an_error(tmp_path):
     path.write_bytes(packed)
     with pytest.raises(ValueError, match=r"cut short or damaged|expected eight columns"):
         list(VcfFile(path).records())
+
+
+@pytest.mark.parametrize(("info", "expected"), [("AC=1;", "AC=1;MB_X=1"), ("", "MB_X=1")])
+def test_an_empty_entry_of_info_stays_none(tmp_path, info, expected):
+    (record,) = VcfFile(
+        write_vcf_file(tmp_path / "a.vcf", vcf_text([("chrI", 1, "A", "T", info)]))
+    ).records()
+    assert record.with_info(["MB_X=1"], []).split("\t")[7] == expected
+
+
+def test_a_record_that_lacks_columns_of_the_header_is_an_error(tmp_path):
+    path = write_vcf_file(tmp_path / "a.vcf", vcf_text(ROWS)[: -len("\t0/1\n")])
+    with pytest.raises(ValueError, match=r"line 8: expected the 10 columns .* got 9 in 'chrI"):
+        list(VcfFile(path).records())

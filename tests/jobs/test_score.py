@@ -190,3 +190,18 @@ def test_the_same_request_is_not_answered_twice(model, fasta, tmp_path):
         score(model, str(other), output)
     score(model, str(other), output, overwrite=True)
     assert len(read(output)) == 1
+
+
+@pytest.mark.parametrize("change", [{"stride": 16}, {"strand": "average"}, {"genome": "other.fa"}])
+def test_each_option_that_decides_a_value_makes_another_request(model, tmp_path, change):
+    genomes = {
+        name: str(toys.write_fasta(tmp_path / name, {"chrI": toys.letters(50, seed)}))
+        for seed, name in enumerate(("genome.fa", "other.fa"))
+    }
+    (tmp_path / "a.bed").write_text("chrI\t10\t40\n")
+    ask = model, str(tmp_path / "a.bed"), tmp_path / "scores.tsv"
+    score(*ask, genome=genomes["genome.fa"])
+    keys = {"genome": "genome.fa"} | change
+    (key,) = change
+    with pytest.raises(ValueError, match=rf"another request \({key} was"):
+        score(*ask, **(keys | {"genome": genomes[keys["genome"]]}))

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from megabase.errors import InputError
+from megabase.errors import InputError, WorkError
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
@@ -135,7 +136,8 @@ def test_what_another_kind_of_device_began_is_begun_anew(paths, monkeypatch, cap
 def test_bigwig_holds_what_bedgraph_does(paths):
     pybigtools = pytest.importorskip("pybigtools")
     model, genome, folder = paths
-    tracks(model, genome, folder / "a.bw")
+    tracks(model, genome, folder / "a.BW")
+    (folder / "a.BW").rename(folder / "a.bw")
     tracks(model, genome, folder / "a.bg")
     with pybigtools.open(str(folder / "a.bw")) as file:
         assert file.chroms() == {contig: len(letters) for contig, letters in CONTIGS.items()}
@@ -144,6 +146,25 @@ def test_bigwig_holds_what_bedgraph_does(paths):
             for start, _, value in file.records(contig):
                 found[start] = value
             np.testing.assert_allclose(found, values, rtol=1e-4)
+
+
+def test_a_genome_without_a_value_makes_no_bigwig(paths):
+    pytest.importorskip("pybigtools")
+    model, _, folder = paths
+    genome = toys.write_fasta(folder / "n.fa", {"long": "N" * 200})
+    with pytest.raises(WorkError, match="no base has a value"):
+        tracks(model, str(genome), folder / "a.bw")
+    assert not (folder / "a.bw").exists()
+
+
+def test_a_model_that_has_diverged_is_a_failure(paths):
+    _, genome, folder = paths
+    broken = toys.model()
+    broken.backbone.norm.weight.data[0] = torch.nan
+    save(broken, folder / "broken")
+    with pytest.raises(WorkError, match="the model's answer is no number"):
+        tracks(str(folder / "broken"), genome, folder / "a.bg")
+    assert not (folder / "a.bg").exists()
 
 
 @pytest.mark.parametrize(
@@ -169,3 +190,17 @@ def test_a_missing_extra_is_named(paths, monkeypatch):
     monkeypatch.setattr("megabase.io.tracks.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'megabase\[bigwig\]'"):
         tracks(model, genome, folder / "a.bw")
+
+
+@pytest.mark.parametrize(
+    "change", [{"stride": 16}, {"strand": "forward"}, {"quantity": "p_A"}, {"genome": "other.fa"}]
+)
+def test_each_option_that_decides_a_value_makes_another_request(paths, change):
+    model, genome, folder = paths
+    toys.write_fasta(folder / "other.fa", {"long": "ACGT"})
+    tracks(model, genome, folder / "a.bg")
+    (key,) = change
+    asked = str(folder / change["genome"]) if key == "genome" else genome
+    options = {name: value for name, value in change.items() if name != "genome"}
+    with pytest.raises(InputError, match=rf"another request \({key} was"):
+        tracks(model, asked, folder / "a.bg", **options)

@@ -70,3 +70,11 @@ def test_only_the_first_thousand_alleles_are_compared(tmp_path):
 
 def test_a_genome_letter_of_no_certainty_is_not_compared(tmp_path):
     assert look(tmp_path, [("chrI", 5, "N", "<DEL>", ".")]).n_records == 1
+
+
+def test_the_order_is_that_of_the_names_in_the_file_which_the_index_has(tmp_path):
+    rows = [row(5, contig="I"), row(6), row(7, contig="I")]
+    with pytest.raises(ValueError, match="is not sorted: I:7"):
+        look(tmp_path, rows, contigs={"I": "chrI"})
+    rows = [row(9, contig="I"), row(5)]
+    assert look(tmp_path, rows, contigs={"I": "chrI"}).n_records == 2

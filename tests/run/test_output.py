@@ -6,7 +6,15 @@ import stat
 
 import pytest
 
-from megabase.run.output import RECORD, Output, only_writer, read_record, whole_file, whole_files
+from megabase.run.output import (
+    RECORD,
+    Output,
+    check_no_input,
+    only_writer,
+    read_record,
+    whole_file,
+    whole_files,
+)
 
 REQUEST = {"command": "score", "model": "abc", "config": {"steps": 3}}
 
@@ -186,3 +194,14 @@ def test_a_file_and_its_companion_take_their_names_together_or_not_at_all(tmp_pa
         (tmp_path / f"{part.name}.tbi").write_text("index")
     assert (path.read_text(), (tmp_path / "a.vcf.gz.tbi").read_text()) == ("whole", "index")
     assert output(path).is_finished
+
+
+def test_an_input_under_another_spelling_is_still_an_input(tmp_path):
+    source = tmp_path / "in.vcf"
+    source.write_text("precious")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for output_path in (source, tmp_path / "sub" / ".." / "in.vcf", tmp_path / "link" / "in.vcf"):
+        with pytest.raises(ValueError, match="is an input of this command"):
+            check_no_input(output_path, [source])
+    check_no_input(tmp_path / "out.vcf", [source, tmp_path / "none"])

@@ -231,12 +231,12 @@ def generate(
     Raises
     ------
     InputError
-        If a prompt is no DNA, prompt and length exceed the context, an option is none, or no
-        sequence is as it shall be.
+        If a prompt or template has other letters than A C G T N, prompt and length exceed the
+        context, an option is none, or no sequence is as it shall be.
     """
     sampling = Sampling(temperature, top_k, top_p)
     tokens = list(_encoded(prompts, what="prompt"))
-    fixed = None if template is None else DNA_VOCABULARY.encode(template, name="template").tokens
+    fixed = None if template is None else _encode_certain(template, "the template")
     check_request(model.model, tokens, length, template=fixed, seed=seed)
     constraint = constraint_of(
         tokens,
@@ -287,4 +287,18 @@ def _encoded(
                 f"{name} has {len(letters):,} bp, and the model reads at most {longest:,} at once; "
                 "give a stride to read it in windows that overlap"
             )
-        yield DNA_VOCABULARY.encode(letters, name=name).tokens
+        if what == "prompt":
+            yield _encode_certain(letters, name)
+        else:
+            yield DNA_VOCABULARY.encode(letters, name=name).tokens
+
+
+def _encode_certain(letters: str, name: str) -> TokenArray:
+    """Encode A C G T N; an InputError at a letter for some of the bases, which N would widen."""
+    found = DNA_VOCABULARY.encode(letters, name=name)
+    if found.n_ambiguous:
+        raise InputError(
+            f"{name} has {found.n_ambiguous:,} letters other than A C G T N; replace them, by N "
+            "if any base will do"
+        )
+    return found.tokens

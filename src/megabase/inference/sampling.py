@@ -51,7 +51,8 @@ class Sampling:
         log_p
             Logarithms of the model's probabilities, or these plus a constant.
         """
-        p = torch.softmax(log_p.double() / self.temperature, dim=-1)
+        below = log_p.double() - log_p.double().amax(dim=-1, keepdim=True)
+        p = torch.softmax(below / self.temperature, dim=-1)  # 0 at the likeliest, however cold
         if self.top_k == _N_BASES and self.top_p == 1.0:
             return p
         p, order = p.sort(dim=-1, descending=True, stable=True)

@@ -69,7 +69,8 @@ class VariantEffect(NamedTuple):
     flank
         The same of those bases after the allele alone that both windows hold.
     is_at_edge
-        Whether an end of the contig moved or shortened a window.
+        Whether an end of the contig moved or shortened a window, or the two windows hold unlike
+        numbers of N, which have no likelihood: then `per_base` compares better.
     skip_reason
         A key of `SKIP_REASONS`, or empty.
     distance
@@ -292,7 +293,11 @@ def _pair(strand: _Strand, alt: str, window: int) -> _Pair | None:
 
 def is_mostly_n(tokens: TokenArray) -> bool:
     """Whether more than half of a window is N."""
-    return 2 * int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id)) > len(tokens)
+    return 2 * _n_unknown(tokens) > len(tokens)
+
+
+def _n_unknown(tokens: TokenArray) -> int:
+    return int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id))
 
 
 def _read(
@@ -326,7 +331,10 @@ def _effect(request: _Request, answers: Mapping[bytes, _Answer]) -> VariantEffec
         for pair in request.pairs
     ]
     ratio, per_base, flank, distance = np.mean(each, axis=0).tolist()
-    is_at_edge = any(pair.windows.is_at_edge for pair in request.pairs)
+    is_at_edge = any(
+        pair.windows.is_at_edge or _n_unknown(pair.ref) != _n_unknown(pair.alt)
+        for pair in request.pairs
+    )
     effect = VariantEffect(ratio, per_base, flank, is_at_edge, "")
     return effect if math.isnan(distance) else effect._replace(distance=distance)
 

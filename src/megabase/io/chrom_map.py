@@ -11,18 +11,26 @@ def read_chrom_map(path: Path) -> dict[str, str]:
     Raises
     ------
     InputError
-        If there is no such file, or at the first line that has not two columns.
+        If there is no such file, it is no text, or at the first line that has not two columns,
+        or gives a name another meaning.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path} with names of contigs")
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # as it is, or with the mark that editors put
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text: {error}") from error
     names: dict[str, str] = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         columns = line.split()
         if columns and len(columns) != 2:
             raise InputError(
                 f"{path}, line {number}: expected two names, of the VCF file and of the genome; "
                 f"got {line!r}"
             )
-        if columns:
-            names[columns[0]] = columns[1]
+        if columns and names.setdefault(columns[0], columns[1]) != columns[1]:
+            raise InputError(
+                f"{path}, line {number}: {columns[0]!r} is {columns[1]!r} here and "
+                f"{names[columns[0]]!r} above; keep one of the lines"
+            )
     return names

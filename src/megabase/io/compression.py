@@ -18,9 +18,9 @@ def compression(path: Path) -> str:
     return "bgzip" if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC" else "gzip"
 
 
-def check_bgzip_is_whole(path: Path) -> None:
+def check_bgzip_is_whole(path: Path, *, name: str) -> None:
     """Raise an InputError if a bgzip file does not end as every whole one does."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - len(_BGZIP_END)))
         if file.read() != _BGZIP_END:
-            raise InputError(f"{path} is cut short: its bgzip end marker is missing; copy it again")
+            raise InputError(f"{name} is cut short: its bgzip end marker is missing; copy it again")

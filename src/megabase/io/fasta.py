@@ -68,7 +68,7 @@ class FastaReference:
         _check_readable(path)
         kind = compression(path)
         if kind == "bgzip":
-            check_bgzip_is_whole(path)
+            check_bgzip_is_whole(path, name=self._name)
         indexed = _unpacked(path, cache) if kind == "gzip" else path
         index = _find_index(indexed, cache, self._name)
         blocks = str(index.path.with_suffix(".gzi")) if kind == "bgzip" else None

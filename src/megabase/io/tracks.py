@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
+from megabase.run.output import whole_path
 
 BEDGRAPH = (".bedgraph", ".bg")
 BIGWIG = (".bw", ".bigwig")
@@ -72,27 +73,33 @@ def write_bigwig(
     Raises
     ------
     WorkError
-        If it cannot be written.
+        If it cannot be written, or no base has a value.
     """
     import pybigtools  # noqa: PLC0415 an extra, imported at its door
 
     rows = _Rows(tracks)
-    try:
-        pybigtools.open(str(path), "w").write(dict(lengths), iter(rows))
-    except Exception as error:
-        raise WorkError(f"the bigWig could not be written: {error}") from error
-    if not rows.is_exhausted:  # the library only prints what fails within
-        raise WorkError("the bigWig could not be written: its values broke off")
+    with whole_path(path, suffix=BIGWIG[0]) as part:  # the library knows no capital suffix
+        try:
+            pybigtools.open(str(part), "w").write(dict(lengths), iter(rows))
+        except Exception as error:
+            raise WorkError(f"the bigWig could not be written: {error}") from error
+        if not rows.is_exhausted:  # the library only prints what fails within
+            raise WorkError("the bigWig could not be written: its values broke off")
+        if rows.is_empty:  # what the library writes then cannot be read
+            raise WorkError("no base has a value, and a bigWig cannot be empty; write .bedgraph")
 
 
 class _Rows:
-    """The values as bigWig takes them, and whether all were asked for."""
+    """The values as bigWig takes them, whether all were asked for, and whether there was none."""
 
     def __init__(self, tracks: Iterable[tuple[Interval, np.ndarray]]) -> None:
         self._tracks = tracks
         self.is_exhausted = False
+        self.is_empty = True
 
     def __iter__(self) -> Iterator[tuple[str, int, int, float]]:
         for interval, values in self._tracks:
-            yield from _rows(interval, values)
+            for row in _rows(interval, values):
+                self.is_empty = False
+                yield row
         self.is_exhausted = True

@@ -45,7 +45,7 @@ class TwoBitReference:
     Raises
     ------
     InputError
-        If it is not there, is no 2bit file, or is cut short.
+        If it is not there, is no 2bit file, is cut short, or holds no base.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,6 +58,8 @@ class TwoBitReference:
             self._lengths = {name: contig.length for name, contig in self._contigs.items()}
         except (IndexError, ValueError) as error:
             raise InputError(f"{path} is no whole 2bit file ({error}); make it again") from error
+        if not any(self._lengths.values()):
+            raise InputError(f"{path} holds no base; choose another genome")
 
     @property
     def name(self) -> str:

@@ -50,11 +50,16 @@ class VcfRecord(NamedTuple):
         """The contig, by its name in this file."""
         return self.columns[0]
 
+    @property
+    def position(self) -> int:
+        """The 0-based position of the first letter of REF."""
+        return int(self.columns[1]) - 1
+
     def site(self, contig: str) -> Site:
         """Give place and alleles, on a contig that the genome may call by another name."""
         alt = self.columns[4]
         alts = () if alt == "." else tuple(alt.split(","))
-        return Site(contig, int(self.columns[1]) - 1, self.columns[3], alts)
+        return Site(contig, self.position, self.columns[3], alts)
 
     def with_info(self, added: Iterable[str], declared: Iterable[str]) -> str:
         """Give the line with entries added to INFO, in place of those of the same names.
@@ -70,7 +75,7 @@ class VcfRecord(NamedTuple):
         kept = [
             entry
             for entry in self.columns[7].split(";")
-            if entry != "." and entry.partition("=")[0] not in names
+            if entry not in ("", ".") and entry.partition("=")[0] not in names
         ]
         info = ";".join([*kept, *added]) or "."
         return "\t".join([*self.columns[:7], info, *self.columns[8:]])
@@ -105,7 +110,7 @@ class VcfFile:
         kind = compression(path)
         self._is_packed = kind != "none"
         if kind == "bgzip":
-            check_bgzip_is_whole(path)
+            check_bgzip_is_whole(path, name=self.name)
         with self._mended_errors(), self._bytes() as file:
             self._is_bcf = file.read(len(_BCF_MAGIC)) == _BCF_MAGIC
         with self._mended_errors(), self._lines() as lines:
@@ -130,6 +135,12 @@ class VcfFile:
             raise InputError(
                 f"{self.name}, line {number:,}: expected eight columns or more, split by tabs, "
                 f"and a whole number as POS; got {line[:60]!r}"
+            )
+        n_columns, n_expected = line.count("\t") + 1, self.header[-1].count("\t") + 1
+        if n_columns < n_expected:
+            raise InputError(
+                f"{self.name}, line {number:,}: expected the {n_expected:,} columns of the header, "
+                f"got {n_columns:,} in {line[:60]!r}; is the file cut short?"
             )
         return VcfRecord(columns)
 

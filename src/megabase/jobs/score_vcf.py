@@ -149,14 +149,14 @@ def _on_disk(source: str, output: Path) -> Generator[Path]:
     if source != "-":
         yield Path(source)
         return
-    copy = output.with_name(f".{output.name}.stdin.part")
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with copy.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        yield copy
-    finally:
-        copy.unlink(missing_ok=True)
+    folder = output.with_name(f".{output.name}.stdin.parts")
+    with only_writer(folder):
+        try:
+            with (folder / "copy").open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            yield folder / "copy"
+        finally:
+            shutil.rmtree(folder)
 
 
 class _Work:
@@ -192,6 +192,7 @@ class _Work:
             with progress(self._shard.size(found.n_records), "scoring", "records") as meter:
                 try:
                     self._score(journal, meter)
+                    self._check_all_there(journal, found)
                 except InputError:  # a mended request is another one: what is done is of no use
                     journal.remove()
                     raise
@@ -222,6 +223,15 @@ class _Work:
             lines = encode_lines(self._lines(part))
             journal.append(lines, len(part))
             meter.advance(len(part))
+
+    def _check_all_there(self, journal: Journal, found: Survey) -> None:
+        """Refuse a file that was another when it was surveyed."""
+        expected = self._shard.size(found.n_records)
+        if journal.n_done != expected:
+            raise InputError(
+                f"{self._vcf.name} changed while it was read: expected {expected:,} records, got "
+                f"{journal.n_done:,}; run again once it is whole"
+            )
 
     def _lines(self, records: Sequence[VcfRecord]) -> Iterator[str]:
         sites = [record.site(self._contigs.get(record.contig, record.contig)) for record in records]

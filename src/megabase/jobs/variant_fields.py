@@ -21,7 +21,13 @@ _SKIP = InfoField(
     "Why the allele has no score, . if it has one: "
     + "; ".join(f"{key} = {meaning}" for key, meaning in SKIP_REASONS.items()),
 )  # fmt: skip
-_EDGE = InfoField("MB_EDGE", "0", "Flag", "An end of the contig moved or shortened a window")
+_EDGE = InfoField(
+    "MB_EDGE",
+    "0",
+    "Flag",
+    "An end of the contig moved or shortened a window, or N of the genome make the two windows "
+    "unlike in bases: of these MB_LLR_BASE compares better",
+)
 
 NAMES = tuple(field.name for field in (*_SCORES, _DISTANCE, _SKIP, _EDGE))
 """Of all fields, of which `info_fields` are written."""

@@ -9,7 +9,7 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_contig, check_inside
 from megabase.genome.site import Site
 from megabase.inference.variant_effect import has_reference_allele
-from megabase.io.vcf import VcfFile
+from megabase.io.vcf import VcfFile, VcfRecord
 
 _N_COMPARED = 1000
 
@@ -58,8 +58,9 @@ def survey(
     """
     n_records = n_alts = n_bare = n_compared = n_other = 0
     found: dict[str, int] = {}
-    sites = _checked(vcf, reference, contigs, found)
-    for site in _in_order(sites, vcf.name) if needs_order else sites:
+    records = vcf.records()
+    in_order = _in_order(records, vcf.name) if needs_order else records
+    for site in _checked(in_order, vcf.name, reference, contigs, found):
         n_records += 1
         n_alts += len(site.alts)
         n_bare += not site.alts
@@ -73,19 +74,23 @@ def survey(
 
 
 def _checked(
-    vcf: VcfFile, reference: Reference, contigs: Mapping[str, str], found: dict[str, int]
+    records: Iterable[VcfRecord],
+    vcf: str,
+    reference: Reference,
+    contigs: Mapping[str, str],
+    found: dict[str, int],
 ) -> Iterator[Site]:
     """Give each site on the genome's contig, once it is known to lie there; note the contig."""
     lengths, name = reference.lengths, reference.name
-    for record in vcf.records():
+    for record in records:
         site = record.site(contigs.get(record.contig, record.contig))
         if site.contig not in lengths:
-            _refuse_contig(record.contig, site.contig, reference, vcf.name)
+            _refuse_contig(record.contig, site.contig, reference, vcf)
         try:
             place = Interval(site.contig, site.position, site.position + len(site.ref))
             check_inside(place, lengths, name)
         except InputError as error:
-            where = f"{vcf.name}, {record.contig}:{site.position + 1}"
+            where = f"{vcf}, {record.contig}:{site.position + 1}"
             raise InputError(f"{where}: {error}") from error
         found[record.contig] = lengths[site.contig]
         yield site
@@ -101,26 +106,26 @@ def _refuse_contig(found: str, contig: str, reference: Reference, vcf: str) -> N
         ) from error
 
 
-def _in_order(sites: Iterable[Site], name: str) -> Iterator[Site]:
-    """Pass sites on while each contig is one block in which positions do not fall."""
+def _in_order(records: Iterable[VcfRecord], name: str) -> Iterator[VcfRecord]:
+    """Pass records on while each contig of the file is one block where positions do not fall."""
     ended: set[str] = set()
-    before: Site | None = None
-    for site in sites:
-        if before is not None and site.contig != before.contig:
+    before: VcfRecord | None = None
+    for record in records:
+        if before is not None and record.contig != before.contig:
             ended.add(before.contig)
-        elif before is not None and site.position < before.position:
-            raise _unsorted(site, name)
-        if site.contig in ended:
-            raise _unsorted(site, name)
-        before = site
-        yield site
+        elif before is not None and record.position < before.position:
+            raise _unsorted(record, name)
+        if record.contig in ended:
+            raise _unsorted(record, name)
+        before = record
+        yield record
 
 
-def _unsorted(site: Site, name: str) -> InputError:
+def _unsorted(record: VcfRecord, name: str) -> InputError:
     return InputError(
-        f"{name} is not sorted: {site.contig}:{site.position + 1} stands after what should follow "
-        "it, and .vcf.gz and .bcf have an index; sort it (bcftools sort), or write .vcf, .tsv or "
-        ".parquet"
+        f"{name} is not sorted: {record.contig}:{record.position + 1} stands after what should "
+        "follow it, and .vcf.gz and .bcf have an index; sort it (bcftools sort), or write .vcf, "
+        ".tsv or .parquet"
     )
 
 

@@ -158,7 +158,7 @@ class Output:
 def check_no_input(output: Path, inputs: Iterable[Path]) -> None:
     """Raise an InputError if a command would write over what it reads."""
     for read in inputs:
-        if read.exists() and read.absolute() == output.absolute():
+        if output.exists() and read.exists() and output.samefile(read):
             raise InputError(f"{output} is an input of this command; choose another output")
 
 
