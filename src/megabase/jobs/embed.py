@@ -1,6 +1,5 @@
 """FASTA, BED with its genome, or VCF with its genome, to embeddings."""
 
-import json
 import logging
 import shutil
 from collections import Counter
@@ -22,6 +21,7 @@ from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
 from megabase.io.chrom_map import read_chrom_map
 from megabase.io.vcf import VcfFile
 from megabase.jobs.entries import AlleleEntries, Entries, Entry, EntryRecord, SequenceEntries
+from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.jobs.stream import Journal, Shard
@@ -212,7 +212,7 @@ class _Work:
             except InputError:  # a mended request is another one: what is done is of no use
                 journal.remove()
                 raise
-            frames = _Frames(journal.body, self._n_channels, self._dtype)
+            frames = Frames(journal.body, self._n_channels, self._dtype)
             layout = self._layout(frames)
             n_skipped = sum(bool(each) for rows in frames.heads() for each in rows.skip_reasons)
             if n_skipped:
@@ -290,7 +290,7 @@ class _Work:
             meter.skip(sum(self._n_read(length) for record in done for length in record.lengths))
         for part in _parts(records):
             found = [entry for record in part for entry in record.read()]
-            journal.append(_frame(self._embedded(found, meter)), len(part))
+            journal.append(frame_of(self._embedded(found, meter)), len(part))
 
     def _embedded(self, entries: Sequence[Entry], meter: Meter) -> Rows:
         """Embed some entries; one that has no tokens gets one row of NaN."""
@@ -318,7 +318,7 @@ class _Work:
             written,
         )
 
-    def _layout(self, frames: "_Frames") -> Layout:
+    def _layout(self, frames: Frames) -> Layout:
         n_sequences = n_rows = longest_name = longest_reason = 0
         for rows in frames.heads():
             n_sequences += len(rows.names)
@@ -350,39 +350,6 @@ def _parts(records: Iterator[EntryRecord]) -> Iterator[list[EntryRecord]]:
             part, n_bases = [], 0
     if part:
         yield part
-
-
-def _frame(rows: Rows) -> bytes:
-    """Write rows as a line of JSON and the bytes of their values."""
-    head = json.dumps([rows.names, rows.counts, rows.skip_reasons])
-    return b"".join([head.encode(), b"\n", rows.values.tobytes()])
-
-
-class _Frames:
-    """The rows of a journal: all of them, or without their values."""
-
-    def __init__(self, body: Path, n_channels: int, dtype: np.dtype[Any]) -> None:
-        self._body, self._n_channels, self._dtype = body, n_channels, dtype
-
-    def __iter__(self) -> Iterator[Rows]:
-        return self._read(with_values=True)
-
-    def heads(self) -> Iterator[Rows]:
-        """Give names, counts and reasons."""
-        return self._read(with_values=False)
-
-    def _read(self, *, with_values: bool) -> Iterator[Rows]:
-        with self._body.open("rb") as file:
-            while line := file.readline():
-                names, counts, reasons = json.loads(line)
-                shape = (sum(counts), self._n_channels)
-                n_bytes = shape[0] * shape[1] * self._dtype.itemsize
-                if with_values:
-                    values = np.frombuffer(file.read(n_bytes), dtype=self._dtype).reshape(shape)
-                else:
-                    file.seek(n_bytes, 1)
-                    values = np.empty((0, self._n_channels), dtype=self._dtype)
-                yield Rows(names, counts, reasons, values)
 
 
 def _size(n_bytes: int) -> str:
