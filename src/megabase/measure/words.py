@@ -1,0 +1,73 @@
+"""Words of bases as numbers: rolling codes, where they are whole, and those of the other strand."""
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+N_BASES = 4
+
+Bases = UInt8[np.ndarray, " _"]
+"""0, 1, 2, 3 for A, C, G, T, and 4 for anything else."""
+
+
+def context_codes(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
+    """Number the `order` bases before each position, the nearest as the lowest digit."""
+    codes = np.zeros(len(bases), dtype=np.int64)
+    for back in range(1, order + 1):
+        codes[back:] |= np.minimum(bases[:-back], N_BASES - 1).astype(np.int64) << 2 * (back - 1)
+    return codes
+
+
+def known_before(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
+    """Count the bases before each position back to the start or an unknown one, up to `order`."""
+    position = np.arange(len(bases) + 1)
+    starts = np.where(np.append(4, bases) >= N_BASES, position, 0)  # just after an unknown base
+    return np.minimum(position - np.maximum.accumulate(starts), order)[:-1]
+
+
+def word_codes(
+    bases: Bases, length: int
+) -> tuple[Int[np.ndarray, " word"], Int[np.ndarray, " word"]]:
+    """Number every word of so many known bases, and say at which position each ends.
+
+    Parameters
+    ----------
+    bases
+        A sequence; no word goes over what is none of A C G T.
+    length
+        Bases of a word, 1 to 31.
+
+    Examples
+    --------
+    >>> codes, ends = word_codes(np.array([0, 1, 4, 3, 3], dtype=np.uint8), 2)
+    >>> codes.tolist(), ends.tolist()
+    ([1, 15], [1, 4])
+    """
+    order = length - 1
+    is_whole: Bool[np.ndarray, " length"] = (known_before(bases, order) == order) & (
+        bases < N_BASES
+    )
+    codes = context_codes(bases, order)[is_whole] * N_BASES + bases[is_whole]
+    return codes, np.flatnonzero(is_whole)
+
+
+def other_strand(codes: Int[np.ndarray, " word"], length: int) -> Int[np.ndarray, " word"]:
+    """Give the codes of the same words read on the other strand.
+
+    Examples
+    --------
+    >>> other_strand(np.array([1]), 2)  # AC to GT
+    array([11])
+    """
+    rest, codes_of_other = codes.copy(), np.zeros_like(codes)
+    for _ in range(length):
+        codes_of_other = codes_of_other << 2 | (N_BASES - 1 - (rest & (N_BASES - 1)))
+        rest >>= 2
+    return codes_of_other
+
+
+def reverse_complement(bases: Bases) -> Bases:
+    """Give the other strand, read in its own direction; what is unknown stays so."""
+    return _COMPLEMENT[bases[::-1]]
+
+
+_COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
