@@ -18,6 +18,9 @@ MOST_K = 6
 KS = (2, 4, 6)
 """The lengths of words that a baseline tries."""
 
+Constant = Float[np.ndarray, "predicted *column"]
+"""One row many times: probabilities (row, class) or (row, label), or values as labels are."""
+
 _CELLS_AT_ONCE = 1 << 24
 _UNKNOWN = np.array([N_BASES], dtype=np.uint8)
 
@@ -152,7 +155,7 @@ def fit_kmers(
 
 def constant_predictions(
     kind: Kind, labels: Labels, n_rows: int, *, n_classes: int = 0
-) -> Float[np.ndarray, "predicted *column"]:
+) -> Constant:
     """Predict what training labels alone tell: the shares of the classes, or the mean.
 
     Parameters
