@@ -67,11 +67,9 @@ class Result:
                 f"{', '.join(sorted(expected - found)) or 'none'}, unknown: "
                 f"{', '.join(sorted(found - expected)) or 'none'}"
             )
-        interval, value = row["interval"], row["value"]
-        return cls(
-            **{
-                **row,
-                "value": math.nan if value is None else float(value),
-                "interval": None if interval is None else ConfidenceInterval(*interval),
-            }
-        )
+        values = dict(row)
+        if values["value"] is None:
+            values["value"] = math.nan
+        if values["interval"] is not None:
+            values["interval"] = ConfidenceInterval(*values["interval"])
+        return cls(**values)
