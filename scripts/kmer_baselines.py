@@ -3,8 +3,8 @@
 python scripts/kmer_baselines.py FOLDER... [--output results.json]
 
 A folder has `train` and `test`, and perhaps `dev`, as .csv.gz or .tsv.gz with the columns
-`sequence` and `label` (0, 1, ...). Without `dev` a tenth of the training rows is what is chosen on; identical
-and reverse-complement sequences stay together. Nothing is chosen on test rows.
+`sequence` and `label` (0, 1, ...). Without `dev` a tenth of the training rows is what is chosen
+on; identical and reverse-complement sequences stay together. Nothing is chosen on test rows.
 """
 
 import csv

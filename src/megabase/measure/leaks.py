@@ -76,11 +76,10 @@ class LeakReport:
     reverse_complement
         Repeats of the other strand that are no exact ones.
     n_near
-        Test rows of which at least half of the words of 31 bases stand in the training
-        part, on either strand and in any row; exact repeats are among them. A row without
-        such a word is none.
+        Other test rows of which at least half of the words of 31 bases stand in the
+        training part, on either strand and in any row.
     n_without_words
-        Test rows without any, too short or too full of N.
+        Test rows without such a word, too short or too full of N: never near.
     metric
         What shortcuts are measured by: auroc, auroc_median or r2.
     shortcuts
@@ -123,7 +122,7 @@ class LeakReport:
             f"{self.n_train:,} training and {self.n_test:,} test rows",
             _line("exact repeats of training rows", self.exact),
             _line("reverse complements of training rows", self.reverse_complement),
-            f"near repeats (half of the words of {WORD} bases in training rows): {self.n_near:,} "
+            f"other near repeats (half of their words of {WORD} bases): {self.n_near:,} "
             f"({share:.2%})"
             + (f"; {self.n_without_words:,} rows have none" if self.n_without_words else ""),
         ]
@@ -177,7 +176,7 @@ def find_leaks(
                 f"the {name} part needs rows, each with a label; it has "
                 f"{len(part.sequences):,} sequences and {len(part.labels):,} labels"
             )
-    exact, reverse = _repeats(train, test)
+    which = _repeated_on(train, test)
     shares = shared_words(train.sequences, test.sequences)
     is_class = kind in ("binary", "multiclass")
     metric = next(name for name in NAMES[kind] if name in ("auroc", "auroc_median", "r2"))
@@ -188,9 +187,14 @@ def find_leaks(
     return LeakReport(
         n_train=len(train.labels),
         n_test=len(test.labels),
-        exact=exact,
-        reverse_complement=reverse,
-        n_near=int(np.count_nonzero(shares >= NEAR)),
+        exact=_count_repeats([each for strand, each in which if strand == 0], len(which)),
+        reverse_complement=_count_repeats(
+            [each for strand, each in which if strand == 1], len(which)
+        ),
+        n_near=sum(
+            strand is None and share >= NEAR
+            for (strand, _), share in zip(which, shares.tolist(), strict=True)
+        ),
         n_without_words=int(np.count_nonzero(np.isnan(shares))),
         metric=metric,
         shortcuts=_shortcuts(kind, metric, train, test, n_classes, seed),
@@ -234,19 +238,22 @@ def _canonical_words(bases: Bases, length: int) -> Int[np.ndarray, " word"]:
     return np.minimum(codes, other_strand(codes, length))
 
 
-def _repeats(train: Sequences, test: Sequences) -> tuple[Repeats, Repeats]:
-    """Count exact repeats, and those of the other strand that are no exact ones."""
+def _repeated_on(train: Sequences, test: Sequences) -> list[tuple[int | None, bool]]:
+    """Say of each test row on which strand it repeats one (0, 1, None), and if labels differ."""
     labels_of: dict[bytes, set[bytes]] = {}
     for sequence, label in zip(train.sequences, train.labels, strict=True):
         labels_of.setdefault(sequence.tobytes(), set()).add(label.tobytes())
-    found: list[list[bool]] = [[], []]
+    found: list[tuple[int | None, bool]] = []
     for sequence, label in zip(test.sequences, test.labels, strict=True):
         keys = sequence.tobytes(), reverse_complement(sequence).tobytes()
-        which = next((index for index, key in enumerate(keys) if key in labels_of), None)
-        if which is not None:
-            found[which].append(labels_of[keys[which]] != {label.tobytes()})
-    exact, reverse = (Repeats(len(each), len(each) / len(test.labels), sum(each)) for each in found)
-    return exact, reverse
+        strand = next((index for index, key in enumerate(keys) if key in labels_of), None)
+        differs = strand is not None and labels_of[keys[strand]] != {label.tobytes()}
+        found.append((strand, differs))
+    return found
+
+
+def _count_repeats(differs: Sequence[bool], n_test: int) -> Repeats:
+    return Repeats(len(differs), len(differs) / n_test, sum(differs))
 
 
 def _shortcuts(
