@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from megabase.measure.confidence import ConfidenceInterval
-from megabase.measure.result import Published, Result
+from megabase.measure.result import PublishedFigure, Result
 from megabase.report.table import results_table
 
 OURS = Result(
@@ -11,7 +11,7 @@ OURS = Result(
     data_hash="ab", is_published_split=True,
 )  # fmt: skip
 KMERS = replace(OURS, model="k-mers", value=0.25, seed=None, interval=ConfidenceInterval(0.2, 0.3))
-PAPER = Published("gue/tf_0", "DNABERT-2", "mcc", 0.7199, "Zhou et al. 2023, Table 6")
+PAPER = PublishedFigure("gue/tf_0", "DNABERT-2", "mcc", 0.7199, "Zhou et al. 2023, Table 6")
 
 
 def test_models_are_columns_and_seeds_one_cell():

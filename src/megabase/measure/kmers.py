@@ -1,6 +1,6 @@
 """The k-mer model that stands beside every classifier, and the majority below both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from megabase.errors import InputError
 from megabase.measure.metrics import Kind, Labels, Predictions
 from megabase.measure.probe import Probe, Rows, fit_probe
-from megabase.measure.words import N_BASES, Bases, other_strand, word_codes
+from megabase.measure.words import N_BASES, Bases, batches, other_strand, words_of_rows
 
 MOST_K = 6
 """Bases of a word: 4,096 columns, 2,080 of them if strands are one."""
@@ -22,7 +22,6 @@ Constant = Float[np.ndarray, "predicted *column"]
 """One row many times: probabilities (row, class) or (row, label), or values as labels are."""
 
 _CELLS_AT_ONCE = 1 << 24
-_UNKNOWN = np.array([N_BASES], dtype=np.uint8)
 
 
 def kmer_counts(
@@ -52,13 +51,11 @@ def kmer_counts(
     """
     columns, n_columns = _columns(k, canonical)
     counts = np.zeros((len(sequences), n_columns), dtype=np.float32)
-    for rows in _batches(len(sequences), n_columns):
-        part = sequences[rows]
-        joined = np.concatenate([piece for each in part for piece in (each, _UNKNOWN)])
-        codes, ends = word_codes(joined, k)
-        row = np.repeat(np.arange(len(part)), [len(each) + 1 for each in part])[ends]
-        cells = np.bincount(row * n_columns + columns[codes], minlength=len(part) * n_columns)
-        counts[rows] = cells.reshape(len(part), n_columns)
+    for rows in batches(sequences, most_rows=max(1, _CELLS_AT_ONCE // n_columns)):
+        part = counts[rows]
+        codes, row = words_of_rows(sequences[rows], k)
+        cells = np.bincount(row * n_columns + columns[codes], minlength=part.size)
+        part[:] = cells.reshape(part.shape)
     return counts
 
 
@@ -188,9 +185,3 @@ def _columns(k: int, canonical: bool) -> tuple[Int[np.ndarray, " code"], int]:
         firsts, columns = np.unique(np.minimum(codes, other_strand(codes, k)), return_inverse=True)
         return columns, len(firsts)
     return codes, len(codes)
-
-
-def _batches(n_sequences: int, n_columns: int) -> Iterator[slice]:
-    size = max(1, _CELLS_AT_ONCE // n_columns)
-    for start in range(0, n_sequences, size):
-        yield slice(start, start + size)

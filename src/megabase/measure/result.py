@@ -78,7 +78,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigure:
     """A number that a paper gives.
 
     Parameters

@@ -1,5 +1,7 @@
 """Words of bases as numbers: rolling codes, where they are whole, and those of the other strand."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
@@ -50,6 +52,34 @@ def word_codes(
     return codes, np.flatnonzero(is_whole)
 
 
+def words_of_rows(
+    sequences: Sequence[Bases], length: int
+) -> tuple[Int[np.ndarray, " word"], Int[np.ndarray, " word"]]:
+    """Number every word of every sequence as `word_codes`, and say of which sequence it is.
+
+    Examples
+    --------
+    >>> codes, rows = words_of_rows([np.array([0, 1], dtype=np.uint8)] * 2, 2)
+    >>> codes.tolist(), rows.tolist()
+    ([1, 1], [0, 1])
+    """
+    joined = np.concatenate([piece for each in sequences for piece in (each, _UNKNOWN)])
+    codes, ends = word_codes(joined, length)
+    return codes, np.repeat(np.arange(len(sequences)), [len(each) + 1 for each in sequences])[ends]
+
+
+def batches(sequences: Sequence[Bases], *, most_rows: int) -> Iterator[slice]:
+    """Give the rows of all sequences in turn, so many and some four million bases at a time."""
+    start = n_bases = 0
+    for row, sequence in enumerate(sequences):
+        if row > start and (row - start == most_rows or n_bases + len(sequence) > _BASES_AT_ONCE):
+            yield slice(start, row)
+            start, n_bases = row, 0
+        n_bases += len(sequence)
+    if len(sequences):
+        yield slice(start, len(sequences))
+
+
 def other_strand(codes: Int[np.ndarray, " word"], length: int) -> Int[np.ndarray, " word"]:
     """Give the codes of the same words read on the other strand.
 
@@ -70,4 +100,6 @@ def reverse_complement(bases: Bases) -> Bases:
     return _COMPLEMENT[bases[::-1]]
 
 
+_BASES_AT_ONCE = 1 << 22
+_UNKNOWN = np.array([N_BASES], dtype=np.uint8)
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from megabase.measure.result import Published, Result, Summary, summarise
+from megabase.measure.result import PublishedFigure, Result, Summary, summarise
 
 
-def results_table(results: Sequence[Result], published: Sequence[Published] = ()) -> str:
+def results_table(results: Sequence[Result], published: Sequence[PublishedFigure] = ()) -> str:
     """Write a table: a row for each task and metric, a column for each model.
 
     A published number stands in the table only if the rows and the split of our figures
