@@ -14,9 +14,29 @@ Bases = UInt8[np.ndarray, " _"]
 def context_codes(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
     """Number the `order` bases before each position, the nearest as the lowest digit."""
     codes = np.zeros(len(bases), dtype=np.int64)
-    for back in range(1, order + 1):
-        codes[back:] |= np.minimum(bases[:-back], N_BASES - 1).astype(np.int64) << 2 * (back - 1)
+    if order:
+        codes[1:] = _codes_up_to(bases, order)[:-1]
     return codes
+
+
+def _codes_up_to(bases: Bases, length: int) -> Int[np.ndarray, " length"]:
+    """Number the so many bases that end at each position, by doubling what is numbered."""
+    digits = np.minimum(bases, N_BASES - 1).astype(np.int64)
+    codes, n_digits = digits, 1
+    for bit in f"{length:b}"[1:]:
+        codes, n_digits = _with_before(codes, codes, n_digits), 2 * n_digits
+        if bit == "1":
+            codes, n_digits = _with_before(digits, codes, 1), n_digits + 1
+    return codes
+
+
+def _with_before(
+    codes: Int[np.ndarray, " length"], before: Int[np.ndarray, " length"], n_digits: int
+) -> Int[np.ndarray, " length"]:
+    """Put what ends so many digits earlier in front of codes of as many digits."""
+    joined = codes.copy()
+    joined[n_digits:] |= before[:-n_digits] << 2 * n_digits
+    return joined
 
 
 def known_before(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
@@ -48,8 +68,7 @@ def word_codes(
     is_whole: Bool[np.ndarray, " length"] = (known_before(bases, order) == order) & (
         bases < N_BASES
     )
-    codes = context_codes(bases, order)[is_whole] * N_BASES + bases[is_whole]
-    return codes, np.flatnonzero(is_whole)
+    return _codes_up_to(bases, length)[is_whole], np.flatnonzero(is_whole)
 
 
 def words_of_rows(
@@ -69,7 +88,7 @@ def words_of_rows(
 
 
 def batches(sequences: Sequence[Bases], *, most_rows: int) -> Iterator[slice]:
-    """Give the rows of all sequences in turn, so many and some four million bases at a time."""
+    """Give the rows of all sequences in turn, so many and some 262,144 bases at a time."""
     start = n_bases = 0
     for row, sequence in enumerate(sequences):
         if row > start and (row - start == most_rows or n_bases + len(sequence) > _BASES_AT_ONCE):
@@ -88,11 +107,11 @@ def other_strand(codes: Int[np.ndarray, " word"], length: int) -> Int[np.ndarray
     >>> other_strand(np.array([1]), 2)  # AC to GT
     array([11])
     """
-    rest, codes_of_other = codes.copy(), np.zeros_like(codes)
-    for _ in range(length):
-        codes_of_other = codes_of_other << 2 | (N_BASES - 1 - (rest & (N_BASES - 1)))
-        rest >>= 2
-    return codes_of_other
+    digits = ~codes.astype(np.uint64)  # a base and its complement sum to 3
+    for width, low in ((2, 0x3333333333333333), (4, 0x0F0F0F0F0F0F0F0F)):  # pairs, then halves
+        mask, shift = np.uint64(low), np.uint64(width)
+        digits = (digits >> shift & mask) | ((digits & mask) << shift)
+    return (digits.byteswap() >> np.uint64(64 - 2 * length)).astype(np.int64)
 
 
 def reverse_complement(bases: Bases) -> Bases:
@@ -100,6 +119,6 @@ def reverse_complement(bases: Bases) -> Bases:
     return _COMPLEMENT[bases[::-1]]
 
 
-_BASES_AT_ONCE = 1 << 22
+_BASES_AT_ONCE = 1 << 18  # what the caches hold
 _UNKNOWN = np.array([N_BASES], dtype=np.uint8)
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
