@@ -5,10 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from typer import BadParameter
-
 from scripts import kmer_baselines
 from scripts.kmer_baselines import hold_out, main, read_part
+from typer import BadParameter
 
 pytest.importorskip("sklearn")
 
