@@ -83,7 +83,7 @@ def find_task(name: str) -> Task:
     InputError
         If it means none, or several.
     """
-    found = find_tasks([name])
+    found = [*find_tasks([name])]
     if len(found) > 1:
         raise InputError(f"{name} means {len(found)} tasks, {_some(found)}; name one of them")
     return found[0]

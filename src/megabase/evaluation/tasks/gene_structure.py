@@ -24,7 +24,7 @@ _SPLICE = tuple(
         source=_TRIPLES,
         layout="splice_triples",
         folders=("splice_eie",),
-        aliases={f"eie.{code}.txt": f"splice_triples/{species.replace(' ', '_')}"},
+        files={"triples": f"eie.{code}.txt*"},
         notes=(
             "the sequence is exon, intron and exon in one, 50 + 150 + 50 bp at most; the value is "
             "the natural logarithm of the count",
@@ -46,6 +46,11 @@ _CODING = Task(
     classes=("other", "exon", "coding"),
     folders=("human", "genomes/human"),
     length=1024,
+    files={
+        "genome": "chr20_grch37.fa*",
+        "exons": "annotation_grch37/exons.tsv*",
+        "coding": "annotation_grch37/CDSs.tsv*",
+    },
     aliases={"chr20": "20"},
     notes=(
         "windows side by side that hold a base of an exon, of the forward strand; exons of both "

@@ -100,6 +100,7 @@ _CHR22 = tuple(
         layout="alignment",
         classes=("human", "chimpanzee", "gorilla", "orangutan"),
         folders=("human", "genomes/human"),
+        files={"alignment": "apes_chr22.maf*"},
         length=length,
         aliases={
             "Hsap": "human", "Ptro": "chimpanzee", "Ggor": "gorilla", "Ppyg": "orangutan",

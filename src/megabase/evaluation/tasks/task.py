@@ -80,6 +80,9 @@ class Task:
         are whatever the training rows have.
     folders
         Names that the folder of the task may have inside the folder of the data.
+    files
+        What each file of the folder is, and a pattern for its name; empty where the layout
+        says it.
     sequence_columns, label_columns
         Of a table: the first that its header has.
     hub_id, hub_folder
@@ -116,6 +119,7 @@ class Task:
     layout: str = "labelled"
     classes: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=lambda: {})
     sequence_columns: tuple[str, ...] = ("sequence",)
     label_columns: tuple[str, ...] = ("label",)
     hub_id: str = ""
