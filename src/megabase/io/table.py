@@ -78,14 +78,14 @@ def write_parquet(
 
 
 def read_table(
-    file: IO[str], columns: Iterable[str], *, name: str, separator: str = "\t"
+    file: Iterable[str], columns: Iterable[str], *, name: str, separator: str = "\t"
 ) -> Iterator[dict[str, str]]:
     """Give each row of a table as text by column; lines that are empty are passed over.
 
     Parameters
     ----------
     file
-        An open text file, with a header.
+        An open text file, or its lines, with a header.
     columns
         The columns that must be there.
     name

@@ -30,6 +30,7 @@ _SPLICE = tuple(
             "the natural logarithm of the count",
             "introns of one gene never stand on both sides of the split: 8 : 1 : 1 of the genes, "
             "by a seed",
+            "a few triples stand in two genes, letter by letter",
             "counts follow the expression of the gene as much as its introns: expect little",
         ),
     )
