@@ -44,8 +44,9 @@ def test_the_split_is_by_place(folder):
     splits = read_annotation(TASK, folder)
     assert splits["validation"].sequences == []
     assert splits["test"].sequences == [CHR20[390:]]
-    write_places(folder, "exons", [(325, 326), (355, 356), (361, 361)])
+    write_places(folder, "exons", [(320, 320), (325, 326), (355, 356), (361, 361)])
     splits = read_annotation(TASK, folder)
+    assert CHR20[310:320] in splits["train"].sequences
     assert splits["validation"].sequences == [CHR20[320:330], CHR20[350:360]]
     assert splits["test"].sequences == [CHR20[360:370]]
 

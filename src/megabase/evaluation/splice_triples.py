@@ -13,6 +13,8 @@ from megabase.io.compression import open_text
 def read_triples(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
     """Read triples, all of a gene into one part, 8 : 1 : 1 of the genes.
 
+    Genes that have a triple in common, letter by letter, are drawn as one.
+
     Parameters
     ----------
     task
@@ -35,15 +37,35 @@ def read_triples(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
     """
     path = task_files(task, folder)["triples"]
     triples = list(_read(path))
-    genes = sorted({gene for _, _, gene in triples})
-    if len(genes) < 3:
-        raise InputError(f"{path} has {len(genes)} genes, and three parts need three")
-    parts = dict(zip(genes, draw_parts(len(genes), seed), strict=True))
+    family = _families(triples)
+    families = sorted(set(family.values()))
+    if len(families) < 3:
+        raise InputError(
+            f"{path} has {len(families)} genes without a triple in common, and three parts need three"
+        )
+    parts = dict(zip(families, draw_parts(len(families), seed), strict=True))
     found = {split: Examples([], []) for split in ("train", "validation", "test")}
     for letters, value, gene in triples:
-        found[parts[gene]].sequences.append(letters)
-        found[parts[gene]].labels.append(value)
+        part = parts[family[gene]]
+        found[part].sequences.append(letters)
+        found[part].labels.append(value)
     return found
+
+
+def _families(triples: list[tuple[str, float, str]]) -> dict[str, str]:
+    """Give for each gene the first, by name, of those it is tied to by equal triples."""
+    parent = {gene: gene for _, _, gene in triples}
+
+    def root(gene: str) -> str:
+        while parent[gene] != gene:
+            gene = parent[gene]
+        return gene
+
+    owner: dict[str, str] = {}
+    for letters, _, gene in triples:
+        low, high = sorted((root(gene), root(owner.setdefault(letters, gene))))
+        parent[high] = low
+    return {gene: root(gene) for gene in parent}
 
 
 def _read(path: Path) -> list[tuple[str, float, str]]:

@@ -91,7 +91,7 @@ class Task:
         How many each split has as published; a split that is not named there has none.
         None where the source does not say.
     sha256
-        Of the rows of splits, where we have seen the published ones (`task_data.digest`).
+        Of the rows of splits, where we have seen the published ones (`examples.digest`).
     median_length
         In bp, as published.
     length
