@@ -41,7 +41,8 @@ def read_triples(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
     families = sorted(set(family.values()))
     if len(families) < 3:
         raise InputError(
-            f"{path} has {len(families)} genes without a triple in common, and three parts need three"
+            f"{path} has {len(families)} genes without a triple in common, and three parts need "
+            "three"
         )
     parts = dict(zip(families, draw_parts(len(families), seed), strict=True))
     found = {split: Examples([], []) for split in ("train", "validation", "test")}

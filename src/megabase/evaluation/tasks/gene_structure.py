@@ -28,8 +28,8 @@ _SPLICE = tuple(
         notes=(
             "the sequence is exon, intron and exon in one, 50 + 150 + 50 bp at most; the value is "
             "the natural logarithm of the count",
-            "introns of one gene, or of genes with a triple in common, never stand on both sides of "
-            "the split: 8 : 1 : 1 of the genes, by a seed",
+            "introns of one gene, or of genes with a triple in common, never stand on both sides "
+            "of the split: 8 : 1 : 1 of the genes, by a seed",
             "counts follow the expression of the gene as much as its introns: expect little",
         ),
     )
