@@ -82,7 +82,7 @@ def test_commas_may_separate_and_cells_be_quoted_and_long(tmp_path):
     long = "A" * 200_000
     (tmp_path / "table.csv").write_text(f'name,value\n"a,b",1\nc,{long}\n')
     with (tmp_path / "table.csv").open() as file:
-        rows = list(read_table(file, ["value"], name="t", separator=","))
+        rows = list(read_table(file, ["value"], name="t", delimiter=","))
     assert rows == [{"name": "a,b", "value": "1"}, {"name": "c", "value": long}]
 
 

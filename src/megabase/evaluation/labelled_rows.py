@@ -75,10 +75,10 @@ def _read_split(task: Task, paths: Sequence[Path]) -> Iterator[Row]:
 
 
 def _read_text(task: Task, path: Path) -> Iterator[Row]:
-    separator = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
+    delimiter = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
     with open_text(path) as file:
         yield from _columns(
-            task, read_table(file, (), name=str(path), separator=separator), str(path)
+            task, read_table(file, (), name=str(path), delimiter=delimiter), str(path)
         )
 
 

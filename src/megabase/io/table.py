@@ -78,7 +78,7 @@ def write_parquet(
 
 
 def read_table(
-    file: Iterable[str], columns: Iterable[str], *, name: str, separator: str = "\t"
+    file: Iterable[str], columns: Iterable[str], *, name: str, delimiter: str = "\t"
 ) -> Iterator[dict[str, str]]:
     """Give each row of a table as text by column; lines that are empty are passed over.
 
@@ -90,7 +90,7 @@ def read_table(
         The columns that must be there.
     name
         What to call it in an error.
-    separator
+    delimiter
         Between columns; a cell between commas may be quoted, one between tabs is as it is.
 
     Raises
@@ -98,9 +98,9 @@ def read_table(
     InputError
         If a column is missing, or a row has another number of columns than the header.
     """
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(file, delimiter=separator, quoting=quoting)
+    reader = csv.reader(file, delimiter=delimiter, quoting=quoting)
     header = next(reader, [])
     for column in columns:
         if column not in header:
