@@ -7,7 +7,7 @@ import pysam
 import pytest
 
 from megabase.genome.interval import Interval
-from megabase.io.fasta import FastaReference
+from megabase.io.fasta import FastaEntry, FastaReference, read_fasta
 from tests.toys import letters, write_fasta
 
 CONTIGS = {"chrI": letters(1000), "chrII": letters(130, seed=1)}
@@ -143,3 +143,20 @@ def test_a_real_genome_with_blanks_after_its_names(shared, tmp_path):
     reference = FastaReference(path, cache=tmp_path)
     assert [*reference.lengths][:2] == ["MAL1", "MAL2"]
     assert len(reference.lengths) == 14
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_entries_come_one_after_another_with_their_whole_headers(tmp_path, is_packed):
+    text = b">one |1\nACGT\nAC\n\n>two|0\n>three\nn\n"
+    (tmp_path / "a.fna").write_bytes(gzip.compress(text) if is_packed else text)
+    assert list(read_fasta(tmp_path / "a.fna")) == [
+        FastaEntry("one |1", "ACGTAC"),
+        FastaEntry("two|0", ""),
+        FastaEntry("three", "n"),
+    ]
+
+
+def test_entries_begin_with_a_header(tmp_path):
+    (tmp_path / "a.fna").write_text("ACGT\n")
+    with pytest.raises(ValueError, match="no FASTA file: it begins with 'ACGT'"):
+        list(read_fasta(tmp_path / "a.fna"))

@@ -4,7 +4,7 @@ import pytest
 from pyarrow import parquet
 
 from megabase.io import table
-from megabase.io.table import read_table, write_parquet, write_table
+from megabase.io.table import read_parquet, read_table, write_parquet, write_table
 
 
 def write(path, columns, rows):
@@ -76,3 +76,23 @@ def test_a_table_that_is_another_is_an_error(tmp_path, text, message):
     (tmp_path / "table.tsv").write_text(text)
     with (tmp_path / "table.tsv").open() as file, pytest.raises(ValueError, match=message):
         list(read_table(file, ["value"], name="t"))
+
+
+def test_commas_may_separate_and_cells_be_quoted_and_long(tmp_path):
+    long = "A" * 200_000
+    (tmp_path / "table.csv").write_text(f'name,value\n"a,b",1\nc,{long}\n')
+    with (tmp_path / "table.csv").open() as file:
+        rows = list(read_table(file, ["value"], name="t", delimiter=","))
+    assert rows == [{"name": "a,b", "value": "1"}, {"name": "c", "value": long}]
+
+
+def test_parquet_is_read_as_it_was_written(tmp_path):
+    rows = [{"name": "a", "value": 1}, {"name": "b", "value": None}]
+    path = tmp_path / "table.parquet"
+    write_parquet(path, {"name": str, "value": int}, rows, {})
+    assert list(read_parquet(path, ["name"])) == rows
+    with pytest.raises(ValueError, match="has no column 'label'; it has name, value"):
+        list(read_parquet(path, ["label"]))
+    path.write_text("name,value\n")
+    with pytest.raises(ValueError, match="is no Parquet file"):
+        list(read_parquet(path, []))

@@ -1,6 +1,11 @@
 """How a file is compressed, and whether it is whole."""
 
+import gzip
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from megabase.errors import InputError
 
@@ -24,3 +29,24 @@ def check_bgzip_is_whole(path: Path, *, name: str) -> None:
         file.seek(max(0, path.stat().st_size - len(_BGZIP_END)))
         if file.read() != _BGZIP_END:
             raise InputError(f"{name} is cut short: its bgzip end marker is missing; copy it again")
+
+
+@contextmanager
+def open_text(path: Path) -> Generator[TextIO]:
+    """Open a text file, plain or compressed by gzip or bgzip, whatever its name ends with.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or, while it is read, it is cut short or no text.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        packed = compression(path) != "none"
+        with gzip.open(path, "rt") if packed else path.open() as file:
+            yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text: {error}") from error

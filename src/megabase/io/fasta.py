@@ -19,7 +19,7 @@ import pysam
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import check_inside, on_strand
-from megabase.io.compression import check_bgzip_is_whole, compression
+from megabase.io.compression import check_bgzip_is_whole, compression, open_text
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,42 @@ def write_fasta(file: IO[str], header: str, letters: str) -> None:
     """
     lines = (letters[start : start + _LINE] for start in range(0, len(letters), _LINE))
     file.write("\n".join([f">{header}", *lines]) + "\n")
+
+
+class FastaEntry(NamedTuple):
+    """One sequence: the whole line after '>', and the letters."""
+
+    header: str
+    letters: str
+
+
+def read_fasta(path: Path) -> Iterator[FastaEntry]:
+    """Give the sequences of a FASTA file one after another, without an index.
+
+    Parameters
+    ----------
+    path
+        FASTA, plain or compressed by gzip or bgzip.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is cut short, or does not begin with '>'.
+    """
+    header: str | None = None
+    lines: list[str] = []
+    with open_text(path) as file:
+        for line in filter(None, map(str.strip, file)):
+            if line.startswith(">"):
+                if header is not None:
+                    yield FastaEntry(header, "".join(lines))
+                header, lines = line[1:].strip(), []
+            elif header is None:
+                raise InputError(f"{path} is no FASTA file: it begins with {line[:20]!r}, not '>'")
+            else:
+                lines.append(line)
+    if header is not None:
+        yield FastaEntry(header, "".join(lines))
 
 
 class FastaReference:

@@ -1,0 +1,102 @@
+"""What each base of a chromosome is, from tables of exons and coding sequences."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from megabase.errors import InputError
+from megabase.evaluation.examples import Examples, is_known
+from megabase.evaluation.task_folder import task_files
+from megabase.evaluation.tasks.task import Task
+from megabase.genome.interval import Interval
+from megabase.genome.reference import check_inside
+from megabase.io.compression import open_text
+from megabase.io.genome_file import open_reference
+from megabase.io.table import read_table
+from megabase.run.location import cache_folder
+
+_log = logging.getLogger(__name__)
+
+_MARKS = {"exons": 1, "coding": 2}  # later ones stand over earlier ones
+
+
+def read_places(path: Path, contigs: Mapping[str, str]) -> list[Interval]:
+    """Read places from a table of chrom, start and end, 1-based with both ends.
+
+    Parameters
+    ----------
+    path
+        Tab-separated, with a header.
+    contigs
+        The name of a contig in the genome, where the table has another.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or a line is no place, with its number.
+    """
+    places: list[Interval] = []
+    with open_text(path) as file:
+        rows = read_table(file, ("chrom", "start", "end"), name=str(path))
+        for number, row in enumerate(rows, start=2):
+            contig = contigs.get(row["chrom"], row["chrom"])
+            try:
+                places.append(Interval(contig, int(row["start"]) - 1, int(row["end"])))
+            except ValueError as error:
+                raise InputError(f"{path}, line {number}: {error}") from error
+    return places
+
+
+def read_annotation(task: Task, folder: Path) -> dict[str, Examples]:
+    """Cut windows side by side that hold a base of an exon, with the class of each base.
+
+    Windows in the last tenth of a contig are the test, those in the tenth before it the
+    validation. A window with more than a tenth of N is passed over; how many, a log line says.
+
+    Parameters
+    ----------
+    task
+        Of layout ``annotation``.
+    folder
+        With the genome and the tables.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, or a place lies beyond its contig.
+    """
+    files = task_files(task, folder)
+    reference = open_reference(files["genome"], cache=cache_folder())
+    length = task.length or 1
+    marks: dict[str, UInt8[np.ndarray, " base"]] = {}
+    for role, mark in _MARKS.items():
+        for place in read_places(files[role], task.aliases):
+            check_inside(place, reference.lengths, reference.name)
+            n_bp = reference.lengths[place.contig]
+            marks.setdefault(place.contig, np.zeros(n_bp, dtype=np.uint8))
+            marks[place.contig][place.start : place.end] = mark
+    found = {split: Examples([], []) for split in ("train", "validation", "test")}
+    n_unknown = 0
+    for contig, labels in marks.items():
+        n = len(labels) // length
+        per_window = labels[: n * length].reshape(n, length)
+        for number in np.flatnonzero(per_window.any(axis=1)).tolist():
+            window = Interval(contig, number * length, (number + 1) * length)
+            letters = reference.fetch(window)
+            if is_known(letters):
+                examples = found[_part(number, n)]
+                examples.sequences.append(letters)
+                examples.labels.append(per_window[number].copy())
+            else:
+                n_unknown += 1
+    _log.info("%s: %d windows with more N than a tenth are passed over", task.name, n_unknown)
+    return found
+
+
+def _part(number: int, n: int) -> str:
+    if number >= n - n // 10:
+        return "test"
+    return "validation" if number >= n - 2 * (n // 10) else "train"

@@ -1,0 +1,196 @@
+"""Rows of a sequence and a label, from each layout that benchmarks come in."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from megabase.errors import InputError
+from megabase.evaluation.examples import Examples, Label
+from megabase.evaluation.task_folder import check_splits, split_paths
+from megabase.evaluation.tasks.task import Task
+from megabase.io.compression import open_text
+from megabase.io.fasta import read_fasta
+from megabase.io.table import read_parquet, read_table
+
+_log = logging.getLogger(__name__)
+
+Row = tuple[str, str]
+"""A sequence, and its label as the file has it."""
+
+
+def read_labelled(
+    task: Task, folder: Path, *, stand_in: bool = False
+) -> tuple[dict[str, Examples], tuple[str, ...]]:
+    """Read the splits of a task, and say what its classes are.
+
+    Parameters
+    ----------
+    task
+        Of layout ``labelled``.
+    folder
+        With a file or a folder of classes for each split (`task_folder.split_paths`).
+    stand_in
+        Whether the validation rows take the place of training or test rows that are missing.
+
+    Raises
+    ------
+    InputError
+        If a split, column or class is missing, or a label is none of the task's.
+    """
+    paths = split_paths(folder)
+    if stand_in:
+        paths = _with_stand_in(paths)
+    check_splits(task, paths, folder)
+    rows = {split: list(_read_split(task, of_split)) for split, of_split in paths.items()}
+    names = task.classes
+    if not names and task.kind != "regression":
+        names = tuple(sorted({label for _, label in rows["train"]}))
+    return {
+        split: Examples([letters for letters, _ in some], list(_labels(task, names, split, some)))
+        for split, some in rows.items()
+    }, names
+
+
+def _with_stand_in(paths: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    missing = [split for split in ("train", "test") if split not in paths]
+    if len(missing) != 1 or "validation" not in paths:
+        return paths
+    _log.warning("the validation rows stand in for %s, which is missing", missing[0])
+    return {missing[0] if split == "validation" else split: some for split, some in paths.items()}
+
+
+def _read_split(task: Task, paths: Sequence[Path]) -> Iterator[Row]:
+    for path in paths:
+        if path.is_dir():
+            yield from _read_class_folders(task, path)
+        elif path.name.endswith(".parquet"):
+            yield from _columns(task, read_parquet(path, ()), str(path))
+        elif path.name.removesuffix(".gz").endswith((".tsv", ".csv")):
+            yield from _read_text(task, path)
+        else:
+            yield from _read_fasta(path)
+
+
+def _read_text(task: Task, path: Path) -> Iterator[Row]:
+    delimiter = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
+    with open_text(path) as file:
+        yield from _columns(
+            task, read_table(file, (), name=str(path), delimiter=delimiter), str(path)
+        )
+
+
+def _columns(task: Task, rows: Iterable[Mapping[str, object]], name: str) -> Iterator[Row]:
+    chosen: tuple[str, str] | None = None
+    for row in rows:
+        chosen = chosen or (
+            _first(task.sequence_columns, row, name),
+            _first(task.label_columns, row, name),
+        )
+        sequence, label = chosen
+        yield str(row[sequence]), str(row[label])
+
+
+def _first(columns: Sequence[str], row: Mapping[str, object], name: str) -> str:
+    for column in columns:
+        if column in row:
+            return column
+    raise InputError(f"{name} has no column {' or '.join(columns)}; it has {', '.join(row)}")
+
+
+def _read_fasta(path: Path) -> Iterator[Row]:
+    for header, letters in read_fasta(path):
+        _, bar, label = header.rpartition("|")
+        if not bar:
+            raise InputError(f"{path}: a header ends in |label, got {header!r}")
+        yield letters, label.strip()
+
+
+def _read_class_folders(task: Task, folder: Path) -> Iterator[Row]:
+    found = {path.name: path for path in folder.iterdir() if path.is_dir()}
+    if set(found) != set(task.classes):
+        raise InputError(
+            f"{folder} needs a folder of .txt files for each class, {', '.join(task.classes)}; "
+            f"it has {', '.join(sorted(found)) or 'none'} (GenomicBenchmarks makes them from its "
+            "intervals with download_dataset)"
+        )  # fmt: skip
+    for name in task.classes:
+        for path in sorted(found[name].glob("*.txt")):
+            yield path.read_text().strip(), name
+
+
+def _labels(task: Task, names: Sequence[str], split: str, rows: Sequence[Row]) -> Iterator[Label]:
+    numbers = {str(number): number for number in range(len(names))}
+    numbers |= {name: number for number, name in enumerate(names)}
+    for number, (letters, text) in enumerate(rows, start=1):
+        if not letters:
+            raise InputError(f"{task.name}, {split}, row {number:,}: the sequence is empty")
+        if task.kind == "regression":
+            yield _value(text, f"{task.name}, {split}, row {number:,}")
+        elif text in numbers:
+            yield numbers[text]
+        else:
+            known = ", ".join(f"{name} ({place})" for place, name in enumerate(names))
+            raise InputError(
+                f"{task.name}, {split}, row {number:,}: label {text!r} is none of {known}"
+            )
+
+
+def _value(text: str, place: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise InputError(f"{place}: the value is a finite number, got {text!r}")
+    return value
+
+
+def read_deepsea(
+    task: Task, folder: Path, *, stand_in: bool = False
+) -> tuple[dict[str, Examples], tuple[str, ...]]:
+    """Read rows of letters and 919 labels; of the letters the central `task.length`.
+
+    DeepSEA's own chromatin rows have no header. Where only test rows are there, only these
+    are given, to load and to measure.
+
+    Raises
+    ------
+    InputError
+        If a row has another number of labels, one is not 0 or 1, or its letters are fewer
+        than the task reads.
+    """
+    paths = {split: some for split, some in split_paths(folder).items() if some[0].is_file()}
+    if stand_in:
+        paths = _with_stand_in(paths)
+    if not paths:
+        raise InputError(f"{folder} has no train, validation or test file of {task.name} (.csv)")
+    found = {split: _read_rows_of_labels(task, some[0]) for split, some in paths.items()}
+    return found, ()
+
+
+def _read_rows_of_labels(task: Task, path: Path) -> Examples:
+    n_labels = task.n_outputs
+    examples = Examples([], [])
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            letters, *labels = line.strip().split(",")
+            if len(labels) != n_labels or not set(labels) <= {"0", "1"}:
+                raise InputError(
+                    f"{path}, line {number}: expected letters and {n_labels} labels of 0 or 1, "
+                    f"got {len(labels)} cells, of {', '.join(sorted(set(labels))[:3])}"
+                )
+            examples.sequences.append(_centre(letters, task.length, f"{path}, line {number}"))
+            examples.labels.append(np.array(labels, dtype=np.uint8))
+    return examples
+
+
+def _centre(letters: str, length: int | None, place: str) -> str:
+    if length is None:
+        return letters
+    if len(letters) < length:
+        raise InputError(f"{place}: {len(letters):,} letters, and {length:,} are read")
+    start = (len(letters) - length) // 2
+    return letters[start : start + length]

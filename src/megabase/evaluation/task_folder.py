@@ -1,0 +1,101 @@
+"""Which file of a folder is what."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from megabase.errors import InputError
+from megabase.evaluation.tasks.task import Task
+
+_SPLIT_WORDS = {
+    "train": "train", "validation": "validation", "valid": "validation", "val": "validation",
+    "dev": "validation", "test": "test",
+}  # fmt: skip
+
+FORMATS = (".tsv", ".csv", ".parquet", ".fna", ".fa", ".fasta")
+"""What a file of rows may end with, before ``.gz``."""
+
+
+def task_folder(task: Task, data: Path) -> Path:
+    """Give the folder of a task: one of its names inside `data`, or `data` itself.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
+    if not data.is_dir():
+        raise InputError(f"there is no folder {data}; give the folder of the data of {task.name}")
+    inside = (data / name for name in (*task.folders, *filter(None, [task.hub_folder])))
+    return next((folder for folder in inside if folder.is_dir()), data)
+
+
+def task_files(task: Task, folder: Path) -> dict[str, Path]:
+    """Find the one file that each pattern of a task's `files` means.
+
+    Raises
+    ------
+    InputError
+        If there is none, or several.
+    """
+    found: dict[str, Path] = {}
+    for role, pattern in task.files.items():
+        paths = [
+            path for path in sorted(folder.glob(pattern)) if path.suffix not in (".fai", ".gzi")
+        ]
+        if len(paths) != 1:
+            came = ", ".join(path.name for path in paths) or "none"
+            raise InputError(
+                f"{task.name} needs one file {pattern} in {folder} ({role}), found {came}"
+            )
+        found[role] = paths[0]
+    return found
+
+
+def split_paths(folder: Path) -> dict[str, list[Path]]:
+    """Find the files, or the folder of classes, of each split, in the order of their names.
+
+    A name says its split with one of the words train, validation, valid, val, dev, test
+    between dots, dashes and underscores.
+
+    Raises
+    ------
+    InputError
+        If a split has several files that are not the numbered parts of one.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        split = _split_of(path)
+        if split:
+            found.setdefault(split, []).append(path)
+    for split, paths in found.items():
+        is_one = len(paths) == 1 or all(re.search(r"-\d+-of-\d+", path.name) for path in paths)
+        if not is_one:
+            names = ", ".join(path.name for path in paths)
+            raise InputError(f"{folder} has several files for {split}: {names}; leave one of them")
+    return found
+
+
+def _split_of(path: Path) -> str | None:
+    name = path.name.removesuffix(".gz")
+    if path.is_dir():
+        return _SPLIT_WORDS.get(name)
+    if not name.endswith(FORMATS):
+        return None
+    words = {_SPLIT_WORDS[word] for word in re.split(r"[._-]", name) if word in _SPLIT_WORDS}
+    return words.pop() if len(words) == 1 else None
+
+
+def check_splits(task: Task, found: Mapping[str, object], folder: Path) -> None:
+    """Raise an InputError unless there are rows to learn from and rows to test on."""
+    missing = [split for split in ("train", "test") if split not in found]
+    if missing:
+        have = ", ".join(found) or "no split"
+        stand_in = "validation" in found and len(missing) == 1
+        mend = (
+            f"its validation rows may stand in for {missing[0]}, if you say so (stand_in)"
+            if stand_in
+            else "expected files or folders named train and test"
+        )
+        raise InputError(f"{folder} has no {' and no '.join(missing)} rows of {task.name}: "
+                         f"it has {have}; {mend}")  # fmt: skip

@@ -1,0 +1,118 @@
+"""All tasks, by name and by pattern."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from megabase.errors import InputError
+from megabase.evaluation.tasks.biotypes import BIOTYPES
+from megabase.evaluation.tasks.chromatin_profile import CHROMATIN_PROFILE
+from megabase.evaluation.tasks.gene_structure import GENE_STRUCTURE
+from megabase.evaluation.tasks.genomic_benchmarks import (
+    GENOMIC_BENCHMARKS,
+    GENOMIC_BENCHMARKS_MEANS,
+)
+from megabase.evaluation.tasks.gue import GUE, GUE_MEANS
+from megabase.evaluation.tasks.in_context import IN_CONTEXT
+from megabase.evaluation.tasks.nucleotide_transformer import (
+    NUCLEOTIDE_TRANSFORMER,
+    NUCLEOTIDE_TRANSFORMER_MEANS,
+)
+from megabase.evaluation.tasks.published import Published
+from megabase.evaluation.tasks.species import SPECIES
+from megabase.evaluation.tasks.task import Task
+
+TASKS: tuple[Task, ...] = (
+    *GENOMIC_BENCHMARKS,
+    *NUCLEOTIDE_TRANSFORMER,
+    *GUE,
+    *CHROMATIN_PROFILE,
+    *SPECIES,
+    *BIOTYPES,
+    *IN_CONTEXT,
+    *GENE_STRUCTURE,
+)
+"""Every task, group by group."""
+
+PUBLISHED_MEANS: tuple[Published, ...] = (
+    *GENOMIC_BENCHMARKS_MEANS,
+    *NUCLEOTIDE_TRANSFORMER_MEANS,
+    *GUE_MEANS,
+)
+"""Numbers that are means over several tasks (`Published.over`)."""
+
+
+def groups() -> tuple[str, ...]:
+    """Give the names of the groups, in order."""
+    return tuple(dict.fromkeys(task.group for task in TASKS))
+
+
+def find_tasks(patterns: Iterable[str]) -> tuple[Task, ...]:
+    """Give the tasks that patterns mean, each once, in the order of the patterns.
+
+    Parameters
+    ----------
+    patterns
+        A name, ``gue/tf/0``; a group, ``gue``, or the part of one, ``gue/tf``; a pattern
+        with ``*``, ``?`` or ``[...]``, ``gue/prom/*_tata``; or the end of a name where it is
+        of one task only, ``H3K4me3`` not being so.
+
+    Raises
+    ------
+    InputError
+        If a pattern means no task, or an end of names means several.
+
+    Examples
+    --------
+    >>> [task.name for task in find_tasks(["gue/mouse/[01]", "prom_core_tata"])]
+    ['gue/mouse/0', 'gue/mouse/1', 'gue/prom/prom_core_tata']
+    """
+    found: dict[str, Task] = {}
+    for pattern in patterns:
+        found |= {task.name: task for task in _meant(pattern)}
+    if not found:
+        raise InputError(f"name a task or a group: {', '.join(groups())}")
+    return tuple(found.values())
+
+
+def find_task(name: str) -> Task:
+    """Give the one task that a name means, as `find_tasks`.
+
+    Raises
+    ------
+    InputError
+        If it means none, or several.
+    """
+    found = [*find_tasks([name])]
+    if len(found) > 1:
+        raise InputError(f"{name} means {len(found)} tasks, {_some(found)}; name one of them")
+    return found[0]
+
+
+def _meant(pattern: str) -> list[Task]:
+    wanted = pattern.rstrip("/")
+    exact = [task for task in TASKS if task.name == wanted]
+    inside = [task for task in TASKS if task.name.startswith(f"{wanted}/")]
+    alike = [task for task in TASKS if fnmatchcase(task.name, wanted)]
+    if exact or inside or alike:
+        return exact or inside or alike
+    ends = [task for task in TASKS if task.name.endswith(f"/{wanted}")]
+    if len(ends) > 1:
+        raise InputError(f"{pattern} is the end of {len(ends)} names, {_some(ends)}; give one")
+    return ends or _unknown(pattern)
+
+
+def _some(tasks: Iterable[Task]) -> str:
+    names = [task.name for task in tasks]
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _unknown(pattern: str) -> list[Task]:
+    """Raise an error that names what is near."""
+    names = [task.name for task in TASKS]
+    ends = {name.rpartition("/")[2]: name for name in reversed(names)}
+    near = get_close_matches(pattern, [*names, *groups(), *ends], n=1, cutoff=0.6)
+    mend = (
+        f"did you mean {ends.get(near[0], near[0])}?" if near else f"groups: {', '.join(groups())}"
+    )
+    raise InputError(f"no task is called {pattern!r}; {mend}")

@@ -1,0 +1,49 @@
+"""A statement that contradicts itself is refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from megabase.errors import InputError
+from megabase.evaluation.tasks.task import LabelGroup, Source, Task
+
+BINARY = Task("toys/one", "yes or no", "binary", "mcc", Source("P", "", ""), classes=("no", "yes"))
+MANY = replace(
+    BINARY, kind="multilabel", metric="auroc", classes=(), label_groups=(LabelGroup("TF", 0, 3),)
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"name": "toys"}, "is group/set without blanks, got 'toys'"),
+        ({"name": "toys/a b"}, "without blanks"),
+        ({"kind": "ternary"}, "task toys/one: a kind is one of binary"),
+        ({"layout": "heap"}, "a layout is one of labelled"),
+        ({"metric": "spearman"}, "the metric of binary is one of accuracy.*got 'spearman'"),
+        ({"classes": ("yes", "yes")}, "classes are distinct"),
+        ({"classes": ("a", "b", "c")}, "binary has two classes, got 3"),
+        ({"kind": "multiclass", "classes": ("a",)}, "multiclass has at least two classes, got 1"),
+        ({"kind": "regression", "metric": "r2"}, "regression has no classes, got no, yes"),
+        ({"label_letters": ("A",)}, "2 classes need as many letters"),
+        ({"label_groups": (LabelGroup("TF", 0, 3),)}, "label groups belong to a multilabel"),
+        ({"published_rows": {"dev": 3}}, "a split is one of train, validation, test; got 'dev'"),
+        ({"published_rows": {"train": 0}}, "at least 1"),
+        ({"median_length": 0}, "at least 1"),
+    ],
+)
+def test_a_contradiction_is_an_error(changed, problem):
+    with pytest.raises(InputError, match=problem):
+        replace(BINARY, **changed)
+
+
+def test_label_groups_leave_no_gap():
+    with pytest.raises(InputError, match="follow each other without gap"):
+        replace(MANY, label_groups=(LabelGroup("TF", 0, 3), LabelGroup("HM", 4, 5)))
+
+
+def test_outputs_follow_from_the_kind():
+    regression = replace(BINARY, kind="regression", metric="r2", classes=())
+    open_classes = replace(BINARY, kind="multiclass", classes=())
+    found = [task.n_outputs for task in (BINARY, MANY, regression, open_classes)]
+    assert found == [2, 3, 1, None]
