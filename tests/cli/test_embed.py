@@ -229,9 +229,10 @@ def test_what_else_is_refused(command, paths, monkeypatch):
     assert not list(paths.folder.glob("*o.npz*"))
 
 
-def test_a_number_too_large_for_float16_is_a_failure(command, paths):
+def test_a_number_too_large_for_float16_is_an_error_that_leaves_nothing(command, paths):
     loud = toys.model()
     loud.backbone.norm.weight.data *= 1e6
     save(loud, paths.model)
     answer = command(paths.fasta, "o.npz", "--dtype", "float16")
-    assert refused(answer, "too large for float16; take --dtype float32", code=1)
+    assert refused(answer, "too large for float16; take --dtype float32")
+    assert not list(paths.folder.glob("*o.npz*"))

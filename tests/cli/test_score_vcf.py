@@ -280,9 +280,7 @@ def test_what_bcf_would_not_hold_is_refused_before_any_work(
     assert score(capsys, model, genome, source, tmp_path / "o.vcf").code == 0
 
 
-def test_a_description_that_looks_like_attributes_declares_nothing(
-    capsys, model, genome, tmp_path
-):
+def test_a_description_that_looks_like_attributes_declares_nothing(capsys, model, genome, tmp_path):
     text = vcf_text([row(100)]).replace("DP=3", "DP=3;AF=0.25;NOTE=high")
     lines = [
         '##INFO=<ID=AF,Number=A,Type=Float,Description="as \\"AC/AN\\", not ,ID=XX">',
