@@ -229,9 +229,26 @@ def test_what_else_is_refused(command, paths, monkeypatch):
     assert not list(paths.folder.glob("*o.npz*"))
 
 
-def test_a_number_too_large_for_float16_is_a_failure(command, paths):
+def test_another_genome_or_map_of_contigs_is_another_request(command, paths):
+    other = toys.write_fasta(paths.folder / "other.fa", {"chrI": LETTERS[::-1], "chrII": LETTERS})
+    bed = paths.folder / "in.bed"
+    bed.write_text("chrI\t10\t30\n")
+    assert command(bed, "o.npz", "--genome", paths.genome).code == 0
+    assert refused(command(bed, "o.npz", "--genome", other), "by another request (genome was")
+    alt = "ACGT"["ACGT".index(LETTERS[0]) - 1]
+    text = vcf_text([("chrII", 1, LETTERS[0], alt, "DP=3")])
+    vcf = write_vcf_file(paths.folder / "in.vcf", text)
+    mapped = paths.folder / "map.tsv"
+    mapped.write_text("chrII\tchrI\n")
+    assert command(vcf, "v.npz", "--genome", paths.genome).code == 0
+    answer = command(vcf, "v.npz", "--genome", paths.genome, "--chrom-map", mapped)
+    assert refused(answer, "by another request (contigs.chrII was")
+
+
+def test_a_number_too_large_for_float16_is_an_error_that_leaves_nothing(command, paths):
     loud = toys.model()
     loud.backbone.norm.weight.data *= 1e6
     save(loud, paths.model)
     answer = command(paths.fasta, "o.npz", "--dtype", "float16")
-    assert refused(answer, "too large for float16; take --dtype float32", code=1)
+    assert refused(answer, "too large for float16; take --dtype float32")
+    assert not list(paths.folder.glob("*o.npz*"))

@@ -261,8 +261,12 @@ def test_a_bcf_holds_what_the_vcf_holds_and_can_be_asked_for_a_region(
         ("DP=3", "XX=3", "in.vcf, chrI:1: the header does not declare INFO 'XX', and BCF cannot"),
         ("PASS", "q10", "does not declare FILTER 'q10'"),
         ("GT\t0/1", "GT:AD\t0/1:3", "does not declare FORMAT 'AD'"),
-        ("DP=3", "DP=3,x", "INFO 'DP' is declared a number, and is '3,x'"),
-        ("\t50\t", "\thigh\t", "QUAL is no number, 'high'"),
+        ("DP=3", "DP=3,x", "INFO 'DP' is declared Integer (32-bit), and is '3,x'"),
+        ("DP=3", "DP=1e5", "INFO 'DP' is declared Integer (32-bit), and is '1e5'"),
+        ("DP=3", "DP=2147483648", "INFO 'DP' is declared Integer (32-bit), and is '2147483648'"),
+        ("DP=3", "DP=-2147483641", "INFO 'DP' is declared Integer"),
+        ("\t50\t", "\thigh\t", "QUAL is no 32-bit number, 'high'"),
+        ("\t50\t", "\t1e39\t", "QUAL is no 32-bit number, '1e39'"),
         ("0/1", "0/1\t0/1", "there are other columns than in the header"),
     ],
 )
@@ -274,6 +278,24 @@ def test_what_bcf_would_not_hold_is_refused_before_any_work(
     assert refused(answer, message)
     assert not [path for path in tmp_path.iterdir() if "o.bcf" in path.name]
     assert score(capsys, model, genome, source, tmp_path / "o.vcf").code == 0
+
+
+def test_a_description_that_looks_like_attributes_declares_nothing(capsys, model, genome, tmp_path):
+    text = vcf_text([row(100)]).replace("DP=3", "DP=3;AF=0.25;NOTE=high")
+    lines = [
+        '##INFO=<ID=AF,Number=A,Type=Float,Description="as \\"AC/AN\\", not ,ID=XX">',
+        '##INFO=<ID=NOTE,Description="a text,Type=Float,say",Number=1,Type=String>',
+    ]
+    text = text.replace("#CHROM", "\n".join([*lines, "#CHROM"]))
+    output = tmp_path / "o.bcf"
+    answer = score(capsys, model, genome, write_vcf_file(tmp_path / "in.vcf", text), output)
+    assert answer.code == 0, answer.err
+    with pysam.VariantFile(str(output)) as file:
+        (found,) = file
+        assert (found.info["AF"], found.info["NOTE"]) == ((0.25,), "high")
+    source = write_vcf_file(tmp_path / "xx.vcf", text.replace("DP=3", "XX=3"))
+    answer = score(capsys, model, genome, source, tmp_path / "xx.bcf")
+    assert refused(answer, "does not declare INFO 'XX'")
 
 
 def test_bcf_that_cannot_be_written_is_a_failure_that_keeps_the_work(

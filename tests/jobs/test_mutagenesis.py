@@ -81,6 +81,17 @@ def test_the_correlation_of_the_modes_is_in_the_record(paths, caplog):
     assert "GiB at the peak" in caplog.text
 
 
+def test_where_no_substitution_has_a_score_there_is_no_correlation(paths):
+    (model, _, _), folder = paths
+    genome = toys.write_fasta(folder / "n.fa", {"chrI": "N" * 60 + "A" + "N" * 60})
+    bed = write_bed(folder / "n.bed", [("chrI", 58, 63, "lone", "+")])
+    mutagenesis(model, str(genome), bed, folder / "n.tsv", mode="both")
+    results = json.loads((folder / "n.tsv.megabase.json").read_text())["results"]
+    assert results["n_substitutions"] == 0
+    assert results["correlation"]["spearman"] == {"value": None, "interval": None}
+    assert [row["llr"] for row in read(folder / "n.tsv")] == ["nan"] * 3
+
+
 def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
     arguments, folder = paths
     mutagenesis(*arguments, folder / "whole.tsv", window=8)

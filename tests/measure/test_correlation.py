@@ -36,6 +36,15 @@ def test_equals_share_their_rank():
 def test_what_does_not_vary_has_no_correlation():
     assert np.isnan(pearson(np.ones(4), np.arange(4.0)))
     assert np.isnan(spearman(np.arange(4.0), np.ones(4)))
+    assert np.isnan(pearson(np.full(3, 0.1), np.arange(3.0)))  # whose mean is not 0.1
+    assert np.isnan(pearson(np.arange(3.0), np.array([0.1, 0.1, 5.0]), np.array([1.0, 2.0, 0.0])))
+
+
+def test_of_no_pair_there_is_no_correlation():
+    found = correlate(np.empty(0), np.empty(0), np.empty(0, dtype=int), seed=0)
+    for each in found.values():
+        assert np.isnan(each.value)
+        assert each.interval is None
 
 
 def test_the_interval_holds_the_value_and_is_wider_where_pairs_go_together():

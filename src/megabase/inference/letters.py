@@ -234,6 +234,8 @@ def generate(
         If a prompt or template has other letters than A C G T N, prompt and length exceed the
         context, an option is none, or no sequence is as it shall be.
     """
+    if isinstance(forbid, str):
+        raise InputError(f"expected a list of motifs, got one text; give [{forbid!r}]")
     sampling = Sampling(temperature, top_k, top_p)
     tokens = list(_encoded(prompts, what="prompt"))
     fixed = None if template is None else _encode_certain(template, "the template")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 
+import numpy as np
 import pysam
 import pysam.bcftools
 
@@ -12,21 +13,26 @@ from megabase.io.vcf import VcfFile, VcfRecord
 
 _DECLARED = re.compile(r"##(INFO|FILTER|FORMAT|contig)=<(?:.*,)?ID=([^,>]+)")
 _NUMERIC = re.compile(r"##INFO=<(?:.*,)?ID=([^,>]+).*,Type=(Integer|Float)\b")
-_NUMBER = re.compile(
-    r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE
-)
+_DESCRIPTION = re.compile(r'"(\\.|[^"\\])*"')  # which may look like attributes
+_INTEGER = re.compile(r"[+-]?\d+")
+_INTEGERS = range(-(1 << 31) + 8, 1 << 31)  # the eight below are marks of BCF
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_LARGEST = float(np.finfo(np.float32).max)
 _NEEDS_NONE = {("INFO", "."), ("FILTER", "."), ("FILTER", "PASS"), ("FORMAT", "")}
 
 
 def check_fits_bcf(vcf: VcfFile) -> None:
     """Raise an InputError at a record that BCF would not hold as it stands.
 
-    htslib writes a missing value where INFO or QUAL is no number and drops a column too many,
-    without a word; a name that the header does not declare it refuses at the end. Contigs
-    may be undeclared, for `with_contigs`. Values of samples are not looked at.
+    htslib writes a missing value where INFO or QUAL is no number, the beginning of a fraction
+    where the header says Integer, and drops a column too many, without a word; a name that the
+    header does not declare it refuses at the end. Contigs may be undeclared, for
+    `with_contigs`. Values of samples are not looked at.
     """
     declared = _declared(vcf.header) | _NEEDS_NONE
-    numeric = {found[1] for line in vcf.header if (found := _NUMERIC.match(line))}
+    attributes = map(_without_descriptions, vcf.header)
+    numeric = {found[1]: found[2] for line in attributes if (found := _NUMERIC.match(line))}
     n_columns = vcf.header[-1].count("\t")
     for record in vcf.records():
         problem = _problem(record, declared, numeric, n_columns)
@@ -38,24 +44,39 @@ def check_fits_bcf(vcf: VcfFile) -> None:
 
 
 def _problem(
-    record: VcfRecord, declared: Set[tuple[str, str]], numeric: Set[str], n_columns: int
+    record: VcfRecord,
+    declared: Set[tuple[str, str]],
+    numeric: Mapping[str, str],
+    n_columns: int,
 ) -> str:
     if sum(column.count("\t") + 1 for column in record.columns) != n_columns + 1:
         return "there are other columns than in the header"
-    if not _are_numbers(record.columns[5]):
-        return f"QUAL is no number, {record.columns[5]!r}"
+    if not _are_numbers(record.columns[5], "Float"):
+        return f"QUAL is no 32-bit number, {record.columns[5]!r}"
     for kind, name in _named(record):
         if (kind, name) not in declared:
             return f"the header does not declare {kind} {name!r}"
     for entry in record.columns[7].split(";"):
         name, _, values = entry.partition("=")
-        if name in numeric and not _are_numbers(values):
-            return f"INFO {name!r} is declared a number, and is {values!r}"
+        if name in numeric and not _are_numbers(values, numeric[name]):
+            return f"INFO {name!r} is declared {numeric[name]} (32-bit), and is {values!r}"
     return ""
 
 
-def _are_numbers(values: str) -> bool:
-    return all(value == "." or _NUMBER.fullmatch(value) for value in values.split(","))
+def _are_numbers(values: str, kind: str) -> bool:
+    """Whether BCF holds all values as numbers of a kind, Integer or Float."""
+    fits = _fits_integer if kind == "Integer" else _fits_float
+    return all(value == "." or fits(value) for value in values.split(","))
+
+
+def _fits_integer(value: str) -> bool:
+    return bool(_INTEGER.fullmatch(value)) and int(value) in _INTEGERS
+
+
+def _fits_float(value: str) -> bool:
+    if _NUMBER.fullmatch(value):
+        return abs(float(value)) <= _LARGEST
+    return bool(_NO_NUMBER.fullmatch(value))
 
 
 def _named(record: VcfRecord) -> Iterator[tuple[str, str]]:
@@ -66,7 +87,12 @@ def _named(record: VcfRecord) -> Iterator[tuple[str, str]]:
 
 
 def _declared(header: Iterable[str]) -> set[tuple[str, str]]:
-    return {(found[1], found[2]) for line in header if (found := _DECLARED.match(line))}
+    attributes = map(_without_descriptions, header)
+    return {(found[1], found[2]) for line in attributes if (found := _DECLARED.match(line))}
+
+
+def _without_descriptions(line: str) -> str:
+    return _DESCRIPTION.sub('""', line)
 
 
 def with_contigs(header: list[str], lengths: Mapping[str, int]) -> list[str]:

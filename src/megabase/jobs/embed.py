@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from megabase.errors import InputError, WorkError
+from megabase.errors import InputError
 from megabase.inference.embed import Pooling
 from megabase.inference.hidden_states import check_layer
 from megabase.inference.predictor import Predictor
@@ -98,7 +98,8 @@ def embed(
     Raises
     ------
     InputError
-        If an input cannot be used, an option cannot be honoured, or the disk is too small.
+        If an input cannot be used, an option cannot be honoured, a number is too large for the
+        dtype, or the disk is too small.
     """
     part, pool = Shard.from_text(shard), Pooling.from_text(pooling)
     strands_of(strand, EMBEDDING_STRANDS)
@@ -310,7 +311,7 @@ class _Work:
         with np.errstate(over="ignore"):
             written = values.astype(self._dtype)
         if np.isinf(written).any():
-            raise WorkError(f"a number is too large for {self._dtype}; take --dtype float32")
+            raise InputError(f"a number is too large for {self._dtype}; take --dtype float32")
         return Rows(
             [entry.name for entry in entries],
             [len(each) for each in rows],

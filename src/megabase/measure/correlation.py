@@ -31,9 +31,11 @@ def pearson(x: Values, y: Values, weights: Values | None = None) -> float:
     Returns
     -------
     coefficient
-        NaN where x or y does not vary.
+        NaN where x or y does not vary, or there is no pair.
     """
     counts = np.ones(len(x)) if weights is None else weights
+    if not all(np.any(found != found[:1]) for found in (x[counts > 0], y[counts > 0])):
+        return float("nan")  # which the rounding of a mean could hide
     u, v = (values - np.average(values, weights=counts) for values in (x, y))
     spread = np.sqrt(np.dot(counts, u * u) * np.dot(counts, v * v))
     return float(np.dot(counts, u * v) / spread) if spread > 0 else float("nan")
