@@ -1,13 +1,12 @@
 """BED to Intervals and back."""
 
-import gzip
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
+from megabase.io.compression import open_text
 
 _HEADERS = ("track", "browser")
 
@@ -32,13 +31,8 @@ def read_bed(path: Path) -> list[BedRecord]:
     """
     if not path.is_file():
         raise InputError(f"there is no BED file {path}")
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-            lines = [(number, line) for number, line in enumerate(file, start=1)]
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text: {error}") from error
+    with open_text(path) as file:
+        lines = [(number, line) for number, line in enumerate(file, start=1)]
     records = [
         _read_line(line, f"{path}, line {number}") for number, line in lines if _is_record(line)
     ]
@@ -53,7 +47,7 @@ def _is_record(line: str) -> bool:
 
 
 def _read_line(line: str, place: str) -> BedRecord:
-    fields = line.rstrip("\n").split("\t") if "\t" in line else line.split()
+    fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
     try:
         start, end = int(fields[1]), int(fields[2])
     except (IndexError, ValueError) as error:

@@ -1,6 +1,11 @@
 """How a file is compressed, and whether it is whole."""
 
+import gzip
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from megabase.errors import InputError
 
@@ -24,3 +29,26 @@ def check_bgzip_is_whole(path: Path) -> None:
         file.seek(max(0, path.stat().st_size - len(_BGZIP_END)))
         if file.read() != _BGZIP_END:
             raise InputError(f"{path} is cut short: its bgzip end marker is missing; copy it again")
+
+
+@contextmanager
+def open_text(path: Path) -> Generator[IO[str]]:
+    """Open a text file that may be gzipped, and say so if it is cut short or no text.
+
+    Raises
+    ------
+    InputError
+        When what is read turns out to be neither.
+    """
+    is_plain = compression(path) == "none"
+    try:
+        with (
+            path.open(encoding="utf-8-sig", newline="")
+            if is_plain
+            else gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+        ) as file:
+            yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text: {error}") from error
