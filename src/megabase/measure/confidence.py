@@ -1,6 +1,6 @@
 """How far a figure would move if other windows had been drawn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -73,10 +73,45 @@ def bootstrap(
     seed, level, n_replicates
         As of `bootstrap_ratio`.
     """
+    found = bootstrap_all(
+        lambda drawn: {"": statistic(drawn)},
+        n_units,
+        seed=seed,
+        level=level,
+        n_replicates=n_replicates,
+    )
+    return found[""]
+
+
+def bootstrap_all(
+    statistics: Callable[[Int[np.ndarray, " unit"]], Mapping[str, float]],
+    n_units: int,
+    *,
+    seed: int,
+    level: float = 0.95,
+    n_replicates: int = 2000,
+) -> dict[str, ConfidenceInterval | None]:
+    """Give the percentile intervals of several statistics of the same draws, by their names.
+
+    A statistic that is not finite in some replicate has no interval, and of fewer than ten
+    units none has.
+
+    Parameters
+    ----------
+    statistics
+        Of the numbers of the units that were drawn; the names are always the same.
+    n_units, seed, level, n_replicates
+        As of `bootstrap`.
+    """
     if n_units < _FEWEST:
-        return None
+        return dict.fromkeys(statistics(np.arange(n_units)))
     rng = np.random.default_rng(seed)
-    values = [statistic(rng.integers(n_units, size=n_units)) for _ in range(n_replicates)]
+    drawn = [statistics(rng.integers(n_units, size=n_units)) for _ in range(n_replicates)]
     tail = (1 - level) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return ConfidenceInterval(float(low), float(high))
+    intervals: dict[str, ConfidenceInterval | None] = {}
+    for name in drawn[0]:
+        values = np.array([each[name] for each in drawn])
+        low, high = np.quantile(values, [tail, 1 - tail])
+        is_known = bool(np.isfinite(values).all())
+        intervals[name] = ConfidenceInterval(float(low), float(high)) if is_known else None
+    return intervals
