@@ -67,7 +67,7 @@ def test_what_was_written_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "t has no column 'value'"),
+        ("", "t is empty; a table has a line with the names"),
         ("name\tother\na\tb\n", "t has no column 'value'; it has name, other"),
         ("name\tvalue\na\t1\n\nb\n", "t, line 4: expected 2 columns, got 1"),
     ],

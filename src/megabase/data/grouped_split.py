@@ -16,8 +16,8 @@ def grouped_split(
     """Part rows in two; a group is never parted, and each stratum gives its share.
 
     A group is of the stratum of most of its rows. Of each stratum groups are taken, in an
-    order that the seed fixes, as long as its share is not passed; that share is one row at
-    least where the stratum has two groups.
+    order that the seed fixes, as long as its share is not passed; where the stratum has two
+    groups or more, one at least, the smallest if all are above the share.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _share(groups: list[list[int]], fraction: float, rng: np.random.Generator) -
         if n_left > 1 and len(taken) + len(groups[number]) <= share:
             taken += groups[number]
             n_left -= 1
-    return taken
+    return taken if taken or n_left < 2 else min(groups, key=len)
 
 
 def either_strand(tokens: UInt8[np.ndarray, " length"]) -> bytes:
