@@ -106,14 +106,14 @@ def write_parquet(
 
 
 def read_table(
-    file: IO[str], columns: Iterable[str], *, name: str, delimiter: str = _TAB
+    file: Iterable[str], columns: Iterable[str], *, name: str, delimiter: str = _TAB
 ) -> Iterator[dict[str, str]]:
     """Give each row of a table as text by column; lines that are empty are passed over.
 
     Parameters
     ----------
     file
-        An open text file, with a header.
+        An open text file, or its lines, with a header.
     columns
         The columns that must be there.
     name
