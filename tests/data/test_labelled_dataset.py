@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.data.labelled_dataset import Examples, StepBatches, length_batches, pad
+from megabase.data.labelled_dataset import Examples, StepBatches, length_batches
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from tests import toys
 
@@ -37,10 +37,14 @@ def test_batches_hold_similar_lengths_in_an_order_of_their_own():
 
 
 def test_padding_stands_on_the_right_and_only_where_it_must():
-    batch = pad([tokens("ACGT"), tokens("AC")])
-    assert batch["input_ids"].tolist() == [[7, 8, 9, 10], [7, 8, 4, 4]]
-    assert batch["attention_mask"].tolist() == [[True] * 4, [True, True, False, False]]
-    assert "attention_mask" not in pad([tokens("AC"), tokens("GT")])
+    examples = Examples([tokens("ACGT"), tokens("AC")], np.arange(2))
+    batch = StepBatches(examples, batch_size=2, n_epochs=1, seed=0)[0]
+    long = batch["labels"].tolist().index(0)
+    assert batch["input_ids"][long].tolist() == [7, 8, 9, 10]
+    assert batch["input_ids"][1 - long].tolist() == [7, 8, 4, 4]
+    assert batch["attention_mask"][1 - long].tolist() == [True, True, False, False]
+    even = Examples([tokens("AC"), tokens("GT")], np.arange(2))
+    assert "attention_mask" not in StepBatches(even, batch_size=2, n_epochs=1, seed=0)[0]
 
 
 def test_an_epoch_reads_every_row_with_its_label():

@@ -1,17 +1,16 @@
 """Sequences with labels, as batches for training: padded on the right, of similar lengths."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.padding import TokenArray, pad
 
-_PAD = DNA_VOCABULARY.id_of("[PAD]")
 _POOLED = 50  # batches whose rows are sorted by length together
 
 Inputs = dict[str, Shaped[Tensor, "row ..."]]
@@ -30,7 +29,7 @@ class Examples:
         What `Labels.encode` gives.
     """
 
-    sequences: list[UInt8[np.ndarray, " _"]]
+    sequences: list[TokenArray]
     labels: Shaped[np.ndarray, " row"]
 
     def __len__(self) -> int:
@@ -43,19 +42,6 @@ class Examples:
     def lengths(self) -> Int64[np.ndarray, " row"]:
         """Give the tokens of each sequence."""
         return np.array([len(tokens) for tokens in self.sequences], dtype=np.int64)
-
-
-def pad(sequences: Sequence[UInt8[np.ndarray, " _"]]) -> Inputs:
-    """Put sequences in one batch, the shorter with padding on the right, and a mask if so."""
-    longest = max(map(len, sequences))
-    tokens = np.full((len(sequences), longest), _PAD, dtype=np.int64)
-    for row, sequence in enumerate(sequences):
-        tokens[row, : len(sequence)] = sequence
-    batch: Inputs = {"input_ids": torch.from_numpy(tokens)}
-    if any(len(sequence) < longest for sequence in sequences):
-        lengths = np.array([len(sequence) for sequence in sequences])
-        batch["attention_mask"] = torch.from_numpy(np.arange(longest) < lengths[:, None])
-    return batch
 
 
 def length_batches(
@@ -137,4 +123,8 @@ class StepBatches(Dataset[Inputs]):
             DNA_VOCABULARY.reverse_complement(tokens) if turn else tokens
             for tokens, turn in zip(sequences, turned, strict=True)
         ]
-        return {**pad(read), "labels": torch.from_numpy(self._examples.labels[rows])}
+        tokens, mask = pad(read)
+        batch: Inputs = {"input_ids": tokens}
+        if not mask.all():
+            batch["attention_mask"] = mask
+        return {**batch, "labels": torch.from_numpy(self._examples.labels[rows])}

@@ -68,8 +68,13 @@ class SequenceTable:
         self._crop = crop
         self._seed = seed
 
-    def records(self) -> Iterator[Record]:
+    def records(self, *, tell: bool = True) -> Iterator[Record]:
         """Give each row with its tokens; at the end the log says what was cut and read as N.
+
+        Parameters
+        ----------
+        tell
+            Whether it does.
 
         Raises
         ------
@@ -87,12 +92,12 @@ class SequenceTable:
             yield Record(row, tokens)
         if not n_rows:
             raise InputError(f"{self.path} holds no row; a line is one sequence")
-        if n_cropped:
+        if tell and n_cropped:
             _log.info(
                 "%s: %s of %s sequences were cut to %s bp (--crop %s)", self.path,
                 f"{n_cropped:,}", f"{n_rows:,}", f"{self._context_length:,}", self._crop,
             )  # fmt: skip
-        if n_ambiguous:
+        if tell and n_ambiguous:
             _log.info("%s: %s ambiguous letters were read as N", self.path, f"{n_ambiguous:,}")
 
     def _letters(self, row: dict[str, str], name: str) -> str:
