@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import cast
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def answers_with_class(config: HyenaDNAConfig) -> bool:
     InputError
         If it is neither.
     """
-    default = ONE_CLASS if config.num_labels > 1 else REGRESSION
+    default = ONE_CLASS if len(_names(config)) > 1 else REGRESSION
     kind = config.problem_type or default
     if kind not in (ONE_CLASS, REGRESSION):
         raise InputError(f"this model's problem is {kind}; classes and values can be predicted")
@@ -85,7 +86,7 @@ def prediction_columns(config: HyenaDNAConfig) -> list[str]:
 
     Of several values the columns are ``predicted_NAME``.
     """
-    names = [config.id2label[number] for number in range(config.num_labels)]
+    names = _names(config)
     if answers_with_class(config):
         return [PREDICTED, *(f"p_{name}" for name in names)]
     return [PREDICTED] if len(names) == 1 else [f"{PREDICTED}_{name}" for name in names]
@@ -97,8 +98,14 @@ def prediction_row(
     """Give the values of `prediction_columns`; of equal probabilities the first class counts."""
     values: list[object] = answer.tolist()
     if answers_with_class(config):
-        values.insert(0, config.id2label[int(answer.argmax())])
+        values.insert(0, _names(config)[int(answer.argmax())])
     return dict(zip(prediction_columns(config), values, strict=True))
+
+
+def _names(config: HyenaDNAConfig) -> list[str]:
+    """Give the name of each output, in order."""
+    names = cast("Mapping[int, str]", config.id2label)
+    return [names[number] for number in range(len(names))]
 
 
 def _logits(
@@ -112,7 +119,7 @@ def _logits(
         with torch.inference_mode():
             answer = model(tokens, None if mask.all() else mask).logits
         found.append(answer.double().cpu().numpy())
-    logits = np.empty((len(sequences), model.config.num_labels))
+    logits = np.empty((len(sequences), len(_names(model.config))))
     logits[order] = np.concatenate(found)
     return logits
 

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -153,6 +153,13 @@ def check_columns(header: list[str], columns: Iterable[str], name: str) -> None:
     if len(set(header)) < len(header):
         twice = next(column for column in header if header.count(column) > 1)
         raise InputError(f"{name} has the column {twice!r} twice; rename one of them")
+
+
+def check_no_clash(header: Sequence[str], added: Sequence[str], name: str) -> None:
+    """Raise an InputError if a table has a column already that shall be added to it."""
+    for column in added:
+        if column in header:
+            raise InputError(f"{name} has a column {column!r} already; rename it")
 
 
 def read_rows(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:

@@ -12,7 +12,7 @@ from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.plan import plan_inference
 from megabase.inference.predict import prediction_columns, prediction_row, predictions
 from megabase.inference.strands import strands_of
-from megabase.io.table import delimiter_of, write_table
+from megabase.io.table import check_no_clash, delimiter_of, write_table
 from megabase.jobs.genome import open_genome
 from megabase.model.load import load_classifier, weights_sha256
 from megabase.model.padding import TokenArray
@@ -125,10 +125,3 @@ def _survey(table: SequenceTable, columns: list[str]) -> tuple[list[int], list[s
         header = header or list(record.row)
     check_no_clash(header, columns, str(table.path))
     return lengths, header
-
-
-def check_no_clash(header: list[str], columns: list[str], name: str) -> None:
-    """Raise an InputError if a table has a column already that predictions would take."""
-    for column in columns:
-        if column in header:
-            raise InputError(f"{name} has a column {column!r} already; rename it")
