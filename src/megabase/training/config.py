@@ -239,7 +239,7 @@ class FinetuneConfig(RunConfig):
             raise ValueError("a model has its own size: give model, or preset and context_length")
         if self.model is None and self.adapt == "head":
             raise ValueError(
-                "adapt=head freezes all but the head: it needs a model that has learnt"
+                "adapt=head freezes all but the head: give the model that it is put on"
             )
         return self
 

@@ -312,7 +312,7 @@ def over_seeds(measured: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _without_nan(tree: Any) -> Any:
+def _without_nan(tree: object) -> object:
     """Put None for what is no number, which JSON does not know."""
     if isinstance(tree, Mapping):
         return {key: _without_nan(value) for key, value in tree.items()}

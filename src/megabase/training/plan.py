@@ -94,8 +94,12 @@ def make_plan(
 
 
 def rows_per_pass(config: FinetuneConfig, shape: HyenaDNAConfig, longest: int) -> tuple[int, bool]:
-    """Give how many rows of a step pass through the model at once, and whether blocks are
-    computed again for the gradient.
+    """Give how many rows of a step pass through the model at once.
+
+    Returns
+    -------
+    n_rows, checkpointing
+        With the latter, blocks are computed again for the gradient.
 
     Raises
     ------
