@@ -15,7 +15,7 @@ _TIMES = 4  # of which the fastest counts: the first makes plans, others may be 
 
 
 def seconds_per_token(
-    model: HyenaDNAPreTrainedModel, longest: int, *, training: bool = False
+    model: HyenaDNAPreTrainedModel, longest: int, *, at_once: int = 1, training: bool = False
 ) -> float:
     """Time a forward pass over a short sequence, or its gradient; the weights stay as they are.
 
@@ -25,11 +25,15 @@ def seconds_per_token(
         The model, on its device.
     longest
         Tokens of the longest sequence that will be asked for.
+    at_once
+        Sequences that pass through the model at once.
     training
         Whether the gradient is computed, too.
     """
     device = next(model.parameters()).device
-    tokens = torch.full((1, min(longest, _PROBED)), DNA_VOCABULARY.base_ids[0], device=device)
+    length = min(longest, _PROBED)
+    shape = (min(at_once, max(1, _PROBED // length)), length)
+    tokens = torch.full(shape, DNA_VOCABULARY.base_ids[0], device=device)
     model.train(training)
     fastest = math.inf
     for _ in range(_TIMES):
@@ -41,7 +45,7 @@ def seconds_per_token(
         answer.item()
         model.zero_grad(set_to_none=True)
         fastest = min(fastest, time.perf_counter() - started)
-    return fastest / tokens.shape[1]
+    return fastest / tokens.numel()
 
 
 def _answer(model: HyenaDNAPreTrainedModel, tokens: Tensor, training: bool) -> Tensor:

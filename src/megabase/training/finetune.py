@@ -77,7 +77,8 @@ def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -
     language = None if config.model is None else load(config.model).model
     if language is not None:
         inputs["model"] = weights_sha256(language)
-    data = read_labelled(config, None if language is None else language.config.context_length)
+    limit = config.context_length if language is None else language.config.context_length
+    data = read_labelled(config, limit)
     request = {
         "command": "finetune",
         "config": config.model_dump(mode="json", exclude=_OF_THE_MACHINE),
@@ -169,8 +170,9 @@ class _Run:
             weights = ", ".join(f"{weight:.3g}" for weight in data.class_weights())
             _log.info("a row counts in the loss by its class: %s", weights)
         tokens = int(data.training.lengths().sum()) * config.epochs * config.n_seeds
-        seconds = tokens * seconds_per_token(model, self.longest(), training=True)
-        _log.info("about %.1f minutes for all epochs of all seeds", seconds / 60)
+        at_once, _ = rows_per_pass(config, model.config, self.longest())
+        each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
+        _log.info("about %.1f minutes for all epochs of all seeds", tokens * each / 60)
 
     def seed(self, seed: int, meter: Meter) -> dict[str, Any]:
         """Give what one seed became; it is done unless it lies there whole."""
