@@ -75,7 +75,9 @@ def test_predict_to_tsv_over_both_strands_cut_and_refused(capsys, folder, tmp_pa
         run(capsys, *fixed[:-1], tmp_path / "l.csv.gz", "--crop", "left"), "written plain"
     )
     assert refused(run(capsys, *fixed[:-1], tmp_path / "l.xls"), "no table by its name")
-    assert refused(run(capsys, "score", *fixed[1:]), "is a fine-tuned model")
+    fasta = toys.write_fasta(tmp_path / "s.fa", {"a": "ACGT"})
+    fixed = ["--model", model, "--input", fasta, "--output", tmp_path / "s.tsv"]
+    assert refused(run(capsys, "score", *fixed), "is a fine-tuned model")
 
 
 def test_intervals_of_a_genome(capsys, folder, tmp_path):

@@ -94,11 +94,7 @@ def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -
         if place.unfinished is None:
             shutil.rmtree(output / _SEEDS, ignore_errors=True)
         place.start()
-        run.tell()
-        with progress(config.n_seeds * config.epochs, "fine-tuning", "epochs") as meter:
-            seeds = [run.seed(config.seed + number, meter) for number in range(config.n_seeds)]
-        report = run.report(seeds)
-        best = load_classifier(str(run.folder(report["best_seed"])))
+        best, report = run.all_seeds()
         with whole_files(output) as folder:
             save(best, folder)
             run.write(folder, best, report, inputs)
@@ -173,6 +169,15 @@ class _Run:
         at_once, _ = rows_per_pass(config, model.config, self.longest())
         each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
         _log.info("about %.1f minutes for all epochs of all seeds", tokens * each / 60)
+
+    def all_seeds(self) -> tuple[HyenaDNAForSequenceClassification, dict[str, Any]]:
+        """Give the model of the seed that is best on validation, and what all became."""
+        self.tell()
+        config = self.config
+        with progress(config.n_seeds * config.epochs, "fine-tuning", "epochs") as meter:
+            seeds = [self.seed(config.seed + number, meter) for number in range(config.n_seeds)]
+        report = self.report(seeds)
+        return load_classifier(str(self.folder(report["best_seed"]))), report
 
     def seed(self, seed: int, meter: Meter) -> dict[str, Any]:
         """Give what one seed became; it is done unless it lies there whole."""
