@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
-_N_BASES = 4
+from megabase.measure.words import N_BASES, Bases, context_codes, known_before, word_codes
+
 _SMOOTHINGS = (0.25, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
 """Candidates for how many observations the shorter context is worth."""
 
@@ -15,9 +16,6 @@ _N_BLOCKS, _EVERY = 100, 10  # blocks of a genome, and which of them the choice 
 _MOST_OF_A_BLOCK = 1 << 17  # bases of a held block that the choice is made on
 _ENTRIES_PER_BASE = 32  # of a table that is worth its memory
 _PIECE = 1 << 24  # bases counted at once
-
-Bases = UInt8[np.ndarray, " _"]
-"""0, 1, 2, 3 for A, C, G, T, and 4 for anything else."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,10 @@ class MarkovModel:
         A base with fewer known bases before it than the order is predicted from these.
         """
         words = _Words(bases, self.order)
-        p = np.full(len(bases), 1 / _N_BASES)
+        p = np.full(len(bases), 1 / N_BASES)
         for k, (counts, smoothing) in enumerate(zip(self.counts, self.smoothing, strict=True)):
             p = words.lookup(counts, k).interpolate(p, smoothing)
-        return np.where(bases < _N_BASES, np.log(p), np.nan)
+        return np.where(bases < N_BASES, np.log(p), np.nan)
 
 
 def fit_markov(stretches: Sequence[Bases], *, max_order: int = 12) -> MarkovModel:
@@ -82,11 +80,11 @@ def fit_markov(stretches: Sequence[Bases], *, max_order: int = 12) -> MarkovMode
     very end of a stretch counts on one strand only.
     """
     n_bases = sum(map(len, stretches))
-    while max_order > 0 and _N_BASES ** (max_order + 1) > _ENTRIES_PER_BASE * n_bases:
+    while max_order > 0 and N_BASES ** (max_order + 1) > _ENTRIES_PER_BASE * n_bases:
         max_order -= 1
     blocks = list(_blocks(stretches, max(1, n_bases // _N_BLOCKS)))
     tenth = [block[:_MOST_OF_A_BLOCK] for block in blocks[_EVERY // 2 :: _EVERY]]
-    held = tenth if any((block < _N_BASES).any() for block in tenth) else blocks
+    held = tenth if any((block < N_BASES).any() for block in tenth) else blocks
     rest = [block for i, block in enumerate(blocks) if i % _EVERY != _EVERY // 2] or blocks
     smoothing = _choose(_count(rest, max_order), held)
     return MarkovModel(_count(stretches, len(smoothing) - 1), smoothing)
@@ -101,8 +99,8 @@ def _blocks(stretches: Iterable[Bases], size: int) -> Iterator[Bases]:
 def _choose(counts: tuple[np.ndarray, ...], validation: Sequence[Bases]) -> tuple[float, ...]:
     """Give the smoothing of each order up to the best one."""
     stretches = [_Words(bases, len(counts) - 1) for bases in validation]
-    known = np.concatenate(validation) < _N_BASES
-    best = [np.full(len(bases), 1 / _N_BASES) for bases in validation]
+    known = np.concatenate(validation) < N_BASES
+    best = [np.full(len(bases), 1 / N_BASES) for bases in validation]
     chosen: list[float] = []
     bits: list[float] = []
     for k, table in enumerate(counts):
@@ -135,41 +133,26 @@ class _Words:
     """A stretch of bases with the code of the context before each."""
 
     def __init__(self, bases: Bases, order: int) -> None:
-        self._base = np.minimum(bases, _N_BASES - 1)[:, None].astype(np.int64)
-        self._context = _context_codes(bases, order)
-        self._n_known = _known_before(bases, order)
+        self._base = np.minimum(bases, N_BASES - 1)[:, None].astype(np.int64)
+        self._context = context_codes(bases, order)
+        self._n_known = known_before(bases, order)
 
     def lookup(self, counts: np.ndarray, k: int) -> _Followers:
         """Find each position in the counts of order k."""
-        rows = counts[self._context & (_N_BASES**k - 1)]
+        rows = counts[self._context & (N_BASES**k - 1)]
         n_base = np.take_along_axis(rows, self._base, axis=1)[:, 0]
         return _Followers(self._n_known >= k, rows.sum(axis=1), n_base)
 
 
-def _context_codes(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
-    """Number the `order` bases before each position, the nearest as the lowest digit."""
-    codes = np.zeros(len(bases), dtype=np.int64)
-    for back in range(1, order + 1):
-        codes[back:] |= np.minimum(bases[:-back], _N_BASES - 1).astype(np.int64) << 2 * (back - 1)
-    return codes
-
-
-def _known_before(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
-    """Count the bases before each position back to the start or an unknown one, up to `order`."""
-    position = np.arange(len(bases) + 1)
-    starts = np.where(np.append(4, bases) >= _N_BASES, position, 0)  # just after an unknown base
-    return np.minimum(position - np.maximum.accumulate(starts), order)[:-1]
-
-
 def _count(stretches: Iterable[Bases], order: int) -> tuple[np.ndarray, ...]:
     """Count what follows each context of each order from 0 up, on both strands."""
-    counts = np.zeros(_N_BASES ** (order + 1), dtype=np.float32)
+    counts = np.zeros(N_BASES ** (order + 1), dtype=np.float32)
     for words in _batches_of_words(stretches, order):
         counts += np.bincount(words, minlength=len(counts))
     counts = counts + _of_other_strand(counts, order + 1)
-    orders = [counts.reshape(-1, _N_BASES)]
+    orders = [counts.reshape(-1, N_BASES)]
     while len(orders) <= order:  # forget the base furthest back
-        orders.append(orders[-1].reshape(_N_BASES, -1, _N_BASES).sum(axis=0))
+        orders.append(orders[-1].reshape(N_BASES, -1, N_BASES).sum(axis=0))
     return tuple(reversed(orders))
 
 
@@ -178,8 +161,7 @@ def _batches_of_words(stretches: Iterable[Bases], order: int) -> Iterator[Int[np
     batch: list[np.ndarray] = []
     n_words = 0
     for bases in (piece for stretch in stretches for piece in _pieces(stretch, order)):
-        whole = (_known_before(bases, order) == order) & (bases < _N_BASES)
-        batch.append(_context_codes(bases, order)[whole] * _N_BASES + bases[whole])
+        batch.append(word_codes(bases, order + 1)[0])
         n_words += len(batch[-1])
         if n_words >= _PIECE:
             yield np.concatenate(batch)
@@ -196,5 +178,5 @@ def _pieces(bases: Bases, order: int) -> Iterator[Bases]:
 
 def _of_other_strand(counts: np.ndarray, length: int) -> np.ndarray:
     """Give the counts of all words on the other strand: digits reversed, each complemented."""
-    digits = counts.reshape((_N_BASES,) * length).transpose(range(length - 1, -1, -1))
+    digits = counts.reshape((N_BASES,) * length).transpose(range(length - 1, -1, -1))
     return digits.reshape(-1)[::-1]

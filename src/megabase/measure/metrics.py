@@ -147,7 +147,7 @@ def _measure_of(
     groups: Mapping[str, Sequence[int]] | None,
 ) -> _Measure:
     """Give the metrics as a function of how often each row counts."""
-    _check(kind, labels, predictions)
+    check_predictions(kind, labels, predictions)
     if groups and kind != "multilabel":
         raise InputError(f"groups are of labels; a {kind} task has none")
     if kind == "multilabel":
@@ -160,7 +160,8 @@ def _measure_of(
     return _classes(labels.astype(np.int64), predictions.astype(np.float64))
 
 
-def _check(kind: Kind, labels: Labels, predictions: Predictions) -> None:
+def check_predictions(kind: Kind, labels: Labels, predictions: Predictions) -> None:
+    """Raise an InputError unless labels and predictions are those of the kind, and finite."""
     if not len(labels):
         raise InputError("there are no rows to measure")
     is_class = kind in ("binary", "multiclass")

@@ -1,8 +1,71 @@
 """Models of scikit-learn on vectors: how far a simple one gets with embeddings or counts."""
 
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
 
 from megabase.errors import InputError
+from megabase.measure.metrics import Kind, Labels, Predictions, metrics_of
+
+Setting = Mapping[str, float | int]
+Method = Literal["linear", "neighbours", "boosting"]
+
+GRIDS: Mapping[Method, Sequence[Setting]] = {
+    "linear": [{"C": c} for c in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)],
+    "neighbours": [{"n_neighbors": k} for k in (50, 20, 10, 5, 1)],
+    "boosting": [{"max_iter": n} for n in (30, 100, 300)],
+}
+"""The settings that each method tries, by scikit-learn's names; of equals the first is kept.
+
+C is that of logistic regression, and 1/alpha of ridge.
+"""
+
+CHOSEN_BY: Mapping[Kind, str] = {
+    "binary": "mcc", "multiclass": "mcc", "multilabel": "auroc_median", "regression": "r2",
+}  # fmt: skip
+"""The metric on validation rows that a setting is chosen by, of each kind of task."""
+
+_MOST_ITERATIONS = 2000  # of logistic regression
+
+
+class Rows(NamedTuple):
+    """Vectors and the labels of them, as `metrics.metrics_of` has them."""
+
+    vectors: Float[np.ndarray, "row channel"]
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted model.
+
+    Parameters
+    ----------
+    kind, method
+        What is predicted, and how.
+    setting
+        The one of `GRIDS` that was chosen.
+    validation_score
+        What it was chosen by.
+    is_converged
+        Whether the fit came to its end; False where logistic regression was still moving.
+    """
+
+    kind: Kind
+    method: Method
+    setting: Setting
+    validation_score: float
+    is_converged: bool
+    _predict: Callable[[Float[np.ndarray, "row channel"]], Predictions]
+
+    def predict(self, vectors: Float[np.ndarray, "row channel"]) -> Predictions:
+        """Give probabilities or values of vectors, shaped as `metrics.metrics_of` takes them."""
+        return self._predict(vectors)
 
 
 def check_sklearn() -> None:
@@ -15,3 +78,168 @@ def check_sklearn() -> None:
     """
     if find_spec("sklearn") is None:
         raise InputError("probes need scikit-learn: pip install 'megabase[sklearn]'")
+
+
+def fit_probe(
+    method: Method,
+    kind: Kind,
+    train: Rows,
+    validation: Rows,
+    *,
+    n_classes: int = 0,
+    seed: int,
+    grid: Sequence[Setting] | None = None,
+) -> Probe:
+    """Fit a model to training rows; its setting is the one that validation rows like best.
+
+    Channels are brought to mean 0 and standard deviation 1 of the training rows. It is not
+    fitted anew to both parts together.
+
+    Parameters
+    ----------
+    method
+        linear: logistic regression, for values ridge. neighbours: the mean of the k
+        nearest. boosting: gradient boosting of trees on histograms.
+    kind
+        As of `metrics.metrics_of`. Of many labels or targets each has a model of its own,
+        with one setting for all; a label that does not vary in training is predicted so.
+    train, validation
+        Rows that nothing is measured on later.
+    n_classes
+        Of binary and multiclass tasks: how many there are.
+    seed
+        Of boosting.
+    grid
+        What is tried; None: `GRIDS`. More neighbours than training rows are left out.
+
+    Raises
+    ------
+    InputError
+        If scikit-learn is not installed, training rows are of one class, or validation
+        rows cannot tell settings apart because nothing in them varies.
+    """
+    check_sklearn()
+    metric = CHOSEN_BY[kind]
+    if kind in ("binary", "multiclass") and len(np.unique(train.labels)) < 2:
+        raise InputError("the training rows are of one class; a classifier needs two")
+    to_standard = _standard(train.vectors)
+    standard = Rows(to_standard(train.vectors), train.labels)
+    held = to_standard(validation.vectors)
+    best: Probe | None = None
+    for setting in GRIDS[method] if grid is None else grid:
+        if setting.get("n_neighbors", 0) > len(train.labels):
+            continue
+        predict, is_converged = _fit(method, kind, standard, setting, n_classes, seed)
+        score = metrics_of(kind, validation.labels, predict(held))[metric]
+        if np.isnan(score):
+            raise InputError(
+                f"a setting is chosen by the {metric} of the validation rows, which is not "
+                f"defined for these {len(held):,}; take more, or others"
+            )
+        if best is None or score > best.validation_score:
+            best = Probe(
+                kind, method, dict(setting), score, is_converged, _after(to_standard, predict)
+            )
+    if best is None:
+        raise InputError("the grid has no setting that fits the rows; name one at least")
+    return best
+
+
+_Model = Any  # of scikit-learn, which gives no types
+_Predict = Callable[[Float[np.ndarray, "row channel"]], Predictions]
+_ToStandard = Callable[[Float[np.ndarray, "row channel"]], Float[np.ndarray, "row channel"]]
+
+
+def _after(to_standard: _ToStandard, predict: _Predict) -> _Predict:
+    return lambda vectors: predict(to_standard(vectors))
+
+
+def _standard(vectors: Float[np.ndarray, "row channel"]) -> _ToStandard:
+    """Bring channels to mean 0 and deviation 1; those that do not vary to 0."""
+    mean, deviation = vectors.mean(axis=0), vectors.std(axis=0)
+    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
+    return lambda other: ((other - mean) / scale).astype(vectors.dtype)
+
+
+def _fit(
+    method: Method,
+    kind: Kind,
+    train: Rows,
+    setting: Setting,
+    n_classes: int,
+    seed: int,
+) -> tuple[_Predict, bool]:
+    """Fit one model, or one for each column of the labels."""
+    if kind in ("binary", "multiclass"):
+        model = _model(method, is_classifier=True, setting=setting, seed=seed)
+        is_converged = _fit_quietly(model, train.vectors, train.labels)
+        return lambda vectors: _probabilities(model, vectors, n_classes), is_converged
+    labels = train.labels.reshape(len(train.labels), -1)
+    models: list[_Model | float] = []
+    is_converged = True
+    for column in labels.T:
+        is_label = kind == "multilabel"
+        if is_label and len(np.unique(column)) < 2:
+            models.append(float(column[0]))
+            continue
+        models.append(_model(method, is_classifier=is_label, setting=setting, seed=seed))
+        is_converged &= _fit_quietly(models[-1], train.vectors, column)
+    shape = train.labels.shape[1:]
+
+    def predict(vectors: Float[np.ndarray, "row channel"]) -> Predictions:
+        columns = [_column(model, vectors, kind == "multilabel") for model in models]
+        return np.stack(columns, axis=1).reshape(len(vectors), *shape)
+
+    return predict, is_converged
+
+
+def _column(
+    model: _Model, vectors: Float[np.ndarray, "row channel"], is_label: bool
+) -> Float[np.ndarray, " row"]:
+    if isinstance(model, float):
+        return np.full(len(vectors), model)
+    found = _probabilities(model, vectors, 2)[:, 1] if is_label else model.predict(vectors)
+    return np.asarray(found, dtype=np.float64)
+
+
+def _probabilities(
+    model: _Model, vectors: Float[np.ndarray, "row channel"], n_classes: int
+) -> Float[np.ndarray, "row class"]:
+    """Give the probability of each class, 0 of those that training rows did not have."""
+    found = np.zeros((len(vectors), n_classes))
+    found[:, model.classes_.astype(np.int64)] = model.predict_proba(vectors)
+    return found
+
+
+def _fit_quietly(
+    model: _Model, vectors: Float[np.ndarray, "row channel"], labels: Shaped[np.ndarray, " row"]
+) -> bool:
+    """Fit, and say whether it came to its end."""
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 an extra, at its door
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(vectors, labels)
+    return not any(issubclass(each.category, ConvergenceWarning) for each in found)
+
+
+def _model(method: Method, *, is_classifier: bool, setting: Setting, seed: int) -> _Model:
+    """Make an empty model of scikit-learn."""
+    from sklearn import ensemble, linear_model, neighbors  # noqa: PLC0415 an extra, at its door
+
+    makers: Mapping[Method, tuple[Callable[..., _Model], Callable[..., _Model]]] = {
+        "linear": (linear_model.LogisticRegression, linear_model.Ridge),
+        "neighbours": (neighbors.KNeighborsClassifier, neighbors.KNeighborsRegressor),
+        "boosting": (
+            ensemble.HistGradientBoostingClassifier,
+            ensemble.HistGradientBoostingRegressor,
+        ),
+    }
+    arguments: dict[str, Any] = dict(setting)
+    if method == "boosting":
+        arguments |= {"early_stopping": False, "random_state": seed}
+    elif method == "linear" and is_classifier:
+        arguments["max_iter"] = _MOST_ITERATIONS
+    elif method == "linear":
+        arguments = {"alpha": 1 / setting["C"]}
+    return makers[method][0 if is_classifier else 1](**arguments)

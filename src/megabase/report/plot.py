@@ -30,8 +30,10 @@ def figure_class() -> "type[Figure]":
     return Figure
 
 
-def new_figure(n_rows: int, *, width: float = 9.0, row_height: float = 2.8) -> "Figure":
-    """Give an empty figure of stacked rows, in inches.
+def new_figure(
+    n_rows: int, *, n_columns: int = 1, width: float = 9.0, row_height: float = 2.8
+) -> "Figure":
+    """Give an empty figure of rows, and columns if asked, in inches.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def new_figure(n_rows: int, *, width: float = 9.0, row_height: float = 2.8) -> "
         If matplotlib is not installed.
     """
     figure = figure_class()(figsize=(width, n_rows * row_height), layout="constrained")
-    figure.subplots(n_rows)
+    figure.subplots(n_rows, n_columns)
     return figure
 
 

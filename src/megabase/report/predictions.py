@@ -1,0 +1,147 @@
+"""Figures of predictions: curves, confusion and reliability of classes; a scatter of values."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from megabase.errors import InputError
+from megabase.measure.calibration import reliability
+from megabase.measure.metrics import Labels, Predictions, confusion, metrics_of
+from megabase.measure.ranking import Ranking
+from megabase.report.plot import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_NUMBERED = 12  # classes of a confusion matrix with the counts written into it
+
+
+def draw_classifier(
+    labels: Int[np.ndarray, " row"],
+    probabilities: Float[np.ndarray, "row class"],
+    names: Sequence[str],
+    path: Path,
+    *,
+    title: str,
+) -> None:
+    """Draw ROC, precision and recall, confusion and reliability to a PNG file.
+
+    Of two classes the curves are those of the second; of more each has its own, against
+    the rest. A class that all rows have, or none, has no curve.
+
+    Parameters
+    ----------
+    labels, probabilities
+        Classes from 0, and the probability of each.
+    names
+        Of the classes.
+    path
+        The file.
+    title
+        What is drawn.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed, or there is not one name for each class.
+    """
+    n_classes = probabilities.shape[1]
+    if len(names) != n_classes:
+        raise InputError(f"{n_classes} classes need as many names, got {len(names)}")
+    figure = new_figure(2, n_columns=2, row_height=4.2)
+    roc, precision, table, bins = figure.axes
+    for each in [1] if n_classes == 2 else range(n_classes):
+        ranking = Ranking(labels == each, probabilities[:, each])
+        auroc, auprc = ranking.areas()
+        if np.isfinite(auroc):
+            roc.plot(*ranking.roc(), label=f"{names[each]}: {auroc:.3f}")
+            precision.plot(*ranking.precision_recall(), label=f"{names[each]}: {auprc:.3f}")
+    roc.plot([0, 1], [0, 1], color="0.6", linestyle=":")
+    roc.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC, and area")
+    precision.set(
+        xlabel="recall", ylabel="precision", ylim=(0, 1.05), title="Precision, and its mean"
+    )
+    for axes in (roc, precision):
+        axes.legend(fontsize="small")
+    _draw_confusion(table, confusion(labels, probabilities.argmax(axis=1), n_classes), names)
+    _draw_reliability(bins, labels, probabilities)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)
+
+
+def _draw_confusion(
+    axes: "Axes", counts: Float[np.ndarray, "class class"], names: Sequence[str]
+) -> None:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=45, fontsize="small")
+    axes.set_yticks(range(len(names)), names, fontsize="small")
+    axes.set(xlabel="predicted", ylabel="true", title="Rows, shaded by share of the true class")
+    if len(names) <= _MOST_NUMBERED:
+        for (row, column), count in np.ndenumerate(counts):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(
+                column, row, f"{int(count):,}", ha="center", va="center", color=color,
+                fontsize="small",
+            )  # fmt: skip
+
+
+def _draw_reliability(
+    axes: "Axes", labels: Int[np.ndarray, " row"], probabilities: Float[np.ndarray, "row class"]
+) -> None:
+    kind = "binary" if probabilities.shape[1] == 2 else "multiclass"
+    found = reliability(kind, labels, probabilities)
+    known = found.counts > 0
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle=":")
+    axes.plot(found.means[known], found.shares[known], marker="o", color="C0")
+    widths = np.diff(found.edges)
+    heights = 0.3 * found.counts / found.counts.max()
+    axes.bar(found.edges[:-1], heights, widths, align="edge", color="0.85", zorder=0)
+    axes.set(
+        xlabel="probability, and how many rows have it" if kind == "binary" else
+        "probability of the predicted class, and how many rows have it",
+        ylabel="share that was true",
+        title=f"Reliability: calibration error {found.calibration_error:.3f}",
+    )  # fmt: skip
+
+
+def draw_values(
+    labels: Labels, predictions: Predictions, names: Sequence[str], path: Path, *, title: str
+) -> None:
+    """Draw what was predicted against what was measured, a row for each target, to a PNG file.
+
+    Parameters
+    ----------
+    labels, predictions
+        Values (row,) or (row, target).
+    names
+        Of the targets, with their units.
+    path
+        The file.
+    title
+        What is drawn.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed, or there is not one name for each target.
+    """
+    columns = [values.reshape(len(labels), -1).T for values in (labels, predictions)]
+    if len(names) != len(columns[0]):
+        raise InputError(f"{len(columns[0])} targets need as many names, got {len(names)}")
+    figure = new_figure(len(names), width=5.5, row_height=5.0)
+    for axes, name, measured, predicted in zip(figure.axes, names, *columns, strict=True):
+        found = metrics_of("regression", measured, predicted)
+        ends = [min(measured.min(), predicted.min()), max(measured.max(), predicted.max())]
+        axes.plot(ends, ends, color="0.6", linestyle=":")
+        axes.plot(measured, predicted, ".", markersize=3, alpha=0.4, color="C0")
+        axes.set(
+            xlabel=f"{name}, measured",
+            ylabel="predicted",
+            title=f"Pearson {found['pearson']:.3f}, Spearman {found['spearman']:.3f}",
+        )
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,107 @@
+"""Probes learn what is there, choose on validation rows only, and say what they miss."""
+
+import numpy as np
+import pytest
+
+from megabase.measure import probe as probe_module
+from megabase.measure.metrics import metrics_of
+from megabase.measure.probe import GRIDS, Rows, check_sklearn, fit_probe
+
+pytest.importorskip("sklearn")
+
+METHODS = sorted(GRIDS)
+SMALL = {
+    "linear": [{"C": 1.0}],
+    "neighbours": [{"n_neighbors": 5}],
+    "boosting": [{"max_iter": 20}],
+}
+
+
+def vectors(n=120, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32) * 5 + 100
+
+
+def labels_of(kind, x):
+    z = (x - 100) / 5
+    return {
+        "binary": (z[:, 0] > 0).astype(np.int64),
+        "multiclass": np.digitize(z[:, 0], [-0.5, 0.5]),
+        "multilabel": np.stack([z[:, 0] > 0, z[:, 1] > 0, z[:, 1] > -99], axis=1),
+        "regression": z[:, :2].astype(np.float64),
+    }[kind]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("kind", "metric", "least"),
+    [("binary", "auroc", 0.9), ("multiclass", "auroc", 0.85),
+     ("multilabel", "auroc_median", 0.85), ("regression", "pearson", 0.8)],
+)  # fmt: skip
+def test_each_method_learns_each_kind(method, kind, metric, least):
+    parts = [Rows(x, labels_of(kind, x)) for x in (vectors(), vectors(60, 1), vectors(200, 2))]
+    train, validation, test = parts
+    probe = fit_probe(
+        method, kind, train, validation, n_classes=3 - (kind == "binary"), seed=0,
+        grid=SMALL[method],
+    )  # fmt: skip
+    assert metrics_of(kind, test.labels, probe.predict(test.vectors))[metric] > least
+
+
+def test_the_setting_is_the_best_on_validation_rows():
+    x, y = vectors(), labels_of("binary", vectors())
+    wrong = Rows(x, 1 - y)
+    right = fit_probe("neighbours", "binary", Rows(x, y), Rows(x, y), n_classes=2, seed=0)
+    assert right.setting == {"n_neighbors": 1}
+    assert right.validation_score == 1.0
+    turned = fit_probe("neighbours", "binary", Rows(x, y), wrong, n_classes=2, seed=0)
+    assert turned.setting != {"n_neighbors": 1}
+
+
+def test_the_scale_of_a_channel_does_not_matter():
+    x, y = vectors(), labels_of("binary", vectors())
+    scaled = x * np.array([1e-3, 1e3, 1, 1], dtype=np.float32)
+    held, held_scaled = vectors(50, 1), vectors(50, 1) * np.array([1e-3, 1e3, 1, 1], np.float32)
+    p, q = (
+        fit_probe("linear", "binary", Rows(a, y), Rows(a, y), n_classes=2, seed=0).predict(b)
+        for a, b in ((x, held), (scaled, held_scaled))
+    )
+    np.testing.assert_allclose(p, q, atol=1e-3)
+
+
+def test_a_fit_that_stops_early_says_so(monkeypatch):
+    x, y = vectors(), labels_of("binary", vectors())
+    rows = Rows(x, y)
+    assert fit_probe("linear", "binary", rows, rows, n_classes=2, seed=0).is_converged
+    monkeypatch.setattr(probe_module, "_MOST_ITERATIONS", 1)
+    assert not fit_probe("linear", "binary", rows, rows, n_classes=2, seed=0).is_converged
+
+
+def test_a_class_that_training_rows_lack_has_probability_zero():
+    x, y = vectors(), 2 * labels_of("binary", vectors())
+    probe = fit_probe("linear", "multiclass", Rows(x, y), Rows(x, y), n_classes=3, seed=0)
+    p = probe.predict(x)
+    assert p.shape == (120, 3)
+    assert set(p[:, 1]) == {0.0}
+
+
+def test_more_neighbours_than_rows_are_not_tried():
+    x, y = vectors(8), np.arange(8) % 2
+    probe = fit_probe("neighbours", "binary", Rows(x, y), Rows(x, y), n_classes=2, seed=0)
+    assert probe.setting["n_neighbors"] <= 8
+
+
+def test_rows_of_one_class_are_an_error():
+    x, y = vectors(), labels_of("binary", vectors())
+    ones = Rows(x, np.ones_like(y))
+    with pytest.raises(ValueError, match="training rows are of one class"):
+        fit_probe("linear", "binary", ones, Rows(x, y), n_classes=2, seed=0)
+    with pytest.raises(ValueError, match="mcc of the validation rows"):
+        fit_probe("linear", "binary", Rows(x, y), ones, n_classes=2, seed=0)
+    with pytest.raises(ValueError, match="grid has no setting"):
+        fit_probe("linear", "binary", Rows(x, y), Rows(x, y), n_classes=2, seed=0, grid=[])
+
+
+def test_without_sklearn_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(probe_module, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'megabase\[sklearn\]'"):
+        check_sklearn()
