@@ -11,9 +11,11 @@ from megabase.cli import (
     doctor,
     embed,
     evaluate,
+    finetune,
     generate,
     info,
     mutagenesis,
+    predict,
     pretrain,
     score,
     score_vcf,
@@ -29,8 +31,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    pretrain, evaluate, score, score_vcf, mutagenesis, embed, tracks, generate, info, convert,
-    doctor,
+    pretrain, finetune, predict, evaluate, score, score_vcf, mutagenesis, embed, tracks, generate,
+    info, convert, doctor,
 ):  # fmt: skip
     verb.add_to(app)
 

@@ -29,6 +29,10 @@ Precision = Annotated[
 Strand = Annotated[
     str, typer.Option(help="average, of what is computed on either strand; or forward.")
 ]
+Crop = Annotated[
+    str | None,
+    typer.Option(help="Cut sequences longer than the context: centre, left or random."),
+]
 VariantWindow = Annotated[
     int | None,
     typer.Option(

@@ -13,7 +13,7 @@ from megabase.evaluation.task_folder import check_splits, split_paths
 from megabase.evaluation.tasks.task import Task
 from megabase.io.compression import open_text
 from megabase.io.fasta import read_fasta
-from megabase.io.table import read_parquet, read_table
+from megabase.io.table import read_rows
 
 _log = logging.getLogger(__name__)
 
@@ -66,23 +66,13 @@ def _read_split(task: Task, paths: Sequence[Path]) -> Iterator[Row]:
     for path in paths:
         if path.is_dir():
             yield from _read_class_folders(task, path)
-        elif path.name.endswith(".parquet"):
-            yield from _columns(task, read_parquet(path, ()), str(path))
-        elif path.name.removesuffix(".gz").endswith((".tsv", ".csv")):
-            yield from _read_text(task, path)
+        elif path.name.removesuffix(".gz").endswith((".tsv", ".csv", ".parquet")):
+            yield from _columns(task, read_rows(path, ()), str(path))
         else:
             yield from _read_fasta(path)
 
 
-def _read_text(task: Task, path: Path) -> Iterator[Row]:
-    delimiter = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
-    with open_text(path) as file:
-        yield from _columns(
-            task, read_table(file, (), name=str(path), delimiter=delimiter), str(path)
-        )
-
-
-def _columns(task: Task, rows: Iterable[Mapping[str, object]], name: str) -> Iterator[Row]:
+def _columns(task: Task, rows: Iterable[Mapping[str, str]], name: str) -> Iterator[Row]:
     chosen: tuple[str, str] | None = None
     for row in rows:
         chosen = chosen or (
@@ -90,10 +80,10 @@ def _columns(task: Task, rows: Iterable[Mapping[str, object]], name: str) -> Ite
             _first(task.label_columns, row, name),
         )
         sequence, label = chosen
-        yield str(row[sequence]), str(row[label])
+        yield row[sequence], row[label]
 
 
-def _first(columns: Sequence[str], row: Mapping[str, object], name: str) -> str:
+def _first(columns: Sequence[str], row: Mapping[str, str], name: str) -> str:
     for column in columns:
         if column in row:
             return column

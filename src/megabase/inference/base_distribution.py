@@ -10,14 +10,10 @@ from jaxtyping import Float32, UInt8
 from megabase.errors import InputError, WorkError
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import (
-    TOKENS_PER_BATCH,
-    TokenArray,
-    base_log_probabilities,
-    logits_before,
-)
+from megabase.inference.likelihood import TOKENS_PER_BATCH, base_log_probabilities, logits_before
 from megabase.inference.windows import Window
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.padding import TokenArray
 
 QUANTITIES = ("surprisal", "entropy", "p_A", "p_C", "p_G", "p_T")
 """Of each base: surprisal and entropy in bits, and the probability of each letter."""

@@ -26,13 +26,11 @@ from jaxtyping import Float32
 from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.hidden_states import check_layer, hidden_states
-from megabase.inference.likelihood import TokenArray
 from megabase.inference.strands import EMBEDDING_STRANDS, strands_of
 from megabase.inference.windows import Window, windows
+from megabase.model.config import POOLED
 from megabase.model.modeling import HyenaDNAForCausalLM
-
-POOLED = ("mean", "last", "max", "centre")
-"""The poolings that make one vector of a sequence."""
+from megabase.model.padding import TokenArray
 
 _WINDOW = "window"
 

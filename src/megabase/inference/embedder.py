@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from megabase.errors import InputError
-from megabase.inference.embed import POOLED, Pooling
+from megabase.inference.embed import Pooling
 from megabase.inference.letters import embed
 from megabase.inference.predictor import Predictor
+from megabase.model.config import POOLED
 
 
 class Embedder:
@@ -26,7 +27,7 @@ class Embedder:
     layer
         As of `hidden_states`.
     pooling
-        One of `embed.POOLED`.
+        One of `model.config.POOLED`.
     strand
         As of `embed.embed`.
     stride

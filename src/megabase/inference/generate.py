@@ -19,10 +19,10 @@ from megabase.genome.constraint import Constraint, Walk
 from megabase.genome.gc_range import GcRange
 from megabase.genome.motif import Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import TokenArray
 from megabase.inference.sampling import Sampling, draw
 from megabase.model.cache import Cache
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.padding import TokenArray
 
 _FIRST, _LAST = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
 _PAD = DNA_VOCABULARY.id_of("[PAD]")

@@ -17,12 +17,13 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.embed import Pooling
 from megabase.inference.generate import Generated, check_request, constraint_of
 from megabase.inference.generate import generate as continue_prompts
-from megabase.inference.likelihood import SequenceScore, TokenArray, sequence_score
+from megabase.inference.likelihood import SequenceScore, sequence_score
 from megabase.inference.plan import plan_generation
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling
 from megabase.inference.strands import strands_of
 from megabase.inference.variant_effect import DEFAULT_WINDOW, VariantEffect
+from megabase.model.padding import TokenArray
 
 load = Predictor.load
 """Load a model by folder, file or hub id, as `Predictor.load`."""

@@ -11,12 +11,12 @@ logarithm of a proper probability among all sequences of its length.
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from megabase.errors import WorkError
@@ -24,14 +24,10 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.hidden_states import hidden_states
 from megabase.inference.windows import Window, windows
 from megabase.model.modeling import HyenaDNAForCausalLM
-
-TokenArray = UInt8[np.ndarray, " _"]
-"""The tokens of one sequence, of any length."""
+from megabase.model.padding import TokenArray, batches, pad
 
 TOKENS_PER_BATCH = 1 << 15
 """The most tokens, padding included, that the model sees at once, unless told otherwise."""
-
-_PAD = DNA_VOCABULARY.id_of("[PAD]")
 
 _Part = tuple[slice, Float[Tensor, "batch part token"]]
 
@@ -67,9 +63,9 @@ def log_likelihoods(
     WorkError
         If the model answers a base with no number.
     """
-    for batch in _batches(sequences, tokens_per_batch):
+    for batch in batches(sequences, tokens_per_batch):
         device = next(model.parameters()).device
-        tokens, mask = (tensor.to(device) for tensor in _pad(batch))
+        tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
             parts = logits_before(model, tokens, None if mask.all() else mask)
             values = _joined(parts, tokens).cpu().numpy()
@@ -101,7 +97,7 @@ def readings(model: HyenaDNAForCausalLM, sequences: Iterable[TokenArray]) -> Ite
     Parameters, values and errors are those of `log_likelihoods` with one sequence at once.
     """
     for sequence in sequences:
-        tokens = _pad([sequence])[0].to(next(model.parameters()).device)
+        tokens = pad([sequence])[0].to(next(model.parameters()).device)
         with torch.inference_mode():
             hidden = hidden_states(model, tokens)
             values = _joined(_moved(model, tokens, model.logits_of(hidden)), tokens)
@@ -254,30 +250,3 @@ def _joined(
 ) -> Float32[Tensor, "batch length"]:
     values = [base_log_likelihoods(logits, tokens[:, part]) for part, logits in parts]
     return torch.cat(values, dim=1)
-
-
-def _batches(sequences: Iterable[TokenArray], tokens_per_batch: int) -> Iterator[list[TokenArray]]:
-    """Join sequences that follow each other as long as their padded size allows."""
-    batch: list[TokenArray] = []
-    longest = 0
-    for sequence in sequences:
-        longest = max(longest, len(sequence))
-        if batch and longest * (len(batch) + 1) > tokens_per_batch:
-            yield batch
-            batch, longest = [], len(sequence)
-        batch.append(sequence)
-    if batch:
-        yield batch
-
-
-def _pad(
-    batch: Sequence[TokenArray],
-) -> tuple[Int64[Tensor, "batch length"], Bool[Tensor, "batch length"]]:
-    """Pad on the right to the longest of the batch; the mask is false on padding."""
-    longest = max(map(len, batch))
-    tokens = torch.full((len(batch), longest), _PAD)
-    mask = torch.zeros(len(batch), longest, dtype=torch.bool)
-    for row, sequence in enumerate(batch):
-        tokens[row, : len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
-        mask[row, : len(sequence)] = True
-    return tokens, mask

@@ -31,11 +31,11 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.site import substitution_sites
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import TokenArray
 from megabase.inference.one_hot import OneHotModel
 from megabase.inference.variant_effect import check_window, is_mostly_n, score_variants
 from megabase.inference.windows import Window
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.padding import TokenArray
 
 MODES = ("exact", "gradient")
 """Each substitution by itself; or all from the gradient, to first order."""

@@ -11,7 +11,7 @@ from megabase.model.cost import (
     n_parameters,
     training_bytes,
 )
-from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
 from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
 
@@ -31,7 +31,7 @@ class InferencePlan(NamedTuple):
 
 
 def plan_inference(
-    model: HyenaDNAForCausalLM,
+    model: HyenaDNAPreTrainedModel,
     *,
     longest: int,
     at_once: int,

@@ -12,12 +12,7 @@ from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.inference.device import choose_device
 from megabase.inference.embed import MEAN, Pooling, embed
-from megabase.inference.likelihood import (
-    TOKENS_PER_BATCH,
-    TokenArray,
-    log_likelihoods,
-    long_log_likelihoods,
-)
+from megabase.inference.likelihood import TOKENS_PER_BATCH, log_likelihoods, long_log_likelihoods
 from megabase.inference.mutagenesis import saturation_mutagenesis
 from megabase.inference.plan import (
     InferencePlan,
@@ -29,6 +24,7 @@ from megabase.inference.strands import join_strands, read_strands, strands_of
 from megabase.inference.variant_effect import VariantEffect, score_variants
 from megabase.model.engine import Engine
 from megabase.model.load import Loaded, load, weights_sha256
+from megabase.model.padding import TokenArray
 
 PRECISIONS = ("float32", "bfloat16")
 """Of matrix products; bfloat16 is faster on CPUs that have it, and the answer is another."""

@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import TokenArray
+from megabase.model.padding import TokenArray
 
 STRANDS = MappingProxyType({"average": ("+", "-"), "forward": ("+",)})
 """The strands that are read, by what is asked for: the mean of both, or the forward one alone."""

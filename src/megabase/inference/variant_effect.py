@@ -37,8 +37,9 @@ from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.genome.variant_window import AlleleWindows, allele_windows
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import TokenArray, log_likelihoods, readings
+from megabase.inference.likelihood import log_likelihoods, readings
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.padding import TokenArray
 
 DEFAULT_WINDOW = 1024
 """Bases of a window, unless told otherwise or the model reads less."""

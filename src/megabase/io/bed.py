@@ -47,7 +47,7 @@ def _is_record(line: str) -> bool:
 
 
 def _read_line(line: str, place: str) -> BedRecord:
-    fields = line.rstrip("\n").split("\t") if "\t" in line else line.split()
+    fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
     try:
         start, end = int(fields[1]), int(fields[2])
     except (IndexError, ValueError) as error:

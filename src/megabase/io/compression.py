@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 from megabase.errors import InputError
 
@@ -32,8 +32,15 @@ def check_bgzip_is_whole(path: Path, *, name: str) -> None:
 
 
 @contextmanager
-def open_text(path: Path) -> Generator[TextIO]:
-    """Open a text file, plain or compressed by gzip or bgzip, whatever its name ends with.
+def open_text(path: Path, *, newline: str | None = None) -> Generator[IO[str]]:
+    """Open a text file that may be gzipped, and say so if it is cut short or no text.
+
+    Parameters
+    ----------
+    path
+        The file.
+    newline
+        As of `open`; a reader of CSV wants the ends of lines as they are, ``""``.
 
     Raises
     ------
@@ -42,9 +49,13 @@ def open_text(path: Path) -> Generator[TextIO]:
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
+    is_plain = compression(path) == "none"
     try:
-        packed = compression(path) != "none"
-        with gzip.open(path, "rt") if packed else path.open() as file:
+        with (
+            path.open(encoding="utf-8-sig", newline=newline)
+            if is_plain
+            else gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)
+        ) as file:
             yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error

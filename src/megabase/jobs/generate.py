@@ -17,12 +17,12 @@ from megabase.genome.motif import Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.generate import check_request, constraint_of
 from megabase.inference.generate import generate as continue_prompts
-from megabase.inference.likelihood import TokenArray
 from megabase.inference.plan import plan_generation
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling
 from megabase.io.fasta import write_fasta
 from megabase.io.genome_file import open_reference
+from megabase.model.padding import TokenArray
 from megabase.run.location import cache_folder
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input

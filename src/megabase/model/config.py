@@ -9,6 +9,9 @@ from transformers import PreTrainedConfig
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 
+POOLED = ("mean", "last", "max", "centre")
+"""The poolings that make one vector of a sequence."""
+
 EXTRA_POSITIONS = 2
 """What a released model's grid has beyond its context length, for special tokens."""
 
@@ -56,6 +59,12 @@ class HyenaDNAConfig(PreTrainedConfig):
         Chance that a channel of an embedded token is dropped in training.
     layer_norm_epsilon, initializer_range
         What the norms add to the variance; standard deviation of the starting weights.
+    pooling, head_dropout
+        Of a head on whole sequences: one of `POOLED`, and the chance that a channel of what
+        was pooled is dropped in training.
+    target_mean, target_scale
+        Of a regression: mean and standard deviation of each target in training, in its own
+        unit. The head works in standard units and answers in those of the targets.
     """
 
     model_type = "hyenadna"
@@ -82,6 +91,10 @@ class HyenaDNAConfig(PreTrainedConfig):
     embed_dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02
+    pooling: str = "mean"
+    head_dropout: float = 0.0
+    target_mean: list[float] | None = None
+    target_scale: list[float] | None = None
     pad_token_id: int | None = DNA_VOCABULARY.id_of("[PAD]")
     tie_word_embeddings: bool = True
 
@@ -104,6 +117,7 @@ class HyenaDNAConfig(PreTrainedConfig):
         self.activation_freq = float(self.activation_freq)
         _check_numbers(self)
         super().__post_init__(**kwargs)
+        _check_head(self)
 
     @property
     def context_length(self) -> int:
@@ -139,6 +153,7 @@ _WHOLE = (
 )  # fmt: skip
 _REAL = (
     "activation_freq", "filter_shift", "embed_dropout", "layer_norm_epsilon", "initializer_range",
+    "head_dropout",
 )  # fmt: skip
 
 
@@ -166,3 +181,18 @@ def _check_numbers(config: HyenaDNAConfig) -> None:
         raise InputError(f"emb_dim must be odd and at least 3, got {config.emb_dim}")
     if config.max_seq_len <= EXTRA_POSITIONS:
         raise InputError(f"max_seq_len must be above {EXTRA_POSITIONS}, got {config.max_seq_len}")
+
+
+@typing.no_type_check
+def _check_head(config: HyenaDNAConfig) -> None:
+    """Refuse a pooling that is none, and units that are not those of the targets."""
+    if config.pooling not in POOLED:
+        raise InputError(f"pooling is one of {', '.join(POOLED)}; got {config.pooling!r}")
+    units = (config.target_mean, config.target_scale)
+    if units == (None, None):
+        return
+    for key, values in zip(("target_mean", "target_scale"), units, strict=True):
+        if not isinstance(values, list) or len(values) != config.num_labels:
+            raise InputError(f"{key} must be a list of {config.num_labels} numbers, got {values!r}")
+    if not all(scale > 0 for scale in config.target_scale):
+        raise InputError(f"target_scale must be above 0, got {config.target_scale!r}")

@@ -3,18 +3,31 @@
 import hashlib
 import json
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.modeling import HyenaDNAForCausalLM
 
 FILE = "fingerprint.json"
 _LENGTH = 256
 _TOLERANCE = 1e-4  # nats a base: machines and engines round otherwise, and by less
+_TOLERANCE_OF_HEAD = 1e-3  # of a logit, or of a value in standard units
+
+_KEY, _KEY_OF_HEAD = "log_likelihood", "logits"
+_CHANGED = (
+    "when it was saved: weights or configuration have changed since; fetch the folder anew, or "
+    "remove that file if the change was meant"
+)
+
+Fingerprinted = HyenaDNAForCausalLM | HyenaDNAForSequenceClassification
 
 
 def fingerprint(model: HyenaDNAForCausalLM) -> float:
@@ -28,18 +41,39 @@ def fingerprint(model: HyenaDNAForCausalLM) -> float:
     model
         The model, in evaluation mode or not.
     """
-    was_training, device = model.training, next(model.parameters()).device
-    tokens = _sequence(min(_LENGTH, model.config.context_length)).to(device)
-    with torch.no_grad():
+    tokens = _sequence(model.config.context_length)
+    with _answering(model):
         # by the class: an instance may have been wrapped to round what it computes
-        output = HyenaDNAForCausalLM.forward(model.eval(), tokens[None], labels=tokens[None])
-    model.train(was_training)
+        tokens = tokens.to(next(model.parameters()).device)
+        output = HyenaDNAForCausalLM.forward(model, tokens[None], labels=tokens[None])
     return -float(cast("Any", output).loss) * (len(tokens) - 1)
 
 
-def write_fingerprint(model: HyenaDNAForCausalLM, folder: Path) -> None:
+def head_fingerprint(model: HyenaDNAForSequenceClassification) -> list[float]:
+    """Give the logits or values of the same sequence."""
+    tokens = _sequence(model.config.context_length).to(next(model.parameters()).device)
+    with _answering(model):
+        output = HyenaDNAForSequenceClassification.forward(model, tokens[None])
+    return [float(each) for each in cast("Any", output).logits[0]]
+
+
+@contextmanager
+def _answering(model: Fingerprinted) -> Generator[None]:
+    """Put a model into evaluation mode without gradients, for so long."""
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        yield
+    model.train(was_training)
+
+
+def write_fingerprint(model: Fingerprinted, folder: Path) -> None:
     """Keep the answer in the folder of a model."""
-    (folder / FILE).write_text(json.dumps({"log_likelihood": fingerprint(model)}) + "\n")
+    if isinstance(model, HyenaDNAForCausalLM):
+        kept: dict[str, object] = {_KEY: fingerprint(model)}
+    else:
+        kept = {_KEY_OF_HEAD: head_fingerprint(model)}
+    (folder / FILE).write_text(json.dumps(kept) + "\n")
 
 
 def check_fingerprint(model: HyenaDNAForCausalLM, file: Path) -> float:
@@ -50,22 +84,52 @@ def check_fingerprint(model: HyenaDNAForCausalLM, file: Path) -> float:
     InputError
         If it does not, or what was kept cannot be read.
     """
-    try:
-        kept = float(json.loads(file.read_text())["log_likelihood"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} holds no log_likelihood: {error}") from error
-    now = fingerprint(model)
-    # one that had diverged when it was saved answers with no number, then as now
-    if not (abs(now - kept) <= _TOLERANCE * _LENGTH or (math.isnan(now) and math.isnan(kept))):
+    kept = _kept(file, _KEY)
+    now = [fingerprint(model)]
+    if not _is_near(now, kept, [_TOLERANCE * _LENGTH]):
         raise InputError(
-            f"the model beside {file} gives a fixed sequence {now:.4f} nats, and gave it "
-            f"{kept:.4f} when it was saved: weights or configuration have changed since; fetch "
-            "the folder anew, or remove that file if the change was meant"
+            f"the model beside {file} gives a fixed sequence {now[0]:.4f} nats, and gave it "
+            f"{kept[0]:.4f} {_CHANGED}"
+        )
+    return kept[0]
+
+
+def check_head_fingerprint(model: HyenaDNAForSequenceClassification, file: Path) -> list[float]:
+    """Give the logits or values that were kept, if the model still gives them.
+
+    Raises
+    ------
+    InputError
+        As of `check_fingerprint`.
+    """
+    kept, now = _kept(file, _KEY_OF_HEAD), head_fingerprint(model)
+    scale = model.config.target_scale or [1.0] * len(now)
+    if not _is_near(now, kept, [_TOLERANCE_OF_HEAD * each for each in scale]):
+        raise InputError(
+            f"the model beside {file} answers a fixed sequence with {now}, and answered it with "
+            f"{kept} {_CHANGED}"
         )
     return kept
 
 
-def _sequence(length: int) -> torch.Tensor:
+def _kept(file: Path, key: str) -> list[float]:
+    """Read what was kept under a key, one number or several."""
+    try:
+        return np.atleast_1d(np.asarray(json.loads(file.read_text())[key], dtype=float)).tolist()
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} holds no {key}: {error}") from error
+
+
+def _is_near(now: list[float], kept: list[float], tolerances: list[float]) -> bool:
+    """Whether all are as near; one that had diverged when it was saved has no number, as now."""
+    return len(now) == len(kept) and all(
+        abs(one - other) <= tolerance or (math.isnan(one) and math.isnan(other))
+        for one, other, tolerance in zip(now, kept, tolerances, strict=True)
+    )
+
+
+def _sequence(context_length: int) -> torch.Tensor:
+    length = min(_LENGTH, context_length)
     n_digests = -(-length // 128)
     digests = b"".join(hashlib.sha256(f"megabase {i}".encode()).digest() for i in range(n_digests))
     bases = [byte >> shift & 3 for byte in digests for shift in (6, 4, 2, 0)]

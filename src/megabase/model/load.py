@@ -3,18 +3,31 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.classification import (
+    HyenaDNAForSequenceClassification,
+    has_head,
+    head_tensors,
+)
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.fingerprint import FILE, check_fingerprint, write_fingerprint
-from megabase.model.modeling import HyenaDNAForCausalLM, check_fits
+from megabase.model.fingerprint import (
+    FILE,
+    Fingerprinted,
+    check_fingerprint,
+    check_head_fingerprint,
+    write_fingerprint,
+)
+from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel, check_fits
 from megabase.model.published import (
     config_from_original,
     config_to_hf,
@@ -72,16 +85,59 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     tensors = read_checkpoint(file) if file else read_tensors(folder, hub)
     if is_published(tensors):
         tensors = from_published(tensors, config, name)
+    if has_head(tensors):
+        raise InputError(
+            f"{name} is a fine-tuned model, with a head for labels; here a language model is "
+            "needed. `megabase predict` takes the fine-tuned one"
+        )
     check_fits(tensors, config, name)
     model = HyenaDNAForCausalLM(config)
+    _fill(model, tensors, name)
+    kept = None if file else find_file(folder, FILE, hub)
+    answer = None if kept is None else check_fingerprint(model, kept)
+    return Loaded(model, HyenaDNATokenizer(), _commit(folder, hub), answer)
+
+
+def load_classifier(name: str, *, revision: str | None = None) -> HyenaDNAForSequenceClassification:
+    """Load a fine-tuned model strictly, in float32 and evaluation mode.
+
+    Parameters
+    ----------
+    name
+        A folder that `megabase finetune` wrote, or the hub id of one.
+    revision
+        Branch, tag or commit of a hub id.
+
+    Raises
+    ------
+    InputError
+        If it is no model of ours or has no head, its tensors are not those of its
+        configuration, or it does not answer as it did when it was saved.
+    """
+    disable_progress_bar()
+    hub: dict[str, Any] = {} if revision is None else {"revision": revision}
+    config = _read_config(name, hub)
+    tensors = read_tensors(name, hub)
+    if not has_head(tensors):
+        raise InputError(
+            f"{name} is a language model without a head for labels; `megabase finetune --model "
+            f"{name} --train CSV --output DIR` gives it one"
+        )
+    check_fits(tensors, config, name, head=head_tensors(config))
+    model = HyenaDNAForSequenceClassification(config)
+    _fill(model, tensors, name)
+    if kept := find_file(name, FILE, hub):
+        check_head_fingerprint(model, kept)
+    return model
+
+
+def _fill(model: HyenaDNAPreTrainedModel, tensors: Mapping[str, Tensor], name: str) -> None:
     model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
     model.config.name_or_path = name
-    kept = None if file else find_file(folder, FILE, hub)
-    answer = None if kept is None else check_fingerprint(model.eval(), kept)
-    return Loaded(model.eval(), HyenaDNATokenizer(), _commit(folder, hub), answer)
+    model.eval()
 
 
-def save(model: HyenaDNAForCausalLM, folder: Path) -> None:
+def save(model: Fingerprinted, folder: Path) -> None:
     """Write a model, its tokenizer and its fingerprint as a plain Hugging Face folder.
 
     Raises
@@ -118,7 +174,7 @@ def save_published(model: HyenaDNAForCausalLM, folder: Path) -> None:
     HyenaDNATokenizer().save_pretrained(folder)
 
 
-def weights_sha256(model: HyenaDNAForCausalLM) -> str:
+def weights_sha256(model: HyenaDNAPreTrainedModel) -> str:
     """Hash the names and values of all weights: the same for the same model in any layout."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):

@@ -120,13 +120,21 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         tensors = read_tensors(name, hub)
         if is_published(tensors):
             tensors = from_published(tensors, config, name)
-        check_fits(tensors, config, name)
+        check_fits(tensors, config, name, head=cls._head_tensors(config, tensors))
         model = super().from_pretrained(
             None, *model_args, config=config, state_dict=tensors, **kwargs
         )
         loaded = model[0] if isinstance(model, tuple) else model  # with output_loading_info
         loaded.config.name_or_path = loaded.name_or_path = name
         return model
+
+    @classmethod
+    def _head_tensors(
+        cls, config: HyenaDNAConfig, tensors: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Give the tensors that a folder has beside the backbone's, by name: here none."""
+        del config, tensors
+        return {}
 
     def _hidden_states(
         self,
@@ -323,10 +331,28 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
             yield positions, functional.linear(hidden[:, positions], head)
 
 
-def check_fits(tensors: Mapping[str, Tensor], config: HyenaDNAConfig, source: str) -> None:
-    """Raise an InputError unless the tensors are exactly the parameters of the configuration."""
+def check_fits(
+    tensors: Mapping[str, Tensor],
+    config: HyenaDNAConfig,
+    source: str,
+    *,
+    head: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Raise an InputError unless the tensors are exactly the parameters of the configuration.
+
+    Parameters
+    ----------
+    tensors
+        By name.
+    config
+        Of the model.
+    source
+        What to call them in an error.
+    head
+        What is expected beside the backbone.
+    """
     with torch.device("meta"):
-        expected = Backbone(config).state_dict(prefix="backbone.")
+        expected = {**Backbone(config).state_dict(prefix="backbone."), **(head or {})}
     for problem, names in (
         ("lacks", expected.keys() - tensors.keys()),
         ("has a tensor too many:", tensors.keys() - expected.keys()),

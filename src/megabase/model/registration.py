@@ -1,7 +1,14 @@
 """Make our classes known to the Auto classes of transformers."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
+from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAModel
 from megabase.model.tokenizer import HyenaDNATokenizer
@@ -9,4 +16,5 @@ from megabase.model.tokenizer import HyenaDNATokenizer
 AutoConfig.register(HyenaDNAConfig.model_type, HyenaDNAConfig)
 AutoModel.register(HyenaDNAConfig, HyenaDNAModel)
 AutoModelForCausalLM.register(HyenaDNAConfig, HyenaDNAForCausalLM)
+AutoModelForSequenceClassification.register(HyenaDNAConfig, HyenaDNAForSequenceClassification)
 AutoTokenizer.register(HyenaDNAConfig, HyenaDNATokenizer)

@@ -7,7 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from megabase.errors import InputError
-from megabase.training.config import PretrainConfig
+from megabase.training.config import FinetuneConfig, PretrainConfig
 
 
 def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments:
@@ -68,12 +68,55 @@ def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments
         disable_tqdm=True,
         report_to="none",
     )
+    return _on_one_gpu(arguments)
+
+
+def finetune_arguments(
+    config: FinetuneConfig, output: str, *, seed: int, steps_per_epoch: int
+) -> TrainingArguments:
+    """Translate the fine-tuning from one seed into the Trainer's terms.
+
+    Raises
+    ------
+    InputError
+        If the process is one of several.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("finetune runs in one process; start it without torchrun")
+    on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
+    n_steps = config.epochs * steps_per_epoch
+    arguments = TrainingArguments(
+        output_dir=output,
+        max_steps=n_steps,
+        per_device_train_batch_size=1,
+        learning_rate=config.peak_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(config.warmup_fraction * n_steps),
+        weight_decay=config.weight_decay,
+        adam_beta2=0.98,
+        max_grad_norm=config.clip_norm,
+        eval_strategy="steps",
+        eval_steps=steps_per_epoch,
+        save_strategy="no",
+        logging_strategy="no",
+        seed=seed,
+        use_cpu=on_cpu,
+        bf16=_takes_bfloat16(config),
+        dataloader_pin_memory=torch.cuda.is_available() and not on_cpu,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+    return _on_one_gpu(arguments)
+
+
+def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # pyright: ignore[reportPrivateUsage] not DataParallel, unasked
     return arguments
 
 
-def _takes_bfloat16(config: PretrainConfig) -> bool:
+def _takes_bfloat16(config: PretrainConfig | FinetuneConfig) -> bool:
     """Whether the matrix products run in bfloat16."""
     if config.precision != "auto":
         return config.precision == "bfloat16"

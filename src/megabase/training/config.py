@@ -1,11 +1,13 @@
-"""PretrainConfig: every number of a pretraining run, with its unit."""
+"""PretrainConfig and FinetuneConfig: every number of a run, with its unit."""
 
 from pathlib import PurePath
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from megabase.model.config import PRESETS
+from megabase.data.labels import KINDS
+from megabase.data.sequence_table import CROPS
+from megabase.model.config import POOLED, PRESETS
 from megabase.run.config import RunConfig
 
 
@@ -152,3 +154,96 @@ class PretrainConfig(RunConfig):
             name: genome.model_copy(update={"split": genome.split or self.split})
             for name, genome in named.items()
         }
+
+
+class FinetuneConfig(RunConfig):
+    """Fine-tuning of a model on a labelled table, or training of one from scratch."""
+
+    train: str
+    """CSV, TSV or Parquet with the columns sequence and label, or contig, start, end[, strand]
+    and label with a genome."""
+    validation: str | None = None
+    """The same, for early stopping and the choice of the seed; None: a part of train, which
+    shares no sequence with the rest on either strand."""
+    test: str | None = None
+    """The same, measured once at the end; nothing is chosen on it."""
+    genome: str | None = None
+    """FASTA or 2bit that the intervals are of; None: the tables have sequences."""
+    crop: str | None = None
+    """Which part is kept of a sequence over the context: centre, left or random. None: that is an
+    error."""
+    kind: str = "auto"
+    """What labels are: classification, regression, or auto."""
+    model: str | None = None
+    """A language model to start from: folder, released folder or .ckpt, or hub id. None: from
+    scratch."""
+    preset: str | None = None
+    """Size of a model from scratch, one of the names of `model.config.PRESETS`; None: tiny."""
+    context_length: int | None = Field(default=None, ge=2)
+    """Tokens of the context of a model from scratch; None: the longest sequence of training and
+    validation."""
+    adapt: Literal["full", "head"] = "full"
+    """What moves: all weights, or the head on a frozen model."""
+    pooling: str = "mean"
+    """What the head sees of the hidden states: mean, last, max or centre."""
+    head_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Chance that a channel of what was pooled is dropped."""
+    embed_dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Chance that a channel of an embedded token is dropped; None: as the model says."""
+    epochs: int = Field(default=10, ge=1)
+    """The most times that each row is read."""
+    patience: int | None = Field(default=3, ge=1)
+    """Stop after so many epochs without a better validation; None: never."""
+    select: str = "loss"
+    """What of validation decides on the best epoch and seed: loss, or a metric such as mcc."""
+    batch_size: int = Field(default=32, ge=1)
+    """Rows of an optimiser step."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak of the learning rate; None: 6e-4 where all moves, 1e-2 for the head alone."""
+    warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
+    """Fraction of all steps over which the learning rate rises, before its cosine falls to 0."""
+    weight_decay: float = Field(default=0.1, ge=0)
+    """AdamW's decay of the head, projection and MLP matrices; everything else has none."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient; a longer one is scaled down."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """What a class counts in the loss: the same for each row, or for each class."""
+    reverse_complement_p: float = Field(default=0.0, ge=0, le=1)
+    """Probability that a row is read from the other strand in training."""
+    strand: Literal["forward", "average"] = "forward"
+    """Whether validation and test take the forward strand, or the mean of both strands' answers."""
+    n_seeds: int = Field(default=3, ge=1)
+    """How often the whole is done, from different seeds."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """The first seed; it also fixes the validation part."""
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Of train that becomes validation, if none is given."""
+    device: Literal["auto", "cpu"] = "auto"
+    """Where to train: auto takes the accelerator if there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the matrix products in training: auto takes bfloat16 where an accelerator has it."""
+    memory_gib: float | None = Field(default=None, gt=0)
+    """Memory that training may take; None: 80 % of what the device has."""
+
+    @model_validator(mode="after")
+    def _known(self) -> "FinetuneConfig":
+        for key, value, known in (
+            ("preset", self.preset, tuple(PRESETS)),
+            ("crop", self.crop, CROPS),
+            ("kind", self.kind, KINDS),
+            ("pooling", self.pooling, POOLED),
+        ):
+            if value is not None and value not in known:
+                raise ValueError(f"{key} is one of {', '.join(known)}; got {value!r}")
+        if self.model is not None and (self.preset or self.context_length):
+            raise ValueError("a model has its own size: give model, or preset and context_length")
+        if self.model is None and self.adapt == "head":
+            raise ValueError(
+                "adapt=head freezes all but the head: give the model that it is put on"
+            )
+        return self
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate after the warm-up."""
+        return self.learning_rate or {"full": 6e-4, "head": 1e-2}[self.adapt]

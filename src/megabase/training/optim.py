@@ -7,11 +7,12 @@ _DECAYED = (
     "out_proj.weight",
     "fc1.weight",
     "fc2.weight",
+    "head.linear.weight",
 )
 
 
 def decayed_parameters(model: nn.Module) -> list[str]:
-    """Name the matrices of projections and MLPs; nothing else decays.
+    """Name the matrices of projections, MLPs and heads; nothing else decays.
 
     The filter's network does not, as published; nor do biases, norms, the short
     convolution and the embedding, where the released code decays them by oversight:

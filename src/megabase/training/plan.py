@@ -12,7 +12,7 @@ from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import training_bytes
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
-from megabase.training.config import PretrainConfig
+from megabase.training.config import FinetuneConfig, PretrainConfig
 from megabase.training.length_schedule import LengthSchedule, Stage
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,32 @@ def make_plan(
     return Plan(shares, checkpointing, round(peak / _GIB, 2))
 
 
-def memory_budget(config: PretrainConfig) -> float:
+def rows_per_pass(config: FinetuneConfig, shape: HyenaDNAConfig, longest: int) -> tuple[int, bool]:
+    """Give how many rows of a step pass through the model at once.
+
+    Returns
+    -------
+    n_rows, checkpointing
+        With the latter, blocks are computed again for the gradient.
+
+    Raises
+    ------
+    InputError
+        If one row of the longest length does not fit the memory.
+    """
+    budget = memory_budget(config)
+    for checkpointing in (False, True):
+        fit = _n_that_fit(config, shape, longest, checkpointing, budget)
+        if fit:
+            return min(fit, config.batch_size), checkpointing
+    needed = planned_bytes(shape, longest, 1, checkpointing=True) / _GIB
+    raise InputError(
+        f"training on {longest:,} tokens at once needs about {needed:.1f} GiB, and may take "
+        f"{budget / _GIB:.1f} (memory_gib); take shorter sequences or a smaller model"
+    )
+
+
+def memory_budget(config: PretrainConfig | FinetuneConfig) -> float:
     """Give the bytes that a training process may take."""
     return config.memory_gib * _GIB if config.memory_gib else _SHARE * _device_bytes(config)
 
@@ -111,13 +136,24 @@ def _windows(
 ) -> int:
     """How many windows fit, or what the configuration says if they do; 0 if they do not."""
     wanted = config.windows_per_pass
-    one, two = (planned_bytes(shape, stage.length, n, checkpointing=checkpointing) for n in (1, 2))
-    fit = 1 + int((budget - one) // (two - one)) if one <= budget else 0
     if wanted is not None:
+        fit = _n_in_memory(shape, stage.length, checkpointing, budget)
         return min(wanted, stage.n_windows) if min(wanted, stage.n_windows) <= fit else 0
-    if not _trains_on_cuda(config):
-        fit = min(fit, max(1, _CPU_TOKENS // stage.length))
-    return min(fit, stage.n_windows)
+    return min(_n_that_fit(config, shape, stage.length, checkpointing, budget), stage.n_windows)
+
+
+def _n_that_fit(
+    config: PretrainConfig | FinetuneConfig, shape: HyenaDNAConfig, length: int,
+    checkpointing: bool, budget: float,
+) -> int:  # fmt: skip
+    """How many windows fit, and are worth it; 0 if not one does."""
+    fit = _n_in_memory(shape, length, checkpointing, budget)
+    return fit if _trains_on_cuda(config) else min(fit, max(1, _CPU_TOKENS // length))
+
+
+def _n_in_memory(shape: HyenaDNAConfig, length: int, checkpointing: bool, budget: float) -> int:
+    one, two = (planned_bytes(shape, length, n, checkpointing=checkpointing) for n in (1, 2))
+    return 1 + int((budget - one) // (two - one)) if one <= budget else 0
 
 
 def _does_not_fit(
@@ -134,11 +170,11 @@ def _does_not_fit(
     )
 
 
-def _trains_on_cuda(config: PretrainConfig) -> bool:
+def _trains_on_cuda(config: PretrainConfig | FinetuneConfig) -> bool:
     return config.device == "auto" and torch.cuda.is_available()
 
 
-def _device_bytes(config: PretrainConfig) -> float:
+def _device_bytes(config: PretrainConfig | FinetuneConfig) -> float:
     """The memory of the device that one process trains on."""
     if _trains_on_cuda(config):
         return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory

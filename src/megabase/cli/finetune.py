@@ -1,0 +1,83 @@
+"""megabase finetune: a labelled table to a model that predicts."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from megabase.cli.options import Crop, Overwrite, Quiet
+from megabase.errors import InputError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("finetune")(finetune)
+
+
+def finetune(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(help="CSV, TSV or Parquet: sequence,label or contig,start,end,label."),
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="The same; without it, a part of train.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="The same, measured at the end; nothing is chosen on it.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Language model to start from: as of score."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Size of a model from scratch, without --model: tiny, ...")
+    ] = None,
+    adapt: Annotated[str | None, typer.Option(help="What moves: full or head.")] = None,
+    genome: Annotated[
+        str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
+    ] = None,
+    crop: Crop = None,
+    kind: Annotated[str | None, typer.Option(help="auto, classification or regression.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="The most, 10 unless said.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many, 3 unless said.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The first; also of the split.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML file of the whole run.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the configuration and stop.")
+    ] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Adapt a model to labelled sequences, from several seeds, and save the best on validation.
+
+    megabase finetune --train train.csv --test test.csv --model model --output classifier
+
+    megabase finetune --train train.csv --output classifier --preset tiny --set batch_size=128
+    """
+    from megabase.run.config import read_config, to_yaml
+    from megabase.run.log import start_logging
+    from megabase.training.config import FinetuneConfig
+    from megabase.training.finetune import finetune as run
+
+    start_logging(quiet=quiet)
+    options: dict[str, Any] = {
+        "train": train, "validation": validation, "test": test, "model": model,
+        "preset": preset, "adapt": adapt, "genome": genome, "crop": crop, "kind": kind,
+        "epochs": epochs, "n_seeds": seeds, "seed": seed, "device": device,
+    }  # fmt: skip
+    settings = read_config(FinetuneConfig, file=config, options=options, overrides=overrides or ())
+    if print_config:
+        typer.echo(to_yaml(settings), nl=False)
+        return
+    if output is None:
+        raise InputError("a folder to write is needed: --output DIR")
+    run(settings, output, overwrite=overwrite)
+    typer.echo(output)

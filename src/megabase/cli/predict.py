@@ -1,0 +1,46 @@
+"""megabase predict: a table of sequences to the labels of a fine-tuned model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import Crop, Device, OutputFile, Overwrite, Quiet, Strand
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("predict")(predict)
+
+
+def predict(
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Folder that finetune wrote, or a hub id.")
+    ],
+    source: Annotated[
+        Path,
+        typer.Option("--input", "-i", help="CSV, TSV or Parquet: sequence, or contig,start,end."),
+    ],
+    output: OutputFile,
+    genome: Annotated[
+        str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
+    ] = None,
+    crop: Crop = None,
+    strand: Strand = "forward",
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict the label of each row: the input's columns, then predicted and p_CLASS.
+
+    megabase predict --model model --input unknown.csv --output predictions.csv
+    """
+    from megabase.jobs.predict import predict as run
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    run(
+        model, source, output, genome=genome, crop=crop, strand=strand, device=device,
+        overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(output)

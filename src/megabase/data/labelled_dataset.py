@@ -1,0 +1,130 @@
+"""Sequences with labels, as batches for training: padded on the right, of similar lengths."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.padding import TokenArray, pad
+
+_POOLED = 50  # batches whose rows are sorted by length together
+
+Inputs = dict[str, Shaped[Tensor, "row ..."]]
+"""`input_ids`, and `attention_mask` where there is padding; with labels `labels`, too."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences and their labels, both in the order of a table.
+
+    Parameters
+    ----------
+    sequences
+        Tokens of each.
+    labels
+        What `Labels.encode` gives.
+    """
+
+    sequences: list[TokenArray]
+    labels: Shaped[np.ndarray, " row"]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def part(self, rows: Int64[np.ndarray, " part"]) -> "Examples":
+        """Give some of the rows."""
+        return Examples([self.sequences[row] for row in rows], self.labels[rows])
+
+    def lengths(self) -> Int64[np.ndarray, " row"]:
+        """Give the tokens of each sequence."""
+        return np.array([len(tokens) for tokens in self.sequences], dtype=np.int64)
+
+
+def length_batches(
+    lengths: Int64[np.ndarray, " row"], batch_size: int, *, seed: int, epoch: int
+) -> list[Int64[np.ndarray, " _"]]:
+    """Part all rows of an epoch into batches of similar lengths, in an order drawn anew.
+
+    Rows are drawn, sorted by length within pools of `_POOLED` batches, and cut into batches,
+    whose order is drawn again. The last batch may be smaller; no row is left out.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each row.
+    batch_size
+        Rows of a batch.
+    seed, epoch
+        Of which the draw is a function.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    drawn = rng.permutation(len(lengths))
+    pool = batch_size * _POOLED
+    pools = [drawn[start : start + pool] for start in range(0, len(drawn), pool)]
+    rows = np.concatenate([each[np.argsort(lengths[each], kind="stable")] for each in pools])
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    return [batches[number] for number in rng.permutation(len(batches))]
+
+
+class StepBatches(Dataset[Inputs]):
+    """Example k is the batch of step k; an epoch is as many steps as it has batches.
+
+    Parameters
+    ----------
+    examples
+        Of the training part.
+    batch_size
+        Rows of a step.
+    n_epochs
+        How often each row is read.
+    seed
+        Of every draw.
+    reverse_complement_p
+        Probability that a row is read from the other strand.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        batch_size: int,
+        n_epochs: int,
+        seed: int,
+        reverse_complement_p: float = 0.0,
+    ) -> None:
+        self._examples = examples
+        self._lengths = examples.lengths()
+        self._batch_size = batch_size
+        self._n_epochs = n_epochs
+        self._seed = seed
+        self._p = reverse_complement_p
+        self.steps_per_epoch = -(-len(examples) // batch_size)
+        self._epoch, self._batches = -1, [np.empty(0, dtype=np.int64)]
+
+    def __len__(self) -> int:
+        return self._n_epochs * self.steps_per_epoch
+
+    def __getitem__(self, step: int) -> Inputs:
+        """Read the batch of a step."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._batches = length_batches(
+                self._lengths, self._batch_size, seed=self._seed, epoch=epoch
+            )
+        rows = self._batches[place]
+        turned = np.random.default_rng([self._seed, epoch, place]).random(len(rows)) < self._p
+        sequences = [self._examples.sequences[row] for row in rows]
+        read = [
+            DNA_VOCABULARY.reverse_complement(tokens) if turn else tokens
+            for tokens, turn in zip(sequences, turned, strict=True)
+        ]
+        tokens, mask = pad(read)
+        batch: Inputs = {"input_ids": tokens}
+        if not mask.all():
+            batch["attention_mask"] = mask
+        return {**batch, "labels": torch.from_numpy(self._examples.labels[rows])}

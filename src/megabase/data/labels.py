@@ -1,0 +1,156 @@
+"""What labels mean: classes in their order, or numbers and their unit."""
+
+import logging
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Shaped
+
+from megabase.errors import InputError
+
+KINDS = ("auto", "classification", "regression")
+"""What labels can be read as."""
+
+_MOST_NUMBERED_CLASSES = 50  # whole numbers of more kinds may be counts: the user has to say
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the labels of a training table mean.
+
+    Parameters
+    ----------
+    classes
+        The text of each class as it stands in the table, in the order of their numbers;
+        none for a regression.
+    mean, scale
+        Mean and standard deviation of the targets of a regression.
+    """
+
+    classes: tuple[str, ...]
+    mean: float = 0.0
+    scale: float = 1.0
+
+    @classmethod
+    def from_training(cls, texts: Sequence[str], *, kind: str, name: str) -> "Labels":
+        """Learn from the labels of a training table what labels mean.
+
+        Parameters
+        ----------
+        texts
+            The label of each row.
+        kind
+            One of `KINDS`. ``"auto"``: numbers that are not all whole are a regression, all
+            else are classes; the log says which it was.
+        name
+            What to call the table in an error.
+
+        Raises
+        ------
+        InputError
+            If there is one class only, all targets are one number, or a label is none.
+        """
+        if kind not in KINDS:
+            raise InputError(f"kind is one of {', '.join(KINDS)}; got {kind!r}")
+        if kind == "regression" or (kind == "auto" and _looks_like_regression(texts, name)):
+            values = _numbers(texts, name)
+            scale = float(values.std())
+            if scale == 0:
+                raise InputError(f"every target of {name} is {texts[0]}: there is nothing to learn")
+            return cls((), float(values.mean()), scale)
+        if "" in texts:
+            raise InputError(f"{name}, row {texts.index('') + 1}: the label is empty")
+        classes = in_order(texts)
+        if len(classes) < 2:
+            raise InputError(
+                f"every label of {name} is {texts[0]!r}; a classifier needs two classes or more"
+            )
+        return cls(classes)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether labels are numbers."""
+        return not self.classes
+
+    @property
+    def n_outputs(self) -> int:
+        """Logits that a model needs for them."""
+        return len(self.classes) or 1
+
+    def encode(self, texts: Sequence[str], *, name: str) -> Shaped[np.ndarray, " row"]:
+        """Give the number of each label's class, int64, or the targets, float32.
+
+        Raises
+        ------
+        InputError
+            At the first label that is no number, or was not seen in training.
+        """
+        if self.is_regression:
+            return _numbers(texts, name).astype(np.float32)
+        numbers = {text: number for number, text in enumerate(self.classes)}
+        for row, text in enumerate(texts, start=1):
+            if text not in numbers:
+                known = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
+                raise InputError(
+                    f"{name}, row {row}: label {text!r} does not occur in training, which has "
+                    f"{known}; correct it, or add such rows to training"
+                )
+        return np.array([numbers[text] for text in texts], dtype=np.int64)
+
+
+def in_order(texts: Sequence[str]) -> tuple[str, ...]:
+    """Sort distinct labels: numbers by value, texts as people count.
+
+    Examples
+    --------
+    >>> in_order(["10", "9", "-1", "9"])
+    ('-1', '9', '10')
+    >>> in_order(["class10", "class9", "class9"])
+    ('class9', 'class10')
+    """
+    distinct = set(texts)
+    numbers = {text: _number(text) for text in distinct}
+    if all(map(math.isfinite, numbers.values())):
+        return tuple(sorted(distinct, key=lambda text: (numbers[text], text)))
+    return tuple(sorted(distinct, key=_as_people_count))
+
+
+def _as_people_count(text: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"([0-9]+)", text)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], text
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _looks_like_regression(texts: Sequence[str], name: str) -> bool:
+    distinct = set(texts)
+    try:
+        values = [float(text) for text in distinct]
+    except ValueError:
+        return False
+    if all(map(float.is_integer, values)):
+        if len(distinct) > _MOST_NUMBERED_CLASSES:
+            raise InputError(
+                f"the labels of {name} are whole numbers of {len(distinct):,} kinds; say --kind "
+                "classification, or --kind regression"
+            )
+        return False
+    _log.info("labels of %s are numbers that are not all whole: a regression (--kind)", name)
+    return True
+
+
+def _numbers(texts: Sequence[str], name: str) -> Shaped[np.ndarray, " row"]:
+    for row, text in enumerate(texts, start=1):
+        if not math.isfinite(_number(text)):
+            raise InputError(f"{name}, row {row}: the target is {text!r}; expected a number")
+    return np.array([float(text) for text in texts])

@@ -1,0 +1,127 @@
+"""Table to table, with the classes or values of a fine-tuned model."""
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from megabase.data.sequence_table import SequenceTable
+from megabase.errors import InputError
+from megabase.inference.device import choose_device
+from megabase.inference.likelihood import TOKENS_PER_BATCH
+from megabase.inference.plan import plan_inference
+from megabase.inference.predict import prediction_columns, prediction_row, predictions
+from megabase.inference.strands import strands_of
+from megabase.io.table import check_no_clash, delimiter_of, write_table
+from megabase.jobs.genome import open_genome
+from megabase.model.load import load_classifier, weights_sha256
+from megabase.model.padding import TokenArray
+from megabase.run.location import genome_path
+from megabase.run.log import progress
+from megabase.run.output import Output, check_no_input
+from megabase.run.provenance import file_sha256
+
+_log = logging.getLogger(__name__)
+
+
+def predict(
+    model: str,
+    source: Path,
+    output: Path,
+    *,
+    genome: str | None = None,
+    crop: str | None = None,
+    strand: str = "forward",
+    device: str = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Predict the label of every row of a table, in order.
+
+    The output has the columns of the input, then `prediction_columns`. The input is read
+    twice: first to check it and to plan, then row by row.
+
+    Parameters
+    ----------
+    model
+        A folder that `megabase finetune` wrote, or the hub id of one.
+    source
+        As `SequenceTable` reads it.
+    output
+        CSV or TSV, by its suffix.
+    genome
+        FASTA or 2bit that the intervals of the input are of; None: it has sequences.
+    crop
+        One of `sequence_table.CROPS`; None: a sequence over the context is an error.
+    strand
+        One of `inference.strands.STRANDS`.
+    device
+        As of `choose_device`.
+    overwrite
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        If an input or option cannot be used, or the model has no head.
+    """
+    check_no_input(output, [source, *([genome_path(genome)] if genome else [])])
+    delimiter = delimiter_of(output)
+    if output.suffix == ".gz":
+        raise InputError(f"{output}: predictions are written plain; leave .gz away")
+    n_strands = len(strands_of(strand))
+    classifier = load_classifier(model)
+    classifier.to(choose_device(device))  # pyright: ignore[reportArgumentType] transformers hides its self
+    columns = prediction_columns(classifier.config)
+    table = SequenceTable(
+        source,
+        reference=open_genome(genome) if genome else None,
+        context_length=classifier.config.context_length,
+        crop=crop,
+    )
+    lengths, header = _survey(table, columns)
+    request = {
+        "command": "predict",
+        "model": weights_sha256(classifier),
+        "labels": columns,
+        "input": file_sha256(source),
+        "genome": file_sha256(genome_path(genome)) if genome else None,
+        "crop": crop,
+        "strand": strand,
+    }
+    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    if place.is_finished:
+        return
+    plan = plan_inference(
+        classifier,
+        longest=max(lengths),
+        at_once=TOKENS_PER_BATCH,
+        n_tokens=n_strands * sum(lengths),
+    )
+    _log.info("predicting: %s", plan)
+    rows: deque[dict[str, str]] = deque()
+
+    def tokens() -> Iterator[TokenArray]:
+        for record in table.records():
+            rows.append(record.row)
+            yield record.tokens
+
+    with (
+        progress(len(lengths), "predicting", "rows") as meter,
+        place.write(n_rows=len(lengths)) as file,
+    ):
+        answers = predictions(classifier, tokens(), strand=strand, advance=meter.advance)
+        written = (
+            {**rows.popleft(), **prediction_row(classifier.config, answer)} for answer in answers
+        )
+        write_table(file, [*header, *columns], written, delimiter=delimiter)
+
+
+def _survey(table: SequenceTable, columns: list[str]) -> tuple[list[int], list[str]]:
+    """Read a table once: the length of each sequence, and the columns that it has."""
+    lengths: list[int] = []
+    header: list[str] = []
+    for record in table.records(tell=False):
+        lengths.append(len(record.tokens))
+        header = header or list(record.row)
+    check_no_clash(header, columns, str(table.path))
+    return lengths, header

@@ -1,0 +1,131 @@
+r"""Heads on whole sequences: hidden states are pooled over real tokens, a linear map answers.
+
+The answer of a regression is in the unit of its targets, y = m + s z, with the mean m and
+the standard deviation s of the training part, while the head's z and the loss are in
+standard units.
+"""
+
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+from torch.nn import functional
+
+from megabase.errors import InputError
+from megabase.model.config import HyenaDNAConfig
+
+PREFIX = "head."
+"""Of the names of a head's tensors in a model's."""
+
+REGRESSION, ONE_CLASS, ANY_LABELS = (
+    "regression", "single_label_classification", "multi_label_classification",
+)  # fmt: skip
+"""The problem types, as transformers names them."""
+
+
+def pool(
+    hidden: Float[Tensor, "batch length d_model"],
+    mask: Bool[Tensor, "batch length"] | None,
+    pooling: str,
+) -> Float[Tensor, "batch d_model"]:
+    """Make one vector of the real tokens of each sequence, wherever its padding stands.
+
+    Parameters
+    ----------
+    hidden
+        Hidden states.
+    mask
+        False where a token is padding; None where there is none.
+    pooling
+        ``"mean"`` and ``"max"`` of each channel, ``"last"`` real token, or ``"centre"``: of n
+        real tokens the one with n // 2 before it.
+
+    Raises
+    ------
+    InputError
+        If a sequence is all padding.
+    """
+    if mask is None:
+        mask = hidden.new_ones(hidden.shape[:2], dtype=torch.bool)
+    lengths = mask.sum(dim=1)
+    if not bool(lengths.all()):
+        raise InputError("a sequence of the batch is all padding; each needs a token")
+    match pooling:
+        case "mean":
+            return (hidden * mask[..., None]).sum(dim=1) / lengths[:, None]
+        case "max":
+            return hidden.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
+        case _:
+            wanted = lengths if pooling == "last" else lengths // 2 + 1
+            place = ((mask.cumsum(dim=1) == wanted[:, None]) & mask).int().argmax(dim=1)
+            return hidden[torch.arange(len(hidden), device=hidden.device), place]
+
+
+class SequenceHead(nn.Module):
+    """Pool, drop out, map to logits.
+
+    Parameters
+    ----------
+    config
+        Its `pooling`, `head_dropout`, `num_labels`, and the units of its targets.
+    """
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.linear = nn.Linear(config.d_model, cast("int", config.num_labels))
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+    ) -> Float[Tensor, "batch label"]:
+        """Give a logit of each class, or the value of each target in its own unit."""
+        z = self.linear(self.dropout(pool(hidden, mask, self.config.pooling)))
+        if self.config.target_scale is None:
+            return z
+        return z * z.new_tensor(self.config.target_scale) + z.new_tensor(self.config.target_mean)
+
+
+def problem_type(config: HyenaDNAConfig, labels: Tensor) -> str:
+    """Give what the labels are: as the configuration says, or else as they look.
+
+    As in transformers, one output is a regression, several with whole numbers one class of
+    several, and several with others any of several labels.
+    """
+    if config.problem_type is not None:
+        return config.problem_type
+    if config.num_labels == 1:
+        return REGRESSION
+    return ANY_LABELS if labels.is_floating_point() or labels.ndim > 1 else ONE_CLASS
+
+
+def losses(
+    logits: Float[Tensor, "batch label"],
+    labels: Shaped[Tensor, "batch ..."],
+    config: HyenaDNAConfig,
+) -> Float[Tensor, " batch"]:
+    """Give the loss of each sequence, in float32.
+
+    Parameters
+    ----------
+    logits
+        What a `SequenceHead` answers.
+    labels
+        The number of its class, (batch,): cross-entropy in nats; a truth for each label,
+        (batch, label): the mean of their cross-entropies; values, (batch,) or (batch, label):
+        the mean of the squared errors in standard units.
+    config
+        Of the model.
+    """
+    kind, logits = problem_type(config, labels), logits.float()
+    if kind == ONE_CLASS:
+        return functional.cross_entropy(logits, labels.long(), reduction="none")
+    labels = labels.reshape(logits.shape).float()
+    if kind == ANY_LABELS:
+        each = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        return each.mean(dim=1)
+    scale = 1.0 if config.target_scale is None else logits.new_tensor(config.target_scale)
+    return ((logits - labels) / scale).square().mean(dim=1)

@@ -1,0 +1,28 @@
+"""What of a pretrained model moves: everything, or the head alone."""
+
+from torch import Tensor
+
+from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.heads import PREFIX
+
+
+def freeze(model: HyenaDNAForSequenceClassification, adapt: str) -> None:
+    """Let gradients reach only what moves: ``"full"``, all weights, or ``"head"``."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(adapt == "full" or name.startswith(PREFIX))
+
+
+def set_training(model: HyenaDNAForSequenceClassification, adapt: str) -> None:
+    """Put what moves into training mode; what is frozen drops nothing out."""
+    model.train()
+    if adapt == "head":
+        model.backbone.eval()
+
+
+def moving(model: HyenaDNAForSequenceClassification) -> dict[str, Tensor]:
+    """Give a copy of the weights that move, by name, in the computer's memory."""
+    return {
+        name: parameter.detach().cpu().clone()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }

@@ -1,0 +1,214 @@
+"""A subclass of transformers.Trainer for labelled sequences: early stopping on validation."""
+
+import logging
+import math
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Shaped
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
+from megabase.errors import WorkError
+from megabase.inference.predict import predictions
+from megabase.measure.metrics import Kind, metrics_of
+from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.heads import losses
+from megabase.run.log import Meter
+from megabase.training.adaptation import moving, set_training
+from megabase.training.config import FinetuneConfig
+from megabase.training.optim import decayed_parameters
+
+_log = logging.getLogger(__name__)
+
+_LESS_IS_BETTER = ("loss", "mse")
+
+
+class FinetuneTrainer(Trainer):
+    """Fine-tunes, measures validation after each epoch, and ends with the best epoch's weights.
+
+    Parameters
+    ----------
+    model
+        Of which only what moves takes gradients.
+    arguments
+        What `finetune_arguments` gives.
+    config
+        The run.
+    steps
+        The batch of each step.
+    validation
+        What decides on the best epoch.
+    kind
+        Of the task.
+    class_weights
+        What each class counts in the loss; None: all the same.
+    rows_per_pass
+        How many rows pass through the model at once.
+
+    Attributes
+    ----------
+    epochs
+        What was measured after each epoch: ``loss``, ``training_loss`` and the metrics of
+        the kind.
+    best_epoch
+        The place of the best in it.
+    """
+
+    def __init__(
+        self,
+        model: HyenaDNAForSequenceClassification,
+        arguments: TrainingArguments,
+        *,
+        config: FinetuneConfig,
+        steps: StepBatches,
+        validation: Examples,
+        kind: Kind,
+        class_weights: Float64[np.ndarray, " class"] | None,
+        rows_per_pass: int,
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=steps,
+            eval_dataset=cast("Any", validation),
+        )
+        self.remove_callback(PrinterCallback)
+        self.epochs: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self._classifier = model
+        self._config = config
+        self._steps = steps
+        self._validation = validation
+        self._kind: Kind = kind
+        self._class_weights = class_weights
+        self._rows_per_pass = rows_per_pass
+        self._best: dict[str, Tensor] = {}
+        self._training_losses: list[Tensor] = []
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Give the batch of each step, in order."""
+        return DataLoader(self._steps, batch_size=None, pin_memory=self.args.dataloader_pin_memory)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Name the parameters with weight decay."""
+        return decayed_parameters(model)
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor | Any],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Add up the gradient of a step, pass by pass."""
+        set_training(self._classifier, self._config.adapt)
+        batch = cast("Inputs", self._prepare_inputs(inputs))
+        weights = self._weights(batch["labels"])
+        total = torch.zeros((), device=self.args.device)
+        for part, part_weights in self._passes(batch, weights):
+            labels = part.pop("labels")
+            each = losses(model(**part).logits, labels, self._classifier.config)
+            loss = (each * part_weights).sum() / weights.sum()
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        self._training_losses.append(total)
+        return total
+
+    def _passes(self, batch: Inputs, weights: Tensor) -> Iterator[tuple[Inputs, Tensor]]:
+        for start in range(0, len(weights), self._rows_per_pass):
+            rows = slice(start, start + self._rows_per_pass)
+            yield {key: tensor[rows] for key, tensor in batch.items()}, weights[rows]
+
+    def _weights(self, labels: Tensor) -> Tensor:
+        """What each row counts in the loss."""
+        if self._class_weights is None:
+            return torch.ones(len(labels), device=labels.device)
+        table = torch.from_numpy(self._class_weights).float().to(labels.device)
+        return table[labels]
+
+    def evaluate(
+        self,
+        eval_dataset: object = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Measure validation, keep the weights if it is the best, stop after too many worse."""
+        self._classifier.eval()
+        answers = self.answers(self._validation)
+        measured = {
+            "training_loss": float(torch.stack(self._training_losses).mean()),
+            "loss": self._validation_loss(answers),
+            **metrics_of(self._kind, self._validation.labels, answers),
+        }
+        self._training_losses.clear()
+        if not math.isfinite(measured["training_loss"]):
+            raise WorkError("the loss is no number; lower learning_rate or clip_norm")
+        self.epochs.append(measured)
+        if not self._best or self._is_better(measured, self.epochs[self.best_epoch]):
+            self.best_epoch, self._best = len(self.epochs) - 1, moving(self._classifier)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, {f"{metric_key_prefix}_loss": measured["loss"]}
+        )
+        n_worse = len(self.epochs) - 1 - self.best_epoch
+        if self._config.patience is not None and n_worse >= self._config.patience:
+            self.control.should_training_stop = True
+        return measured
+
+    def answers(self, examples: Examples) -> Shaped[np.ndarray, "row ..."]:
+        """Give probabilities (row, class), or values (row,)."""
+        found = predictions(self._classifier, examples.sequences, strand=self._config.strand)
+        answers = np.stack(list(found))
+        return answers[:, 0] if self._kind == "regression" else answers
+
+    def load_best(self) -> None:
+        """Put the weights of the best epoch into the model, which is to be used from now on."""
+        self._classifier.load_state_dict(self._best, strict=False)
+        self._classifier.eval()
+
+    def _validation_loss(self, answers: Shaped[np.ndarray, "row ..."]) -> float:
+        """Give the loss of answers: cross-entropy in nats, or squared error in standard units."""
+        labels = self._validation.labels
+        if self._kind == "regression":
+            (scale,) = cast("list[float]", self._classifier.config.target_scale)
+            return float(np.mean(((answers - labels) / scale) ** 2))
+        of_label = answers[np.arange(len(labels)), labels]
+        weights = (
+            np.ones(len(labels)) if self._class_weights is None else self._class_weights[labels]
+        )
+        return float(np.average(-np.log(np.maximum(of_label, 1e-30)), weights=weights))
+
+    def _is_better(self, measured: dict[str, float], best: dict[str, float]) -> bool:
+        return is_better(self._config.select, measured, best)
+
+
+def is_better(select: str, measured: dict[str, float], best: dict[str, float]) -> bool:
+    """Whether one measurement is better than another by what is selected; NaN never is."""
+    new, old = measured[select], best[select]
+    if math.isnan(old):
+        return not math.isnan(new)
+    return new < old if select in _LESS_IS_BETTER else new > old
+
+
+class StepMeter(TrainerCallback):
+    """Counts epochs of all seeds in the progress, with the last validation beside it.
+
+    Parameters
+    ----------
+    meter
+        Counts epochs.
+    note
+        What to show beside the count.
+    """
+
+    def __init__(self, meter: Meter, note: str) -> None:
+        self._meter = meter
+        self._note = note
+
+    def on_evaluate(self, *_: Any, metrics: dict[str, float] | None = None, **__: Any) -> None:
+        """Count an epoch."""
+        loss = (metrics or {}).get("eval_loss", math.nan)
+        self._meter.advance(note=f"{self._note}, validation loss {loss:.4f}")

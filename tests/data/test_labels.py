@@ -1,0 +1,66 @@
+"""Labels are classes in a stable order, or numbers; what cannot be either is refused by row."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from megabase.data.labels import Labels, in_order
+from megabase.errors import InputError
+
+
+def learnt(texts, kind="auto"):
+    return Labels.from_training(texts, kind=kind, name="train.csv")
+
+
+def test_classes_keep_their_text_and_stand_in_natural_order():
+    assert learnt(["10", "9", "2", "9"]).classes == ("2", "9", "10")
+    assert learnt(["chr10", "chr2", "X"]).classes == ("X", "chr2", "chr10")
+    assert learnt(["1.0", "-1.0"]).classes == ("-1.0", "1.0")
+    assert learnt(["1.5", "2.5"], kind="classification").classes == ("1.5", "2.5")
+
+
+@given(st.lists(st.text(), min_size=1), st.randoms())
+def test_the_order_is_that_of_the_set(texts, random):
+    shuffled = texts.copy()
+    random.shuffle(shuffled)
+    assert in_order(shuffled) == in_order(texts)
+    assert set(in_order(texts)) == set(texts)
+
+
+def test_classes_are_numbered_as_they_stand():
+    labels = learnt(["b", "a", "b"])
+    np.testing.assert_array_equal(labels.encode(["b", "a"], name="x"), [1, 0])
+    assert (labels.n_outputs, labels.is_regression) == (2, False)
+
+
+def test_numbers_that_are_not_whole_are_a_regression(caplog):
+    with caplog.at_level("INFO"):
+        labels = learnt(["1.5", "2.5", "3.5"])
+    assert "a regression" in caplog.text
+    assert (labels.is_regression, labels.n_outputs, labels.mean) == (True, 1, 2.5)
+    assert labels.scale == pytest.approx(np.std([1.5, 2.5, 3.5]))
+    assert learnt(["1", "2"], kind="regression").is_regression
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "message"),
+    [
+        (["a", "a"], "auto", "every label of train.csv is 'a'"),
+        (["a", "", "b"], "auto", "row 2: the label is empty"),
+        (["1.5", "nan"], "auto", "row 2: the target is 'nan'"),
+        (["1.5", "inf"], "auto", "row 2: the target is 'inf'"),
+        (["1.5", "x"], "regression", "row 2: the target is 'x'"),
+        (["1.5", "1.5"], "regression", "nothing to learn"),
+        ([str(i) for i in range(60)], "auto", "say --kind"),
+        (["a", "b"], "ranking", "kind is one of auto"),
+    ],
+)
+def test_labels_that_cannot_be_learnt(texts, kind, message):
+    with pytest.raises(InputError, match=message):
+        learnt(texts, kind)
+
+
+def test_a_label_that_training_does_not_have():
+    with pytest.raises(InputError, match=r"test.csv, row 2: label 'c' does not occur .* has a, b"):
+        learnt(["a", "b"]).encode(["a", "c"], name="test.csv")

@@ -1,0 +1,103 @@
+"""A table of sequences, or of intervals, is read row by row, and errors name the row."""
+
+import gzip
+
+import pytest
+
+from megabase.data.sequence_table import SequenceTable
+from megabase.errors import InputError
+from megabase.genome.reference import MemoryReference
+from megabase.genome.vocabulary import DNA_VOCABULARY
+
+
+def written(tmp_path, text, name="t.csv"):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return path
+
+
+def letters(table):
+    return [DNA_VOCABULARY.decode(record.tokens) for record in table.records()]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.tsv", "t.tsv.gz"])
+def test_sequences_are_read_from_text(tmp_path, name):
+    text = "id,sequence,label\na,ACGT,1\nb,ggR,0\n"
+    path = written(tmp_path, text if "csv" in name else text.replace(",", "\t"), name)
+    table = SequenceTable(path, columns=["label"])
+    assert letters(table) == ["ACGT", "GGN"]
+    assert [record.row["label"] for record in table.records()] == ["1", "0"]
+
+
+def test_intervals_are_read_on_their_strand(tmp_path):
+    genome = MemoryReference({"chr1": "AACCGGTT"})
+    text = "contig,start,end,strand\nchr1,0,4,+\nchr1,0,4,-\nchr1,7,8,.\n"
+    table = SequenceTable(written(tmp_path, text), reference=genome)
+    assert letters(table) == ["AACC", "GGTT", "T"]
+
+
+def test_what_is_too_long_is_cut_where_asked(tmp_path, caplog):
+    path = written(tmp_path, "sequence\nAACCGGTT\nAC\n")
+    assert letters(SequenceTable(path, context_length=4, crop="left")) == ["AACC", "AC"]
+    with caplog.at_level("INFO"):
+        assert letters(SequenceTable(path, context_length=4, crop="centre")) == ["CCGG", "AC"]
+    assert "1 of 2 sequences were cut to 4 bp (--crop centre)" in caplog.text
+    drawn = {
+        letters(SequenceTable(path, context_length=4, crop="random", seed=seed))[0]
+        for seed in range(20)
+    }
+    assert drawn == {"AACC", "ACCG", "CCGG", "CGGT", "GGTT"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("sequence\n", "holds no row"),
+        ("seq\nACGT\n", "no column 'sequence'; it has seq"),
+        ("sequence\nACGT\nACXT\n", "'X' at position 2 .* row 2"),
+        ("sequence,label\nACGT,1\n,0\n", "row 2: the sequence is empty"),
+        ("sequence\nACGTA\n", "row 1 has 5 bp, and the model reads at most 4; take --crop"),
+        ("sequence,sequence\nA,A\n", "'sequence' twice"),
+        ("sequence,label\nACGT\n", "line 2: expected 2 columns, got 1"),
+    ],
+)
+def test_a_bad_table_is_refused(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        letters(SequenceTable(written(tmp_path, text), context_length=4))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("chr2,0,4", "row 1: contig 'chr2' is not in"),
+        ("chr1,0,9", "row 1: .* ends beyond its contig"),
+        ("chr1,a,9", "row 1: expected whole numbers"),
+    ],
+)
+def test_a_bad_interval_is_refused(tmp_path, row, message):
+    path = written(tmp_path, f"contig,start,end\n{row}\n")
+    with pytest.raises(InputError, match=message):
+        letters(SequenceTable(path, reference=MemoryReference({"chr1": "AACCGGTT"})))
+
+
+def test_a_crop_that_is_none(tmp_path):
+    with pytest.raises(InputError, match="crop is one of centre, left, random"):
+        SequenceTable(tmp_path / "t.csv", crop="right")
+
+
+def test_a_million_letters_in_a_field(tmp_path):
+    path = written(tmp_path, "sequence\n" + "ACGT" * 50_000 + "\n")
+    assert [len(record.tokens) for record in SequenceTable(path).records()] == [200_000]
+
+
+def test_parquet_is_read(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"sequence": ["ACGT", "GG"], "label": [1.5, None]})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    records = list(SequenceTable(tmp_path / "t.parquet", columns=["label"]).records())
+    assert [record.row["label"] for record in records] == ["1.5", ""]
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="no whole Parquet"):
+        list(SequenceTable(tmp_path / "t.parquet").records())

@@ -1,0 +1,63 @@
+"""Predictions come in the order of the sequences, one strand or the mean of both."""
+
+import numpy as np
+import pytest
+import torch
+
+from megabase.errors import InputError, WorkError
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference import predict as module
+from megabase.inference.predict import prediction_columns, prediction_row, predictions
+from megabase.model.classification import HyenaDNAForSequenceClassification
+from tests import toys
+
+SEQUENCES = [DNA_VOCABULARY.encode(toys.letters(5 + 7 * n % 40, seed=n)).tokens for n in range(30)]
+
+
+def classifier(**keys):
+    torch.manual_seed(0)
+    return HyenaDNAForSequenceClassification(toys.config(**({"num_labels": 3} | keys))).eval()
+
+
+def alone(model, tokens):
+    with torch.no_grad():
+        return model(torch.from_numpy(tokens.astype(np.int64))[None]).logits[0].double()
+
+
+@pytest.mark.parametrize("n_sorted", [1024, 7])
+def test_each_answer_is_that_of_its_sequence_alone(monkeypatch, n_sorted):
+    monkeypatch.setattr(module, "_SORTED", n_sorted)
+    model, done = classifier(), []
+    found = np.stack(list(predictions(model, iter(SEQUENCES), advance=done.append)))
+    expected = np.stack([alone(model, tokens).softmax(0).numpy() for tokens in SEQUENCES])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert sum(done) == 30
+
+
+def test_the_average_is_over_both_strands():
+    model = classifier(num_labels=1)
+    found = np.stack(list(predictions(model, SEQUENCES, strand="average")))
+    both = [
+        (alone(model, tokens) + alone(model, DNA_VOCABULARY.reverse_complement(tokens))) / 2
+        for tokens in SEQUENCES
+    ]
+    np.testing.assert_allclose(found, torch.stack(both).numpy(), atol=1e-5)
+
+
+def test_columns_and_rows_name_the_classes():
+    config = classifier(id2label={0: "b", 1: "a", 2: "c"}).config
+    assert prediction_columns(config) == ["predicted", "p_b", "p_a", "p_c"]
+    row = prediction_row(config, np.array([0.2, 0.4, 0.4]))
+    assert row == {"predicted": "a", "p_b": 0.2, "p_a": 0.4, "p_c": 0.4}
+    values = classifier(num_labels=2, problem_type="regression").config
+    assert prediction_columns(values) == ["predicted_LABEL_0", "predicted_LABEL_1"]
+
+
+def test_what_cannot_be_predicted_is_refused():
+    several = classifier(problem_type="multi_label_classification")
+    with pytest.raises(InputError, match="classes and values can be predicted"):
+        list(predictions(several, SEQUENCES))
+    broken = classifier()
+    broken.head.linear.bias.data[0] = torch.nan
+    with pytest.raises(WorkError, match="no number"):
+        list(predictions(broken, SEQUENCES))

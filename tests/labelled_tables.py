@@ -1,0 +1,35 @@
+"""Small tables of labelled sequences."""
+
+import csv
+
+import numpy as np
+
+MOTIF = "TATAAA"
+
+
+def motif_rows(n, seed=0, motif=MOTIF):
+    """Give random sequences of 20 to 26 bases, every other with the motif, and whether it has."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(n):
+        letters = list(rng.choice(list("CG"), size=rng.integers(20, 27)))
+        if number % 2:
+            start = rng.integers(0, len(letters) - len(motif))
+            letters[start : start + len(motif)] = motif
+        rows.append({"id": f"r{number}", "sequence": "".join(letters), "label": str(number % 2)})
+    return rows
+
+
+def write_rows(path, rows, delimiter=","):
+    """Write rows as a table, with the columns of the first."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def read_rows(path, delimiter=","):
+    """Read rows as they stand."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file, delimiter=delimiter))
