@@ -77,7 +77,7 @@ def test_a_genome_without_bases_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="holds no sequence"):
         open_token_store(tmp_path / "genome.fa", cache=tmp_path)
     write_twobit(MemoryReference({"chrI": ""}), tmp_path / "genome.2bit")
-    with pytest.raises(ValueError, match="holds no bases"):
+    with pytest.raises(ValueError, match="holds no base"):
         open_token_store(tmp_path / "genome.2bit", cache=tmp_path)
 
 
