@@ -61,7 +61,7 @@ def test_a_bad_fasta(capsys, model, tmp_path, verb, content, message):
         "pretrain": ["--genome", fasta, "--context-length", 2, "--steps", 1],
         "score": ["--model", model, "--input", fasta],
     }
-    output = tmp_path / "output"
+    output = tmp_path / {"pretrain": "output", "score": "output.tsv"}[verb]
     assert refused(run(capsys, verb, *options[verb], "--output", output), message)
     assert not output.exists()
 

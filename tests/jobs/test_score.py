@@ -192,6 +192,17 @@ def test_the_same_request_is_not_answered_twice(model, fasta, tmp_path):
     assert len(read(output)) == 1
 
 
+def test_a_table_has_commas_or_tabs_as_its_name_says_or_is_refused(model, fasta, tmp_path):
+    for name in ("o.tsv", "o.csv"):
+        score(model, str(fasta), tmp_path / name)
+    tabs, commas = ((tmp_path / name).read_text() for name in ("o.tsv", "o.csv"))
+    assert commas == tabs.replace("\t", ",")
+    for name, message in (("o.parquet", "is no table by its name"), ("o.csv.gz", "leave .gz away")):
+        with pytest.raises(ValueError, match=message):
+            score(model, str(fasta), tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize("change", [{"stride": 16}, {"strand": "average"}, {"genome": "other.fa"}])
 def test_each_option_that_decides_a_value_makes_another_request(model, tmp_path, change):
     genomes = {

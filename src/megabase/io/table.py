@@ -33,6 +33,19 @@ def delimiter_of(path: Path) -> str:
     return _DELIMITERS[suffix]
 
 
+def delimiter_to_write(path: Path) -> str:
+    """Give what parts the columns of a table that is to be written, by its suffix.
+
+    Raises
+    ------
+    InputError
+        If the suffix is of no text table, or promises a compressed one.
+    """
+    if path.suffix.lower() == ".gz":
+        raise InputError(f"{path}: tables are written plain; leave .gz away")
+    return delimiter_of(path)
+
+
 def write_table(
     file: IO[str],
     columns: list[str],

@@ -21,7 +21,7 @@ from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
 from megabase.inference.variant_effect import DEFAULT_WINDOW, check_window
 from megabase.io.bed import BedRecord
-from megabase.io.table import read_table, write_table
+from megabase.io.table import delimiter_to_write, read_rows, write_table
 from megabase.jobs.mutagenesis_table import (
     COLUMNS,
     forward_letters,
@@ -98,6 +98,7 @@ def mutagenesis(
     """
     _check_options(mode, strand, output, figures)
     check_no_input(output, (genome_path(genome), regions))
+    delimiter_to_write(output)
     reference, records = open_regions(genome, regions)
     if figures is not None:
         _check_figures(records)
@@ -198,7 +199,9 @@ class _Work:
             results = self._compare(parts) if len(self._modes) > 1 else {}
             columns = [*COLUMNS, *(_RATIOS[mode] for mode in self._modes)]
             with place.write(**results, device=device) as file:
-                write_table(file, columns, self._rows(parts))
+                write_table(
+                    file, columns, self._rows(parts), delimiter=delimiter_to_write(place.path)
+                )
 
     def _announce(self) -> None:
         """Tell what it will take."""
@@ -295,11 +298,10 @@ def _draw(
     """Draw each region from the rows of the table."""
     place.start()
     with (
-        table.open() as file,
         whole_files(place.path) as folder,
         progress(len(records), "drawing", "figures") as meter,
     ):
-        rows = read_table(file, [*COLUMNS, column], name=str(table))
+        rows = read_rows(table, [*COLUMNS, column])
         for number, record in enumerate(records, start=1):
             interval, name = record
             ratios = ratios_of(rows, reference, record, column)

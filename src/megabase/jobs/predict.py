@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from megabase.data.sequence_table import SequenceTable
-from megabase.errors import InputError
 from megabase.inference.device import choose_device
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.plan import plan_inference
 from megabase.inference.predict import prediction_columns, prediction_row, predictions
 from megabase.inference.strands import strands_of
-from megabase.io.table import check_no_clash, delimiter_of, write_table
+from megabase.io.table import check_no_clash, delimiter_to_write, write_table
 from megabase.jobs.genome import open_genome
 from megabase.model.load import load_classifier, weights_sha256
 from megabase.model.padding import TokenArray
@@ -65,9 +64,7 @@ def predict(
         If an input or option cannot be used, or the model has no head.
     """
     check_no_input(output, [source, *([genome_path(genome)] if genome else [])])
-    delimiter = delimiter_of(output)
-    if output.suffix == ".gz":
-        raise InputError(f"{output}: predictions are written plain; leave .gz away")
+    delimiter = delimiter_to_write(output)
     n_strands = len(strands_of(strand))
     classifier = load_classifier(model)
     classifier.to(choose_device(device))  # pyright: ignore[reportArgumentType] transformers hides its self

@@ -16,7 +16,7 @@ from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
 from megabase.inference.windows import describe_windows, windows
 from megabase.io.bed import BedRecord
-from megabase.io.table import write_table
+from megabase.io.table import delimiter_to_write, write_table
 from megabase.io.tracks import write_bedgraph
 from megabase.jobs.sequences import Letters, check_lengths, open_sequences
 from megabase.run.location import genome_path
@@ -106,6 +106,7 @@ def score(
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return
+    delimiter = "" if is_track else delimiter_to_write(output)
     plan = predictor.plan(
         longest=reading.longest, n_tokens=n_strands * reading.n_tokens, n_bytes_held=held
     )
@@ -123,7 +124,8 @@ def score(
             for record, each in scored:
                 write_bedgraph(file, record.interval, _forward(record.interval, each))
         else:
-            write_table(file, COLUMNS, (_row(record, each) for record, each in scored))
+            rows = (_row(record, each) for record, each in scored)
+            write_table(file, COLUMNS, rows, delimiter=delimiter)
     letters.tell_ambiguous()
 
 
