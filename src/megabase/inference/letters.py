@@ -22,7 +22,7 @@ from megabase.inference.plan import plan_generation
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling
 from megabase.inference.strands import strands_of
-from megabase.inference.variant_effect import DEFAULT_WINDOW, VariantEffect
+from megabase.inference.variant_effect import VariantEffect, choose_window
 from megabase.model.padding import TokenArray
 
 load = Predictor.load
@@ -83,7 +83,7 @@ def score_variants(
         Contig, 0-based position, reference and alternative allele of each: a position of a
         VCF file, less 1.
     window
-        Bases of a window; None: the lesser of the context length and `DEFAULT_WINDOW`.
+        Bases of a window; None: as `variant_effect.choose_window`.
     strand
         ``average`` of both strands, or ``forward``.
 
@@ -98,7 +98,7 @@ def score_variants(
     effects = model.score_variants(
         _reference(genome),
         sites,
-        window=_window(model, window),
+        window=choose_window(window, model.context_length),
         both_strands=len(strands_of(strand)) == 2,
     )
     return [effect for (effect,) in effects]
@@ -140,7 +140,7 @@ def saturation_mutagenesis(
     return model.saturation_mutagenesis(
         _reference(genome),
         region,
-        window=_window(model, window),
+        window=choose_window(window, model.context_length),
         mode=mode,
         both_strands=len(strands_of(strand)) == 2,
     )
@@ -269,10 +269,6 @@ def generate(
 
 def _reference(genome: Reference | Mapping[str, str]) -> Reference:
     return MemoryReference(genome) if isinstance(genome, Mapping) else genome
-
-
-def _window(model: Predictor, window: int | None) -> int:
-    return min(model.context_length, DEFAULT_WINDOW) if window is None else window
 
 
 def _encoded(

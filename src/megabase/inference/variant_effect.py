@@ -194,6 +194,19 @@ def allele_tokens(reference: Reference, site: Site, window: int) -> list[AlleleT
     ]
 
 
+def choose_window(window: int | None, context_length: int) -> int:
+    """Give the window that was asked for; None: the lesser of context and `DEFAULT_WINDOW`.
+
+    Raises
+    ------
+    InputError
+        As of `check_window`.
+    """
+    chosen = min(context_length, DEFAULT_WINDOW) if window is None else window
+    check_window(chosen, context_length)
+    return chosen
+
+
 def check_window(window: int, context_length: int) -> None:
     """Raise an InputError unless a window has 2 bases, and the model reads all of it."""
     if not 2 <= window <= context_length:

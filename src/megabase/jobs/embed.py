@@ -15,7 +15,7 @@ from megabase.inference.embed import Pooling
 from megabase.inference.hidden_states import check_layer
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import EMBEDDING_STRANDS, strands_of
-from megabase.inference.variant_effect import DEFAULT_WINDOW, check_window
+from megabase.inference.variant_effect import choose_window
 from megabase.inference.windows import describe_windows, windows
 from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
 from megabase.io.chrom_map import read_chrom_map
@@ -24,10 +24,10 @@ from megabase.jobs.entries import AlleleEntries, Entries, Entry, EntryRecord, Se
 from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
-from megabase.jobs.stream import Journal, Shard
+from megabase.jobs.stream import Journal, Shard, kept_journal
 from megabase.run.location import genome_path
 from megabase.run.log import Meter, progress
-from megabase.run.output import Output, check_no_input, only_writer
+from megabase.run.output import Output, check_no_input, parts_folder
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -82,8 +82,7 @@ def embed(
     stride
         Bases from window to window of what is longer than the context; None: an error.
     window
-        Bases of the window around a variant; None for the lesser of the context length and
-        `DEFAULT_WINDOW`.
+        Bases of the window around a variant; None: as `choose_window`.
     chrom_map
         Two columns: a contig's name in a VCF file, and in the genome.
     shard
@@ -116,8 +115,7 @@ def embed(
     )
     context = predictor.context_length
     if is_vcf:
-        window = min(context, DEFAULT_WINDOW) if window is None else window
-        check_window(window, context)
+        window = choose_window(window, context)
         entries: Entries = _alleles(source, genome, contigs, window)
     else:
         entries = _sequences(source, genome, context, stride)
@@ -202,17 +200,11 @@ class _Work:
     def write(self, place: Output) -> None:
         """Embed what is not done yet, then put the whole in its place."""
         extent = self._measure()
-        folder = place.path.with_name(f".{place.path.name}.parts")
-        self._announce(extent, folder)
+        self._announce(extent, parts_folder(place.path))
         device = self._predictor.device.type
-        with only_writer(folder):
-            journal = Journal(folder, {**self._request, "device": device})
-            try:
-                with progress(extent.n_tokens, "embedding", "bp read") as meter:
-                    self._fill(journal, meter)
-            except InputError:  # a mended request is another one: what is done is of no use
-                journal.remove()
-                raise
+        with kept_journal(place.path, {**self._request, "device": device}) as journal:
+            with progress(extent.n_tokens, "embedding", "bp read") as meter:
+                self._fill(journal, meter)
             frames = Frames(journal.body, self._n_channels, self._dtype)
             layout = self._layout(frames)
             n_skipped = sum(bool(each) for rows in frames.heads() for each in rows.skip_reasons)
@@ -226,7 +218,6 @@ class _Work:
             ) as path:
                 write_arrays(path, layout, frames.__iter__)
             self._entries.tell()
-            journal.remove()
 
     def _n_read(self, length: int) -> int:
         """Give the tokens that are read for a sequence, on all strands."""

@@ -19,7 +19,7 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.mutagenesis import MODES, gradient_windows
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
-from megabase.inference.variant_effect import DEFAULT_WINDOW, check_window
+from megabase.inference.variant_effect import choose_window
 from megabase.io.bed import BedRecord
 from megabase.io.table import delimiter_to_write, read_rows, write_table
 from megabase.jobs.mutagenesis_table import (
@@ -83,7 +83,7 @@ def mutagenesis(
     mode
         One of ``exact``, ``gradient`` and ``both``; see `saturation_mutagenesis`.
     window
-        Bases of a window; None for the lesser of the context length and `DEFAULT_WINDOW`.
+        Bases of a window; None: as `choose_window`.
     strand
         One of `inference.strands.STRANDS`.
     device
@@ -104,8 +104,7 @@ def mutagenesis(
         _check_figures(records)
     _check_letters(reference, records)
     predictor = Predictor.load(model, device=device)
-    n_window = min(predictor.context_length, DEFAULT_WINDOW) if window is None else window
-    check_window(n_window, predictor.context_length)
+    n_window = choose_window(window, predictor.context_length)
     request = {
         "command": "mutagenesis",
         "model": predictor.weights_sha256,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from megabase.run.output import difference, only_writer, whole_file
+from megabase.run.output import difference, only_writer, parts_folder, whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Parts:
     """
 
     def __init__(self, output: Path, request: Mapping[str, Any]) -> None:
-        self._folder = _folder_of(output)
+        self._folder = parts_folder(output)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._keep_those_of(json.loads(json.dumps(request)))
         self.n_found = sum(1 for _ in self._folder.glob("*.npy"))
@@ -81,11 +81,7 @@ def kept_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
     InputError
         If another process is making them.
     """
-    with only_writer(_folder_of(output)):
+    with only_writer(parts_folder(output)):
         parts = Parts(output, request)
         yield parts
         parts.remove()
-
-
-def _folder_of(output: Path) -> Path:
-    return output.with_name(f".{output.name}.parts")

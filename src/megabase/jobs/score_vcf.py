@@ -13,7 +13,7 @@ from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
-from megabase.inference.variant_effect import DEFAULT_WINDOW, check_window
+from megabase.inference.variant_effect import choose_window
 from megabase.io.bcf import check_fits_bcf, with_contigs, write_bcf
 from megabase.io.chrom_map import read_chrom_map
 from megabase.io.genome_file import open_reference
@@ -28,7 +28,7 @@ from megabase.io.vcf import (
     read_lines,
     write_vcf,
 )
-from megabase.jobs.stream import Journal, Shard
+from megabase.jobs.stream import Journal, Shard, kept_journal
 from megabase.jobs.variant_fields import (
     NAMES,
     info_entries,
@@ -84,7 +84,7 @@ def score_vcf(
         A ``.vcf``; a ``.vcf.gz``, compressed by bgzip, or a ``.bcf``, with an index; or a
         ``.tsv`` or ``.parquet``, a table with a row for each alternative allele.
     window
-        Bases of a window; None for the lesser of the context length and `DEFAULT_WINDOW`.
+        Bases of a window; None: as `choose_window`.
     strand
         One of `inference.strands.STRANDS`.
     distance
@@ -110,8 +110,7 @@ def score_vcf(
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
-    n_window = min(predictor.context_length, DEFAULT_WINDOW) if window is None else window
-    check_window(n_window, predictor.context_length)
+    n_window = choose_window(window, predictor.context_length)
     with _on_disk(source, output) as path:
         request = {
             "command": "score-vcf",
@@ -185,22 +184,15 @@ class _Work:
         if place.path.suffix == ".bcf":
             check_fits_bcf(self._vcf)
         self._announce(found)
-        folder = place.path.with_name(f".{place.path.name}.parts")
-        with only_writer(folder):
-            device = self._predictor.device.type  # which decides the last bits
-            journal = Journal(folder, {**self._request, "device": device})
+        device = self._predictor.device.type  # which decides the last bits
+        with kept_journal(place.path, {**self._request, "device": device}) as journal:
             with progress(self._shard.size(found.n_records), "scoring", "records") as meter:
-                try:
-                    self._score(journal, meter)
-                    self._check_all_there(journal, found)
-                except InputError:  # a mended request is another one: what is done is of no use
-                    journal.remove()
-                    raise
+                self._score(journal, meter)
+                self._check_all_there(journal, found)
             if place.path.suffix in _TABLES:
                 self._write_table(place, journal.body, found)
             else:
                 self._write_records(place, journal.body, found)
-            journal.remove()
 
     def _announce(self, found: Survey) -> None:
         """Tell windows, memory and time of the whole shard."""

@@ -4,14 +4,15 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from megabase.errors import InputError
-from megabase.run.output import difference, whole_file
+from megabase.run.output import difference, only_writer, parts_folder, whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -121,3 +122,26 @@ class Journal:
     def remove(self) -> None:
         """Take away lines and note."""
         shutil.rmtree(self.body.parent)
+
+
+@contextmanager
+def kept_journal(output: Path, request: Mapping[str, Any]) -> Generator[Journal]:
+    """Give the `Journal` of an output to one process; it is removed when the output is whole.
+
+    It is removed after an InputError, too: a mended request is another one, of which nothing
+    is done. Any other end keeps it.
+
+    Raises
+    ------
+    InputError
+        If another process is making the same output.
+    """
+    folder = parts_folder(output)
+    with only_writer(folder):
+        journal = Journal(folder, request)
+        try:
+            yield journal
+        except InputError:
+            journal.remove()
+            raise
+        journal.remove()

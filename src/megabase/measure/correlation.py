@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from megabase.measure.confidence import ConfidenceInterval, bootstrap
+from megabase.measure.confidence import ConfidenceInterval, bootstrap_all
 
 Values = Float[np.ndarray, " pair"]
 
@@ -88,11 +88,10 @@ def correlate(
         ),
     }
 
-    def interval(of: Callable[[Values], float]) -> ConfidenceInterval | None:
-        def drawn(chosen: Int[np.ndarray, " group"]) -> float:
-            return of(np.bincount(chosen, minlength=len(names)).astype(np.float64)[group])
+    def drawn(chosen: Int[np.ndarray, " group"]) -> dict[str, float]:
+        counts = np.bincount(chosen, minlength=len(names)).astype(np.float64)[group]
+        return {kind: of(counts) for kind, of in coefficients.items()}
 
-        return bootstrap(drawn, len(names), seed=seed)
-
+    intervals = bootstrap_all(drawn, len(names), seed=seed)
     once = np.ones(len(x))
-    return {kind: Correlation(of(once), interval(of)) for kind, of in coefficients.items()}
+    return {kind: Correlation(of(once), intervals[kind]) for kind, of in coefficients.items()}

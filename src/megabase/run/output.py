@@ -227,6 +227,11 @@ def whole_files(folder: Path) -> Generator[Path]:
         shutil.rmtree(part)
 
 
+def parts_folder(output: Path) -> Path:
+    """Give the hidden folder beside an output that keeps what is done of it."""
+    return output.with_name(f".{output.name}.parts")
+
+
 @contextmanager
 def only_writer(folder: Path) -> Generator[None]:
     """Let no other process write a folder for so long; without effect where locks are unknown.
