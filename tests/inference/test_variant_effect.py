@@ -13,7 +13,12 @@ from megabase.genome.reference import MemoryReference
 from megabase.genome.site import Site
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import log_likelihoods
-from megabase.inference.variant_effect import SKIP_REASONS, score_variants
+from megabase.inference.variant_effect import (
+    DEFAULT_WINDOW,
+    SKIP_REASONS,
+    choose_window,
+    score_variants,
+)
 from tests import toys
 
 MODEL = toys.model()
@@ -273,3 +278,12 @@ def test_lower_case_letters_count_as_upper_case():
 def test_a_window_that_the_model_does_not_read_is_an_error(window):
     with pytest.raises(ValueError, match=f"context of 64; got {window}"):
         effects([site(200, 1, "A")], window=window)
+
+
+def test_a_window_is_what_was_asked_for_or_what_the_model_reads_of_a_thousand():
+    assert [choose_window(None, 64), choose_window(None, 9999), choose_window(8, 64)] == [
+        64, DEFAULT_WINDOW, 8,
+    ]  # fmt: skip
+    for window in (1, 65):
+        with pytest.raises(ValueError, match=f"context of 64; got {window}"):
+            choose_window(window, 64)
