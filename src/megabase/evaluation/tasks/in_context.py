@@ -4,9 +4,7 @@ from dataclasses import replace
 
 from megabase.evaluation.tasks.genomic_benchmarks import GENOMIC_BENCHMARKS, HYENADNA
 from megabase.evaluation.tasks.task import Task
-
-LETTERS = {2: ("A", "N"), 3: ("A", "G", "N")}
-"""The letters of the classes, by how many there are."""
+from megabase.genome.answer import answer_letters
 
 _LENGTHS = {
     "human_enhancers_cohn": 502, "human_nontata_promoters": 251, "human_enhancers_ensembl": 320,
@@ -32,7 +30,7 @@ def _task(task: Task) -> Task:
         task,
         name=f"in_context/{leaf}",
         title=f"{task.title}, the label as a letter",
-        label_letters=LETTERS[len(task.classes)],
+        label_letters=tuple(answer_letters(len(task.classes))),
         published=(),
         notes=(f"sequences of up to {_LENGTHS[leaf]:,} bp in the released script", *_NOTES, *extra),
     )
