@@ -1,3 +1,5 @@
+"""Each number of classes has its letters."""
+
 import pytest
 
 from megabase.errors import InputError

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from megabase.cli.few_shot import few_shot
 from megabase.cli.options import (
     Device,
     Genome,
@@ -23,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     tasks = typer.Typer(help="Measure a model beside its rivals.", no_args_is_help=True)
     tasks.command("perplexity")(perplexity)
     tasks.command("context")(context)
+    tasks.command("few-shot")(few_shot)
     app.add_typer(tasks, name="evaluate")
 
 
