@@ -113,9 +113,8 @@ def _reader(model: HyenaDNAForCausalLM) -> Read:
     def read(
         tokens: Int64[Tensor, "batch length"], last: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch token"]:
-        mask = torch.arange(tokens.shape[1], device=tokens.device) <= last[:, None]
         with torch.inference_mode():
-            hidden = hidden_states(model, tokens, None if mask.all() else mask)
+            hidden = hidden_states(model, tokens)  # padding on the right is not seen
             ends = hidden[torch.arange(len(tokens), device=tokens.device), last]
             ((_, logits),) = model.logits_of(ends[:, None])
         return logits[:, 0]
