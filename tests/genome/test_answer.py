@@ -1,4 +1,4 @@
-"""Letters for classes."""
+"""Each number of classes has its letters."""
 
 import pytest
 

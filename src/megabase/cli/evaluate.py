@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from megabase.cli.evaluate_tasks import TASK, TaskGroup, evaluate, list_tasks
+from megabase.cli.few_shot import few_shot
 from megabase.cli.options import (
     Device,
     Genome,
@@ -28,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     tasks.command("context")(context)
     tasks.command("list")(list_tasks)
     tasks.command(TASK)(evaluate)
+    tasks.command("few-shot")(few_shot)
     app.add_typer(tasks, name="evaluate")
 
 

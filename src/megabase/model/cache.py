@@ -107,23 +107,7 @@ class Cache:
         mask
             False where a token is padding.
         """
-        batch, length = tokens.shape
-        if length + self.n_steps > self._max_length:
-            raise InputError(
-                f"a prompt of {length:,} tokens and {self.n_steps:,} more exceed this model's "
-                f"{self._max_length:,} positions; shorten one of them"
-            )
-        r = self._embedding[tokens]
-        self._make_room(r)
-        n_layers, d_model = len(self._layers), r.shape[-1]
-        taps = r.new_empty(n_layers, d_model, self.n_steps)
-        future = r.new_empty(n_layers, d_model, batch, self.n_steps)
-        for index, layer in enumerate(self._layers):
-            h = self._filter(index, length)
-            taps[index] = h[:, : self.n_steps]
-            self._mix_prompt(index, r, mask, h, future[index])
-            for part in r.view(-1, d_model).split(_TOKENS_AT_ONCE):
-                _feed_forward(part, layer)
+        r, taps, future = self._take_in(tokens, mask)
         self.sums = self._make_sums(taps, future)
         self._prepare_short_conv()
         return self._logits(r[:, -1])
@@ -146,12 +130,39 @@ class Cache:
             torch.mul(first, value, out=z)
             y = torch.addcmul(past, first_tap, z).mul_(last)
             r.add_(layer.out_bias).addmm_(y, layer.out)
-            _feed_forward(r, layer)
+            feed_forward(r, layer)
         self._recent.insert(0, self._projected)
         self._projected = self._recent.pop()
         self._prepare_short_conv()
         self.sums.push(self._inputs)
         return self._logits(r)
+
+    def _take_in(
+        self, tokens: Int64[Tensor, "batch length"], mask: Bool[Tensor, "batch length"] | None
+    ) -> tuple[
+        Float[Tensor, "batch length d_model"],
+        Float[Tensor, "layer d_model step"],
+        Float[Tensor, "layer d_model batch step"],
+    ]:
+        """Read the prompts: the stream after all layers, taps, and what they add to each step."""
+        batch, length = tokens.shape
+        if length + self.n_steps > self._max_length:
+            raise InputError(
+                f"a prompt of {length:,} tokens and {self.n_steps:,} more exceed this model's "
+                f"{self._max_length:,} positions; shorten one of them"
+            )
+        r = self._embedding[tokens]
+        self._make_room(r)
+        n_layers, d_model = len(self._layers), r.shape[-1]
+        taps = r.new_empty(n_layers, d_model, self.n_steps)
+        future = r.new_empty(n_layers, d_model, batch, self.n_steps)
+        for index, layer in enumerate(self._layers):
+            h = self._filter(index, length)
+            taps[index] = h[:, : self.n_steps]
+            self._mix_prompt(index, r, mask, h, future[index])
+            for part in r.view(-1, d_model).split(_TOKENS_AT_ONCE):
+                feed_forward(part, layer)
+        return r, taps, future
 
     def _make_room(self, r: Tensor) -> None:
         n_layers, batch, d_model = len(self._layers), len(r), r.shape[-1]
@@ -225,7 +236,7 @@ class Cache:
         return torch.addmm(self._head_bias, u, self._head)
 
 
-def _feed_forward(r: Float[Tensor, "token d_model"], layer: _Layer) -> None:
+def feed_forward(r: Float[Tensor, "token d_model"], layer: _Layer) -> None:
     """Add the MLP to each token."""
     u = functional.layer_norm(r, r.shape[1:], eps=layer.eps_mlp)
     hidden = torch.addmm(layer.expand_bias, u, layer.expand)

@@ -1,0 +1,63 @@
+"""megabase evaluate few-shot: classes told from demonstrations in the input."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from megabase.cli.options import Device, Model, OutputFolder, Overwrite, Quiet
+from megabase.errors import InputError
+
+
+def few_shot(
+    tasks: Annotated[
+        list[str], typer.Argument(metavar="TASK...", help="Tasks with 2 to 5 classes: in_context.")
+    ],
+    model: Model,
+    output: OutputFolder,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the tasks; without it, the hub.")
+    ] = None,
+    shots: Annotated[str, typer.Option(help="Demonstrations of each class.")] = "0,2,8",
+    tune: Annotated[int, typer.Option(help="Training rows to tune a copy on first.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Draws of demonstrations and samples.")] = 3,
+    queries: Annotated[
+        int | None, typer.Option(help="The most test rows that are asked; default: all.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Read only what was fetched from the hub before.")
+    ] = False,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Classes told from demonstrations in the input, perhaps after brief tuning.
+
+    megabase evaluate few-shot in_context/human_enhancers_cohn --data FOLDER --model model
+    --shots 0,2,8 --tune 16 --output few-shot
+    """
+    from megabase.evaluation.few_shot import TABLE, evaluate_few_shot
+    from megabase.run.log import start_logging
+
+    start_logging(quiet=quiet)
+    evaluate_few_shot(
+        tasks,
+        data,
+        model=model,
+        output=output,
+        shots=_numbers(shots),
+        tune=tune,
+        n_queries=queries,
+        seeds=seeds,
+        device=device,
+        offline=offline,
+        overwrite=overwrite,
+    )
+    typer.echo((output / TABLE).read_text(), nl=False)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError:
+        raise InputError(f"--shots is whole numbers with commas, as 0,2,8; got {text!r}") from None

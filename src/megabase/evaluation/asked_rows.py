@@ -1,0 +1,149 @@
+"""Test rows of a task that a language model is asked for, and training rows to show it."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from megabase.data.demonstrations import DemonstrationPool
+from megabase.errors import InputError
+from megabase.evaluation.examples import Examples, digest
+from megabase.evaluation.task_data import TaskData
+from megabase.evaluation.tasks.task import Task
+from megabase.genome.answer import answer_letters
+from megabase.genome.few_shot import Shot
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.measure.kmers import constant_predictions
+from megabase.measure.metrics import Kind, intervals_of, metrics_of
+from megabase.measure.result import Result
+
+_log = logging.getLogger(__name__)
+
+_METRICS = ("accuracy", "mcc", "auroc")
+_SEED = 0  # of which test rows are asked, and of bootstraps
+
+
+def check_has_classes(task: Task) -> None:
+    """Raise an InputError unless each row of a task is of one class."""
+    if task.kind not in ("binary", "multiclass"):
+        raise InputError(
+            f"{task.name} is {task.kind} and has no classes that letters could stand for; "
+            "choose a task with 2 to 5 classes, such as those of in_context"
+        )
+
+
+@dataclass(frozen=True)
+class AskedRows:
+    """A task: its rows as tokens, and which test rows are asked.
+
+    Parameters
+    ----------
+    data
+        The rows as they were read.
+    letters
+        That of each class.
+    queries, labels
+        The test rows that are asked, and their classes.
+    training
+        All training rows.
+    pool
+        Those of them that are no queries.
+    sha256
+        Of the rows that are asked: `examples.digest`.
+    """
+
+    data: TaskData
+    letters: str
+    queries: list[Shot]
+    labels: Int64[np.ndarray, " row"]
+    training: list[Shot]
+    pool: DemonstrationPool
+    sha256: str
+
+    @classmethod
+    def of(cls, data: TaskData, n_queries: int | None) -> "AskedRows":
+        """Encode the rows of a task, and draw so many test rows where there are more.
+
+        Raises
+        ------
+        InputError
+            If there are no letters for so many classes, or a row is no DNA.
+        """
+        letters = "".join(data.task.label_letters) or answer_letters(len(data.class_names))
+        test = data.splits["test"]
+        n_test = len(test)
+        chosen = np.arange(n_test)
+        if n_queries is not None and n_queries < n_test:
+            chosen = np.sort(np.random.default_rng(_SEED).permutation(n_test)[:n_queries])
+            _log.info("%s: %s of %s test rows are asked", data.task.name, n_queries, f"{n_test:,}")
+        some = Examples(
+            [test.sequences[row] for row in chosen], [test.labels[row] for row in chosen]
+        )
+        queries, training = _encoded(data, "test", some), _encoded(data, "train")
+        pool = DemonstrationPool(training, data.class_names, [each.sequence for each in queries])
+        labels = np.array([each.label for each in queries], dtype=np.int64)
+        sha256 = digest(some, data.class_names)
+        return cls(data, letters, queries, labels, training, pool, sha256)
+
+    @property
+    def kind(self) -> Kind:
+        """What the metrics are of."""
+        return "binary" if len(self.letters) == 2 else "multiclass"
+
+    def about(self) -> dict[str, Any]:
+        """Give plain values that tell which rows these are."""
+        return self.data.to_dict() | {
+            "letters": self.letters,
+            "n_queries": len(self.queries),
+            "n_test_rows": len(self.data.splits["test"]),
+            "queries_sha256": self.sha256,
+            "n_training_rows_left_out_as_queries": self.pool.n_left_out,
+        }
+
+    def majority(self) -> list[Result]:
+        """Measure the most frequent class of training."""
+        labels = np.array([each.label for each in self.training], dtype=np.int64)
+        n_classes = len(self.letters)
+        constant = constant_predictions(self.kind, labels, len(self.queries), n_classes=n_classes)
+        return self.results("most frequent class", constant, seed=None, settings={})
+
+    def results(
+        self,
+        name: str,
+        probabilities: Float64[np.ndarray, "row class"],
+        *,
+        seed: int | None,
+        settings: dict[str, Any],
+    ) -> list[Result]:
+        """Measure probabilities of the rows that are asked."""
+        values = metrics_of(self.kind, self.labels, probabilities)
+        intervals = intervals_of(self.kind, self.labels, probabilities, seed=_SEED)
+        is_whole = len(self.queries) == len(self.data.splits["test"])
+        return [
+            Result(
+                task=self.data.task.name,
+                model=name,
+                metric=metric,
+                value=values[metric],
+                interval=intervals[metric],
+                seed=seed,
+                n_test=len(self.queries),
+                data_hash=self.sha256,
+                is_published_split=is_whole and self.data.is_published_rows,
+                settings=settings,
+            )
+            for metric in _METRICS
+        ]
+
+
+def _encoded(data: TaskData, split: str, rows: Examples | None = None) -> list[Shot]:
+    """Encode rows; a line of the log says how many ambiguous letters are read as N."""
+    examples = data.splits[split] if rows is None else rows
+    name = f"a {split} row of {data.task.name}"
+    found = [DNA_VOCABULARY.encode(letters, name=name) for letters in examples.sequences]
+    if n_ambiguous := sum(each.n_ambiguous for each in found):
+        _log.info("%s: %s ambiguous letters are read as N", name, f"{n_ambiguous:,}")
+    labels = map(int, examples.labels)  # pyright: ignore[reportArgumentType] of classes
+    return [Shot(each.tokens, label) for each, label in zip(found, labels, strict=True)]

@@ -1,0 +1,136 @@
+"""Brief tuning: a language model learns from a few prompts to answer in the letters of classes."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from megabase.data.demonstrations import DemonstrationPool
+from megabase.errors import WorkError
+from megabase.genome.few_shot import Shot, answer_token, check_fits, few_shot_prompt
+from megabase.model.modeling import HyenaDNAForCausalLM
+
+# Nguyen et al. 2023, arXiv:2306.15794v2, A.3 and the released script
+LEARNING_RATE = 1e-4
+BATCH_SIZE = 2
+
+_NO_TARGET = -100
+
+
+class TuningSample(NamedTuple):
+    """A question with demonstrations of its own, and its answer: the label of the query."""
+
+    shots: list[Shot]
+    query: Shot
+
+    def check(self, context_length: int, n_classes: int) -> None:
+        """Raise an InputError unless the prompt is within the context."""
+        length = len(self.query.sequence)
+        check_fits(self.shots, length, context_length, n_classes=n_classes)
+
+
+def draw_samples(
+    pool: DemonstrationPool, n_samples: int, *, n_per_class: int, n_classes: int, seed: int
+) -> list[TuningSample]:
+    """Draw questions from training rows, of each class as many, and demonstrations for each.
+
+    Parameters
+    ----------
+    pool
+        The training rows.
+    n_samples
+        How many questions; where the classes do not divide them, some have one more.
+    n_per_class
+        Demonstrations of each class in each prompt; none is the prompt's own question.
+    n_classes
+        How many classes there are.
+    seed
+        Fixes the draw.
+
+    Raises
+    ------
+    InputError
+        If a class has too few rows.
+    """
+    queries = pool.draw(-(-n_samples // n_classes), seed=(seed, 1))[:n_samples]
+    return [
+        TuningSample(pool.draw(n_per_class, seed=(seed, 2, number), beside=query.sequence), query)
+        for number, query in enumerate(queries)
+    ]
+
+
+def tune_few_shot(
+    model: HyenaDNAForCausalLM,
+    samples: Sequence[TuningSample],
+    letters: str,
+    *,
+    seed: int,
+    learning_rate: float = LEARNING_RATE,
+    advance: Callable[[int], None] | None = None,
+) -> HyenaDNAForCausalLM:
+    """Give a copy of a language model that was tuned on each sample once.
+
+    The loss is the cross-entropy of the answer among all tokens, in nats; no other position
+    counts. AdamW moves all weights at a constant rate without decay, in steps of two samples,
+    whose prompts are read one after the other, so that nothing is padded.
+
+    Parameters
+    ----------
+    model
+        A causal language model, which stays as it is.
+    samples
+        What to learn from.
+    letters
+        That of each class.
+    seed
+        Fixes the order of the samples, and dropout.
+    learning_rate
+        Of AdamW.
+    advance
+        Is told each sample that is done.
+
+    Raises
+    ------
+    InputError
+        If a prompt exceeds the context.
+    WorkError
+        If the loss becomes no number.
+
+    Source
+    ------
+    Nguyen et al. 2023, arXiv:2306.15794v2, A.3: rate 1e-4, batch 2, one epoch.
+    """
+    for sample in samples:
+        sample.check(model.config.context_length, len(letters))
+    tuned = copy.deepcopy(model)
+    device = next(tuned.parameters()).device
+    optimizer = torch.optim.AdamW(tuned.parameters(), lr=learning_rate, weight_decay=0.0)
+    order = np.random.default_rng([seed, 3]).permutation(len(samples))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
+        torch.manual_seed(seed)
+        tuned.train()
+        for start in range(0, len(order), BATCH_SIZE):
+            optimizer.zero_grad()
+            batch = [samples[place] for place in order[start : start + BATCH_SIZE]]
+            for sample in batch:
+                _add_gradient(tuned, sample, letters, 1 / len(batch))
+                if advance is not None:
+                    advance(1)
+            optimizer.step()
+    return tuned.eval()
+
+
+def _add_gradient(
+    model: HyenaDNAForCausalLM, sample: TuningSample, letters: str, share: float
+) -> None:
+    prompt = few_shot_prompt(sample.shots, sample.query.sequence, letters)
+    answered = np.concatenate([prompt, answer_token(letters[sample.query.label])])
+    tokens = torch.from_numpy(answered.astype(np.int64)).to(next(model.parameters()).device)[None]
+    labels = torch.full_like(tokens, _NO_TARGET)
+    labels[:, -1] = tokens[:, -1]
+    loss = model(tokens, labels=labels, skip_logits=True).loss * share
+    if not torch.isfinite(loss):
+        raise WorkError("the loss is no number; lower the learning rate")
+    loss.backward()
