@@ -16,8 +16,9 @@ from megabase.report.benchmark import benchmark_text
 
 _HEAD = """# Benchmarks
 
-Small models from scratch beside what costs nothing, on the same rows and in the same run: `megabase evaluate TASK`
-(docs/evaluation.md). The script `scripts/benchmark_report.py` makes this page from the figures in `docs/benchmarks/`.
+Small models from scratch beside what costs nothing, on the same rows and in the same run:
+`megabase evaluate TASK` ([Evaluation](evaluation.md)). `scripts/benchmark_report.py` makes this
+page from the figures in `docs/benchmarks/`.
 """
 
 

@@ -115,7 +115,7 @@ def evaluate_few_shot(
     with whole_files(output) as folder:
         rows = [result.to_row() for result in results]
         (folder / RESULTS).write_text(json.dumps(about | {"results": rows}, indent=2) + "\n")
-        (folder / TABLE).write_text(results_table(results))
+        (folder / TABLE).write_text(results_table(results).to_markdown())
     place.finish()
     return results
 

@@ -98,7 +98,7 @@ def _leaks(tasks: list[Mapping[str, Any]]) -> Table:
         for task, leaks in ((task, task["leaks"]) for task in tasks)
     ]
     return Table(
-        ["task", "training and validation rows", "test rows", "exact repeats", "reverse complements",
+        ["task", "rows to learn from", "test rows", "exact repeats", "reverse complements",
          "near repeats", "length alone", "GC alone"], rows,
     )  # fmt: skip
 
