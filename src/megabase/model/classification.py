@@ -1,5 +1,6 @@
 """The Hugging Face class with a head on whole sequences: classes, labels or values."""
 
+import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -26,8 +27,12 @@ class HyenaDNAForSequenceClassification(HyenaDNAWithHead):
     ) -> Float[Tensor, "batch label"]:
         return self.head(hidden, mask)
 
-    def _loss(
+    def losses(
         self, logits: Float[Tensor, "batch label"], labels: Shaped[Tensor, "batch ..."]
-    ) -> Float[Tensor, ""]:
-        """Give the mean of `heads.losses`."""
-        return losses(logits, labels, self.config).mean()
+    ) -> Float[Tensor, " batch"]:
+        """Give `heads.losses`."""
+        return losses(logits, labels, self.config)
+
+    def weights(self, labels: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+        """Give 1 for each sequence."""
+        return torch.ones(len(labels), device=labels.device)

@@ -2,24 +2,24 @@
 
 from torch import Tensor
 
-from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.headed import HyenaDNAWithHead
 from megabase.model.heads import PREFIX
 
 
-def freeze(model: HyenaDNAForSequenceClassification, adapt: str) -> None:
+def freeze(model: HyenaDNAWithHead, adapt: str) -> None:
     """Let gradients reach only what moves: ``"full"``, all weights, or ``"head"``."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(adapt == "full" or name.startswith(PREFIX))
 
 
-def set_training(model: HyenaDNAForSequenceClassification, adapt: str) -> None:
+def set_training(model: HyenaDNAWithHead, adapt: str) -> None:
     """Put what moves into training mode; what is frozen drops nothing out."""
     model.train()
     if adapt == "head":
         model.backbone.eval()
 
 
-def moving(model: HyenaDNAForSequenceClassification) -> dict[str, Tensor]:
+def moving(model: HyenaDNAWithHead) -> dict[str, Tensor]:
     """Give a copy of the weights that move, by name, in the computer's memory."""
     return {
         name: parameter.detach().cpu().clone()
