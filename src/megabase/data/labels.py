@@ -97,11 +97,12 @@ class Labels:
         """
         whole = np.concatenate(labels)
         if classes:
-            found = np.unique(whole)
+            found = np.unique(whole[whole >= 0])
             if len(found) < 2:
+                named = [classes[int(number)] for number in found]
                 raise InputError(
-                    f"every base of {name} is {classes[int(found[0])]!r}; a classifier needs two "
-                    "classes or more"
+                    f"the bases of {name} are all of one class or none, {named}; a classifier "
+                    "needs two classes or more"
                 )
             return cls(classes, per_base=True)
         known = whole[~np.isnan(whole)].astype(np.float64)
