@@ -5,7 +5,7 @@ from pathlib import Path
 from scripts.task_tables import page as made_anew
 
 from megabase.evaluation.tasks.catalogue import TASKS
-from megabase.evaluation.tasks.published import PROTOCOLS
+from megabase.measure.published import PROTOCOLS
 from megabase.evaluation.tasks.task import LAYOUTS
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from megabase.evaluation.labelled_rows import read_deepsea, read_labelled
 from megabase.evaluation.species_windows import read_genomes
 from megabase.evaluation.splice_triples import read_triples
 from megabase.evaluation.task_folder import task_folder
-from megabase.evaluation.tasks.published import Published
+from megabase.measure.published import Published
 from megabase.evaluation.tasks.task import Task
 
 _log = logging.getLogger(__name__)

@@ -1,23 +1,22 @@
-"""Markdown tables of results, published numbers beside them where these may stand there."""
+"""Markdown tables of results, and of published numbers where these may stand beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from megabase.measure.result import PublishedFigure, Result, Summary, summarise
+from megabase.measure.published import Published
+from megabase.measure.result import Result, Summary, summarise
+
+_NUMBERS = ("test rows", "published")
 
 
-def results_table(results: Sequence[Result], published: Sequence[PublishedFigure] = ()) -> str:
+def results_table(results: Sequence[Result]) -> str:
     """Write a table: a row for each task and metric, a column for each model.
 
-    A published number stands in the table only if the rows and the split of our figures
-    are the published ones; of the others a line below tells that they were left out. Over
-    seeds it is mean ± standard deviation; of one, value and 95 % bootstrap interval.
+    Over seeds it is mean ± standard deviation; of one, value and 95 % bootstrap interval.
 
     Parameters
     ----------
     results
         Ours and those of the baselines, in the order of rows and columns.
-    published
-        Of these tasks and others; what has no row here is not shown.
 
     Raises
     ------
@@ -25,41 +24,58 @@ def results_table(results: Sequence[Result], published: Sequence[PublishedFigure
         As `measure.result.summarise` does.
     """
     summaries = summarise(results)
-    comparable = {each.task for each in summaries if each.is_published_split}
-    rows = list(dict.fromkeys((each.task, each.metric) for each in summaries))
-    beside = [
-        each for each in published if (each.task, each.metric) in rows and each.task in comparable
-    ]
     models = list(dict.fromkeys(each.model for each in summaries))
-    papers = list(dict.fromkeys((each.model, each.source) for each in beside))
     cells = {(each.task, each.metric, each.model): _cell(each) for each in summaries}
-    numbers = {
-        (each.task, each.metric, each.model, each.source): f"{each.value:.4g}" for each in beside
-    }
     n_test = {each.task: each.n_test for each in summaries}
-    head = [
-        "task",
-        "test rows",
-        "metric",
-        *models,
-        *(f"{model} (published)" for model, _ in papers),
+    rows = [
+        [task, f"{n_test[task]:,}", metric, *(cells.get((task, metric, name), "") for name in models)]
+        for task, metric in dict.fromkeys((each.task, each.metric) for each in summaries)
+    ]  # fmt: skip
+    return markdown_table(["task", "test rows", "metric", *models], rows, numbers=models)
+
+
+def published_table(results: Sequence[Result], published: Mapping[str, Sequence[Published]]) -> str:
+    """Write the published numbers of tasks and metrics that have results on the same rows.
+
+    Parameters
+    ----------
+    results
+        Ours and those of the baselines.
+    published
+        By task.
+
+    Returns
+    -------
+    table
+        A row for each number; below it, a line for each task whose numbers are left out,
+        as rows or split are not the published ones.
+    """
+    measured = dict.fromkeys((each.task, each.metric) for each in results)
+    comparable = {each.task for each in results if each.is_published_split}
+    rows = [
+        [task, metric, each.model, f"{each.value:.4g}", each.protocol, each.source]
+        for task, metric in measured
+        if task in comparable
+        for each in published.get(task, ())
+        if each.figure == metric
     ]
-    lines = [
-        _line(head),
-        _line(["---", *["---:" if name != "metric" else "---" for name in head[1:]]]),
+    head = ["task", "metric", "model", "published", "protocol", "source"]
+    table = [markdown_table(head, rows)] if rows else []
+    left_out = [
+        f"{task}: published numbers are left out, as rows or split are not the published ones.\n"
+        for task in dict.fromkeys(task for task, _ in measured)
+        if published.get(task) and task not in comparable
     ]
-    for task, metric in rows:
-        ours = [cells.get((task, metric, model), "") for model in models]
-        theirs = [numbers.get((task, metric, *paper), "") for paper in papers]
-        lines.append(_line([task, f"{n_test[task]:,}", metric, *ours, *theirs]))
-    notes = [f"{model} (published): {source}." for model, source in papers]
-    left_out = {each.task for each in published if each.task in n_test} - comparable
-    notes += [
-        f"{task}: published numbers are left out, as rows or split are not the published ones."
-        for task in n_test
-        if task in left_out
-    ]
-    return "\n".join([*lines, *(["", *notes] if notes else []), ""])
+    return "\n".join([*table, *left_out])
+
+
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str] = ()
+) -> str:
+    """Write a table; the columns of `numbers`, and of numbers by their name, stand right."""
+    right = {*numbers, *_NUMBERS}
+    rule = ["---:" if name in right else "---" for name in head]
+    return "".join(f"{_line(cells)}\n" for cells in (head, rule, *rows))
 
 
 def _cell(summary: Summary) -> str:

@@ -18,7 +18,7 @@ from megabase.evaluation.tasks.nucleotide_transformer import (
     NUCLEOTIDE_TRANSFORMER,
     NUCLEOTIDE_TRANSFORMER_MEANS,
 )
-from megabase.evaluation.tasks.published import Published
+from megabase.measure.published import Published
 from megabase.evaluation.tasks.species import SPECIES
 from megabase.evaluation.tasks.task import Task
 

@@ -1,6 +1,6 @@
 """GenomicBenchmarks: eight sets of human, mouse and worm, with two protocols of numbers."""
 
-from megabase.evaluation.tasks.published import Published, read_published
+from megabase.measure.published import Published, read_published
 from megabase.evaluation.tasks.task import Source, Task
 
 _SOURCE = Source(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from megabase.evaluation.tasks.published import Published
+from megabase.measure.published import Published
 from megabase.evaluation.tasks.task import Source, Task
 
 _HUB = "leannmlindsey/GUE"
