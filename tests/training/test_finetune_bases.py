@@ -11,6 +11,7 @@ from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predict import predictions
+from megabase.measure.metrics import intervals_of
 from megabase.model.load import load_classifier, save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.token_classification import HyenaDNAForTokenClassification
@@ -92,12 +93,14 @@ def test_values_are_learnt_and_measured_over_the_bases_that_have_one(folder):
     assert (found["kind"], found["test"]["pearson"]["mean"] > 0.9) == ("regression", True)
     rows = read_rows(folder / "out" / PREDICTIONS)
     assert len(rows) == 400
-    errors = [
-        (float(row["predicted"]) - VALUES[int(row["base"])]) ** 2
-        for row in rows
-        if int(row["base"]) in VALUES
-    ]
-    assert np.mean(errors) == pytest.approx(found["test"]["mse"]["best_seed"], rel=1e-5)
+    counted = [row for row in rows if int(row["base"]) in VALUES]
+    values = np.array([VALUES[int(row["base"])] for row in counted])
+    answers = np.array([float(row["predicted"]) for row in counted])
+    units = np.array([int(row["row"]) for row in counted])
+    mse = found["test"]["mse"]
+    assert np.mean((answers - values) ** 2) == pytest.approx(mse["best_seed"], rel=1e-5)
+    by_row = intervals_of("regression", values, answers, seed=0, units=units)["mse"]
+    assert mse["interval"] == pytest.approx(list(by_row), rel=1e-4)
     model = load_classifier(str(folder / "out"))
     assert isinstance(model, HyenaDNAForTokenClassification)
     validation = read_labelled(run, 64).validation

@@ -50,7 +50,7 @@ class PredictionTable:
     def rows(
         self,
         rows: Iterable[tuple[Mapping[str, str], Interval | None]],
-        answers: Iterable[Float64[np.ndarray, "line output"]],
+        answers: Iterable[Float64[np.ndarray, "_ _"]],
     ) -> Iterator[Mapping[str, object]]:
         """Give each line.
 
@@ -59,7 +59,7 @@ class PredictionTable:
         rows
             Each as it stands, with its place in the genome as it was read, if it has one.
         answers
-            Of each row: one, or one for each base.
+            Of each row (line, output): one line, or one for each base.
         """
         for number, (answer, (row, place)) in enumerate(zip(answers, rows, strict=False), start=1):
             if not self.per_base:
