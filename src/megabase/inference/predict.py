@@ -11,8 +11,7 @@ from megabase.errors import InputError, WorkError
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.strands import join_strands, read_strands, strands_of
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.headed import HyenaDNAWithHead
-from megabase.model.heads import ONE_CLASS, REGRESSION
+from megabase.model.heads import ONE_CLASS, REGRESSION, SequenceModel
 from megabase.model.padding import TokenArray, batches, pad
 from megabase.model.token_classification import HyenaDNAForTokenClassification
 
@@ -24,7 +23,7 @@ _TOKENS_SORTED = 1 << 20  # that they may have, or few more: each may have answe
 
 
 def predictions(
-    model: HyenaDNAWithHead,
+    model: SequenceModel,
     sequences: Iterable[TokenArray],
     *,
     strand: str = "forward",
@@ -128,7 +127,7 @@ def _names(config: HyenaDNAConfig) -> list[str]:
 
 
 def _logits(
-    model: HyenaDNAWithHead, sequences: list[TokenArray]
+    model: SequenceModel, sequences: list[TokenArray]
 ) -> list[Float64[np.ndarray, "*base output"]]:
     per_base = isinstance(model, HyenaDNAForTokenClassification)
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))

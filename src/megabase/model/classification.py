@@ -1,6 +1,5 @@
 """The Hugging Face class with a head on whole sequences: classes, labels or values."""
 
-import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -27,12 +26,8 @@ class HyenaDNAForSequenceClassification(HyenaDNAWithHead):
     ) -> Float[Tensor, "batch label"]:
         return self.head(hidden, mask)
 
-    def losses(
+    def _loss(
         self, logits: Float[Tensor, "batch label"], labels: Shaped[Tensor, "batch ..."]
-    ) -> Float[Tensor, " batch"]:
-        """Give `heads.losses`."""
-        return losses(logits, labels, self.config)
-
-    def weights(self, labels: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
-        """Give 1 for each sequence."""
-        return torch.ones(len(labels), device=labels.device)
+    ) -> Float[Tensor, ""]:
+        """Give the mean of `heads.losses`."""
+        return losses(logits, labels, self.config).mean()

@@ -11,7 +11,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassif
 
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.heads import PREFIX, SequenceHead, weighted_mean
+from megabase.model.heads import PREFIX, SequenceHead
 from megabase.model.modeling import HyenaDNAPreTrainedModel
 
 Answered = SequenceClassifierOutput | TokenClassifierOutput
@@ -54,9 +54,7 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         mask = None if attention_mask is None else attention_mask.bool()
         logits = self._logits(hidden[-1], mask)
         output = self._output_type(
-            loss=None
-            if labels is None
-            else weighted_mean(self.losses(logits, labels), self.weights(labels)),
+            loss=None if labels is None else self._loss(logits, labels),
             logits=logits,
             hidden_states=tuple(hidden) if every else None,
         )
@@ -72,14 +70,10 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         """Give what the head answers."""
 
     @abstractmethod
-    def losses(
+    def _loss(
         self, logits: Float[Tensor, "batch ... label"], labels: Shaped[Tensor, "batch ..."]
-    ) -> Float[Tensor, "batch ..."]:
-        """Give the loss of each sequence or token, in float32."""
-
-    @abstractmethod
-    def weights(self, labels: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Give what each of these counts: 1 a sequence, in all."""
+    ) -> Float[Tensor, ""]:
+        """Give the mean loss."""
 
     @classmethod
     def _head_tensors(

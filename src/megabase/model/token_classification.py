@@ -6,7 +6,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.headed import HyenaDNAWithHead
-from megabase.model.heads import TokenHead, token_losses, token_weights
+from megabase.model.heads import TokenHead, token_losses, token_weights, weighted_mean
 
 
 class HyenaDNAForTokenClassification(HyenaDNAWithHead):
@@ -37,12 +37,8 @@ class HyenaDNAForTokenClassification(HyenaDNAWithHead):
         del mask
         return self.head(hidden)
 
-    def losses(
+    def _loss(
         self, logits: Float[Tensor, "batch length label"], labels: Shaped[Tensor, "batch length"]
-    ) -> Float[Tensor, "batch length"]:
-        """Give `heads.token_losses`."""
-        return token_losses(logits, labels, self.config)
-
-    def weights(self, labels: Shaped[Tensor, "batch length"]) -> Float[Tensor, "batch length"]:
-        """Give `heads.token_weights`."""
-        return token_weights(labels)
+    ) -> Float[Tensor, ""]:
+        """Give the mean over rows, as the class says."""
+        return weighted_mean(token_losses(logits, labels, self.config), token_weights(labels))

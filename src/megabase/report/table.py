@@ -1,15 +1,34 @@
-"""Markdown tables of results, and of published numbers where these may stand beside them."""
+"""Tables of results, and of published numbers where these may stand beside them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import NamedTuple
 
 from megabase.measure.published import Published
 from megabase.measure.result import Result, Summary, summarise
 
-_NUMBERS = ("test rows", "published")
+_TEXTS = ("task", "metric", "model", "protocol", "source")  # columns that stand left
 
 
-def results_table(results: Sequence[Result]) -> str:
-    """Write a table: a row for each task and metric, a column for each model.
+class Table(NamedTuple):
+    """A head and rows of texts; columns are of numbers unless their name says otherwise."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def to_markdown(self) -> str:
+        """Write it for people who read plain text."""
+        rule = ["---" if name in _TEXTS else "---:" for name in self.head]
+        return "".join(f"{_line(cells)}\n" for cells in (self.head, rule, *self.rows))
+
+    def to_html(self) -> str:
+        """Write it for a page."""
+        rows = [_html_row(self.head, "th"), *(_html_row(row, "td") for row in self.rows)]
+        return "\n".join(["<table>", *rows, "</table>"])
+
+
+def results_table(results: Sequence[Result]) -> Table:
+    """Make a row of each task and metric, with a column for each model.
 
     Over seeds it is mean ± standard deviation; of one, value and 95 % bootstrap interval.
 
@@ -28,14 +47,17 @@ def results_table(results: Sequence[Result]) -> str:
     cells = {(each.task, each.metric, each.model): _cell(each) for each in summaries}
     n_test = {each.task: each.n_test for each in summaries}
     rows = [
-        [task, f"{n_test[task]:,}", metric, *(cells.get((task, metric, name), "") for name in models)]
+        [task, f"{n_test[task]:,}", metric]
+        + [cells.get((task, metric, name), "") for name in models]
         for task, metric in dict.fromkeys((each.task, each.metric) for each in summaries)
-    ]  # fmt: skip
-    return markdown_table(["task", "test rows", "metric", *models], rows, numbers=models)
+    ]
+    return Table(["task", "test rows", "metric", *models], rows)
 
 
-def published_table(results: Sequence[Result], published: Mapping[str, Sequence[Published]]) -> str:
-    """Write the published numbers of tasks and metrics that have results on the same rows.
+def published_table(
+    results: Sequence[Result], published: Mapping[str, Sequence[Published]]
+) -> Table:
+    """Make a row of each published number of tasks and metrics that are measured on its rows.
 
     Parameters
     ----------
@@ -43,12 +65,6 @@ def published_table(results: Sequence[Result], published: Mapping[str, Sequence[
         Ours and those of the baselines.
     published
         By task.
-
-    Returns
-    -------
-    table
-        A row for each number; below it, a line for each task whose numbers are left out,
-        as rows or split are not the published ones.
     """
     measured = dict.fromkeys((each.task, each.metric) for each in results)
     comparable = {each.task for each in results if each.is_published_split}
@@ -59,23 +75,7 @@ def published_table(results: Sequence[Result], published: Mapping[str, Sequence[
         for each in published.get(task, ())
         if each.figure == metric
     ]
-    head = ["task", "metric", "model", "published", "protocol", "source"]
-    table = [markdown_table(head, rows)] if rows else []
-    left_out = [
-        f"{task}: published numbers are left out, as rows or split are not the published ones.\n"
-        for task in dict.fromkeys(task for task, _ in measured)
-        if published.get(task) and task not in comparable
-    ]
-    return "\n".join([*table, *left_out])
-
-
-def markdown_table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str] = ()
-) -> str:
-    """Write a table; the columns of `numbers`, and of numbers by their name, stand right."""
-    right = {*numbers, *_NUMBERS}
-    rule = ["---:" if name in right else "---" for name in head]
-    return "".join(f"{_line(cells)}\n" for cells in (head, rule, *rows))
+    return Table(["task", "metric", "model", "published", "protocol", "source"], rows)
 
 
 def _cell(summary: Summary) -> str:
@@ -88,3 +88,7 @@ def _cell(summary: Summary) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(each.replace("|", "\\|") for each in cells) + " |"
+
+
+def _html_row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -1,9 +1,11 @@
 """What of a pretrained model moves: everything, or the head alone."""
 
+from typing import cast
+
 from torch import Tensor
 
 from megabase.model.headed import HyenaDNAWithHead
-from megabase.model.heads import PREFIX
+from megabase.model.heads import PREFIX, SequenceModel
 
 
 def freeze(model: HyenaDNAWithHead, adapt: str) -> None:
@@ -12,14 +14,14 @@ def freeze(model: HyenaDNAWithHead, adapt: str) -> None:
         parameter.requires_grad_(adapt == "full" or name.startswith(PREFIX))
 
 
-def set_training(model: HyenaDNAWithHead, adapt: str) -> None:
+def set_training(model: SequenceModel, adapt: str) -> None:
     """Put what moves into training mode; what is frozen drops nothing out."""
     model.train()
     if adapt == "head":
-        model.backbone.eval()
+        cast("HyenaDNAWithHead", model).backbone.eval()
 
 
-def moving(model: HyenaDNAWithHead) -> dict[str, Tensor]:
+def moving(model: SequenceModel) -> dict[str, Tensor]:
     """Give a copy of the weights that move, by name, in the computer's memory."""
     return {
         name: parameter.detach().cpu().clone()

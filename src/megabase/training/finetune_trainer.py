@@ -16,7 +16,7 @@ from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
 from megabase.errors import WorkError
 from megabase.inference.predict import predictions
 from megabase.measure.metrics import Kind, metrics_of
-from megabase.model.headed import HyenaDNAWithHead
+from megabase.model.heads import SequenceModel, losses, token_losses, token_weights
 from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.run.log import Meter
 from megabase.training.adaptation import moving, set_training
@@ -61,7 +61,7 @@ class FinetuneTrainer(Trainer):
 
     def __init__(
         self,
-        model: HyenaDNAWithHead,
+        model: SequenceModel,
         arguments: TrainingArguments,
         *,
         config: AdaptConfig,
@@ -72,7 +72,7 @@ class FinetuneTrainer(Trainer):
         rows_per_pass: int,
     ) -> None:
         super().__init__(
-            model=model,
+            model=cast("nn.Module", model),
             args=arguments,
             train_dataset=steps,
             eval_dataset=cast("Any", validation),
@@ -81,6 +81,7 @@ class FinetuneTrainer(Trainer):
         self.epochs: list[dict[str, float]] = []
         self.best_epoch = 0
         self._classifier = model
+        self._per_base = isinstance(model, HyenaDNAForTokenClassification)
         self._config = config
         self._steps = steps
         self._validation = validation
@@ -112,7 +113,8 @@ class FinetuneTrainer(Trainer):
         total = torch.zeros((), device=self.args.device)
         for part, part_weights in self._passes(batch, weights):
             labels = part.pop("labels")
-            each = self._classifier.losses(model(**part).logits, labels)
+            logits, shape = model(**part).logits, self._classifier.config
+            each = (token_losses if self._per_base else losses)(logits, labels, shape)
             loss = (each * part_weights).sum() / whole
             self.accelerator.backward(loss)
             total += loss.detach()
@@ -126,7 +128,11 @@ class FinetuneTrainer(Trainer):
 
     def _weights(self, labels: Tensor) -> Tensor:
         """What each row or base counts in the loss."""
-        weights = self._classifier.weights(labels)
+        weights = (
+            token_weights(labels)
+            if self._per_base
+            else torch.ones(len(labels), device=labels.device)
+        )
         if self._class_weights is None:
             return weights
         table = torch.from_numpy(self._class_weights).float().to(labels.device)
@@ -164,9 +170,16 @@ class FinetuneTrainer(Trainer):
     def answers(self, examples: Examples) -> Shaped[np.ndarray, "row ..."]:
         """Give probabilities (row, class), or values (row,); of bases those of all rows joined."""
         found = list(predictions(self._classifier, examples.sequences, strand=self._config.strand))
-        per_base = isinstance(self._classifier, HyenaDNAForTokenClassification)
-        answers = np.concatenate(found) if per_base else np.stack(found)
+        answers = np.concatenate(found) if self._per_base else np.stack(found)
         return answers[:, 0] if self._kind == "regression" else answers
+
+    def record(self) -> dict[str, Any]:
+        """Give the best epoch, counted from 1, what was measured after each, and after it."""
+        return {
+            "best_epoch": self.best_epoch + 1,
+            "epochs": self.epochs,
+            "validation": self.epochs[self.best_epoch],
+        }
 
     def load_best(self) -> None:
         """Put the weights of the best epoch into the model, which is to be used from now on."""

@@ -1,8 +1,8 @@
 """Chromatin profiles: the 919 labels of DeepSEA, in three groups."""
 
 from megabase.evaluation.tasks.genomic_benchmarks import HYENADNA
-from megabase.measure.published import Published
 from megabase.evaluation.tasks.task import LabelGroup, Source, Task
+from megabase.measure.published import Published
 
 _SOURCE = Source(
     paper="Zhou & Troyanskaya 2015, Nature Methods 12:931 (DeepSEA)",
