@@ -5,9 +5,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from megabase.data.grouped_split import either_strand, grouped_split, strata_of_values
+from megabase.data.grouped_split import (
+    either_strand,
+    grouped_split,
+    joined_groups,
+    strata_of_values,
+)
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
+from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from tests import toys
 
@@ -59,3 +65,17 @@ def test_one_group_cannot_be_split():
 def test_values_are_stratified_by_size():
     strata = strata_of_values([float(value) for value in range(100)])
     assert np.bincount(strata).tolist() == [10] * 10
+
+
+def test_rows_of_one_sequence_or_of_places_that_overlap_are_one_group():
+    places = [
+        Interval("I", 0, 9),
+        Interval("I", 20, 30),
+        Interval("I", 8, 12),
+        Interval("II", 0, 9),
+    ]
+    groups = joined_groups(["a", "b", "c", "d"], places)
+    assert groups[0] == groups[2]
+    assert len(set(groups)) == 3
+    assert len(set(joined_groups(["a", "b", "c", "b"], places))) == 2
+    assert len(set(joined_groups(["a", "c", "c", "a"], places))) == 1

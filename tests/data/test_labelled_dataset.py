@@ -68,3 +68,33 @@ def test_rows_are_turned_with_the_probability_asked_for():
         n = int((batch[:, 0] == DNA_VOCABULARY.id_of("G")).sum())
         assert n == turned or (p == 0.5 and 20 < n < 44)
         assert torch.equal(steps[0]["input_ids"], batch)
+
+
+def test_labels_of_bases_are_padded_with_what_does_not_count_and_turned_with_their_row():
+    sequences = [tokens("AACG"), tokens("TT")]
+    for labels, padding in (
+        ([np.array([0, 0, 1, 2], dtype=np.uint8), np.array([3, 4], dtype=np.uint8)], -100),
+        ([np.float32([0, 0, 1, 2]), np.float32([3, 4])], np.nan),
+    ):
+        examples = Examples(sequences, labels)
+        for p, long, short in ((0.0, [0, 0, 1, 2], [3, 4]), (1.0, [2, 1, 0, 0], [4, 3])):
+            steps = StepBatches(examples, batch_size=2, n_epochs=1, seed=0, reverse_complement_p=p)
+            batch = steps[0]
+            at = 0 if batch["attention_mask"][0].all() else 1
+            expected = np.array([long, [*short, padding, padding]])
+            np.testing.assert_array_equal(batch["labels"][[at, 1 - at]], expected)
+
+
+def test_what_is_measured_are_the_bases_that_count():
+    labels = [np.float32([1, np.nan]), np.float32([np.nan, 2, 3])]
+    examples = Examples([tokens("AC"), tokens("GTA")], labels)
+    np.testing.assert_array_equal(examples.targets(), [1, 2, 3])
+    np.testing.assert_array_equal(examples.units(), [0, 1, 1])
+    np.testing.assert_array_equal(examples.counted(np.arange(5) * 10), [0, 30, 40])
+    np.testing.assert_array_equal(examples.ends(), [2, 5])
+    part = examples.part(np.array([1]))
+    np.testing.assert_array_equal(part.targets(), [2, 3])
+    classes = Examples([tokens("AC")], [np.array([-100, 1])])
+    assert classes.targets().tolist() == [1]
+    rows = Examples([tokens("AC"), tokens("GTA")], np.array([5, 6]))
+    assert (rows.targets().tolist(), rows.units(), rows.ends().tolist()) == ([5, 6], None, [1, 2])

@@ -101,3 +101,26 @@ def test_parquet_is_read(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="no whole Parquet"):
         list(SequenceTable(tmp_path / "t.parquet").records())
+
+
+def test_a_bed_file_is_a_table_of_intervals(tmp_path):
+    genome = MemoryReference({"chr1": "AACCGGTT"})
+    path = written(tmp_path, "# x\nchr1\t0\t3\tgene\t0\t+\nchr1\t1\t4\tother\t0\t-\n", "r.bed")
+    table = SequenceTable(path, reference=genome)
+    assert letters(table) == ["AAC", "GGT"]
+    row = {"contig": "chr1", "start": "1", "end": "4", "name": "other", "strand": "-"}
+    assert [record.row for record in table.records()][1] == row
+    with pytest.raises(InputError, match="need the genome they are of"):
+        letters(SequenceTable(path))
+    with pytest.raises(InputError, match="no column 'label'; it has contig, start, end, name"):
+        letters(SequenceTable(path, columns=["label"], reference=genome))
+
+
+def test_the_place_of_a_record_is_that_of_its_letters(tmp_path):
+    genome = MemoryReference({"chr1": "AACCGGTTAC"})
+    path = written(tmp_path, "contig,start,end,strand\nchr1,0,9,+\nchr1,1,9,-\nchr1,2,4,-\n")
+    for crop in ("left", "centre", "random"):
+        table = SequenceTable(path, reference=genome, context_length=4, crop=crop)
+        for record in table.records():
+            assert genome.fetch(record.place) == DNA_VOCABULARY.decode(record.tokens)
+    assert next(SequenceTable(written(tmp_path, "sequence\nA\n")).records()).place is None

@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from megabase.errors import InputError, WorkError
+from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference import predict as module
 from megabase.inference.predict import prediction_columns, prediction_row, predictions
+from megabase.inference.prediction_table import PredictionTable
 from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.token_classification import HyenaDNAForTokenClassification
 from tests import toys
 
 SEQUENCES = [DNA_VOCABULARY.encode(toys.letters(5 + 7 * n % 40, seed=n)).tokens for n in range(30)]
@@ -61,3 +64,61 @@ def test_what_cannot_be_predicted_is_refused():
     broken.head.linear.bias.data[0] = torch.nan
     with pytest.raises(WorkError, match="no number"):
         list(predictions(broken, SEQUENCES))
+
+
+def tagger(**keys):
+    torch.manual_seed(0)
+    return HyenaDNAForTokenClassification(toys.config(**({"num_labels": 3} | keys))).eval()
+
+
+@pytest.mark.parametrize(("name", "most"), [("_SORTED", 7), ("_TOKENS_SORTED", 50)])
+def test_each_base_is_answered_as_in_its_sequence_alone(monkeypatch, name, most):
+    monkeypatch.setattr(module, name, most)
+    model = tagger()
+    found = list(predictions(model, iter(SEQUENCES)))
+    for answer, tokens in zip(found, SEQUENCES, strict=True):
+        expected = alone_by_base(model, tokens).softmax(1).numpy()
+        np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+
+def alone_by_base(model, tokens):
+    with torch.no_grad():
+        return model(torch.from_numpy(tokens.astype(np.int64))[None]).logits[0].double()
+
+
+def test_of_both_strands_the_answers_at_one_base_are_averaged():
+    model = tagger(num_labels=1)
+    for found, tokens in zip(
+        predictions(model, SEQUENCES, strand="average"), SEQUENCES, strict=True
+    ):
+        other = alone_by_base(model, DNA_VOCABULARY.reverse_complement(tokens)).flip(0)
+        expected = (alone_by_base(model, tokens) + other) / 2
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+def test_over_both_strands_a_base_is_told_from_both_sides():
+    model = tagger(num_labels=1)
+    tokens, changed = SEQUENCES[4], SEQUENCES[4].copy()
+    changed[-1] = 7 if tokens[-1] != 7 else 8
+    for strand, is_seen in (("forward", False), ("average", True)):
+        one, other = predictions(model, [tokens, changed], strand=strand)
+        assert np.allclose(one[0], other[0], atol=1e-7) != is_seen
+
+
+def test_a_line_of_a_base_has_its_row_its_position_and_its_place():
+    config = tagger(num_labels=2, id2label={0: "b", 1: "a"}).config
+    answers = [np.array([[0.2, 0.8], [1.0, 0.0]]), np.array([[0.5, 0.5]])]
+    rows = [{"id": "x", "sequence": "AC"}, {"id": "y", "sequence": "G"}]
+    places = [Interval("chr1", 5, 7, "-"), Interval("chr1", 9, 10)]
+    table = PredictionTable(config, per_base=True, has_places=True)
+    columns = ["id", "row", "position", "base", "predicted", "p_b", "p_a"]
+    assert table.columns(["id", "sequence"]) == columns
+    lines = [
+        list(line.values()) for line in table.rows(zip(rows, places, strict=True), iter(answers))
+    ]
+    assert lines == [
+        ["x", 1, 0, 6, "a", 0.2, 0.8],
+        ["x", 1, 1, 5, "b", 1.0, 0.0],
+        ["y", 2, 0, 9, "b", 0.5, 0.5],
+    ]
+    assert all(list(line) == columns for line in table.rows([(rows[0], places[0])], answers))

@@ -37,6 +37,12 @@ def finetune(
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels of each base of the genome: BED (classes), bedGraph or bigWig (values)."
+        ),
+    ] = None,
     crop: Crop = None,
     kind: Annotated[str | None, typer.Option(help="auto, classification or regression.")] = None,
     epochs: Annotated[int | None, typer.Option(help="The most, 10 unless said.")] = None,
@@ -61,6 +67,8 @@ def finetune(
     megabase finetune --train train.csv --test test.csv --model model --output classifier
 
     megabase finetune --train train.csv --output classifier --preset tiny --set batch_size=128
+
+    megabase finetune --train regions.bed --genome genome.fa --labels exons.bed --output tagger
     """
     from megabase.run.config import read_config, to_yaml
     from megabase.run.log import start_logging
@@ -70,7 +78,8 @@ def finetune(
     start_logging(quiet=quiet)
     options: dict[str, Any] = {
         "train": train, "validation": validation, "test": test, "model": model,
-        "preset": preset, "adapt": adapt, "genome": genome, "crop": crop, "kind": kind,
+        "preset": preset, "adapt": adapt, "genome": genome, "labels": labels, "crop": crop,
+        "kind": kind,
         "epochs": epochs, "n_seeds": seeds, "seed": seed, "device": device,
     }  # fmt: skip
     settings = read_config(FinetuneConfig, file=config, options=options, overrides=overrides or ())

@@ -19,7 +19,9 @@ def predict(
     ],
     source: Annotated[
         Path,
-        typer.Option("--input", "-i", help="CSV, TSV or Parquet: sequence, or contig,start,end."),
+        typer.Option(
+            "--input", "-i", help="CSV, TSV, Parquet (sequence, or contig,start,end) or BED."
+        ),
     ],
     output: OutputFile,
     genome: Annotated[
@@ -31,7 +33,7 @@ def predict(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Predict the label of each row: the input's columns, then predicted and p_CLASS.
+    """Predict the label of each row, or base: the input's columns, then predicted and p_CLASS.
 
     megabase predict --model model --input unknown.csv --output predictions.csv
     """

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from megabase.errors import InputError
+from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 
 
@@ -76,6 +77,41 @@ def _share(groups: list[list[int]], fraction: float, rng: np.random.Generator) -
 def either_strand(tokens: UInt8[np.ndarray, " length"]) -> bytes:
     """Give a key that a sequence shares with its reverse complement, and with no other."""
     return min(tokens.tobytes(), DNA_VOCABULARY.reverse_complement(tokens).tobytes())
+
+
+def joined_groups(sequences: Sequence[Hashable], places: Sequence[Interval]) -> list[Hashable]:
+    """Give the group of each row: rows of one sequence, or of places that overlap, share it.
+
+    Parameters
+    ----------
+    sequences
+        A key of each row's sequence, as of `either_strand`.
+    places
+        Where each stands in the genome, on whichever strand.
+
+    Examples
+    --------
+    >>> places = [Interval("I", 0, 5), Interval("I", 4, 9), Interval("I", 9, 12)]
+    >>> first, second, third = joined_groups(["AACGT", "TTGGA", "CCC"], places)
+    >>> first == second, second == third
+    (True, False)
+    """
+    leader: dict[Hashable, Hashable] = {}
+
+    def led(key: Hashable) -> Hashable:
+        while (other := leader.setdefault(key, key)) != key:
+            leader[key] = leader[other]
+            key = other
+        return key
+
+    cluster, contig, end = 0, "", 0
+    for row in sorted(range(len(places)), key=lambda row: (places[row].contig, places[row].start)):
+        place = places[row]
+        if place.contig != contig or place.start >= end:
+            cluster, contig, end = cluster + 1, place.contig, place.end
+        end = max(end, place.end)
+        leader[led(sequences[row])] = led(cluster)
+    return [led(key) for key in sequences]
 
 
 def strata_of_values(values: Sequence[float], n_strata: int = 10) -> list[int]:

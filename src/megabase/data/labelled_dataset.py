@@ -1,5 +1,6 @@
 """Sequences with labels, as batches for training: padded on the right, of similar lengths."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.heads import UNCOUNTED, is_counted
 from megabase.model.padding import TokenArray, pad
 
 _POOLED = 50  # batches whose rows are sorted by length together
 
 Inputs = dict[str, Shaped[Tensor, "row ..."]]
 """`input_ids`, and `attention_mask` where there is padding; with labels `labels`, too."""
+
+
+BaseLabels = Shaped[np.ndarray, " _"]
+"""The labels of the bases of one sequence, in its order."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +32,43 @@ class Examples:
     sequences
         Tokens of each.
     labels
-        What `Labels.encode` gives.
+        What `Labels.encode` gives; or for each sequence the labels of its bases: numbers of
+        classes, with `heads.UNCOUNTED` where a base does not count, or values, with NaN there.
     """
 
     sequences: list[TokenArray]
-    labels: Shaped[np.ndarray, " row"]
+    labels: Shaped[np.ndarray, " row"] | list[BaseLabels]
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def part(self, rows: Int64[np.ndarray, " part"]) -> "Examples":
         """Give some of the rows."""
-        return Examples([self.sequences[row] for row in rows], self.labels[rows])
+        labels = self.labels
+        some = labels[rows] if isinstance(labels, np.ndarray) else [labels[row] for row in rows]
+        return Examples([self.sequences[row] for row in rows], some)
+
+    def targets(self) -> Shaped[np.ndarray, " target"]:
+        """Give the label of each row; or of each base that counts, row after row."""
+        labels = self.labels
+        return labels if isinstance(labels, np.ndarray) else self.counted(np.concatenate(labels))
+
+    def counted(self, answers: Shaped[np.ndarray, "answer ..."]) -> Shaped[np.ndarray, "..."]:
+        """Give of the answers for all rows, or bases, those that have a target."""
+        if isinstance(self.labels, np.ndarray):
+            return answers
+        return answers[is_counted(torch.from_numpy(np.concatenate(self.labels))[None])[0].numpy()]
+
+    def ends(self) -> Int64[np.ndarray, " row"]:
+        """Give how many answers, one a row or a base, there are up to the end of each row."""
+        per_row = np.ones(len(self), dtype=np.int64)
+        return (per_row if isinstance(self.labels, np.ndarray) else self.lengths()).cumsum()
+
+    def units(self) -> Int64[np.ndarray, " target"] | None:
+        """Give the row that each base of `targets` is of; None where rows have one each."""
+        if isinstance(self.labels, np.ndarray):
+            return None
+        return self.counted(np.repeat(np.arange(len(self)), self.lengths()))
 
     def lengths(self) -> Int64[np.ndarray, " row"]:
         """Give the tokens of each sequence."""
@@ -127,4 +158,21 @@ class StepBatches(Dataset[Inputs]):
         batch: Inputs = {"input_ids": tokens}
         if not mask.all():
             batch["attention_mask"] = mask
-        return {**batch, "labels": torch.from_numpy(self._examples.labels[rows])}
+        labels = self._examples.labels
+        if isinstance(labels, np.ndarray):
+            return {**batch, "labels": torch.from_numpy(labels[rows])}
+        of_bases = [
+            labels[row][::-1] if turn else labels[row]
+            for row, turn in zip(rows, turned, strict=True)
+        ]
+        return {**batch, "labels": pad_labels(of_bases)}
+
+
+def pad_labels(labels: Sequence[BaseLabels]) -> Shaped[Tensor, "row length"]:
+    """Pad the labels of bases on the right with what does not count, as `padding.pad` tokens."""
+    is_class = np.issubdtype(labels[0].dtype, np.integer)
+    shape = (len(labels), max(map(len, labels)))
+    padded = np.full(shape, UNCOUNTED) if is_class else np.full(shape, np.nan, dtype=np.float32)
+    for row, of_bases in enumerate(labels):
+        padded[row, : len(of_bases)] = of_bases
+    return torch.from_numpy(padded)

@@ -30,11 +30,14 @@ class Labels:
         none for a regression.
     mean, scale
         Mean and standard deviation of the targets of a regression.
+    per_base
+        Whether each base of a sequence has a label, or the sequence has one.
     """
 
     classes: tuple[str, ...]
     mean: float = 0.0
     scale: float = 1.0
+    per_base: bool = False
 
     @classmethod
     def from_training(cls, texts: Sequence[str], *, kind: str, name: str) -> "Labels":
@@ -71,6 +74,43 @@ class Labels:
                 f"every label of {name} is {texts[0]!r}; a classifier needs two classes or more"
             )
         return cls(classes)
+
+    @classmethod
+    def from_bases(
+        cls, labels: Sequence[Shaped[np.ndarray, " _"]], classes: tuple[str, ...], *, name: str
+    ) -> "Labels":
+        """Learn from the labels of bases in training what labels mean.
+
+        Parameters
+        ----------
+        labels
+            Of the bases of each row: numbers of classes; or values, NaN where there is none.
+        classes
+            The name of each number; none: the labels are values.
+        name
+            What to call the table in an error.
+
+        Raises
+        ------
+        InputError
+            If all bases are of one class, no base has a value, or all have the same.
+        """
+        whole = np.concatenate(labels)
+        if classes:
+            found = np.unique(whole[whole >= 0])
+            if len(found) < 2:
+                named = [classes[int(number)] for number in found]
+                raise InputError(
+                    f"the bases of {name} are all of one class or none, {named}; a classifier "
+                    "needs two classes or more"
+                )
+            return cls(classes, per_base=True)
+        known = whole[~np.isnan(whole)].astype(np.float64)
+        if not len(known):
+            raise InputError(f"no base of {name} has a value")
+        if not known.std():
+            raise InputError(f"every value in {name} is {known[0]:g}: there is nothing to learn")
+        return cls((), float(known.mean()), float(known.std()), per_base=True)
 
     @property
     def is_regression(self) -> bool:

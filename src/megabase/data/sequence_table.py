@@ -12,19 +12,23 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.io.table import read_rows
+from megabase.io.bed import SUFFIXES, read_bed
+from megabase.io.table import check_columns, read_rows
 
 CROPS = ("centre", "left", "random")
 """Which part of a sequence that is longer than the context is kept."""
+
+_BED_COLUMNS = ["contig", "start", "end", "name", "strand"]
 
 _log = logging.getLogger(__name__)
 
 
 class Record(NamedTuple):
-    """A row as it stands, and the tokens of its sequence."""
+    """A row as it stands, the tokens of its sequence, and their place in the genome, if any."""
 
     row: dict[str, str]
     tokens: UInt8[np.ndarray, " length"]
+    place: Interval | None = None
 
 
 class SequenceTable:
@@ -34,7 +38,8 @@ class SequenceTable:
     ----------
     path
         CSV, TSV or Parquet with a column ``sequence``; or with the columns ``contig``,
-        ``start``, ``end`` (0-based, half-open) and perhaps ``strand``, and a genome.
+        ``start``, ``end`` (0-based, half-open) and perhaps ``strand``, and a genome; or BED,
+        whose columns are these and ``name``.
     columns
         What columns it must have besides.
     reference
@@ -83,13 +88,14 @@ class SequenceTable:
             empty, no DNA, no part of the genome, or too long.
         """
         n_rows = n_cropped = n_ambiguous = 0
-        for n_rows, row in enumerate(read_rows(self.path, self._columns), start=1):
+        for n_rows, row in enumerate(self._rows(), start=1):
             name = f"{self.path}, row {n_rows}"
-            encoded = DNA_VOCABULARY.encode(self._letters(row, name), name=name)
+            place = None if self._reference is None else _place(row, name)
+            encoded = DNA_VOCABULARY.encode(self._letters(row, place, name), name=name)
             n_ambiguous += encoded.n_ambiguous
-            tokens = self._cropped(encoded.tokens, n_rows, name)
-            n_cropped += len(tokens) < len(encoded.tokens)
-            yield Record(row, tokens)
+            first, last = self._kept(len(encoded.tokens), n_rows, name)
+            n_cropped += last - first < len(encoded.tokens)
+            yield Record(row, encoded.tokens[first:last], place and place.part(first, last))
         if not n_rows:
             raise InputError(f"{self.path} holds no row; a line is one sequence")
         if tell and n_cropped:
@@ -100,31 +106,34 @@ class SequenceTable:
         if tell and n_ambiguous:
             _log.info("%s: %s ambiguous letters were read as N", self.path, f"{n_ambiguous:,}")
 
-    def _letters(self, row: dict[str, str], name: str) -> str:
+    def _rows(self) -> Iterator[dict[str, str]]:
+        if not self.path.name.endswith(SUFFIXES):
+            yield from read_rows(self.path, self._columns)
+            return
         if self._reference is None:
+            raise InputError(f"the intervals of {self.path} need the genome they are of: --genome")
+        records = read_bed(self.path)
+        check_columns(_BED_COLUMNS, self._columns, str(self.path))
+        for place, label in records:
+            cells = (place.contig, str(place.start), str(place.end), label, place.strand)
+            yield dict(zip(_BED_COLUMNS, cells, strict=True))
+
+    def _letters(self, row: dict[str, str], place: Interval | None, name: str) -> str:
+        if self._reference is None or place is None:
             if not row["sequence"]:
                 raise InputError(f"{name}: the sequence is empty; remove the row")
             return row["sequence"]
         try:
-            start, end = int(row["start"]), int(row["end"])
-        except ValueError as error:
-            raise InputError(
-                f"{name}: expected whole numbers in start and end, got {row['start']!r} and "
-                f"{row['end']!r}"
-            ) from error
-        strand = "-" if row.get("strand") == "-" else "+"
-        try:
-            return self._reference.fetch(Interval(row["contig"], start, end, strand))
+            return self._reference.fetch(place)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
 
-    def _cropped(
-        self, tokens: UInt8[np.ndarray, " length"], row: int, name: str
-    ) -> UInt8[np.ndarray, " part"]:
+    def _kept(self, n_tokens: int, row: int, name: str) -> tuple[int, int]:
+        """Say from which token up to which a sequence is kept."""
         limit = self._context_length
-        if limit is None or len(tokens) <= limit:
-            return tokens
-        beyond = len(tokens) - limit
+        if limit is None or n_tokens <= limit:
+            return 0, n_tokens
+        beyond = n_tokens - limit
         match self._crop:
             case "centre":
                 start = beyond // 2
@@ -134,7 +143,21 @@ class SequenceTable:
                 start = int(np.random.default_rng([self._seed, row]).integers(beyond + 1))
             case _:
                 raise InputError(
-                    f"{name} has {len(tokens):,} bp, and the model reads at most {limit:,}; take "
+                    f"{name} has {n_tokens:,} bp, and the model reads at most {limit:,}; take "
                     f"--crop {'|'.join(CROPS)} to cut it, or a model with a longer context"
                 )
-        return tokens[start : start + limit]
+        return start, start + limit
+
+
+def _place(row: dict[str, str], name: str) -> Interval:
+    try:
+        start, end = int(row["start"]), int(row["end"])
+    except ValueError as error:
+        raise InputError(
+            f"{name}: expected whole numbers in start and end, got {row['start']!r} and "
+            f"{row['end']!r}"
+        ) from error
+    try:
+        return Interval(row["contig"], start, end, "-" if row.get("strand") == "-" else "+")
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error

@@ -238,7 +238,7 @@ class _Run:
 
     def _measured(self, answers: Predictions) -> dict[str, Any]:
         """Give each metric of answers to the test rows, with its interval."""
-        data, labels = self._data, self._test.labels
+        data, labels = self._data, self._test.targets()
         intervals = intervals_of(data.kind, labels, answers, seed=self._settings.seed)
         return {
             name: {"value": value, "interval": intervals[name]}

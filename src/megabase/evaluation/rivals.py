@@ -22,7 +22,7 @@ MAJORITY, KMERS, CNN = "majority", "k-mers", "CNN"
 def majority(data: LabelledData, test: Examples) -> Predictions:
     """Answer every row with what the training labels alone tell: shares, or the mean."""
     n_classes = len(data.labels.classes)
-    return constant_predictions(data.kind, data.training.labels, len(test), n_classes=n_classes)
+    return constant_predictions(data.kind, data.training.targets(), len(test), n_classes=n_classes)
 
 
 def kmers(data: LabelledData, test: Examples) -> Predictions:

@@ -89,14 +89,14 @@ def read_before(data: LabelledData) -> Examples:
     parts = data.training, data.validation
     return Examples(
         [tokens for part in parts for tokens in part.sequences],
-        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.targets() for part in parts]),
     )
 
 
 def as_bases(examples: Examples) -> Sequences:
     """Give rows as baselines take them."""
     bases = [DNA_VOCABULARY.to_bases(tokens) for tokens in examples.sequences]
-    return Sequences(bases, examples.labels)
+    return Sequences(bases, examples.targets())
 
 
 def _labels(found: TaskData) -> Labels:

@@ -59,6 +59,18 @@ class Interval:
         """Whether the two share a position, on whichever strand."""
         return self.contig == other.contig and self.start < other.end and other.start < self.end
 
+    def part(self, first: int, last: int) -> "Interval":
+        """Give its bases from `first` up to `last`, counted from 0 in the order of its strand.
+
+        Examples
+        --------
+        >>> Interval("chrI", 10, 20, "-").part(0, 3)
+        Interval(contig='chrI', start=17, end=20, strand='-')
+        """
+        if self.strand == "-":
+            first, last = len(self) - last, len(self) - first
+        return replace(self, start=self.start + first, end=self.start + last)
+
     def windows(self, length: int) -> list["Interval"]:
         """Cut into consecutive windows of `length`; the last may be shorter.
 

@@ -1,7 +1,6 @@
-"""Classes and values that a fine-tuned model gives sequences."""
+"""Classes and values that a fine-tuned model gives sequences, or their bases."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -10,15 +9,17 @@ from jaxtyping import Float64
 
 from megabase.errors import InputError, WorkError
 from megabase.inference.likelihood import TOKENS_PER_BATCH
-from megabase.inference.strands import read_strands, strands_of
+from megabase.inference.strands import join_strands, read_strands, strands_of
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.heads import ONE_CLASS, REGRESSION, SequenceModel
 from megabase.model.padding import TokenArray, batches, pad
+from megabase.model.token_classification import HyenaDNAForTokenClassification
 
 PREDICTED = "predicted"
 """The column of what is predicted: the label of a class, or a value."""
 
 _SORTED = 1024  # sequences that are sorted by length together; so many are held
+_TOKENS_SORTED = 1 << 20  # that they may have, or few more: each may have answers
 
 
 def predictions(
@@ -27,10 +28,11 @@ def predictions(
     *,
     strand: str = "forward",
     advance: Callable[[int], None] | None = None,
-) -> Iterator[Float64[np.ndarray, " output"]]:
+) -> Iterator[Float64[np.ndarray, "*base output"]]:
     """Give, for each sequence in order, the probability of each class, or the values.
 
-    Sequences of similar lengths are read together, and the last bits depend on which.
+    They are (output,), and of a model that answers each base (base, output). Sequences of
+    similar lengths are read together, and the last bits depend on which.
 
     Parameters
     ----------
@@ -39,7 +41,9 @@ def predictions(
     sequences
         Tokens of each.
     strand
-        One of `strands.STRANDS`; ``average``: the mean of the answers for both strands.
+        One of `strands.STRANDS`; ``average``: the mean of the answers for both strands. Of a
+        base these are the answers at its own place on either strand: the one sees what is
+        left of it, the other what is right.
     advance
         Is told how many sequences are done.
 
@@ -52,17 +56,32 @@ def predictions(
     """
     strands = strands_of(strand)
     is_class = answers_with_class(model.config)
-    pending = iter(sequences)
-    while some := list(islice(pending, _SORTED)):
-        read = list(read_strands(some, strands))
-        logits = _logits(model, read)
-        answers = _softmax(logits) if is_class else logits
-        answers = answers.reshape(len(some), len(strands), -1).mean(axis=1)
-        if not np.isfinite(answers).all():
+    per_base = isinstance(model, HyenaDNAForTokenClassification)
+    for some in _pools(sequences):
+        logits = _logits(model, list(read_strands(some, strands)))
+        answers = [_softmax(each) for each in logits] if is_class else logits
+        if not all(np.isfinite(each).all() for each in answers):
             raise WorkError("the model's answer is no number: its weights have diverged")
         if advance is not None:
             advance(len(some))
-        yield from answers
+        if per_base:
+            yield from join_strands(answers, strands)
+        else:
+            yield from np.stack(answers).reshape(len(some), len(strands), -1).mean(axis=1)
+
+
+def _pools(sequences: Iterable[TokenArray]) -> Iterator[list[TokenArray]]:
+    """Take so many sequences at a time as are held together with their answers."""
+    pool: list[TokenArray] = []
+    n_tokens = 0
+    for sequence in sequences:
+        pool.append(sequence)
+        n_tokens += len(sequence)
+        if len(pool) == _SORTED or n_tokens >= _TOKENS_SORTED:
+            yield pool
+            pool, n_tokens = [], 0
+    if pool:
+        yield pool
 
 
 def answers_with_class(config: HyenaDNAConfig) -> bool:
@@ -109,7 +128,8 @@ def _names(config: HyenaDNAConfig) -> list[str]:
 
 def _logits(
     model: SequenceModel, sequences: list[TokenArray]
-) -> Float64[np.ndarray, "sequence output"]:
+) -> list[Float64[np.ndarray, "*base output"]]:
+    per_base = isinstance(model, HyenaDNAForTokenClassification)
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     device = next(model.parameters()).device
     found: list[np.ndarray] = []
@@ -117,14 +137,15 @@ def _logits(
         tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
             answer = model(tokens, None if mask.all() else mask).logits
-        found.append(answer.double().cpu().numpy())
-    logits = np.empty((len(sequences), len(_names(model.config))))
-    logits[order] = np.concatenate(found)
-    return logits
+        found.extend(answer.double().cpu().numpy())
+    logits = dict(zip(order, found, strict=True))
+    if not per_base:
+        return [logits[place] for place in range(len(sequences))]
+    return [logits[place][: len(tokens)] for place, tokens in enumerate(sequences)]
 
 
 def _softmax(
-    logits: Float64[np.ndarray, "sequence output"],
-) -> Float64[np.ndarray, "sequence output"]:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    logits: Float64[np.ndarray, "*base output"],
+) -> Float64[np.ndarray, "*base output"]:
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
@@ -32,9 +32,11 @@ def read_strands(sequences: Iterable[TokenArray], strands: tuple[str, ...]) -> I
 
 
 def join_strands(
-    values: Iterable[Float32[np.ndarray, " _"]], strands: tuple[str, ...]
-) -> Iterator[Float32[np.ndarray, " _"]]:
+    values: Iterable[Float[np.ndarray, "..."]], strands: tuple[str, ...]
+) -> Iterator[Float[np.ndarray, "..."]]:
     """Average what `read_strands` was answered, base by base, in the order of the sequence.
+
+    An answer has a row, of one number or several, for each base.
 
     Examples
     --------

@@ -8,6 +8,9 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.io.compression import open_text
 
+SUFFIXES = (".bed", ".bed.gz")
+"""How the names of BED files end."""
+
 _HEADERS = ("track", "browser")
 
 
@@ -34,14 +37,15 @@ def read_bed(path: Path) -> list[BedRecord]:
     with open_text(path) as file:
         lines = [(number, line) for number, line in enumerate(file, start=1)]
     records = [
-        _read_line(line, f"{path}, line {number}") for number, line in lines if _is_record(line)
+        _read_line(line, f"{path}, line {number}") for number, line in lines if is_record(line)
     ]
     if not records:
         raise InputError(f"{path} holds no interval; a line is contig, start, end")
     return records
 
 
-def _is_record(line: str) -> bool:
+def is_record(line: str) -> bool:
+    """Whether a line of a BED or bedGraph file is neither empty nor a comment or header."""
     fields = line.split()
     return bool(fields) and not line.startswith("#") and fields[0] not in _HEADERS
 

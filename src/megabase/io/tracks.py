@@ -1,15 +1,18 @@
 """A value for each base, as bedGraph or bigWig."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from math import isfinite, nan
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
+from megabase.io.bed import is_record
+from megabase.io.compression import open_text
 from megabase.run.output import whole_path
 
 BEDGRAPH = (".bedgraph", ".bg")
@@ -47,10 +50,10 @@ def _rows(
 
 
 def check_bigwig() -> None:
-    """Raise an InputError unless bigWig can be written; ask before long work that ends in it."""
+    """Raise an InputError unless there is pybigtools; ask before long work that needs it."""
     if find_spec("pybigtools") is None:
         raise InputError(
-            "bigWig needs pybigtools: pip install 'megabase[bigwig]'; or write .bedgraph"
+            "bigWig needs pybigtools: pip install 'megabase[bigwig]'; or take .bedgraph"
         )
 
 
@@ -103,3 +106,83 @@ class _Rows:
                 self.is_empty = False
                 yield row
         self.is_exhausted = True
+
+
+class Entry(NamedTuple):
+    """The value of the bases of a place."""
+
+    contig: str
+    start: int
+    end: int
+    value: float
+
+
+def read_bedgraph(path: Path) -> Iterator[Entry]:
+    """Give each line: 0-based and half-open, as bedGraph defines.
+
+    Raises
+    ------
+    InputError
+        At the first line that is no place with a finite number, with its number.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no bedGraph file {path}")
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            if is_record(line):
+                yield _entry(line.split(), f"{path}, line {number}")
+
+
+class BigWig:
+    """A bigWig file whose values are asked for by place.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    lengths
+        Of the contigs that it names, in base pairs.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or pybigtools is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_bigwig()
+        import pybigtools  # noqa: PLC0415 an extra, imported at its door
+
+        if not path.is_file():
+            raise InputError(f"there is no bigWig file {path}")
+        self._path = path
+        try:
+            self._file = pybigtools.open(str(path))
+            self.lengths: Mapping[str, int] = self._file.chroms()
+        except Exception as error:
+            raise InputError(f"{path} is no bigWig that can be read: {error}") from error
+
+    def entries(self, interval: Interval) -> Iterator[Entry]:
+        """Give the places in an interval that have a value, cut to it."""
+        length = self.lengths.get(interval.contig, 0)
+        if interval.start >= length:
+            return
+        end = min(interval.end, length)
+        for start, stop, value in self._file.records(interval.contig, interval.start, end):
+            yield _entry([interval.contig, start, stop, value], str(self._path))
+
+
+def _entry(fields: Sequence[Any], place: str) -> Entry:
+    try:
+        contig, start, end, value = fields[0], int(fields[1]), int(fields[2]), float(fields[3])
+    except (IndexError, ValueError):
+        contig, start, end, value = "", 0, 0, nan
+    if len(fields) != 4 or not 0 <= start < end or not isfinite(value):
+        raise InputError(
+            f"{place}: expected contig, start, end with start < end, and a finite number; got "
+            f"{' '.join(map(str, fields))!r}"
+        )
+    return Entry(contig, start, end, value)

@@ -1,20 +1,25 @@
-"""Table to table, with the classes or values of a fine-tuned model."""
+"""Table to table, with what a fine-tuned model says of each row, or of each base."""
 
 import logging
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from megabase.data.sequence_table import SequenceTable
+from megabase.genome.interval import Interval
 from megabase.inference.device import choose_device
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.plan import plan_inference
-from megabase.inference.predict import prediction_columns, prediction_row, predictions
+from megabase.inference.predict import prediction_columns, predictions
+from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.strands import strands_of
 from megabase.io.table import check_no_clash, delimiter_to_write, write_table
 from megabase.jobs.genome import open_genome
 from megabase.model.load import load_classifier, weights_sha256
 from megabase.model.padding import TokenArray
+from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.run.location import genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input
@@ -34,10 +39,10 @@ def predict(
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Predict the label of every row of a table, in order.
+    """Predict the label of every row of a table, or of every base of it, in order.
 
-    The output has the columns of the input, then `prediction_columns`. The input is read
-    twice: first to check it and to plan, then row by row.
+    The output has the columns of `PredictionTable`. The input is read twice: first to check
+    it and to plan, then row by row.
 
     Parameters
     ----------
@@ -68,18 +73,19 @@ def predict(
     n_strands = len(strands_of(strand))
     classifier = load_classifier(model)
     classifier.to(choose_device(device))  # pyright: ignore[reportArgumentType] transformers hides its self
-    columns = prediction_columns(classifier.config)
+    per_base = isinstance(classifier, HyenaDNAForTokenClassification)
+    written = PredictionTable(classifier.config, per_base, genome is not None)
     table = SequenceTable(
         source,
         reference=open_genome(genome) if genome else None,
         context_length=classifier.config.context_length,
         crop=crop,
     )
-    lengths, header = _survey(table, columns)
+    lengths, header = _survey(table, written.added())
     request = {
         "command": "predict",
         "model": weights_sha256(classifier),
-        "labels": columns,
+        "labels": prediction_columns(classifier.config),
         "input": file_sha256(source),
         "genome": file_sha256(genome_path(genome)) if genome else None,
         "crop": crop,
@@ -95,11 +101,11 @@ def predict(
         n_tokens=n_strands * sum(lengths),
     )
     _log.info("predicting: %s", plan)
-    rows: deque[dict[str, str]] = deque()
+    rows: deque[tuple[dict[str, str], Interval | None]] = deque()
 
     def tokens() -> Iterator[TokenArray]:
         for record in table.records():
-            rows.append(record.row)
+            rows.append((record.row, record.place))
             yield record.tokens
 
     with (
@@ -107,10 +113,10 @@ def predict(
         place.write(n_rows=len(lengths)) as file,
     ):
         answers = predictions(classifier, tokens(), strand=strand, advance=meter.advance)
-        written = (
-            {**rows.popleft(), **prediction_row(classifier.config, answer)} for answer in answers
+        lines = written.rows(
+            iter(rows.popleft, None), (np.atleast_2d(answer) for answer in answers)
         )
-        write_table(file, [*header, *columns], written, delimiter=delimiter)
+        write_table(file, written.columns(header), lines, delimiter=delimiter)
 
 
 def _survey(table: SequenceTable, columns: list[str]) -> tuple[list[int], list[str]]:

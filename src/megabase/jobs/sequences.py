@@ -11,13 +11,11 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.io.bed import BedRecord, read_bed
+from megabase.io.bed import SUFFIXES, BedRecord, read_bed
 from megabase.jobs.genome import open_genome
 from megabase.run.location import genome_path
 
 _log = logging.getLogger(__name__)
-
-_BED = (".bed", ".bed.gz")
 
 
 def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
@@ -36,7 +34,7 @@ def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[Bed
         If an input cannot be used, or holds nothing.
     """
     path = genome_path(source)
-    if path.name.endswith(_BED):
+    if path.name.endswith(SUFFIXES):
         if genome is None:
             raise InputError(f"the intervals of {source} need the genome they are of: --genome")
         return open_regions(genome, path)

@@ -13,7 +13,7 @@ import torch
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.headed import HyenaDNAWithHead
 from megabase.model.modeling import HyenaDNAForCausalLM
 
 FILE = "fingerprint.json"
@@ -27,7 +27,7 @@ _CHANGED = (
     "remove that file if the change was meant"
 )
 
-Fingerprinted = HyenaDNAForCausalLM | HyenaDNAForSequenceClassification
+Fingerprinted = HyenaDNAForCausalLM | HyenaDNAWithHead
 
 
 def fingerprint(model: HyenaDNAForCausalLM) -> float:
@@ -49,12 +49,12 @@ def fingerprint(model: HyenaDNAForCausalLM) -> float:
     return -float(cast("Any", output).loss) * (len(tokens) - 1)
 
 
-def head_fingerprint(model: HyenaDNAForSequenceClassification) -> list[float]:
-    """Give the logits or values of the same sequence."""
+def head_fingerprint(model: HyenaDNAWithHead) -> list[float]:
+    """Give the logits or values of the same sequence, or those of its last token."""
     tokens = _sequence(model.config.context_length).to(next(model.parameters()).device)
     with _answering(model):
-        output = HyenaDNAForSequenceClassification.forward(model, tokens[None])
-    return [float(each) for each in cast("Any", output).logits[0]]
+        output = HyenaDNAWithHead.forward(model, tokens[None])
+    return cast("Any", output).logits.flatten(0, -2)[-1].tolist()
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def check_fingerprint(model: HyenaDNAForCausalLM, file: Path) -> float:
     return kept[0]
 
 
-def check_head_fingerprint(model: HyenaDNAForSequenceClassification, file: Path) -> list[float]:
+def check_head_fingerprint(model: HyenaDNAWithHead, file: Path) -> list[float]:
     """Give the logits or values that were kept, if the model still gives them.
 
     Raises

@@ -1,4 +1,4 @@
-r"""Heads on whole sequences: hidden states are pooled over real tokens, a linear map answers.
+r"""Heads on whole sequences, pooled over real tokens, and on each token: a linear map answers.
 
 The answer of a regression is in the unit of its targets, y = m + s z, with the mean m and
 the standard deviation s of the training part, while the head's z and the loss are in
@@ -110,7 +110,24 @@ def pool(
             return hidden[torch.arange(len(hidden), device=hidden.device), place]
 
 
-class SequenceHead(nn.Module):
+class _Head(nn.Module):
+    """Drop out, map to logits, and answer in the unit of the targets."""
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.linear = nn.Linear(config.d_model, cast("int", config.num_labels))
+
+    def answer(self, vectors: Float[Tensor, "*place d_model"]) -> Float[Tensor, "*place label"]:
+        """Give a logit of each class, or the value of each target in its own unit."""
+        z = self.linear(self.dropout(vectors))
+        if self.config.target_scale is None:
+            return z
+        return z * z.new_tensor(self.config.target_scale) + z.new_tensor(self.config.target_mean)
+
+
+class SequenceHead(_Head):
     """Pool, drop out, map to logits.
 
     Parameters
@@ -119,22 +136,29 @@ class SequenceHead(nn.Module):
         Its `pooling`, `head_dropout`, `num_labels`, and the units of its targets.
     """
 
-    def __init__(self, config: HyenaDNAConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.dropout = nn.Dropout(config.head_dropout)
-        self.linear = nn.Linear(config.d_model, cast("int", config.num_labels))
-
     def forward(
         self,
         hidden: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
     ) -> Float[Tensor, "batch label"]:
-        """Give a logit of each class, or the value of each target in its own unit."""
-        z = self.linear(self.dropout(pool(hidden, mask, self.config.pooling)))
-        if self.config.target_scale is None:
-            return z
-        return z * z.new_tensor(self.config.target_scale) + z.new_tensor(self.config.target_mean)
+        """Give what a sequence is answered: logits, or values in their own unit."""
+        return self.answer(pool(hidden, mask, self.config.pooling))
+
+
+class TokenHead(_Head):
+    """Drop out, map each token to logits.
+
+    Parameters
+    ----------
+    config
+        Its `head_dropout`, `num_labels`, and the units of its targets.
+    """
+
+    def forward(
+        self, hidden: Float[Tensor, "batch length d_model"]
+    ) -> Float[Tensor, "batch length label"]:
+        """Give what each token is answered: logits, or values in their own unit."""
+        return self.answer(hidden)
 
 
 def problem_type(config: HyenaDNAConfig, labels: Tensor) -> str:
@@ -177,3 +201,47 @@ def losses(
         return each.mean(dim=1)
     scale = 1.0 if config.target_scale is None else logits.new_tensor(config.target_scale)
     return ((logits - labels) / scale).square().mean(dim=1)
+
+
+UNCOUNTED = -100
+"""The class of a token that does not count; the value of one is NaN."""
+
+
+def is_counted(labels: Shaped[Tensor, "batch length"]) -> Bool[Tensor, "batch length"]:
+    """Whether each token counts in the loss and the metrics."""
+    return ~labels.isnan() if labels.is_floating_point() else labels != UNCOUNTED
+
+
+def token_losses(
+    logits: Float[Tensor, "batch length label"],
+    labels: Shaped[Tensor, "batch length"],
+    config: HyenaDNAConfig,
+) -> Float[Tensor, "batch length"]:
+    """Give the loss of each token, in float32; 0 where it does not count.
+
+    Parameters
+    ----------
+    logits
+        What a `TokenHead` answers.
+    labels
+        The number of its class, or `UNCOUNTED`; or its value, or NaN.
+    config
+        Of the model; one class of several, or one value.
+    """
+    counted = is_counted(labels)
+    known = labels.masked_fill(~counted, 0)
+    each = losses(logits.flatten(0, 1), known.flatten(), config).view(labels.shape)
+    return each.masked_fill(~counted, 0.0)
+
+
+def token_weights(labels: Shaped[Tensor, "batch length"]) -> Float[Tensor, "batch length"]:
+    """Give what each token counts, so that each row counts 1 if one of its tokens counts."""
+    counted = is_counted(labels).float()
+    return counted / counted.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def weighted_mean(
+    each: Float[Tensor, "*place"], weights: Float[Tensor, "*place"]
+) -> Float[Tensor, ""]:
+    """Give the mean of losses; 0 where nothing counts."""
+    return (each * weights).sum() / weights.sum().clamp(min=torch.finfo(torch.float32).tiny)

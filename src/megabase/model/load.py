@@ -14,11 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.classification import (
-    HyenaDNAForSequenceClassification,
-    has_head,
-    head_tensors,
-)
+from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.fingerprint import (
     FILE,
@@ -27,6 +23,7 @@ from megabase.model.fingerprint import (
     check_head_fingerprint,
     write_fingerprint,
 )
+from megabase.model.headed import HyenaDNAWithHead, has_head, head_tensors
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel, check_fits
 from megabase.model.published import (
     config_from_original,
@@ -35,6 +32,7 @@ from megabase.model.published import (
     is_published,
     to_published,
 )
+from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.model.tokenizer import HyenaDNATokenizer
 from megabase.model.weights import find_file, read_checkpoint, read_config_file, read_tensors
 
@@ -98,8 +96,11 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     return Loaded(model, HyenaDNATokenizer(), _commit(folder, hub), answer)
 
 
-def load_classifier(name: str, *, revision: str | None = None) -> HyenaDNAForSequenceClassification:
+def load_classifier(name: str, *, revision: str | None = None) -> HyenaDNAWithHead:
     """Load a fine-tuned model strictly, in float32 and evaluation mode.
+
+    It is a `HyenaDNAForTokenClassification` where ``architectures`` of its configuration say
+    so, and else a `HyenaDNAForSequenceClassification`.
 
     Parameters
     ----------
@@ -124,7 +125,10 @@ def load_classifier(name: str, *, revision: str | None = None) -> HyenaDNAForSeq
             f"{name} --train CSV --output DIR` gives it one"
         )
     check_fits(tensors, config, name, head=head_tensors(config))
-    model = HyenaDNAForSequenceClassification(config)
+    of_tokens = HyenaDNAForTokenClassification.__name__ in (config.architectures or ())
+    model = (HyenaDNAForTokenClassification if of_tokens else HyenaDNAForSequenceClassification)(
+        config
+    )
     _fill(model, tensors, name)
     if kept := find_file(name, FILE, hub):
         check_head_fingerprint(model, kept)

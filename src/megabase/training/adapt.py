@@ -18,15 +18,17 @@ from transformers import set_seed
 from megabase.data.labelled_dataset import StepBatches
 from megabase.data.labels import Labels
 from megabase.errors import InputError
-from megabase.inference.predict import prediction_columns, prediction_row
+from megabase.inference.prediction_table import PredictionTable
 from megabase.io.table import check_no_clash, write_table
 from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.headed import HyenaDNAWithHead
 from megabase.model.heads import ONE_CLASS, REGRESSION, SequenceModel
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
+from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.run.provenance import machine, versions
@@ -129,7 +131,7 @@ class _Run:
         shape = self.shape()
         if self.data.test_rows:
             header = list(self.data.test_rows[0])
-            check_no_clash(header, prediction_columns(shape), self.data.test_name)
+            check_no_clash(header, self.table(shape).added(), self.data.test_name)
         check_select(self.config.select, self.data.kind)
         rows_per_pass(self.config, shape, self.longest())
 
@@ -150,10 +152,19 @@ class _Run:
             shape.embed_dropout = config.embed_dropout
         return shape
 
-    def model(self, seed: int) -> HyenaDNAForSequenceClassification:
+    def table(self, shape: HyenaDNAConfig) -> PredictionTable:
+        """Say what predictions are written beside the rows of the test."""
+        data = self.data
+        return PredictionTable(shape, data.labels.per_base, data.test_places is not None)
+
+    def model(self, seed: int) -> HyenaDNAWithHead:
         """Make the model that a seed starts from: the head is drawn, and what is not loaded."""
         set_seed(seed)
-        model = HyenaDNAForSequenceClassification(self.shape())
+        per_base = self.data.labels.per_base
+        model_class = (
+            HyenaDNAForTokenClassification if per_base else HyenaDNAForSequenceClassification
+        )
+        model = model_class(self.shape())
         if self.language is not None:
             model.backbone.load_state_dict(self.language.backbone.state_dict())
         freeze(model, self.config.adapt)
@@ -175,7 +186,7 @@ class _Run:
         each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
         _log.info("about %.1f minutes for all epochs of all seeds", tokens * each / 60)
 
-    def all_seeds(self) -> tuple[HyenaDNAForSequenceClassification, dict[str, Any]]:
+    def all_seeds(self) -> tuple[HyenaDNAWithHead, dict[str, Any]]:
         """Give the model of the seed that is best on validation, and what all became."""
         self.tell()
         config = self.config
@@ -214,7 +225,7 @@ class _Run:
         if data.test is not None:
             answers = trainer.answers(data.test)
             np.save(folder / _TEST, answers)
-            record["test"] = metrics_of(data.kind, data.test.labels, answers)
+            record["test"] = metrics_of(data.kind, data.test.targets(), data.test.counted(answers))
         (folder / _SEED_RECORD).write_text(json.dumps(record))
 
     def report(self, seeds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -227,11 +238,12 @@ class _Run:
             "best_seed": best["seed"],
             "validation": over_seeds([each["validation"] for each in seeds]),
         }
-        if self.data.test is not None:
+        test = self.data.test
+        if test is not None:
             report["test"] = over_seeds([each["test"] for each in seeds])
             intervals = intervals_of(
-                self.data.kind, self.data.test.labels, self._answers(best["seed"]),
-                seed=self.config.seed,
+                self.data.kind, test.targets(), test.counted(self._answers(best["seed"])),
+                seed=self.config.seed, units=test.units(),
             )  # fmt: skip
             for name, interval in intervals.items():
                 report["test"][name] |= {
@@ -246,7 +258,7 @@ class _Run:
     def write(
         self,
         folder: Path,
-        model: HyenaDNAForSequenceClassification,
+        model: HyenaDNAWithHead,
         report: Mapping[str, Any],
         inputs: Mapping[str, str],
     ) -> None:
@@ -275,14 +287,13 @@ class _Run:
         (folder / METRICS).write_text(json.dumps(_without_nan(metrics), indent=2) + "\n")
         if data.test is None:
             return
-        columns = [*data.test_rows[0], *prediction_columns(model.config)]
-        answers = self._answers(report["best_seed"]).reshape(len(data.test), -1)
-        rows = (
-            {**row, **prediction_row(model.config, answer)}
-            for row, answer in zip(data.test_rows, answers, strict=True)
-        )
+        table = self.table(model.config)
+        found = self._answers(report["best_seed"])
+        answers = np.split(found.reshape(len(found), -1), data.test.ends()[:-1])
+        places = data.test_places or [None] * len(data.test)
+        rows = table.rows(zip(data.test_rows, places, strict=True), answers)
         with (folder / PREDICTIONS).open("w") as file:
-            write_table(file, columns, rows, delimiter=",")
+            write_table(file, table.columns(list(data.test_rows[0])), rows, delimiter=",")
 
 
 def fit(

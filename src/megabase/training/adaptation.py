@@ -4,11 +4,11 @@ from typing import cast
 
 from torch import Tensor
 
-from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.headed import HyenaDNAWithHead
 from megabase.model.heads import PREFIX, SequenceModel
 
 
-def freeze(model: HyenaDNAForSequenceClassification, adapt: str) -> None:
+def freeze(model: HyenaDNAWithHead, adapt: str) -> None:
     """Let gradients reach only what moves: ``"full"``, all weights, or ``"head"``."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(adapt == "full" or name.startswith(PREFIX))
@@ -18,7 +18,7 @@ def set_training(model: SequenceModel, adapt: str) -> None:
     """Put what moves into training mode; what is frozen drops nothing out."""
     model.train()
     if adapt == "head":
-        cast("HyenaDNAForSequenceClassification", model).backbone.eval()
+        cast("HyenaDNAWithHead", model).backbone.eval()
 
 
 def moving(model: SequenceModel) -> dict[str, Tensor]:

@@ -245,11 +245,22 @@ class FinetuneConfig(AdaptConfig):
     crop: str | None = None
     """Which part is kept of a sequence over the context: centre, left or random. None: that is an
     error."""
+    labels: str | None = None
+    """What each base of a genome is: BED, whose names are classes, or bedGraph or bigWig, with
+    values. The tables then need no column label, and may be BED. None: a label for each row."""
     kind: str = "auto"
     """What labels are: classification, regression, or auto."""
 
     @model_validator(mode="after")
     def _tables(self) -> "FinetuneConfig":
+        if self.labels is not None:
+            if self.genome is None:
+                raise ValueError("labels of bases need the genome that they are of: genome")
+            if self.kind != "auto" or self.pooling != "mean":
+                raise ValueError(
+                    "kind and pooling are of labels of whole rows: of bases BED has classes, "
+                    "bedGraph and bigWig have values"
+                )
         _check_known("crop", self.crop, CROPS)
         _check_known("kind", self.kind, KINDS)
         return self

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from megabase.data.label_track import check_label_track
 from megabase.errors import InputError
 from megabase.model.load import load
 from megabase.run.output import check_no_input
@@ -29,8 +30,10 @@ def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -
     WorkError
         If the loss becomes no number.
     """
-    tables = [Path(name) for name in (config.train, config.validation, config.test) if name]
-    check_no_input(output, tables)
+    named = (config.train, config.validation, config.test, config.labels)
+    check_no_input(output, [Path(name) for name in named if name])
+    if config.labels is not None:
+        check_label_track(Path(config.labels))
     if config.model is not None and Path(config.model).absolute() == output.absolute():
         raise InputError(f"{output} is the model to start from; choose another output")
     inputs = hashes(config)

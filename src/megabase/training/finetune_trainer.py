@@ -16,7 +16,8 @@ from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
 from megabase.errors import WorkError
 from megabase.inference.predict import predictions
 from megabase.measure.metrics import Kind, metrics_of
-from megabase.model.heads import SequenceModel, losses
+from megabase.model.heads import SequenceModel, losses, token_losses, token_weights
+from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.run.log import Meter
 from megabase.training.adaptation import moving, set_training
 from megabase.training.config import AdaptConfig
@@ -80,6 +81,7 @@ class FinetuneTrainer(Trainer):
         self.epochs: list[dict[str, float]] = []
         self.best_epoch = 0
         self._classifier = model
+        self._per_base = isinstance(model, HyenaDNAForTokenClassification)
         self._config = config
         self._steps = steps
         self._validation = validation
@@ -107,11 +109,13 @@ class FinetuneTrainer(Trainer):
         set_training(self._classifier, self._config.adapt)
         batch = cast("Inputs", self._prepare_inputs(inputs))
         weights = self._weights(batch["labels"])
+        whole = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)  # 0: no base counts
         total = torch.zeros((), device=self.args.device)
         for part, part_weights in self._passes(batch, weights):
             labels = part.pop("labels")
-            each = losses(model(**part).logits, labels, self._classifier.config)
-            loss = (each * part_weights).sum() / weights.sum()
+            logits, shape = model(**part).logits, self._classifier.config
+            each = (token_losses if self._per_base else losses)(logits, labels, shape)
+            loss = (each * part_weights).sum() / whole
             self.accelerator.backward(loss)
             total += loss.detach()
         self._training_losses.append(total)
@@ -123,11 +127,16 @@ class FinetuneTrainer(Trainer):
             yield {key: tensor[rows] for key, tensor in batch.items()}, weights[rows]
 
     def _weights(self, labels: Tensor) -> Tensor:
-        """What each row counts in the loss."""
+        """What each row or base counts in the loss."""
+        weights = (
+            token_weights(labels)
+            if self._per_base
+            else torch.ones(len(labels), device=labels.device)
+        )
         if self._class_weights is None:
-            return torch.ones(len(labels), device=labels.device)
+            return weights
         table = torch.from_numpy(self._class_weights).float().to(labels.device)
-        return table[labels]
+        return weights * table[labels.clamp(min=0)]  # what does not count has no class
 
     def evaluate(
         self,
@@ -137,11 +146,12 @@ class FinetuneTrainer(Trainer):
     ) -> dict[str, float]:
         """Measure validation, keep the weights if it is the best, stop after too many worse."""
         self._classifier.eval()
-        answers = self.answers(self._validation)
+        labels = self._validation.targets()
+        answers = self._validation.counted(self.answers(self._validation))
         measured = {
             "training_loss": float(torch.stack(self._training_losses).mean()),
-            "loss": self._validation_loss(answers),
-            **metrics_of(self._kind, self._validation.labels, answers),
+            "loss": self._validation_loss(labels, answers),
+            **metrics_of(self._kind, labels, answers),
         }
         self._training_losses.clear()
         if not math.isfinite(measured["training_loss"]):
@@ -158,9 +168,9 @@ class FinetuneTrainer(Trainer):
         return measured
 
     def answers(self, examples: Examples) -> Shaped[np.ndarray, "row ..."]:
-        """Give probabilities (row, class), or values (row,)."""
-        found = predictions(self._classifier, examples.sequences, strand=self._config.strand)
-        answers = np.stack(list(found))
+        """Give probabilities (row, class), or values (row,); of bases those of all rows joined."""
+        found = list(predictions(self._classifier, examples.sequences, strand=self._config.strand))
+        answers = np.concatenate(found) if self._per_base else np.stack(found)
         return answers[:, 0] if self._kind == "regression" else answers
 
     def record(self) -> dict[str, Any]:
@@ -176,9 +186,10 @@ class FinetuneTrainer(Trainer):
         self._classifier.load_state_dict(self._best, strict=False)
         self._classifier.eval()
 
-    def _validation_loss(self, answers: Shaped[np.ndarray, "row ..."]) -> float:
+    def _validation_loss(
+        self, labels: Shaped[np.ndarray, " row"], answers: Shaped[np.ndarray, "row ..."]
+    ) -> float:
         """Give the loss of answers: cross-entropy in nats, or squared error in standard units."""
-        labels = self._validation.labels
         if self._kind == "regression":
             (scale,) = cast("list[float]", self._classifier.config.target_scale)
             return float(np.mean(((answers - labels) / scale) ** 2))

@@ -1,23 +1,29 @@
 """The labelled tables of a run: what they teach, what is held out, what is measured at the end."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
-from megabase.data.grouped_split import either_strand, grouped_split, strata_of_values
-from megabase.data.labelled_dataset import Examples
+from megabase.data.grouped_split import (
+    either_strand,
+    grouped_split,
+    joined_groups,
+    strata_of_values,
+)
+from megabase.data.label_track import LabelTrack, open_label_track
+from megabase.data.labelled_dataset import BaseLabels, Examples
 from megabase.data.labels import Labels
-from megabase.data.sequence_table import SequenceTable
+from megabase.data.sequence_table import Record, SequenceTable
 from megabase.errors import InputError
+from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.io.genome_file import open_reference
 from megabase.measure.metrics import Kind
-from megabase.model.padding import TokenArray
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.provenance import file_sha256
 from megabase.training.config import FinetuneConfig
@@ -42,6 +48,8 @@ class LabelledData:
         What is measured at the end; None if there is none.
     test_rows
         Its rows as they stand.
+    test_places
+        Where each stands in the genome; None if they are not of one.
     test_name
         What to call them in an error.
     context_length
@@ -55,6 +63,7 @@ class LabelledData:
     test_rows: list[dict[str, str]]
     context_length: int
     test_name: str = "test"
+    test_places: list[Interval] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -64,9 +73,13 @@ class LabelledData:
         return "binary" if self.labels.n_outputs == 2 else "multiclass"
 
     def class_weights(self) -> Float64[np.ndarray, " class"]:
-        """Give weights under which each class counts the same, 1 for the mean row."""
-        counts = np.bincount(self.training.labels, minlength=len(self.labels.classes))
-        return len(self.training) / (len(counts) * np.maximum(counts, 1))
+        """Give weights under which each class counts the same, 1 for the mean row or base."""
+        counts = self.class_counts()
+        return counts.sum() / (len(counts) * np.maximum(counts, 1))
+
+    def class_counts(self) -> Int64[np.ndarray, " class"]:
+        """Count the rows, or bases, of each class in training."""
+        return np.bincount(self.training.targets(), minlength=len(self.labels.classes))
 
 
 def read_labelled(config: FinetuneConfig, context_length: int | None) -> LabelledData:
@@ -86,24 +99,28 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
         If a table cannot be used, or its labels are not those of training.
     """
     reader = _Reader(config, context_length)
-    _, sequences, texts = reader.read(config.train)
-    labels = Labels.from_training(texts, kind=config.kind, name=config.train)
-    whole = Examples(sequences, labels.encode(texts, name=config.train))
+    records = reader.read(config.train)
+    labels = reader.learn(records, config.train)
+    whole = reader.examples(records, labels, config.train)
     if config.validation is None:
         training, validation = part_validation(
-            whole, labels, fraction=config.validation_fraction, seed=config.seed
-        )
+            whole, labels, fraction=config.validation_fraction, seed=config.seed,
+            places=places_of(records) if labels.per_base else None,
+        )  # fmt: skip
     else:
         training = whole
-        _, sequences, texts = reader.read(config.validation)
-        validation = Examples(sequences, labels.encode(texts, name=config.validation))
+        records = reader.read(config.validation)
+        validation = reader.examples(records, labels, config.validation)
     longest = int(max(training.lengths().max(), validation.lengths().max()))
     reader.context_length = context_length = context_length or longest
-    test, rows = None, list[dict[str, str]]()
+    test, records = None, list[Record]()
     if config.test is not None:
-        rows, sequences, texts = reader.read(config.test)
-        test = Examples(sequences, labels.encode(texts, name=config.test))
-    data = LabelledData(labels, training, validation, test, rows, context_length, str(config.test))
+        records = reader.read(config.test)
+        test = reader.examples(records, labels, config.test)
+    data = LabelledData(
+        labels, training, validation, test, [record.row for record in records], context_length,
+        str(config.test), places_of(records),
+    )  # fmt: skip
     _log.info(
         "%s: %s rows to learn from, %s for validation, %s for the test; %s", data.kind,
         f"{len(training):,}", f"{len(validation):,}", f"{len(test or ()):,}",
@@ -116,6 +133,7 @@ def hashes(config: FinetuneConfig) -> dict[str, str]:
     """Hash the files that a run reads, by the key of the configuration that names each."""
     named: Mapping[str, str | None] = {
         "train": config.train, "validation": config.validation, "test": config.test,
+        "labels": config.labels,
     }  # fmt: skip
     found = {key: Path(name) for key, name in named.items() if name is not None}
     if config.genome is not None:
@@ -133,22 +151,60 @@ class _Reader:
         self.context_length = context_length
         self._config = config
         self._reference: Reference | None = None
+        self._track: LabelTrack | None = None
         if config.genome is not None:
             self._reference = open_reference(genome_path(config.genome), cache=cache_folder())
+            if config.labels is not None:
+                self._track = open_label_track(Path(config.labels), self._reference)
 
-    def read(self, name: str) -> tuple[list[dict[str, str]], list[TokenArray], list[str]]:
-        """Give rows, tokens and labels of a table."""
+    def read(self, name: str) -> list[Record]:
+        """Give the rows of a table."""
         table = SequenceTable(
-            Path(name), columns=[LABEL], reference=self._reference, crop=self._config.crop,
-            context_length=self.context_length, seed=self._config.seed,
+            Path(name), columns=[] if self._track else [LABEL], reference=self._reference,
+            crop=self._config.crop, context_length=self.context_length, seed=self._config.seed,
         )  # fmt: skip
-        records = list(table.records())
-        rows = [record.row for record in records]
-        return rows, [record.tokens for record in records], [row[LABEL] for row in rows]
+        return list(table.records())
+
+    def learn(self, records: list[Record], name: str) -> Labels:
+        """Say what the labels of a table mean, from the rows of training."""
+        if self._track is None:
+            texts = [record.row[LABEL] for record in records]
+            return Labels.from_training(texts, kind=self._config.kind, name=name)
+        labels = _of_bases(self._track, records)
+        return Labels.from_bases(labels, self._track.classes, name=name)
+
+    def examples(self, records: list[Record], labels: Labels, name: str) -> Examples:
+        """Put sequences and labels together."""
+        sequences = [record.tokens for record in records]
+        if self._track is None:
+            texts = [record.row[LABEL] for record in records]
+            return Examples(sequences, labels.encode(texts, name=name))
+        found = Examples(sequences, _of_bases(self._track, records))
+        n_counted = len(found.targets())
+        if not n_counted:
+            raise InputError(f"no base of {name} has a label in {self._config.labels}")
+        n_bases = int(found.lengths().sum())
+        _log.info("%s: %s of %s bases have a label", name, f"{n_counted:,}", f"{n_bases:,}")
+        return found
+
+
+def places_of(records: Sequence[Record]) -> list[Interval] | None:
+    """Give the place of each row; None if rows have none."""
+    places = [record.place for record in records if record.place is not None]
+    return places if len(places) == len(records) else None
+
+
+def _of_bases(track: LabelTrack, records: Sequence[Record]) -> list[BaseLabels]:
+    return [track.fetch(place) for place in places_of(records) or ()]
 
 
 def part_validation(
-    whole: Examples, labels: Labels, *, fraction: float, seed: int
+    whole: Examples,
+    labels: Labels,
+    *,
+    fraction: float,
+    seed: int,
+    places: Sequence[Interval] | None = None,
 ) -> tuple[Examples, Examples]:
     """Part validation from training, so that no sequence is in both on either strand.
 
@@ -162,18 +218,19 @@ def part_validation(
         Of the rows, for validation.
     seed
         Fixes the draw.
+    places
+        Where the rows stand: those that overlap are not parted. None: not looked at.
 
     Returns
     -------
     training, validation
         Together all rows.
     """
-    values = whole.labels.tolist()
-    strata = strata_of_values(values) if labels.is_regression else cast("Sequence[int]", values)
-    training, validation = grouped_split(
-        [either_strand(tokens) for tokens in whole.sequences], strata,
-        fraction=fraction, seed=seed,
-    )  # fmt: skip
+    groups: Sequence[Hashable] = [either_strand(tokens) for tokens in whole.sequences]
+    if places is not None:
+        groups = joined_groups(groups, places)
+    strata = _strata(whole, labels)
+    training, validation = grouped_split(groups, strata, fraction=fraction, seed=seed)
     _log.info(
         "%s of %s rows are validation; no sequence or reverse complement is on both sides",
         f"{len(validation):,}", f"{len(whole):,}",
@@ -181,7 +238,21 @@ def part_validation(
     return whole.part(training), whole.part(validation)
 
 
+def _strata(whole: Examples, labels: Labels) -> Sequence[int]:
+    """Give what is to stand in both parts alike: of bases, their mean or share of a class."""
+    if isinstance(whole.labels, np.ndarray):
+        values = whole.labels.tolist()
+        return strata_of_values(values) if labels.is_regression else cast("Sequence[int]", values)
+    of_rows = [
+        float(np.nan_to_num(each, nan=labels.mean).mean())
+        if labels.is_regression
+        else float(np.mean(each > 0))
+        for each in whole.labels
+    ]
+    return strata_of_values(of_rows, n_strata=max(1, min(10, len(of_rows) // 10)))
+
+
 def _counted(data: LabelledData) -> str:
-    counts = np.bincount(data.training.labels, minlength=len(data.labels.classes))
+    counts = data.class_counts()
     shown = [f"{name} ({n:,})" for name, n in zip(data.labels.classes, counts, strict=True)]
     return ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "")

@@ -1,0 +1,73 @@
+"""Predictions beside the rows of a table: a line for each row, or for each base of it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from megabase.genome.interval import Interval
+from megabase.inference.predict import prediction_columns, prediction_row
+from megabase.model.config import HyenaDNAConfig
+
+_SEQUENCE = "sequence"
+_ROW, _POSITION, _BASE = "row", "position", "base"
+
+
+@dataclass(frozen=True)
+class PredictionTable:
+    """What is written.
+
+    A line has the columns of the row, then those of its prediction. Of a model that answers
+    each base, every base has a line: the columns of its row but ``sequence``, then ``row``,
+    which counts rows from 1, ``position`` in the sequence as it was read, from 0, and for an
+    interval of a genome ``base``, its position on the contig, from 0.
+
+    Parameters
+    ----------
+    config
+        Of the model.
+    per_base
+        Whether it answers each base.
+    has_places
+        Whether rows are intervals of a genome.
+    """
+
+    config: HyenaDNAConfig
+    per_base: bool
+    has_places: bool
+
+    def added(self) -> list[str]:
+        """Name the columns that are added to those of a row."""
+        place = [_ROW, _POSITION, *([_BASE] if self.has_places else [])] if self.per_base else []
+        return [*place, *prediction_columns(self.config)]
+
+    def columns(self, header: list[str]) -> list[str]:
+        """Name all columns, of a table with this header."""
+        left_out = _SEQUENCE if self.per_base else None
+        return [*(column for column in header if column != left_out), *self.added()]
+
+    def rows(
+        self,
+        rows: Iterable[tuple[Mapping[str, str], Interval | None]],
+        answers: Iterable[Float64[np.ndarray, "_ _"]],
+    ) -> Iterator[Mapping[str, object]]:
+        """Give each line.
+
+        Parameters
+        ----------
+        rows
+            Each as it stands, with its place in the genome as it was read, if it has one.
+        answers
+            Of each row (line, output): one line, or one for each base.
+        """
+        for number, (answer, (row, place)) in enumerate(zip(answers, rows, strict=False), start=1):
+            if not self.per_base:
+                yield {**row, **prediction_row(self.config, answer[0])}
+                continue
+            kept = {column: cell for column, cell in row.items() if column != _SEQUENCE}
+            for position, of_base in enumerate(answer):
+                line = {**kept, _ROW: number, _POSITION: position}
+                if place is not None:
+                    line[_BASE] = place.part(position, position + 1).start
+                yield {**line, **prediction_row(self.config, of_base)}

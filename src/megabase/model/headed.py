@@ -1,0 +1,101 @@
+"""What the Hugging Face classes with a head share: the forward pass, and loading of their own."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
+
+from megabase.errors import InputError
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.heads import PREFIX, SequenceHead
+from megabase.model.modeling import HyenaDNAPreTrainedModel
+
+Answered = SequenceClassifierOutput | TokenClassifierOutput
+"""What the classes with a head give."""
+
+
+class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
+    """The backbone with a head, which a subclass gives.
+
+    A folder of a language model loads with a head that is drawn anew, as transformers does
+    with a line of its log; one with a head must fit it exactly, and be of the same class.
+    """
+
+    _output_type: ClassVar[type[Answered]]
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch length"] | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Float[Tensor, "batch length d_model"] | None = None,
+        labels: Shaped[Tensor, "batch ..."] | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Answered | tuple[Any, ...]:
+        """Give the logits of each sequence or token, and with `labels` the mean loss.
+
+        Parameters
+        ----------
+        input_ids, attention_mask, inputs_embeds, output_hidden_states, return_dict
+            As in `HyenaDNAModel.forward`.
+        labels
+            As of `heads.losses` or `heads.token_losses`.
+        """
+        every = bool(
+            self.config.output_hidden_states
+            if output_hidden_states is None
+            else output_hidden_states
+        )
+        hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
+        mask = None if attention_mask is None else attention_mask.bool()
+        logits = self._logits(hidden[-1], mask)
+        output = self._output_type(
+            loss=None if labels is None else self._loss(logits, labels),
+            logits=logits,
+            hidden_states=tuple(hidden) if every else None,
+        )
+        wants_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if wants_dict else output.to_tuple()
+
+    @abstractmethod
+    def _logits(
+        self,
+        hidden: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None,
+    ) -> Float[Tensor, "batch ... label"]:
+        """Give what the head answers."""
+
+    @abstractmethod
+    def _loss(
+        self, logits: Float[Tensor, "batch ... label"], labels: Shaped[Tensor, "batch ..."]
+    ) -> Float[Tensor, ""]:
+        """Give the mean loss."""
+
+    @classmethod
+    def _head_tensors(
+        cls, config: HyenaDNAConfig, tensors: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Give the tensors of the head, unless the folder has none at all."""
+        if not has_head(tensors):
+            return {}
+        saved_as = config.architectures or [cls.__name__]
+        if cls.__name__ not in saved_as:
+            raise InputError(
+                f"this folder's model is a {saved_as[0]}; it cannot be loaded as a {cls.__name__}"
+            )
+        return head_tensors(config)
+
+
+def has_head(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether tensors are of a model with a head."""
+    return any(name.startswith(PREFIX) for name in tensors)
+
+
+def head_tensors(config: HyenaDNAConfig) -> dict[str, Tensor]:
+    """Give names and shapes of a head's tensors, without values; all heads have the same."""
+    with torch.device("meta"):
+        return SequenceHead(config).state_dict(prefix=PREFIX)
