@@ -11,10 +11,9 @@ from typing import Any
 from megabase.errors import InputError
 from megabase.evaluation.rivals import CNN, FIXED, cnn
 from megabase.evaluation.task_data import TaskData, read_task_data
-from megabase.evaluation.task_rows import PROTOCOLS, as_bases, labelled_data, read_before
+from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
 from megabase.evaluation.tasks.catalogue import find_tasks
 from megabase.evaluation.tasks.task import Task
-from megabase.measure.leaks import find_leaks
 from megabase.measure.metrics import Predictions, intervals_of, metrics_of
 from megabase.measure.probe import check_sklearn
 from megabase.measure.result import Result
@@ -164,13 +163,7 @@ class _Run:
     def report(self) -> dict[str, Any]:
         """Measure leaks, rivals and the model."""
         data = self._data
-        leaks = find_leaks(
-            data.kind,
-            as_bases(read_before(data)),
-            as_bases(self._test),
-            n_classes=len(data.labels.classes),
-            seed=self._settings.seed,
-        )
+        leaks = leaks_of(data, self._test, seed=self._settings.seed)
         _log.info("%s: %s", self._found.task.name, leaks)
         results = [
             *(each for name, rival in FIXED.items() for each in self._fixed(name, rival)),
@@ -239,7 +232,9 @@ class _Run:
     def _measured(self, answers: Predictions) -> dict[str, Any]:
         """Give each metric of answers to the test rows, with its interval."""
         data, labels = self._data, self._test.targets()
-        intervals = intervals_of(data.kind, labels, answers, seed=self._settings.seed)
+        intervals = intervals_of(
+            data.kind, labels, answers, seed=self._settings.seed, units=self._test.units()
+        )
         return {
             name: {"value": value, "interval": intervals[name]}
             for name, value in metrics_of(data.kind, labels, answers).items()

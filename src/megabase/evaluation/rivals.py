@@ -8,7 +8,8 @@ import numpy as np
 from megabase.data.labelled_dataset import Examples
 from megabase.evaluation.task_rows import as_bases
 from megabase.inference.predict import predictions
-from megabase.measure.kmers import constant_predictions, fit_kmers
+from megabase.measure.base_words import fit_base_words
+from megabase.measure.kmers import Sequences, constant_predictions, fit_kmers
 from megabase.measure.metrics import Predictions
 from megabase.run.log import progress
 from megabase.training.cnn import fit_cnn
@@ -20,20 +21,36 @@ MAJORITY, KMERS, CNN = "majority", "k-mers", "CNN"
 
 
 def majority(data: LabelledData, test: Examples) -> Predictions:
-    """Answer every row with what the training labels alone tell: shares, or the mean."""
-    n_classes = len(data.labels.classes)
-    return constant_predictions(data.kind, data.training.targets(), len(test), n_classes=n_classes)
+    """Answer every row or base with what the training labels alone tell: shares, or the mean."""
+    return constant_predictions(
+        data.kind,
+        data.training.targets(),
+        len(test.targets()),
+        n_classes=len(data.labels.classes),
+    )
 
 
 def kmers(data: LabelledData, test: Examples) -> Predictions:
-    """Answer by logistic or ridge regression on the frequencies of words.
+    """Answer by logistic or ridge regression on the frequencies of words; a base by its word.
 
     The length of words and the penalty are those that validation likes best.
     """
-    training, validation = as_bases(data.training), as_bases(data.validation)
+    training, validation, measured = map(as_bases, (data.training, data.validation, test))
     n_classes = len(data.labels.classes)
-    baseline = fit_kmers(data.kind, training, validation, n_classes=n_classes)
-    return baseline.predict(as_bases(test).sequences)
+    if data.labels.per_base:
+        words = fit_base_words(
+            (training, data.training.labels),
+            (validation, data.validation.labels),
+            n_classes=n_classes,
+        )
+        return test.counted(words.predict(measured))
+    baseline = fit_kmers(
+        data.kind,
+        Sequences(training, data.training.targets()),
+        Sequences(validation, data.validation.targets()),
+        n_classes=n_classes,
+    )
+    return baseline.predict(measured)
 
 
 FIXED: Mapping[str, Callable[[LabelledData, Examples], Predictions]] = {
@@ -52,5 +69,6 @@ def cnn(
     """
     with progress(settings.epochs, f"{CNN}, seed {seed}", "epochs") as meter:
         network, _ = fit_cnn(settings, data, seed=seed, folder=folder, meter=meter)
-    answers = np.stack([*predictions(network, test.sequences, strand=settings.strand)])
+    found = [*predictions(network, test.sequences, strand=settings.strand)]
+    answers = test.counted(np.concatenate(found)) if data.labels.per_base else np.stack(found)
     return answers[:, 0] if data.labels.is_regression else answers

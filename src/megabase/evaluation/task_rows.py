@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from megabase.evaluation.examples import Examples as Rows
 from megabase.evaluation.task_data import TaskData
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.measure.kmers import Sequences
+from megabase.measure.leaks import LeakReport, find_leaks
+from megabase.measure.metrics import Labels as RowLabels
+from megabase.measure.words import Bases
 from megabase.training.labelled import LABEL, LabelledData, part_validation
 
 _log = logging.getLogger(__name__)
@@ -82,21 +86,32 @@ def labelled_data(
     return data, parts["test"]
 
 
-def read_before(data: LabelledData) -> Examples:
-    """Give the rows that a model has seen when it is measured: to learn, or to choose on."""
-    if data.validation is data.test:
-        return data.training
-    parts = data.training, data.validation
-    return Examples(
-        [tokens for part in parts for tokens in part.sequences],
-        np.concatenate([part.targets() for part in parts]),
+def leaks_of(data: LabelledData, test: Examples, *, seed: int) -> LeakReport:
+    """Compare the test with what a model has seen by then: to learn, or to choose on.
+
+    Where each base has a label, shortcuts are those to the mean label of a sequence.
+    """
+    seen = [data.training, *([data.validation] if data.validation is not test else [])]
+    return find_leaks(
+        "regression" if data.labels.per_base else data.kind,
+        Sequences(
+            [bases for part in seen for bases in as_bases(part)],
+            np.concatenate([_of_rows(part) for part in seen]),
+        ),
+        Sequences(as_bases(test), _of_rows(test)),
+        n_classes=0 if data.labels.per_base else len(data.labels.classes),
+        seed=seed,
     )
 
 
-def as_bases(examples: Examples) -> Sequences:
-    """Give rows as baselines take them."""
-    bases = [DNA_VOCABULARY.to_bases(tokens) for tokens in examples.sequences]
-    return Sequences(bases, examples.targets())
+def as_bases(examples: Examples) -> list[Bases]:
+    """Give sequences as baselines take them."""
+    return [DNA_VOCABULARY.to_bases(tokens) for tokens in examples.sequences]
+
+
+def _of_rows(examples: Examples) -> RowLabels:
+    labels = examples.labels
+    return labels if isinstance(labels, np.ndarray) else np.array([each.mean() for each in labels])
 
 
 def _labels(found: TaskData) -> Labels:
@@ -105,7 +120,7 @@ def _labels(found: TaskData) -> Labels:
         if values.std() == 0:
             raise InputError(f"every target of {found.task.name} is {values[0]}")
         return Labels((), float(values.mean()), float(values.std()))
-    return Labels(found.class_names)
+    return Labels(found.class_names, per_base=found.task.kind == "per_base")
 
 
 def _examples(found: TaskData, labels: Labels, split: str) -> Examples:
@@ -118,14 +133,19 @@ def _examples(found: TaskData, labels: Labels, split: str) -> Examples:
         _log.info(
             "%s, %s: %s ambiguous letters were read as N", found.task.name, split, n_ambiguous
         )
+    tokens = [each.tokens for each in encoded]
+    if labels.per_base:
+        return Examples(tokens, [np.asarray(label, dtype=np.int64) for label in rows.labels])
     of_type = np.float32 if labels.is_regression else np.int64
-    return Examples([each.tokens for each in encoded], np.array(rows.labels, dtype=of_type))
+    return Examples(tokens, np.array(rows.labels, dtype=of_type))
 
 
 def _as_table(rows: Rows, labels: Labels) -> list[dict[str, str]]:
+    if labels.per_base:
+        return [{} for _ in rows.sequences]
     texts: Sequence[object] = rows.labels
     if labels.classes:
-        texts = [labels.classes[int(label)] for label in rows.labels]
+        texts = [labels.classes[int(cast("int", label))] for label in rows.labels]
     return [
         {"sequence": letters, LABEL: str(text)}
         for letters, text in zip(rows.sequences, texts, strict=True)

@@ -11,9 +11,8 @@ from megabase.errors import InputError, WorkError
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.strands import join_strands, read_strands, strands_of
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.heads import ONE_CLASS, REGRESSION, SequenceModel
+from megabase.model.heads import ONE_CLASS, REGRESSION, AnswersEachToken, SequenceModel
 from megabase.model.padding import TokenArray, batches, pad
-from megabase.model.token_classification import HyenaDNAForTokenClassification
 
 PREDICTED = "predicted"
 """The column of what is predicted: the label of a class, or a value."""
@@ -56,7 +55,7 @@ def predictions(
     """
     strands = strands_of(strand)
     is_class = answers_with_class(model.config)
-    per_base = isinstance(model, HyenaDNAForTokenClassification)
+    per_base = isinstance(model, AnswersEachToken)
     for some in _pools(sequences):
         logits = _logits(model, list(read_strands(some, strands)))
         answers = [_softmax(each) for each in logits] if is_class else logits
@@ -129,7 +128,7 @@ def _names(config: HyenaDNAConfig) -> list[str]:
 def _logits(
     model: SequenceModel, sequences: list[TokenArray]
 ) -> list[Float64[np.ndarray, "*base output"]]:
-    per_base = isinstance(model, HyenaDNAForTokenClassification)
+    per_base = isinstance(model, AnswersEachToken)
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     device = next(model.parameters()).device
     found: list[np.ndarray] = []

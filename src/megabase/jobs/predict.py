@@ -17,9 +17,9 @@ from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.strands import strands_of
 from megabase.io.table import check_no_clash, delimiter_to_write, write_table
 from megabase.jobs.genome import open_genome
+from megabase.model.heads import AnswersEachToken
 from megabase.model.load import load_classifier, weights_sha256
 from megabase.model.padding import TokenArray
-from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.run.location import genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input
@@ -73,7 +73,7 @@ def predict(
     n_strands = len(strands_of(strand))
     classifier = load_classifier(model)
     classifier.to(choose_device(device))  # pyright: ignore[reportArgumentType] transformers hides its self
-    per_base = isinstance(classifier, HyenaDNAForTokenClassification)
+    per_base = isinstance(classifier, AnswersEachToken)
     written = PredictionTable(classifier.config, per_base, genome is not None)
     table = SequenceTable(
         source,

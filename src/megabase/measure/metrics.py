@@ -27,6 +27,8 @@ NAMES: Mapping[Kind, tuple[str, ...]] = {
 }
 """The metrics of each kind; of all but ``mse`` and the counts, more is better."""
 
+_MANY_ROWS = 100_000
+
 _Measure = Callable[[Weights], dict[str, float]]
 
 
@@ -88,7 +90,7 @@ def intervals_of(
     groups: Mapping[str, Sequence[int]] | None = None,
     units: Int[np.ndarray, " row"] | None = None,
     level: float = 0.95,
-    n_replicates: int = 1000,
+    n_replicates: int | None = None,
 ) -> dict[str, ConfidenceInterval | None]:
     """Give the percentile interval of each metric, rows drawn anew with replacement.
 
@@ -102,7 +104,7 @@ def intervals_of(
         A number for each row: rows that are not independent, such as the bases of one
         sequence, bear the same one and are drawn together. None: each row by itself.
     level, n_replicates
-        As of `confidence.bootstrap`.
+        As of `confidence.bootstrap`; None: 1,000, or 200 of more than 100,000 rows.
 
     Returns
     -------
@@ -116,7 +118,8 @@ def intervals_of(
     def drawn(chosen: Int[np.ndarray, " unit"]) -> dict[str, float]:
         return measure(np.bincount(chosen, minlength=n_units).astype(np.float64)[rows])
 
-    return bootstrap_all(drawn, n_units, seed=seed, level=level, n_replicates=n_replicates)
+    n = n_replicates or (1000 if len(labels) <= _MANY_ROWS else 200)
+    return bootstrap_all(drawn, n_units, seed=seed, level=level, n_replicates=n)
 
 
 def areas_by_label(

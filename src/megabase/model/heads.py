@@ -31,7 +31,7 @@ class Answer(Protocol):
 
     @property
     def logits(self) -> Tensor:
-        """What a `SequenceHead` answers, (batch, label)."""
+        """What a `SequenceHead` answers, (batch, label), or a `TokenHead`."""
         ...
 
 
@@ -143,6 +143,10 @@ class SequenceHead(_Head):
     ) -> Float[Tensor, "batch label"]:
         """Give what a sequence is answered: logits, or values in their own unit."""
         return self.answer(pool(hidden, mask, self.config.pooling))
+
+
+class AnswersEachToken:
+    """A `SequenceModel` whose logits are those of each token, (batch, length, label)."""
 
 
 class TokenHead(_Head):

@@ -6,10 +6,16 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.headed import HyenaDNAWithHead
-from megabase.model.heads import TokenHead, token_losses, token_weights, weighted_mean
+from megabase.model.heads import (
+    AnswersEachToken,
+    TokenHead,
+    token_losses,
+    token_weights,
+    weighted_mean,
+)
 
 
-class HyenaDNAForTokenClassification(HyenaDNAWithHead):
+class HyenaDNAForTokenClassification(HyenaDNAWithHead, AnswersEachToken):
     """The backbone with a `TokenHead`: an answer for each base of a sequence.
 
     The backbone is causal: what is said of a base rests on that base and on those to its

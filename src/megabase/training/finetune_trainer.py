@@ -16,8 +16,13 @@ from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
 from megabase.errors import WorkError
 from megabase.inference.predict import predictions
 from megabase.measure.metrics import Kind, metrics_of
-from megabase.model.heads import SequenceModel, losses, token_losses, token_weights
-from megabase.model.token_classification import HyenaDNAForTokenClassification
+from megabase.model.heads import (
+    AnswersEachToken,
+    SequenceModel,
+    losses,
+    token_losses,
+    token_weights,
+)
 from megabase.run.log import Meter
 from megabase.training.adaptation import moving, set_training
 from megabase.training.config import AdaptConfig
@@ -81,7 +86,7 @@ class FinetuneTrainer(Trainer):
         self.epochs: list[dict[str, float]] = []
         self.best_epoch = 0
         self._classifier = model
-        self._per_base = isinstance(model, HyenaDNAForTokenClassification)
+        self._per_base = isinstance(model, AnswersEachToken)
         self._config = config
         self._steps = steps
         self._validation = validation
