@@ -5,7 +5,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from megabase.data.grouped_split import either_strand, grouped_split, strata_of_values
+from megabase.data.grouped_split import (
+    either_strand,
+    grouped_split,
+    strata_of_labels,
+    strata_of_values,
+)
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
@@ -59,3 +64,12 @@ def test_one_group_cannot_be_split():
 def test_values_are_stratified_by_size():
     strata = strata_of_values([float(value) for value in range(100)])
     assert np.bincount(strata).tolist() == [10] * 10
+
+
+def test_a_rare_label_is_on_both_sides_of_a_split():
+    truths = np.zeros((40, 2), dtype=np.uint8)
+    truths[:, 0], truths[[3, 30], 1] = 1, 1
+    strata = strata_of_labels(truths)
+    for seed in range(20):
+        _, validation = grouped_split(range(40), strata, fraction=0.1, seed=seed)
+        assert truths[validation, 1].sum() == 1

@@ -38,7 +38,9 @@ def finetune(
         str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
     ] = None,
     crop: Crop = None,
-    kind: Annotated[str | None, typer.Option(help="auto, classification or regression.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="auto, classification, multilabel or regression.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="The most, 10 unless said.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many, 3 unless said.")] = None,
     seed: Annotated[int | None, typer.Option(help="The first; also of the split.")] = None,

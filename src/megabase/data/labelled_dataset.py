@@ -30,7 +30,7 @@ class Examples:
     """
 
     sequences: list[TokenArray]
-    labels: Shaped[np.ndarray, " row"]
+    labels: Shaped[np.ndarray, "row ..."]
 
     def __len__(self) -> int:
         return len(self.sequences)

@@ -1,4 +1,4 @@
-"""Classes and values that a fine-tuned model gives sequences."""
+"""Classes, labels and values that a fine-tuned model gives sequences."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -13,11 +13,11 @@ from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.strands import read_strands, strands_of
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.heads import ONE_CLASS, REGRESSION
+from megabase.model.heads import ANY_LABELS, JOINT, ONE_CLASS, REGRESSION
 from megabase.model.padding import TokenArray, batches, pad
 
 PREDICTED = "predicted"
-"""The column of what is predicted: the label of a class, or a value."""
+"""The column of what is predicted: the label of a class, names of labels, or a value."""
 
 _SORTED = 1024  # sequences that are sorted by length together; so many are held
 
@@ -29,7 +29,7 @@ def predictions(
     strand: str = "forward",
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Float64[np.ndarray, " output"]]:
-    """Give, for each sequence in order, the probability of each class, or the values.
+    """Give, for each sequence in order, the probability of each class or label, or the values.
 
     Sequences of similar lengths are read together, and the last bits depend on which.
 
@@ -47,17 +47,16 @@ def predictions(
     Raises
     ------
     InputError
-        If the strand is none, or the model answers neither with one class nor with values.
+        If the strand is none, or the model's problem is none that is known.
     WorkError
         If the model answers with no number.
     """
     strands = strands_of(strand)
-    is_class = answers_with_class(model.config)
+    answers_of = _ANSWERS[problem(model.config)]
     pending = iter(sequences)
     while some := list(islice(pending, _SORTED)):
         read = list(read_strands(some, strands))
-        logits = _logits(model, read)
-        answers = _softmax(logits) if is_class else logits
+        answers = answers_of(_logits(model, read))
         answers = answers.reshape(len(some), len(strands), -1).mean(axis=1)
         if not np.isfinite(answers).all():
             raise WorkError("the model's answer is no number: its weights have diverged")
@@ -66,28 +65,28 @@ def predictions(
         yield from answers
 
 
-def answers_with_class(config: HyenaDNAConfig) -> bool:
-    """Whether a model answers with one of several classes; else it is a regression.
+def problem(config: HyenaDNAConfig) -> str:
+    """Give what a model answers with: one of `model.heads`' three problem types.
 
     Raises
     ------
     InputError
-        If it is neither.
+        If it is none of them.
     """
     default = ONE_CLASS if len(_names(config)) > 1 else REGRESSION
     kind = config.problem_type or default
-    if kind not in (ONE_CLASS, REGRESSION):
-        raise InputError(f"this model's problem is {kind}; classes and values can be predicted")
-    return kind == ONE_CLASS
+    if kind not in _ANSWERS:
+        raise InputError(f"this model's problem is {kind}; expected {', '.join(_ANSWERS)}")
+    return kind
 
 
 def prediction_columns(config: HyenaDNAConfig) -> list[str]:
-    """Name the columns of a prediction: `PREDICTED`, then ``p_CLASS`` for each class.
+    """Name the columns of a prediction: `PREDICTED`, then ``p_CLASS`` for each class or label.
 
     Of several values the columns are ``predicted_NAME``.
     """
     names = _names(config)
-    if answers_with_class(config):
+    if problem(config) != REGRESSION:
         return [PREDICTED, *(f"p_{name}" for name in names)]
     return [PREDICTED] if len(names) == 1 else [f"{PREDICTED}_{name}" for name in names]
 
@@ -95,10 +94,18 @@ def prediction_columns(config: HyenaDNAConfig) -> list[str]:
 def prediction_row(
     config: HyenaDNAConfig, answer: Float64[np.ndarray, " output"]
 ) -> Mapping[str, object]:
-    """Give the values of `prediction_columns`; of equal probabilities the first class counts."""
+    """Give the values of `prediction_columns`.
+
+    The class is the most probable, of equals the first; labels are those of a probability of
+    0.5 or more, with `JOINT` between them.
+    """
     values: list[object] = answer.tolist()
-    if answers_with_class(config):
-        values.insert(0, _names(config)[int(answer.argmax())])
+    names, kind = _names(config), problem(config)
+    if kind == ONE_CLASS:
+        values.insert(0, names[int(answer.argmax())])
+    elif kind == ANY_LABELS:
+        predicted = (name for name, p in zip(names, answer, strict=True) if p >= 0.5)
+        values.insert(0, JOINT.join(predicted))
     return dict(zip(prediction_columns(config), values, strict=True))
 
 
@@ -129,3 +136,18 @@ def _softmax(
 ) -> Float64[np.ndarray, "sequence output"]:
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _sigmoid(
+    logits: Float64[np.ndarray, "sequence output"],
+) -> Float64[np.ndarray, "sequence output"]:
+    return np.exp(-np.logaddexp(0, -logits))
+
+
+def _as_they_are(
+    logits: Float64[np.ndarray, "sequence output"],
+) -> Float64[np.ndarray, "sequence output"]:
+    return logits
+
+
+_ANSWERS = {ONE_CLASS: _softmax, ANY_LABELS: _sigmoid, REGRESSION: _as_they_are}

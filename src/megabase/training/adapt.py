@@ -12,17 +12,18 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float64, Shaped
 from transformers import set_seed
 
-from megabase.data.labelled_dataset import StepBatches
+from megabase.data.labelled_dataset import Examples, StepBatches
 from megabase.errors import InputError
 from megabase.inference.predict import prediction_columns, prediction_row
 from megabase.io.table import check_no_clash, write_table
+from megabase.measure.confidence import ConfidenceInterval
 from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.heads import ONE_CLASS, REGRESSION
+from megabase.model.heads import ANY_LABELS, ONE_CLASS, REGRESSION
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
@@ -40,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
 _SEEDS, _SEED_RECORD, _TEST = "seeds", "seed.json", "test.npy"
+_MOST_CELLS = 1_000_000  # rows x labels; to rank them for each replicate takes two minutes
 _OF_THE_MACHINE = {"memory_gib"}  # keys that do not change what is learned
 
 
@@ -130,6 +132,7 @@ class _Run:
             header = list(self.data.test_rows[0])
             check_no_clash(header, prediction_columns(shape), self.data.test_name)
         check_select(self.config.select, self.data.kind)
+        class_weights(self.config, self.data)
         rows_per_pass(self.config, shape, self.longest())
 
     def longest(self) -> int:
@@ -146,7 +149,8 @@ class _Run:
         names = labels.classes or (LABEL,)
         shape.id2label = dict(enumerate(names))
         shape.label2id = {name: number for number, name in enumerate(names)}
-        shape.problem_type = REGRESSION if labels.is_regression else ONE_CLASS
+        some = ANY_LABELS if labels.is_multilabel else ONE_CLASS
+        shape.problem_type = REGRESSION if labels.is_regression else some
         shape.pooling, shape.head_dropout = config.pooling, config.head_dropout
         if config.embed_dropout is not None:
             shape.embed_dropout = config.embed_dropout
@@ -171,9 +175,9 @@ class _Run:
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
         start = config.model or f"preset {config.preset or 'tiny'}, from scratch"
         _log.info("%s: %s of %s parameters move", start, f"{n_moving:,}", f"{n_all:,}")
-        if config.class_weights == "balanced" and data.labels.classes:
-            weights = ", ".join(f"{weight:.3g}" for weight in data.class_weights())
-            _log.info("a row counts in the loss by its class: %s", weights)
+        if (weights := class_weights(config, data)) is not None:
+            shown = ", ".join(f"{weight:.3g}" for weight in weights)
+            _log.info("a row counts in the loss by its class: %s", shown)
         tokens = int(data.training.lengths().sum()) * config.epochs * config.n_seeds
         at_once, _ = rows_per_pass(config, model.config, self.longest())
         each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
@@ -234,16 +238,23 @@ class _Run:
         }
         if self.data.test is not None:
             report["test"] = over_seeds([each["test"] for each in seeds])
-            intervals = intervals_of(
-                self.data.kind, self.data.test.labels, self._answers(best["seed"]),
-                seed=self.config.seed,
-            )  # fmt: skip
-            for name, interval in intervals.items():
+            for name, interval in self._intervals(self.data.test, best["seed"]).items():
                 report["test"][name] |= {
                     "best_seed": best["test"][name],
                     "interval": None if interval is None else list(interval),
                 }
         return {**report, "seeds": seeds}
+
+    def _intervals(self, test: Examples, seed: int) -> Mapping[str, ConfidenceInterval | None]:
+        """Give the interval of each metric of the test; none of what is too large to draw."""
+        labels, answers = test.labels, self._answers(seed)
+        if self.data.kind == "multilabel" and labels.size > _MOST_CELLS:
+            _log.info(
+                "no bootstrap intervals: rows times labels are %s, and above %s they take too long",
+                f"{labels.size:,}", f"{_MOST_CELLS:,}",
+            )  # fmt: skip
+            return dict.fromkeys(metrics_of(self.data.kind, labels, answers))
+        return intervals_of(self.data.kind, labels, answers, seed=self.config.seed)
 
     def _answers(self, seed: int) -> Shaped[np.ndarray, "row ..."]:
         return np.load(self.folder(seed) / _TEST)
@@ -320,7 +331,6 @@ def fit(
         data.training, batch_size=config.batch_size, n_epochs=config.epochs, seed=seed,
         reverse_complement_p=config.reverse_complement_p,
     )  # fmt: skip
-    is_balanced = config.class_weights == "balanced" and data.labels.classes
     trainer = FinetuneTrainer(
         model,
         finetune_arguments(config, str(folder), seed=seed, steps_per_epoch=steps.steps_per_epoch),
@@ -328,7 +338,7 @@ def fit(
         steps=steps,
         validation=data.validation,
         kind=data.kind,
-        class_weights=data.class_weights() if is_balanced else None,
+        class_weights=class_weights(config, data),
         rows_per_pass=n_rows,
     )
     trainer.add_callback(StepMeter(meter, f"seed {seed}"))
@@ -336,6 +346,18 @@ def fit(
     meter.advance(config.epochs - len(trainer.epochs))
     trainer.load_best()
     return trainer
+
+
+def class_weights(config: AdaptConfig, data: LabelledData) -> Float64[np.ndarray, " class"] | None:
+    """Give what each class counts in the loss; None where all rows count the same.
+
+    Raises
+    ------
+    InputError
+        If classes shall be balanced, and rows have several labels.
+    """
+    is_balanced = config.class_weights == "balanced" and data.labels.classes
+    return data.class_weights() if is_balanced else None
 
 
 def check_select(select: str, kind: Kind) -> None:

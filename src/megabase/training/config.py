@@ -1,6 +1,6 @@
 """PretrainConfig, AdaptConfig and FinetuneConfig: every number of a run, with its unit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Literal
 
@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from megabase.data.labels import KINDS
 from megabase.data.sequence_table import CROPS
 from megabase.model.config import POOLED, PRESETS
+from megabase.model.heads import JOINT
 from megabase.run.config import RunConfig
 
 
@@ -246,13 +247,26 @@ class FinetuneConfig(AdaptConfig):
     """Which part is kept of a sequence over the context: centre, left or random. None: that is an
     error."""
     kind: str = "auto"
-    """What labels are: classification, regression, or auto."""
+    """What labels are: classification, multilabel, regression, or auto."""
+    label_columns: tuple[str, ...] = ()
+    """Columns of 0 and 1, one for each of several labels; none: the column label."""
 
     @model_validator(mode="after")
     def _tables(self) -> "FinetuneConfig":
         _check_known("crop", self.crop, CROPS)
         _check_known("kind", self.kind, KINDS)
+        _check_label_columns(self.label_columns, self.kind)
         return self
+
+
+def _check_label_columns(columns: Sequence[str], kind: str) -> None:
+    """Refuse columns that cannot be those of several labels."""
+    if columns and kind not in ("auto", "multilabel"):
+        raise ValueError(f"label_columns are of kind multilabel; got kind {kind!r}")
+    if len(set(columns)) < len(columns):
+        raise ValueError("label_columns names a column twice")
+    if odd := [column for column in columns if JOINT in column]:
+        raise ValueError(f"{JOINT!r} stands between labels; rename the column {odd[0]!r}")
 
 
 def _check_known(key: str, value: str | None, known: Iterable[str]) -> None:

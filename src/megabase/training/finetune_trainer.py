@@ -159,7 +159,7 @@ class FinetuneTrainer(Trainer):
         return measured
 
     def answers(self, examples: Examples) -> Shaped[np.ndarray, "row ..."]:
-        """Give probabilities (row, class), or values (row,)."""
+        """Give probabilities (row, class) or (row, label), or values (row,)."""
         found = predictions(self._classifier, examples.sequences, strand=self._config.strand)
         answers = np.stack(list(found))
         return answers[:, 0] if self._kind == "regression" else answers
@@ -170,11 +170,17 @@ class FinetuneTrainer(Trainer):
         self._classifier.eval()
 
     def _validation_loss(self, answers: Shaped[np.ndarray, "row ..."]) -> float:
-        """Give the loss of answers: cross-entropy in nats, or squared error in standard units."""
+        """Give the loss of answers: cross-entropy in nats, or squared error in standard units.
+
+        Of several labels it is the mean cross-entropy of a label.
+        """
         labels = self._validation.labels
         if self._kind == "regression":
             (scale,) = cast("list[float]", self._classifier.config.target_scale)
             return float(np.mean(((answers - labels) / scale) ** 2))
+        if self._kind == "multilabel":
+            of_truth = np.where(labels.astype(bool), answers, 1 - answers)
+            return float(np.mean(-np.log(np.maximum(of_truth, 1e-30))))
         of_label = answers[np.arange(len(labels)), labels]
         weights = (
             np.ones(len(labels)) if self._class_weights is None else self._class_weights[labels]

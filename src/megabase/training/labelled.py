@@ -9,9 +9,14 @@ from typing import cast
 import numpy as np
 from jaxtyping import Float64
 
-from megabase.data.grouped_split import either_strand, grouped_split, strata_of_values
+from megabase.data.grouped_split import (
+    either_strand,
+    grouped_split,
+    strata_of_labels,
+    strata_of_values,
+)
 from megabase.data.labelled_dataset import Examples
-from megabase.data.labels import Labels
+from megabase.data.labels import Labels, joined
 from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
@@ -59,12 +64,25 @@ class LabelledData:
     @property
     def kind(self) -> Kind:
         """What `measure.metrics` calls such a task."""
+        if self.labels.is_multilabel:
+            return "multilabel"
         if self.labels.is_regression:
             return "regression"
         return "binary" if self.labels.n_outputs == 2 else "multiclass"
 
     def class_weights(self) -> Float64[np.ndarray, " class"]:
-        """Give weights under which each class counts the same, 1 for the mean row."""
+        """Give weights under which each class counts the same, 1 for the mean row.
+
+        Raises
+        ------
+        InputError
+            If a row has any number of labels, and no class that it could be weighted by.
+        """
+        if self.labels.is_multilabel:
+            raise InputError(
+                "class_weights=balanced weights a row by its class, and rows of several labels "
+                "have none; leave it away"
+            )
         counts = np.bincount(self.training.labels, minlength=len(self.labels.classes))
         return len(self.training) / (len(counts) * np.maximum(counts, 1))
 
@@ -87,7 +105,11 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
     """
     reader = _Reader(config, context_length)
     _, sequences, texts = reader.read(config.train)
-    labels = Labels.from_training(texts, kind=config.kind, name=config.train)
+    labels = (
+        Labels(config.label_columns, is_multilabel=True)
+        if config.label_columns
+        else Labels.from_training(texts, kind=config.kind, name=config.train)
+    )
     whole = Examples(sequences, labels.encode(texts, name=config.train))
     if config.validation is None:
         training, validation = part_validation(
@@ -107,7 +129,7 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
     _log.info(
         "%s: %s rows to learn from, %s for validation, %s for the test; %s", data.kind,
         f"{len(training):,}", f"{len(validation):,}", f"{len(test or ()):,}",
-        f"classes {_counted(data)}" if labels.classes else f"mean {labels.mean:.4g}",
+        _counted(data) if labels.classes else f"mean {labels.mean:.4g}",
     )  # fmt: skip
     return data
 
@@ -138,13 +160,18 @@ class _Reader:
 
     def read(self, name: str) -> tuple[list[dict[str, str]], list[TokenArray], list[str]]:
         """Give rows, tokens and labels of a table."""
+        columns = self._config.label_columns
         table = SequenceTable(
-            Path(name), columns=[LABEL], reference=self._reference, crop=self._config.crop,
-            context_length=self.context_length, seed=self._config.seed,
+            Path(name), columns=columns or [LABEL], reference=self._reference,
+            crop=self._config.crop, context_length=self.context_length, seed=self._config.seed,
         )  # fmt: skip
         records = list(table.records())
         rows = [record.row for record in records]
-        return rows, [record.tokens for record in records], [row[LABEL] for row in rows]
+        texts = [
+            joined(row, columns, name=f"{name}, row {number}") if columns else row[LABEL]
+            for number, row in enumerate(rows, start=1)
+        ]
+        return rows, [record.tokens for record in records], texts
 
 
 def part_validation(
@@ -157,7 +184,8 @@ def part_validation(
     whole
         All rows that may be learnt from.
     labels
-        What their labels mean: classes, or ranges of values, are in both parts alike.
+        What their labels mean: classes, the rarest labels of rows with several, or ranges of
+        values, are in both parts alike.
     fraction
         Of the rows, for validation.
     seed
@@ -168,10 +196,8 @@ def part_validation(
     training, validation
         Together all rows.
     """
-    values = whole.labels.tolist()
-    strata = strata_of_values(values) if labels.is_regression else cast("Sequence[int]", values)
     training, validation = grouped_split(
-        [either_strand(tokens) for tokens in whole.sequences], strata,
+        [either_strand(tokens) for tokens in whole.sequences], _strata(whole, labels),
         fraction=fraction, seed=seed,
     )  # fmt: skip
     _log.info(
@@ -181,7 +207,19 @@ def part_validation(
     return whole.part(training), whole.part(validation)
 
 
+def _strata(whole: Examples, labels: Labels) -> Sequence[int]:
+    """Give the stratum of each row: what both parts shall have alike."""
+    if labels.is_multilabel:
+        return strata_of_labels(whole.labels)
+    values = whole.labels.tolist()
+    return strata_of_values(values) if labels.is_regression else cast("Sequence[int]", values)
+
+
 def _counted(data: LabelledData) -> str:
-    counts = np.bincount(data.training.labels, minlength=len(data.labels.classes))
+    if data.labels.is_multilabel:
+        what, counts = "labels", data.training.labels.sum(axis=0, dtype=np.int64)
+    else:
+        counts = np.bincount(data.training.labels, minlength=len(data.labels.classes))
+        what = "classes"
     shown = [f"{name} ({n:,})" for name, n in zip(data.labels.classes, counts, strict=True)]
-    return ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "")
+    return f"{what} {', '.join(shown[:8])}{', ...' if len(shown) > 8 else ''}"
