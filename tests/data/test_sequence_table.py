@@ -101,3 +101,13 @@ def test_parquet_is_read(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="no whole Parquet"):
         list(SequenceTable(tmp_path / "t.parquet").records())
+
+
+def test_fasta_is_read_under_its_names_and_errors_bear_them(tmp_path):
+    path = written(tmp_path, ">a first\nAC\nGT\n>b\nGG\n", "s.fa.gz")
+    assert [record.row["name"] for record in SequenceTable(path).records()] == ["a first", "b"]
+    assert letters(SequenceTable(path)) == ["ACGT", "GG"]
+    with pytest.raises(InputError, match=r"s.fa.gz, row 1 \(a first\) has 4 bp"):
+        list(SequenceTable(path, context_length=3).records())
+    with pytest.raises(InputError, match=r"a genome goes with intervals; .*s.fa.gz has its own"):
+        list(SequenceTable(path, reference=MemoryReference({"a": "ACGT"})).records())

@@ -18,7 +18,10 @@ def finetune(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
     train: Annotated[
         str | None,
-        typer.Option(help="CSV, TSV or Parquet: sequence,label or contig,start,end,label."),
+        typer.Option(
+            help="CSV, TSV or Parquet: sequence,label or contig,start,end,label. Or a folder with "
+            "a FASTA file for each class."
+        ),
     ] = None,
     validation: Annotated[
         str | None, typer.Option(help="The same; without it, a part of train.")

@@ -1,4 +1,4 @@
-"""megabase predict: a table of sequences to the labels of a fine-tuned model."""
+"""megabase predict: a table of sequences, or FASTA, to the labels of a fine-tuned model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,9 @@ def predict(
     ],
     source: Annotated[
         Path,
-        typer.Option("--input", "-i", help="CSV, TSV or Parquet: sequence, or contig,start,end."),
+        typer.Option(
+            "--input", "-i", help="FASTA; or CSV, TSV, Parquet: sequence, or contig,start,end."
+        ),
     ],
     output: OutputFile,
     genome: Annotated[

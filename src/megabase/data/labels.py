@@ -12,6 +12,9 @@ from jaxtyping import Shaped
 from megabase.errors import InputError
 from megabase.model.heads import JOINT
 
+LABEL = "label"
+"""The column of labels."""
+
 KINDS = ("auto", "classification", "multilabel", "regression")
 """What labels can be read as."""
 

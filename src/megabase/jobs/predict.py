@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from megabase.data.sequence_table import SequenceTable
+from megabase.errors import InputError
 from megabase.inference.device import choose_device
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.plan import plan_inference
@@ -34,7 +35,7 @@ def predict(
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Predict the label of every row of a table, in order.
+    """Predict the label of every row of a table, or sequence of FASTA, in order.
 
     The output has the columns of the input, then `prediction_columns`. The input is read
     twice: first to check it and to plan, then row by row.
@@ -63,6 +64,8 @@ def predict(
     InputError
         If an input or option cannot be used, or the model has no head.
     """
+    if source.is_dir():
+        raise InputError(f"{source} is a folder; predict reads one table or FASTA file")
     check_no_input(output, [source, *([genome_path(genome)] if genome else [])])
     delimiter = delimiter_to_write(output)
     n_strands = len(strands_of(strand))

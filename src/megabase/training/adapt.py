@@ -16,6 +16,7 @@ from jaxtyping import Float64, Shaped
 from transformers import set_seed
 
 from megabase.data.labelled_dataset import Examples, StepBatches
+from megabase.data.labels import LABEL
 from megabase.errors import InputError
 from megabase.inference.predict import prediction_columns, prediction_row
 from megabase.io.table import check_no_clash, write_table
@@ -34,7 +35,7 @@ from megabase.training.adaptation import freeze, moving
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import AdaptConfig
 from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
-from megabase.training.labelled import LABEL, LabelledData
+from megabase.training.labelled import LabelledData
 from megabase.training.plan import rows_per_pass
 
 _log = logging.getLogger(__name__)

@@ -235,7 +235,7 @@ class FinetuneConfig(AdaptConfig):
 
     train: str
     """CSV, TSV or Parquet with the columns sequence and label, or contig, start, end[, strand]
-    and label with a genome."""
+    and label with a genome; or a folder with a FASTA file for each class."""
     validation: str | None = None
     """The same, for early stopping and the choice of the seed; None: a part of train, which
     shares no sequence with the rest on either strand."""

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import Float64
 
+from megabase.data.class_folder import class_files
 from megabase.data.grouped_split import (
     either_strand,
     grouped_split,
@@ -16,7 +17,7 @@ from megabase.data.grouped_split import (
     strata_of_values,
 )
 from megabase.data.labelled_dataset import Examples
-from megabase.data.labels import Labels, joined
+from megabase.data.labels import LABEL, Labels, joined
 from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
@@ -28,9 +29,6 @@ from megabase.run.provenance import file_sha256
 from megabase.training.config import FinetuneConfig
 
 _log = logging.getLogger(__name__)
-
-LABEL = "label"
-"""The column of labels."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
     labels = (
         Labels(config.label_columns, is_multilabel=True)
         if config.label_columns
-        else Labels.from_training(texts, kind=config.kind, name=config.train)
+        else Labels.from_training(texts, kind=_kind_of(config), name=config.train)
     )
     whole = Examples(sequences, labels.encode(texts, name=config.train))
     if config.validation is None:
@@ -135,17 +133,29 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
 
 
 def hashes(config: FinetuneConfig) -> dict[str, str]:
-    """Hash the files that a run reads, by the key of the configuration that names each."""
+    """Hash the files that a run reads, by the key of the configuration that names each.
+
+    Those of a folder of classes are named ``key/FILE``.
+    """
     named: Mapping[str, str | None] = {
         "train": config.train, "validation": config.validation, "test": config.test,
     }  # fmt: skip
     found = {key: Path(name) for key, name in named.items() if name is not None}
     if config.genome is not None:
         found["genome"] = genome_path(config.genome)
+    for key in [key for key, path in found.items() if path.is_dir() and key != "genome"]:
+        files = class_files(found.pop(key)).values()
+        found |= {f"{key}/{file.name}": file for file in files}
     for path in found.values():
         if not path.is_file():
             raise InputError(f"there is no file {path}")
     return {key: file_sha256(path) for key, path in found.items()}
+
+
+def _kind_of(config: FinetuneConfig) -> str:
+    """What labels are: of a folder, whose files are classes, no number by its look."""
+    is_folder = Path(config.train).is_dir()
+    return "classification" if is_folder and config.kind == "auto" else config.kind
 
 
 class _Reader:
