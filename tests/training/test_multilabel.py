@@ -53,6 +53,9 @@ def test_two_motifs_are_learnt_side_by_side(made):
     assert (found["kind"], found["classes"]) == ("multilabel", ["GATA", "TATA"])
     assert found["test"]["auroc_median"]["mean"] > 0.9
     assert found["test"]["n_labels"]["mean"] == 2
+    assert found["calibration"]["of"] == "test"
+    assert 0 < found["calibration"]["brier_score"] < 0.25
+    assert (made / "test.png").stat().st_size > 1000
     low, high = found["test"]["auprc_median"]["interval"]
     assert low <= found["test"]["auprc_median"]["best_seed"] <= high
 

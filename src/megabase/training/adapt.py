@@ -35,13 +35,14 @@ from megabase.training.adaptation import freeze, moving
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import AdaptConfig
 from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
+from megabase.training.held_out import calibration, draw
 from megabase.training.labelled import LabelledData
 from megabase.training.plan import rows_per_pass
 
 _log = logging.getLogger(__name__)
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
-_SEEDS, _SEED_RECORD, _TEST = "seeds", "seed.json", "test.npy"
+_SEEDS, _SEED_RECORD, _ANSWERS = "seeds", "seed.json", "answers.npy"
 _MOST_CELLS = 1_000_000  # rows x labels; to rank them for each replicate takes two minutes
 _OF_THE_MACHINE = {"memory_gib"}  # keys that do not change what is learned
 
@@ -60,10 +61,11 @@ def adapt(
 
     The folder becomes that of a plain Hugging Face model with a head, of the seed that is
     best on validation. It also gets `metrics.json`: each seed's epochs, validation and test,
-    mean and spread over seeds, bootstrap intervals of the saved model's test metrics, the
-    configuration and the hashes of what was read; and with test rows `predictions.csv`,
-    these rows with the saved model's answers. A run that was interrupted goes on with the
-    seed that it was at.
+    mean and spread over seeds, bootstrap intervals of the saved model's test metrics, its
+    calibration, the configuration and the hashes of what was read; with test rows
+    `predictions.csv`, these rows with the saved model's answers; and where there is matplotlib
+    `test.png`, or without test rows `validation.png`, a figure of these answers. A run that
+    was interrupted goes on with the seed that it was at.
 
     Parameters
     ----------
@@ -221,9 +223,9 @@ class _Run:
             "epochs": trainer.epochs,
             "validation": trainer.epochs[trainer.best_epoch],
         }
+        answers = trainer.answers(data.held_out)
+        np.save(folder / _ANSWERS, answers)
         if data.test is not None:
-            answers = trainer.answers(data.test)
-            np.save(folder / _TEST, answers)
             record["test"] = metrics_of(data.kind, data.test.labels, answers)
         (folder / _SEED_RECORD).write_text(json.dumps(record))
 
@@ -244,6 +246,10 @@ class _Run:
                     "best_seed": best["test"][name],
                     "interval": None if interval is None else list(interval),
                 }
+        held_out = self.data.held_out.labels
+        found = calibration(self.data.kind, held_out, self._answers(best["seed"]))
+        if found is not None:
+            report["calibration"] = {"of": self.data.held_out_name, **found}
         return {**report, "seeds": seeds}
 
     def _intervals(self, test: Examples, seed: int) -> Mapping[str, ConfidenceInterval | None]:
@@ -258,7 +264,8 @@ class _Run:
         return intervals_of(self.data.kind, labels, answers, seed=self.config.seed)
 
     def _answers(self, seed: int) -> Shaped[np.ndarray, "row ..."]:
-        return np.load(self.folder(seed) / _TEST)
+        """Read what the model of a seed answered the rows held out."""
+        return np.load(self.folder(seed) / _ANSWERS)
 
     def write(
         self,
@@ -267,7 +274,7 @@ class _Run:
         report: Mapping[str, Any],
         inputs: Mapping[str, str],
     ) -> None:
-        """Write metrics, and the rows of the test table with the answers of the best."""
+        """Write metrics, a figure, and the rows of the test table with the answers of the best."""
         data = self.data
         n_all = sum(parameter.numel() for parameter in model.parameters())
         freeze(model, self.config.adapt)
@@ -290,13 +297,17 @@ class _Run:
             "machine": machine(),
         }
         (folder / METRICS).write_text(json.dumps(_without_nan(metrics), indent=2) + "\n")
+        answers, name = self._answers(report["best_seed"]), data.held_out_name
+        draw(
+            data.kind, data.held_out.labels, answers, data.labels.classes or (LABEL,),
+            folder / f"{name}.png", title=f"{name}: {len(data.held_out):,} rows",
+        )  # fmt: skip
         if data.test is None:
             return
         columns = [*data.test_rows[0], *prediction_columns(model.config)]
-        answers = self._answers(report["best_seed"]).reshape(len(data.test), -1)
         rows = (
             {**row, **prediction_row(model.config, answer)}
-            for row, answer in zip(data.test_rows, answers, strict=True)
+            for row, answer in zip(data.test_rows, answers.reshape(len(data.test), -1), strict=True)
         )
         with (folder / PREDICTIONS).open("w") as file:
             write_table(file, columns, rows, delimiter=",")

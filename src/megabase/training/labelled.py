@@ -68,6 +68,16 @@ class LabelledData:
             return "regression"
         return "binary" if self.labels.n_outputs == 2 else "multiclass"
 
+    @property
+    def held_out(self) -> Examples:
+        """The test, or validation where there is none."""
+        return self.validation if self.test is None else self.test
+
+    @property
+    def held_out_name(self) -> str:
+        """Which of the two `held_out` is."""
+        return "validation" if self.test is None else "test"
+
     def class_weights(self) -> Float64[np.ndarray, " class"]:
         """Give weights under which each class counts the same, 1 for the mean row.
 
