@@ -54,6 +54,10 @@ def finetune(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
     ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=A,B,...", help="Values to try; the best on validation is taken."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration and stop.")
@@ -66,6 +70,8 @@ def finetune(
     megabase finetune --train train.csv --test test.csv --model model --output classifier
 
     megabase finetune --train train.csv --output classifier --preset tiny --set batch_size=128
+
+    megabase finetune --train t.csv -m model -o best --sweep learning_rate=3e-4,1e-3
     """
     from megabase.run.config import read_config, to_yaml
     from megabase.run.log import start_logging
@@ -78,7 +84,9 @@ def finetune(
         "preset": preset, "adapt": adapt, "genome": genome, "crop": crop, "kind": kind,
         "epochs": epochs, "n_seeds": seeds, "seed": seed, "device": device,
     }  # fmt: skip
-    settings = read_config(FinetuneConfig, file=config, options=options, overrides=overrides or ())
+    tried = [f"sweep.{_swept(text)}" for text in sweep or ()]
+    overrides = [*(overrides or ()), *tried]
+    settings = read_config(FinetuneConfig, file=config, options=options, overrides=overrides)
     if print_config:
         typer.echo(to_yaml(settings), nl=False)
         return
@@ -86,3 +94,11 @@ def finetune(
         raise InputError("a folder to write is needed: --output DIR")
     run(settings, output, overwrite=overwrite)
     typer.echo(output)
+
+
+def _swept(text: str) -> str:
+    """Write KEY=A,B as an override with a list."""
+    key, equals, values = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--sweep takes KEY=A,B,..., got {text!r}")
+    return f"{key}=[{values}]"

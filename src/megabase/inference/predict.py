@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from megabase.errors import InputError, WorkError
+from megabase.errors import DivergedError, InputError
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.strands import read_strands, strands_of
 from megabase.model.classification import HyenaDNAForSequenceClassification
@@ -48,7 +48,7 @@ def predictions(
     ------
     InputError
         If the strand is none, or the model's problem is none that is known.
-    WorkError
+    DivergedError
         If the model answers with no number.
     """
     strands = strands_of(strand)
@@ -59,7 +59,7 @@ def predictions(
         answers = answers_of(_logits(model, read))
         answers = answers.reshape(len(some), len(strands), -1).mean(axis=1)
         if not np.isfinite(answers).all():
-            raise WorkError("the model's answer is no number: its weights have diverged")
+            raise DivergedError("the model's answer is no number: its weights have diverged")
         if advance is not None:
             advance(len(some))
         yield from answers

@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,6 +38,7 @@ from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_be
 from megabase.training.held_out import calibration, draw
 from megabase.training.labelled import LabelledData
 from megabase.training.plan import rows_per_pass
+from megabase.training.sweep import Combination, best_of, combinations
 
 _log = logging.getLogger(__name__)
 
@@ -102,15 +103,19 @@ def adapt(
         shutil.rmtree(output / _SEEDS, ignore_errors=True)
         return
     run = _Run(config, data, language, output)
+    grid = combinations(config)
     run.check()
+    for each in grid:
+        replace(run, config=each.config).check()
     with only_writer(output):
         if place.unfinished is None:
             shutil.rmtree(output / _SEEDS, ignore_errors=True)
         place.start()
+        run, swept = run.swept(grid)
         best, report = run.all_seeds()
         with whole_files(output) as folder:
             save(best, folder)
-            run.write(folder, best, report, hashed)
+            run.write(folder, best, report | swept, hashed)
         place.finish(weights_sha256=weights_sha256(best), best_seed=report["best_seed"])
         shutil.rmtree(output / _SEEDS)
 
@@ -181,10 +186,39 @@ class _Run:
         if (weights := class_weights(config, data)) is not None:
             shown = ", ".join(f"{weight:.3g}" for weight in weights)
             _log.info("a row counts in the loss by its class: %s", shown)
-        tokens = int(data.training.lengths().sum()) * config.epochs * config.n_seeds
+        minutes = self.minutes() * config.n_seeds
+        _log.info("about %.1f minutes for all epochs of all seeds", minutes)
+
+    def minutes(self) -> float:
+        """Estimate how long all epochs of one seed take."""
+        config, model = self.config, self.model(self.config.seed)
+        tokens = int(self.data.training.lengths().sum()) * config.epochs
         at_once, _ = rows_per_pass(config, model.config, self.longest())
         each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
-        _log.info("about %.1f minutes for all epochs of all seeds", tokens * each / 60)
+        return tokens * each / 60
+
+    def swept(self, grid: list[Combination]) -> tuple["_Run", dict[str, Any]]:
+        """Give the run with the values that are best on validation, and what all became.
+
+        The combinations do not know the test, and each is done unless it lies there whole.
+        """
+        if not grid:
+            return self, {}
+        data = replace(self.data, test=None, test_rows=[])
+        runs = {
+            each.name: _Run(each.config, data, self.language, self.output / _SEEDS / each.name)
+            for each in grid
+        }
+        _log.info(
+            "about %.1f minutes for the %s combinations of the sweep",
+            sum(run.minutes() for run in runs.values()), len(grid),
+        )  # fmt: skip
+        n_epochs = sum(each.config.epochs for each in grid)
+        with progress(n_epochs, "sweeping", "epochs") as meter:
+            config, report = best_of(
+                grid, lambda each: runs[each.name].seed(each.config.seed, meter)
+            )
+        return replace(self, config=config), {"sweep": report}
 
     def all_seeds(self) -> tuple[HyenaDNAForSequenceClassification, dict[str, Any]]:
         """Give the model of the seed that is best on validation, and what all became."""

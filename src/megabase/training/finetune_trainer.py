@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
-from megabase.errors import WorkError
+from megabase.errors import DivergedError
 from megabase.inference.predict import predictions
 from megabase.measure.metrics import Kind, metrics_of
 from megabase.model.classification import HyenaDNAForSequenceClassification
@@ -146,7 +146,7 @@ class FinetuneTrainer(Trainer):
         }
         self._training_losses.clear()
         if not math.isfinite(measured["training_loss"]):
-            raise WorkError("the loss is no number; lower learning_rate or clip_norm")
+            raise DivergedError("the loss is no number; lower learning_rate or clip_norm")
         self.epochs.append(measured)
         if not self._best or self._is_better(measured, self.epochs[self.best_epoch]):
             self.best_epoch, self._best = len(self.epochs) - 1, moving(self._classifier)
