@@ -1,4 +1,4 @@
-"""The two errors that megabase raises on purpose, and what the command makes of them."""
+"""The errors that megabase raises on purpose, and what the command makes of them."""
 
 
 class InputError(ValueError):
@@ -14,3 +14,7 @@ class WorkError(RuntimeError):
 
     The command prints it as one line and exits with code 1.
     """
+
+
+class DivergedError(WorkError):
+    """A training whose loss is no number any more."""

@@ -102,6 +102,33 @@ def test_intervals_of_a_genome(capsys, folder, tmp_path):
     ]
 
 
+def test_a_folder_of_classes_and_fasta(capsys, folder, tmp_path):
+    rows = motif_rows(40)
+    for label in "01":
+        toys.write_fasta(
+            tmp_path / f"0.{label}5.fa",
+            {row["id"]: row["sequence"] for row in rows if row["label"] == label},
+        )
+    model, output = tmp_path / "model", tmp_path / "p.tsv"
+    classes = tmp_path / "classes"
+    classes.mkdir()
+    for path in tmp_path.glob("*.fa"):
+        path.rename(classes / path.name)
+    assert tuned(capsys, folder, model, "--train", classes, "--test", classes).code == 0
+    record = json.loads((model / "metrics.json").read_text())
+    assert record["classes"] == ["0.05", "0.15"]  # no numbers to be predicted
+    assert set(record["sha256"]) == {
+        "model", *(f"{part}/0.{n}5.fa" for part in ("train", "test") for n in "01")
+    }  # fmt: skip
+    fixed = ["predict", "--model", model, "--output", output, "--input"]
+    assert run(capsys, *fixed, classes / "0.15.fa").code == 0
+    answers = read_rows(output, delimiter="\t")
+    assert [row["name"] for row in answers] == [f"r{n}" for n in range(1, 40, 2)]
+    of_test = read_rows(model / "predictions.csv")[20:]
+    assert [row["predicted"] for row in answers] == [row["predicted"] for row in of_test]
+    assert refused(run(capsys, *fixed, classes), "is a folder; predict reads one")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -174,3 +201,13 @@ def test_the_output_is_needed_and_is_no_input(capsys, folder):
 def test_the_configuration_is_printed(capsys, folder):
     answer = run(capsys, "finetune", "--train", "t.csv", "--print-config", "--set", "patience=7")
     assert "patience: 7" in answer.out
+
+
+def test_a_sweep_is_declared_by_keys_and_values(capsys, folder, tmp_path):
+    fixed = ["finetune", "--train", "t.csv", "--print-config"]
+    answer = run(capsys, *fixed, "--sweep", "learning_rate=3e-4,1e-3", "--sweep", "batch_size=8")
+    assert "sweep:\n  learning_rate:\n  - 3e-4\n  - 1e-3\n  batch_size:\n  - 8\n" in answer.out
+    assert refused(run(capsys, *fixed, "--sweep", "batch_size"), "--sweep takes KEY=A,B")
+    options = ["--sweep", "batch_size=8,many"]
+    answer = tuned(capsys, folder, tmp_path / "m", *options)
+    assert refused(answer, "configuration key 'batch_size'")

@@ -5,10 +5,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.load import save
 from tests import toys
 from tests.cli.command import run
+from tests.labelled_tables import motif_rows, write_rows
 from tests.vcf_files import vcf_text, write_vcf_file
 
 LETTERS = toys.letters(400)
@@ -19,7 +22,10 @@ OUTPUTS = {
     "generate": "new.fa",
     "embed": "embeddings.npz",
     "mutagenesis": "substitutions.tsv",
+    "finetune": "classifier",
+    "predict": "predicted.csv",
 }
+WRITTEN = OUTPUTS | {"finetune": "classifier/config.json"}
 _RUN = """
 import json, resource, sys
 from megabase.cli.main import main
@@ -39,6 +45,9 @@ for command in json.loads(sys.argv[1]):
 def commands(tmp_path):
     """Give what each verb needs, but for its output."""
     save(toys.model(), tmp_path / "model")
+    torch.manual_seed(0)
+    save(HyenaDNAForSequenceClassification(toys.config()).eval(), tmp_path / "tuned")
+    table = write_rows(tmp_path / "table.csv", motif_rows(20))
     genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": LETTERS})
     genes = toys.write_fasta(tmp_path / "genes.fa", {"a": LETTERS[:50], "b": LETTERS[50:100]})
     row = ("chrI", 100, LETTERS[99], "A" if LETTERS[99] != "A" else "C", "DP=3")
@@ -52,9 +61,14 @@ def commands(tmp_path):
         "generate": ["--length", 50, "--number", 9],
         "embed": ["--input", genes],
         "mutagenesis": ["--genome", genome, "--regions", bed],
+        "finetune": ["--train", table, "--epochs", 1, "--seeds", 1, "--device", "cpu"],
+        "predict": ["--input", table],
     }
-    fixed = ["--model", tmp_path / "model", "--quiet"]
-    return {verb: [verb, *map(str, [*fixed, *options])] for verb, options in inputs.items()}
+    models = dict.fromkeys(inputs, tmp_path / "model") | {"predict": tmp_path / "tuned"}
+    return {
+        verb: [verb, *map(str, ["--model", models[verb], "--quiet", *options])]
+        for verb, options in inputs.items()
+    }
 
 
 def test_a_full_disk_leaves_no_output(commands, tmp_path):
@@ -71,7 +85,7 @@ def test_a_full_disk_leaves_no_output(commands, tmp_path):
     assert lines[:n] == ["exit code 0"] * n, done.stderr
     assert lines[n + 1 :: 2] == ["exit code 1"] * n, done.stderr
     assert all(line.startswith("megabase: error: ") for line in lines[n::2])
-    for name in OUTPUTS.values():
+    for name in WRITTEN.values():
         assert (folders["before"] / name).exists()
         assert not (folders["full"] / name).exists()
 

@@ -9,6 +9,7 @@ from megabase.data.grouped_split import (
     either_strand,
     grouped_split,
     joined_groups,
+    strata_of_labels,
     strata_of_values,
 )
 from megabase.errors import InputError
@@ -79,3 +80,12 @@ def test_rows_of_one_sequence_or_of_places_that_overlap_are_one_group():
     assert len(set(groups)) == 3
     assert len(set(joined_groups(["a", "b", "c", "b"], places))) == 2
     assert len(set(joined_groups(["a", "c", "c", "a"], places))) == 1
+
+
+def test_a_rare_label_is_on_both_sides_of_a_split():
+    truths = np.zeros((40, 2), dtype=np.uint8)
+    truths[:, 0], truths[[3, 30], 1] = 1, 1
+    strata = strata_of_labels(truths)
+    for seed in range(20):
+        _, validation = grouped_split(range(40), strata, fraction=0.1, seed=seed)
+        assert truths[validation, 1].sum() == 1

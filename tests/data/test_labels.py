@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.data.labels import Labels, in_order
+from megabase.data.labels import Labels, in_order, joined
 from megabase.errors import InputError
 
 
@@ -54,6 +54,9 @@ def test_numbers_that_are_not_whole_are_a_regression(caplog):
         (["1.5", "1.5"], "regression", "nothing to learn"),
         ([str(i) for i in range(60)], "auto", "say --kind"),
         (["a", "b"], "ranking", "kind is one of auto"),
+        (["", ""], "multilabel", "no row of train.csv has a label"),
+        (["a", "a;b;a"], "multilabel", "row 2: the label is 'a;b;a'; expected different names"),
+        (["a;"], "multilabel", "row 1: the label is 'a;'"),
     ],
 )
 def test_labels_that_cannot_be_learnt(texts, kind, message):
@@ -64,3 +67,19 @@ def test_labels_that_cannot_be_learnt(texts, kind, message):
 def test_a_label_that_training_does_not_have():
     with pytest.raises(InputError, match=r"test.csv, row 2: label 'c' does not occur .* has a, b"):
         learnt(["a", "b"]).encode(["a", "c"], name="test.csv")
+
+
+def test_several_labels_of_a_row_are_names_and_none_is_nothing():
+    labels = learnt(["b10; a", "", "b9", "a"], kind="multilabel")
+    assert (labels.classes, labels.is_multilabel) == (("a", "b9", "b10"), True)
+    truths = labels.encode(["b9;a", "", "b10"], name="x")
+    assert (truths.dtype, truths.tolist()) == (np.uint8, [[1, 1, 0], [0, 0, 0], [0, 0, 1]])
+    with pytest.raises(InputError, match="row 2: label 'c' does not occur"):
+        labels.encode(["a", "b9;c"], name="x")
+
+
+def test_columns_of_names_hold_0_or_1():
+    row = {"a": "1", "b": "0", "c": "1"}
+    assert joined(row, ["c", "b", "a"], name="t.csv, row 1") == "c;a"
+    with pytest.raises(InputError, match=r"t.csv, row 1: column 'b' has '2'; expected 0 or 1"):
+        joined(row | {"b": "2"}, ["a", "b"], name="t.csv, row 1")

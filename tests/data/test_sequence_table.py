@@ -124,3 +124,13 @@ def test_the_place_of_a_record_is_that_of_its_letters(tmp_path):
         for record in table.records():
             assert genome.fetch(record.place) == DNA_VOCABULARY.decode(record.tokens)
     assert next(SequenceTable(written(tmp_path, "sequence\nA\n")).records()).place is None
+
+
+def test_fasta_is_read_under_its_names_and_errors_bear_them(tmp_path):
+    path = written(tmp_path, ">a first\nAC\nGT\n>b\nGG\n", "s.fa.gz")
+    assert [record.row["name"] for record in SequenceTable(path).records()] == ["a first", "b"]
+    assert letters(SequenceTable(path)) == ["ACGT", "GG"]
+    with pytest.raises(InputError, match=r"s.fa.gz, row 1 \(a first\) has 4 bp"):
+        list(SequenceTable(path, context_length=3).records())
+    with pytest.raises(InputError, match=r"a genome goes with intervals; .*s.fa.gz has its own"):
+        list(SequenceTable(path, reference=MemoryReference({"a": "ACGT"})).records())

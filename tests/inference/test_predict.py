@@ -56,10 +56,21 @@ def test_columns_and_rows_name_the_classes():
     assert prediction_columns(values) == ["predicted_LABEL_0", "predicted_LABEL_1"]
 
 
+def test_of_several_labels_each_has_a_probability_and_those_of_a_half_are_named():
+    model = classifier(problem_type="multi_label_classification", id2label=dict(enumerate("abc")))
+    found = np.stack(list(predictions(model, SEQUENCES)))
+    expected = np.stack([alone(model, tokens).sigmoid().numpy() for tokens in SEQUENCES])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    row = prediction_row(model.config, np.array([0.5, 0.4, 0.9]))
+    assert row == {"predicted": "a;c", "p_a": 0.5, "p_b": 0.4, "p_c": 0.9}
+    assert prediction_row(model.config, np.array([0.1, 0.4, 0.0]))["predicted"] == ""
+
+
 def test_what_cannot_be_predicted_is_refused():
-    several = classifier(problem_type="multi_label_classification")
-    with pytest.raises(InputError, match="classes and values can be predicted"):
-        list(predictions(several, SEQUENCES))
+    odd = classifier()
+    odd.config.problem_type = "ranking"
+    with pytest.raises(InputError, match="problem is ranking; expected single_label"):
+        list(predictions(odd, SEQUENCES))
     broken = classifier()
     broken.head.linear.bias.data[0] = torch.nan
     with pytest.raises(WorkError, match="no number"):

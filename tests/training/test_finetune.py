@@ -107,6 +107,17 @@ def test_the_test_table_decides_nothing_and_the_same_seed_gives_the_same_bits(ma
     assert sum(accuracies) == pytest.approx(1)
 
 
+def test_without_a_test_table_validation_is_drawn(tables):
+    out = run(tables, adapt="head")
+    assert {path.name for path in out.glob("*.png")} == {"validation.png"}
+    found = metrics(out)["calibration"]
+    assert found["of"] == "validation"
+    data = read_labelled(FinetuneConfig(train=str(tables / "train.csv")), None)
+    answers = np.stack(list(predictions(load_classifier(str(out)), data.validation.sequences)))
+    brier = np.mean((answers[:, 1] - data.validation.labels) ** 2)
+    assert found["brier_score"] == pytest.approx(brier, rel=1e-5)
+
+
 def test_training_stops_after_epochs_without_a_better_and_ends_with_the_best(tables):
     # labels of chance: what is learnt of them makes validation worse
     rng = np.random.default_rng(0)

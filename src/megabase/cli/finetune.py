@@ -18,7 +18,10 @@ def finetune(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
     train: Annotated[
         str | None,
-        typer.Option(help="CSV, TSV or Parquet: sequence,label or contig,start,end,label."),
+        typer.Option(
+            help="CSV, TSV or Parquet: sequence,label or contig,start,end,label. Or a folder with "
+            "a FASTA file for each class."
+        ),
     ] = None,
     validation: Annotated[
         str | None, typer.Option(help="The same; without it, a part of train.")
@@ -44,7 +47,9 @@ def finetune(
         ),
     ] = None,
     crop: Crop = None,
-    kind: Annotated[str | None, typer.Option(help="auto, classification or regression.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="auto, classification, multilabel or regression.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="The most, 10 unless said.")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many, 3 unless said.")] = None,
     seed: Annotated[int | None, typer.Option(help="The first; also of the split.")] = None,
@@ -54,6 +59,10 @@ def finetune(
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=A,B,...", help="Values to try; the best on validation is taken."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
     print_config: Annotated[
@@ -69,6 +78,8 @@ def finetune(
     megabase finetune --train train.csv --output classifier --preset tiny --set batch_size=128
 
     megabase finetune --train regions.bed --genome genome.fa --labels exons.bed --output tagger
+
+    megabase finetune --train t.csv -m model -o best --sweep learning_rate=3e-4,1e-3
     """
     from megabase.run.config import read_config, to_yaml
     from megabase.run.log import start_logging
@@ -82,7 +93,9 @@ def finetune(
         "kind": kind,
         "epochs": epochs, "n_seeds": seeds, "seed": seed, "device": device,
     }  # fmt: skip
-    settings = read_config(FinetuneConfig, file=config, options=options, overrides=overrides or ())
+    tried = [f"sweep.{_swept(text)}" for text in sweep or ()]
+    overrides = [*(overrides or ()), *tried]
+    settings = read_config(FinetuneConfig, file=config, options=options, overrides=overrides)
     if print_config:
         typer.echo(to_yaml(settings), nl=False)
         return
@@ -90,3 +103,11 @@ def finetune(
         raise InputError("a folder to write is needed: --output DIR")
     run(settings, output, overwrite=overwrite)
     typer.echo(output)
+
+
+def _swept(text: str) -> str:
+    """Write KEY=A,B as an override with a list."""
+    key, equals, values = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--sweep takes KEY=A,B,..., got {text!r}")
+    return f"{key}=[{values}]"

@@ -1,4 +1,4 @@
-"""megabase predict: a table of sequences to the labels of a fine-tuned model."""
+"""megabase predict: a table of sequences, or FASTA, to the labels of a fine-tuned model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,9 @@ def predict(
     source: Annotated[
         Path,
         typer.Option(
-            "--input", "-i", help="CSV, TSV, Parquet (sequence, or contig,start,end) or BED."
+            "--input",
+            "-i",
+            help="FASTA; BED; or CSV, TSV, Parquet: sequence, or contig,start,end.",
         ),
     ],
     output: OutputFile,

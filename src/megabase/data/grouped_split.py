@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Shaped, UInt8
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
@@ -124,3 +124,19 @@ def strata_of_values(values: Sequence[float], n_strata: int = 10) -> list[int]:
     """
     edges = np.quantile(values, np.arange(1, n_strata) / n_strata)
     return np.searchsorted(edges, values, side="left").tolist()
+
+
+def strata_of_labels(truths: Shaped[np.ndarray, "row label"]) -> list[int]:
+    """Give the stratum of each row by the rarest of its labels; rows without one have their own.
+
+    So the rarest labels are the last to be missing on a side, as in Sechidis et al. 2011, "On
+    the stratification of multi-label data", ECML PKDD, section 3.
+
+    Examples
+    --------
+    >>> strata_of_labels(np.array([[1, 1], [1, 0], [0, 0]]))
+    [1, 0, 2]
+    """
+    of_label = truths.sum(axis=0, dtype=np.int64)
+    counts = np.where(truths.astype(bool), of_label, len(truths) + 1)
+    return np.where(truths.any(axis=1), counts.argmin(axis=1), truths.shape[1]).tolist()

@@ -37,7 +37,7 @@ class Examples:
     """
 
     sequences: list[TokenArray]
-    labels: Shaped[np.ndarray, " row"] | list[BaseLabels]
+    labels: Shaped[np.ndarray, "row ..."] | list[BaseLabels]
 
     def __len__(self) -> int:
         return len(self.sequences)

@@ -1,17 +1,21 @@
-"""What labels mean: classes in their order, or numbers and their unit."""
+"""What labels mean: classes or several names in their order, or numbers and their unit."""
 
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Shaped
 
 from megabase.errors import InputError
+from megabase.model.heads import JOINT
 
-KINDS = ("auto", "classification", "regression")
+LABEL = "label"
+"""The column of labels."""
+
+KINDS = ("auto", "classification", "multilabel", "regression")
 """What labels can be read as."""
 
 _MOST_NUMBERED_CLASSES = 50  # whole numbers of more kinds may be counts: the user has to say
@@ -26,18 +30,21 @@ class Labels:
     Parameters
     ----------
     classes
-        The text of each class as it stands in the table, in the order of their numbers;
-        none for a regression.
+        The text of each class as it stands in the table, in the order of their numbers; of
+        several labels the name of each; none for a regression.
     mean, scale
         Mean and standard deviation of the targets of a regression.
     per_base
         Whether each base of a sequence has a label, or the sequence has one.
+    is_multilabel
+        Whether a row has any number of `classes`, and not one of them.
     """
 
     classes: tuple[str, ...]
     mean: float = 0.0
     scale: float = 1.0
     per_base: bool = False
+    is_multilabel: bool = False
 
     @classmethod
     def from_training(cls, texts: Sequence[str], *, kind: str, name: str) -> "Labels":
@@ -49,14 +56,16 @@ class Labels:
             The label of each row.
         kind
             One of `KINDS`. ``"auto"``: numbers that are not all whole are a regression, all
-            else are classes; the log says which it was.
+            else are classes; the log says which it was. ``"multilabel"``: names with `JOINT`
+            between them, or none.
         name
             What to call the table in an error.
 
         Raises
         ------
         InputError
-            If there is one class only, all targets are one number, or a label is none.
+            If there is one class only, all targets are one number, no row has a name, or a
+            label is none.
         """
         if kind not in KINDS:
             raise InputError(f"kind is one of {', '.join(KINDS)}; got {kind!r}")
@@ -66,6 +75,11 @@ class Labels:
             if scale == 0:
                 raise InputError(f"every target of {name} is {texts[0]}: there is nothing to learn")
             return cls((), float(values.mean()), scale)
+        if kind == "multilabel":
+            classes = in_order([each for names in _names(texts, name) for each in names])
+            if not classes:
+                raise InputError(f"no row of {name} has a label: there is nothing to learn")
+            return cls(classes, is_multilabel=True)
         if "" in texts:
             raise InputError(f"{name}, row {texts.index('') + 1}: the label is empty")
         classes = in_order(texts)
@@ -122,8 +136,10 @@ class Labels:
         """Logits that a model needs for them."""
         return len(self.classes) or 1
 
-    def encode(self, texts: Sequence[str], *, name: str) -> Shaped[np.ndarray, " row"]:
+    def encode(self, texts: Sequence[str], *, name: str) -> Shaped[np.ndarray, "row ..."]:
         """Give the number of each label's class, int64, or the targets, float32.
+
+        Of several labels: 1 for those of the row and 0 for others, uint8 (row, label).
 
         Raises
         ------
@@ -132,15 +148,41 @@ class Labels:
         """
         if self.is_regression:
             return _numbers(texts, name).astype(np.float32)
+        rows = _names(texts, name) if self.is_multilabel else [[text] for text in texts]
         numbers = {text: number for number, text in enumerate(self.classes)}
-        for row, text in enumerate(texts, start=1):
-            if text not in numbers:
-                known = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
-                raise InputError(
-                    f"{name}, row {row}: label {text!r} does not occur in training, which has "
-                    f"{known}; correct it, or add such rows to training"
-                )
-        return np.array([numbers[text] for text in texts], dtype=np.int64)
+        for row, names in enumerate(rows, start=1):
+            for text in names:
+                if text not in numbers:
+                    known = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
+                    raise InputError(
+                        f"{name}, row {row}: label {text!r} does not occur in training, which has "
+                        f"{known}; correct it, or add such rows to training"
+                    )
+        if not self.is_multilabel:
+            return np.array([numbers[text] for text in texts], dtype=np.int64)
+        truths = np.zeros((len(rows), len(self.classes)), dtype=np.uint8)
+        for row, names in enumerate(rows):
+            truths[row, [numbers[text] for text in names]] = 1
+        return truths
+
+
+def joined(row: Mapping[str, str], columns: Sequence[str], *, name: str) -> str:
+    """Put the names of those columns that have a 1 in one text, as a label.
+
+    Examples
+    --------
+    >>> joined({"CTCF": "1", "DNase": "0", "H3K4me3": "1"}, ["CTCF", "DNase", "H3K4me3"], name="")
+    'CTCF;H3K4me3'
+
+    Raises
+    ------
+    InputError
+        If a column has neither 0 nor 1.
+    """
+    for column in columns:
+        if row[column] not in ("0", "1"):
+            raise InputError(f"{name}: column {column!r} has {row[column]!r}; expected 0 or 1")
+    return JOINT.join(column for column in columns if row[column] == "1")
 
 
 def in_order(texts: Sequence[str]) -> tuple[str, ...]:
@@ -158,6 +200,18 @@ def in_order(texts: Sequence[str]) -> tuple[str, ...]:
     if all(map(math.isfinite, numbers.values())):
         return tuple(sorted(distinct, key=lambda text: (numbers[text], text)))
     return tuple(sorted(distinct, key=_as_people_count))
+
+
+def _names(texts: Sequence[str], name: str) -> list[list[str]]:
+    """Give the names of each row, without the blanks around them."""
+    rows = [[each.strip() for each in text.split(JOINT)] if text.strip() else [] for text in texts]
+    for row, names in enumerate(rows, start=1):
+        if "" in names or len(set(names)) < len(names):
+            raise InputError(
+                f"{name}, row {row}: the label is {texts[row - 1]!r}; expected different names "
+                f"with {JOINT!r} between them, or nothing"
+            )
+    return rows
 
 
 def _as_people_count(text: str) -> tuple[list[str | int], str]:

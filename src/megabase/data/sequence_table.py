@@ -1,4 +1,4 @@
-"""The sequences of a table: written out in it, or intervals of a genome."""
+"""The sequences of a table: written out in it, or intervals of a genome; and those of FASTA."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from megabase.data.class_folder import read_class_folder, read_fasta_rows
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.io.bed import SUFFIXES, read_bed
+from megabase.io.fasta import is_fasta
 from megabase.io.table import check_columns, read_rows
 
 CROPS = ("centre", "left", "random")
@@ -39,7 +41,9 @@ class SequenceTable:
     path
         CSV, TSV or Parquet with a column ``sequence``; or with the columns ``contig``,
         ``start``, ``end`` (0-based, half-open) and perhaps ``strand``, and a genome; or BED,
-        whose columns are these and ``name``.
+        whose columns are these and ``name``. Or FASTA, whose rows are ``name`` (the whole
+        header) and ``sequence``; or a folder of FASTA files, whose rows also have ``label``, as
+        `class_folder` says.
     columns
         What columns it must have besides.
     reference
@@ -66,6 +70,7 @@ class SequenceTable:
         if crop is not None and crop not in CROPS:
             raise InputError(f"crop is one of {', '.join(CROPS)}; got {crop!r}")
         self.path = path
+        self._is_fasta = path.is_dir() or is_fasta(path)
         self._reference = reference
         of_place = ("sequence",) if reference is None else ("contig", "start", "end")
         self._columns = (*of_place, *columns)
@@ -89,7 +94,7 @@ class SequenceTable:
         """
         n_rows = n_cropped = n_ambiguous = 0
         for n_rows, row in enumerate(self._rows(), start=1):
-            name = f"{self.path}, row {n_rows}"
+            name = f"{self.path}, row {n_rows}" + (f" ({row['name']})" if self._is_fasta else "")
             place = None if self._reference is None else _place(row, name)
             encoded = DNA_VOCABULARY.encode(self._letters(row, place, name), name=name)
             n_ambiguous += encoded.n_ambiguous
@@ -107,9 +112,17 @@ class SequenceTable:
             _log.info("%s: %s ambiguous letters were read as N", self.path, f"{n_ambiguous:,}")
 
     def _rows(self) -> Iterator[dict[str, str]]:
-        if not self.path.name.endswith(SUFFIXES):
-            yield from read_rows(self.path, self._columns)
-            return
+        if self._is_fasta and self._reference is not None:
+            raise InputError(f"a genome goes with intervals; {self.path} has its own letters")
+        if self.path.is_dir():
+            return read_class_folder(self.path, self._columns)
+        if self._is_fasta:
+            return read_fasta_rows(self.path, self._columns)
+        if self.path.name.endswith(SUFFIXES):
+            return self._bed_rows()
+        return read_rows(self.path, self._columns)
+
+    def _bed_rows(self) -> Iterator[dict[str, str]]:
         if self._reference is None:
             raise InputError(f"the intervals of {self.path} need the genome they are of: --genome")
         records = read_bed(self.path)

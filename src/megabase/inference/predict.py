@@ -1,4 +1,4 @@
-"""Classes and values that a fine-tuned model gives sequences, or their bases."""
+"""Classes, labels and values that a fine-tuned model gives sequences, or their bases."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import cast
@@ -7,15 +7,22 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from megabase.errors import InputError, WorkError
+from megabase.errors import DivergedError, InputError
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.strands import join_strands, read_strands, strands_of
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.heads import ONE_CLASS, REGRESSION, AnswersEachToken, SequenceModel
+from megabase.model.heads import (
+    ANY_LABELS,
+    JOINT,
+    ONE_CLASS,
+    REGRESSION,
+    AnswersEachToken,
+    SequenceModel,
+)
 from megabase.model.padding import TokenArray, batches, pad
 
 PREDICTED = "predicted"
-"""The column of what is predicted: the label of a class, or a value."""
+"""The column of what is predicted: the label of a class, names of labels, or a value."""
 
 _SORTED = 1024  # sequences that are sorted by length together; so many are held
 _TOKENS_SORTED = 1 << 20  # that they may have, or few more: each may have answers
@@ -28,7 +35,7 @@ def predictions(
     strand: str = "forward",
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Float64[np.ndarray, "*base output"]]:
-    """Give, for each sequence in order, the probability of each class, or the values.
+    """Give, for each sequence in order, the probability of each class or label, or the values.
 
     They are (output,), and of a model that answers each base (base, output). Sequences of
     similar lengths are read together, and the last bits depend on which.
@@ -49,18 +56,18 @@ def predictions(
     Raises
     ------
     InputError
-        If the strand is none, or the model answers neither with one class nor with values.
-    WorkError
+        If the strand is none, or the model's problem is none that is known.
+    DivergedError
         If the model answers with no number.
     """
     strands = strands_of(strand)
-    is_class = answers_with_class(model.config)
+    answers_of = _ANSWERS[problem(model.config)]
     per_base = isinstance(model, AnswersEachToken)
     for some in _pools(sequences):
         logits = _logits(model, list(read_strands(some, strands)))
-        answers = [_softmax(each) for each in logits] if is_class else logits
+        answers = [answers_of(each) for each in logits]
         if not all(np.isfinite(each).all() for each in answers):
-            raise WorkError("the model's answer is no number: its weights have diverged")
+            raise DivergedError("the model's answer is no number: its weights have diverged")
         if advance is not None:
             advance(len(some))
         if per_base:
@@ -83,28 +90,28 @@ def _pools(sequences: Iterable[TokenArray]) -> Iterator[list[TokenArray]]:
         yield pool
 
 
-def answers_with_class(config: HyenaDNAConfig) -> bool:
-    """Whether a model answers with one of several classes; else it is a regression.
+def problem(config: HyenaDNAConfig) -> str:
+    """Give what a model answers with: one of `model.heads`' three problem types.
 
     Raises
     ------
     InputError
-        If it is neither.
+        If it is none of them.
     """
     default = ONE_CLASS if len(_names(config)) > 1 else REGRESSION
     kind = config.problem_type or default
-    if kind not in (ONE_CLASS, REGRESSION):
-        raise InputError(f"this model's problem is {kind}; classes and values can be predicted")
-    return kind == ONE_CLASS
+    if kind not in _ANSWERS:
+        raise InputError(f"this model's problem is {kind}; expected {', '.join(_ANSWERS)}")
+    return kind
 
 
 def prediction_columns(config: HyenaDNAConfig) -> list[str]:
-    """Name the columns of a prediction: `PREDICTED`, then ``p_CLASS`` for each class.
+    """Name the columns of a prediction: `PREDICTED`, then ``p_CLASS`` for each class or label.
 
     Of several values the columns are ``predicted_NAME``.
     """
     names = _names(config)
-    if answers_with_class(config):
+    if problem(config) != REGRESSION:
         return [PREDICTED, *(f"p_{name}" for name in names)]
     return [PREDICTED] if len(names) == 1 else [f"{PREDICTED}_{name}" for name in names]
 
@@ -112,10 +119,18 @@ def prediction_columns(config: HyenaDNAConfig) -> list[str]:
 def prediction_row(
     config: HyenaDNAConfig, answer: Float64[np.ndarray, " output"]
 ) -> Mapping[str, object]:
-    """Give the values of `prediction_columns`; of equal probabilities the first class counts."""
+    """Give the values of `prediction_columns`.
+
+    The class is the most probable, of equals the first; labels are those of a probability of
+    0.5 or more, with `JOINT` between them.
+    """
     values: list[object] = answer.tolist()
-    if answers_with_class(config):
-        values.insert(0, _names(config)[int(answer.argmax())])
+    names, kind = _names(config), problem(config)
+    if kind == ONE_CLASS:
+        values.insert(0, names[int(answer.argmax())])
+    elif kind == ANY_LABELS:
+        predicted = (name for name, p in zip(names, answer, strict=True) if p >= 0.5)
+        values.insert(0, JOINT.join(predicted))
     return dict(zip(prediction_columns(config), values, strict=True))
 
 
@@ -148,3 +163,18 @@ def _softmax(
 ) -> Float64[np.ndarray, "*base output"]:
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def _sigmoid(
+    logits: Float64[np.ndarray, "*base output"],
+) -> Float64[np.ndarray, "*base output"]:
+    return np.exp(-np.logaddexp(0, -logits))
+
+
+def _as_they_are(
+    logits: Float64[np.ndarray, "*base output"],
+) -> Float64[np.ndarray, "*base output"]:
+    return logits
+
+
+_ANSWERS = {ONE_CLASS: _softmax, ANY_LABELS: _sigmoid, REGRESSION: _as_they_are}

@@ -24,7 +24,15 @@ from megabase.io.compression import check_bgzip_is_whole, compression, open_text
 _log = logging.getLogger(__name__)
 
 
+SUFFIXES = (".fa", ".fasta", ".fna")
+"""What the name of a FASTA file ends with, before ``.gz``."""
+
 _LINE = 60  # letters
+
+
+def is_fasta(path: Path) -> bool:
+    """Whether a file is FASTA by its name."""
+    return path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
 def write_fasta(file: IO[str], header: str, letters: str) -> None:

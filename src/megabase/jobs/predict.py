@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from megabase.data.sequence_table import SequenceTable
+from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.inference.device import choose_device
 from megabase.inference.likelihood import TOKENS_PER_BATCH
@@ -39,7 +40,7 @@ def predict(
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Predict the label of every row of a table, or of every base of it, in order.
+    """Predict the label of every row of a table or FASTA, or of every base of it, in order.
 
     The output has the columns of `PredictionTable`. The input is read twice: first to check
     it and to plan, then row by row.
@@ -68,6 +69,8 @@ def predict(
     InputError
         If an input or option cannot be used, or the model has no head.
     """
+    if source.is_dir():
+        raise InputError(f"{source} is a folder; predict reads one table or FASTA file")
     check_no_input(output, [source, *([genome_path(genome)] if genome else [])])
     delimiter = delimiter_to_write(output)
     n_strands = len(strands_of(strand))

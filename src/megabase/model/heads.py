@@ -24,6 +24,9 @@ REGRESSION, ONE_CLASS, ANY_LABELS = (
 )  # fmt: skip
 """The problem types, as transformers names them."""
 
+JOINT = ";"
+"""What stands between the names of several labels where they are one text."""
+
 
 @runtime_checkable
 class Answer(Protocol):

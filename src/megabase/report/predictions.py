@@ -1,15 +1,22 @@
-"""Figures of predictions: curves, confusion and reliability of classes; a scatter of values."""
+"""Figures of predictions: curves, confusion and reliability of classes; labels; values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from megabase.errors import InputError
 from megabase.measure.calibration import reliability
-from megabase.measure.metrics import Labels, Predictions, confusion, metrics_of
+from megabase.measure.metrics import (
+    Kind,
+    Labels,
+    Predictions,
+    areas_by_label,
+    confusion,
+    metrics_of,
+)
 from megabase.measure.ranking import Ranking
 from megabase.report.plot import new_figure
 
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_NUMBERED = 12  # classes of a confusion matrix with the counts written into it
+_MOST_CURVES = 8  # labels with a curve of their own
 
 
 def draw_classifier(
@@ -53,23 +61,88 @@ def draw_classifier(
         raise InputError(f"{n_classes} classes need as many names, got {len(names)}")
     figure = new_figure(2, n_columns=2, row_height=4.2)
     roc, precision, table, bins = figure.axes
-    for each in [1] if n_classes == 2 else range(n_classes):
-        ranking = Ranking(labels == each, probabilities[:, each])
+    drawn = [1] if n_classes == 2 else range(n_classes)
+    truths = np.arange(n_classes) == labels[:, None]
+    _draw_curves(roc, precision, truths, probabilities, {each: names[each] for each in drawn})
+    _draw_confusion(table, confusion(labels, probabilities.argmax(axis=1), n_classes), names)
+    _draw_reliability(bins, "binary" if n_classes == 2 else "multiclass", labels, probabilities)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)
+
+
+def draw_labels(
+    truths: Shaped[np.ndarray, "row label"],
+    probabilities: Float[np.ndarray, "row label"],
+    names: Sequence[str],
+    path: Path,
+    *,
+    title: str,
+) -> None:
+    """Draw ROC, precision and recall, the areas of all labels, and reliability to a PNG file.
+
+    Of more than eight labels those with curves are spread evenly from the best area under
+    the ROC to the worst. A label that all rows have, or none, is left out.
+
+    Parameters
+    ----------
+    truths, probabilities
+        Whether a row has a label, and how probable that was said to be.
+    names
+        Of the labels.
+    path
+        The file.
+    title
+        What is drawn.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed, or there is not one name for each label.
+    """
+    if len(names) != truths.shape[1]:
+        raise InputError(f"{truths.shape[1]} labels need as many names, got {len(names)}")
+    areas = areas_by_label(truths, probabilities)
+    n_known = int(np.isfinite(areas[0]).sum())
+    order = np.argsort(-areas[0])[:n_known]  # what is not known comes last
+    places = np.linspace(0, n_known - 1, min(n_known, _MOST_CURVES)).round().astype(int)
+    figure = new_figure(2, n_columns=2, row_height=4.2)
+    roc, precision, sorted_areas, bins = figure.axes
+    named = {int(each): names[int(each)] for each in order[places]}
+    _draw_curves(roc, precision, truths.astype(bool), probabilities, named)
+    for row, name in zip(areas, ("area under the ROC", "mean precision"), strict=True):
+        sorted_areas.plot(range(1, n_known + 1), row[order], marker=".", linestyle="", label=name)
+    sorted_areas.set(
+        xlabel="label, by its area under the ROC", ylim=(0, 1.05),
+        title=f"{n_known:,} labels; {len(names) - n_known:,} do not vary",
+    )  # fmt: skip
+    sorted_areas.legend(fontsize="small")
+    _draw_reliability(bins, "multilabel", truths, probabilities)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)
+
+
+def _draw_curves(
+    roc: "Axes",
+    precision: "Axes",
+    truths: Bool[np.ndarray, "row label"],
+    probabilities: Float[np.ndarray, "row label"],
+    named: Mapping[int, str],
+) -> None:
+    """Draw both curves of the columns that have a name and vary."""
+    for each, name in named.items():
+        ranking = Ranking(truths[:, each], probabilities[:, each])
         auroc, auprc = ranking.areas()
         if np.isfinite(auroc):
-            roc.plot(*ranking.roc(), label=f"{names[each]}: {auroc:.3f}")
-            precision.plot(*ranking.precision_recall(), label=f"{names[each]}: {auprc:.3f}")
+            roc.plot(*ranking.roc(), label=f"{name}: {auroc:.3f}")
+            precision.plot(*ranking.precision_recall(), label=f"{name}: {auprc:.3f}")
     roc.plot([0, 1], [0, 1], color="0.6", linestyle=":")
     roc.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC, and area")
     precision.set(
         xlabel="recall", ylabel="precision", ylim=(0, 1.05), title="Precision, and its mean"
     )
     for axes in (roc, precision):
-        axes.legend(fontsize="small")
-    _draw_confusion(table, confusion(labels, probabilities.argmax(axis=1), n_classes), names)
-    _draw_reliability(bins, labels, probabilities)
-    figure.suptitle(title)
-    figure.savefig(path, dpi=110)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize="small")
 
 
 def _draw_confusion(
@@ -89,10 +162,7 @@ def _draw_confusion(
             )  # fmt: skip
 
 
-def _draw_reliability(
-    axes: "Axes", labels: Int[np.ndarray, " row"], probabilities: Float[np.ndarray, "row class"]
-) -> None:
-    kind = "binary" if probabilities.shape[1] == 2 else "multiclass"
+def _draw_reliability(axes: "Axes", kind: Kind, labels: Labels, probabilities: Predictions) -> None:
     found = reliability(kind, labels, probabilities)
     known = found.counts > 0
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":")
@@ -101,11 +171,16 @@ def _draw_reliability(
     heights = 0.3 * found.counts / found.counts.max()
     axes.bar(found.edges[:-1], heights, widths, align="edge", color="0.85", zorder=0)
     axes.set(
-        xlabel="probability, and how many rows have it" if kind == "binary" else
-        "probability of the predicted class, and how many rows have it",
+        xlabel=f"{_STATED[kind]}, and how often it was said",
         ylabel="share that was true",
         title=f"Reliability: calibration error {found.calibration_error:.3f}",
     )  # fmt: skip
+
+
+_STATED: Mapping[str, str] = {
+    "binary": "probability", "multiclass": "probability of the predicted class",
+    "multilabel": "probability of a label",
+}  # fmt: skip
 
 
 def draw_values(

@@ -1,7 +1,7 @@
 """A YAML file and --set overrides become one checked object; an unknown key is an error."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -54,6 +54,20 @@ def read_config(
         return kind.model_validate(tree)
     except ValidationError as error:
         raise InputError(_explain(error, kind)) from error
+
+
+def changed(config: C, changes: Mapping[str, Any]) -> C:
+    """Give a configuration with other values of some keys, checked anew.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, or a value is not of its kind.
+    """
+    try:
+        return type(config).model_validate({**config.model_dump(), **changes})
+    except ValidationError as error:
+        raise InputError(_explain(error, type(config))) from error
 
 
 def to_yaml(config: RunConfig) -> str:

@@ -41,8 +41,9 @@ class Meter:
         self._started = self._said = time.monotonic()
 
     def skip(self, n: int) -> None:
-        """Count `n` as done before the clock was started."""
-        self._skipped = self._done = n
+        """Count `n` more as done before, in no time of this run."""
+        self._skipped += n
+        self._done += n
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count `n` more as done, and show a note beside the count."""

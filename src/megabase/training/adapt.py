@@ -6,25 +6,26 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float64, Shaped
 from transformers import set_seed
 
-from megabase.data.labelled_dataset import StepBatches
-from megabase.data.labels import Labels
+from megabase.data.labelled_dataset import Examples, StepBatches
+from megabase.data.labels import LABEL, Labels
 from megabase.errors import InputError
 from megabase.inference.prediction_table import PredictionTable
 from megabase.io.table import check_no_clash, write_table
+from megabase.measure.confidence import ConfidenceInterval
 from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.headed import HyenaDNAWithHead
-from megabase.model.heads import ONE_CLASS, REGRESSION, SequenceModel
+from megabase.model.heads import ANY_LABELS, ONE_CLASS, REGRESSION, SequenceModel
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
@@ -36,13 +37,16 @@ from megabase.training.adaptation import freeze, moving
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import AdaptConfig
 from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
-from megabase.training.labelled import LABEL, LabelledData
+from megabase.training.held_out import calibration, draw
+from megabase.training.labelled import LabelledData
 from megabase.training.plan import rows_per_pass
+from megabase.training.sweep import Combination, best_of, combinations
 
 _log = logging.getLogger(__name__)
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
-_SEEDS, _SEED_RECORD, _TEST = "seeds", "seed.json", "test.npy"
+_SEEDS, _SEED_RECORD, _ANSWERS = "seeds", "seed.json", "answers.npy"
+_MOST_CELLS = 1_000_000  # rows x labels; to rank them for each replicate takes two minutes
 _OF_THE_MACHINE = {"memory_gib"}  # keys that do not change what is learned
 
 
@@ -60,10 +64,11 @@ def adapt(
 
     The folder becomes that of a plain Hugging Face model with a head, of the seed that is
     best on validation. It also gets `metrics.json`: each seed's epochs, validation and test,
-    mean and spread over seeds, bootstrap intervals of the saved model's test metrics, the
-    configuration and the hashes of what was read; and with test rows `predictions.csv`,
-    these rows with the saved model's answers. A run that was interrupted goes on with the
-    seed that it was at.
+    mean and spread over seeds, bootstrap intervals of the saved model's test metrics, its
+    calibration, the configuration and the hashes of what was read; with test rows
+    `predictions.csv`, these rows with the saved model's answers; and where there is matplotlib
+    `test.png`, or without test rows `validation.png`, a figure of these answers. A run that
+    was interrupted goes on with the seed that it was at.
 
     Parameters
     ----------
@@ -100,15 +105,19 @@ def adapt(
         shutil.rmtree(output / _SEEDS, ignore_errors=True)
         return
     run = _Run(config, data, language, output)
+    grid = combinations(config)
     run.check()
+    for each in grid:
+        replace(run, config=each.config).check()
     with only_writer(output):
         if place.unfinished is None:
             shutil.rmtree(output / _SEEDS, ignore_errors=True)
         place.start()
+        run, swept = run.swept(grid)
         best, report = run.all_seeds()
         with whole_files(output) as folder:
             save(best, folder)
-            run.write(folder, best, report, hashed)
+            run.write(folder, best, report | swept, hashed)
         place.finish(weights_sha256=weights_sha256(best), best_seed=report["best_seed"])
         shutil.rmtree(output / _SEEDS)
 
@@ -133,6 +142,7 @@ class _Run:
             header = list(self.data.test_rows[0])
             check_no_clash(header, self.table(shape).added(), self.data.test_name)
         check_select(self.config.select, self.data.kind)
+        class_weights(self.config, self.data)
         rows_per_pass(self.config, shape, self.longest())
 
     def longest(self) -> int:
@@ -178,13 +188,42 @@ class _Run:
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
         start = config.model or f"preset {config.preset or 'tiny'}, from scratch"
         _log.info("%s: %s of %s parameters move", start, f"{n_moving:,}", f"{n_all:,}")
-        if config.class_weights == "balanced" and data.labels.classes:
-            weights = ", ".join(f"{weight:.3g}" for weight in data.class_weights())
-            _log.info("a row counts in the loss by its class: %s", weights)
-        tokens = int(data.training.lengths().sum()) * config.epochs * config.n_seeds
+        if (weights := class_weights(config, data)) is not None:
+            shown = ", ".join(f"{weight:.3g}" for weight in weights)
+            _log.info("a row counts in the loss by its class: %s", shown)
+        minutes = self.minutes() * config.n_seeds
+        _log.info("about %.1f minutes for all epochs of all seeds", minutes)
+
+    def minutes(self) -> float:
+        """Estimate how long all epochs of one seed take."""
+        config, model = self.config, self.model(self.config.seed)
+        tokens = int(self.data.training.lengths().sum()) * config.epochs
         at_once, _ = rows_per_pass(config, model.config, self.longest())
         each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
-        _log.info("about %.1f minutes for all epochs of all seeds", tokens * each / 60)
+        return tokens * each / 60
+
+    def swept(self, grid: list[Combination]) -> tuple["_Run", dict[str, Any]]:
+        """Give the run with the values that are best on validation, and what all became.
+
+        The combinations do not know the test, and each is done unless it lies there whole.
+        """
+        if not grid:
+            return self, {}
+        data = replace(self.data, test=None, test_rows=[])
+        runs = {
+            each.name: _Run(each.config, data, self.language, self.output / _SEEDS / each.name)
+            for each in grid
+        }
+        _log.info(
+            "about %.1f minutes for the %s combinations of the sweep",
+            sum(run.minutes() for run in runs.values()), len(grid),
+        )  # fmt: skip
+        n_epochs = sum(each.config.epochs for each in grid)
+        with progress(n_epochs, "sweeping", "epochs") as meter:
+            config, report = best_of(
+                grid, lambda each: runs[each.name].seed(each.config.seed, meter)
+            )
+        return replace(self, config=config), {"sweep": report}
 
     def all_seeds(self) -> tuple[HyenaDNAWithHead, dict[str, Any]]:
         """Give the model of the seed that is best on validation, and what all became."""
@@ -222,9 +261,9 @@ class _Run:
         )
         save(model, folder)
         record: dict[str, Any] = {"seed": seed, **trainer.record()}
+        answers = trainer.answers(data.held_out)
+        np.save(folder / _ANSWERS, answers)
         if data.test is not None:
-            answers = trainer.answers(data.test)
-            np.save(folder / _TEST, answers)
             record["test"] = metrics_of(data.kind, data.test.targets(), data.test.counted(answers))
         (folder / _SEED_RECORD).write_text(json.dumps(record))
 
@@ -241,19 +280,39 @@ class _Run:
         test = self.data.test
         if test is not None:
             report["test"] = over_seeds([each["test"] for each in seeds])
-            intervals = intervals_of(
-                self.data.kind, test.targets(), test.counted(self._answers(best["seed"])),
-                seed=self.config.seed, units=test.units(),
-            )  # fmt: skip
-            for name, interval in intervals.items():
+            for name, interval in self._intervals(test, best["seed"]).items():
                 report["test"][name] |= {
                     "best_seed": best["test"][name],
                     "interval": None if interval is None else list(interval),
                 }
+        found = calibration(self.data.kind, *self._held_out(best["seed"]))
+        if found is not None:
+            report["calibration"] = {"of": self.data.held_out_name, **found}
         return {**report, "seeds": seeds}
 
+    def _intervals(self, test: Examples, seed: int) -> Mapping[str, ConfidenceInterval | None]:
+        """Give the interval of each metric of the test; none of what is too large to draw."""
+        labels, answers = self._held_out(seed)
+        if self.data.kind == "multilabel" and labels.size > _MOST_CELLS:
+            _log.info(
+                "no bootstrap intervals: rows times labels are %s, and above %s they take too long",
+                f"{labels.size:,}", f"{_MOST_CELLS:,}",
+            )  # fmt: skip
+            return dict.fromkeys(metrics_of(self.data.kind, labels, answers))
+        return intervals_of(
+            self.data.kind, labels, answers, seed=self.config.seed, units=test.units()
+        )
+
+    def _held_out(
+        self, seed: int
+    ) -> tuple[Shaped[np.ndarray, "row ..."], Shaped[np.ndarray, "row ..."]]:
+        """Give labels and answers of what is held out: of rows, or of the bases that count."""
+        held_out = self.data.held_out
+        return held_out.targets(), held_out.counted(self._answers(seed))
+
     def _answers(self, seed: int) -> Shaped[np.ndarray, "row ..."]:
-        return np.load(self.folder(seed) / _TEST)
+        """Read what the model of a seed answered the rows held out."""
+        return np.load(self.folder(seed) / _ANSWERS)
 
     def write(
         self,
@@ -262,7 +321,7 @@ class _Run:
         report: Mapping[str, Any],
         inputs: Mapping[str, str],
     ) -> None:
-        """Write metrics, and the rows of the test table with the answers of the best."""
+        """Write metrics, a figure, and the rows of the test table with the answers of the best."""
         data = self.data
         n_all = sum(parameter.numel() for parameter in model.parameters())
         freeze(model, self.config.adapt)
@@ -285,13 +344,17 @@ class _Run:
             "machine": machine(),
         }
         (folder / METRICS).write_text(json.dumps(_without_nan(metrics), indent=2) + "\n")
+        name = data.held_out_name
+        draw(
+            data.kind, *self._held_out(report["best_seed"]), data.labels.classes or (LABEL,),
+            folder / f"{name}.png", title=f"{name}: {len(data.held_out):,} rows",
+        )  # fmt: skip
         if data.test is None:
             return
-        table = self.table(model.config)
-        found = self._answers(report["best_seed"])
-        answers = np.split(found.reshape(len(found), -1), data.test.ends()[:-1])
+        table, answers = self.table(model.config), self._answers(report["best_seed"])
+        parted = np.split(answers.reshape(len(answers), -1), data.test.ends()[:-1])
         places = data.test_places or [None] * len(data.test)
-        rows = table.rows(zip(data.test_rows, places, strict=True), answers)
+        rows = table.rows(zip(data.test_rows, places, strict=True), parted)
         with (folder / PREDICTIONS).open("w") as file:
             write_table(file, table.columns(list(data.test_rows[0])), rows, delimiter=",")
 
@@ -327,7 +390,6 @@ def fit(
         data.training, batch_size=config.batch_size, n_epochs=config.epochs, seed=seed,
         reverse_complement_p=config.reverse_complement_p,
     )  # fmt: skip
-    is_balanced = config.class_weights == "balanced" and data.labels.classes
     trainer = FinetuneTrainer(
         model,
         finetune_arguments(config, str(folder), seed=seed, steps_per_epoch=steps.steps_per_epoch),
@@ -335,7 +397,7 @@ def fit(
         steps=steps,
         validation=data.validation,
         kind=data.kind,
-        class_weights=data.class_weights() if is_balanced else None,
+        class_weights=class_weights(config, data),
         rows_per_pass=rows_per_pass,
     )
     trainer.add_callback(StepMeter(meter, f"seed {seed}"))
@@ -350,9 +412,22 @@ def set_labels(shape: HyenaDNAConfig, labels: Labels) -> None:
     names = labels.classes or (LABEL,)
     shape.id2label = dict(enumerate(names))
     shape.label2id = {name: number for number, name in enumerate(names)}
-    shape.problem_type = REGRESSION if labels.is_regression else ONE_CLASS
+    some = ANY_LABELS if labels.is_multilabel else ONE_CLASS
+    shape.problem_type = REGRESSION if labels.is_regression else some
     if labels.is_regression:
         shape.target_mean, shape.target_scale = [labels.mean], [labels.scale]
+
+
+def class_weights(config: AdaptConfig, data: LabelledData) -> Float64[np.ndarray, " class"] | None:
+    """Give what each class counts in the loss; None where all rows count the same.
+
+    Raises
+    ------
+    InputError
+        If classes shall be balanced, and rows have several labels.
+    """
+    is_balanced = config.class_weights == "balanced" and data.labels.classes
+    return data.class_weights() if is_balanced else None
 
 
 def check_select(select: str, kind: Kind) -> None:

@@ -1,15 +1,26 @@
 """PretrainConfig, AdaptConfig and FinetuneConfig: every number of a run, with its unit."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from megabase.data.labels import KINDS
 from megabase.data.sequence_table import CROPS
 from megabase.model.config import POOLED, PRESETS
+from megabase.model.heads import JOINT
 from megabase.run.config import RunConfig
+
+MOST_COMBINATIONS = 64
+"""Of the values of a sweep."""
+
+_NOT_SWEPT = (
+    "model", "context_length", "select", "strand", "n_seeds", "seed", "sweep",
+    "validation_fraction", "device", "memory_gib",
+)  # fmt: skip
+"""Keys that say what is compared, or how, and not what is learnt."""
 
 
 class SplitConfig(RunConfig):
@@ -202,6 +213,9 @@ class AdaptConfig(RunConfig):
     """How often the whole is done, from different seeds."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """The first seed; it also fixes the validation part."""
+    sweep: dict[str, tuple[Any, ...]] = Field(default={})
+    """Values of some keys: every combination is trained from the first seed, and the best on
+    validation from all."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Of train that becomes validation, if none is given."""
     device: Literal["auto", "cpu"] = "auto"
@@ -217,6 +231,7 @@ class AdaptConfig(RunConfig):
         _check_known("pooling", self.pooling, POOLED)
         if self.model is not None and (self.preset or self.context_length):
             raise ValueError("a model has its own size: give model, or preset and context_length")
+        _check_sweep(self.sweep, self.select)
         if self.model is None and self.adapt == "head":
             raise ValueError(
                 "adapt=head freezes all but the head: give the model that it is put on"
@@ -234,7 +249,7 @@ class FinetuneConfig(AdaptConfig):
 
     train: str
     """CSV, TSV or Parquet with the columns sequence and label, or contig, start, end[, strand]
-    and label with a genome."""
+    and label with a genome; or a folder with a FASTA file for each class."""
     validation: str | None = None
     """The same, for early stopping and the choice of the seed; None: a part of train, which
     shares no sequence with the rest on either strand."""
@@ -249,7 +264,9 @@ class FinetuneConfig(AdaptConfig):
     """What each base of a genome is: BED, whose names are classes, or bedGraph or bigWig, with
     values. The tables then need no column label, and may be BED. None: a label for each row."""
     kind: str = "auto"
-    """What labels are: classification, regression, or auto."""
+    """What labels are: classification, multilabel, regression, or auto."""
+    label_columns: tuple[str, ...] = ()
+    """Columns of 0 and 1, one for each of several labels; none: the column label."""
 
     @model_validator(mode="after")
     def _tables(self) -> "FinetuneConfig":
@@ -263,7 +280,34 @@ class FinetuneConfig(AdaptConfig):
                 )
         _check_known("crop", self.crop, CROPS)
         _check_known("kind", self.kind, KINDS)
+        _check_label_columns(self.label_columns, self.kind)
         return self
+
+
+def _check_sweep(sweep: Mapping[str, Sequence[object]], select: str) -> None:
+    """Refuse a grid that is too large, or whose combinations could not be compared."""
+    known = [key for key in AdaptConfig.model_fields if key not in _NOT_SWEPT]
+    for key, values in sweep.items():
+        _check_known("a key of sweep", key, known)
+        if not values or len(set(map(str, values))) < len(values):
+            raise ValueError(f"sweep.{key} needs different values; got {list(values)}")
+    n_combinations = math.prod(map(len, sweep.values()))
+    if n_combinations > MOST_COMBINATIONS:
+        raise ValueError(
+            f"sweep has {n_combinations:,} combinations; {MOST_COMBINATIONS} are the most"
+        )
+    if "class_weights" in sweep and select == "loss":
+        raise ValueError("class_weights change what the loss means; select by a metric, say mcc")
+
+
+def _check_label_columns(columns: Sequence[str], kind: str) -> None:
+    """Refuse columns that cannot be those of several labels."""
+    if columns and kind not in ("auto", "multilabel"):
+        raise ValueError(f"label_columns are of kind multilabel; got kind {kind!r}")
+    if len(set(columns)) < len(columns):
+        raise ValueError("label_columns names a column twice")
+    if odd := [column for column in columns if JOINT in column]:
+        raise ValueError(f"{JOINT!r} stands between labels; rename the column {odd[0]!r}")
 
 
 def _check_known(key: str, value: str | None, known: Iterable[str]) -> None:

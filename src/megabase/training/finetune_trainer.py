@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
-from megabase.errors import WorkError
+from megabase.errors import DivergedError
 from megabase.inference.predict import predictions
 from megabase.measure.metrics import Kind, metrics_of
 from megabase.model.heads import (
@@ -160,7 +160,7 @@ class FinetuneTrainer(Trainer):
         }
         self._training_losses.clear()
         if not math.isfinite(measured["training_loss"]):
-            raise WorkError("the loss is no number; lower learning_rate or clip_norm")
+            raise DivergedError("the loss is no number; lower learning_rate or clip_norm")
         self.epochs.append(measured)
         if not self._best or self._is_better(measured, self.epochs[self.best_epoch]):
             self.best_epoch, self._best = len(self.epochs) - 1, moving(self._classifier)
@@ -173,7 +173,7 @@ class FinetuneTrainer(Trainer):
         return measured
 
     def answers(self, examples: Examples) -> Shaped[np.ndarray, "row ..."]:
-        """Give probabilities (row, class), or values (row,); of bases those of all rows joined."""
+        """Give probabilities, (row, class) or (row, label), or values; of bases all rows joined."""
         found = list(predictions(self._classifier, examples.sequences, strand=self._config.strand))
         answers = np.concatenate(found) if self._per_base else np.stack(found)
         return answers[:, 0] if self._kind == "regression" else answers
@@ -192,12 +192,18 @@ class FinetuneTrainer(Trainer):
         self._classifier.eval()
 
     def _validation_loss(
-        self, labels: Shaped[np.ndarray, " row"], answers: Shaped[np.ndarray, "row ..."]
+        self, labels: Shaped[np.ndarray, "row ..."], answers: Shaped[np.ndarray, "row ..."]
     ) -> float:
-        """Give the loss of answers: cross-entropy in nats, or squared error in standard units."""
+        """Give the loss of answers: cross-entropy in nats, or squared error in standard units.
+
+        Of several labels it is the mean cross-entropy of a label.
+        """
         if self._kind == "regression":
             (scale,) = cast("list[float]", self._classifier.config.target_scale)
             return float(np.mean(((answers - labels) / scale) ** 2))
+        if self._kind == "multilabel":
+            of_truth = np.where(labels.astype(bool), answers, 1 - answers)
+            return float(np.mean(-np.log(np.maximum(of_truth, 1e-30))))
         of_label = answers[np.arange(len(labels)), labels]
         weights = (
             np.ones(len(labels)) if self._class_weights is None else self._class_weights[labels]

@@ -9,15 +9,17 @@ from typing import cast
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from megabase.data.class_folder import class_files
 from megabase.data.grouped_split import (
     either_strand,
     grouped_split,
     joined_groups,
+    strata_of_labels,
     strata_of_values,
 )
 from megabase.data.label_track import LabelTrack, open_label_track
 from megabase.data.labelled_dataset import BaseLabels, Examples
-from megabase.data.labels import Labels
+from megabase.data.labels import LABEL, Labels, joined
 from megabase.data.sequence_table import Record, SequenceTable
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
@@ -29,9 +31,6 @@ from megabase.run.provenance import file_sha256
 from megabase.training.config import FinetuneConfig
 
 _log = logging.getLogger(__name__)
-
-LABEL = "label"
-"""The column of labels."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +67,44 @@ class LabelledData:
     @property
     def kind(self) -> Kind:
         """What `measure.metrics` calls such a task."""
+        if self.labels.is_multilabel:
+            return "multilabel"
         if self.labels.is_regression:
             return "regression"
         return "binary" if self.labels.n_outputs == 2 else "multiclass"
 
+    @property
+    def held_out(self) -> Examples:
+        """The test, or validation where there is none."""
+        return self.validation if self.test is None else self.test
+
+    @property
+    def held_out_name(self) -> str:
+        """Which of the two `held_out` is."""
+        return "validation" if self.test is None else "test"
+
     def class_weights(self) -> Float64[np.ndarray, " class"]:
-        """Give weights under which each class counts the same, 1 for the mean row or base."""
+        """Give weights under which each class counts the same, 1 for the mean row or base.
+
+        Raises
+        ------
+        InputError
+            If a row has any number of labels, and no class that it could be weighted by.
+        """
+        if self.labels.is_multilabel:
+            raise InputError(
+                "class_weights=balanced weights a row by its class, and rows of several labels "
+                "have none; leave it away"
+            )
         counts = self.class_counts()
         return counts.sum() / (len(counts) * np.maximum(counts, 1))
 
     def class_counts(self) -> Int64[np.ndarray, " class"]:
-        """Count the rows, or bases, of each class in training."""
-        return np.bincount(self.training.targets(), minlength=len(self.labels.classes))
+        """Count the rows, or bases, of each class or label in training."""
+        targets = self.training.targets()
+        if self.labels.is_multilabel:
+            return targets.sum(axis=0, dtype=np.int64)
+        return np.bincount(targets, minlength=len(self.labels.classes))
 
 
 def read_labelled(config: FinetuneConfig, context_length: int | None) -> LabelledData:
@@ -124,13 +149,16 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
     _log.info(
         "%s: %s rows to learn from, %s for validation, %s for the test; %s", data.kind,
         f"{len(training):,}", f"{len(validation):,}", f"{len(test or ()):,}",
-        f"classes {_counted(data)}" if labels.classes else f"mean {labels.mean:.4g}",
+        _counted(data) if labels.classes else f"mean {labels.mean:.4g}",
     )  # fmt: skip
     return data
 
 
 def hashes(config: FinetuneConfig) -> dict[str, str]:
-    """Hash the files that a run reads, by the key of the configuration that names each."""
+    """Hash the files that a run reads, by the key of the configuration that names each.
+
+    Those of a folder of classes are named ``key/FILE``.
+    """
     named: Mapping[str, str | None] = {
         "train": config.train, "validation": config.validation, "test": config.test,
         "labels": config.labels,
@@ -138,10 +166,19 @@ def hashes(config: FinetuneConfig) -> dict[str, str]:
     found = {key: Path(name) for key, name in named.items() if name is not None}
     if config.genome is not None:
         found["genome"] = genome_path(config.genome)
+    for key in [key for key, path in found.items() if path.is_dir() and key != "genome"]:
+        files = class_files(found.pop(key)).values()
+        found |= {f"{key}/{file.name}": file for file in files}
     for path in found.values():
         if not path.is_file():
             raise InputError(f"there is no file {path}")
     return {key: file_sha256(path) for key, path in found.items()}
+
+
+def _kind_of(config: FinetuneConfig) -> str:
+    """What labels are: of a folder, whose files are classes, no number by its look."""
+    is_folder = Path(config.train).is_dir()
+    return "classification" if is_folder and config.kind == "auto" else config.kind
 
 
 class _Reader:
@@ -159,26 +196,28 @@ class _Reader:
 
     def read(self, name: str) -> list[Record]:
         """Give the rows of a table."""
+        columns = [] if self._track else self._config.label_columns or [LABEL]
         table = SequenceTable(
-            Path(name), columns=[] if self._track else [LABEL], reference=self._reference,
+            Path(name), columns=columns, reference=self._reference,
             crop=self._config.crop, context_length=self.context_length, seed=self._config.seed,
         )  # fmt: skip
         return list(table.records())
 
     def learn(self, records: list[Record], name: str) -> Labels:
         """Say what the labels of a table mean, from the rows of training."""
-        if self._track is None:
-            texts = [record.row[LABEL] for record in records]
-            return Labels.from_training(texts, kind=self._config.kind, name=name)
-        labels = _of_bases(self._track, records)
-        return Labels.from_bases(labels, self._track.classes, name=name)
+        if self._track is not None:
+            labels = _of_bases(self._track, records)
+            return Labels.from_bases(labels, self._track.classes, name=name)
+        if self._config.label_columns:
+            return Labels(self._config.label_columns, is_multilabel=True)
+        texts = self._texts(records, name)
+        return Labels.from_training(texts, kind=_kind_of(self._config), name=name)
 
     def examples(self, records: list[Record], labels: Labels, name: str) -> Examples:
         """Put sequences and labels together."""
         sequences = [record.tokens for record in records]
         if self._track is None:
-            texts = [record.row[LABEL] for record in records]
-            return Examples(sequences, labels.encode(texts, name=name))
+            return Examples(sequences, labels.encode(self._texts(records, name), name=name))
         found = Examples(sequences, _of_bases(self._track, records))
         n_counted = len(found.targets())
         if not n_counted:
@@ -186,6 +225,15 @@ class _Reader:
         n_bases = int(found.lengths().sum())
         _log.info("%s: %s of %s bases have a label", name, f"{n_counted:,}", f"{n_bases:,}")
         return found
+
+    def _texts(self, records: list[Record], name: str) -> list[str]:
+        columns = self._config.label_columns
+        return [
+            joined(record.row, columns, name=f"{name}, row {number}")
+            if columns
+            else record.row[LABEL]
+            for number, record in enumerate(records, start=1)
+        ]
 
 
 def places_of(records: Sequence[Record]) -> list[Interval] | None:
@@ -213,7 +261,8 @@ def part_validation(
     whole
         All rows that may be learnt from.
     labels
-        What their labels mean: classes, or ranges of values, are in both parts alike.
+        What their labels mean: classes, the rarest labels of rows with several, or ranges of
+        values, are in both parts alike.
     fraction
         Of the rows, for validation.
     seed
@@ -241,6 +290,8 @@ def part_validation(
 def _strata(whole: Examples, labels: Labels) -> Sequence[int]:
     """Give what is to stand in both parts alike: of bases, their mean or share of a class."""
     if isinstance(whole.labels, np.ndarray):
+        if labels.is_multilabel:
+            return strata_of_labels(whole.labels)
         values = whole.labels.tolist()
         return strata_of_values(values) if labels.is_regression else cast("Sequence[int]", values)
     of_rows = [
@@ -254,5 +305,6 @@ def _strata(whole: Examples, labels: Labels) -> Sequence[int]:
 
 def _counted(data: LabelledData) -> str:
     counts = data.class_counts()
+    what = "labels" if data.labels.is_multilabel else "classes"
     shown = [f"{name} ({n:,})" for name, n in zip(data.labels.classes, counts, strict=True)]
-    return ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "")
+    return f"{what} {', '.join(shown[:8])}{', ...' if len(shown) > 8 else ''}"

@@ -1,0 +1,50 @@
+"""A folder with a FASTA file for each class is read as a table, class by class."""
+
+import gzip
+
+import pytest
+
+from megabase.data.class_folder import class_files, read_class_folder, read_fasta_rows
+from megabase.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "promoter.v2.fasta").write_text(">p1\nAC\nGT\n>p2\nGG\n")
+    (tmp_path / "other.fa.gz").write_bytes(gzip.compress(b">o x\nTT\n"))
+    (tmp_path / "other.fa.gz.fai").write_text("")
+    return tmp_path
+
+
+def test_the_stem_of_a_file_is_the_class_of_its_sequences(folder):
+    assert list(read_class_folder(folder)) == [
+        {"name": "o x", "sequence": "TT", "label": "other"},
+        {"name": "p1", "sequence": "ACGT", "label": "promoter.v2"},
+        {"name": "p2", "sequence": "GG", "label": "promoter.v2"},
+    ]
+
+
+def test_the_log_says_what_is_passed_over(folder, caplog):
+    (folder / "README.md").write_text("")
+    with caplog.at_level("INFO"):
+        assert list(class_files(folder)) == ["other", "promoter.v2"]
+    assert "passed over README.md" in caplog.text
+
+
+def test_what_is_no_folder_of_classes(folder, tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="holds no FASTA file"):
+        class_files(tmp_path / "none")
+    (folder / "other.fna").write_text(">a\nA\n")
+    with pytest.raises(InputError, match="two files of the class 'other'"):
+        class_files(folder)
+    (folder / "empty.fa").write_text("")
+    with pytest.raises(InputError, match=r"empty.fa holds no sequence"):
+        list(read_fasta_rows(folder / "empty.fa"))
+    with pytest.raises(InputError, match=r"other.fna is FASTA, which has no column 'label'"):
+        list(read_fasta_rows(folder / "other.fna", ["sequence", "label"]))
+
+
+def test_a_folder_has_no_other_columns(folder):
+    with pytest.raises(InputError, match=r"other.fa.gz is FASTA, which has no column 'CTCF'"):
+        list(read_class_folder(folder, ["sequence", "label", "CTCF"]))
