@@ -40,7 +40,9 @@ class SequenceTable:
     reference
         The genome of its intervals; None: sequences are written out.
     context_length
-        The most tokens of a sequence; None: any.
+        The most tokens that the model reads; None: any.
+    n_prompt_tokens
+        How many of them a soft prompt takes from each sequence.
     crop
         One of `CROPS`, for longer ones; ``"random"``: from a place that is drawn once for each
         row. None: a longer one is an error.
@@ -55,6 +57,7 @@ class SequenceTable:
         columns: Sequence[str] = (),
         reference: Reference | None = None,
         context_length: int | None = None,
+        n_prompt_tokens: int = 0,
         crop: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -64,7 +67,8 @@ class SequenceTable:
         self._reference = reference
         of_place = ("sequence",) if reference is None else ("contig", "start", "end")
         self._columns = (*of_place, *columns)
-        self._context_length = context_length
+        self._longest = None if context_length is None else context_length - n_prompt_tokens
+        self._n_prompt_tokens = n_prompt_tokens
         self._crop = crop
         self._seed = seed
 
@@ -95,7 +99,7 @@ class SequenceTable:
         if tell and n_cropped:
             _log.info(
                 "%s: %s of %s sequences were cut to %s bp (--crop %s)", self.path,
-                f"{n_cropped:,}", f"{n_rows:,}", f"{self._context_length:,}", self._crop,
+                f"{n_cropped:,}", f"{n_rows:,}", f"{self._longest:,}", self._crop,
             )  # fmt: skip
         if tell and n_ambiguous:
             _log.info("%s: %s ambiguous letters were read as N", self.path, f"{n_ambiguous:,}")
@@ -121,7 +125,7 @@ class SequenceTable:
     def _cropped(
         self, tokens: UInt8[np.ndarray, " length"], row: int, name: str
     ) -> UInt8[np.ndarray, " part"]:
-        limit = self._context_length
+        limit = self._longest
         if limit is None or len(tokens) <= limit:
             return tokens
         beyond = len(tokens) - limit
@@ -133,8 +137,14 @@ class SequenceTable:
             case "random":
                 start = int(np.random.default_rng([self._seed, row]).integers(beyond + 1))
             case _:
-                raise InputError(
-                    f"{name} has {len(tokens):,} bp, and the model reads at most {limit:,}; take "
-                    f"--crop {'|'.join(CROPS)} to cut it, or a model with a longer context"
-                )
+                raise InputError(self._too_long(len(tokens), limit, name))
         return tokens[start : start + limit]
+
+    def _too_long(self, length: int, limit: int, name: str) -> str:
+        mends = f"take --crop {'|'.join(CROPS)} to cut it, or a model with a longer context"
+        n, context = self._n_prompt_tokens, limit + self._n_prompt_tokens
+        if not n:
+            return f"{name} has {length:,} bp, and the model reads at most {limit:,}; {mends}"
+        beside = f"{name} has {length:,} bp, and the model reads {context:,}, of which {n:,} are"
+        fit = f"; beside it fit {context - length:,}" if length < context else ""
+        return f"{beside} prompt tokens{fit}; {mends}"

@@ -11,8 +11,8 @@ from jaxtyping import Float64
 from megabase.errors import InputError, WorkError
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.strands import read_strands, strands_of
-from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.fingerprint import Classifier
 from megabase.model.heads import ONE_CLASS, REGRESSION
 from megabase.model.padding import TokenArray, batches, pad
 
@@ -23,7 +23,7 @@ _SORTED = 1024  # sequences that are sorted by length together; so many are held
 
 
 def predictions(
-    model: HyenaDNAForSequenceClassification,
+    model: Classifier,
     sequences: Iterable[TokenArray],
     *,
     strand: str = "forward",
@@ -109,12 +109,13 @@ def _names(config: HyenaDNAConfig) -> list[str]:
 
 
 def _logits(
-    model: HyenaDNAForSequenceClassification, sequences: list[TokenArray]
+    model: Classifier, sequences: list[TokenArray]
 ) -> Float64[np.ndarray, "sequence output"]:
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     device = next(model.parameters()).device
     found: list[np.ndarray] = []
-    for batch in batches((sequences[place] for place in order), TOKENS_PER_BATCH):
+    ordered = (sequences[place] for place in order)
+    for batch in batches(ordered, TOKENS_PER_BATCH, n_beside=model.config.n_positions(0)):
         tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
             answer = model(tokens, None if mask.all() else mask).logits
