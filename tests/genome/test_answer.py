@@ -1,3 +1,5 @@
+"""Letters for classes."""
+
 import pytest
 
 from megabase.errors import InputError

@@ -11,10 +11,11 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predict import predictions
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.load import load_classifier, save
-from megabase.training import finetune as module
+from megabase.training import adapt as module
+from megabase.training.adapt import METRICS, PREDICTIONS
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import FinetuneConfig
-from megabase.training.finetune import METRICS, PREDICTIONS, finetune
+from megabase.training.finetune import finetune
 from megabase.training.finetune_trainer import is_better
 from megabase.training.labelled import read_labelled
 from megabase.training.optim import decayed_parameters

@@ -7,7 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from megabase.errors import InputError
-from megabase.training.config import FinetuneConfig, PretrainConfig
+from megabase.training.config import AdaptConfig, PretrainConfig
 
 
 def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments:
@@ -72,7 +72,7 @@ def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments
 
 
 def finetune_arguments(
-    config: FinetuneConfig, output: str, *, seed: int, steps_per_epoch: int
+    config: AdaptConfig, output: str, *, seed: int, steps_per_epoch: int
 ) -> TrainingArguments:
     """Translate the fine-tuning from one seed into the Trainer's terms.
 
@@ -116,7 +116,7 @@ def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
     return arguments
 
 
-def _takes_bfloat16(config: PretrainConfig | FinetuneConfig) -> bool:
+def _takes_bfloat16(config: PretrainConfig | AdaptConfig) -> bool:
     """Whether the matrix products run in bfloat16."""
     if config.precision != "auto":
         return config.precision == "bfloat16"

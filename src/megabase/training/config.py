@@ -1,5 +1,6 @@
-"""PretrainConfig and FinetuneConfig: every number of a run, with its unit."""
+"""PretrainConfig, AdaptConfig and FinetuneConfig: every number of a run, with its unit."""
 
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Literal
 
@@ -156,24 +157,9 @@ class PretrainConfig(RunConfig):
         }
 
 
-class FinetuneConfig(RunConfig):
-    """Fine-tuning of a model on a labelled table, or training of one from scratch."""
+class AdaptConfig(RunConfig):
+    """How a model is adapted to labelled sequences, or trained on them from scratch."""
 
-    train: str
-    """CSV, TSV or Parquet with the columns sequence and label, or contig, start, end[, strand]
-    and label with a genome."""
-    validation: str | None = None
-    """The same, for early stopping and the choice of the seed; None: a part of train, which
-    shares no sequence with the rest on either strand."""
-    test: str | None = None
-    """The same, measured once at the end; nothing is chosen on it."""
-    genome: str | None = None
-    """FASTA or 2bit that the intervals are of; None: the tables have sequences."""
-    crop: str | None = None
-    """Which part is kept of a sequence over the context: centre, left or random. None: that is an
-    error."""
-    kind: str = "auto"
-    """What labels are: classification, regression, or auto."""
     model: str | None = None
     """A language model to start from: folder, released folder or .ckpt, or hub id. None: from
     scratch."""
@@ -226,15 +212,9 @@ class FinetuneConfig(RunConfig):
     """Memory that training may take; None: 80 % of what the device has."""
 
     @model_validator(mode="after")
-    def _known(self) -> "FinetuneConfig":
-        for key, value, known in (
-            ("preset", self.preset, tuple(PRESETS)),
-            ("crop", self.crop, CROPS),
-            ("kind", self.kind, KINDS),
-            ("pooling", self.pooling, POOLED),
-        ):
-            if value is not None and value not in known:
-                raise ValueError(f"{key} is one of {', '.join(known)}; got {value!r}")
+    def _known(self) -> "AdaptConfig":
+        _check_known("preset", self.preset, PRESETS)
+        _check_known("pooling", self.pooling, POOLED)
         if self.model is not None and (self.preset or self.context_length):
             raise ValueError("a model has its own size: give model, or preset and context_length")
         if self.model is None and self.adapt == "head":
@@ -247,3 +227,34 @@ class FinetuneConfig(RunConfig):
     def peak_rate(self) -> float:
         """The learning rate after the warm-up."""
         return self.learning_rate or {"full": 6e-4, "head": 1e-2}[self.adapt]
+
+
+class FinetuneConfig(AdaptConfig):
+    """Fine-tuning of a model on labelled tables, or training of one from scratch."""
+
+    train: str
+    """CSV, TSV or Parquet with the columns sequence and label, or contig, start, end[, strand]
+    and label with a genome."""
+    validation: str | None = None
+    """The same, for early stopping and the choice of the seed; None: a part of train, which
+    shares no sequence with the rest on either strand."""
+    test: str | None = None
+    """The same, measured once at the end; nothing is chosen on it."""
+    genome: str | None = None
+    """FASTA or 2bit that the intervals are of; None: the tables have sequences."""
+    crop: str | None = None
+    """Which part is kept of a sequence over the context: centre, left or random. None: that is an
+    error."""
+    kind: str = "auto"
+    """What labels are: classification, regression, or auto."""
+
+    @model_validator(mode="after")
+    def _tables(self) -> "FinetuneConfig":
+        _check_known("crop", self.crop, CROPS)
+        _check_known("kind", self.kind, KINDS)
+        return self
+
+
+def _check_known(key: str, value: str | None, known: Iterable[str]) -> None:
+    if value is not None and value not in known:
+        raise ValueError(f"{key} is one of {', '.join(known)}; got {value!r}")

@@ -20,7 +20,7 @@ from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.heads import losses
 from megabase.run.log import Meter
 from megabase.training.adaptation import moving, set_training
-from megabase.training.config import FinetuneConfig
+from megabase.training.config import AdaptConfig
 from megabase.training.optim import decayed_parameters
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class FinetuneTrainer(Trainer):
         model: HyenaDNAForSequenceClassification,
         arguments: TrainingArguments,
         *,
-        config: FinetuneConfig,
+        config: AdaptConfig,
         steps: StepBatches,
         validation: Examples,
         kind: Kind,

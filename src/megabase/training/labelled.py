@@ -16,7 +16,7 @@ from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.io.genome_file import open_reference
-from megabase.measure.metrics import NAMES, Kind
+from megabase.measure.metrics import Kind
 from megabase.model.padding import TokenArray
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.provenance import file_sha256
@@ -42,6 +42,8 @@ class LabelledData:
         What is measured at the end; None if there is none.
     test_rows
         Its rows as they stand.
+    test_name
+        What to call them in an error.
     context_length
         Of the model.
     """
@@ -52,6 +54,7 @@ class LabelledData:
     test: Examples | None
     test_rows: list[dict[str, str]]
     context_length: int
+    test_name: str = "test"
 
     @property
     def kind(self) -> Kind:
@@ -87,7 +90,9 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
     labels = Labels.from_training(texts, kind=config.kind, name=config.train)
     whole = Examples(sequences, labels.encode(texts, name=config.train))
     if config.validation is None:
-        training, validation = _part(whole, labels, config)
+        training, validation = part_validation(
+            whole, labels, fraction=config.validation_fraction, seed=config.seed
+        )
     else:
         training = whole
         _, sequences, texts = reader.read(config.validation)
@@ -98,8 +103,7 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
     if config.test is not None:
         rows, sequences, texts = reader.read(config.test)
         test = Examples(sequences, labels.encode(texts, name=config.test))
-    data = LabelledData(labels, training, validation, test, rows, context_length)
-    _check_select(config.select, data.kind)
+    data = LabelledData(labels, training, validation, test, rows, context_length, str(config.test))
     _log.info(
         "%s: %s rows to learn from, %s for validation, %s for the test; %s", data.kind,
         f"{len(training):,}", f"{len(validation):,}", f"{len(test or ()):,}",
@@ -143,25 +147,38 @@ class _Reader:
         return rows, [record.tokens for record in records], [row[LABEL] for row in rows]
 
 
-def _part(whole: Examples, labels: Labels, config: FinetuneConfig) -> tuple[Examples, Examples]:
-    """Part validation from training, so that no sequence is in both on either strand."""
+def part_validation(
+    whole: Examples, labels: Labels, *, fraction: float, seed: int
+) -> tuple[Examples, Examples]:
+    """Part validation from training, so that no sequence is in both on either strand.
+
+    Parameters
+    ----------
+    whole
+        All rows that may be learnt from.
+    labels
+        What their labels mean: classes, or ranges of values, are in both parts alike.
+    fraction
+        Of the rows, for validation.
+    seed
+        Fixes the draw.
+
+    Returns
+    -------
+    training, validation
+        Together all rows.
+    """
     values = whole.labels.tolist()
     strata = strata_of_values(values) if labels.is_regression else cast("Sequence[int]", values)
     training, validation = grouped_split(
         [either_strand(tokens) for tokens in whole.sequences], strata,
-        fraction=config.validation_fraction, seed=config.seed,
+        fraction=fraction, seed=seed,
     )  # fmt: skip
     _log.info(
         "%s of %s rows are validation; no sequence or reverse complement is on both sides",
         f"{len(validation):,}", f"{len(whole):,}",
     )  # fmt: skip
     return whole.part(training), whole.part(validation)
-
-
-def _check_select(select: str, kind: Kind) -> None:
-    known = ("loss", *NAMES[kind])
-    if select not in known:
-        raise InputError(f"select is one of {', '.join(known)} for these labels; got {select!r}")
 
 
 def _counted(data: LabelledData) -> str:

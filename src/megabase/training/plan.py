@@ -12,7 +12,7 @@ from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import training_bytes
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
-from megabase.training.config import FinetuneConfig, PretrainConfig
+from megabase.training.config import AdaptConfig, PretrainConfig
 from megabase.training.length_schedule import LengthSchedule, Stage
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def make_plan(
     return Plan(shares, checkpointing, round(peak / _GIB, 2))
 
 
-def rows_per_pass(config: FinetuneConfig, shape: HyenaDNAConfig, longest: int) -> tuple[int, bool]:
+def rows_per_pass(config: AdaptConfig, shape: HyenaDNAConfig, longest: int) -> tuple[int, bool]:
     """Give how many rows of a step pass through the model at once.
 
     Returns
@@ -118,7 +118,7 @@ def rows_per_pass(config: FinetuneConfig, shape: HyenaDNAConfig, longest: int) -
     )
 
 
-def memory_budget(config: PretrainConfig | FinetuneConfig) -> float:
+def memory_budget(config: PretrainConfig | AdaptConfig) -> float:
     """Give the bytes that a training process may take."""
     return config.memory_gib * _GIB if config.memory_gib else _SHARE * _device_bytes(config)
 
@@ -143,7 +143,7 @@ def _windows(
 
 
 def _n_that_fit(
-    config: PretrainConfig | FinetuneConfig, shape: HyenaDNAConfig, length: int,
+    config: PretrainConfig | AdaptConfig, shape: HyenaDNAConfig, length: int,
     checkpointing: bool, budget: float,
 ) -> int:  # fmt: skip
     """How many windows fit, and are worth it; 0 if not one does."""
@@ -170,11 +170,11 @@ def _does_not_fit(
     )
 
 
-def _trains_on_cuda(config: PretrainConfig | FinetuneConfig) -> bool:
+def _trains_on_cuda(config: PretrainConfig | AdaptConfig) -> bool:
     return config.device == "auto" and torch.cuda.is_available()
 
 
-def _device_bytes(config: PretrainConfig | FinetuneConfig) -> float:
+def _device_bytes(config: PretrainConfig | AdaptConfig) -> float:
     """The memory of the device that one process trains on."""
     if _trains_on_cuda(config):
         return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory

@@ -1,0 +1,370 @@
+"""adapt(config, data): from each seed adapt the model, keep the best on validation, measure."""
+
+import copy
+import json
+import logging
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from jaxtyping import Shaped
+from transformers import set_seed
+
+from megabase.data.labelled_dataset import StepBatches
+from megabase.errors import InputError
+from megabase.inference.predict import prediction_columns, prediction_row
+from megabase.io.table import check_no_clash, write_table
+from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
+from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.heads import ONE_CLASS, REGRESSION
+from megabase.model.load import load_classifier, save, weights_sha256
+from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.probe import seconds_per_token
+from megabase.run.log import Meter, progress
+from megabase.run.output import Output, only_writer, whole_files
+from megabase.run.provenance import machine, versions
+from megabase.training.adaptation import freeze, moving
+from megabase.training.arguments import finetune_arguments
+from megabase.training.config import AdaptConfig
+from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
+from megabase.training.labelled import LABEL, LabelledData
+from megabase.training.plan import rows_per_pass
+
+_log = logging.getLogger(__name__)
+
+METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
+_SEEDS, _SEED_RECORD, _TEST = "seeds", "seed.json", "test.npy"
+_OF_THE_MACHINE = {"memory_gib"}  # keys that do not change what is learned
+
+
+def adapt(
+    config: AdaptConfig,
+    data: LabelledData,
+    language: HyenaDNAForCausalLM | None,
+    output: Path,
+    *,
+    command: str,
+    inputs: Mapping[str, str],
+    overwrite: bool = False,
+) -> None:
+    """Adapt a model to labelled sequences from several seeds, and save the best.
+
+    The folder becomes that of a plain Hugging Face model with a head, of the seed that is
+    best on validation. It also gets `metrics.json`: each seed's epochs, validation and test,
+    mean and spread over seeds, bootstrap intervals of the saved model's test metrics, the
+    configuration and the hashes of what was read; and with test rows `predictions.csv`,
+    these rows with the saved model's answers. A run that was interrupted goes on with the
+    seed that it was at.
+
+    Parameters
+    ----------
+    config
+        The run.
+    data
+        What is learnt, chosen on and measured.
+    language
+        The model to start from, as `config.model` names it; None: from scratch.
+    output
+        The folder.
+    command
+        Who asks: the same request finds the same folder finished.
+    inputs
+        The hash of all that was read, by its role.
+    overwrite
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the memory, what is selected, or the output cannot be used.
+    WorkError
+        If the loss becomes no number.
+    """
+    hashed = dict(inputs) | ({} if language is None else {"model": weights_sha256(language)})
+    request = {
+        "command": command,
+        "config": config.model_dump(mode="json", exclude=_OF_THE_MACHINE),
+        "inputs": hashed,
+    }
+    place = Output(output, request, is_folder=True, overwrite=overwrite)
+    if place.is_finished:
+        shutil.rmtree(output / _SEEDS, ignore_errors=True)
+        return
+    run = _Run(config, data, language, output)
+    run.check()
+    with only_writer(output):
+        if place.unfinished is None:
+            shutil.rmtree(output / _SEEDS, ignore_errors=True)
+        place.start()
+        best, report = run.all_seeds()
+        with whole_files(output) as folder:
+            save(best, folder)
+            run.write(folder, best, report, hashed)
+        place.finish(weights_sha256=weights_sha256(best), best_seed=report["best_seed"])
+        shutil.rmtree(output / _SEEDS)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run: its configuration, its data, what it starts from, and where it goes."""
+
+    config: AdaptConfig
+    data: LabelledData
+    language: HyenaDNAForCausalLM | None
+    output: Path
+
+    def folder(self, seed: int) -> Path:
+        """Give the place of what one seed became."""
+        return self.output / _SEEDS / str(seed)
+
+    def check(self) -> None:
+        """Refuse columns that predictions would take, and what does not fit the memory."""
+        shape = self.shape()
+        if self.data.test_rows:
+            header = list(self.data.test_rows[0])
+            check_no_clash(header, prediction_columns(shape), self.data.test_name)
+        check_select(self.config.select, self.data.kind)
+        rows_per_pass(self.config, shape, self.longest())
+
+    def longest(self) -> int:
+        """Give the tokens of the longest sequence of training."""
+        return int(self.data.training.lengths().max())
+
+    def shape(self) -> HyenaDNAConfig:
+        """Give the configuration of the model with its head."""
+        config, labels = self.config, self.data.labels
+        if self.language is None:
+            shape = HyenaDNAConfig.from_preset(config.preset or "tiny", self.data.context_length)
+        else:
+            shape = copy.deepcopy(self.language.config)
+        names = labels.classes or (LABEL,)
+        shape.id2label = dict(enumerate(names))
+        shape.label2id = {name: number for number, name in enumerate(names)}
+        shape.problem_type = REGRESSION if labels.is_regression else ONE_CLASS
+        shape.pooling, shape.head_dropout = config.pooling, config.head_dropout
+        if config.embed_dropout is not None:
+            shape.embed_dropout = config.embed_dropout
+        if labels.is_regression:
+            shape.target_mean, shape.target_scale = [labels.mean], [labels.scale]
+        return shape
+
+    def model(self, seed: int) -> HyenaDNAForSequenceClassification:
+        """Make the model that a seed starts from: the head is drawn, and what is not loaded."""
+        set_seed(seed)
+        model = HyenaDNAForSequenceClassification(self.shape())
+        if self.language is not None:
+            model.backbone.load_state_dict(self.language.backbone.state_dict())
+        freeze(model, self.config.adapt)
+        return model
+
+    def tell(self) -> None:
+        """Say in the log what will be done, and how long it will take."""
+        config, data = self.config, self.data
+        model = self.model(config.seed)
+        n_all = sum(parameter.numel() for parameter in model.parameters())
+        n_moving = sum(tensor.numel() for tensor in moving(model).values())
+        start = config.model or f"preset {config.preset or 'tiny'}, from scratch"
+        _log.info("%s: %s of %s parameters move", start, f"{n_moving:,}", f"{n_all:,}")
+        if config.class_weights == "balanced" and data.labels.classes:
+            weights = ", ".join(f"{weight:.3g}" for weight in data.class_weights())
+            _log.info("a row counts in the loss by its class: %s", weights)
+        tokens = int(data.training.lengths().sum()) * config.epochs * config.n_seeds
+        at_once, _ = rows_per_pass(config, model.config, self.longest())
+        each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
+        _log.info("about %.1f minutes for all epochs of all seeds", tokens * each / 60)
+
+    def all_seeds(self) -> tuple[HyenaDNAForSequenceClassification, dict[str, Any]]:
+        """Give the model of the seed that is best on validation, and what all became."""
+        self.tell()
+        config = self.config
+        with progress(config.n_seeds * config.epochs, "fine-tuning", "epochs") as meter:
+            seeds = [self.seed(config.seed + number, meter) for number in range(config.n_seeds)]
+        report = self.report(seeds)
+        return load_classifier(str(self.folder(report["best_seed"]))), report
+
+    def seed(self, seed: int, meter: Meter) -> dict[str, Any]:
+        """Give what one seed became; it is done unless it lies there whole."""
+        folder = self.folder(seed)
+        if not folder.is_dir():
+            part = folder.with_name(f".{seed}.{uuid4().hex[:12]}.part")
+            part.mkdir(parents=True)
+            try:
+                self._train(seed, part, meter)
+                part.rename(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+            return json.loads((folder / _SEED_RECORD).read_text())
+        _log.info("seed %s is done already", seed)
+        meter.skip(self.config.epochs)
+        return json.loads((folder / _SEED_RECORD).read_text())
+
+    def _train(self, seed: int, folder: Path, meter: Meter) -> None:
+        """Adapt the model from one seed; measure; keep model and answers."""
+        config, data = self.config, self.data
+        model = self.model(seed)
+        trainer = fit(model, config, data, seed=seed, folder=folder, meter=meter)
+        save(model, folder)
+        record: dict[str, Any] = {
+            "seed": seed,
+            "best_epoch": trainer.best_epoch + 1,
+            "epochs": trainer.epochs,
+            "validation": trainer.epochs[trainer.best_epoch],
+        }
+        if data.test is not None:
+            answers = trainer.answers(data.test)
+            np.save(folder / _TEST, answers)
+            record["test"] = metrics_of(data.kind, data.test.labels, answers)
+        (folder / _SEED_RECORD).write_text(json.dumps(record))
+
+    def report(self, seeds: list[dict[str, Any]]) -> dict[str, Any]:
+        """Put together what the seeds became; the best is that of validation."""
+        best = seeds[0]
+        for each in seeds[1:]:
+            if is_better(self.config.select, each["validation"], best["validation"]):
+                best = each
+        report: dict[str, Any] = {
+            "best_seed": best["seed"],
+            "validation": over_seeds([each["validation"] for each in seeds]),
+        }
+        if self.data.test is not None:
+            report["test"] = over_seeds([each["test"] for each in seeds])
+            intervals = intervals_of(
+                self.data.kind, self.data.test.labels, self._answers(best["seed"]),
+                seed=self.config.seed,
+            )  # fmt: skip
+            for name, interval in intervals.items():
+                report["test"][name] |= {
+                    "best_seed": best["test"][name],
+                    "interval": None if interval is None else list(interval),
+                }
+        return {**report, "seeds": seeds}
+
+    def _answers(self, seed: int) -> Shaped[np.ndarray, "row ..."]:
+        return np.load(self.folder(seed) / _TEST)
+
+    def write(
+        self,
+        folder: Path,
+        model: HyenaDNAForSequenceClassification,
+        report: Mapping[str, Any],
+        inputs: Mapping[str, str],
+    ) -> None:
+        """Write metrics, and the rows of the test table with the answers of the best."""
+        data = self.data
+        n_all = sum(parameter.numel() for parameter in model.parameters())
+        freeze(model, self.config.adapt)
+        metrics = {
+            "kind": data.kind,
+            "classes": list(data.labels.classes),
+            "n_rows": {
+                "training": len(data.training),
+                "validation": len(data.validation),
+                "test": len(data.test or ()),
+            },
+            "n_parameters": {
+                "all": n_all,
+                "moving": sum(tensor.numel() for tensor in moving(model).values()),
+            },
+            **report,
+            "config": self.config.model_dump(mode="json"),
+            "sha256": dict(inputs),
+            "versions": versions(),
+            "machine": machine(),
+        }
+        (folder / METRICS).write_text(json.dumps(_without_nan(metrics), indent=2) + "\n")
+        if data.test is None:
+            return
+        columns = [*data.test_rows[0], *prediction_columns(model.config)]
+        answers = self._answers(report["best_seed"]).reshape(len(data.test), -1)
+        rows = (
+            {**row, **prediction_row(model.config, answer)}
+            for row, answer in zip(data.test_rows, answers, strict=True)
+        )
+        with (folder / PREDICTIONS).open("w") as file:
+            write_table(file, columns, rows, delimiter=",")
+
+
+def fit(
+    model: HyenaDNAForSequenceClassification,
+    config: AdaptConfig,
+    data: LabelledData,
+    *,
+    seed: int,
+    folder: Path,
+    meter: Meter,
+) -> FinetuneTrainer:
+    """Train what moves of a model, until validation is no better; then load the best epoch.
+
+    Parameters
+    ----------
+    model
+        As it is at the start; it becomes that of the best epoch.
+    config, data
+        Of the run.
+    seed
+        Of the order of rows and of the strands they are read from.
+    folder
+        That the Trainer is told of; nothing is written.
+    meter
+        Counts epochs.
+    """
+    n_rows, checkpointing = rows_per_pass(config, model.config, int(data.training.lengths().max()))
+    model.backbone.gradient_checkpointing = checkpointing
+    steps = StepBatches(
+        data.training, batch_size=config.batch_size, n_epochs=config.epochs, seed=seed,
+        reverse_complement_p=config.reverse_complement_p,
+    )  # fmt: skip
+    is_balanced = config.class_weights == "balanced" and data.labels.classes
+    trainer = FinetuneTrainer(
+        model,
+        finetune_arguments(config, str(folder), seed=seed, steps_per_epoch=steps.steps_per_epoch),
+        config=config,
+        steps=steps,
+        validation=data.validation,
+        kind=data.kind,
+        class_weights=data.class_weights() if is_balanced else None,
+        rows_per_pass=n_rows,
+    )
+    trainer.add_callback(StepMeter(meter, f"seed {seed}"))
+    trainer.train()
+    meter.advance(config.epochs - len(trainer.epochs))
+    trainer.load_best()
+    return trainer
+
+
+def check_select(select: str, kind: Kind) -> None:
+    """Refuse to choose by what is not measured."""
+    known = ("loss", *NAMES[kind])
+    if select not in known:
+        raise InputError(f"select is one of {', '.join(known)} for these labels; got {select!r}")
+
+
+def over_seeds(measured: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """Give mean and standard deviation (of a sample; None of one seed) of each metric.
+
+    Examples
+    --------
+    >>> over_seeds([{"mcc": 0.5}, {"mcc": 0.7}])["mcc"]["mean"]
+    0.6
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in measured[0]:
+        values = np.array([each[name] for each in measured])
+        spread = float(values.std(ddof=1)) if len(values) > 1 else None
+        found[name] = {"mean": float(values.mean()), "sd": spread}
+    return found
+
+
+def _without_nan(tree: object) -> object:
+    """Put None for what is no number, which JSON does not know."""
+    if isinstance(tree, Mapping):
+        return {key: _without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_nan(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
