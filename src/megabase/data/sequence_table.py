@@ -68,6 +68,11 @@ class SequenceTable:
         of_place = ("sequence",) if reference is None else ("contig", "start", "end")
         self._columns = (*of_place, *columns)
         self._longest = None if context_length is None else context_length - n_prompt_tokens
+        if self._longest is not None and self._longest < 1:
+            raise InputError(
+                f"{n_prompt_tokens:,} prompt tokens leave no room for a sequence in a context of "
+                f"{context_length:,}"
+            )
         self._n_prompt_tokens = n_prompt_tokens
         self._crop = crop
         self._seed = seed
@@ -145,6 +150,8 @@ class SequenceTable:
         n, context = self._n_prompt_tokens, limit + self._n_prompt_tokens
         if not n:
             return f"{name} has {length:,} bp, and the model reads at most {limit:,}; {mends}"
-        beside = f"{name} has {length:,} bp, and the model reads {context:,}, of which {n:,} are"
-        fit = f"; beside it fit {context - length:,}" if length < context else ""
-        return f"{beside} prompt tokens{fit}; {mends}"
+        fit = f"; at most {context - length:,} fit beside it" if length < context else ""
+        return (
+            f"{name} has {length:,} bp, and the model reads {context:,} tokens, of which {n:,} are "
+            f"of the prompt{fit}; {mends}"
+        )

@@ -20,8 +20,8 @@ from megabase.errors import InputError
 from megabase.inference.predict import prediction_columns, prediction_row
 from megabase.io.table import check_no_clash, write_table
 from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
-from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.fingerprint import Classifier
 from megabase.model.heads import ONE_CLASS, REGRESSION
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
@@ -29,11 +29,12 @@ from megabase.model.probe import seconds_per_token
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.run.provenance import machine, versions
-from megabase.training.adaptation import freeze, moving
+from megabase.training.adaptation import add_prompt, moving, starting_model
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import AdaptConfig
 from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
 from megabase.training.labelled import LABEL, LabelledData
+from megabase.training.low_rank import ADAPTER, LowRank
 from megabase.training.plan import rows_per_pass
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,9 @@ def adapt(
         with whole_files(output) as folder:
             save(best, folder)
             run.write(folder, best, report, hashed)
-        place.finish(weights_sha256=weights_sha256(best), best_seed=report["best_seed"])
+        place.finish(
+            folders=[ADAPTER], weights_sha256=weights_sha256(best), best_seed=report["best_seed"]
+        )
         shutil.rmtree(output / _SEEDS)
 
 
@@ -152,21 +155,18 @@ class _Run:
             shape.embed_dropout = config.embed_dropout
         if labels.is_regression:
             shape.target_mean, shape.target_scale = [labels.mean], [labels.scale]
+        add_prompt(shape, config, labels)
         return shape
 
-    def model(self, seed: int) -> HyenaDNAForSequenceClassification:
-        """Make the model that a seed starts from: the head is drawn, and what is not loaded."""
+    def model(self, seed: int) -> tuple[Classifier, LowRank | None]:
+        """Make what a seed starts from: what is new is drawn, and what is not loaded."""
         set_seed(seed)
-        model = HyenaDNAForSequenceClassification(self.shape())
-        if self.language is not None:
-            model.backbone.load_state_dict(self.language.backbone.state_dict())
-        freeze(model, self.config.adapt)
-        return model
+        return starting_model(self.shape(), self.language, self.config)
 
     def tell(self) -> None:
         """Say in the log what will be done, and how long it will take."""
         config, data = self.config, self.data
-        model = self.model(config.seed)
+        model, _ = self.model(config.seed)
         n_all = sum(parameter.numel() for parameter in model.parameters())
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
         start = config.model or f"preset {config.preset or 'tiny'}, from scratch"
@@ -179,7 +179,7 @@ class _Run:
         each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
         _log.info("about %.1f minutes for all epochs of all seeds", tokens * each / 60)
 
-    def all_seeds(self) -> tuple[HyenaDNAForSequenceClassification, dict[str, Any]]:
+    def all_seeds(self) -> tuple[Classifier, dict[str, Any]]:
         """Give the model of the seed that is best on validation, and what all became."""
         self.tell()
         config = self.config
@@ -207,8 +207,11 @@ class _Run:
     def _train(self, seed: int, folder: Path, meter: Meter) -> None:
         """Adapt the model from one seed; measure; keep model and answers."""
         config, data = self.config, self.data
-        model = self.model(seed)
+        model, adapters = self.model(seed)
         trainer = fit(model, config, data, seed=seed, folder=folder, meter=meter)
+        if adapters is not None:
+            adapters.save(folder / ADAPTER)
+            adapters.merge()
         save(model, folder)
         record: dict[str, Any] = {
             "seed": seed,
@@ -251,14 +254,16 @@ class _Run:
     def write(
         self,
         folder: Path,
-        model: HyenaDNAForSequenceClassification,
+        model: Classifier,
         report: Mapping[str, Any],
         inputs: Mapping[str, str],
     ) -> None:
-        """Write metrics, and the rows of the test table with the answers of the best."""
+        """Write metrics, adapters, and the rows of the test with the answers of the best."""
         data = self.data
         n_all = sum(parameter.numel() for parameter in model.parameters())
-        freeze(model, self.config.adapt)
+        start, adapters = self.model(report["best_seed"])
+        if adapters is not None:
+            shutil.copytree(self.folder(report["best_seed"]) / ADAPTER, folder / ADAPTER)
         metrics = {
             "kind": data.kind,
             "classes": list(data.labels.classes),
@@ -269,7 +274,7 @@ class _Run:
             },
             "n_parameters": {
                 "all": n_all,
-                "moving": sum(tensor.numel() for tensor in moving(model).values()),
+                "moving": sum(tensor.numel() for tensor in moving(start).values()),
             },
             **report,
             "config": self.config.model_dump(mode="json"),
@@ -291,7 +296,7 @@ class _Run:
 
 
 def fit(
-    model: HyenaDNAForSequenceClassification,
+    model: Classifier,
     config: AdaptConfig,
     data: LabelledData,
     *,

@@ -8,6 +8,7 @@ from megabase.run.output import check_no_input
 from megabase.training.adapt import adapt
 from megabase.training.config import FinetuneConfig
 from megabase.training.labelled import hashes, read_labelled
+from megabase.training.low_rank import check_installed
 
 
 def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -> None:
@@ -29,6 +30,8 @@ def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -
     WorkError
         If the loss becomes no number.
     """
+    if config.adapt == "lora":
+        check_installed()
     tables = [Path(name) for name in (config.train, config.validation, config.test) if name]
     check_no_input(output, tables)
     if config.model is not None and Path(config.model).absolute() == output.absolute():

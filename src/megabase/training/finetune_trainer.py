@@ -16,7 +16,7 @@ from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
 from megabase.errors import WorkError
 from megabase.inference.predict import predictions
 from megabase.measure.metrics import Kind, metrics_of
-from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.fingerprint import Classifier
 from megabase.model.heads import losses
 from megabase.run.log import Meter
 from megabase.training.adaptation import moving, set_training
@@ -61,7 +61,7 @@ class FinetuneTrainer(Trainer):
 
     def __init__(
         self,
-        model: HyenaDNAForSequenceClassification,
+        model: Classifier,
         arguments: TrainingArguments,
         *,
         config: AdaptConfig,

@@ -140,7 +140,8 @@ class _Reader:
         """Give rows, tokens and labels of a table."""
         table = SequenceTable(
             Path(name), columns=[LABEL], reference=self._reference, crop=self._config.crop,
-            context_length=self.context_length, seed=self._config.seed,
+            context_length=self.context_length, n_prompt_tokens=self._config.n_prompt_tokens,
+            seed=self._config.seed,
         )  # fmt: skip
         records = list(table.records())
         rows = [record.row for record in records]

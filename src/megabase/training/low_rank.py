@@ -73,6 +73,7 @@ class LowRank:
     def save(self, folder: Path) -> None:
         """Write adapters and head by themselves, as `peft.PeftModel.from_pretrained` reads them."""
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
+        (folder / "README.md").unlink()  # a form that nobody has filled in
 
     def merge(self) -> None:
         """Add the adapters to the weights, and leave a model as it was before, of one piece."""
