@@ -64,8 +64,7 @@ def test_adapters_and_prompts_predict_what_they_were_measured_with(
     fixed = ["--model", model, "--input", folder / "test.csv"]
     assert run(capsys, "predict", *fixed, "--output", output).code == 0
     assert output.read_bytes() == (model / "predictions.csv").read_bytes()
-    answer = run(capsys, "score", "--model", model, "--input", folder / "test.csv", "-o", "s.tsv")
-    assert refused(answer, "is a fine-tuned model")
+    assert refused(run(capsys, "info", "--model", model), "is a fine-tuned model")
 
 
 def test_predict_to_tsv_over_both_strands_cut_and_refused(capsys, folder, tmp_path):
