@@ -3,42 +3,48 @@
 from dataclasses import replace
 
 from megabase.measure.confidence import ConfidenceInterval
-from megabase.measure.result import PublishedFigure, Result
-from megabase.report.table import results_table
+from megabase.measure.published import Published
+from megabase.measure.result import Result
+from megabase.report.table import published_table, results_table
 
 OURS = Result(
     task="gue/tf_0", model="ours", metric="mcc", value=0.5, interval=None, seed=0, n_test=1000,
     data_hash="ab", is_published_split=True,
 )  # fmt: skip
 KMERS = replace(OURS, model="k-mers", value=0.25, seed=None, interval=ConfidenceInterval(0.2, 0.3))
-PAPER = PublishedFigure("gue/tf_0", "DNABERT-2", "mcc", 0.7199, "Zhou et al. 2023, Table 6")
+PAPER = Published("DNABERT-2", 0.7199, "mcc", "official", "Zhou et al. 2023, Table 6")
 
 
 def test_models_are_columns_and_seeds_one_cell():
     results = [OURS, replace(OURS, seed=1, value=0.7), KMERS]
-    assert results_table(results, [PAPER]).splitlines() == [
-        "| task | test rows | metric | ours | k-mers | DNABERT-2 (published) |",
-        "| --- | ---: | --- | ---: | ---: | ---: |",
-        "| gue/tf_0 | 1,000 | mcc | 0.6000 ± 0.1414 (2 seeds) | 0.2500 [0.2000, 0.3000] | 0.7199 |",
-        "",
-        "DNABERT-2 (published): Zhou et al. 2023, Table 6.",
+    assert results_table(results).to_markdown().splitlines() == [
+        "| task | test rows | metric | ours | k-mers |",
+        "| --- | ---: | --- | ---: | ---: |",
+        "| gue/tf_0 | 1,000 | mcc | 0.6000 ± 0.1414 (2 seeds) | 0.2500 [0.2000, 0.3000] |",
     ]
 
 
-def test_of_other_rows_the_published_number_is_left_out_and_said_so():
-    table = results_table([replace(OURS, is_published_split=False)], [PAPER])
-    assert "0.7199" not in table
-    assert "published numbers are left out, as rows or split are not the published ones" in table
+def test_published_numbers_tell_protocol_and_source():
+    assert published_table([OURS, KMERS], {"gue/tf_0": [PAPER]}).to_markdown().splitlines() == [
+        "| task | metric | model | published | protocol | source |",
+        "| --- | --- | --- | ---: | --- | --- |",
+        "| gue/tf_0 | mcc | DNABERT-2 | 0.7199 | official | Zhou et al. 2023, Table 6 |",
+    ]
 
 
-def test_published_numbers_of_other_tasks_and_metrics_are_not_shown():
-    others = [replace(PAPER, task="gue/tf_1"), replace(PAPER, metric="accuracy")]
-    assert results_table([OURS], others) == results_table([OURS])
+def test_of_other_rows_the_published_number_is_left_out():
+    table = published_table([replace(OURS, is_published_split=False)], {"gue/tf_0": [PAPER]})
+    assert not table.rows
+
+
+def test_published_numbers_of_other_tasks_metrics_and_labels_are_not_shown():
+    others = [replace(PAPER, metric="accuracy"), replace(PAPER, part="TF")]
+    assert not published_table([OURS], {"gue/tf_1": [PAPER], "gue/tf_0": others}).rows
 
 
 def test_a_figure_that_there_is_not_leaves_its_cell_empty():
     table = results_table([OURS, replace(KMERS, metric="accuracy")])
-    assert table.splitlines()[2:4] == [
+    assert table.to_markdown().splitlines()[2:4] == [
         "| gue/tf_0 | 1,000 | mcc | 0.5000 |  |",
         "| gue/tf_0 | 1,000 | accuracy |  | 0.2500 [0.2000, 0.3000] |",
     ]

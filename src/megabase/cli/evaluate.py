@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from megabase.cli.evaluate_tasks import TASK, TaskGroup, evaluate, list_tasks
 from megabase.cli.options import (
     Device,
     Genome,
@@ -20,9 +21,13 @@ from megabase.cli.options import (
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb, with one verb of its own for each task."""
-    tasks = typer.Typer(help="Measure a model beside its rivals.", no_args_is_help=True)
+    tasks = typer.Typer(
+        cls=TaskGroup, help="Measure a model beside its rivals.", no_args_is_help=True
+    )
     tasks.command("perplexity")(perplexity)
     tasks.command("context")(context)
+    tasks.command("list")(list_tasks)
+    tasks.command(TASK)(evaluate)
     app.add_typer(tasks, name="evaluate")
 
 

@@ -12,8 +12,7 @@ from megabase.errors import InputError, WorkError
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.strands import read_strands, strands_of
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.fingerprint import Classifier
-from megabase.model.heads import ONE_CLASS, REGRESSION
+from megabase.model.heads import ONE_CLASS, REGRESSION, SequenceModel
 from megabase.model.padding import TokenArray, batches, pad
 
 PREDICTED = "predicted"
@@ -23,7 +22,7 @@ _SORTED = 1024  # sequences that are sorted by length together; so many are held
 
 
 def predictions(
-    model: Classifier,
+    model: SequenceModel,
     sequences: Iterable[TokenArray],
     *,
     strand: str = "forward",
@@ -109,7 +108,7 @@ def _names(config: HyenaDNAConfig) -> list[str]:
 
 
 def _logits(
-    model: Classifier, sequences: list[TokenArray]
+    model: SequenceModel, sequences: list[TokenArray]
 ) -> Float64[np.ndarray, "sequence output"]:
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     device = next(model.parameters()).device

@@ -78,27 +78,6 @@ class Result:
 
 
 @dataclass(frozen=True)
-class PublishedFigure:
-    """A number that a paper gives.
-
-    Parameters
-    ----------
-    task, model, metric
-        As of `Result`.
-    value
-        In the unit of our metric: an accuracy of 87.5 % is 0.875.
-    source
-        The paper and its table.
-    """
-
-    task: str
-    model: str
-    metric: str
-    value: float
-    source: str
-
-
-@dataclass(frozen=True)
 class Summary:
     """The figures of one model on one task by one metric, over seeds.
 

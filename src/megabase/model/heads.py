@@ -5,7 +5,8 @@ the standard deviation s of the training part, while the head's z and the loss a
 standard units.
 """
 
-from typing import cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -22,6 +23,53 @@ REGRESSION, ONE_CLASS, ANY_LABELS = (
     "regression", "single_label_classification", "multi_label_classification",
 )  # fmt: skip
 """The problem types, as transformers names them."""
+
+
+@runtime_checkable
+class Answer(Protocol):
+    """What a model gives for a batch."""
+
+    @property
+    def logits(self) -> Tensor:
+        """What a `SequenceHead` answers, (batch, label)."""
+        ...
+
+
+@runtime_checkable
+class SequenceModel(Protocol):
+    """What a torch module has that is trained on labelled sequences and answers for new ones.
+
+    Of its `config` the names, the problem type and the unit of what is answered count.
+    """
+
+    @property
+    def config(self) -> HyenaDNAConfig:
+        """What its answers mean."""
+        ...
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Answer:
+        """Answer for each sequence."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Give its parameters."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Give its parameters with their names."""
+        ...
+
+    def train(self, mode: bool = True) -> object:
+        """Put it into training mode."""
+        ...
+
+    def eval(self) -> object:
+        """Put it into evaluation mode."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> object:
+        """Take weights by name; those that are not named stay where it is not strict."""
+        ...
 
 
 def pool(

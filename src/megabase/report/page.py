@@ -1,10 +1,12 @@
-"""One HTML page of a figure and tables, with nothing to load from elsewhere."""
+"""HTML pages of figures and tables, with nothing to load from elsewhere."""
 
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from megabase.report.table import Table
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -52,7 +54,7 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
         "Regions, seed and hashes stand in context.json.</p>",
         f'<img alt="the four experiments" src="data:image/png;base64,{picture}">',
         "<h2>By position in the window</h2>",
-        _table(("positions", "bits per base", "95 % interval"), positions),
+        Table(("positions", "bits per base", "95 % interval"), positions).to_html(),
     ]
     for key, title, text, head in _EXPERIMENTS:
         rows = [
@@ -65,10 +67,15 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
             for each in report[key]
         ]
         parts += [f"<h2>{title}</h2>", f"<p>{text}</p>"]
-        parts.append(_table((*head, "difference", "95 % interval"), rows))
+        parts.append(Table((*head, "difference", "95 % interval"), rows).to_html())
+    return html_page("Context report", parts)
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """Make a page of pieces of HTML, one below the other."""
     body = "\n".join(parts)
     return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Context report</title>'
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style>\n<body>\n{body}\n</body></html>\n"
     )
 
@@ -80,10 +87,3 @@ def interval_text(interval: Sequence[float] | None) -> str:
 
 def _bits(bits: Mapping[str, Any]) -> tuple[str, str]:
     return f"{bits['bits_per_base']:.4f}", interval_text(bits["interval"])
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def row(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    return "\n".join(["<table>", row(head, "th"), *(row(each, "td") for each in rows), "</table>"])

@@ -1,23 +1,41 @@
-"""Markdown tables of results, published numbers beside them where these may stand there."""
+"""Tables of results, and of published numbers where these may stand beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import NamedTuple
 
-from megabase.measure.result import PublishedFigure, Result, Summary, summarise
+from megabase.measure.published import Published
+from megabase.measure.result import Result, Summary, summarise
+
+_TEXTS = ("task", "metric", "model", "protocol", "source")  # columns that stand left
 
 
-def results_table(results: Sequence[Result], published: Sequence[PublishedFigure] = ()) -> str:
-    """Write a table: a row for each task and metric, a column for each model.
+class Table(NamedTuple):
+    """A head and rows of texts; columns are of numbers unless their name says otherwise."""
 
-    A published number stands in the table only if the rows and the split of our figures
-    are the published ones; of the others a line below tells that they were left out. Over
-    seeds it is mean ± standard deviation; of one, value and 95 % bootstrap interval.
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def to_markdown(self) -> str:
+        """Write it for people who read plain text."""
+        rule = ["---" if name in _TEXTS else "---:" for name in self.head]
+        return "".join(f"{_line(cells)}\n" for cells in (self.head, rule, *self.rows))
+
+    def to_html(self) -> str:
+        """Write it for a page."""
+        rows = [_html_row(self.head, "th"), *(_html_row(row, "td") for row in self.rows)]
+        return "\n".join(["<table>", *rows, "</table>"])
+
+
+def results_table(results: Sequence[Result]) -> Table:
+    """Make a row of each task and metric, with a column for each model.
+
+    Over seeds it is mean ± standard deviation; of one, value and 95 % bootstrap interval.
 
     Parameters
     ----------
     results
         Ours and those of the baselines, in the order of rows and columns.
-    published
-        Of these tasks and others; what has no row here is not shown.
 
     Raises
     ------
@@ -25,41 +43,39 @@ def results_table(results: Sequence[Result], published: Sequence[PublishedFigure
         As `measure.result.summarise` does.
     """
     summaries = summarise(results)
-    comparable = {each.task for each in summaries if each.is_published_split}
-    rows = list(dict.fromkeys((each.task, each.metric) for each in summaries))
-    beside = [
-        each for each in published if (each.task, each.metric) in rows and each.task in comparable
-    ]
     models = list(dict.fromkeys(each.model for each in summaries))
-    papers = list(dict.fromkeys((each.model, each.source) for each in beside))
     cells = {(each.task, each.metric, each.model): _cell(each) for each in summaries}
-    numbers = {
-        (each.task, each.metric, each.model, each.source): f"{each.value:.4g}" for each in beside
-    }
     n_test = {each.task: each.n_test for each in summaries}
-    head = [
-        "task",
-        "test rows",
-        "metric",
-        *models,
-        *(f"{model} (published)" for model, _ in papers),
+    rows = [
+        [task, f"{n_test[task]:,}", metric]
+        + [cells.get((task, metric, name), "") for name in models]
+        for task, metric in dict.fromkeys((each.task, each.metric) for each in summaries)
     ]
-    lines = [
-        _line(head),
-        _line(["---", *["---:" if name != "metric" else "---" for name in head[1:]]]),
+    return Table(["task", "test rows", "metric", *models], rows)
+
+
+def published_table(
+    results: Sequence[Result], published: Mapping[str, Sequence[Published]]
+) -> Table:
+    """Make a row of each published number of tasks and metrics that are measured on its rows.
+
+    Parameters
+    ----------
+    results
+        Ours and those of the baselines.
+    published
+        By task.
+    """
+    measured = dict.fromkeys((each.task, each.metric) for each in results)
+    comparable = {each.task for each in results if each.is_published_split}
+    rows = [
+        [task, metric, each.model, f"{each.value:.4g}", each.protocol, each.source]
+        for task, metric in measured
+        if task in comparable
+        for each in published.get(task, ())
+        if each.figure == metric
     ]
-    for task, metric in rows:
-        ours = [cells.get((task, metric, model), "") for model in models]
-        theirs = [numbers.get((task, metric, *paper), "") for paper in papers]
-        lines.append(_line([task, f"{n_test[task]:,}", metric, *ours, *theirs]))
-    notes = [f"{model} (published): {source}." for model, source in papers]
-    left_out = {each.task for each in published if each.task in n_test} - comparable
-    notes += [
-        f"{task}: published numbers are left out, as rows or split are not the published ones."
-        for task in n_test
-        if task in left_out
-    ]
-    return "\n".join([*lines, *(["", *notes] if notes else []), ""])
+    return Table(["task", "metric", "model", "published", "protocol", "source"], rows)
 
 
 def _cell(summary: Summary) -> str:
@@ -72,3 +88,7 @@ def _cell(summary: Summary) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(each.replace("|", "\\|") for each in cells) + " |"
+
+
+def _html_row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

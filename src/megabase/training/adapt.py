@@ -16,13 +16,14 @@ from jaxtyping import Shaped
 from transformers import set_seed
 
 from megabase.data.labelled_dataset import StepBatches
+from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.inference.predict import prediction_columns, prediction_row
 from megabase.io.table import check_no_clash, write_table
 from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.fingerprint import Classifier
-from megabase.model.heads import ONE_CLASS, REGRESSION
+from megabase.model.heads import ONE_CLASS, REGRESSION, SequenceModel
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
@@ -141,21 +142,16 @@ class _Run:
 
     def shape(self) -> HyenaDNAConfig:
         """Give the configuration of the model with its head."""
-        config, labels = self.config, self.data.labels
+        config = self.config
         if self.language is None:
             shape = HyenaDNAConfig.from_preset(config.preset or "tiny", self.data.context_length)
         else:
             shape = copy.deepcopy(self.language.config)
-        names = labels.classes or (LABEL,)
-        shape.id2label = dict(enumerate(names))
-        shape.label2id = {name: number for number, name in enumerate(names)}
-        shape.problem_type = REGRESSION if labels.is_regression else ONE_CLASS
+        set_labels(shape, self.data.labels)
         shape.pooling, shape.head_dropout = config.pooling, config.head_dropout
         if config.embed_dropout is not None:
             shape.embed_dropout = config.embed_dropout
-        if labels.is_regression:
-            shape.target_mean, shape.target_scale = [labels.mean], [labels.scale]
-        add_prompt(shape, config, labels)
+        add_prompt(shape, config, self.data.labels)
         return shape
 
     def model(self, seed: int) -> tuple[Classifier, LowRank | None]:
@@ -208,17 +204,16 @@ class _Run:
         """Adapt the model from one seed; measure; keep model and answers."""
         config, data = self.config, self.data
         model, adapters = self.model(seed)
-        trainer = fit(model, config, data, seed=seed, folder=folder, meter=meter)
+        at_once, checkpointing = rows_per_pass(config, model.config, self.longest())
+        model.backbone.gradient_checkpointing = checkpointing
+        trainer = fit(
+            model, config, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once
+        )
         if adapters is not None:
             adapters.save(folder / ADAPTER)
             adapters.merge()
         save(model, folder)
-        record: dict[str, Any] = {
-            "seed": seed,
-            "best_epoch": trainer.best_epoch + 1,
-            "epochs": trainer.epochs,
-            "validation": trainer.epochs[trainer.best_epoch],
-        }
+        record: dict[str, Any] = {"seed": seed, **trainer.record()}
         if data.test is not None:
             answers = trainer.answers(data.test)
             np.save(folder / _TEST, answers)
@@ -296,13 +291,14 @@ class _Run:
 
 
 def fit(
-    model: Classifier,
+    model: SequenceModel,
     config: AdaptConfig,
     data: LabelledData,
     *,
     seed: int,
     folder: Path,
     meter: Meter,
+    rows_per_pass: int,
 ) -> FinetuneTrainer:
     """Train what moves of a model, until validation is no better; then load the best epoch.
 
@@ -318,9 +314,9 @@ def fit(
         That the Trainer is told of; nothing is written.
     meter
         Counts epochs.
+    rows_per_pass
+        How many rows pass through the model at once.
     """
-    n_rows, checkpointing = rows_per_pass(config, model.config, int(data.training.lengths().max()))
-    model.backbone.gradient_checkpointing = checkpointing
     steps = StepBatches(
         data.training, batch_size=config.batch_size, n_epochs=config.epochs, seed=seed,
         reverse_complement_p=config.reverse_complement_p,
@@ -334,13 +330,23 @@ def fit(
         validation=data.validation,
         kind=data.kind,
         class_weights=data.class_weights() if is_balanced else None,
-        rows_per_pass=n_rows,
+        rows_per_pass=rows_per_pass,
     )
     trainer.add_callback(StepMeter(meter, f"seed {seed}"))
     trainer.train()
     meter.advance(config.epochs - len(trainer.epochs))
     trainer.load_best()
     return trainer
+
+
+def set_labels(shape: HyenaDNAConfig, labels: Labels) -> None:
+    """Say in a configuration what the model answers: names, problem type, unit of the targets."""
+    names = labels.classes or (LABEL,)
+    shape.id2label = dict(enumerate(names))
+    shape.label2id = {name: number for number, name in enumerate(names)}
+    shape.problem_type = REGRESSION if labels.is_regression else ONE_CLASS
+    if labels.is_regression:
+        shape.target_mean, shape.target_scale = [labels.mean], [labels.scale]
 
 
 def check_select(select: str, kind: Kind) -> None:

@@ -1,5 +1,7 @@
 """What of a pretrained model moves: all, the head, low-rank adapters, or a soft prompt."""
 
+from typing import cast
+
 from torch import Tensor
 
 from megabase.data.labels import Labels
@@ -9,6 +11,7 @@ from megabase.model import heads, prompted
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.fingerprint import Classifier
+from megabase.model.heads import SequenceModel
 from megabase.model.load import weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.prompted import HyenaDNAForPromptedClassification
@@ -78,16 +81,16 @@ def freeze(model: Classifier, adapt: str) -> None:
         parameter.requires_grad_(adapt == "full" or is_new)
 
 
-def set_training(model: Classifier, adapt: str) -> None:
+def set_training(model: SequenceModel, adapt: str) -> None:
     """Put what moves into training mode; what is frozen drops nothing out."""
     model.train()
     if adapt == "head":
-        model.backbone.eval()
+        cast("Classifier", model).backbone.eval()
     elif adapt == "prompt":  # the blocks have no dropout, and are recomputed in training only
-        model.backbone.dropout.eval()
+        cast("Classifier", model).backbone.dropout.eval()
 
 
-def moving(model: Classifier) -> dict[str, Tensor]:
+def moving(model: SequenceModel) -> dict[str, Tensor]:
     """Give a copy of the weights that move, by name, in the computer's memory."""
     return {
         name: parameter.detach().cpu().clone()

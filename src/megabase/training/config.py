@@ -260,9 +260,11 @@ class AdaptConfig(RunConfig):
         return self.learning_rate or rates[self.adapt]
 
 
-_USED_BY = dict.fromkeys(("lora_rank", "lora_alpha", "lora_dropout"), ("lora",))
-_USED_BY |= dict.fromkeys(("prompt_tokens", "prompt_dropout"), ("prompt",))
-_USED_BY |= dict.fromkeys(("pooling", "head_dropout", "embed_dropout"), ("full", "head", "lora"))
+_USED_BY = {
+    **dict.fromkeys(("lora_rank", "lora_alpha", "lora_dropout"), ("lora",)),
+    **dict.fromkeys(("prompt_tokens", "prompt_dropout"), ("prompt",)),
+    **dict.fromkeys(("pooling", "head_dropout", "embed_dropout"), ("full", "head", "lora")),
+}
 
 
 class FinetuneConfig(AdaptConfig):

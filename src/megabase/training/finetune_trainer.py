@@ -16,8 +16,7 @@ from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
 from megabase.errors import WorkError
 from megabase.inference.predict import predictions
 from megabase.measure.metrics import Kind, metrics_of
-from megabase.model.fingerprint import Classifier
-from megabase.model.heads import losses
+from megabase.model.heads import SequenceModel, losses
 from megabase.run.log import Meter
 from megabase.training.adaptation import moving, set_training
 from megabase.training.config import AdaptConfig
@@ -61,7 +60,7 @@ class FinetuneTrainer(Trainer):
 
     def __init__(
         self,
-        model: Classifier,
+        model: SequenceModel,
         arguments: TrainingArguments,
         *,
         config: AdaptConfig,
@@ -72,7 +71,7 @@ class FinetuneTrainer(Trainer):
         rows_per_pass: int,
     ) -> None:
         super().__init__(
-            model=model,
+            model=cast("nn.Module", model),
             args=arguments,
             train_dataset=steps,
             eval_dataset=cast("Any", validation),
@@ -163,6 +162,14 @@ class FinetuneTrainer(Trainer):
         found = predictions(self._classifier, examples.sequences, strand=self._config.strand)
         answers = np.stack(list(found))
         return answers[:, 0] if self._kind == "regression" else answers
+
+    def record(self) -> dict[str, Any]:
+        """Give the best epoch, counted from 1, what was measured after each, and after it."""
+        return {
+            "best_epoch": self.best_epoch + 1,
+            "epochs": self.epochs,
+            "validation": self.epochs[self.best_epoch],
+        }
 
     def load_best(self) -> None:
         """Put the weights of the best epoch into the model, which is to be used from now on."""

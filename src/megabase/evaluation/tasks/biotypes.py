@@ -1,8 +1,8 @@
 """Biotypes of genes from frozen embeddings."""
 
 from megabase.evaluation.tasks.genomic_benchmarks import HYENADNA
-from megabase.evaluation.tasks.published import Published
 from megabase.evaluation.tasks.task import Source, Task
+from megabase.measure.published import Published
 
 _PAPER = f"{HYENADNA}, Tab. 4.4 and A.9"
 

@@ -18,9 +18,9 @@ from megabase.evaluation.tasks.nucleotide_transformer import (
     NUCLEOTIDE_TRANSFORMER,
     NUCLEOTIDE_TRANSFORMER_MEANS,
 )
-from megabase.evaluation.tasks.published import Published
 from megabase.evaluation.tasks.species import SPECIES
 from megabase.evaluation.tasks.task import Task
+from megabase.measure.published import Published
 
 TASKS: tuple[Task, ...] = (
     *GENOMIC_BENCHMARKS,

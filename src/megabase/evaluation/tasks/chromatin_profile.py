@@ -1,8 +1,8 @@
 """Chromatin profiles: the 919 labels of DeepSEA, in three groups."""
 
 from megabase.evaluation.tasks.genomic_benchmarks import HYENADNA
-from megabase.evaluation.tasks.published import Published
 from megabase.evaluation.tasks.task import LabelGroup, Source, Task
+from megabase.measure.published import Published
 
 _SOURCE = Source(
     paper="Zhou & Troyanskaya 2015, Nature Methods 12:931 (DeepSEA)",
@@ -36,7 +36,7 @@ _NOTES = (
 
 def _published(length: int) -> tuple[Published, ...]:
     return tuple(
-        Published(model, round(value / 100, 6), "auroc", "paper", _PAPER, part=part)
+        Published(model, round(value / 100, 6), "auroc_median", "paper", _PAPER, part=part)
         for model, *values in _NUMBERS[length]
         for part, value in zip(("TF", "DHS", "HM"), values, strict=True)
     )
@@ -47,7 +47,7 @@ CHROMATIN_PROFILE = tuple(
         name=f"chromatin_profile/{length // 1000}k",
         title=f"919 chromatin labels from {length:,} bp",
         kind="multilabel",
-        metric="auroc",
+        metric="auroc_median",
         source=_SOURCE,
         layout="deepsea",
         folders=("chromatin_profile", "deepsea", "deepsea_100"),

@@ -1,7 +1,7 @@
 """GenomicBenchmarks: eight sets of human, mouse and worm, with two protocols of numbers."""
 
-from megabase.evaluation.tasks.published import Published, read_published
 from megabase.evaluation.tasks.task import Source, Task
+from megabase.measure.published import Published, read_published
 
 _SOURCE = Source(
     paper="Grešová et al. 2023, BMC Genomic Data 24:25",

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from megabase.evaluation.tasks.published import Published
 from megabase.evaluation.tasks.task import Source, Task
+from megabase.measure.published import Published
 
 _HUB = "leannmlindsey/GUE"
 _SOURCE = Source(

@@ -1,8 +1,8 @@
 """The 18 tasks of the Nucleotide Transformer, first edition, with two protocols of numbers."""
 
 from megabase.evaluation.tasks.genomic_benchmarks import CADUCEUS, HYENADNA, JANUSDNA
-from megabase.evaluation.tasks.published import Published, read_published
 from megabase.evaluation.tasks.task import Source, Task
+from megabase.measure.published import Published, read_published
 
 _HUB = "InstaDeepAI/nucleotide_transformer_downstream_tasks"
 _SOURCE = Source(

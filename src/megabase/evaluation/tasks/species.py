@@ -1,8 +1,8 @@
 """Which species a stretch of genome is of: five mammals, great apes, or apes on one chromosome."""
 
 from megabase.evaluation.tasks.genomic_benchmarks import HYENADNA
-from megabase.evaluation.tasks.published import Published, read_published
 from megabase.evaluation.tasks.task import Source, Task
+from megabase.measure.published import Published, read_published
 
 _ASSEMBLIES = "T2T-CHM13v2.0 (not hg38), mLemCat1, A_J_v3, USMARCv1.0, ASM2306583v1"
 _FIVE_SOURCE = Source(

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from megabase.errors import InputError
-from megabase.evaluation.tasks.published import METRICS, Published
+from megabase.measure.published import METRICS, Published
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "binary": ("accuracy", "mcc", "f1_macro", "f1_weighted", "auroc", "auprc"),
     "multiclass": ("accuracy", "mcc", "f1_macro", "f1_weighted"),
-    "multilabel": ("auroc", "auprc"),
+    "multilabel": ("auroc_median", "auprc_median"),
     "regression": ("spearman", "pearson", "r2"),
     "per_base": ("accuracy", "mcc", "f1_macro", "f1_weighted"),
 }

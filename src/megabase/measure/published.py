@@ -11,8 +11,10 @@ METRICS: Mapping[str, str] = {
     "mcc": "Matthews' correlation coefficient",
     "f1_macro": "mean over classes of F1",
     "f1_weighted": "mean over classes of F1, weighted by their rows",
-    "auroc": "area under the curve of true against false positives; of many labels, the median",
+    "auroc": "area under the curve of true against false positives",
     "auprc": "area under the curve of precision against recall",
+    "auroc_median": "of many labels, the median of their auroc",
+    "auprc_median": "of many labels, the median of their auprc",
     "spearman": "correlation of ranks",
     "pearson": "linear correlation",
     "r2": "share of the variance that is explained",
@@ -59,6 +61,11 @@ class Published:
     source: str
     part: str = ""
     over: str = ""
+
+    @property
+    def figure(self) -> str:
+        """What `metrics.metrics_of` calls the figure that this compares with."""
+        return f"{self.metric}_{self.part}" if self.part else self.metric
 
     def __post_init__(self) -> None:
         if not self.model or not self.source:

@@ -3,7 +3,7 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.tasks.published import Published, read_published
+from megabase.measure.published import Published, read_published
 
 
 def test_a_table_is_read_by_row_and_column():

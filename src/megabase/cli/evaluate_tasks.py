@@ -1,0 +1,113 @@
+"""megabase evaluate TASK: adapt a model to benchmarks, beside its rivals."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from megabase.cli.options import Overwrite, Quiet
+
+TASK = "TASK"
+"""The verb that all tasks but those with a verb of their own go by."""
+
+
+class TaskGroup(TyperGroup):
+    """Takes what is no verb for the name of a task."""
+
+    def parse_args(
+        self,
+        ctx: Any,  # noqa: ANN401 a context of click, or of typer's copy of it: as its version has it
+        args: list[str],
+    ) -> list[str]:
+        """Put the verb of tasks before a name that is none."""
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = [TASK, *args]
+        return super().parse_args(ctx, args)
+
+
+def evaluate(
+    tasks: Annotated[
+        list[str], typer.Argument(help="Names, groups or patterns: gue/tf/0, gue/tf, 'gue/*'.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write; default: the name of the task."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="Folder of the data; default: the hub.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Language model to start from; default: from scratch."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Size of a model from scratch: tiny, ...")
+    ] = None,
+    adapt: Annotated[str | None, typer.Option(help="What moves: as of finetune.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="clean; or paper: the best epoch is chosen on the test rows.")
+    ] = "clean",
+    epochs: Annotated[int | None, typer.Option(help="The most, 10 unless said.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many, 3 unless said.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The first; also of splits.")] = None,
+    length: Annotated[int | None, typer.Option(min=2, help="Of windows that are cut, bp.")] = None,
+    windows: Annotated[
+        int | None, typer.Option(min=1, help="Of each class, where they are drawn.")
+    ] = None,
+    stand_in: Annotated[
+        bool, typer.Option("--stand-in", help="Other rows stand in for a split that is missing.")
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not go to the hub.")] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML file of how it is adapted.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Adapt a model to a task and measure it beside a CNN, k-mers and the majority.
+
+    megabase evaluate gue/tf/0 --data gue --output tf0
+
+    megabase evaluate genomic_benchmarks --data gb --model model --output gb-results
+    """
+    from megabase.evaluation.benchmark import PAGE, TEXT, Choice, evaluate_tasks
+    from megabase.run.config import read_config
+    from megabase.run.log import start_logging
+    from megabase.training.config import AdaptConfig
+
+    start_logging(quiet=quiet)
+    options: dict[str, Any] = {
+        "model": model, "preset": preset, "adapt": adapt, "epochs": epochs, "n_seeds": seeds,
+        "seed": seed,
+    }  # fmt: skip
+    settings = read_config(AdaptConfig, file=config, options=options, overrides=overrides or ())
+    folder = output or Path("-".join(tasks).replace("/", "-").replace("*", "all"))
+    evaluate_tasks(
+        tasks,
+        folder,
+        choice=Choice(data, protocol, offline, stand_in, length, windows),
+        settings=settings,
+        overwrite=overwrite,
+    )
+    typer.echo((folder / TEXT).read_text().partition("\n## Leaks")[0])
+    typer.echo(folder / PAGE)
+
+
+def list_tasks(
+    patterns: Annotated[
+        list[str] | None, typer.Argument(help="As of a task; default: all.")
+    ] = None,
+) -> None:
+    """List the tasks: name, kind, main metric, and what is told from what.
+
+    megabase evaluate list gue
+    """
+    from megabase.evaluation.tasks.catalogue import TASKS, find_tasks
+
+    for task in find_tasks(patterns) if patterns else TASKS:
+        typer.echo(f"{task.name}\t{task.kind}\t{task.metric}\t{task.title}")

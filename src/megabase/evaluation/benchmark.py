@@ -1,0 +1,273 @@
+"""evaluate_tasks(...): adapt a model to tasks, and measure it beside its rivals in one run."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from megabase.errors import InputError
+from megabase.evaluation.rivals import CNN, FIXED, cnn
+from megabase.evaluation.task_data import TaskData, read_task_data
+from megabase.evaluation.task_rows import PROTOCOLS, as_bases, labelled_data, read_before
+from megabase.evaluation.tasks.catalogue import find_tasks
+from megabase.evaluation.tasks.task import Task
+from megabase.measure.leaks import find_leaks
+from megabase.measure.metrics import Predictions, intervals_of, metrics_of
+from megabase.measure.probe import check_sklearn
+from megabase.measure.result import Result
+from megabase.model.load import load, weights_sha256
+from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.report.benchmark import benchmark_page, benchmark_text
+from megabase.run.output import Output, whole_file, whole_files
+from megabase.run.provenance import machine, versions
+from megabase.training.adapt import METRICS, adapt
+from megabase.training.config import AdaptConfig
+
+_log = logging.getLogger(__name__)
+
+RESULTS, TEXT, PAGE = "results.json", "report.md", "report.html"
+_TASKS, _MODEL = "tasks", "model"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the rows of tasks are had, and what is done with them.
+
+    Parameters
+    ----------
+    data
+        Folder of the data, or of several tasks' data; None: from the hub.
+    protocol
+        One of `task_rows.PROTOCOLS`.
+    offline, stand_in, length, n_windows
+        As of `task_data.read_task_data`.
+    """
+
+    data: Path | None = None
+    protocol: str = "clean"
+    offline: bool = False
+    stand_in: bool = False
+    length: int | None = None
+    n_windows: int | None = None
+
+    def read(self, task: Task, seed: int) -> TaskData:
+        """Read the rows of a task."""
+        return read_task_data(
+            task, self.data, offline=self.offline, stand_in=self.stand_in, length=self.length,
+            n_windows=self.n_windows, seed=seed,
+        )  # fmt: skip
+
+
+def evaluate_tasks(
+    patterns: Iterable[str],
+    output: Path,
+    *,
+    choice: Choice,
+    settings: AdaptConfig,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Adapt a model to each task, beside majority, k-mers and a CNN on the same rows.
+
+    The folder gets `results.json`, `report.md` and `report.html`, and below ``tasks/`` the
+    adapted model of each task with its predictions, as `megabase finetune` writes it. Work
+    that was interrupted goes on after the last model and seed that was done.
+
+    Parameters
+    ----------
+    patterns
+        As of `catalogue.find_tasks`.
+    output
+        The folder.
+    choice
+        How rows are had.
+    settings
+        How the model is adapted; the CNN has the same epochs, seeds and early stopping.
+    overwrite
+        Whether what is there may be replaced.
+
+    Returns
+    -------
+    report
+        What `results.json` holds.
+
+    Raises
+    ------
+    InputError
+        If a task, its data, the model or the output cannot be used.
+    """
+    if choice.protocol not in PROTOCOLS:
+        raise InputError(f"protocol is one of {', '.join(PROTOCOLS)}; got {choice.protocol!r}")
+    check_sklearn()
+    tasks = find_tasks(patterns)
+    language = None if settings.model is None else load(settings.model).model
+    request = {
+        "command": "evaluate",
+        "tasks": {task.name: dict(choice.read(task, settings.seed).sha256) for task in tasks},
+        "choice": asdict(choice) | {"data": None},  # the digests say which data
+        "settings": settings.model_dump(mode="json", exclude={"memory_gib"}),
+        "model": None if language is None else weights_sha256(language),
+    }
+    place = Output(output, request, is_folder=True, overwrite=overwrite)
+    if place.is_finished:
+        return json.loads((output / RESULTS).read_text())
+    if place.unfinished is None:
+        shutil.rmtree(output / _TASKS, ignore_errors=True)
+    place.start()
+    report: dict[str, Any] = {
+        "protocol": choice.protocol,
+        "settings": request["settings"],
+        "model_sha256": request["model"],
+        "versions": versions(),
+        "machine": machine(),
+        "tasks": [
+            _Run(choice.read(task, settings.seed), choice, settings, language, output).report()
+            for task in tasks
+        ],
+    }
+    with whole_files(output) as folder:
+        (folder / RESULTS).write_text(json.dumps(report, indent=2) + "\n")
+        (folder / TEXT).write_text(benchmark_text(report))
+        (folder / PAGE).write_text(benchmark_page(report))
+    place.finish()
+    return report
+
+
+class _Run:
+    """One task: its rows, and where what becomes of them is kept."""
+
+    def __init__(
+        self,
+        found: TaskData,
+        choice: Choice,
+        settings: AdaptConfig,
+        language: HyenaDNAForCausalLM | None,
+        output: Path,
+    ) -> None:
+        self._found = found
+        self._language = language
+        self._folder = output / _TASKS / found.task.name.replace("/", "--")
+        self._settings = settings
+        if choice.protocol == "paper":
+            self._settings = settings.model_copy(update={"select": found.task.metric})
+        limit = settings.context_length if language is None else language.config.context_length
+        self._data, self._test = labelled_data(
+            found,
+            protocol=choice.protocol,
+            fraction=settings.validation_fraction,
+            seed=settings.seed,
+            context_length=limit,
+        )
+
+    def report(self) -> dict[str, Any]:
+        """Measure leaks, rivals and the model."""
+        data = self._data
+        leaks = find_leaks(
+            data.kind,
+            as_bases(read_before(data)),
+            as_bases(self._test),
+            n_classes=len(data.labels.classes),
+            seed=self._settings.seed,
+        )
+        _log.info("%s: %s", self._found.task.name, leaks)
+        results = [
+            *(each for name, rival in FIXED.items() for each in self._fixed(name, rival)),
+            *(each for seed in self._seeds() for each in self._cnn(seed)),
+            *self._ours(),
+        ]
+        return {
+            "data": self._found.to_dict(),
+            "metric": self._found.task.metric,
+            "n_rows_used": {
+                "training": len(data.training),
+                "validation": len(data.validation),
+                "test": len(self._test),
+            },
+            "leaks": leaks.to_dict(),
+            "notes": list(self._found.task.notes),
+            "results": [each.to_row() for each in results],
+            "published": [asdict(each) for each in self._found.published()],
+            "n_published_left_out": len(self._found.task.published) - len(self._found.published()),
+        }
+
+    def _seeds(self) -> Sequence[int]:
+        return range(self._settings.seed, self._settings.seed + self._settings.n_seeds)
+
+    def _fixed(self, name: str, rival: Callable[..., Any]) -> list[Result]:
+        def measure() -> dict[str, Any]:
+            return self._measured(rival(self._data, self._test))
+
+        return self._results(name, None, self._kept(name, measure))
+
+    def _cnn(self, seed: int) -> list[Result]:
+        def measure() -> dict[str, Any]:
+            found = cnn(self._settings, self._data, self._test, seed=seed, folder=self._folder)
+            return self._measured(found)
+
+        return self._results(CNN, seed, self._kept(f"{CNN}-{seed}", measure))
+
+    def _ours(self) -> list[Result]:
+        """Adapt the model; its folder tells what each seed became."""
+        folder = self._folder / _MODEL
+        adapt(
+            self._settings, self._data, self._language, folder,
+            command=f"evaluate {self._found.task.name}", inputs=self._found.sha256,
+        )  # fmt: skip
+        report = json.loads((folder / METRICS).read_text())
+        name = f"megabase, {'from scratch' if self._language is None else self._settings.adapt}"
+        best = report["best_seed"]
+        return [
+            result
+            for each in report["seeds"]
+            for result in self._results(
+                name,
+                each["seed"],
+                {
+                    metric: {
+                        "value": value,
+                        "interval": report["test"][metric]["interval"]
+                        if each["seed"] == best
+                        else None,
+                    }
+                    for metric, value in each["test"].items()
+                },
+            )
+        ]
+
+    def _measured(self, answers: Predictions) -> dict[str, Any]:
+        """Give each metric of answers to the test rows, with its interval."""
+        data, labels = self._data, self._test.labels
+        intervals = intervals_of(data.kind, labels, answers, seed=self._settings.seed)
+        return {
+            name: {"value": value, "interval": intervals[name]}
+            for name, value in metrics_of(data.kind, labels, answers).items()
+        }
+
+    def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Measure, unless it was done before the work was interrupted."""
+        path = self._folder / f"{name}.json"
+        if not path.is_file():
+            with whole_file(path) as file:
+                json.dump(measure(), file)
+        return json.loads(path.read_text())
+
+    def _results(self, model: str, seed: int | None, measured: dict[str, Any]) -> list[Result]:
+        found = self._found
+        return [
+            Result.from_row(
+                {
+                    "task": found.task.name,
+                    "model": model,
+                    "metric": metric,
+                    "seed": seed,
+                    "n_test": len(self._test),
+                    "data_hash": found.sha256["test"],
+                    "is_published_split": found.is_published_rows,
+                    "settings": {},
+                    **each,
+                }
+            )
+            for metric, each in measured.items()
+        ]

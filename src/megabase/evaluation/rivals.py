@@ -1,0 +1,56 @@
+"""What stands beside a model on a task: the majority, k-mers, a convolutional network."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from megabase.data.labelled_dataset import Examples
+from megabase.evaluation.task_rows import as_bases
+from megabase.inference.predict import predictions
+from megabase.measure.kmers import constant_predictions, fit_kmers
+from megabase.measure.metrics import Predictions
+from megabase.run.log import progress
+from megabase.training.cnn import fit_cnn
+from megabase.training.config import AdaptConfig
+from megabase.training.labelled import LabelledData
+
+MAJORITY, KMERS, CNN = "majority", "k-mers", "CNN"
+"""Their names in tables."""
+
+
+def majority(data: LabelledData, test: Examples) -> Predictions:
+    """Answer every row with what the training labels alone tell: shares, or the mean."""
+    n_classes = len(data.labels.classes)
+    return constant_predictions(data.kind, data.training.labels, len(test), n_classes=n_classes)
+
+
+def kmers(data: LabelledData, test: Examples) -> Predictions:
+    """Answer by logistic or ridge regression on the frequencies of words.
+
+    The length of words and the penalty are those that validation likes best.
+    """
+    training, validation = as_bases(data.training), as_bases(data.validation)
+    n_classes = len(data.labels.classes)
+    baseline = fit_kmers(data.kind, training, validation, n_classes=n_classes)
+    return baseline.predict(as_bases(test).sequences)
+
+
+FIXED: Mapping[str, Callable[[LabelledData, Examples], Predictions]] = {
+    MAJORITY: majority,
+    KMERS: kmers,
+}
+"""Rivals in which chance has no part."""
+
+
+def cnn(
+    settings: AdaptConfig, data: LabelledData, test: Examples, *, seed: int, folder: Path
+) -> Predictions:
+    """Answer by the network of `training.cnn`, trained and stopped as the model beside it.
+
+    `folder` is what the Trainer is told of; nothing is written.
+    """
+    with progress(settings.epochs, f"{CNN}, seed {seed}", "epochs") as meter:
+        network, _ = fit_cnn(settings, data, seed=seed, folder=folder, meter=meter)
+    answers = np.stack([*predictions(network, test.sequences, strand=settings.strand)])
+    return answers[:, 0] if data.labels.is_regression else answers

@@ -1,0 +1,132 @@
+"""The rows of a task as a model learns them: tokens, labels, and what decides when to stop."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from megabase.data.labelled_dataset import Examples
+from megabase.data.labels import Labels
+from megabase.errors import InputError
+from megabase.evaluation.examples import Examples as Rows
+from megabase.evaluation.task_data import TaskData
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.measure.kmers import Sequences
+from megabase.training.labelled import LABEL, LabelledData, part_validation
+
+_log = logging.getLogger(__name__)
+
+PROTOCOLS = ("clean", "paper")
+"""Whether what is reported has no part in any choice, or the best epoch is chosen on it."""
+
+
+def labelled_data(
+    found: TaskData, *, protocol: str, fraction: float, seed: int, context_length: int | None
+) -> tuple[LabelledData, Examples]:
+    """Encode the rows of a task; part validation from training where the task has none.
+
+    Parameters
+    ----------
+    found
+        The rows.
+    protocol
+        One of `PROTOCOLS`: with ``"paper"`` the test rows are the validation, too.
+    fraction, seed
+        Of `part_validation`.
+    context_length
+        The most tokens that the model reads; None: as many as the longest row has.
+
+    Returns
+    -------
+    data, test
+        All parts, and that of the test once more.
+
+    Raises
+    ------
+    InputError
+        If the task has no training or test rows, or one is longer than the context.
+    """
+    for split in ("train", "test"):
+        if not found.splits.get(split):
+            raise InputError(
+                f"{found.task.name} has no {split} rows in {found.place}; --stand-in takes other "
+                "rows in their place, and says so"
+            )
+    labels = _labels(found)
+    parts = {split: _examples(found, labels, split) for split in found.splits}
+    longest = max(int(part.lengths().max()) for part in parts.values())
+    if context_length is not None and longest > context_length:
+        raise InputError(
+            f"{found.task.name} has a row of {longest:,} bp, and the model reads at most "
+            f"{context_length:,}; take a model with a longer context"
+        )
+    training, validation = parts["train"], parts.get("validation")
+    if protocol == "paper":
+        _log.warning(
+            "%s: protocol paper: the best epoch is chosen on the test rows that are reported, "
+            "which flatters it",
+            found.task.name,
+        )
+        validation = parts["test"]
+    elif validation is None:
+        training, validation = part_validation(training, labels, fraction=fraction, seed=seed)
+    data = LabelledData(
+        labels=labels,
+        training=training,
+        validation=validation,
+        test=parts["test"],
+        test_rows=_as_table(found.splits["test"], labels),
+        context_length=context_length or longest,
+        test_name=f"the test of {found.task.name}",
+    )
+    return data, parts["test"]
+
+
+def read_before(data: LabelledData) -> Examples:
+    """Give the rows that a model has seen when it is measured: to learn, or to choose on."""
+    if data.validation is data.test:
+        return data.training
+    parts = data.training, data.validation
+    return Examples(
+        [tokens for part in parts for tokens in part.sequences],
+        np.concatenate([part.labels for part in parts]),
+    )
+
+
+def as_bases(examples: Examples) -> Sequences:
+    """Give rows as baselines take them."""
+    bases = [DNA_VOCABULARY.to_bases(tokens) for tokens in examples.sequences]
+    return Sequences(bases, examples.labels)
+
+
+def _labels(found: TaskData) -> Labels:
+    if found.task.kind == "regression":
+        values = np.array(found.splits["train"].labels, dtype=np.float64)
+        if values.std() == 0:
+            raise InputError(f"every target of {found.task.name} is {values[0]}")
+        return Labels((), float(values.mean()), float(values.std()))
+    return Labels(found.class_names)
+
+
+def _examples(found: TaskData, labels: Labels, split: str) -> Examples:
+    rows = found.splits[split]
+    encoded = [
+        DNA_VOCABULARY.encode(letters, name=f"{found.task.name}, {split}, row {number}")
+        for number, letters in enumerate(rows.sequences, start=1)
+    ]
+    if n_ambiguous := sum(each.n_ambiguous for each in encoded):
+        _log.info(
+            "%s, %s: %s ambiguous letters were read as N", found.task.name, split, n_ambiguous
+        )
+    of_type = np.float32 if labels.is_regression else np.int64
+    return Examples([each.tokens for each in encoded], np.array(rows.labels, dtype=of_type))
+
+
+def _as_table(rows: Rows, labels: Labels) -> list[dict[str, str]]:
+    texts: Sequence[object] = rows.labels
+    if labels.classes:
+        texts = [labels.classes[int(label)] for label in rows.labels]
+    return [
+        {"sequence": letters, LABEL: str(text)}
+        for letters, text in zip(rows.sequences, texts, strict=True)
+    ]

@@ -1,0 +1,107 @@
+"""The report of `evaluate TASK`: results beside baselines and published numbers, and leaks."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any, NamedTuple
+
+from megabase.measure.published import Published
+from megabase.measure.result import Result
+from megabase.report.page import html_page
+from megabase.report.table import Table, published_table, results_table
+
+_PROTOCOLS = {
+    "clean": "Protocol clean: the epoch and the seed that is saved are chosen on validation rows; "
+    "test rows are measured once, at the end.",
+    "paper": "Protocol paper: the best epoch is chosen ON THE TEST ROWS that are reported, as the "
+    "paper's released scripts do. Such numbers flatter; compare them with such numbers only.",
+}
+
+
+class Section(NamedTuple):
+    """A title, lines of text, and a table if it has rows."""
+
+    title: str
+    lines: list[str]
+    table: Table
+
+
+def benchmark_text(report: Mapping[str, Any]) -> str:
+    """Write a report, as `evaluation.benchmark.evaluate_tasks` gives it, as markdown."""
+    parts: list[str] = []
+    for title, lines, table in _sections(report):
+        parts += [f"## {title}", *lines]
+        parts += [table.to_markdown().rstrip("\n")] if table.rows else []
+    return "\n\n".join(parts) + "\n"
+
+
+def benchmark_page(report: Mapping[str, Any]) -> str:
+    """Write it as a page of HTML."""
+    parts: list[str] = []
+    for title, lines, table in _sections(report):
+        parts += [f"<h2>{escape(title)}</h2>", *(f"<p>{escape(line)}</p>" for line in lines)]
+        parts += [table.to_html()] if table.rows else []
+    return html_page("Benchmarks", parts)
+
+
+def _sections(report: Mapping[str, Any]) -> list[Section]:
+    tasks = report["tasks"]
+    results = [Result.from_row(row) for task in tasks for row in task["results"]]
+    main = {task["data"]["task"]: task["metric"] for task in tasks}
+    published = {
+        task["data"]["task"]: [Published(**each) for each in task["published"]] for task in tasks
+    }
+    of_main = [each for each in results if each.metric.startswith(main[each.task])]
+    return [
+        Section(
+            "Results",
+            [_PROTOCOLS[report["protocol"]], _how(report)],
+            results_table(of_main),
+        ),
+        Section(
+            "Published numbers on the same rows and split",
+            [
+                f"{task['data']['task']}: {task['n_published_left_out']} published numbers are "
+                f"left out ({'; '.join(task['data']['differences'])})."
+                for task in tasks
+                if task["n_published_left_out"]
+            ],
+            published_table(results, published),
+        ),
+        Section("Leaks and shortcuts", [], _leaks(tasks)),
+        Section("All metrics", [], results_table(results)),
+    ]
+
+
+def _how(report: Mapping[str, Any]) -> str:
+    settings, versions = report["settings"], report["versions"]
+    start = settings["model"] or f"preset {settings['preset'] or 'tiny'}, from scratch"
+    return (
+        f"{start}; adapt={settings['adapt']}, {settings['n_seeds']} seeds from {settings['seed']}, "
+        f"at most {settings['epochs']} epochs, patience {settings['patience']}; megabase "
+        f"{versions['megabase']}, torch {versions['torch']}; {report['machine']}. Of one seed or "
+        "none the interval is the 95 % bootstrap over test rows; over seeds it is the mean ± the "
+        "standard deviation."
+    )
+
+
+def _leaks(tasks: list[Mapping[str, Any]]) -> Table:
+    rows = [
+        [
+            task["data"]["task"],
+            f"{leaks['n_train']:,}",
+            f"{leaks['n_test']:,}",
+            f"{leaks['exact']['n']:,}",
+            f"{leaks['reverse_complement']['n']:,}",
+            f"{leaks['n_near']:,}",
+            *(_shortcut(leaks["shortcuts"].get(name)) for name in ("length", "gc")),
+        ]
+        for task, leaks in ((task, task["leaks"]) for task in tasks)
+    ]
+    return Table(
+        ["task", "training and validation rows", "test rows", "exact repeats", "reverse complements",
+         "near repeats", "length alone", "GC alone"], rows,
+    )  # fmt: skip
+
+
+def _shortcut(found: Mapping[str, Any] | None) -> str:
+    return "" if found is None or found["value"] is None else f"{found['value']:.3f}"

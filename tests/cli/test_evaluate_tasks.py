@@ -1,0 +1,55 @@
+"""evaluate TASK as a shell runs it; an option that a task does not know is an error."""
+
+import pytest
+
+from tests.cli.command import run
+from tests.cli.test_bad_input import refused
+from tests.labelled_tables import motif_rows, write_rows
+
+TASK = "genomic_benchmarks/human_enhancers_cohn"
+FEW = ["--seeds", 1, "--epochs", 1, "--set", "device=cpu", "--quiet"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "human_enhancers_cohn"
+    folder.mkdir()
+    write_rows(folder / "train.csv", motif_rows(40))
+    write_rows(folder / "test.csv", motif_rows(20, seed=1))
+    return tmp_path
+
+
+def test_a_task_is_named_before_or_after_options(capsys, data, tmp_path):
+    task = TASK
+    out = tmp_path / "out"
+    first = run(capsys, "evaluate", task, "--data", data, "--output", out, *FEW)
+    assert first.code == 0, first.err
+    assert f"| {TASK} | 20 | accuracy |" in first.out
+    assert first.out.strip().endswith(str(out / "report.html"))
+    again = run(capsys, "evaluate", "--data", data, *FEW, "--output", out, task)
+    assert again.out == first.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["gue/tf/9"], "no task is called 'gue/tf/9'"),
+        ([TASK, "--length", 100], "a length is for windows that are cut"),
+        ([TASK, "--preset", "huge"], "preset is one of"),
+    ],
+)
+def test_what_a_task_does_not_know_is_an_error(capsys, data, tmp_path, options, message):
+    fixed = ["--data", data, "--output", tmp_path / "o"]
+    refused(run(capsys, "evaluate", *options, *fixed), message)
+
+
+def test_an_option_of_another_task_is_misuse(capsys):
+    answer = run(capsys, "evaluate", "perplexity", "--protocol", "paper")
+    assert answer.code == 2
+    assert "No such option: --protocol" in answer.err
+
+
+def test_tasks_are_listed(capsys):
+    lines = run(capsys, "evaluate", "list", "gue/tf").out.splitlines()
+    assert lines[0].split("\t")[:3] == ["gue/tf/0", "binary", "mcc"]
+    assert len(lines) == 5

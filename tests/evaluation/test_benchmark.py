@@ -1,0 +1,145 @@
+"""A task is measured beside its rivals on the same rows, and says what flatters it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from megabase.errors import InputError
+from megabase.evaluation import benchmark as module
+from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, Choice, evaluate_tasks
+from megabase.training.config import AdaptConfig
+from tests.labelled_tables import motif_rows, read_rows, write_rows
+
+TASK = "genomic_benchmarks/human_enhancers_cohn"
+FEW = {"n_seeds": 1, "epochs": 1, "device": "cpu", "batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Rows of a task; one of the test repeats a training row, two are of the other strand."""
+    data = tmp_path_factory.mktemp("data")
+    folder = data / "human_enhancers_cohn"
+    folder.mkdir()
+    train, test = motif_rows(60), motif_rows(40, seed=1)
+    test[0] = train[0]
+    for place in (2, 4):
+        turned = train[place]["sequence"][::-1].translate(str.maketrans("ACGT", "TGCA"))
+        test[place] = train[place] | {"sequence": turned}
+    write_rows(folder / "train.csv", train)
+    write_rows(folder / "test.csv", test)
+    return data
+
+
+def evaluated(data, output, protocol="clean", **settings):
+    config = AdaptConfig(**(FEW | settings))
+    report = evaluate_tasks([TASK], output, choice=Choice(data, protocol), settings=config)
+    return report["tasks"][0]
+
+
+@pytest.fixture(scope="module")
+def out(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluated") / "out"
+    evaluated(data, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def report(out):
+    return json.loads((out / RESULTS).read_text())["tasks"][0]
+
+
+def test_all_rivals_stand_beside_the_model_on_the_same_rows(report, out):
+    models = ["majority", "k-mers", "CNN", "megabase, from scratch"]
+    assert list(dict.fromkeys(row["model"] for row in report["results"])) == models
+    assert report["n_rows_used"] == {"training": 54, "validation": 6, "test": 40}
+    assert {row["n_test"] for row in report["results"]} == {40}
+    accuracy = {r["model"]: r["value"] for r in report["results"] if r["metric"] == "accuracy"}
+    assert accuracy["majority"] == 0.5
+    predicted = read_rows(
+        out / "tasks" / "genomic_benchmarks--human_enhancers_cohn" / "model" / "predictions.csv"
+    )
+    right = np.mean([row["label"] == row["predicted"] for row in predicted])
+    assert accuracy[models[-1]] == pytest.approx(right)
+    text = (out / TEXT).read_text()
+    assert f"{accuracy['k-mers']:.4f}" in text
+    assert "<table>" in (out / PAGE).read_text()
+
+
+def test_a_leaky_split_is_caught(report, out):
+    assert report["leaks"]["exact"]["n"] == 1
+    assert report["leaks"]["reverse_complement"]["n"] == 2
+    assert report["leaks"]["is_leaky"]
+    assert f"| {TASK} | 60 | 40 | 1 | 2 |" in (out / TEXT).read_text()
+
+
+def test_published_numbers_of_other_rows_are_left_out_and_said_so(report, out):
+    assert report["published"] == []
+    assert report["n_published_left_out"] > 0
+    assert "published numbers are left out (train: 60 rows" in (out / TEXT).read_text()
+
+
+def test_an_interrupted_run_goes_on_after_what_is_done(data, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    def again(*_, **__):
+        raise AssertionError("this was done already")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "adapt", stop)
+        with pytest.raises(KeyboardInterrupt):
+            evaluated(data, tmp_path / "out")
+    assert not (tmp_path / "out" / RESULTS).exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "cnn", again)
+        first = evaluated(data, tmp_path / "out")
+    monkeypatch.setattr(module, "adapt", again)
+    assert evaluated(data, tmp_path / "out") == first
+    with pytest.raises(InputError, match=r"settings.epochs was 1, is 2"):
+        evaluated(data, tmp_path / "out", epochs=2)
+
+
+def test_the_papers_protocol_chooses_on_the_test_and_says_so(data, tmp_path, caplog):
+    out = tmp_path / "out"
+    report = evaluated(data, out, protocol="paper")
+    assert "the best epoch is chosen on the test rows" in caplog.text
+    assert "ON THE TEST ROWS" in (out / TEXT).read_text()
+    assert report["n_rows_used"]["validation"] == 40
+    metrics = json.loads(
+        (
+            out / "tasks" / "genomic_benchmarks--human_enhancers_cohn" / "model" / "metrics.json"
+        ).read_text()
+    )
+    assert metrics["config"]["select"] == "accuracy"
+    assert metrics["validation"]["mcc"]["mean"] == metrics["test"]["mcc"]["mean"]
+
+
+def test_a_model_of_shuffled_labels_is_at_chance(tmp_path):
+    folder = tmp_path / "human_enhancers_cohn"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, n in (("train", 250), ("test", 400)):
+        labels = rng.permutation(np.arange(n) % 2)
+        letters = ("".join(rng.choice(list("ACGT"), size=24)) for _ in labels)
+        rows = [
+            {"sequence": each, "label": str(i)} for each, i in zip(letters, labels, strict=True)
+        ]
+        write_rows(folder / f"{name}.csv", rows)
+    report = evaluated(tmp_path, tmp_path / "out", epochs=3, learning_rate=2e-3)
+    accuracy = {r["model"]: r["value"] for r in report["results"] if r["metric"] == "accuracy"}
+    error = np.sqrt(0.25 / 400)
+    for value in accuracy.values():
+        assert abs(value - 0.5) < 3 * error
+
+
+def test_a_task_without_rows_to_learn_from_is_refused(tmp_path):
+    (tmp_path / "human_enhancers_cohn").mkdir()
+    write_rows(tmp_path / "human_enhancers_cohn" / "test.csv", motif_rows(4))
+    with pytest.raises(InputError, match="train"):
+        evaluated(tmp_path, tmp_path / "out")
+
+
+def test_a_protocol_that_there_is_not_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match="protocol is one of clean, paper; got 'best'"):
+        evaluated(data, tmp_path / "out", protocol="best")
