@@ -27,7 +27,7 @@ LEARNING_RATE = 1e-3
 
 _CHANNELS = 128
 _LAYERS = ((11, 4), (5, 2), (5, 2))  # bases or positions of a kernel, and of a max pool after it
-_BYTES_PER_BASE = 8192  # that training holds; LOG.md has what was measured
+_BYTES_PER_BASE = 8192  # planned for training; a forward pass keeps 2,912
 
 
 class ConvolutionalNetwork(nn.Module):

@@ -1,0 +1,47 @@
+"""Write docs/benchmarks.md from what `megabase evaluate TASK` left in folders.
+
+python scripts/benchmark_report.py FOLDER... --output docs/benchmarks.md
+
+Each folder's figures are copied to OUTPUT's folder of the same name, NAME.json, without paths,
+and the page is made from all that lie there: give no folder to make the page anew.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from megabase.evaluation.benchmark import RESULTS
+from megabase.report.benchmark import benchmark_text
+
+_HEAD = """# Benchmarks
+
+Small models from scratch beside what costs nothing, on the same rows and in the same run: `megabase evaluate TASK`
+(docs/evaluation.md). The script `scripts/benchmark_report.py` makes this page from the figures in `docs/benchmarks/`.
+"""
+
+
+def main() -> None:
+    """Copy figures and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks.md"))
+    arguments = parser.parse_args()
+    kept = arguments.output.with_suffix("")
+    kept.mkdir(exist_ok=True)
+    for folder in arguments.folders:
+        report = json.loads((folder / RESULTS).read_text())
+        for task in report["tasks"]:
+            task["data"]["place"] = Path(task["data"]["place"]).name
+        (kept / f"{folder.name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    reports = [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
+    arguments.output.write_text("\n".join([_HEAD, *map(_section, reports)]))
+
+
+def _section(report: dict[str, Any]) -> str:
+    names = ", ".join(task["data"]["task"] for task in report["tasks"])
+    return f"# {names}\n\n{benchmark_text(report)}"
+
+
+if __name__ == "__main__":
+    main()
