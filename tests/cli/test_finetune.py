@@ -51,6 +51,22 @@ def test_finetune_then_predict(capsys, folder, tmp_path):
     assert {"train", "test", "model"} == set(record["sha256"])
 
 
+@pytest.mark.parametrize(
+    "options", [["--adapt", "lora", "--set", "lora_rank=2"], ["--adapt", "prompt"]]
+)
+def test_adapters_and_prompts_predict_what_they_were_measured_with(
+    capsys, folder, tmp_path, options
+):
+    if "lora" in options:
+        pytest.importorskip("peft")
+    model, output = tmp_path / "model", tmp_path / "p.csv"
+    assert tuned(capsys, folder, model, "--test", folder / "test.csv", *options).code == 0
+    fixed = ["--model", model, "--input", folder / "test.csv"]
+    assert run(capsys, "predict", *fixed, "--output", output).code == 0
+    assert output.read_bytes() == (model / "predictions.csv").read_bytes()
+    assert refused(run(capsys, "info", "--model", model), "is a fine-tuned model")
+
+
 def test_predict_to_tsv_over_both_strands_cut_and_refused(capsys, folder, tmp_path):
     model, output = tmp_path / "model", tmp_path / "p.csv"
     assert tuned(capsys, folder, model).code == 0
@@ -171,7 +187,7 @@ def test_a_bad_training_table(capsys, folder, tmp_path, text, message):
     [
         (["--set", "select=speed"], "select is one of loss, accuracy, mcc"),
         (["--set", "stepz=3"], "unknown configuration key 'stepz'"),
-        (["--adapt", "lora"], "adapt"),
+        (["--adapt", "tail"], "adapt"),
         (["--test", "none.csv"], "there is no file none.csv"),
         (["--set", "memory_gib=0.01"], "training on"),
         (["--model", "nowhere/at/all"], "no model folder"),

@@ -142,6 +142,21 @@ def test_overwriting_removes_what_the_other_request_had_written(tmp_path):
     assert left == {"kept", "notes", RECORD}
 
 
+def test_a_folder_within_moves_whole_and_is_removed_with_the_rest(tmp_path):
+    for request, inside in ((REQUEST, "adapter"), (REQUEST | {"seed": 1}, None)):
+        place = Output(tmp_path, request, is_folder=True, overwrite=True)
+        place.start()
+        with whole_files(tmp_path) as folder:
+            (folder / "weights").write_text("w")
+            if inside:
+                (folder / inside).mkdir()
+                (folder / inside / "weights").write_text("a")
+        place.finish(folders=["adapter"])
+        files = read_record(tmp_path)["files"]
+        assert files == (["adapter/weights", "weights"] if inside else ["weights"])
+    assert {path.name for path in tmp_path.iterdir()} == {"weights", RECORD}
+
+
 def test_an_interrupted_request_is_told_what_it_noted(tmp_path):
     output(tmp_path / "model", is_folder=True).start(plan=3)
     again = output(tmp_path / "model", is_folder=True)

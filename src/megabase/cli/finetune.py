@@ -36,7 +36,9 @@ def finetune(
     preset: Annotated[
         str | None, typer.Option(help="Size of a model from scratch, without --model: tiny, ...")
     ] = None,
-    adapt: Annotated[str | None, typer.Option(help="What moves: full or head.")] = None,
+    adapt: Annotated[
+        str | None, typer.Option(help="What moves: full, head, lora or prompt.")
+    ] = None,
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
     ] = None,

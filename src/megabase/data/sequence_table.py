@@ -49,7 +49,9 @@ class SequenceTable:
     reference
         The genome of its intervals; None: sequences are written out.
     context_length
-        The most tokens of a sequence; None: any.
+        The most tokens that the model reads; None: any.
+    n_prompt_tokens
+        How many of them a soft prompt takes from each sequence.
     crop
         One of `CROPS`, for longer ones; ``"random"``: from a place that is drawn once for each
         row. None: a longer one is an error.
@@ -64,6 +66,7 @@ class SequenceTable:
         columns: Sequence[str] = (),
         reference: Reference | None = None,
         context_length: int | None = None,
+        n_prompt_tokens: int = 0,
         crop: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -74,7 +77,13 @@ class SequenceTable:
         self._reference = reference
         of_place = ("sequence",) if reference is None else ("contig", "start", "end")
         self._columns = (*of_place, *columns)
-        self._context_length = context_length
+        self._longest = None if context_length is None else context_length - n_prompt_tokens
+        if self._longest is not None and self._longest < 1:
+            raise InputError(
+                f"{n_prompt_tokens:,} prompt tokens leave no room for a sequence in a context of "
+                f"{context_length:,}"
+            )
+        self._n_prompt_tokens = n_prompt_tokens
         self._crop = crop
         self._seed = seed
 
@@ -106,7 +115,7 @@ class SequenceTable:
         if tell and n_cropped:
             _log.info(
                 "%s: %s of %s sequences were cut to %s bp (--crop %s)", self.path,
-                f"{n_cropped:,}", f"{n_rows:,}", f"{self._context_length:,}", self._crop,
+                f"{n_cropped:,}", f"{n_rows:,}", f"{self._longest:,}", self._crop,
             )  # fmt: skip
         if tell and n_ambiguous:
             _log.info("%s: %s ambiguous letters were read as N", self.path, f"{n_ambiguous:,}")
@@ -143,7 +152,7 @@ class SequenceTable:
 
     def _kept(self, n_tokens: int, row: int, name: str) -> tuple[int, int]:
         """Say from which token up to which a sequence is kept."""
-        limit = self._context_length
+        limit = self._longest
         if limit is None or n_tokens <= limit:
             return 0, n_tokens
         beyond = n_tokens - limit
@@ -155,11 +164,19 @@ class SequenceTable:
             case "random":
                 start = int(np.random.default_rng([self._seed, row]).integers(beyond + 1))
             case _:
-                raise InputError(
-                    f"{name} has {n_tokens:,} bp, and the model reads at most {limit:,}; take "
-                    f"--crop {'|'.join(CROPS)} to cut it, or a model with a longer context"
-                )
+                raise InputError(self._too_long(n_tokens, limit, name))
         return start, start + limit
+
+    def _too_long(self, length: int, limit: int, name: str) -> str:
+        mends = f"take --crop {'|'.join(CROPS)} to cut it, or a model with a longer context"
+        n, context = self._n_prompt_tokens, limit + self._n_prompt_tokens
+        if not n:
+            return f"{name} has {length:,} bp, and the model reads at most {limit:,}; {mends}"
+        fit = f"; at most {context - length:,} fit beside it" if length < context else ""
+        return (
+            f"{name} has {length:,} bp, and the model reads {context:,} tokens, of which {n:,} are "
+            f"of the prompt{fit}; {mends}"
+        )
 
 
 def _place(row: dict[str, str], name: str) -> Interval:

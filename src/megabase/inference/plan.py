@@ -66,10 +66,11 @@ def plan_inference(
     with torch.inference_mode():
         wide = torch.promote_types(first.dtype, torch.float32)
         choice = model.backbone.choose_engine(torch.empty(0, dtype=wide, device=first.device))
+    positions = model.config.n_positions(longest)
     needed = LIBRARIES_BYTES + inference_bytes(
         model.config,
-        longest,
-        batch=-(-min(at_once, n_tokens) // longest),
+        positions,
+        batch=-(-min(at_once, n_tokens * positions // longest) // positions),
         streamed=choice.name == "streamed",
         max_bytes=model.backbone.engine.max_bytes,
     )

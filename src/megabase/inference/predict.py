@@ -147,7 +147,8 @@ def _logits(
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     device = next(model.parameters()).device
     found: list[np.ndarray] = []
-    for batch in batches((sequences[place] for place in order), TOKENS_PER_BATCH):
+    ordered = (sequences[place] for place in order)
+    for batch in batches(ordered, TOKENS_PER_BATCH, n_beside=model.config.n_positions(0)):
         tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
             answer = model(tokens, None if mask.all() else mask).logits

@@ -82,6 +82,7 @@ def predict(
         source,
         reference=open_genome(genome) if genome else None,
         context_length=classifier.config.context_length,
+        n_prompt_tokens=classifier.config.n_prompt_tokens,
         crop=crop,
     )
     lengths, header = _survey(table, written.added())

@@ -65,6 +65,11 @@ class HyenaDNAConfig(PreTrainedConfig):
     target_mean, target_scale
         Of a regression: mean and standard deviation of each target in training, in its own
         unit. The head works in standard units and answers in those of the targets.
+    n_prompt_tokens, prompt_dropout, answer_letters
+        Of a soft prompt: its vectors (0: there is none), the chance that a channel of one is
+        dropped in training, and the letter of each class, such as "AN".
+    base_sha256
+        Of a soft prompt: `load.weights_sha256` of the language model that it was learnt on.
     """
 
     model_type = "hyenadna"
@@ -95,6 +100,10 @@ class HyenaDNAConfig(PreTrainedConfig):
     head_dropout: float = 0.0
     target_mean: list[float] | None = None
     target_scale: list[float] | None = None
+    n_prompt_tokens: int = 0
+    prompt_dropout: float = 0.1
+    answer_letters: str | None = None
+    base_sha256: str | None = None
     pad_token_id: int | None = DNA_VOCABULARY.id_of("[PAD]")
     tie_word_embeddings: bool = True
 
@@ -118,11 +127,21 @@ class HyenaDNAConfig(PreTrainedConfig):
         _check_numbers(self)
         super().__post_init__(**kwargs)
         _check_head(self)
+        _check_prompt(self)
 
     @property
     def context_length(self) -> int:
         """The most letters the model is meant to read at once."""
         return self.max_seq_len - EXTRA_POSITIONS
+
+    @property
+    def longest_sequence(self) -> int:
+        """The most letters of a sequence: the context, less a soft prompt."""
+        return self.context_length - self.n_prompt_tokens
+
+    def n_positions(self, length: int) -> int:
+        """Count the positions that a sequence takes: with a soft prompt, it and [SEP] too."""
+        return length + (self.n_prompt_tokens + 1 if self.n_prompt_tokens else 0)
 
     @property
     def n_embedding_rows(self) -> int:
@@ -149,11 +168,11 @@ class HyenaDNAConfig(PreTrainedConfig):
 
 _WHOLE = (
     "d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple", "max_seq_len", "hyena_order",
-    "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps",
+    "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps", "n_prompt_tokens",
 )  # fmt: skip
 _REAL = (
     "activation_freq", "filter_shift", "embed_dropout", "layer_norm_epsilon", "initializer_range",
-    "head_dropout",
+    "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
 
@@ -196,3 +215,24 @@ def _check_head(config: HyenaDNAConfig) -> None:
             raise InputError(f"{key} must be a list of {config.num_labels} numbers, got {values!r}")
     if not all(scale > 0 for scale in config.target_scale):
         raise InputError(f"target_scale must be above 0, got {config.target_scale!r}")
+
+
+@typing.no_type_check
+def _check_prompt(config: HyenaDNAConfig) -> None:
+    """Refuse a prompt that leaves no room, and letters that are not one for each class."""
+    n, letters = config.n_prompt_tokens, config.answer_letters
+    if not 0 <= n < config.context_length:
+        raise InputError(
+            f"n_prompt_tokens must be below the context length of {config.context_length:,}, to "
+            f"leave room for a sequence, and not negative; got {n:,}"
+        )
+    if (n == 0) != (letters is None):
+        raise InputError(f"n_prompt_tokens and answer_letters go together; got {n}, {letters!r}")
+    known = {*DNA_VOCABULARY.alphabet.bases, DNA_VOCABULARY.alphabet.unknown}
+    if letters is None:
+        return
+    if len({*letters} & known) != len(letters) or len(letters) != config.num_labels:
+        raise InputError(
+            f"answer_letters must be {config.num_labels} different letters of "
+            f"{''.join(sorted(known))}, one for each class; got {letters!r}"
+        )

@@ -15,6 +15,7 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.headed import HyenaDNAWithHead
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.prompted import HyenaDNAForPromptedClassification
 
 FILE = "fingerprint.json"
 _LENGTH = 256
@@ -27,7 +28,10 @@ _CHANGED = (
     "remove that file if the change was meant"
 )
 
-Fingerprinted = HyenaDNAForCausalLM | HyenaDNAWithHead
+Classifier = HyenaDNAWithHead | HyenaDNAForPromptedClassification
+"""A model that answers a sequence, or its bases, with classes or values."""
+
+Fingerprinted = HyenaDNAForCausalLM | Classifier
 
 
 def fingerprint(model: HyenaDNAForCausalLM) -> float:
@@ -49,11 +53,14 @@ def fingerprint(model: HyenaDNAForCausalLM) -> float:
     return -float(cast("Any", output).loss) * (len(tokens) - 1)
 
 
-def head_fingerprint(model: HyenaDNAWithHead) -> list[float]:
-    """Give the logits or values of the same sequence, or those of its last token."""
-    tokens = _sequence(model.config.context_length).to(next(model.parameters()).device)
+def head_fingerprint(model: Classifier) -> list[float]:
+    """Give the logits or values of the same sequence, or those of its last token.
+
+    It is as much of the sequence as is read at once.
+    """
+    tokens = _sequence(model.config.longest_sequence).to(next(model.parameters()).device)
     with _answering(model):
-        output = HyenaDNAWithHead.forward(model, tokens[None])
+        output = type(model).forward(model, tokens[None])  # pyright: ignore[reportArgumentType]
     return cast("Any", output).logits.flatten(0, -2)[-1].tolist()
 
 
@@ -94,7 +101,7 @@ def check_fingerprint(model: HyenaDNAForCausalLM, file: Path) -> float:
     return kept[0]
 
 
-def check_head_fingerprint(model: HyenaDNAWithHead, file: Path) -> list[float]:
+def check_head_fingerprint(model: Classifier, file: Path) -> list[float]:
     """Give the logits or values that were kept, if the model still gives them.
 
     Raises
@@ -128,8 +135,8 @@ def _is_near(now: list[float], kept: list[float], tolerances: list[float]) -> bo
     )
 
 
-def _sequence(context_length: int) -> torch.Tensor:
-    length = min(_LENGTH, context_length)
+def _sequence(longest: int) -> torch.Tensor:
+    length = min(_LENGTH, longest)
     n_digests = -(-length // 128)
     digests = b"".join(hashlib.sha256(f"megabase {i}".encode()).digest() for i in range(n_digests))
     bases = [byte >> shift & 3 for byte in digests for shift in (6, 4, 2, 0)]

@@ -18,13 +18,20 @@ from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.fingerprint import (
     FILE,
+    Classifier,
     Fingerprinted,
     check_fingerprint,
     check_head_fingerprint,
     write_fingerprint,
 )
-from megabase.model.headed import HyenaDNAWithHead, has_head, head_tensors
+from megabase.model.headed import has_head, head_tensors
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel, check_fits
+from megabase.model.prompted import (
+    PREFIX,
+    HyenaDNAForPromptedClassification,
+    has_prompt,
+    prompt_tensors,
+)
 from megabase.model.published import (
     config_from_original,
     config_to_hf,
@@ -83,9 +90,10 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     tensors = read_checkpoint(file) if file else read_tensors(folder, hub)
     if is_published(tensors):
         tensors = from_published(tensors, config, name)
-    if has_head(tensors):
+    if has_head(tensors) or has_prompt(tensors):
+        kind = "head" if has_head(tensors) else "prompt"
         raise InputError(
-            f"{name} is a fine-tuned model, with a head for labels; here a language model is "
+            f"{name} is a fine-tuned model, with a {kind} for labels; here a language model is "
             "needed. `megabase predict` takes the fine-tuned one"
         )
     check_fits(tensors, config, name)
@@ -96,11 +104,11 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     return Loaded(model, HyenaDNATokenizer(), _commit(folder, hub), answer)
 
 
-def load_classifier(name: str, *, revision: str | None = None) -> HyenaDNAWithHead:
+def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     """Load a fine-tuned model strictly, in float32 and evaluation mode.
 
-    It is a `HyenaDNAForTokenClassification` where ``architectures`` of its configuration say
-    so, and else a `HyenaDNAForSequenceClassification`.
+    It is of the class that ``architectures`` of its configuration name: with a head on whole
+    sequences, with one on each token, or with a soft prompt.
 
     Parameters
     ----------
@@ -112,27 +120,40 @@ def load_classifier(name: str, *, revision: str | None = None) -> HyenaDNAWithHe
     Raises
     ------
     InputError
-        If it is no model of ours or has no head, its tensors are not those of its
-        configuration, or it does not answer as it did when it was saved.
+        If it is no model of ours or has neither head nor prompt, its tensors are not those of
+        its configuration, its prompt was learnt on other weights, or it does not answer as it
+        did when it was saved.
     """
     disable_progress_bar()
     hub: dict[str, Any] = {} if revision is None else {"revision": revision}
     config = _read_config(name, hub)
     tensors = read_tensors(name, hub)
-    if not has_head(tensors):
+    if not has_head(tensors) and not has_prompt(tensors):
         raise InputError(
             f"{name} is a language model without a head for labels; `megabase finetune --model "
             f"{name} --train CSV --output DIR` gives it one"
         )
-    check_fits(tensors, config, name, head=head_tensors(config))
-    of_tokens = HyenaDNAForTokenClassification.__name__ in (config.architectures or ())
-    model = (HyenaDNAForTokenClassification if of_tokens else HyenaDNAForSequenceClassification)(
-        config
-    )
+    kind = _class_of(config)
+    is_prompted = kind is HyenaDNAForPromptedClassification
+    beside = prompt_tensors(config) if is_prompted else head_tensors(config)
+    check_fits(tensors, config, name, head=beside)
+    model = kind(config)
     _fill(model, tensors, name)
+    if is_prompted and base_sha256(model) != config.base_sha256:
+        raise InputError(
+            f"{name} holds other weights than its prompt was learnt on (base_sha256 of its "
+            "config.json); fetch the folder anew"
+        )
     if kept := find_file(name, FILE, hub):
         check_head_fingerprint(model, kept)
     return model
+
+
+def _class_of(config: HyenaDNAConfig) -> type[Classifier]:
+    for kind in (HyenaDNAForTokenClassification, HyenaDNAForPromptedClassification):
+        if kind.__name__ in (config.architectures or ()):
+            return kind
+    return HyenaDNAForSequenceClassification
 
 
 def _fill(model: HyenaDNAPreTrainedModel, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -180,8 +201,18 @@ def save_published(model: HyenaDNAForCausalLM, folder: Path) -> None:
 
 def weights_sha256(model: HyenaDNAPreTrainedModel) -> str:
     """Hash the names and values of all weights: the same for the same model in any layout."""
+    return _sha256(model.state_dict())
+
+
+def base_sha256(model: HyenaDNAPreTrainedModel) -> str:
+    """Hash the weights without a prompt: what `weights_sha256` gives of the language model."""
+    tensors = model.state_dict()
+    return _sha256({name: tensors[name] for name in tensors if not name.startswith(PREFIX)})
+
+
+def _sha256(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
     return digest.hexdigest()

@@ -136,6 +136,16 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         del config, tensors
         return {}
 
+    def _embedded(
+        self,
+        input_ids: Int[Tensor, "batch length"] | None,
+        inputs_embeds: Float[Tensor, "batch length d_model"] | None,
+    ) -> Float[Tensor, "batch length d_model"]:
+        """Give the vectors of tokens, or those that are given in their place."""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise InputError("give either input_ids or inputs_embeds, and not both")
+        return self.backbone.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+
     def _hidden_states(
         self,
         input_ids: Int[Tensor, "batch length"] | None,
@@ -144,9 +154,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         every_layer: bool,
     ) -> list[Float[Tensor, "batch length d_model"]]:
         """Embed if need be, check the length, and run the backbone."""
-        if (input_ids is None) == (inputs_embeds is None):
-            raise InputError("give either input_ids or inputs_embeds, and not both")
-        embedded = self.backbone.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+        embedded = self._embedded(input_ids, inputs_embeds)
         length, limit = embedded.shape[1], self.config.max_seq_len
         if not embedded.numel():
             raise InputError(f"a batch holds at least one token, got {tuple(embedded.shape[:2])}")

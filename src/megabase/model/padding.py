@@ -15,13 +15,25 @@ TokenArray = UInt8[np.ndarray, " _"]
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
 
 
-def batches(sequences: Iterable[TokenArray], tokens_per_batch: int) -> Iterator[list[TokenArray]]:
-    """Join sequences that follow each other as long as their padded size allows."""
+def batches(
+    sequences: Iterable[TokenArray], tokens_per_batch: int, *, n_beside: int = 0
+) -> Iterator[list[TokenArray]]:
+    """Join sequences that follow each other as long as their padded size allows.
+
+    Parameters
+    ----------
+    sequences
+        Tokens of each.
+    tokens_per_batch
+        The most, padding included, but for one sequence that is longer by itself.
+    n_beside
+        Tokens that the model puts beside each, such as those of a prompt.
+    """
     batch: list[TokenArray] = []
     longest = 0
     for sequence in sequences:
         longest = max(longest, len(sequence))
-        if batch and longest * (len(batch) + 1) > tokens_per_batch:
+        if batch and (longest + n_beside) * (len(batch) + 1) > tokens_per_batch:
             yield batch
             batch, longest = [], len(sequence)
         batch.append(sequence)

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -103,15 +103,29 @@ class Output:
         self.path.mkdir(parents=True, exist_ok=True)
         if self.unfinished is None:
             for name in (read_record(self._record) or {"files": []})["files"]:
-                (self.path / name).unlink(missing_ok=True)
+                file = self.path / name
+                file.unlink(missing_ok=True)
+                within = file.parent
+                if within != self.path and within.is_dir() and not any(within.iterdir()):
+                    within.rmdir()
         self._write_record(finished=False, results=results, files=[])
 
-    def finish(self, **results: Any) -> None:
-        """Note that the output is whole, and which files a folder has."""
-        found = self.path.iterdir() if self._is_folder else ()
+    def finish(self, *, folders: Sequence[str] = (), **results: Any) -> None:
+        """Note that the output is whole, and which files a folder has.
+
+        Parameters
+        ----------
+        folders
+            Folders in it whose files are of the output, too, where they exist.
+        results
+            What goes into the record.
+        """
+        inside = [self.path / name for name in folders if (self.path / name).is_dir()]
+        places = [self.path, *inside] if self._is_folder else []
         files = sorted(
-            file.name
-            for file in found
+            file.relative_to(self.path).as_posix()
+            for place in places
+            for file in place.iterdir()
             if file.is_file() and file.name != RECORD and not re.fullmatch(_PARTS, file.name)
         )
         self._write_record(finished=True, results=results, files=files)
@@ -211,7 +225,10 @@ def whole_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path
 
 @contextmanager
 def whole_files(folder: Path) -> Generator[Path]:
-    """Give a temporary folder whose files move into `folder` once all are written."""
+    """Give a temporary folder whose files move into `folder` once all are written.
+
+    Folders in it are made there, too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for left_by_a_kill in folder.glob(".*.parts"):
         shutil.rmtree(left_by_a_kill)
@@ -220,9 +237,11 @@ def whole_files(folder: Path) -> Generator[Path]:
     try:
         yield part
         mode = 0o666 & ~_umask()  # some writers leave files that only their owner may read
-        for file in part.iterdir():
+        for file in [file for file in part.rglob("*") if file.is_file()]:
             file.chmod(mode)
-            file.replace(folder / file.name)
+            place = folder / file.relative_to(part)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
     finally:
         shutil.rmtree(part)
 

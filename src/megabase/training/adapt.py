@@ -22,23 +22,22 @@ from megabase.inference.prediction_table import PredictionTable
 from megabase.io.table import check_no_clash, write_table
 from megabase.measure.confidence import ConfidenceInterval
 from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
-from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.headed import HyenaDNAWithHead
+from megabase.model.fingerprint import Classifier
 from megabase.model.heads import ANY_LABELS, ONE_CLASS, REGRESSION, SequenceModel
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
-from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.run.provenance import machine, versions
-from megabase.training.adaptation import freeze, moving
+from megabase.training.adaptation import add_prompt, moving, starting_model
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import AdaptConfig
 from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
 from megabase.training.held_out import calibration, draw
 from megabase.training.labelled import LabelledData
+from megabase.training.low_rank import ADAPTER, LowRank
 from megabase.training.plan import rows_per_pass
 from megabase.training.sweep import Combination, best_of, combinations
 
@@ -118,7 +117,9 @@ def adapt(
         with whole_files(output) as folder:
             save(best, folder)
             run.write(folder, best, report | swept, hashed)
-        place.finish(weights_sha256=weights_sha256(best), best_seed=report["best_seed"])
+        place.finish(
+            folders=[ADAPTER], weights_sha256=weights_sha256(best), best_seed=report["best_seed"]
+        )
         shutil.rmtree(output / _SEEDS)
 
 
@@ -160,6 +161,7 @@ class _Run:
         shape.pooling, shape.head_dropout = config.pooling, config.head_dropout
         if config.embed_dropout is not None:
             shape.embed_dropout = config.embed_dropout
+        add_prompt(shape, config, self.data.labels)
         return shape
 
     def table(self, shape: HyenaDNAConfig) -> PredictionTable:
@@ -167,23 +169,16 @@ class _Run:
         data = self.data
         return PredictionTable(shape, data.labels.per_base, data.test_places is not None)
 
-    def model(self, seed: int) -> HyenaDNAWithHead:
-        """Make the model that a seed starts from: the head is drawn, and what is not loaded."""
+    def model(self, seed: int) -> tuple[Classifier, LowRank | None]:
+        """Make what a seed starts from: what is new is drawn, and what is not loaded."""
         set_seed(seed)
         per_base = self.data.labels.per_base
-        model_class = (
-            HyenaDNAForTokenClassification if per_base else HyenaDNAForSequenceClassification
-        )
-        model = model_class(self.shape())
-        if self.language is not None:
-            model.backbone.load_state_dict(self.language.backbone.state_dict())
-        freeze(model, self.config.adapt)
-        return model
+        return starting_model(self.shape(), self.language, self.config, per_base=per_base)
 
     def tell(self) -> None:
         """Say in the log what will be done, and how long it will take."""
         config, data = self.config, self.data
-        model = self.model(config.seed)
+        model, _ = self.model(config.seed)
         n_all = sum(parameter.numel() for parameter in model.parameters())
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
         start = config.model or f"preset {config.preset or 'tiny'}, from scratch"
@@ -196,7 +191,7 @@ class _Run:
 
     def minutes(self) -> float:
         """Estimate how long all epochs of one seed take."""
-        config, model = self.config, self.model(self.config.seed)
+        config, (model, _) = self.config, self.model(self.config.seed)
         tokens = int(self.data.training.lengths().sum()) * config.epochs
         at_once, _ = rows_per_pass(config, model.config, self.longest())
         each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
@@ -225,7 +220,7 @@ class _Run:
             )
         return replace(self, config=config), {"sweep": report}
 
-    def all_seeds(self) -> tuple[HyenaDNAWithHead, dict[str, Any]]:
+    def all_seeds(self) -> tuple[Classifier, dict[str, Any]]:
         """Give the model of the seed that is best on validation, and what all became."""
         self.tell()
         config = self.config
@@ -253,12 +248,15 @@ class _Run:
     def _train(self, seed: int, folder: Path, meter: Meter) -> None:
         """Adapt the model from one seed; measure; keep model and answers."""
         config, data = self.config, self.data
-        model = self.model(seed)
+        model, adapters = self.model(seed)
         at_once, checkpointing = rows_per_pass(config, model.config, self.longest())
         model.backbone.gradient_checkpointing = checkpointing
         trainer = fit(
             model, config, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once
         )
+        if adapters is not None:
+            adapters.save(folder / ADAPTER)
+            adapters.merge()
         save(model, folder)
         record: dict[str, Any] = {"seed": seed, **trainer.record()}
         answers = trainer.answers(data.held_out)
@@ -317,14 +315,16 @@ class _Run:
     def write(
         self,
         folder: Path,
-        model: HyenaDNAWithHead,
+        model: Classifier,
         report: Mapping[str, Any],
         inputs: Mapping[str, str],
     ) -> None:
-        """Write metrics, a figure, and the rows of the test table with the answers of the best."""
+        """Write metrics, a figure, adapters, and the rows of the test with the best's answers."""
         data = self.data
         n_all = sum(parameter.numel() for parameter in model.parameters())
-        freeze(model, self.config.adapt)
+        start, adapters = self.model(report["best_seed"])
+        if adapters is not None:
+            shutil.copytree(self.folder(report["best_seed"]) / ADAPTER, folder / ADAPTER)
         metrics = {
             "kind": data.kind,
             "classes": list(data.labels.classes),
@@ -335,7 +335,7 @@ class _Run:
             },
             "n_parameters": {
                 "all": n_all,
-                "moving": sum(tensor.numel() for tensor in moving(model).values()),
+                "moving": sum(tensor.numel() for tensor in moving(start).values()),
             },
             **report,
             "config": self.config.model_dump(mode="json"),

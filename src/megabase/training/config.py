@@ -179,8 +179,19 @@ class AdaptConfig(RunConfig):
     context_length: int | None = Field(default=None, ge=2)
     """Tokens of the context of a model from scratch; None: the longest sequence of training and
     validation."""
-    adapt: Literal["full", "head"] = "full"
-    """What moves: all weights, or the head on a frozen model."""
+    adapt: Literal["full", "head", "lora", "prompt"] = "full"
+    """What moves: all weights; the head on a frozen model; low-rank adapters and the head; or a
+    soft prompt before a frozen language model, which answers with a letter for each class."""
+    lora_rank: int = Field(default=8, ge=1)
+    """Rank of the adapters of lora."""
+    lora_alpha: float = Field(default=16.0, gt=0)
+    """What an adapter's answer is multiplied by, times the rank."""
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Chance that a channel of what an adapter sees is dropped."""
+    prompt_tokens: int = Field(default=32, ge=1)
+    """Vectors of the prompt, which take so many tokens of the context."""
+    prompt_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Chance that a channel of a vector of the prompt is dropped."""
     pooling: str = "mean"
     """What the head sees of the hidden states: mean, last, max or centre."""
     head_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -196,7 +207,8 @@ class AdaptConfig(RunConfig):
     batch_size: int = Field(default=32, ge=1)
     """Rows of an optimiser step."""
     learning_rate: float | None = Field(default=None, gt=0)
-    """Peak of the learning rate; None: 6e-4 where all moves, 1e-2 for the head alone."""
+    """Peak of the learning rate; None: 6e-4 where all moves, 1e-2 for the head alone, 1e-3 for
+    adapters and prompts."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of all steps over which the learning rate rises, before its cosine falls to 0."""
     weight_decay: float = Field(default=0.1, ge=0)
@@ -232,16 +244,42 @@ class AdaptConfig(RunConfig):
         if self.model is not None and (self.preset or self.context_length):
             raise ValueError("a model has its own size: give model, or preset and context_length")
         _check_sweep(self.sweep, self.select)
-        if self.model is None and self.adapt == "head":
+        if self.model is None and self.adapt != "full":
             raise ValueError(
-                "adapt=head freezes all but the head: give the model that it is put on"
+                f"adapt={self.adapt} freezes what was learnt before: give the model that it is "
+                "put on"
             )
+        self._check_used()
         return self
+
+    def _check_used(self) -> None:
+        """Refuse keys that another way of adapting would use."""
+        for key, ways in _USED_BY.items():
+            if (
+                self.adapt not in ways
+                and getattr(self, key) != AdaptConfig.model_fields[key].default
+            ):
+                raise ValueError(
+                    f"{key} changes nothing with adapt={self.adapt}; it is for {', '.join(ways)}"
+                )
+
+    @property
+    def n_prompt_tokens(self) -> int:
+        """Tokens of the context that a soft prompt takes."""
+        return self.prompt_tokens if self.adapt == "prompt" else 0
 
     @property
     def peak_rate(self) -> float:
         """The learning rate after the warm-up."""
-        return self.learning_rate or {"full": 6e-4, "head": 1e-2}[self.adapt]
+        rates = {"full": 6e-4, "head": 1e-2, "lora": 1e-3, "prompt": 1e-3}
+        return self.learning_rate or rates[self.adapt]
+
+
+_USED_BY = {
+    **dict.fromkeys(("lora_rank", "lora_alpha", "lora_dropout"), ("lora",)),
+    **dict.fromkeys(("prompt_tokens", "prompt_dropout"), ("prompt",)),
+    **dict.fromkeys(("pooling", "head_dropout", "embed_dropout"), ("full", "head", "lora")),
+}
 
 
 class FinetuneConfig(AdaptConfig):

@@ -9,6 +9,7 @@ from megabase.run.output import check_no_input
 from megabase.training.adapt import adapt
 from megabase.training.config import FinetuneConfig
 from megabase.training.labelled import hashes, read_labelled
+from megabase.training.low_rank import check_installed
 
 
 def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -> None:
@@ -30,6 +31,8 @@ def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -
     WorkError
         If the loss becomes no number.
     """
+    if config.adapt == "lora":
+        check_installed()
     named = (config.train, config.validation, config.test, config.labels)
     check_no_input(output, [Path(name) for name in named if name])
     if config.labels is not None:

@@ -198,8 +198,9 @@ class _Reader:
         """Give the rows of a table."""
         columns = [] if self._track else self._config.label_columns or [LABEL]
         table = SequenceTable(
-            Path(name), columns=columns, reference=self._reference,
-            crop=self._config.crop, context_length=self.context_length, seed=self._config.seed,
+            Path(name), columns=columns, reference=self._reference, crop=self._config.crop,
+            context_length=self.context_length, n_prompt_tokens=self._config.n_prompt_tokens,
+            seed=self._config.seed,
         )  # fmt: skip
         return list(table.records())
 

@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from megabase.training.low_rank import WRAPPED
+
 _DECAYED = (
     "in_proj.weight",
     "out_proj.weight",
@@ -18,4 +20,5 @@ def decayed_parameters(model: nn.Module) -> list[str]:
     convolution and the embedding, where the released code decays them by oversight:
     its configurations never set the groups that its authors wrote.
     """
-    return [name for name, _ in model.named_parameters() if name.endswith(_DECAYED)]
+    names = (name for name, _ in model.named_parameters())
+    return [name for name in names if name.replace(WRAPPED, "").endswith(_DECAYED)]

@@ -106,7 +106,7 @@ def rows_per_pass(config: AdaptConfig, shape: HyenaDNAConfig, longest: int) -> t
     InputError
         If one row of the longest length does not fit the memory.
     """
-    budget = memory_budget(config)
+    budget, longest = memory_budget(config), shape.n_positions(longest)
     for checkpointing in (False, True):
         fit = _n_that_fit(config, shape, longest, checkpointing, budget)
         if fit:

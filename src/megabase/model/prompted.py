@@ -1,0 +1,200 @@
+r"""The Hugging Face class of a language model that answers with a letter after a soft prompt.
+
+.. math:: p(\text{class } k \mid x) \propto
+          \exp\, \ell_{a_k}\bigl(v_1, \dots, v_n, x_1, \dots, x_m, \text{[SEP]}\bigr)
+   :label: soft-prompt
+
+Here v are the vectors of the prompt, which alone are learnt, x the embedded letters, ℓ the
+logits of the language model for the token after [SEP], and a the letters of the classes.
+
+Where we leave the paper: padding stands after [SEP] and under a mask, where the released code
+pads before the letters without one.
+
+Source: Nguyen et al. 2023, arXiv:2306.15794v2, section 4.3 and A.7.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from jaxtyping import Bool, Float, Int, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import initialization
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from megabase.errors import InputError
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.heads import losses
+from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
+
+PREFIX = "prompt."
+"""Of the names of a prompt's tensors in a model's."""
+
+_STD = 0.02
+_SEP = DNA_VOCABULARY.id_of("[SEP]")
+
+
+class SoftPrompt(nn.Module):
+    """Vectors that stand before each embedded sequence.
+
+    Parameters
+    ----------
+    config
+        Its `n_prompt_tokens`, `d_model` and `prompt_dropout`.
+    """
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.empty(config.n_prompt_tokens, config.d_model))
+        self.dropout = nn.Dropout(config.prompt_dropout)
+
+    def forward(
+        self, embedded: Float[Tensor, "batch length d_model"]
+    ) -> Float[Tensor, "batch prompted d_model"]:
+        """Put the prompt before each sequence; in training each drops channels of its own."""
+        prompt = self.dropout(self.vectors.expand(len(embedded), -1, -1))
+        return torch.cat([prompt, embedded], dim=1)
+
+
+class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
+    """A language model with a soft prompt: its next letter is the class, Eq. soft-prompt.
+
+    The starting vectors are drawn from N(0, 0.02).
+
+    Parameters
+    ----------
+    config
+        With `n_prompt_tokens` of at least 1, and a letter for each class in `answer_letters`.
+
+    Raises
+    ------
+    InputError
+        If it has no prompt.
+    """
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__(config)
+        if config.answer_letters is None:
+            raise InputError("a prompted model needs n_prompt_tokens and answer_letters")
+        self.prompt = SoftPrompt(config)
+        self._answers = [DNA_VOCABULARY.id_of(letter) for letter in config.answer_letters]
+        self.post_init()
+
+    @classmethod
+    def from_language_model(
+        cls, language: HyenaDNAForCausalLM, config: HyenaDNAConfig
+    ) -> "HyenaDNAForPromptedClassification":
+        """Put a new prompt before a language model, whose weights are copied."""
+        model = cls(config)
+        model.backbone.load_state_dict(language.backbone.state_dict())
+        return model
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draw the starting vectors, and the rest as the table of the base class says."""
+        if isinstance(module, SoftPrompt):
+            initialization.normal_(module.vectors, std=_STD)
+        else:
+            super()._init_weights(module)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch length"] | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Float[Tensor, "batch length d_model"] | None = None,
+        labels: Int[Tensor, " batch"] | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> SequenceClassifierOutput | tuple[Any, ...]:
+        """Give the logits of the letters of the classes, and with `labels` the mean loss.
+
+        Parameters
+        ----------
+        input_ids, attention_mask, inputs_embeds, return_dict
+            As in `HyenaDNAModel.forward`; prompt and [SEP] are put around them here.
+        labels
+            The number of each sequence's class.
+        output_hidden_states
+            Give the states of prompt, sequence, [SEP] and padding, in this order, too.
+
+        Raises
+        ------
+        InputError
+            If prompt and sequence are longer than the context, or a sequence is all padding.
+        """
+        every = bool(
+            self.config.output_hidden_states
+            if output_hidden_states is None
+            else output_hidden_states
+        )
+        embedded = self._embedded(input_ids, inputs_embeds)
+        self._check_length(embedded.shape[1])
+        lengths = torch.full((len(embedded),), embedded.shape[1], device=embedded.device)
+        if attention_mask is not None:
+            embedded, lengths = _to_the_left(embedded, attention_mask.bool())
+        prompted = self.prompt(_closed(embedded, lengths, self.backbone.embedding.weight[_SEP]))
+        last = lengths + self.config.n_prompt_tokens
+        mask = torch.arange(prompted.shape[1], device=last.device) <= last[:, None]
+        hidden = self._hidden_states(None, None if mask.all() else mask, prompted, every)
+        at_sep = hidden[-1][torch.arange(len(last), device=last.device), last]
+        logits = functional.linear(at_sep, self.backbone.embedding.weight[self._answers])
+        output = SequenceClassifierOutput(
+            loss=None if labels is None else losses(logits, labels, self.config).mean(),
+            logits=cast("Any", logits),
+            hidden_states=tuple(hidden) if every else None,
+        )
+        wants_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if wants_dict else output.to_tuple()
+
+    def _check_length(self, length: int) -> None:
+        """Refuse a sequence that does not fit beside the prompt."""
+        config = self.config
+        if length > config.longest_sequence:
+            fit = config.context_length - length
+            raise InputError(
+                f"{config.n_prompt_tokens:,} prompt tokens and a sequence of {length:,} are longer "
+                f"than the model's context of {config.context_length:,}; "
+                + (f"at most {fit:,} prompt tokens fit" if fit > 0 else "cut it into windows")
+            )
+
+    @classmethod
+    def _head_tensors(
+        cls, config: HyenaDNAConfig, tensors: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Give the tensors of the prompt."""
+        del tensors
+        return prompt_tensors(config)
+
+
+def has_prompt(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether tensors are of a model with a soft prompt."""
+    return any(name.startswith(PREFIX) for name in tensors)
+
+
+def prompt_tensors(config: HyenaDNAConfig) -> dict[str, Tensor]:
+    """Give names and shapes of a prompt's tensors, without values."""
+    with torch.device("meta"):
+        return SoftPrompt(config).state_dict(prefix=PREFIX)
+
+
+def _to_the_left(
+    embedded: Float[Tensor, "batch length d_model"], mask: Bool[Tensor, "batch length"]
+) -> tuple[Float[Tensor, "batch length d_model"], Int64[Tensor, " batch"]]:
+    """Move real tokens before padding, in their order, and count them."""
+    lengths = mask.sum(dim=1)
+    if not bool(lengths.all()):
+        raise InputError("a sequence of the batch is all padding; each needs a token")
+    order = torch.argsort(~mask, dim=1, stable=True)
+    return embedded.gather(1, order[..., None].expand_as(embedded)), lengths
+
+
+def _closed(
+    embedded: Float[Tensor, "batch length d_model"],
+    lengths: Int64[Tensor, " batch"],
+    sep: Float[Tensor, " d_model"],
+) -> Float[Tensor, "batch closed d_model"]:
+    """Put [SEP] right after the last real token of each sequence."""
+    longer = functional.pad(embedded, (0, 0, 0, 1))
+    is_sep = torch.arange(longer.shape[1], device=lengths.device) == lengths[:, None]
+    return torch.where(is_sep[..., None], sep, longer)

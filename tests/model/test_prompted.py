@@ -1,0 +1,144 @@
+"""A prompted model answers with the next letter of the language model, padded or not."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from megabase.errors import InputError
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.load import base_sha256, load, load_classifier, save, weights_sha256
+from megabase.model.prompted import HyenaDNAForPromptedClassification
+from tests import toys
+
+PAD, SEP = DNA_VOCABULARY.id_of("[PAD]"), DNA_VOCABULARY.id_of("[SEP]")
+LANGUAGE = toys.model()
+
+
+def prompted(n=4, letters="AGN", **keys):
+    labels = {"num_labels": len(letters), "problem_type": "single_label_classification"}
+    prompt = {"n_prompt_tokens": n, "answer_letters": letters}
+    torch.manual_seed(1)
+    made = HyenaDNAForPromptedClassification.from_language_model(
+        LANGUAGE, toys.config(**(labels | prompt | keys))
+    )
+    made.config.base_sha256 = weights_sha256(LANGUAGE)
+    return made.eval()
+
+
+MODEL = prompted()
+
+
+def test_the_answer_is_the_next_letter_after_prompt_sequence_and_sep():
+    """Eq. soft-prompt, by the language model itself."""
+    tokens = toys.tokens(3, 20)
+    embedded = LANGUAGE.backbone.embedding(functional.pad(tokens, (0, 1), value=SEP))
+    with torch.no_grad():
+        before = MODEL.prompt.vectors.expand(3, -1, -1)
+        output = LANGUAGE(inputs_embeds=torch.cat([before, embedded], dim=1))
+        letters = [DNA_VOCABULARY.id_of(letter) for letter in "AGN"]
+        torch.testing.assert_close(MODEL(tokens).logits, output.logits[:, -1, letters])
+
+
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=4), on_left=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_a_padded_batch_answers_as_one_by_one(lengths, on_left):
+    rows = [toys.tokens(1, length, seed=length) for length in lengths]
+    spare = [max(lengths) - length for length in lengths]
+    sides = [(n, 0) if on_left else (0, n) for n in spare]
+    padded = torch.cat(
+        [functional.pad(row, side, value=PAD) for row, side in zip(rows, sides, strict=True)]
+    )
+    mask = torch.cat(
+        [functional.pad(torch.ones(1, n), s) for n, s in zip(lengths, sides, strict=True)]
+    )
+    with torch.no_grad():
+        alone = torch.cat([MODEL(row).logits for row in rows])
+        together = MODEL(padded, attention_mask=mask).logits
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_what_stands_under_the_mask_does_not_matter():
+    tokens, mask = toys.tokens(2, 12), torch.ones(2, 12)
+    mask[0, 7:] = 0
+    other = tokens.clone()
+    other[0, 7:] = PAD
+    with torch.no_grad():
+        found = [MODEL(each, attention_mask=mask).logits for each in (tokens, other)]
+        unmasked = MODEL(tokens).logits
+    assert torch.equal(*found)
+    assert not torch.allclose(unmasked[0], found[0][0])
+
+
+def test_the_prompt_starts_small_matters_and_is_dropped_out_in_training():
+    model = prompted(40, prompt_dropout=0.5)
+    assert float(model.prompt.vectors.detach().std()) == pytest.approx(0.02, rel=0.2)
+    tokens = toys.tokens(1, 9)
+    dropped = model.prompt.train()(torch.zeros(1, 3, 8))[0, :40] == 0
+    assert 0.3 < float(dropped.float().mean()) < 0.7
+    with torch.no_grad():
+        before = model.eval()(tokens).logits
+        model.prompt.vectors.mul_(50)
+        assert not torch.allclose(before, model(tokens).logits)
+
+
+def test_hidden_states_and_loss_are_given():
+    tokens, labels = toys.tokens(2, 9), torch.tensor([0, 2])
+    output = MODEL(tokens, labels=labels, output_hidden_states=True)
+    assert [tuple(each.shape) for each in output.hidden_states] == [(2, 14, 8)] * 3
+    torch.testing.assert_close(output.loss, functional.cross_entropy(output.logits, labels))
+
+
+def test_a_folder_comes_back_bit_for_bit_by_the_one_door(tmp_path):
+    save(MODEL, tmp_path)
+    found = load_classifier(str(tmp_path))
+    again = HyenaDNAForPromptedClassification.from_pretrained(tmp_path)
+    tokens = toys.tokens(2, 30)
+    with torch.no_grad():
+        for other in (found, again):
+            assert type(other) is HyenaDNAForPromptedClassification
+            assert torch.equal(other(tokens).logits, MODEL(tokens).logits)
+    assert base_sha256(found) == weights_sha256(LANGUAGE) != weights_sha256(found)
+    with pytest.raises(InputError, match="with a prompt for labels"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"n_prompt_tokens": 5}, "prompt.vectors has shape"),
+        ({"base_sha256": "0" * 64}, "other weights than its prompt was learnt on"),
+        ({"answer_letters": "ACN"}, "answered it with"),
+        ({"answer_letters": "AN"}, "3 different letters of ACGNT"),
+        ({"answer_letters": "AAN"}, "3 different letters of ACGNT"),
+        ({"answer_letters": "AXN"}, "3 different letters of ACGNT"),
+        ({"answer_letters": None}, "go together"),
+        ({"n_prompt_tokens": 64}, "below the context length of 64"),
+        ({"n_prompt_tokens": -1}, "not negative; got -1"),
+        ({"n_prompt_tokens": 1.5}, "whole number"),
+        ({"architectures": ["HyenaDNAForSequenceClassification"]}, "lacks head"),
+    ],
+)
+def test_a_folder_that_was_changed_is_refused(tmp_path, changed, message):
+    save(MODEL, tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    with pytest.raises(InputError, match=message):
+        load_classifier(str(tmp_path))
+
+
+def test_what_does_not_fit_or_is_no_input_is_refused():
+    with pytest.raises(InputError, match=r"4 prompt tokens and a sequence of 61 .* at most 3 "):
+        MODEL(toys.tokens(1, 61))
+    with pytest.raises(InputError, match="cut it into windows"):
+        MODEL(toys.tokens(1, 64))
+    with pytest.raises(InputError, match="either input_ids or inputs_embeds"):
+        MODEL()
+    with pytest.raises(InputError, match="all padding"):
+        MODEL(toys.tokens(2, 5), attention_mask=torch.tensor([[1] * 5, [0] * 5]))
+    with pytest.raises(InputError, match="needs n_prompt_tokens and answer_letters"):
+        HyenaDNAForPromptedClassification(toys.config())
+    assert MODEL(toys.tokens(1, 60)).logits.shape == (1, 3)
