@@ -1,6 +1,5 @@
 """adapt(config, data): from each seed adapt the model, keep the best on validation, measure."""
 
-import copy
 import json
 import logging
 import math
@@ -13,17 +12,14 @@ from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Shaped
-from transformers import set_seed
 
 from megabase.data.labelled_dataset import StepBatches
-from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.inference.predict import prediction_columns, prediction_row
 from megabase.io.table import check_no_clash, write_table
 from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
 from megabase.model.classification import HyenaDNAForSequenceClassification
-from megabase.model.config import HyenaDNAConfig
-from megabase.model.heads import ONE_CLASS, REGRESSION, SequenceModel
+from megabase.model.heads import SequenceModel
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
@@ -34,8 +30,9 @@ from megabase.training.adaptation import freeze, moving
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import AdaptConfig
 from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
-from megabase.training.labelled import LABEL, LabelledData
+from megabase.training.labelled import LabelledData
 from megabase.training.plan import rows_per_pass
+from megabase.training.start import classifier_config, starting_model
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +123,7 @@ class _Run:
 
     def check(self) -> None:
         """Refuse columns that predictions would take, and what does not fit the memory."""
-        shape = self.shape()
+        shape = classifier_config(self.config, self.data, self.language)
         if self.data.test_rows:
             header = list(self.data.test_rows[0])
             check_no_clash(header, prediction_columns(shape), self.data.test_name)
@@ -137,32 +134,10 @@ class _Run:
         """Give the tokens of the longest sequence of training."""
         return int(self.data.training.lengths().max())
 
-    def shape(self) -> HyenaDNAConfig:
-        """Give the configuration of the model with its head."""
-        config = self.config
-        if self.language is None:
-            shape = HyenaDNAConfig.from_preset(config.preset or "tiny", self.data.context_length)
-        else:
-            shape = copy.deepcopy(self.language.config)
-        set_labels(shape, self.data.labels)
-        shape.pooling, shape.head_dropout = config.pooling, config.head_dropout
-        if config.embed_dropout is not None:
-            shape.embed_dropout = config.embed_dropout
-        return shape
-
-    def model(self, seed: int) -> HyenaDNAForSequenceClassification:
-        """Make the model that a seed starts from: the head is drawn, and what is not loaded."""
-        set_seed(seed)
-        model = HyenaDNAForSequenceClassification(self.shape())
-        if self.language is not None:
-            model.backbone.load_state_dict(self.language.backbone.state_dict())
-        freeze(model, self.config.adapt)
-        return model
-
     def tell(self) -> None:
         """Say in the log what will be done, and how long it will take."""
         config, data = self.config, self.data
-        model = self.model(config.seed)
+        model = starting_model(config, data, self.language, seed=config.seed)
         n_all = sum(parameter.numel() for parameter in model.parameters())
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
         start = config.model or f"preset {config.preset or 'tiny'}, from scratch"
@@ -203,11 +178,8 @@ class _Run:
     def _train(self, seed: int, folder: Path, meter: Meter) -> None:
         """Adapt the model from one seed; measure; keep model and answers."""
         config, data = self.config, self.data
-        model = self.model(seed)
-        at_once, checkpointing = rows_per_pass(config, model.config, self.longest())
-        model.backbone.gradient_checkpointing = checkpointing
-        trainer = fit(
-            model, config, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once
+        model, trainer = fit_model(
+            config, data, self.language, seed=seed, folder=folder, meter=meter
         )
         save(model, folder)
         record: dict[str, Any] = {"seed": seed, **trainer.record()}
@@ -272,7 +244,7 @@ class _Run:
             "versions": versions(),
             "machine": machine(),
         }
-        (folder / METRICS).write_text(json.dumps(_without_nan(metrics), indent=2) + "\n")
+        (folder / METRICS).write_text(json.dumps(without_nan(metrics), indent=2) + "\n")
         if data.test is None:
             return
         columns = [*data.test_rows[0], *prediction_columns(model.config)]
@@ -283,6 +255,40 @@ class _Run:
         )
         with (folder / PREDICTIONS).open("w") as file:
             write_table(file, columns, rows, delimiter=",")
+
+
+def fit_model(
+    config: AdaptConfig,
+    data: LabelledData,
+    language: HyenaDNAForCausalLM | None,
+    *,
+    seed: int,
+    folder: Path,
+    meter: Meter,
+    is_fresh: bool = False,
+) -> tuple[HyenaDNAForSequenceClassification, FinetuneTrainer]:
+    """Make the model that a seed starts from, and `fit` it with as many rows as memory holds.
+
+    Parameters
+    ----------
+    config, data, seed, folder, meter
+        As of `fit`.
+    language, is_fresh
+        As of `starting_model`.
+
+    Raises
+    ------
+    InputError
+        If one row of the longest length does not fit the memory.
+    WorkError
+        If the loss becomes no number.
+    """
+    model = starting_model(config, data, language, seed=seed, is_fresh=is_fresh)
+    longest = int(data.training.lengths().max())
+    at_once, checkpointing = rows_per_pass(config, model.config, longest)
+    model.backbone.gradient_checkpointing = checkpointing
+    trainer = fit(model, config, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once)
+    return model, trainer
 
 
 def fit(
@@ -334,16 +340,6 @@ def fit(
     return trainer
 
 
-def set_labels(shape: HyenaDNAConfig, labels: Labels) -> None:
-    """Say in a configuration what the model answers: names, problem type, unit of the targets."""
-    names = labels.classes or (LABEL,)
-    shape.id2label = dict(enumerate(names))
-    shape.label2id = {name: number for number, name in enumerate(names)}
-    shape.problem_type = REGRESSION if labels.is_regression else ONE_CLASS
-    if labels.is_regression:
-        shape.target_mean, shape.target_scale = [labels.mean], [labels.scale]
-
-
 def check_select(select: str, kind: Kind) -> None:
     """Refuse to choose by what is not measured."""
     known = ("loss", *NAMES[kind])
@@ -367,10 +363,10 @@ def over_seeds(measured: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _without_nan(tree: object) -> object:
+def without_nan(tree: object) -> object:
     """Put None for what is no number, which JSON does not know."""
     if isinstance(tree, Mapping):
-        return {key: _without_nan(value) for key, value in tree.items()}
+        return {key: without_nan(value) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [_without_nan(value) for value in tree]
+        return [without_nan(value) for value in tree]
     return None if isinstance(tree, float) and not math.isfinite(tree) else tree
