@@ -8,7 +8,7 @@ import numpy as np
 from megabase.data.labelled_dataset import Examples
 from megabase.evaluation.task_rows import as_bases
 from megabase.inference.predict import predictions
-from megabase.measure.kmers import constant_predictions, fit_kmers
+from megabase.measure.kmers import KmerBaseline, constant_predictions, fit_kmers
 from megabase.measure.metrics import Predictions
 from megabase.run.log import progress
 from megabase.training.cnn import fit_cnn
@@ -25,15 +25,18 @@ def majority(data: LabelledData, test: Examples) -> Predictions:
     return constant_predictions(data.kind, data.training.labels, len(test), n_classes=n_classes)
 
 
-def kmers(data: LabelledData, test: Examples) -> Predictions:
-    """Answer by logistic or ridge regression on the frequencies of words.
+def kmer_baseline(data: LabelledData) -> KmerBaseline:
+    """Fit logistic or ridge regression to the frequencies of words in the training rows.
 
     The length of words and the penalty are those that validation likes best.
     """
     training, validation = as_bases(data.training), as_bases(data.validation)
-    n_classes = len(data.labels.classes)
-    baseline = fit_kmers(data.kind, training, validation, n_classes=n_classes)
-    return baseline.predict(as_bases(test).sequences)
+    return fit_kmers(data.kind, training, validation, n_classes=len(data.labels.classes))
+
+
+def kmers(data: LabelledData, test: Examples) -> Predictions:
+    """Answer by `kmer_baseline`."""
+    return kmer_baseline(data).predict(as_bases(test).sequences)
 
 
 FIXED: Mapping[str, Callable[[LabelledData, Examples], Predictions]] = {

@@ -67,7 +67,7 @@ def draw_classifier(
     for axes in (roc, precision):
         axes.legend(fontsize="small")
     _draw_confusion(table, confusion(labels, probabilities.argmax(axis=1), n_classes), names)
-    _draw_reliability(bins, labels, probabilities)
+    draw_reliability(bins, labels, probabilities)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
 
@@ -89,9 +89,10 @@ def _draw_confusion(
             )  # fmt: skip
 
 
-def _draw_reliability(
+def draw_reliability(
     axes: "Axes", labels: Int[np.ndarray, " row"], probabilities: Float[np.ndarray, "row class"]
 ) -> None:
+    """Draw how often what was said with a probability came true, as `draw_classifier` has it."""
     kind = "binary" if probabilities.shape[1] == 2 else "multiclass"
     found = reliability(kind, labels, probabilities)
     known = found.counts > 0
