@@ -99,7 +99,7 @@ def _difference_line(report: _Report) -> str:
         if found["interval"] is None
         else "[{:+.3f}, {:+.3f}]".format(*found["interval"])
     )
-    about_floor = "is not defined" if math.isnan(floor) else f"has {floor:.3f}"
+    about_floor = f"has no {report['metric']}" if math.isnan(floor) else f"has {floor:.3f}"
     return (
         f"The majority (or mean) of the training labels {about_floor}. Pretrained minus from "
         f"scratch on all rows, means over seeds: {found['value']:+.3f} {interval}, 95 % bootstrap "
