@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from megabase.measure.confidence import bootstrap, bootstrap_ratio
+from megabase.measure.confidence import bootstrap, bootstrap_ratio, spread
 
 
 def test_for_many_equal_windows_it_is_close_to_the_normal_interval():
@@ -30,3 +30,10 @@ def test_any_statistic_has_an_interval():
     low, high = bootstrap(lambda drawn: float(np.median(values[drawn])), 200, seed=0)
     assert low < np.median(values) < high < low + 0.6
     assert bootstrap(lambda drawn: 1.0, 9, seed=0) is None
+
+
+def test_the_spread_over_seeds_is_that_of_a_sample():
+    found = spread([0.5, 0.7, 0.6])
+    assert found == pytest.approx((0.6, 0.1, 0.5, 0.7, 3))
+    assert spread([0.5]).sd is None
+    assert np.isnan(spread([0.5, np.nan])[:4]).all()

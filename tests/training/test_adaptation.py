@@ -7,6 +7,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from megabase.data.labelled_dataset import Examples
+from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predict import predictions
@@ -15,12 +17,14 @@ from megabase.model.load import base_sha256, load_classifier, save, weights_sha2
 from megabase.model.prompted import HyenaDNAForPromptedClassification
 from megabase.run.output import read_record
 from megabase.training.adapt import METRICS, PREDICTIONS
-from megabase.training.adaptation import moving, set_training, starting_model
+from megabase.training.adaptation import moving, set_training
 from megabase.training.config import FinetuneConfig
 from megabase.training.finetune import finetune
+from megabase.training.labelled import LabelledData
 from megabase.training.low_rank import ADAPTER, TARGETS
 from megabase.training.optim import decayed_parameters
 from megabase.training.plan import rows_per_pass
+from megabase.training.start import starting_model
 from tests import toys
 from tests.labelled_tables import motif_rows, read_rows, write_rows
 
@@ -48,11 +52,9 @@ def start(adapt, **keys):
     if adapt == "lora":
         pytest.importorskip("peft")
     run = FinetuneConfig(train="t", model="m", adapt=adapt, **keys)
-    prompt = {"n_prompt_tokens": 4, "answer_letters": "AGN"} if adapt == "prompt" else {}
-    shape = toys.config(
-        d_model=16, num_labels=3, problem_type="single_label_classification", **prompt
-    )
-    return starting_model(shape, LANGUAGE, run)[0], run
+    examples = Examples([np.zeros(4, dtype=np.uint8)], np.array([0]))
+    data = LabelledData(Labels(("a", "b", "c")), examples, examples, None, [], 64)
+    return starting_model(run, data, LANGUAGE, seed=0)[0], run
 
 
 @pytest.fixture(scope="module", params=WAYS)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import typer
 
 from megabase.cli import (
+    card,
     convert,
     doctor,
     embed,
@@ -31,8 +32,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    pretrain, finetune, predict, evaluate, score, score_vcf, mutagenesis, embed, tracks, generate,
-    info, convert, doctor,
+    pretrain, finetune, predict, evaluate, card, score, score_vcf, mutagenesis, embed, tracks,
+    generate, info, convert, doctor,
 ):  # fmt: skip
     verb.add_to(app)
 

@@ -9,7 +9,7 @@ from megabase.data.labelled_dataset import Examples
 from megabase.evaluation.task_rows import as_bases
 from megabase.inference.predict import predictions
 from megabase.measure.base_words import fit_base_words
-from megabase.measure.kmers import Sequences, constant_predictions, fit_kmers
+from megabase.measure.kmers import KmerBaseline, Sequences, constant_predictions, fit_kmers
 from megabase.measure.metrics import Predictions
 from megabase.run.log import progress
 from megabase.training.cnn import fit_cnn
@@ -30,27 +30,29 @@ def majority(data: LabelledData, test: Examples) -> Predictions:
     )
 
 
-def kmers(data: LabelledData, test: Examples) -> Predictions:
-    """Answer by logistic or ridge regression on the frequencies of words; a base by its word.
+def kmer_baseline(data: LabelledData) -> KmerBaseline:
+    """Fit logistic or ridge regression to the frequencies of words in the training rows.
 
     The length of words and the penalty are those that validation likes best.
     """
-    training, validation, measured = map(as_bases, (data.training, data.validation, test))
-    n_classes = len(data.labels.classes)
-    if data.labels.per_base:
-        words = fit_base_words(
-            (training, data.training.labels),
-            (validation, data.validation.labels),
-            n_classes=n_classes,
-        )
-        return test.counted(words.predict(measured))
-    baseline = fit_kmers(
+    return fit_kmers(
         data.kind,
-        Sequences(training, data.training.targets()),
-        Sequences(validation, data.validation.targets()),
-        n_classes=n_classes,
+        Sequences(as_bases(data.training), data.training.targets()),
+        Sequences(as_bases(data.validation), data.validation.targets()),
+        n_classes=len(data.labels.classes),
     )
-    return baseline.predict(measured)
+
+
+def kmers(data: LabelledData, test: Examples) -> Predictions:
+    """Answer by `kmer_baseline`; a base by the word around it."""
+    if not data.labels.per_base:
+        return kmer_baseline(data).predict(as_bases(test))
+    words = fit_base_words(
+        (as_bases(data.training), data.training.labels),
+        (as_bases(data.validation), data.validation.labels),
+        n_classes=len(data.labels.classes),
+    )
+    return test.counted(words.predict(as_bases(test)))
 
 
 FIXED: Mapping[str, Callable[[LabelledData, Examples], Predictions]] = {

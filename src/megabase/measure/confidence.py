@@ -1,6 +1,6 @@
 """How far a figure would move if other windows had been drawn."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,29 @@ class ConfidenceInterval(NamedTuple):
 
     low: float
     high: float
+
+
+class Spread(NamedTuple):
+    """What a figure is over seeds: mean, sample deviation (None of one), ends, and how many."""
+
+    mean: float
+    sd: float | None
+    least: float
+    most: float
+    n: int
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Give the spread of a figure over seeds; NaN throughout where one of them is NaN.
+
+    Examples
+    --------
+    >>> spread([1.0, 3.0])
+    Spread(mean=2.0, sd=1.4142135623730951, least=1.0, most=3.0, n=2)
+    """
+    found = np.array(values, dtype=np.float64)
+    sd = float(found.std(ddof=1)) if len(found) > 1 else None
+    return Spread(float(found.mean()), sd, float(found.min()), float(found.max()), len(found))
 
 
 def bootstrap_ratio(

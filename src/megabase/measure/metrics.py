@@ -78,7 +78,7 @@ def metrics_of(
     >>> round(found["mse"], 3), found["spearman"]
     (1.333, 1.0)
     """
-    return _measure_of(kind, labels, predictions, groups)(np.ones(len(labels)))
+    return measure_of(kind, labels, predictions, groups)(np.ones(len(labels)))
 
 
 def intervals_of(
@@ -111,7 +111,7 @@ def intervals_of(
     intervals
         None of fewer than ten units, and where a metric is not defined in some replicate.
     """
-    measure = _measure_of(kind, labels, predictions, groups)
+    measure = measure_of(kind, labels, predictions, groups)
     rows = np.arange(len(labels)) if units is None else np.unique(units, return_inverse=True)[1]
     n_units = int(rows.max()) + 1
 
@@ -143,13 +143,13 @@ def confusion(
     return cells.astype(np.float64).reshape(n_classes, n_classes)
 
 
-def _measure_of(
+def measure_of(
     kind: Kind,
     labels: Labels,
     predictions: Predictions,
-    groups: Mapping[str, Sequence[int]] | None,
+    groups: Mapping[str, Sequence[int]] | None = None,
 ) -> _Measure:
-    """Give the metrics as a function of how often each row counts."""
+    """Give the metrics as a function of how often each row counts, as of `metrics_of`."""
     check_predictions(kind, labels, predictions)
     if groups and kind != "multilabel":
         raise InputError(f"groups are of labels; a {kind} task has none")

@@ -1,12 +1,11 @@
 """The report of `evaluate TASK`: results beside baselines and published numbers, and leaks."""
 
 from collections.abc import Mapping
-from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 from megabase.measure.published import Published
 from megabase.measure.result import Result
-from megabase.report.page import html_page
+from megabase.report.sections import Section, sections_page, sections_text
 from megabase.report.table import Table, published_table, results_table
 
 _PROTOCOLS = {
@@ -17,30 +16,14 @@ _PROTOCOLS = {
 }
 
 
-class Section(NamedTuple):
-    """A title, lines of text, and a table if it has rows."""
-
-    title: str
-    lines: list[str]
-    table: Table
-
-
 def benchmark_text(report: Mapping[str, Any]) -> str:
     """Write a report, as `evaluation.benchmark.evaluate_tasks` gives it, as markdown."""
-    parts: list[str] = []
-    for title, lines, table in _sections(report):
-        parts += [f"## {title}", *lines]
-        parts += [table.to_markdown().rstrip("\n")] if table.rows else []
-    return "\n\n".join(parts) + "\n"
+    return sections_text(_sections(report))
 
 
 def benchmark_page(report: Mapping[str, Any]) -> str:
     """Write it as a page of HTML."""
-    parts: list[str] = []
-    for title, lines, table in _sections(report):
-        parts += [f"<h2>{escape(title)}</h2>", *(f"<p>{escape(line)}</p>" for line in lines)]
-        parts += [table.to_html()] if table.rows else []
-    return html_page("Benchmarks", parts)
+    return sections_page("Benchmarks", _sections(report))
 
 
 def _sections(report: Mapping[str, Any]) -> list[Section]:

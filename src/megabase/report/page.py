@@ -41,7 +41,6 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
     figure
         A PNG file.
     """
-    picture = base64.b64encode(figure.read_bytes()).decode()
     positions = [
         (f"{each['start']:,} to {each['end']:,}", *_bits(each["bits"]))
         for each in report["by_position"]
@@ -52,7 +51,7 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
         f"{escape(report['genome'])}; {report['n_targets']:,} targets at the end of each. "
         "Intervals are 95 % bootstraps over windows. "
         "Regions, seed and hashes stand in context.json.</p>",
-        f'<img alt="the four experiments" src="data:image/png;base64,{picture}">',
+        picture(figure, alt="the four experiments"),
         "<h2>By position in the window</h2>",
         Table(("positions", "bits per base", "95 % interval"), positions).to_html(),
     ]
@@ -69,6 +68,12 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
         parts += [f"<h2>{title}</h2>", f"<p>{text}</p>"]
         parts.append(Table((*head, "difference", "95 % interval"), rows).to_html())
     return html_page("Context report", parts)
+
+
+def picture(figure: Path, *, alt: str) -> str:
+    """Put a PNG file into a page, whole; `alt` says what it shows."""
+    encoded = base64.b64encode(figure.read_bytes()).decode()
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{encoded}">'
 
 
 def html_page(title: str, parts: Sequence[str]) -> str:

@@ -65,7 +65,7 @@ def draw_classifier(
     truths = np.arange(n_classes) == labels[:, None]
     _draw_curves(roc, precision, truths, probabilities, {each: names[each] for each in drawn})
     _draw_confusion(table, confusion(labels, probabilities.argmax(axis=1), n_classes), names)
-    _draw_reliability(bins, "binary" if n_classes == 2 else "multiclass", labels, probabilities)
+    draw_reliability(bins, "binary" if n_classes == 2 else "multiclass", labels, probabilities)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
 
@@ -116,7 +116,7 @@ def draw_labels(
         title=f"{n_known:,} labels; {len(names) - n_known:,} do not vary",
     )  # fmt: skip
     sorted_areas.legend(fontsize="small")
-    _draw_reliability(bins, "multilabel", truths, probabilities)
+    draw_reliability(bins, "multilabel", truths, probabilities)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
 
@@ -162,7 +162,8 @@ def _draw_confusion(
             )  # fmt: skip
 
 
-def _draw_reliability(axes: "Axes", kind: Kind, labels: Labels, probabilities: Predictions) -> None:
+def draw_reliability(axes: "Axes", kind: Kind, labels: Labels, probabilities: Predictions) -> None:
+    """Draw how often what was said with a probability came true."""
     found = reliability(kind, labels, probabilities)
     known = found.counts > 0
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":")

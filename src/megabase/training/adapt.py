@@ -1,6 +1,5 @@
 """adapt(config, data): from each seed adapt the model, keep the best on validation, measure."""
 
-import copy
 import json
 import logging
 import math
@@ -13,10 +12,9 @@ from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Float64, Shaped
-from transformers import set_seed
 
 from megabase.data.labelled_dataset import Examples, StepBatches
-from megabase.data.labels import LABEL, Labels
+from megabase.data.labels import LABEL
 from megabase.errors import InputError
 from megabase.inference.prediction_table import PredictionTable
 from megabase.io.table import check_no_clash, write_table
@@ -24,14 +22,14 @@ from megabase.measure.confidence import ConfidenceInterval
 from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.fingerprint import Classifier
-from megabase.model.heads import ANY_LABELS, ONE_CLASS, REGRESSION, SequenceModel
+from megabase.model.heads import SequenceModel
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.run.provenance import machine, versions
-from megabase.training.adaptation import add_prompt, moving, starting_model
+from megabase.training.adaptation import moving
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import AdaptConfig
 from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
@@ -39,6 +37,7 @@ from megabase.training.held_out import calibration, draw
 from megabase.training.labelled import LabelledData
 from megabase.training.low_rank import ADAPTER, LowRank
 from megabase.training.plan import rows_per_pass
+from megabase.training.start import classifier_config, starting_model
 from megabase.training.sweep import Combination, best_of, combinations
 
 _log = logging.getLogger(__name__)
@@ -138,7 +137,7 @@ class _Run:
 
     def check(self) -> None:
         """Refuse columns that predictions would take, and what does not fit the memory."""
-        shape = self.shape()
+        shape = classifier_config(self.config, self.data, self.language)
         if self.data.test_rows:
             header = list(self.data.test_rows[0])
             check_no_clash(header, self.table(shape).added(), self.data.test_name)
@@ -150,35 +149,15 @@ class _Run:
         """Give the tokens of the longest sequence of training."""
         return int(self.data.training.lengths().max())
 
-    def shape(self) -> HyenaDNAConfig:
-        """Give the configuration of the model with its head."""
-        config = self.config
-        if self.language is None:
-            shape = HyenaDNAConfig.from_preset(config.preset or "tiny", self.data.context_length)
-        else:
-            shape = copy.deepcopy(self.language.config)
-        set_labels(shape, self.data.labels)
-        shape.pooling, shape.head_dropout = config.pooling, config.head_dropout
-        if config.embed_dropout is not None:
-            shape.embed_dropout = config.embed_dropout
-        add_prompt(shape, config, self.data.labels)
-        return shape
-
     def table(self, shape: HyenaDNAConfig) -> PredictionTable:
         """Say what predictions are written beside the rows of the test."""
         data = self.data
         return PredictionTable(shape, data.labels.per_base, data.test_places is not None)
 
-    def model(self, seed: int) -> tuple[Classifier, LowRank | None]:
-        """Make what a seed starts from: what is new is drawn, and what is not loaded."""
-        set_seed(seed)
-        per_base = self.data.labels.per_base
-        return starting_model(self.shape(), self.language, self.config, per_base=per_base)
-
     def tell(self) -> None:
         """Say in the log what will be done, and how long it will take."""
         config, data = self.config, self.data
-        model, _ = self.model(config.seed)
+        model, _ = starting_model(config, data, self.language, seed=config.seed)
         n_all = sum(parameter.numel() for parameter in model.parameters())
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
         start = config.model or f"preset {config.preset or 'tiny'}, from scratch"
@@ -191,7 +170,8 @@ class _Run:
 
     def minutes(self) -> float:
         """Estimate how long all epochs of one seed take."""
-        config, (model, _) = self.config, self.model(self.config.seed)
+        config = self.config
+        model, _ = starting_model(config, self.data, self.language, seed=config.seed)
         tokens = int(self.data.training.lengths().sum()) * config.epochs
         at_once, _ = rows_per_pass(config, model.config, self.longest())
         each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
@@ -248,11 +228,8 @@ class _Run:
     def _train(self, seed: int, folder: Path, meter: Meter) -> None:
         """Adapt the model from one seed; measure; keep model and answers."""
         config, data = self.config, self.data
-        model, adapters = self.model(seed)
-        at_once, checkpointing = rows_per_pass(config, model.config, self.longest())
-        model.backbone.gradient_checkpointing = checkpointing
-        trainer = fit(
-            model, config, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once
+        model, adapters, trainer = fit_model(
+            config, data, self.language, seed=seed, folder=folder, meter=meter
         )
         if adapters is not None:
             adapters.save(folder / ADAPTER)
@@ -322,7 +299,7 @@ class _Run:
         """Write metrics, a figure, adapters, and the rows of the test with the best's answers."""
         data = self.data
         n_all = sum(parameter.numel() for parameter in model.parameters())
-        start, adapters = self.model(report["best_seed"])
+        start, adapters = starting_model(self.config, data, self.language, seed=report["best_seed"])
         if adapters is not None:
             shutil.copytree(self.folder(report["best_seed"]) / ADAPTER, folder / ADAPTER)
         metrics = {
@@ -343,7 +320,7 @@ class _Run:
             "versions": versions(),
             "machine": machine(),
         }
-        (folder / METRICS).write_text(json.dumps(_without_nan(metrics), indent=2) + "\n")
+        (folder / METRICS).write_text(json.dumps(without_nan(metrics), indent=2) + "\n")
         name = data.held_out_name
         draw(
             data.kind, *self._held_out(report["best_seed"]), data.labels.classes or (LABEL,),
@@ -357,6 +334,46 @@ class _Run:
         rows = table.rows(zip(data.test_rows, places, strict=True), parted)
         with (folder / PREDICTIONS).open("w") as file:
             write_table(file, table.columns(list(data.test_rows[0])), rows, delimiter=",")
+
+
+def fit_model(
+    config: AdaptConfig,
+    data: LabelledData,
+    language: HyenaDNAForCausalLM | None,
+    *,
+    seed: int,
+    folder: Path,
+    meter: Meter,
+    is_fresh: bool = False,
+) -> tuple[Classifier, LowRank | None, FinetuneTrainer]:
+    """Make the model that a seed starts from, and `fit` it with as many rows as memory holds.
+
+    Parameters
+    ----------
+    config, data, seed, folder, meter
+        As of `fit`.
+    language, is_fresh
+        As of `starting_model`.
+
+    Returns
+    -------
+    model, adapters, trainer
+        The model of the best epoch; adapters of low rank, if they are what moved, are not
+        merged yet.
+
+    Raises
+    ------
+    InputError
+        If one row of the longest length does not fit the memory.
+    WorkError
+        If the loss becomes no number.
+    """
+    model, adapters = starting_model(config, data, language, seed=seed, is_fresh=is_fresh)
+    longest = int(data.training.lengths().max())
+    at_once, checkpointing = rows_per_pass(config, model.config, longest)
+    model.backbone.gradient_checkpointing = checkpointing
+    trainer = fit(model, config, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once)
+    return model, adapters, trainer
 
 
 def fit(
@@ -407,17 +424,6 @@ def fit(
     return trainer
 
 
-def set_labels(shape: HyenaDNAConfig, labels: Labels) -> None:
-    """Say in a configuration what the model answers: names, problem type, unit of the targets."""
-    names = labels.classes or (LABEL,)
-    shape.id2label = dict(enumerate(names))
-    shape.label2id = {name: number for number, name in enumerate(names)}
-    some = ANY_LABELS if labels.is_multilabel else ONE_CLASS
-    shape.problem_type = REGRESSION if labels.is_regression else some
-    if labels.is_regression:
-        shape.target_mean, shape.target_scale = [labels.mean], [labels.scale]
-
-
 def class_weights(config: AdaptConfig, data: LabelledData) -> Float64[np.ndarray, " class"] | None:
     """Give what each class counts in the loss; None where all rows count the same.
 
@@ -453,10 +459,10 @@ def over_seeds(measured: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _without_nan(tree: object) -> object:
+def without_nan(tree: object) -> object:
     """Put None for what is no number, which JSON does not know."""
     if isinstance(tree, Mapping):
-        return {key: _without_nan(value) for key, value in tree.items()}
+        return {key: without_nan(value) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [_without_nan(value) for value in tree]
+        return [without_nan(value) for value in tree]
     return None if isinstance(tree, float) and not math.isfinite(tree) else tree

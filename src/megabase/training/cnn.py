@@ -26,10 +26,11 @@ from megabase.model.heads import (
 )
 from megabase.run.environment import LIBRARIES_BYTES
 from megabase.run.log import Meter
-from megabase.training.adapt import fit, set_labels
+from megabase.training.adapt import fit
 from megabase.training.config import AdaptConfig
 from megabase.training.labelled import LabelledData
 from megabase.training.plan import memory_budget
+from megabase.training.start import set_labels
 
 LEARNING_RATE = 1e-3
 """Peak of the network's learning rate, whatever that of the model beside it is."""

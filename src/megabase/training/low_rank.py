@@ -52,9 +52,7 @@ class LowRank:
         If peft is not installed.
     """
 
-    def __init__(
-        self, model: HyenaDNAWithHead, *, rank: int, alpha: float, dropout: float
-    ) -> None:
+    def __init__(self, model: HyenaDNAWithHead, *, rank: int, alpha: float, dropout: float) -> None:
         check_installed()
         import peft  # noqa: PLC0415 an extra, imported at its door
 

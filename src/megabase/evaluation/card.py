@@ -1,0 +1,242 @@
+"""evaluate_card(...): what pretraining is worth on a task: labels, calibration, cost, spread."""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from megabase.data.labelled_dataset import Examples
+from megabase.errors import InputError
+from megabase.evaluation.benchmark import Choice
+from megabase.evaluation.card_rows import part_of, read_sizes
+from megabase.evaluation.card_summary import summarise_card
+from megabase.evaluation.card_systems import SCRATCH, SYSTEMS, Training, settings_of
+from megabase.evaluation.rivals import KMERS, majority
+from megabase.evaluation.task_rows import labelled_data
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.task import Task
+from megabase.measure.metrics import Predictions, metrics_of
+from megabase.measure.probe import check_sklearn
+from megabase.model.load import load, weights_sha256
+from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.probe import seconds_per_token
+from megabase.report.card import EFFICIENCY, RELIABILITY, card_page, card_text
+from megabase.report.card_figures import draw_label_efficiency, draw_reliabilities
+from megabase.report.plot import figure_class
+from megabase.run.log import Meter, progress
+from megabase.run.output import Output, only_writer, whole_files, whole_path
+from megabase.run.provenance import machine, versions
+from megabase.training.adapt import check_select, without_nan
+from megabase.training.config import AdaptConfig
+from megabase.training.labelled import LabelledData
+from megabase.training.plan import rows_per_pass
+from megabase.training.start import starting_model
+
+_log = logging.getLogger(__name__)
+
+JSON, TEXT, PAGE = "card.json", "card.md", "card.html"
+ROWS = "32,128,512,all"
+"""The numbers of training rows that a card compares unless told otherwise."""
+
+_PARTS, _ANSWERS = "parts", ".npy"
+_KINDS = ("binary", "multiclass", "regression")
+
+
+def evaluate_card(
+    name: str,
+    output: Path,
+    *,
+    choice: Choice,
+    settings: AdaptConfig,
+    rows: str = ROWS,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Compare a pretrained model with one from scratch of the same size, and with k-mers.
+
+    All learn from the same rows, ever more of them, and are measured on all test rows. The
+    folder gets `card.json`, `card.md`, `card.html` and the figures. Work that was interrupted
+    goes on after the last system, number of rows and seed that was done.
+
+    Parameters
+    ----------
+    name
+        Of a task, as of `catalogue.find_task`.
+    output
+        The folder.
+    choice
+        How rows are had; the protocol is clean.
+    settings
+        How the model is adapted; from scratch is the same, but that all weights move. Seeds
+        draw rows, heads and starting weights.
+    rows
+        The numbers of training rows, as of `card_rows.read_sizes`.
+    overwrite
+        Whether what is there may be replaced.
+
+    Returns
+    -------
+    report
+        What `card.json` holds.
+
+    Raises
+    ------
+    InputError
+        If there is no model, or the task, its data, the model or the output cannot be used.
+    WorkError
+        If a loss becomes no number.
+    """
+    task = find_task(name)
+    model = _check(task, choice, settings)
+    found = choice.read(task, settings.seed)
+    language = load(model).model
+    data, test = labelled_data(
+        found, protocol=choice.protocol, fraction=settings.validation_fraction,
+        seed=settings.seed, context_length=language.config.context_length,
+    )  # fmt: skip
+    check_select(settings.select, data.kind)
+    about: dict[str, Any] = {
+        "task": task.name,
+        "metric": task.metric,
+        "choice": asdict(choice) | {"data": None},  # the digests say which data
+        "settings": settings.model_dump(mode="json", exclude={"memory_gib"}),
+        "model_sha256": weights_sha256(language),
+        "rows": list(read_sizes(rows, data, name=task.name)),
+    }
+    request = {"command": "card", **about, "sha256": dict(found.sha256)}
+    place = Output(output, request, is_folder=True, overwrite=overwrite)
+    if not place.is_finished:
+        runs = _Runs(settings, language, data, test, about["rows"], output / _PARTS)
+        runs.tell()
+        with only_writer(output):
+            if place.unfinished is None:
+                shutil.rmtree(output / _PARTS, ignore_errors=True)
+            place.start()
+            _write(about | {"data": found.to_dict()}, runs, output)
+            place.finish()
+    shutil.rmtree(output / _PARTS, ignore_errors=True)
+    return json.loads((output / JSON).read_text())
+
+
+def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
+    """Refuse before any work what a card cannot be made of; give the name of the model."""
+    figure_class()
+    check_sklearn()
+    if settings.model is None:
+        raise InputError(
+            "a card compares a pretrained model with one from scratch of the same size: give the "
+            "pretrained one with --model"
+        )
+    if choice.protocol != "clean":
+        raise InputError(f"the protocol of a card is clean; got {choice.protocol!r}")
+    if task.kind not in _KINDS:
+        raise InputError(f"{task.name} is {task.kind}; a card is of {', '.join(_KINDS)} tasks")
+    return settings.model
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """All systems on all numbers of rows from all seeds, and where what became of them is kept."""
+
+    settings: AdaptConfig
+    language: HyenaDNAForCausalLM
+    data: LabelledData
+    test: Examples
+    sizes: Sequence[int]
+    folder: Path
+
+    def trainings(self) -> dict[Path, Training]:
+        """Give what is to be done, by the file that its record is kept in.
+
+        k-mers on all rows are done once: no row and no weight of them is drawn.
+        """
+        first = self.settings.seed
+        found: dict[Path, Training] = {}
+        for n_rows in self.sizes:
+            for seed in range(first, first + self.settings.n_seeds):
+                part = part_of(self.data, n_rows, seed=seed, validation_seed=first)
+                for system in SYSTEMS:
+                    if system == KMERS and n_rows == self.sizes[-1] and seed != first:
+                        continue
+                    file = f"{system.replace(' ', '-')}-{n_rows}-{seed}.json"
+                    found[self.folder / file] = Training(
+                        system, self.settings, self.language, part, self.test, seed
+                    )
+        return found
+
+    def tell(self) -> None:
+        """Say in the log what will be done, and how long it will take at most."""
+        config = settings_of(SCRATCH, self.settings)
+        model, _ = starting_model(config, self.data, self.language, seed=config.seed, is_fresh=True)
+        lengths = self.data.training.lengths()
+        at_once, _ = rows_per_pass(config, model.config, int(lengths.max()))
+        each = seconds_per_token(model, int(lengths.max()), at_once=at_once, training=True)
+        n_rows = sum(self.sizes) * config.n_seeds * 2 * config.epochs
+        _log.info(
+            "%s training rows, %s seeds, pretrained and from scratch: at most about %.1f minutes",
+            ", ".join(f"{n:,}" for n in self.sizes),
+            config.n_seeds,
+            n_rows * float(lengths.mean()) * each / 60,
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Train what was not trained before the work was interrupted; give all records."""
+        trainings = self.trainings()
+        todo = {path: each for path, each in trainings.items() if not path.is_file()}
+        networks = [each for each in todo.values() if each.system != KMERS]
+        with progress(len(networks) * self.settings.epochs, "card", "epochs") as meter:
+            for path, each in todo.items():
+                self._run(each, path, meter)
+        return [json.loads(path.read_text()) for path in trainings]
+
+    def _run(self, training: Training, path: Path, meter: Meter) -> None:
+        record, answers = training.run(self.folder, meter)
+        with whole_path(path, _ANSWERS) as part:
+            np.save(f"{part}{_ANSWERS}", answers)
+            part.write_text(json.dumps(without_nan(record)))
+
+    def answers(self) -> Mapping[str, list[Predictions]]:
+        """Give each system's answers to the test rows, of each seed, learned from all rows."""
+        found: dict[str, list[Predictions]] = {system: [] for system in SYSTEMS}
+        for path, each in self.trainings().items():
+            if len(each.data.training) == self.sizes[-1]:
+                found[each.system].append(np.load(f"{path}{_ANSWERS}"))
+        return found
+
+
+def _write(about: Mapping[str, Any], runs: _Runs, output: Path) -> None:
+    """Train, and write the card whole."""
+    records, answers, data = runs.records(), runs.answers(), runs.data
+    of_majority = metrics_of(data.kind, runs.test.targets(), majority(data, runs.test))
+    floor = of_majority[about["metric"]]
+    rates = {name: settings_of(name, runs.settings).peak_rate for name in SYSTEMS if name != KMERS}
+    report: dict[str, Any] = {
+        **about,
+        "kind": data.kind,
+        "n_validation": len(data.validation),
+        "n_test": len(runs.test),
+        "learning_rates": rates,
+        **summarise_card(
+            about["metric"],
+            data.kind,
+            records,
+            answers,
+            runs.test.targets(),
+            majority=floor,
+            seed=runs.settings.seed,
+        ),
+        "runs": records,
+        "versions": versions(),
+        "machine": machine(),
+    }
+    with whole_files(output) as folder:
+        (folder / JSON).write_text(json.dumps(without_nan(report), indent=2) + "\n")
+        draw_label_efficiency(report, folder / EFFICIENCY)
+        if report["calibration"] is not None:
+            draw_reliabilities(runs.test.targets(), answers, folder / RELIABILITY)
+        (folder / TEXT).write_text(card_text(report))
+        (folder / PAGE).write_text(card_page(report, folder))

@@ -1,0 +1,132 @@
+"""The model that a seed starts from: its configuration, its head, and what is loaded or drawn."""
+
+import copy
+
+from transformers import set_seed
+
+from megabase.data.labels import LABEL, Labels
+from megabase.errors import InputError
+from megabase.genome.answer import answer_letters
+from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.fingerprint import Classifier
+from megabase.model.heads import ANY_LABELS, ONE_CLASS, REGRESSION
+from megabase.model.load import weights_sha256
+from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.prompted import HyenaDNAForPromptedClassification
+from megabase.model.token_classification import HyenaDNAForTokenClassification
+from megabase.training.adaptation import freeze
+from megabase.training.config import AdaptConfig
+from megabase.training.labelled import LabelledData
+from megabase.training.low_rank import LowRank
+
+
+def set_labels(shape: HyenaDNAConfig, labels: Labels) -> None:
+    """Say in a configuration what the model answers: names, problem type, unit of the targets."""
+    names = labels.classes or (LABEL,)
+    shape.id2label = dict(enumerate(names))
+    shape.label2id = {name: number for number, name in enumerate(names)}
+    some = ANY_LABELS if labels.is_multilabel else ONE_CLASS
+    shape.problem_type = REGRESSION if labels.is_regression else some
+    if labels.is_regression:
+        shape.target_mean, shape.target_scale = [labels.mean], [labels.scale]
+
+
+def classifier_config(
+    config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM | None
+) -> HyenaDNAConfig:
+    """Give the configuration of a model with its head or prompt.
+
+    Parameters
+    ----------
+    config, data
+        Of the run.
+    language
+        Whose size it has; None: that of the preset.
+
+    Raises
+    ------
+    InputError
+        As `add_prompt` does.
+    """
+    if language is None:
+        shape = HyenaDNAConfig.from_preset(config.preset or "tiny", data.context_length)
+    else:
+        shape = copy.deepcopy(language.config)
+    set_labels(shape, data.labels)
+    shape.pooling, shape.head_dropout = config.pooling, config.head_dropout
+    if config.embed_dropout is not None:
+        shape.embed_dropout = config.embed_dropout
+    add_prompt(shape, config, data.labels)
+    return shape
+
+
+def add_prompt(shape: HyenaDNAConfig, config: AdaptConfig, labels: Labels) -> None:
+    """Write into a model's configuration what a soft prompt is, if there is to be one.
+
+    Raises
+    ------
+    InputError
+        If the labels are values, several of a row, or of bases, or classes of another number
+        than from 2 to 5.
+    """
+    if config.adapt != "prompt":
+        return
+    others = {
+        "values": labels.is_regression,
+        "several of a row": labels.is_multilabel,
+        "of bases": labels.per_base,
+    }
+    if found := [what for what, is_so in others.items() if is_so]:
+        raise InputError(
+            "after a prompt a model answers with one letter for each sequence, and these labels "
+            f"are {', '.join(found)}; take adapt full, head or lora"
+        )
+    shape.n_prompt_tokens, shape.prompt_dropout = config.n_prompt_tokens, config.prompt_dropout
+    shape.answer_letters = answer_letters(len(labels.classes))
+
+
+def starting_model(
+    config: AdaptConfig,
+    data: LabelledData,
+    language: HyenaDNAForCausalLM | None,
+    *,
+    seed: int,
+    is_fresh: bool = False,
+) -> tuple[Classifier, LowRank | None]:
+    """Make the model that a seed starts from; what moves takes gradients, and nothing else.
+
+    Parameters
+    ----------
+    config, data, language
+        As of `classifier_config`.
+    seed
+        Of what is drawn: head or prompt, which are the same whether the rest is loaded or not,
+        and what is not loaded.
+    is_fresh
+        Whether `language` gives its size only, and every weight is drawn.
+
+    Returns
+    -------
+    model, adapters
+        Of the adapters of low rank there are none unless they are what moves.
+    """
+    set_seed(seed)
+    shape = classifier_config(config, data, language)
+    loaded = None if is_fresh else language
+    if config.adapt == "prompt" and loaded is not None:
+        model = HyenaDNAForPromptedClassification.from_language_model(loaded, shape)
+        model.config.base_sha256 = weights_sha256(loaded)
+        freeze(model, config.adapt)
+        return model, None
+    of_bases, of_rows = HyenaDNAForTokenClassification, HyenaDNAForSequenceClassification
+    model = (of_bases if data.labels.per_base else of_rows)(shape)
+    if loaded is not None:
+        model.backbone.load_state_dict(loaded.backbone.state_dict())
+    if config.adapt != "lora":
+        freeze(model, config.adapt)
+        return model, None
+    adapters = LowRank(
+        model, rank=config.lora_rank, alpha=config.lora_alpha, dropout=config.lora_dropout
+    )
+    return model, adapters
