@@ -232,12 +232,14 @@ class _Run:
     def _measured(self, answers: Predictions) -> dict[str, Any]:
         """Give each metric of answers to the test rows, with its interval."""
         data, labels = self._data, self._test.targets()
+        groups = data.label_groups
         intervals = intervals_of(
-            data.kind, labels, answers, seed=self._settings.seed, units=self._test.units()
-        )
+            data.kind, labels, answers, seed=self._settings.seed, units=self._test.units(),
+            groups=groups,
+        )  # fmt: skip
         return {
             name: {"value": value, "interval": intervals[name]}
-            for name, value in metrics_of(data.kind, labels, answers).items()
+            for name, value in metrics_of(data.kind, labels, answers, groups=groups).items()
         }
 
     def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:

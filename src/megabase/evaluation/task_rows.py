@@ -11,11 +11,13 @@ from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.evaluation.examples import Examples as Rows
 from megabase.evaluation.task_data import TaskData
+from megabase.evaluation.tasks.task import LabelGroup
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.measure.kmers import Sequences
 from megabase.measure.leaks import LeakReport, find_leaks
 from megabase.measure.metrics import Labels as RowLabels
 from megabase.measure.words import Bases
+from megabase.model.heads import JOINT
 from megabase.training.labelled import LABEL, LabelledData, part_validation
 
 _log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ def labelled_data(
         test_rows=_as_table(found.splits["test"], labels),
         context_length=context_length or longest,
         test_name=f"the test of {found.task.name}",
+        label_groups={group.name: _of(group) for group in found.task.label_groups} or None,
     )
     return data, parts["test"]
 
@@ -120,7 +123,14 @@ def _labels(found: TaskData) -> Labels:
         if values.std() == 0:
             raise InputError(f"every target of {found.task.name} is {values[0]}")
         return Labels((), float(values.mean()), float(values.std()))
+    if found.task.kind == "multilabel":
+        names = tuple(f"{group.name}_{n}" for group in found.task.label_groups for n in _of(group))
+        return Labels(names, is_multilabel=True)
     return Labels(found.class_names, per_base=found.task.kind == "per_base")
+
+
+def _of(group: LabelGroup) -> range:
+    return range(group.start, group.end)
 
 
 def _examples(found: TaskData, labels: Labels, split: str) -> Examples:
@@ -136,6 +146,8 @@ def _examples(found: TaskData, labels: Labels, split: str) -> Examples:
     tokens = [each.tokens for each in encoded]
     if labels.per_base:
         return Examples(tokens, [np.asarray(label, dtype=np.int64) for label in rows.labels])
+    if labels.is_multilabel:
+        return Examples(tokens, np.array(rows.labels, dtype=np.uint8))
     of_type = np.float32 if labels.is_regression else np.int64
     return Examples(tokens, np.array(rows.labels, dtype=of_type))
 
@@ -144,7 +156,9 @@ def _as_table(rows: Rows, labels: Labels) -> list[dict[str, str]]:
     if labels.per_base:
         return [{} for _ in rows.sequences]
     texts: Sequence[object] = rows.labels
-    if labels.classes:
+    if labels.is_multilabel:
+        texts = [JOINT.join(np.array(labels.classes)[np.array(each) > 0]) for each in texts]
+    elif labels.classes:
         texts = [labels.classes[int(cast("int", label))] for label in rows.labels]
     return [
         {"sequence": letters, LABEL: str(text)}

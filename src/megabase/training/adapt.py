@@ -239,7 +239,9 @@ class _Run:
         answers = trainer.answers(data.held_out)
         np.save(folder / _ANSWERS, answers)
         if data.test is not None:
-            record["test"] = metrics_of(data.kind, data.test.targets(), data.test.counted(answers))
+            record["test"] = metrics_of(
+                data.kind, data.test.targets(), data.test.counted(answers), groups=data.label_groups
+            )
         (folder / _SEED_RECORD).write_text(json.dumps(record))
 
     def report(self, seeds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -273,10 +275,12 @@ class _Run:
                 "no bootstrap intervals: rows times labels are %s, and above %s they take too long",
                 f"{labels.size:,}", f"{_MOST_CELLS:,}",
             )  # fmt: skip
-            return dict.fromkeys(metrics_of(self.data.kind, labels, answers))
+            groups = self.data.label_groups
+            return dict.fromkeys(metrics_of(self.data.kind, labels, answers, groups=groups))
         return intervals_of(
-            self.data.kind, labels, answers, seed=self.config.seed, units=test.units()
-        )
+            self.data.kind, labels, answers, seed=self.config.seed, units=test.units(),
+            groups=self.data.label_groups,
+        )  # fmt: skip
 
     def _held_out(
         self, seed: int

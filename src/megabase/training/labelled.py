@@ -53,6 +53,8 @@ class LabelledData:
         What to call them in an error.
     context_length
         Of the model.
+    label_groups
+        Of many labels: the columns of each named group, which is measured by itself, too.
     """
 
     labels: Labels
@@ -63,6 +65,7 @@ class LabelledData:
     context_length: int
     test_name: str = "test"
     test_places: list[Interval] | None = None
+    label_groups: Mapping[str, Sequence[int]] | None = None
 
     @property
     def kind(self) -> Kind:
