@@ -51,7 +51,8 @@ def start(adapt, **keys):
     """Give a model with three classes as a run starts from it, and its configuration."""
     if adapt == "lora":
         pytest.importorskip("peft")
-    run = FinetuneConfig(train="t", model="m", adapt=adapt, **keys)
+    prompt = {"prompt_tokens": 4} if adapt == "prompt" else {}
+    run = FinetuneConfig(train="t", model="m", adapt=adapt, **(prompt | keys))
     examples = Examples([np.zeros(4, dtype=np.uint8)], np.array([0]))
     data = LabelledData(Labels(("a", "b", "c")), examples, examples, None, [], 64)
     return starting_model(run, data, LANGUAGE, seed=0)[0], run
