@@ -48,7 +48,7 @@ class Examples:
         some = labels[rows] if isinstance(labels, np.ndarray) else [labels[row] for row in rows]
         return Examples([self.sequences[row] for row in rows], some)
 
-    def targets(self) -> Shaped[np.ndarray, " target"]:
+    def targets(self) -> Shaped[np.ndarray, "target ..."]:
         """Give the label of each row; or of each base that counts, row after row."""
         labels = self.labels
         return labels if isinstance(labels, np.ndarray) else self.counted(np.concatenate(labels))

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from megabase.errors import InputError
 from megabase.measure.calibration import brier_score, reliability
 from megabase.measure.metrics import Kind, Labels, Predictions
@@ -61,4 +63,4 @@ def draw(
     elif kind == "multilabel":
         draw_labels(labels, answers, names, path, title=title)
     else:
-        draw_classifier(labels, answers, names, path, title=title)
+        draw_classifier(labels.astype(np.int64), answers, names, path, title=title)
