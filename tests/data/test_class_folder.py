@@ -24,6 +24,15 @@ def test_the_stem_of_a_file_is_the_class_of_its_sequences(folder):
     ]
 
 
+def test_the_suffix_of_a_class_may_be_in_capitals(tmp_path):
+    (tmp_path / "none.FA.GZ").write_bytes(gzip.compress(b">a\nAC\n"))
+    (tmp_path / ".none.fa").write_text(">hidden\nAC\n")
+    assert list(read_class_folder(tmp_path)) == [{"name": "a", "sequence": "AC", "label": "none"}]
+    (tmp_path / "none.FA").write_text(">b\nGG\n")
+    with pytest.raises(InputError, match="two files of the class 'none'"):
+        class_files(tmp_path)
+
+
 def test_the_log_says_what_is_passed_over(folder, caplog):
     (folder / "README.md").write_text("")
     with caplog.at_level("INFO"):

@@ -8,7 +8,10 @@ import pytest
 from megabase.errors import InputError
 from megabase.evaluation import benchmark as module
 from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, Choice, evaluate_tasks
+from megabase.model.load import save
+from megabase.run.output import only_writer
 from megabase.training.config import AdaptConfig
+from tests import toys
 from tests.labelled_tables import motif_rows, read_rows, write_rows
 
 TASK = "genomic_benchmarks/human_enhancers_cohn"
@@ -104,7 +107,7 @@ def test_the_papers_protocol_chooses_on_the_test_and_says_so(data, tmp_path, cap
     out = tmp_path / "out"
     report = evaluated(data, out, protocol="paper")
     assert "the best epoch is chosen on the test rows" in caplog.text
-    assert "ON THE TEST ROWS" in (out / TEXT).read_text()
+    assert "chosen ON THE TEST ROWS" in (out / TEXT).read_text()
     assert report["n_rows_used"]["validation"] == 40
     metrics = json.loads(
         (
@@ -138,6 +141,34 @@ def test_a_task_without_rows_to_learn_from_is_refused(tmp_path):
     write_rows(tmp_path / "human_enhancers_cohn" / "test.csv", motif_rows(4))
     with pytest.raises(InputError, match="train"):
         evaluated(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"select": "spearman"}, "select is one of loss, accuracy"),
+        ({"adapt": "prompt", "prompt_tokens": 60}, "60 prompt tokens and a sequence of 26"),
+        ({"adapt": "prompt", "sweep": {"prompt_tokens": (4, 60)}}, "60 prompt tokens and"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_before_rivals_are_trained(
+    data, tmp_path, settings, message
+):
+    save(toys.model(), tmp_path / "model")
+    with pytest.raises(InputError, match=message):
+        evaluated(data, tmp_path / "out", model=str(tmp_path / "model"), **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_report_says_what_was_swept_and_for_whom(data, tmp_path):
+    evaluated(data, tmp_path / "out", sweep={"learning_rate": (1e-3, 1e-4)})
+    text = (tmp_path / "out" / TEXT).read_text()
+    assert "learning_rate swept on the validation rows for the model alone" in text
+
+
+def test_a_folder_that_another_process_writes_is_left_alone(data, tmp_path):
+    with only_writer(tmp_path / "out"), pytest.raises(InputError, match="another process"):
+        evaluated(data, tmp_path / "out")
 
 
 def test_a_protocol_that_there_is_not_is_refused(data, tmp_path):

@@ -144,7 +144,7 @@ def test_recomputed_blocks_give_the_prompt_the_same_gradient():
         set_training(model, "prompt")
         model.prompt.dropout.p, model.backbone.gradient_checkpointing = 0.0, checkpointing
         with torch.no_grad():
-            model.prompt.vectors.copy_(torch.ones(4, 16).tril())
+            model.prompt.vectors.copy_(torch.ones_like(model.prompt.vectors).tril())
         model(toys.tokens(2, 20), labels=torch.tensor([0, 1])).loss.backward()
         found.append(model.prompt.vectors.grad)
     torch.testing.assert_close(*found)

@@ -52,6 +52,17 @@ def fitted(folder, of, config=CONFIG, seed=0):
     return fit_cnn(config, of, seed=seed, folder=folder, meter=meter)
 
 
+def test_what_is_trained_in_bfloat16_answers_in_float32(tmp_path):
+    of, half = data(), CONFIG.model_copy(update={"precision": "bfloat16", "epochs": 1})
+    network, _ = fitted(tmp_path, of, half)
+    again = make_cnn(half, of.labels, seed=0)
+    again.load_state_dict(network.state_dict())
+    answers = [
+        np.stack(list(predictions(each.eval(), of.test.sequences))) for each in (network, again)
+    ]
+    np.testing.assert_array_equal(*answers)
+
+
 def test_a_motif_is_learnt_and_test_rows_are_measured(tmp_path):
     of = data()
     network, record = fitted(tmp_path, of)

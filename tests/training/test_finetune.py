@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from megabase.data.labelled_dataset import Examples
+from megabase.data.labels import Labels
 from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predict import predictions
@@ -17,7 +19,7 @@ from megabase.training.arguments import finetune_arguments
 from megabase.training.config import FinetuneConfig
 from megabase.training.finetune import finetune
 from megabase.training.finetune_trainer import is_better
-from megabase.training.labelled import read_labelled
+from megabase.training.labelled import LabelledData, read_labelled
 from megabase.training.optim import decayed_parameters
 from tests import toys
 from tests.labelled_tables import motif_rows, read_rows, write_rows
@@ -76,6 +78,25 @@ def test_predictions_are_those_of_the_saved_model_bit_for_bit(made):
     assert [row["p_1"] for row in rows] == [f"{answer[1]:.8g}" for answer in answers]
     assert [row["predicted"] for row in rows] == [str(answer.argmax()) for answer in answers]
     assert [row["id"] for row in rows] == [f"r{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize("adapt", ["full", "lora"])
+def test_what_is_trained_in_bfloat16_is_measured_as_it_answers_when_loaded(made, tables, adapt):
+    test = str(tables / "test.csv")
+    out = run(tables, test=test, precision="bfloat16", adapt=adapt)
+    rows = read_rows(out / PREDICTIONS)
+    sequences = [DNA_VOCABULARY.encode(row["sequence"]).tokens for row in rows]
+    answers = list(predictions(load_classifier(str(out)), sequences))
+    assert [row["p_1"] for row in rows] == [f"{answer[1]:.8g}" for answer in answers]
+    in_float32 = made if adapt == "full" else run(tables, "f", test=test, adapt=adapt)
+    assert any(
+        not torch.equal(weights(out)[name], each) for name, each in weights(in_float32).items()
+    )
+    (epoch,) = metrics(out)["seeds"][0]["epochs"]
+    data = read_labelled(FinetuneConfig(train=str(tables / "train.csv")), None)
+    found = np.stack(list(predictions(load_classifier(str(out)), data.validation.sequences)))
+    loss = -np.log(found[np.arange(len(found)), data.validation.labels]).mean()
+    assert epoch["loss"] == pytest.approx(loss, rel=1e-6)
 
 
 def test_seeds_differ_and_the_best_on_validation_is_saved(tables):
@@ -190,6 +211,20 @@ def test_balanced_weights_help_the_rare_class(tables):
     assert shares[1] > shares[0] + 0.1
 
 
+def test_a_class_that_training_lacks_counts_as_the_mean_row():
+    rows = Examples([np.full(4, 7, dtype=np.uint8)] * 8, np.array([1] * 6 + [2] * 2))
+    data = LabelledData(Labels(("a", "b", "c")), rows, rows, None, [], 4)
+    assert data.class_weights().tolist() == pytest.approx([1, 8 / 12, 2])
+
+
+def test_values_have_no_classes_to_balance(tables):
+    rows = [row | {"label": str(0.5 + place)} for place, row in enumerate(motif_rows(40))]
+    write_rows(tables / "train.csv", rows)
+    with pytest.raises(InputError, match="one of values has none"):
+        run(tables, class_weights="balanced")
+    assert not (tables / "out").exists()
+
+
 def test_the_trainer_is_told_what_the_configuration_says(tmp_path):
     keys = {"learning_rate": 0.5, "weight_decay": 0.3, "clip_norm": 2.0, "warmup_fraction": 0.5}
     config = FinetuneConfig(train="t.csv", epochs=4, device="cpu", **keys)
@@ -266,6 +301,7 @@ def load_head():
         ({"pooling": "median"}, "pooling is one of"),
         ({"crop": "right"}, "crop is one of"),
         ({"kind": "ranking"}, "kind is one of"),
+        ({"label_columns": [" a", "b"]}, "a label has no blanks around it; .* ' a'"),
     ],
 )
 def test_a_configuration_that_cannot_be(tables, change, message):

@@ -15,7 +15,7 @@ from megabase.measure.metrics import intervals_of
 from megabase.model.load import load_classifier, save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.token_classification import HyenaDNAForTokenClassification
-from megabase.training.adapt import METRICS, PREDICTIONS, adapt
+from megabase.training.adapt import METRICS, PREDICTIONS, adapt, check
 from megabase.training.config import AdaptConfig, FinetuneConfig
 from megabase.training.finetune import finetune
 from megabase.training.labelled import LabelledData, part_validation, read_labelled
@@ -128,6 +128,8 @@ def test_labelled_bases_in_memory_are_learnt_on_either_strand(tmp_path):
     meaning, whole = Labels(("no", "yes"), per_base=True), Examples(sequences, labels)
     training, validation = part_validation(whole, meaning, fraction=0.2, seed=0)
     data = LabelledData(meaning, training, validation, None, [], 64)
+    with pytest.raises(InputError, match="pooling is for labels of whole rows"):
+        check(AdaptConfig(pooling="max", **FAST), data, language())
     run = AdaptConfig(epochs=3, reverse_complement_p=0.5, strand="average", **FAST)
     adapt(run, data, language(), tmp_path / "out", command="test", inputs={})
     (seed,) = metrics(tmp_path / "out")["seeds"]

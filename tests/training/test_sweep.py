@@ -127,4 +127,6 @@ def test_every_value_is_checked_before_any_training(tables):
         run(tables, sweep={"batch_size": (8, 0)})
     with pytest.raises(InputError, match=r"training on .* tokens at once needs"):
         run(tables, model=None, sweep={"preset": ("tiny", "1b")}, memory_gib=3)
+    with pytest.raises(InputError, match=r"60 prompt tokens and a sequence of 26 are longer"):
+        run(tables, adapt="prompt", prompt_tokens=4, sweep={"prompt_tokens": (4, 60)})
     assert not (tables / "out").exists()

@@ -32,7 +32,7 @@ def class_files(folder: Path) -> dict[str, Path]:
         if not path.is_file() or not is_fasta(path):
             others.append(path.name)
             continue
-        name = Path(path.name.removesuffix(".gz")).stem
+        name = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem
         if name in found:
             raise InputError(f"{folder} has two files of the class {name!r}; join them to one")
         found[name] = path

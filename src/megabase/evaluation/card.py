@@ -15,7 +15,7 @@ from megabase.errors import InputError
 from megabase.evaluation.benchmark import Choice
 from megabase.evaluation.card_rows import part_of, read_sizes
 from megabase.evaluation.card_summary import summarise_card
-from megabase.evaluation.card_systems import SCRATCH, SYSTEMS, Training, settings_of
+from megabase.evaluation.card_systems import PRETRAINED, SCRATCH, SYSTEMS, Training, settings_of
 from megabase.evaluation.rivals import KMERS, majority
 from megabase.evaluation.task_rows import labelled_data
 from megabase.evaluation.tasks.catalogue import find_task
@@ -31,7 +31,7 @@ from megabase.report.plot import figure_class
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files, whole_path
 from megabase.run.provenance import machine, versions
-from megabase.training.adapt import check_select, without_nan
+from megabase.training.adapt import check, without_nan
 from megabase.training.config import AdaptConfig
 from megabase.training.labelled import LabelledData
 from megabase.training.plan import rows_per_pass
@@ -98,7 +98,8 @@ def evaluate_card(
         found, protocol=choice.protocol, fraction=settings.validation_fraction,
         seed=settings.seed, context_length=language.config.context_length,
     )  # fmt: skip
-    check_select(settings.select, data.kind)
+    for system in (PRETRAINED, SCRATCH):
+        check(settings_of(system, settings), data, language)
     about: dict[str, Any] = {
         "task": task.name,
         "metric": task.metric,
@@ -131,6 +132,8 @@ def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
             "a card compares a pretrained model with one from scratch of the same size: give the "
             "pretrained one with --model"
         )
+    if settings.sweep:
+        raise InputError("a card has no sweep: all its trainings have the same settings")
     if choice.protocol != "clean":
         raise InputError(f"the protocol of a card is clean; got {choice.protocol!r}")
     if task.kind not in _KINDS:

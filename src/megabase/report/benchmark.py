@@ -11,8 +11,9 @@ from megabase.report.table import Table, published_table, results_table
 _PROTOCOLS = {
     "clean": "Protocol clean: the epoch and the seed that is saved are chosen on validation rows; "
     "test rows are measured once, at the end.",
-    "paper": "Protocol paper: the best epoch is chosen ON THE TEST ROWS that are reported, as the "
-    "paper's released scripts do. Such numbers flatter; compare them with such numbers only.",
+    "paper": "Protocol paper: the best epoch, and of a sweep the best values, are chosen ON THE "
+    "TEST ROWS that are reported, as the paper's released scripts do for epochs. Such numbers "
+    "flatter; compare them with such numbers only.",
 }
 
 
@@ -57,10 +58,13 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
 
 def _how(report: Mapping[str, Any]) -> str:
     settings, versions = report["settings"], report["versions"]
+    swept = ", ".join(settings["sweep"])
     start = settings["model"] or f"preset {settings['preset'] or 'tiny'}, from scratch"
     return (
         f"{start}; adapt={settings['adapt']}, {settings['n_seeds']} seeds from {settings['seed']}, "
-        f"at most {settings['epochs']} epochs, patience {settings['patience']}; megabase "
+        f"at most {settings['epochs']} epochs, patience {settings['patience']}"
+        + (f", {swept} swept on the validation rows for the model alone" if swept else "")
+        + "; megabase "
         f"{versions['megabase']}, torch {versions['torch']}; {report['machine']}. Of one seed or "
         "none the interval is the 95 % bootstrap over test rows; over seeds it is the mean ± the "
         "standard deviation."

@@ -26,6 +26,7 @@ from megabase.model.heads import SequenceModel
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
+from megabase.model.prompted import check_length
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.run.provenance import machine, versions
@@ -102,11 +103,8 @@ def adapt(
     if place.is_finished:
         shutil.rmtree(output / _SEEDS, ignore_errors=True)
         return
-    run = _Run(config, data, language, output)
-    grid = combinations(config)
-    run.check()
-    for each in grid:
-        replace(run, config=each.config).check()
+    check(config, data, language)
+    run, grid = _Run(config, data, language, output), combinations(config)
     with only_writer(output):
         if place.unfinished is None:
             shutil.rmtree(output / _SEEDS, ignore_errors=True)
@@ -122,6 +120,34 @@ def adapt(
         shutil.rmtree(output / _SEEDS)
 
 
+def check(config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM | None) -> None:
+    """Refuse what `adapt` cannot do, before any work; of a sweep every combination.
+
+    Parameters
+    ----------
+    config, data, language
+        As of `adapt`.
+
+    Raises
+    ------
+    InputError
+        If the memory does not hold it, a prompt does not fit beside the longest sequence, what
+        is selected is not measured, a value is none of its key, class weights are asked for
+        where there are no classes or pooling where each base has a label, or predictions would
+        take a column of the test.
+    """
+    for each in (config, *(combination.config for combination in combinations(config))):
+        shape = classifier_config(each, data, language)
+        _check_columns(shape, data)
+        _check_select(each.select, data.kind)
+        class_weights(each, data)
+        if data.labels.per_base and each.pooling != "mean":
+            raise InputError("pooling is for labels of whole rows, and here each base has one")
+        if shape.n_prompt_tokens:
+            check_length(shape, max(int(part.lengths().max()) for part in data.parts()))
+        rows_per_pass(each, shape, data.longest)
+
+
 @dataclass(frozen=True)
 class _Run:
     """A run: its configuration, its data, what it starts from, and where it goes."""
@@ -134,25 +160,6 @@ class _Run:
     def folder(self, seed: int) -> Path:
         """Give the place of what one seed became."""
         return self.output / _SEEDS / str(seed)
-
-    def check(self) -> None:
-        """Refuse columns that predictions would take, and what does not fit the memory."""
-        shape = classifier_config(self.config, self.data, self.language)
-        if self.data.test_rows:
-            header = list(self.data.test_rows[0])
-            check_no_clash(header, self.table(shape).added(), self.data.test_name)
-        check_select(self.config.select, self.data.kind)
-        class_weights(self.config, self.data)
-        rows_per_pass(self.config, shape, self.longest())
-
-    def longest(self) -> int:
-        """Give the tokens of the longest sequence of training."""
-        return int(self.data.training.lengths().max())
-
-    def table(self, shape: HyenaDNAConfig) -> PredictionTable:
-        """Say what predictions are written beside the rows of the test."""
-        data = self.data
-        return PredictionTable(shape, data.labels.per_base, data.test_places is not None)
 
     def tell(self) -> None:
         """Say in the log what will be done, and how long it will take."""
@@ -173,8 +180,8 @@ class _Run:
         config = self.config
         model, _ = starting_model(config, self.data, self.language, seed=config.seed)
         tokens = int(self.data.training.lengths().sum()) * config.epochs
-        at_once, _ = rows_per_pass(config, model.config, self.longest())
-        each = seconds_per_token(model, self.longest(), at_once=at_once, training=True)
+        at_once, _ = rows_per_pass(config, model.config, self.data.longest)
+        each = seconds_per_token(model, self.data.longest, at_once=at_once, training=True)
         return tokens * each / 60
 
     def swept(self, grid: list[Combination]) -> tuple["_Run", dict[str, Any]]:
@@ -332,7 +339,7 @@ class _Run:
         )  # fmt: skip
         if data.test is None:
             return
-        table, answers = self.table(model.config), self._answers(report["best_seed"])
+        table, answers = _table(model.config, data), self._answers(report["best_seed"])
         parted = np.split(answers.reshape(len(answers), -1), data.test.ends()[:-1])
         places = data.test_places or [None] * len(data.test)
         rows = table.rows(zip(data.test_rows, places, strict=True), parted)
@@ -373,8 +380,7 @@ def fit_model(
         If the loss becomes no number.
     """
     model, adapters = starting_model(config, data, language, seed=seed, is_fresh=is_fresh)
-    longest = int(data.training.lengths().max())
-    at_once, checkpointing = rows_per_pass(config, model.config, longest)
+    at_once, checkpointing = rows_per_pass(config, model.config, data.longest)
     model.backbone.gradient_checkpointing = checkpointing
     trainer = fit(model, config, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once)
     return model, adapters, trainer
@@ -434,13 +440,23 @@ def class_weights(config: AdaptConfig, data: LabelledData) -> Float64[np.ndarray
     Raises
     ------
     InputError
-        If classes shall be balanced, and rows have several labels.
+        If classes shall be balanced, and there are none.
     """
-    is_balanced = config.class_weights == "balanced" and data.labels.classes
-    return data.class_weights() if is_balanced else None
+    return data.class_weights() if config.class_weights == "balanced" else None
 
 
-def check_select(select: str, kind: Kind) -> None:
+def _table(shape: HyenaDNAConfig, data: LabelledData) -> PredictionTable:
+    """Say what predictions are written beside the rows of the test."""
+    return PredictionTable(shape, data.labels.per_base, data.test_places is not None)
+
+
+def _check_columns(shape: HyenaDNAConfig, data: LabelledData) -> None:
+    """Refuse columns of the test that predictions would take."""
+    if data.test_rows:
+        check_no_clash(list(data.test_rows[0]), _table(shape, data).added(), data.test_name)
+
+
+def _check_select(select: str, kind: Kind) -> None:
     """Refuse to choose by what is not measured."""
     known = ("loss", *NAMES[kind])
     if select not in known:

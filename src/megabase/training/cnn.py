@@ -219,7 +219,7 @@ def fit_cnn(
         If the loss becomes no number.
     """
     own = cnn_config(config)
-    at_once = _rows_at_once(own, int(data.training.lengths().max()))
+    at_once = _rows_at_once(own, data.longest)
     network = make_cnn(own, data.labels, seed=seed)
     trainer = fit(network, own, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once)
     n_parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -233,7 +233,8 @@ class AdaptConfig(RunConfig):
     device: Literal["auto", "cpu"] = "auto"
     """Where to train: auto takes the accelerator if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the matrix products in training: auto takes bfloat16 where an accelerator has it."""
+    """Of the matrix products in training: auto takes bfloat16 where an accelerator has it. What
+    is measured is measured in float32, as the saved model answers."""
     memory_gib: float | None = Field(default=None, gt=0)
     """Memory that training may take; None: 80 % of what the device has."""
 
@@ -346,6 +347,8 @@ def _check_label_columns(columns: Sequence[str], kind: str) -> None:
         raise ValueError("label_columns names a column twice")
     if odd := [column for column in columns if JOINT in column]:
         raise ValueError(f"{JOINT!r} stands between labels; rename the column {odd[0]!r}")
+    if odd := [column for column in columns if column != column.strip() or not column]:
+        raise ValueError(f"a label has no blanks around it; rename the column {odd[0]!r}")
 
 
 def _check_known(key: str, value: str | None, known: Iterable[str]) -> None:

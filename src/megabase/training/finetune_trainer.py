@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +32,7 @@ from megabase.training.optim import decayed_parameters
 _log = logging.getLogger(__name__)
 
 _LESS_IS_BETTER = ("loss", "mse")
+_WRAPPED = "forward"  # where an instance has the one that the Trainer put under autocast
 
 
 class FinetuneTrainer(Trainer):
@@ -174,7 +176,9 @@ class FinetuneTrainer(Trainer):
 
     def answers(self, examples: Examples) -> Shaped[np.ndarray, "row ..."]:
         """Give probabilities, (row, class) or (row, label), or values; of bases all rows joined."""
-        found = list(predictions(self._classifier, examples.sequences, strand=self._config.strand))
+        strand = self._config.strand
+        with _as_saved(self._classifier):
+            found = list(predictions(self._classifier, examples.sequences, strand=strand))
         answers = np.concatenate(found) if self._per_base else np.stack(found)
         return answers[:, 0] if self._kind == "regression" else answers
 
@@ -190,6 +194,7 @@ class FinetuneTrainer(Trainer):
         """Put the weights of the best epoch into the model, which is to be used from now on."""
         self._classifier.load_state_dict(self._best, strict=False)
         self._classifier.eval()
+        vars(self._classifier).pop(_WRAPPED, None)
 
     def _validation_loss(
         self, labels: Shaped[np.ndarray, "row ..."], answers: Shaped[np.ndarray, "row ..."]
@@ -212,6 +217,17 @@ class FinetuneTrainer(Trainer):
 
     def _is_better(self, measured: dict[str, float], best: dict[str, float]) -> bool:
         return is_better(self._config.select, measured, best)
+
+
+@contextmanager
+def _as_saved(model: SequenceModel) -> Generator[None]:
+    """Let a model answer as it will once it is loaded: in float32, whatever it is trained in."""
+    wrapped = vars(model).pop(_WRAPPED, None)
+    try:
+        yield
+    finally:
+        if wrapped is not None:
+            vars(model)[_WRAPPED] = wrapped
 
 
 def is_better(select: str, measured: dict[str, float], best: dict[str, float]) -> bool:

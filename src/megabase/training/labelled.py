@@ -86,21 +86,34 @@ class LabelledData:
         """Which of the two `held_out` is."""
         return "validation" if self.test is None else "test"
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence of training."""
+        return int(self.training.lengths().max())
+
+    def parts(self) -> list[Examples]:
+        """Give training, validation, and the test if there is one."""
+        return [self.training, self.validation, *([] if self.test is None else [self.test])]
+
     def class_weights(self) -> Float64[np.ndarray, " class"]:
         """Give weights under which each class counts the same, 1 for the mean row or base.
+
+        A class that training lacks, which validation may have, counts 1.
 
         Raises
         ------
         InputError
-            If a row has any number of labels, and no class that it could be weighted by.
+            If labels are values or several of a row: no class that it could be weighted by.
         """
-        if self.labels.is_multilabel:
+        if self.labels.is_multilabel or self.labels.is_regression:
+            what = "values" if self.labels.is_regression else "several labels"
             raise InputError(
-                "class_weights=balanced weights a row by its class, and rows of several labels "
-                "have none; leave it away"
+                f"class_weights=balanced weights a row or base by its class, and one of {what} has "
+                "none; leave it away"
             )
         counts = self.class_counts()
-        return counts.sum() / (len(counts) * np.maximum(counts, 1))
+        shared = counts.sum() / np.count_nonzero(counts)
+        return np.where(counts > 0, shared / np.maximum(counts, 1), 1.0)
 
     def class_counts(self) -> Int64[np.ndarray, " class"]:
         """Count the rows, or bases, of each class or label in training."""
@@ -282,7 +295,7 @@ def part_validation(
     groups: Sequence[Hashable] = [either_strand(tokens) for tokens in whole.sequences]
     if places is not None:
         groups = joined_groups(groups, places)
-    strata = _strata(whole, labels)
+    strata = strata_of(whole, labels)
     training, validation = grouped_split(groups, strata, fraction=fraction, seed=seed)
     _log.info(
         "%s of %s rows are validation; no sequence or reverse complement is on both sides",
@@ -291,7 +304,7 @@ def part_validation(
     return whole.part(training), whole.part(validation)
 
 
-def _strata(whole: Examples, labels: Labels) -> Sequence[int]:
+def strata_of(whole: Examples, labels: Labels) -> Sequence[int]:
     """Give what is to stand in both parts alike: of bases, their mean or share of a class."""
     if isinstance(whole.labels, np.ndarray):
         if labels.is_multilabel:
