@@ -172,7 +172,7 @@ class Frozen:
             figure = new_figure(1, width=7.5, row_height=6.0)
             plot_map(
                 figure.axes[0], points, labels[shown], shown >= n, data.labels.classes,
-                title=f"{self._name}: t-SNE of frozen embeddings",
+                title=f"t-SNE of frozen embeddings\n{self._name}",
             )  # fmt: skip
             with whole_path(path, suffix=".png") as part:
                 figure.savefig(part, dpi=110)

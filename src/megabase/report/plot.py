@@ -161,7 +161,7 @@ def plot_map(
                 *points[rows].T, s=14, color=f"C{number % 10}", edgecolors=edge, linewidths=0.6,
                 marker=_MARKERS[number // 10 % len(_MARKERS)], label=None if test else name,
             )  # fmt: skip
-    axes.set(title=f"{title} (test rows with an edge)", xticks=[], yticks=[])
+    axes.set(title=f"{title}\n(test rows with an edge)", xticks=[], yticks=[])
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
