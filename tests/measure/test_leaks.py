@@ -77,6 +77,11 @@ def with_number(name, n, seed):
     return Sequences(sequences, labels)
 
 
+def test_nothing_is_shared_with_sequences_too_short_for_a_word():
+    short, long = np.zeros(5, np.uint8), np.zeros(40, np.uint8)
+    np.testing.assert_array_equal(shared_words([short], [long, short]), [0.0, np.nan])
+
+
 @pytest.mark.parametrize("name", ["length", "gc", "n"])
 def test_one_number_that_tells_the_class_is_found(name):
     report = find_leaks("binary", with_number(name, 300, 0), with_number(name, 100, 1), n_classes=2)

@@ -5,7 +5,7 @@ import pytest
 
 from megabase.measure import probe as probe_module
 from megabase.measure.metrics import metrics_of
-from megabase.measure.probe import GRIDS, Rows, check_sklearn, fit_probe
+from megabase.measure.probe import GRIDS, Rows, check_sklearn, fit_probe, neighbour_map
 
 pytest.importorskip("sklearn")
 
@@ -99,6 +99,18 @@ def test_rows_of_one_class_are_an_error():
         fit_probe("linear", "binary", Rows(x, y), ones, n_classes=2, seed=0)
     with pytest.raises(ValueError, match="grid has no setting"):
         fit_probe("linear", "binary", Rows(x, y), Rows(x, y), n_classes=2, seed=0, grid=[])
+
+
+def test_a_map_keeps_neighbours_together_and_is_that_of_its_seed():
+    group = np.arange(60) % 2
+    x = vectors(60) + 100 * group[:, None]
+    points = neighbour_map(x, seed=0)
+    assert points.shape == (60, 2)
+    distances = np.linalg.norm(points[:, None] - points, axis=2) + 1e9 * np.eye(60)
+    assert (group[distances.argmin(axis=1)] == group).all()
+    np.testing.assert_array_equal(neighbour_map(x, seed=0), points)
+    with pytest.raises(ValueError, match="two rows at least, got 1"):
+        neighbour_map(x[:1], seed=0)
 
 
 def test_without_sklearn_the_extra_is_named(monkeypatch):

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from megabase.report.plot import new_figure, plot_bars, plot_surprisal, plot_training
+from megabase.report.plot import new_figure, plot_bars, plot_map, plot_surprisal, plot_training
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -42,6 +42,16 @@ def test_bars_have_the_height_of_their_values(axes):
     plot_bars(axes, {"a": 1.5, "b": 2.0}, title="two")
     assert [bar.get_height() for bar in axes.patches] == [1.5, 2.0]
     assert axes.get_title() == "two"
+
+
+def test_a_map_has_the_points_of_each_class_and_the_test_rows_with_an_edge(axes):
+    points = np.arange(8.0).reshape(4, 2)
+    labels, is_test = np.array([0, 1, 1, 0]), np.array([False, False, True, False])
+    plot_map(axes, points, labels, is_test, ("no", "yes"), title="map")
+    shown = [each.get_offsets().tolist() for each in axes.collections]
+    assert shown == [[[0, 1], [6, 7]], [], [[2, 3]], [[4, 5]]]
+    assert [len(each.get_edgecolors()) for each in axes.collections] == [0, 1, 0, 1]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["no", "yes"]
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

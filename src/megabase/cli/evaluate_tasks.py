@@ -55,6 +55,9 @@ def evaluate(
     windows: Annotated[
         int | None, typer.Option(min=1, help="Of each class, where they are drawn.")
     ] = None,
+    probes: Annotated[
+        bool, typer.Option("--probes", help="Simple models on frozen embeddings, too.")
+    ] = False,
     stand_in: Annotated[
         bool, typer.Option("--stand-in", help="Other rows stand in for a split that is missing.")
     ] = False,
@@ -74,6 +77,8 @@ def evaluate(
     megabase evaluate gue/tf/0 --data gue --output tf0
 
     megabase evaluate genomic_benchmarks --data gb --model model --output gb-results
+
+    megabase evaluate biotypes/human --data genomes/human --model model --probes
     """
     from megabase.evaluation.benchmark import PAGE, TEXT, Choice, evaluate_tasks
     from megabase.run.config import read_config
@@ -92,6 +97,7 @@ def evaluate(
         folder,
         choice=Choice(data, protocol, offline, stand_in, length, windows),
         settings=settings,
+        probes=probes,
         overwrite=overwrite,
     )
     typer.echo((folder / TEXT).read_text().partition("\n## Leaks")[0])

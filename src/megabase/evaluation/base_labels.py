@@ -1,7 +1,7 @@
 """What each base of a chromosome is, from tables of exons and coding sequences."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,16 +38,37 @@ def read_places(path: Path, contigs: Mapping[str, str]) -> list[Interval]:
     InputError
         If a column is missing, or a line is no place, with its number.
     """
-    places: list[Interval] = []
+    return [place for place, _ in read_placed_rows(path, contigs)]
+
+
+def read_placed_rows(
+    path: Path,
+    contigs: Mapping[str, str],
+    *,
+    columns: Sequence[str] = (),
+    strand: str | None = None,
+) -> Iterator[tuple[Interval, dict[str, str]]]:
+    """Give the place of each row, as `read_places`, and the row as text by column.
+
+    Parameters
+    ----------
+    path, contigs
+        As of `read_places`.
+    columns
+        What else must be there.
+    strand
+        The column of the strand of a place; None: all are forward.
+    """
+    asked = ("chrom", "start", "end", *columns, *([strand] if strand else []))
     with open_text(path) as file:
-        rows = read_table(file, ("chrom", "start", "end"), name=str(path))
-        for number, row in enumerate(rows, start=2):
+        for number, row in enumerate(read_table(file, asked, name=str(path)), start=2):
             contig = contigs.get(row["chrom"], row["chrom"])
+            side = row[strand] if strand else "+"
             try:
-                places.append(Interval(contig, int(row["start"]) - 1, int(row["end"])))
+                place = Interval(contig, int(row["start"]) - 1, int(row["end"]), side)
             except ValueError as error:
                 raise InputError(f"{path}, line {number}: {error}") from error
-    return places
+            yield place, row
 
 
 def read_annotation(task: Task, folder: Path) -> dict[str, Examples]:
@@ -87,7 +108,7 @@ def read_annotation(task: Task, folder: Path) -> dict[str, Examples]:
             window = Interval(contig, number * length, (number + 1) * length)
             letters = reference.fetch(window)
             if is_known(letters):
-                examples = found[_part(number, n)]
+                examples = found[part_of(number, n)]
                 examples.sequences.append(letters)
                 examples.labels.append(per_window[number].copy())
             else:
@@ -96,7 +117,14 @@ def read_annotation(task: Task, folder: Path) -> dict[str, Examples]:
     return found
 
 
-def _part(number: int, n: int) -> str:
+def part_of(number: int, n: int) -> str:
+    """Give the part of a window or position of a contig that has `n`, counted from 0.
+
+    Examples
+    --------
+    >>> [part_of(number, 10) for number in (7, 8, 9)]
+    ['train', 'validation', 'test']
+    """
     if number >= n - n // 10:
         return "test"
     return "validation" if number >= n - 2 * (n // 10) else "train"

@@ -3,12 +3,14 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from megabase.errors import InputError
+from megabase.evaluation.probes import PROBES, Frozen, check_probes
 from megabase.evaluation.rivals import CNN, FIXED, cnn
 from megabase.evaluation.task_data import TaskData, read_task_data
 from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
@@ -66,9 +68,12 @@ def evaluate_tasks(
     *,
     choice: Choice,
     settings: AdaptConfig,
+    probes: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Adapt a model to each task, beside majority, k-mers and a CNN on the same rows.
+
+    Of a task whose rows are read in chunks, nothing is adapted or trained.
 
     The folder gets `results.json`, `report.md` and `report.html`, and below ``tasks/`` the
     adapted model of each task with its predictions, as `megabase finetune` writes it. Work
@@ -84,6 +89,8 @@ def evaluate_tasks(
         How rows are had.
     settings
         How the model is adapted; the CNN has the same epochs, seeds and early stopping.
+    probes
+        Whether the model's frozen embeddings are measured, too, as `probes.Frozen`.
     overwrite
         Whether what is there may be replaced.
 
@@ -101,14 +108,17 @@ def evaluate_tasks(
         raise InputError(f"protocol is one of {', '.join(PROTOCOLS)}; got {choice.protocol!r}")
     check_sklearn()
     tasks = find_tasks(patterns)
+    check_probes(tasks, has_model=settings.model is not None, is_asked=probes)
     language = None if settings.model is None else load(settings.model).model
+    run = partial(
+        _Run, choice=choice, settings=settings, language=language, output=output, probes=probes
+    )
     request = {
         "command": "evaluate",
-        "tasks": {
-            task.name: _Run(task, choice, settings, language, output).checked() for task in tasks
-        },
+        "tasks": {task.name: run(task).checked() for task in tasks},
         "choice": asdict(choice) | {"data": None},  # the digests say which data
         "settings": settings.model_dump(mode="json", exclude={"memory_gib"}),
+        "probes": probes,
         "model": None if language is None else weights_sha256(language),
     }
     place = Output(output, request, is_folder=True, overwrite=overwrite)
@@ -121,15 +131,16 @@ def evaluate_tasks(
         report: dict[str, Any] = {
             "protocol": choice.protocol,
             "settings": request["settings"],
+            "probes": probes,
             "model_sha256": request["model"],
             "versions": versions(),
             "machine": machine(),
-            "tasks": [_Run(task, choice, settings, language, output).report() for task in tasks],
+            "tasks": [run(task).report() for task in tasks],
         }
         with whole_files(output) as folder:
             (folder / RESULTS).write_text(json.dumps(report, indent=2) + "\n")
             (folder / TEXT).write_text(benchmark_text(report))
-            (folder / PAGE).write_text(benchmark_page(report))
+            (folder / PAGE).write_text(benchmark_page(report, output))
         place.finish()
     return report
 
@@ -144,6 +155,8 @@ class _Run:
         settings: AdaptConfig,
         language: HyenaDNAForCausalLM | None,
         output: Path,
+        *,
+        probes: bool,
     ) -> None:
         self._found = found = choice.read(task, settings.seed)
         self._language = language
@@ -152,17 +165,25 @@ class _Run:
         if choice.protocol == "paper":
             self._settings = settings.model_copy(update={"select": found.task.metric})
         limit = settings.context_length if language is None else language.config.context_length
+        chunks = found.task.chunks
         self._data, self._test = labelled_data(
             found,
             protocol=choice.protocol,
             fraction=settings.validation_fraction,
             seed=settings.seed,
-            context_length=limit,
+            context_length=None if chunks else limit,
         )
+        self._frozen = None
+        if probes and language is not None:
+            self._frozen = Frozen(
+                found.task.name, language, settings, self._data, self._test, self._folder,
+                chunks=chunks,
+            )  # fmt: skip
 
     def checked(self) -> dict[str, str]:
         """Refuse what the model cannot be adapted to; give the digests of the rows."""
-        check(self._settings, self._data, self._language)
+        if not self._found.task.chunks:
+            check(self._settings, self._data, self._language)
         return dict(self._found.sha256)
 
     def report(self) -> dict[str, Any]:
@@ -178,9 +199,10 @@ class _Run:
         _log.info("%s: %s", self._found.task.name, leaks)
         results = [
             *(each for name, rival in FIXED.items() for each in self._fixed(name, rival)),
-            *(each for seed in self._seeds() for each in self._cnn(seed)),
-            *self._ours(),
+            *(self._probes(self._frozen) if self._frozen else ()),
+            *(() if self._found.task.chunks else self._trained()),
         ]
+        figure = self._frozen and self._frozen.draw()
         return {
             "data": self._found.to_dict(),
             "metric": self._found.task.metric,
@@ -191,6 +213,8 @@ class _Run:
             },
             "leaks": leaks.to_dict(),
             "notes": list(self._found.task.notes),
+            "chunks": self._found.task.chunks,
+            "figure": figure and f"{_TASKS}/{self._folder.name}/{figure}",
             "results": [each.to_row() for each in results],
             "published": [asdict(each) for each in self._found.published()],
             "n_published_left_out": len(self._found.task.published) - len(self._found.published()),
@@ -204,6 +228,20 @@ class _Run:
             return self._measured(rival(self._data, self._test))
 
         return self._results(name, None, self._kept(name, measure))
+
+    def _probes(self, frozen: Frozen) -> Iterator[Result]:
+        for name, method in PROBES.items():
+
+            def measure(name: str = name) -> dict[str, Any]:
+                answers, settings = frozen.fit(name)
+                measured = self._measured(answers)
+                return {key: each | {"settings": settings} for key, each in measured.items()}
+
+            seed = self._settings.seed if method == "boosting" else None
+            yield from self._results(name, seed, self._kept(name.replace(", ", "-"), measure))
+
+    def _trained(self) -> list[Result]:
+        return [*(each for seed in self._seeds() for each in self._cnn(seed)), *self._ours()]
 
     def _cnn(self, seed: int) -> list[Result]:
         def measure() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from megabase.errors import InputError
 from megabase.evaluation.ape_windows import read_aligned
 from megabase.evaluation.base_labels import read_annotation
 from megabase.evaluation.examples import Examples, digest
+from megabase.evaluation.gene_biotypes import read_genes
 from megabase.evaluation.hub_files import hub_folder
 from megabase.evaluation.labelled_rows import read_deepsea, read_labelled
 from megabase.evaluation.species_windows import read_genomes
@@ -160,6 +161,8 @@ def _read(
             return read_genomes(task, folder, seed=seed, **n), task.classes
         case "splice_triples":
             return read_triples(task, folder, seed=seed), ()
+        case "genes":
+            return read_genes(task, folder)
         case _:
             return read_annotation(task, folder), task.classes
 

@@ -145,6 +145,41 @@ def fit_probe(
     return best
 
 
+def neighbour_map(
+    vectors: Float[np.ndarray, "row channel"], *, seed: int
+) -> Float[np.ndarray, "row 2"]:
+    """Lay vectors out in the plane so that near ones stay near, by t-SNE.
+
+    Channels are brought to mean 0 and standard deviation 1. Distances between groups, and
+    their sizes, mean little.
+
+    Parameters
+    ----------
+    vectors
+        Of two rows at least; of more than some thousands it takes minutes.
+    seed
+        Of the descent.
+
+    Raises
+    ------
+    InputError
+        If scikit-learn is not installed, or there are fewer than two rows.
+
+    Notes
+    -----
+    van der Maaten and Hinton 2008, Journal of Machine Learning Research 9:2579. The perplexity
+    is 30, scikit-learn's own, or a third of the other rows where these are fewer than 90.
+    """
+    check_sklearn()
+    if len(vectors) < 2:
+        raise InputError(f"a map needs two rows at least, got {len(vectors)}")
+    from sklearn.manifold import TSNE  # noqa: PLC0415 an extra, at its door
+
+    perplexity = min(30.0, (len(vectors) - 1) / 3)
+    mapper: _Model = TSNE(2, perplexity=perplexity, random_state=seed)
+    return mapper.fit_transform(_standard(vectors)(vectors))
+
+
 _Model = Any  # of scikit-learn, which gives no types
 _Predict = Callable[[Float[np.ndarray, "row channel"]], Predictions]
 _ToStandard = Callable[[Float[np.ndarray, "row channel"]], Float[np.ndarray, "row channel"]]

@@ -1,6 +1,7 @@
 """The report of `evaluate TASK`: results beside baselines and published numbers, and leaks."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from megabase.measure.published import Published
@@ -16,15 +17,25 @@ _PROTOCOLS = {
     "flatter; compare them with such numbers only.",
 }
 
+_FROZEN = (
+    "frozen: the pretrained model as it is, the mean of its last layer over each sequence; on "
+    "these vectors logistic regression (ridge, for values), nearest neighbours and boosted trees, "
+    "whose setting is chosen on validation rows."
+)
+_MAP = (
+    "Training and test rows by class, as t-SNE lays out their frozen embeddings: near points were "
+    "near, distances between groups mean little."
+)
+
 
 def benchmark_text(report: Mapping[str, Any]) -> str:
     """Write a report, as `evaluation.benchmark.evaluate_tasks` gives it, as markdown."""
     return sections_text(_sections(report))
 
 
-def benchmark_page(report: Mapping[str, Any]) -> str:
-    """Write it as a page of HTML."""
-    return sections_page("Benchmarks", _sections(report))
+def benchmark_page(report: Mapping[str, Any], folder: Path) -> str:
+    """Write it as a page of HTML; the figures are read from a folder."""
+    return sections_page("Benchmarks", _sections(report), folder)
 
 
 def _sections(report: Mapping[str, Any]) -> list[Section]:
@@ -38,7 +49,7 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
     return [
         Section(
             "Results",
-            [_PROTOCOLS[report["protocol"]], _how(report)],
+            [_PROTOCOLS[report["protocol"]], _how(report), *_frozen(report)],
             results_table(of_main),
         ),
         Section(
@@ -52,6 +63,11 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
             published_table(results, published),
         ),
         Section("Leaks and shortcuts", [], _leaks(tasks)),
+        *(
+            Section(f"Embeddings of {task['data']['task']}", [_MAP], Table([], []), task["figure"])
+            for task in tasks
+            if task["figure"]
+        ),
         Section("All metrics", [], results_table(results)),
     ]
 
@@ -69,6 +85,17 @@ def _how(report: Mapping[str, Any]) -> str:
         "none the interval is the 95 % bootstrap over test rows; over seeds it is the mean ± the "
         "standard deviation."
     )
+
+
+def _frozen(report: Mapping[str, Any]) -> list[str]:
+    """Say what frozen systems are, and where nothing else of the model is measured."""
+    chunked = (
+        f"{task['data']['task']}: rows may be longer than the context, so they are embedded in "
+        "chunks of it; no adapted model and no CNN stands here, because neither reads chunks."
+        for task in report["tasks"]
+        if task["chunks"]
+    )
+    return [*([_FROZEN] if report["probes"] else []), *chunked]
 
 
 def _leaks(tasks: list[Mapping[str, Any]]) -> Table:

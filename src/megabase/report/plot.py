@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from megabase.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_MARKERS = "os^Dv"  # of ten classes each, which have the colours C0 to C9
 
 
 def figure_class() -> "type[Figure]":
@@ -124,6 +126,43 @@ def plot_bars(axes: "Axes", values: Mapping[str, float], **labels: Any) -> None:
     axes.bar_label(bars, fmt="%.3f", fontsize="small")
     low, high = min(values.values()), max(values.values())
     axes.set(ylim=(low - (high - low), high + 0.4 * (high - low)), **labels)
+
+
+def plot_map(
+    axes: "Axes",
+    points: Float[np.ndarray, "row 2"],
+    labels: Int[np.ndarray, " row"],
+    is_test: Bool[np.ndarray, " row"],
+    names: Sequence[str],
+    *,
+    title: str,
+) -> None:
+    """Plot points of a plane by class; test rows with a dark edge.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    points
+        Where each row stands.
+    labels
+        Number of its class.
+    is_test
+        Whether it is of the test.
+    names
+        Of the classes.
+    title
+        Above it.
+    """
+    for number, name in enumerate(names):
+        for test, edge in ((False, "none"), (True, "0.1")):
+            rows = (labels == number) & (is_test == test)
+            axes.scatter(
+                *points[rows].T, s=14, color=f"C{number % 10}", edgecolors=edge, linewidths=0.6,
+                marker=_MARKERS[number // 10 % len(_MARKERS)], label=None if test else name,
+            )  # fmt: skip
+    axes.set(title=f"{title}\n(test rows with an edge)", xticks=[], yticks=[])
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def plot_context(report: Mapping[str, Any], path: Path) -> None:

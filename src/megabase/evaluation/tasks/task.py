@@ -22,6 +22,7 @@ LAYOUTS: Mapping[str, str] = {
     "genomes": "a FASTA file for each class; windows are cut from contigs",
     "splice_triples": "lines of exon, intron, exon, count and gene",
     "annotation": "a genome and tables of its exons and coding sequences",
+    "genes": "a genome and a table of its genes with their biotypes",
 }
 """How the files of a task may lie (`task_data` reads each)."""
 
@@ -105,6 +106,9 @@ class Task:
         Other names of classes or contigs in the files, and ours.
     label_letters
         For labels that are given inside the sequence: a letter for each class.
+    chunks
+        Whether rows may be longer than any context, so that they are embedded in chunks, and
+        nothing but frozen embeddings and words is measured.
     published
         Numbers of the literature.
     notes
@@ -133,6 +137,7 @@ class Task:
     label_groups: tuple[LabelGroup, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=lambda: {})
     label_letters: tuple[str, ...] = ()
+    chunks: bool = False
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -182,6 +187,8 @@ class Task:
             raise self._error(
                 f"{len(self.classes)} classes need as many letters, got {self.label_letters}"
             )
+        if self.chunks and self.kind == "per_base":
+            raise self._error("rows in chunks have one label each, and per_base has one a base")
         if (self.kind == "multilabel") != bool(self.label_groups):
             raise self._error("label groups belong to a multilabel task, and it needs them")
         edge = 0

@@ -1,0 +1,221 @@
+"""What a frozen model knows of a task: simple models on the embeddings of its rows, and a map."""
+
+import copy
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from megabase.data.labelled_dataset import Examples
+from megabase.errors import InputError
+from megabase.evaluation.tasks.task import Task
+from megabase.inference.device import choose_device
+from megabase.inference.embed import embed
+from megabase.inference.plan import plan_inference
+from megabase.inference.strands import strands_of
+from megabase.inference.windows import windows
+from megabase.measure.metrics import Predictions
+from megabase.measure.probe import (
+    CHOSEN_BY,
+    Method,
+    Rows,
+    check_sklearn,
+    fit_probe,
+    neighbour_map,
+)
+from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.padding import TokenArray
+from megabase.report.plot import figure_class, new_figure, plot_map
+from megabase.run.log import progress
+from megabase.run.output import whole_path
+from megabase.training.config import AdaptConfig
+from megabase.training.labelled import LabelledData
+
+_log = logging.getLogger(__name__)
+
+PROBES: Mapping[str, Method] = {
+    "frozen, linear": "linear",
+    "frozen, neighbours": "neighbours",
+    "frozen, trees": "boosting",
+}
+"""The methods of `measure.probe` by their names in tables."""
+
+EMBEDDINGS, MAP = "embeddings.npy", "tsne.png"
+MOST_POINTS = 2000
+"""Rows that a map shows at most; more are drawn from, by seed."""
+
+_WITH_CLASSES = ("binary", "multiclass")
+
+Vectors = Float32[np.ndarray, "row channel"]
+
+
+def check_probes(tasks: Sequence[Task], *, has_model: bool, is_asked: bool) -> None:
+    """Refuse what probes cannot do, before any work.
+
+    Raises
+    ------
+    InputError
+        If there is no model to embed with, a task has labels of bases, a package is missing,
+        or a task can be measured with probes only and they were not asked for.
+    """
+    if not is_asked:
+        if names := [task.name for task in tasks if task.chunks]:
+            raise InputError(
+                f"{names[0]} has rows that are read in chunks, which frozen embeddings alone can "
+                "be: give --probes and --model"
+            )
+        return
+    if not has_model:
+        raise InputError(
+            "probes are fitted to the embeddings of a pretrained model: give --model, or leave "
+            "--probes away"
+        )
+    if names := [task.name for task in tasks if task.kind == "per_base"]:
+        raise InputError(
+            f"{names[0]} has a label for each base, and a probe sees one vector of a whole "
+            "sequence; leave --probes away"
+        )
+    check_sklearn()
+    if any(task.kind in _WITH_CLASSES for task in tasks):
+        figure_class()
+
+
+class Probed(NamedTuple):
+    """Answers of a probe to the test rows, and the setting that validation chose."""
+
+    answers: Predictions
+    settings: dict[str, Any]
+
+
+class Frozen:
+    """A model that does not move, and what is made of its embeddings of a task's rows.
+
+    The embedding of a row is the mean over its positions of the last layer's hidden states,
+    of the strands of `settings`. A row that is longer than the context is read in chunks of
+    the context, of which the last ends with the row; each position counts once, so that a
+    chunk weighs what it adds. All are computed once, and kept in the folder.
+
+    Parameters
+    ----------
+    name
+        Of the task.
+    language
+        The model; a copy of it does the work.
+    settings
+        Device, strand and seed.
+    data, test
+        The rows.
+    folder
+        Gets `EMBEDDINGS`, the vectors of training, validation and test rows in this order
+        (where validation is the test, it stands there once), and `MAP`.
+    chunks
+        Whether rows may be longer than the context.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        language: HyenaDNAForCausalLM,
+        settings: AdaptConfig,
+        data: LabelledData,
+        test: Examples,
+        folder: Path,
+        *,
+        chunks: bool,
+    ) -> None:
+        self._name = name
+        self._language = language
+        self._settings = settings
+        self._data = data
+        self._test = test
+        self._folder = folder
+        self._stride = language.config.context_length if chunks else None
+
+    def fit(self, name: str) -> Probed:
+        """Fit one of `PROBES` to training rows, choose on validation, answer the test rows."""
+        data, vectors, n = self._data, self._vectors, len(self._data.training)
+        held = vectors[n : n + len(data.validation)]
+        probe = fit_probe(
+            PROBES[name],
+            data.kind,
+            Rows(vectors[:n], data.training.targets()),
+            Rows(held, data.validation.targets()),
+            n_classes=len(data.labels.classes),
+            seed=self._settings.seed,
+        )
+        if not probe.is_converged:
+            _log.warning("%s, %s: the fit had not come to its end", self._name, name)
+        chosen = f"validation_{CHOSEN_BY[data.kind]}"
+        return Probed(
+            probe.predict(vectors[-len(self._test) :]),
+            {**probe.setting, chosen: probe.validation_score},
+        )
+
+    def draw(self) -> str | None:
+        """Draw the map of training and test rows by class; give its name, or None: no classes."""
+        data, path = self._data, self._folder / MAP
+        if data.kind not in _WITH_CLASSES:
+            return None
+        if not path.is_file():
+            n, n_test = len(data.training), len(self._test)
+            vectors = np.concatenate([self._vectors[:n], self._vectors[-n_test:]])
+            labels = np.concatenate([data.training.targets(), self._test.targets()])
+            rng = np.random.default_rng(self._settings.seed)
+            shown = np.sort(rng.permutation(len(vectors))[:MOST_POINTS])
+            _log.info("%s: a t-SNE map of %s of %s rows", self._name, f"{len(shown):,}",
+                      f"{len(vectors):,}")  # fmt: skip
+            points = neighbour_map(vectors[shown], seed=self._settings.seed)
+            figure = new_figure(1, width=7.5, row_height=6.0)
+            plot_map(
+                figure.axes[0], points, labels[shown], shown >= n, data.labels.classes,
+                title=f"t-SNE of frozen embeddings\n{self._name}",
+            )  # fmt: skip
+            with whole_path(path, suffix=".png") as part:
+                figure.savefig(part, dpi=110)
+        return MAP
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        path, data = self._folder / EMBEDDINGS, self._data
+        if not path.is_file():
+            held = [data.validation] if data.validation is not self._test else []
+            rows = [
+                tokens for part in (data.training, *held, self._test) for tokens in part.sequences
+            ]
+            with whole_path(path, suffix=".npy") as part:
+                np.save(part, self._embedded(rows))
+        return np.load(path)
+
+    def _embedded(self, rows: Sequence[TokenArray]) -> Vectors:
+        """Embed rows, telling before what it takes."""
+        model = copy.deepcopy(self._language)
+        model.to(choose_device(self._settings.device))  # pyright: ignore[reportArgumentType] transformers hides its self
+        context, strand = model.config.context_length, self._settings.strand
+        lengths = [len(tokens) for tokens in rows]
+        n_tokens = len(strands_of(strand)) * _n_read(lengths, context)
+        plan = plan_inference(
+            model, longest=min(max(lengths), context), at_once=1, n_tokens=n_tokens
+        )
+        _log.info("%s: embedding %s rows: %s", self._name, f"{len(rows):,}", plan)
+        if n_long := sum(length > context for length in lengths):
+            _log.info(
+                "%s: %s rows are longer than the context of %s bp and are read in chunks of it; "
+                "their embedding is the mean over all positions",
+                self._name, f"{n_long:,}", f"{context:,}",
+            )  # fmt: skip
+        with progress(n_tokens, f"{self._name}: embeddings", "tokens") as meter:
+            found = embed(model, rows, strand=strand, stride=self._stride, on_tokens=meter.advance)
+            return np.stack([*found])
+
+
+def _n_read(lengths: Iterable[int], context: int) -> int:
+    """Count the tokens that are read of one strand, those of overlaps twice."""
+    return sum(
+        window.end - window.start
+        for length in lengths
+        for window in windows(length, context, context)
+    )
