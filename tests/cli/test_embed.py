@@ -147,6 +147,7 @@ def test_shards_together_are_the_plain_run(command, paths):
     assert (answer.code, load(paths.folder / "none.npz")["embeddings"].shape) == (0, (0, 8))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_same_bytes(command, paths):
     texts = {f"s{i}": toys.letters(64, seed=i % 50) for i in range(1300)}
     fasta = toys.write_fasta(paths.folder / "many.fa", texts, width=64)

@@ -160,6 +160,7 @@ def test_what_the_model_cannot_do_is_refused_before_rivals_are_trained(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_report_says_what_was_swept_and_for_whom(data, tmp_path):
     evaluated(data, tmp_path / "out", sweep={"learning_rate": (1e-3, 1e-4)})
     text = (tmp_path / "out" / TEXT).read_text()

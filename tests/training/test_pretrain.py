@@ -122,6 +122,7 @@ def test_the_context_is_stored_as_published(genome, tmp_path):
     assert (config["max_seq_len"], config["model_type"]) == (34, "hyenadna")
 
 
+@pytest.mark.slow
 def test_options_that_change_something(genome, tmp_path):
     base = weights(run(genome, tmp_path / "base"))
     changes = {

@@ -70,6 +70,7 @@ def test_two_processes_have_the_loss_curve_of_one(genome, tmp_path):
     assert len(losses(tmp_path / "one")) == 54
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
 def test_another_number_of_processes_goes_on(genome, tmp_path, before, after):
     pretrain(genome, tmp_path / "whole", processes=1, steps=10)
@@ -86,6 +87,7 @@ def test_another_number_of_processes_goes_on(genome, tmp_path, before, after):
         torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_last_step_is_logged_and_measured_by_all(genome, tmp_path):
     keys = ["log_every=5", "validations=3", "embed_dropout=0.1"]
     done = pretrain(genome, tmp_path / "model", processes=2, steps=8, keys=keys)

@@ -113,6 +113,7 @@ def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypat
     assert "in other passes" not in caplog.text
 
 
+@pytest.mark.slow
 def test_with_less_memory_it_goes_on_in_smaller_passes_and_says_so(
     config, tmp_path, monkeypatch, caplog
 ):
