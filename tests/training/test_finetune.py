@@ -14,6 +14,7 @@ from megabase.inference.predict import predictions
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.load import load_classifier, save
 from megabase.training import adapt as module
+from megabase.training import fit
 from megabase.training.adapt import METRICS, PREDICTIONS
 from megabase.training.arguments import finetune_arguments
 from megabase.training.config import FinetuneConfig
@@ -193,7 +194,7 @@ def test_an_interrupted_run_goes_on_with_the_seed_that_it_was_at(tables, monkeyp
 
 def test_passes_add_up_to_the_same_step(made, tables, monkeypatch):
     whole = weights(made)
-    monkeypatch.setattr(module, "rows_per_pass", lambda *_: (3, False))
+    monkeypatch.setattr(fit, "rows_that_fit", lambda *_: (3, False))
     parts = weights(run(tables, "b"))
     for name, tensor in whole.items():
         torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-4)

@@ -11,7 +11,7 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predict import predictions
 from megabase.model.load import load_classifier
-from megabase.training import adapt as module
+from megabase.training import held_out as module
 from megabase.training.adapt import METRICS, PREDICTIONS, adapt
 from megabase.training.config import AdaptConfig, FinetuneConfig
 from megabase.training.finetune import finetune

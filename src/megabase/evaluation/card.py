@@ -22,6 +22,7 @@ from megabase.evaluation.tasks.catalogue import find_task
 from megabase.evaluation.tasks.task import Task
 from megabase.measure.metrics import Predictions, metrics_of
 from megabase.measure.probe import check_sklearn
+from megabase.measure.result import without_nan
 from megabase.model.load import load, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
@@ -31,7 +32,7 @@ from megabase.report.plot import figure_class
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files, whole_path
 from megabase.run.provenance import machine, versions
-from megabase.training.adapt import check, without_nan
+from megabase.training.adapt import check
 from megabase.training.config import AdaptConfig
 from megabase.training.labelled import LabelledData
 from megabase.training.plan import rows_per_pass

@@ -15,9 +15,9 @@ from megabase.measure.kmers import kmer_names
 from megabase.measure.metrics import Predictions, metrics_of
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.run.log import Meter
-from megabase.training.adapt import fit_model
 from megabase.training.adaptation import moving
 from megabase.training.config import AdaptConfig
+from megabase.training.fit import fit_model
 from megabase.training.labelled import LabelledData
 
 PRETRAINED, SCRATCH = "pretrained", "from scratch"

@@ -148,3 +148,12 @@ def _summary(group: Sequence[Result]) -> Summary:
         interval=first.interval if is_one else None,
         n_seeds=len(group),
     )
+
+
+def without_nan(tree: object) -> object:
+    """Put None for what is no number, which JSON does not know."""
+    if isinstance(tree, Mapping):
+        return {key: without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [without_nan(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

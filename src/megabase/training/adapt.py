@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,18 +10,16 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Shaped
 
-from megabase.data.labelled_dataset import Examples, StepBatches
 from megabase.data.labels import LABEL
 from megabase.errors import InputError
 from megabase.inference.prediction_table import PredictionTable
 from megabase.io.table import check_no_clash, write_table
-from megabase.measure.confidence import ConfidenceInterval
-from megabase.measure.metrics import NAMES, Kind, intervals_of, metrics_of
+from megabase.measure.metrics import NAMES, Kind, metrics_of
+from megabase.measure.result import without_nan
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.fingerprint import Classifier
-from megabase.model.heads import SequenceModel
 from megabase.model.load import load_classifier, save, weights_sha256
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
@@ -31,12 +28,12 @@ from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.run.provenance import machine, versions
 from megabase.training.adaptation import moving
-from megabase.training.arguments import finetune_arguments
 from megabase.training.config import AdaptConfig
-from megabase.training.finetune_trainer import FinetuneTrainer, StepMeter, is_better
-from megabase.training.held_out import calibration, draw
+from megabase.training.finetune_trainer import is_better
+from megabase.training.fit import class_weights, fit_model
+from megabase.training.held_out import calibration, draw, intervals, over_seeds
 from megabase.training.labelled import LabelledData
-from megabase.training.low_rank import ADAPTER, LowRank
+from megabase.training.low_rank import ADAPTER
 from megabase.training.plan import rows_per_pass
 from megabase.training.start import classifier_config, starting_model
 from megabase.training.sweep import Combination, best_of, combinations
@@ -45,7 +42,6 @@ _log = logging.getLogger(__name__)
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
 _SEEDS, _SEED_RECORD, _ANSWERS = "seeds", "seed.json", "answers.npy"
-_MOST_CELLS = 1_000_000  # rows x labels; to rank them for each replicate takes two minutes
 _OF_THE_MACHINE = {"memory_gib"}  # keys that do not change what is learned
 
 
@@ -261,33 +257,18 @@ class _Run:
             "best_seed": best["seed"],
             "validation": over_seeds([each["validation"] for each in seeds]),
         }
-        test = self.data.test
-        if test is not None:
+        if self.data.test is not None:
             report["test"] = over_seeds([each["test"] for each in seeds])
-            for name, interval in self._intervals(test, best["seed"]).items():
+            found = intervals(self.data, *self._held_out(best["seed"]), seed=self.config.seed)
+            for name, interval in found.items():
                 report["test"][name] |= {
                     "best_seed": best["test"][name],
                     "interval": None if interval is None else list(interval),
                 }
-        found = calibration(self.data.kind, *self._held_out(best["seed"]))
-        if found is not None:
-            report["calibration"] = {"of": self.data.held_out_name, **found}
+        calibrated = calibration(self.data.kind, *self._held_out(best["seed"]))
+        if calibrated is not None:
+            report["calibration"] = {"of": self.data.held_out_name, **calibrated}
         return {**report, "seeds": seeds}
-
-    def _intervals(self, test: Examples, seed: int) -> Mapping[str, ConfidenceInterval | None]:
-        """Give the interval of each metric of the test; none of what is too large to draw."""
-        labels, answers = self._held_out(seed)
-        if self.data.kind == "multilabel" and labels.size > _MOST_CELLS:
-            _log.info(
-                "no bootstrap intervals: rows times labels are %s, and above %s they take too long",
-                f"{labels.size:,}", f"{_MOST_CELLS:,}",
-            )  # fmt: skip
-            groups = self.data.label_groups
-            return dict.fromkeys(metrics_of(self.data.kind, labels, answers, groups=groups))
-        return intervals_of(
-            self.data.kind, labels, answers, seed=self.config.seed, units=test.units(),
-            groups=self.data.label_groups,
-        )  # fmt: skip
 
     def _held_out(
         self, seed: int
@@ -347,104 +328,6 @@ class _Run:
             write_table(file, table.columns(list(data.test_rows[0])), rows, delimiter=",")
 
 
-def fit_model(
-    config: AdaptConfig,
-    data: LabelledData,
-    language: HyenaDNAForCausalLM | None,
-    *,
-    seed: int,
-    folder: Path,
-    meter: Meter,
-    is_fresh: bool = False,
-) -> tuple[Classifier, LowRank | None, FinetuneTrainer]:
-    """Make the model that a seed starts from, and `fit` it with as many rows as memory holds.
-
-    Parameters
-    ----------
-    config, data, seed, folder, meter
-        As of `fit`.
-    language, is_fresh
-        As of `starting_model`.
-
-    Returns
-    -------
-    model, adapters, trainer
-        The model of the best epoch; adapters of low rank, if they are what moved, are not
-        merged yet.
-
-    Raises
-    ------
-    InputError
-        If one row of the longest length does not fit the memory.
-    WorkError
-        If the loss becomes no number.
-    """
-    model, adapters = starting_model(config, data, language, seed=seed, is_fresh=is_fresh)
-    at_once, checkpointing = rows_per_pass(config, model.config, data.longest)
-    model.backbone.gradient_checkpointing = checkpointing
-    trainer = fit(model, config, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once)
-    return model, adapters, trainer
-
-
-def fit(
-    model: SequenceModel,
-    config: AdaptConfig,
-    data: LabelledData,
-    *,
-    seed: int,
-    folder: Path,
-    meter: Meter,
-    rows_per_pass: int,
-) -> FinetuneTrainer:
-    """Train what moves of a model, until validation is no better; then load the best epoch.
-
-    Parameters
-    ----------
-    model
-        As it is at the start; it becomes that of the best epoch.
-    config, data
-        Of the run.
-    seed
-        Of the order of rows and of the strands they are read from.
-    folder
-        That the Trainer is told of; nothing is written.
-    meter
-        Counts epochs.
-    rows_per_pass
-        How many rows pass through the model at once.
-    """
-    steps = StepBatches(
-        data.training, batch_size=config.batch_size, n_epochs=config.epochs, seed=seed,
-        reverse_complement_p=config.reverse_complement_p,
-    )  # fmt: skip
-    trainer = FinetuneTrainer(
-        model,
-        finetune_arguments(config, str(folder), seed=seed, steps_per_epoch=steps.steps_per_epoch),
-        config=config,
-        steps=steps,
-        validation=data.validation,
-        kind=data.kind,
-        class_weights=class_weights(config, data),
-        rows_per_pass=rows_per_pass,
-    )
-    trainer.add_callback(StepMeter(meter, f"seed {seed}"))
-    trainer.train()
-    meter.advance(config.epochs - len(trainer.epochs))
-    trainer.load_best()
-    return trainer
-
-
-def class_weights(config: AdaptConfig, data: LabelledData) -> Float64[np.ndarray, " class"] | None:
-    """Give what each class counts in the loss; None where all rows count the same.
-
-    Raises
-    ------
-    InputError
-        If classes shall be balanced, and there are none.
-    """
-    return data.class_weights() if config.class_weights == "balanced" else None
-
-
 def _table(shape: HyenaDNAConfig, data: LabelledData) -> PredictionTable:
     """Say what predictions are written beside the rows of the test."""
     return PredictionTable(shape, data.labels.per_base, data.test_places is not None)
@@ -461,28 +344,3 @@ def _check_select(select: str, kind: Kind) -> None:
     known = ("loss", *NAMES[kind])
     if select not in known:
         raise InputError(f"select is one of {', '.join(known)} for these labels; got {select!r}")
-
-
-def over_seeds(measured: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Give mean and standard deviation (of a sample; None of one seed) of each metric.
-
-    Examples
-    --------
-    >>> over_seeds([{"mcc": 0.5}, {"mcc": 0.7}])["mcc"]["mean"]
-    0.6
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for name in measured[0]:
-        values = np.array([each[name] for each in measured])
-        spread = float(values.std(ddof=1)) if len(values) > 1 else None
-        found[name] = {"mean": float(values.mean()), "sd": spread}
-    return found
-
-
-def without_nan(tree: object) -> object:
-    """Put None for what is no number, which JSON does not know."""
-    if isinstance(tree, Mapping):
-        return {key: without_nan(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [without_nan(value) for value in tree]
-    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

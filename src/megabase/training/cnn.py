@@ -26,8 +26,8 @@ from megabase.model.heads import (
 )
 from megabase.run.environment import LIBRARIES_BYTES
 from megabase.run.log import Meter
-from megabase.training.adapt import fit
 from megabase.training.config import AdaptConfig
+from megabase.training.fit import fit
 from megabase.training.labelled import LabelledData
 from megabase.training.plan import memory_budget
 from megabase.training.start import set_labels

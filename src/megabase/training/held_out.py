@@ -1,18 +1,23 @@
-"""What is said and drawn of the answers for the rows held out: calibration, and a figure."""
+"""What is said and drawn of the answers for the rows held out: intervals, calibration, figure."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from megabase.errors import InputError
 from megabase.measure.calibration import brier_score, reliability
-from megabase.measure.metrics import Kind, Labels, Predictions
+from megabase.measure.confidence import ConfidenceInterval
+from megabase.measure.metrics import Kind, Labels, Predictions, intervals_of, metrics_of
 from megabase.report.plot import figure_class
 from megabase.report.predictions import draw_classifier, draw_labels, draw_values
+from megabase.training.labelled import LabelledData
 
 _log = logging.getLogger(__name__)
+
+_MOST_CELLS = 1_000_000  # rows x labels; to rank them for each replicate takes two minutes
 
 
 def calibration(kind: Kind, labels: Labels, answers: Predictions) -> dict[str, float] | None:
@@ -64,3 +69,45 @@ def draw(
         draw_labels(labels, answers, names, path, title=title)
     else:
         draw_classifier(labels.astype(np.int64), answers, names, path, title=title)
+
+
+def intervals(
+    data: LabelledData, labels: Labels, answers: Predictions, *, seed: int
+) -> Mapping[str, ConfidenceInterval | None]:
+    """Give the interval of each metric of the test; none of what is too large to draw.
+
+    Parameters
+    ----------
+    data
+        Of the run.
+    labels, answers
+        Of its test: of rows, or of the bases that count.
+    seed
+        Fixes the bootstrap.
+    """
+    groups = data.label_groups
+    if data.kind == "multilabel" and labels.size > _MOST_CELLS:
+        _log.info(
+            "no bootstrap intervals: rows times labels are %s, and above %s they take too long",
+            f"{labels.size:,}", f"{_MOST_CELLS:,}",
+        )  # fmt: skip
+        return dict.fromkeys(metrics_of(data.kind, labels, answers, groups=groups))
+    return intervals_of(
+        data.kind, labels, answers, seed=seed, units=data.held_out.units(), groups=groups
+    )
+
+
+def over_seeds(measured: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """Give mean and standard deviation (of a sample; None of one seed) of each metric.
+
+    Examples
+    --------
+    >>> over_seeds([{"mcc": 0.5}, {"mcc": 0.7}])["mcc"]["mean"]
+    0.6
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in measured[0]:
+        values = np.array([each[name] for each in measured])
+        spread = float(values.std(ddof=1)) if len(values) > 1 else None
+        found[name] = {"mean": float(values.mean()), "sd": spread}
+    return found
