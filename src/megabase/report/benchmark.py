@@ -72,15 +72,25 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
     ]
 
 
+_SAID = ("model", "preset", "n_seeds", "seed", "epochs", "patience", "sweep")
+_OF_WAYS = ("lora", "prompt")  # of adapting, with keys that begin so
+
+
 def _how(report: Mapping[str, Any]) -> str:
     settings, versions = report["settings"], report["versions"]
     swept = ", ".join(settings["sweep"])
     start = settings["model"] or f"preset {settings['preset'] or 'tiny'}, from scratch"
+    others = tuple(f"{way}_" for way in _OF_WAYS if way != settings["adapt"])
+    keys = [
+        f"{key}={value}"
+        for key, value in settings.items()
+        if value not in (None, {}) and key not in _SAID and not key.startswith(others)
+    ]
     return (
-        f"{start}; adapt={settings['adapt']}, {settings['n_seeds']} seeds from {settings['seed']}, "
+        f"{start}; {settings['n_seeds']} seeds from {settings['seed']}, "
         f"at most {settings['epochs']} epochs, patience {settings['patience']}"
         + (f", {swept} swept on the validation rows for the model alone" if swept else "")
-        + "; megabase "
+        + f"; {', '.join(keys)}; megabase "
         f"{versions['megabase']}, torch {versions['torch']}; {report['machine']}. Of one seed or "
         "none the interval is the 95 % bootstrap over test rows; over seeds it is the mean ± the "
         "standard deviation."
