@@ -66,6 +66,8 @@ def test_all_rivals_stand_beside_the_model_on_the_same_rows(report, out):
     assert accuracy[models[-1]] == pytest.approx(right)
     text = (out / TEXT).read_text()
     assert f"{accuracy['k-mers']:.4f}" in text
+    assert "batch_size=16" in text
+    assert "lora_rank" not in text
     assert "<table>" in (out / PAGE).read_text()
 
 
