@@ -21,6 +21,16 @@ Small models from scratch beside what costs nothing, on the same rows and in the
 page from the figures in `docs/benchmarks/`. The GenomicBenchmarks sets are their rows on human
 chromosome 20, with the official assignment to training and test: no published number is of
 these rows.
+
+```sh
+set=human_enhancers_cohn
+megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set --preset tiny \\
+    --set learning_rate=2e-3 --set precision=bfloat16 --set reverse_complement_p=0.5 \\
+    --set strand=average
+python scripts/benchmark_report.py $set
+```
+
+Sets that are not here were not measured in this way yet.
 """
 
 
