@@ -47,7 +47,7 @@ def test_in_float32_too():
 
 
 @pytest.mark.parametrize("keys", [{"short_filter_order": 1}, {"short_filter_order": 5},
-                                  {"d_model": 36, "n_layer": 1}])  # fmt: skip
+                                  {"d_model": 36, "n_layer": 1}, toys.SCALE_FREE])  # fmt: skip
 def test_other_shapes(keys):
     model, tokens = toys.model(**keys).double(), toys.tokens(2, 60)
     for n_prompt in (1, 3, 59):

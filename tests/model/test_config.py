@@ -29,6 +29,13 @@ def test_a_preset_stores_two_positions_more_than_its_context(name):
     assert config.context_length == 4096
 
 
+def test_our_presets_have_our_filter_and_the_released_ones_the_published():
+    ours = HyenaDNAConfig.from_preset("tiny", 1024)
+    theirs = HyenaDNAConfig.from_preset("hyenadna-2x128", 1024)
+    assert (ours.filter_family, ours.n_near_taps) == ("scale-free", 64)
+    assert theirs.to_diff_dict() == HyenaDNAConfig().to_diff_dict()
+
+
 def test_the_embedding_has_a_multiple_of_rows():
     assert HyenaDNAConfig().n_embedding_rows == 16
     assert HyenaDNAConfig(vocab_size=16).n_embedding_rows == 16
@@ -47,6 +54,9 @@ def test_a_configuration_survives_its_file(tmp_path):
         ({"hyena_order": 1}, "hyena_order must be at least 2"),
         ({"d_model": 0}, "d_model must be at least 1"),
         ({"emb_dim": 4}, "emb_dim must be odd"),
+        ({"filter_family": "long"}, "filter_family is one of published, scale-free; got 'long'"),
+        ({"n_near_taps": -1}, "n_near_taps must not be negative, got -1"),
+        ({"filter_gain": 0.0}, "filter_gain must be above 0, got 0.0"),
         ({"max_seq_len": 2}, "max_seq_len must be above 2"),
         ({"hyena_dropout": 0.1}, "hyena_dropout can only be 0.0"),
         ({"layer": {"l_max": 66}}, "original release"),

@@ -24,13 +24,13 @@ def test_parameters_of_the_published_sizes(preset, published):
 @pytest.mark.parametrize(
     ("preset", "counted"),
     [
-        ("tiny", 436_096),
-        ("small", 3_277_568),
-        ("large", 6_550_528),
-        ("40m", 38_416_128),
-        ("140m", 143_129_344),
-        ("400m", 405_901_312),
-        ("1b", 1_024_535_808),
+        ("tiny", 452_992),
+        ("small", 3_344_128),
+        ("large", 6_683_648),
+        ("40m", 38_812_416),
+        ("140m", 144_117_504),
+        ("400m", 408_006_656),
+        ("1b", 1_028_083_968),
     ],
 )
 def test_parameters_of_our_sizes(preset, counted):
@@ -38,7 +38,7 @@ def test_parameters_of_our_sizes(preset, counted):
     assert n_parameters(config) == counted
     d, layers = config.d_model, config.n_layer
     # embedding; per block: norms, projections and MLP, short convolution, skip, filter; last norm
-    filters = 5 * 64 + 64 + 2 * (64 * 64 + 64) + 64 * d + 64
+    filters = 9 * 64 + 64 + 2 * (64 * 64 + 64) + 64 * d + 64 + 64 * d
     block = 4 * d + (12 * d * d + 9 * d) + 12 * d + d + filters
     assert counted == 16 * d + layers * block + 2 * d
 

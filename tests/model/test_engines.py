@@ -25,8 +25,9 @@ def _small_tiles(monkeypatch):
     monkeypatch.setattr(block, "_TOKENS_ON_CPU", 5)
 
 
-def model(engine="auto", **options):
-    made = toys.model(short_filter_order=options.pop("short_filter_order", 3))
+def model(engine="auto", *, filters=None, **options):
+    short = options.pop("short_filter_order", 3)
+    made = toys.model(short_filter_order=short, **(filters or {}))
     made.backbone.engine = Engine(engine, **options)
     return made
 
@@ -36,11 +37,12 @@ def answer(made, tokens, **arguments):
         return made(tokens, **arguments)
 
 
+@pytest.mark.parametrize("filters", [{}, toys.SCALE_FREE], ids=["published", "scale-free"])
 @pytest.mark.parametrize("engine", ["lean", "streamed", TRITON])
 @pytest.mark.parametrize("length", [1, 2, 3, 14, 33, 64])
-def test_logits_are_those_of_the_definition(engine, length):
+def test_logits_are_those_of_the_definition(engine, length, filters):
     tokens = toys.tokens(2, length)
-    plain, ours = model("plain"), model(engine)
+    plain, ours = model("plain", filters=filters), model(engine, filters=filters)
     torch.testing.assert_close(answer(ours, tokens).logits, answer(plain, tokens).logits)
 
 
@@ -77,11 +79,11 @@ def test_hidden_states_of_every_layer(engine):
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("n_taps", [2, 3])
-def test_lean_gradients_are_those_of_the_definition(checkpointing, n_taps):
+@pytest.mark.parametrize(("n_taps", "filters"), [(2, {}), (3, {}), (3, toys.SCALE_FREE)])
+def test_lean_gradients_are_those_of_the_definition(checkpointing, n_taps, filters):
     tokens, gradients = toys.tokens(2, 50), []
     for engine in ("plain", "lean"):
-        made = model(engine, short_filter_order=n_taps).double().train()
+        made = model(engine, short_filter_order=n_taps, filters=filters).double().train()
         made.backbone.dropout.p = 0.0
         made.backbone.gradient_checkpointing = checkpointing
         made(tokens, labels=tokens).loss.backward()

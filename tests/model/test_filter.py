@@ -1,6 +1,4 @@
-"""The implicit filter is the published one, and a shorter filter is a prefix of a longer."""
-
-import math
+"""The implicit filter is the same by pieces, and a shorter one is a prefix of a longer."""
 
 import pytest
 import torch
@@ -9,41 +7,30 @@ from hypothesis import strategies as st
 from torch import nn
 
 from megabase.model import filter as filter_module
-from megabase.model.filter import ImplicitFilter, decay_rates, positional_encoding
+from megabase.model.filter import ImplicitFilter
+from megabase.model.filter_shape import PublishedShape, ScaleFreeShape
 
-LIKE = torch.zeros((), dtype=torch.float64)
+SHAPES = {
+    "published": lambda grid, n: PublishedShape(grid, 6 * n),
+    "scale-free": lambda grid, n: ScaleFreeShape(grid, 6 * n, n),
+}
+both = pytest.mark.parametrize("family", SHAPES)
 
 
-def toy(n_filters=1, grid=40):
+def toy(n_filters=1, grid=40, family="published", n_near_taps=0):
     torch.manual_seed(0)
-    return ImplicitFilter(n_filters, 6, grid=grid, width=16)
+    shape = SHAPES[family](grid, n_filters)
+    filters = ImplicitFilter(n_filters, 6, shape, width=16, n_near_taps=n_near_taps)
+    if n_near_taps:
+        nn.init.normal_(filters.near)
+    return filters
 
 
-def test_positional_encoding_by_hand():
-    """Check Eq. positional-encoding at a few positions of a grid of 5."""
-    z = positional_encoding(range(3), 5, 5, LIKE)
-    slow, fast = 1e-4 * 2 * math.pi / 5, 2 * math.pi / 5
-    expected = torch.tensor(
-        [0.25, math.cos(slow), math.cos(fast), -math.sin(slow), -math.sin(fast)]
-    )
-    torch.testing.assert_close(z[1], expected.double())
-    torch.testing.assert_close(z[0], torch.tensor([0.0, 1, 1, 0, 0]).double())
-
-
-def test_window_by_hand():
-    """Check Eq. window: the slowest channel falls to 0.01 at 1.5, the fastest at 0.3."""
-    rates = decay_rates(4, LIKE)
-    torch.testing.assert_close(
-        rates[[0, -1]], torch.tensor([-3.0701, -15.3506]).double(), atol=1e-4, rtol=0
-    )
-    window = toy().window(torch.tensor([0.0, 0.3], dtype=torch.float64))
-    assert window[-1].tolist() == pytest.approx([1.05, 0.06])
-
-
+@both
 @settings(deadline=None)
 @given(length=st.integers(1, 40))
-def test_a_shorter_filter_is_a_prefix_of_the_longest(length):
-    filters = toy()
+def test_a_shorter_filter_is_a_prefix_of_the_longest(family, length):
+    filters = toy(family=family, n_near_taps=7)
     torch.testing.assert_close(filters(length), filters(40)[..., :length])
 
 
@@ -74,8 +61,9 @@ def test_a_module_holds_parameters_only():
     assert not list(toy().buffers())
 
 
-def test_pieces_and_channels_are_those_of_the_whole(monkeypatch):
-    filters = toy(n_filters=2)
+@both
+def test_pieces_and_channels_are_those_of_the_whole(monkeypatch, family):
+    filters = toy(n_filters=2, family=family, n_near_taps=9)
     whole = filters(40).flatten(0, 1)
     monkeypatch.setattr(filter_module, "_POSITIONS_AT_ONCE", 7)
     monkeypatch.setattr(filter_module, "_POSITIONS_IN_CACHE", 7)
@@ -86,8 +74,24 @@ def test_pieces_and_channels_are_those_of_the_whole(monkeypatch):
     torch.testing.assert_close(out, whole[3:8])
 
 
-def test_an_adapter_on_the_network_is_not_passed_over():
-    filters = toy()
+@pytest.mark.parametrize("length", [3, 7, 20])
+def test_near_taps_are_added_to_the_first(length):
+    """Check Eq. near-taps, and that each has the gradient of its tap."""
+    filters = toy(n_filters=2, n_near_taps=7)
+    expected = toy(n_filters=2)(length).flatten(0, 1)
+    n = min(7, length)
+    expected[:, :n] += filters.near[:, :n]
+    h = filters(length)
+    torch.testing.assert_close(h.flatten(0, 1), expected)
+    weights = torch.randn_like(h)
+    (h * weights).sum().backward()
+    torch.testing.assert_close(filters.near.grad[:, :n], weights.flatten(0, 1)[:, :n])
+    assert not filters.near.grad[:, n:].any()
+
+
+@both
+def test_an_adapter_on_the_network_is_not_passed_over(family):
+    filters = toy(family=family, n_near_taps=3)
     before = filters(10)
 
     class Twice(nn.Linear):
@@ -105,7 +109,7 @@ def test_an_adapter_on_the_network_is_not_passed_over():
 
 @pytest.mark.parametrize("index", [0, -1])
 def test_a_map_of_another_class_that_does_the_same_gives_the_same_filter(index):
-    filters = toy()
+    filters = toy(n_near_taps=3)
     before = filters(10)
 
     class Same(nn.Linear):

@@ -13,6 +13,7 @@ from megabase.model.block import Block
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine, EngineChoice, plan_streamed
 from megabase.model.filter import ImplicitFilter
+from megabase.model.filter_shape import FilterShape, PublishedShape, ScaleFreeShape
 from megabase.model.made_again import nothing_made_again
 from megabase.model.operator import HyenaOperator
 from megabase.model.untouched import is_untouched
@@ -149,12 +150,11 @@ def _block(config: HyenaDNAConfig) -> Block:
     filters = ImplicitFilter(
         config.hyena_order - 1,
         config.d_model,
-        grid=config.max_seq_len,
-        emb_dim=config.emb_dim,
+        _filter_shape(config),
         width=config.filter_order,
         n_inner=config.num_inner_mlps,
         frequency=config.activation_freq,
-        shift=config.filter_shift,
+        n_near_taps=config.n_near_taps,
     )
     mixer = HyenaOperator(
         config.d_model, filters, order=config.hyena_order, short_length=config.short_filter_order
@@ -164,4 +164,14 @@ def _block(config: HyenaDNAConfig) -> Block:
         d_model=config.d_model,
         d_inner=cast("int", config.d_inner),
         eps=config.layer_norm_epsilon,
+    )
+
+
+def _filter_shape(config: HyenaDNAConfig) -> FilterShape:
+    grid, n_filters = config.max_seq_len, config.hyena_order - 1
+    n_channels = n_filters * config.d_model
+    if config.filter_family == "published":
+        return PublishedShape(grid, n_channels, config.emb_dim, config.filter_shift)
+    return ScaleFreeShape(
+        grid, n_channels, n_filters, config.emb_dim, config.shortest_reach, config.filter_amplitude
     )

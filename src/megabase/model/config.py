@@ -15,6 +15,15 @@ POOLED = ("mean", "last", "max", "centre")
 EXTRA_POSITIONS = 2
 """What a released model's grid has beyond its context length, for special tokens."""
 
+FILTER_FAMILIES = ("published", "scale-free")
+"""The shapes that a filter can have, `model.filter_shape`."""
+
+# What the filter of our presets has in place of the published one.
+OUR_FILTER: Mapping[str, Any] = {
+    "filter_family": "scale-free", "emb_dim": 9, "activation_freq": 1.0, "filter_gain": 1.0,
+    "n_near_taps": 64,
+}  # fmt: skip
+
 # Layers x width: our sizes, named from 40m on by their parameters, and those of
 # Nguyen et al. 2023, arXiv:2306.15794v2, Table A.1.
 PRESETS: Mapping[str, tuple[int, int]] = {
@@ -54,7 +63,14 @@ class HyenaDNAConfig(PreTrainedConfig):
         Gates of the operator, and taps of its short convolution.
     emb_dim, filter_order, num_inner_mlps, activation_freq, filter_shift
         Of the implicit filter: features of a position, width, hidden layers after the
-        first, starting frequency of the sines, floor of the window.
+        first, starting frequency of the sines, floor of the window (of the published family).
+    filter_family, n_near_taps, filter_gain
+        Of the implicit filter: one of `FILTER_FAMILIES`, how many of its first taps are
+        parameters too, and the standard deviation of the starting weights of its network times
+        the root of the inputs of a layer (None: `initializer_range`, as published).
+    shortest_reach, filter_amplitude
+        Of the scale-free family: tokens that the window of the first channel reaches, and
+        height of a window of reach 1.
     embed_dropout
         Chance that a channel of an embedded token is dropped in training.
     layer_norm_epsilon, initializer_range
@@ -93,6 +109,11 @@ class HyenaDNAConfig(PreTrainedConfig):
     num_inner_mlps: int = 2
     activation_freq: float = 10.0
     filter_shift: float = 0.05
+    filter_family: str = "published"
+    n_near_taps: int = 0
+    filter_gain: float | None = None
+    shortest_reach: float = 4.0
+    filter_amplitude: float = 2.0
     embed_dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02
@@ -125,6 +146,7 @@ class HyenaDNAConfig(PreTrainedConfig):
         self.tie_word_embeddings = True  # the -hf folders say False and hold the tied matrix twice
         self.activation_freq = float(self.activation_freq)
         _check_numbers(self)
+        _check_filter(self)
         super().__post_init__(**kwargs)
         _check_head(self)
         _check_prompt(self)
@@ -163,15 +185,18 @@ class HyenaDNAConfig(PreTrainedConfig):
         if context_length < 1:
             raise InputError(f"a context length is at least 1 token, got {context_length}")
         n_layer, d_model = PRESETS[name]
-        return cls(d_model=d_model, n_layer=n_layer, max_seq_len=context_length + EXTRA_POSITIONS)
+        filters = {} if name.startswith("hyenadna-") else OUR_FILTER
+        positions = context_length + EXTRA_POSITIONS
+        return cls(d_model=d_model, n_layer=n_layer, max_seq_len=positions, **filters)
 
 
 _WHOLE = (
     "d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple", "max_seq_len", "hyena_order",
-    "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps", "n_prompt_tokens",
+    "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps", "n_near_taps",
+    "n_prompt_tokens",
 )  # fmt: skip
 _REAL = (
-    "activation_freq", "filter_shift", "embed_dropout", "layer_norm_epsilon", "initializer_range",
+    "activation_freq", "filter_shift", "shortest_reach", "filter_amplitude", "embed_dropout", "layer_norm_epsilon", "initializer_range",
     "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
@@ -182,7 +207,7 @@ def _check_kinds(config: HyenaDNAConfig) -> None:
     for key in (*_WHOLE, *(("d_inner",) if config.d_inner is not None else ())):
         if type(getattr(config, key)) is not int:
             raise InputError(f"{key} must be a whole number, got {getattr(config, key)!r}")
-    for key in _REAL:
+    for key in (*_REAL, *(("filter_gain",) if config.filter_gain is not None else ())):
         if type(getattr(config, key)) not in (int, float):
             raise InputError(f"{key} must be a number, got {getattr(config, key)!r}")
 
@@ -200,6 +225,21 @@ def _check_numbers(config: HyenaDNAConfig) -> None:
         raise InputError(f"emb_dim must be odd and at least 3, got {config.emb_dim}")
     if config.max_seq_len <= EXTRA_POSITIONS:
         raise InputError(f"max_seq_len must be above {EXTRA_POSITIONS}, got {config.max_seq_len}")
+
+
+@typing.no_type_check
+def _check_filter(config: HyenaDNAConfig) -> None:
+    """Refuse a filter that there is none of."""
+    if config.filter_family not in FILTER_FAMILIES:
+        raise InputError(
+            f"filter_family is one of {', '.join(FILTER_FAMILIES)}; got {config.filter_family!r}"
+        )
+    if config.n_near_taps < 0:
+        raise InputError(f"n_near_taps must not be negative, got {config.n_near_taps}")
+    for key in ("filter_gain", "shortest_reach", "filter_amplitude"):
+        value = getattr(config, key)
+        if value is not None and not value > 0:
+            raise InputError(f"{key} must be above 0, got {value}")
 
 
 @typing.no_type_check

@@ -35,13 +35,14 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
     The starting weights, of standard deviation s = `initializer_range`:
 
     ============================================  =========================================
-    every linear map, the filter's too            N(0, s), bias 0
+    every linear map                              N(0, s), bias 0
+    the filter's, where there is `filter_gain`    N(0, `filter_gain` / √inputs), bias 0
     ``mixer.out_proj`` and ``mlp.fc2``            N(0, s / √(2 n_layer)), bias 0
     embedding, which is the head too              N(0, s)
     norms                                         weight 1, bias 0
     short convolution                             U(-1/√k, 1/√k) for k taps, bias too
     skip weight                                   N(0, 1)
-    frequency of the sines                        `activation_freq`
+    frequency of the sines, near taps             `activation_freq`, 0
     ============================================  =========================================
 
     Source: the released code of Nguyen et al. 2023, arXiv:2306.15794v2.
@@ -89,9 +90,19 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
             case HyenaOperator():
                 initialization.normal_(module.skip)
             case ImplicitFilter():
-                initialization.constant_(module.frequency, self.config.activation_freq)
+                self._init_filter(module)
             case _:
                 pass
+
+    def _init_filter(self, filters: ImplicitFilter) -> None:
+        """Draw the network again where the configuration says its scale; its maps come first."""
+        initialization.constant_(filters.frequency, self.config.activation_freq)
+        if filters.near is not None:
+            initialization.zeros_(filters.near)
+        if self.config.filter_gain is not None:
+            for linear in cast("list[nn.Linear]", list(filters.linears)):
+                std = self.config.filter_gain * linear.in_features**-0.5
+                initialization.normal_(linear.weight, std=std)
 
     @classmethod
     def from_pretrained(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from megabase.errors import InputError
 from megabase.model.config import ONE_VALUE, HyenaDNAConfig
-from megabase.model.filter import decay_rates, positional_encoding
+from megabase.model.filter_shape import decay_rates, positional_encoding
 
 Tensors = Mapping[str, Tensor]
 
@@ -216,7 +216,9 @@ def config_from_original(original: Mapping[str, Any], source: str) -> HyenaDNACo
 
 
 # What the code of the released -hf folders does not read, and takes to be so.
-_HF_FIXED = {"hyena_order": 2, "filter_shift": 0.05}
+_HF_FIXED = {
+    "hyena_order": 2, "filter_shift": 0.05, "filter_family": "published", "n_near_taps": 0,
+}  # fmt: skip
 _HF_KEYS = (
     *_SAME_KEY, "max_seq_len", "emb_dim", "filter_order", "short_filter_order", "activation_freq",
     "hyena_order", "num_inner_mlps", "layer_norm_epsilon", "initializer_range", "pad_token_id",

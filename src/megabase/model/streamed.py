@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from megabase.model.block import MLP, Block
 from megabase.model.filter import ImplicitFilter
+from megabase.model.filter_shape import FilterShape
 from megabase.model.folded import fold_norm
 from megabase.model.operator import HyenaOperator
 from megabase.model.residual import ResidualLinear
@@ -32,7 +33,7 @@ class Spectra(NamedTuple):
     """Spectra of a layer's filters, and copies of what they were made from."""
 
     made_from: list[Tensor]
-    numbers: tuple[float, ...]
+    numbers: tuple[int, FilterShape]
     values: Tensor
 
 
@@ -184,7 +185,7 @@ def _kept(operator: HyenaOperator, length: int, group: int) -> Filters:
     """Give spectra that were made before, if from the same parameters, or make them."""
     filters = cast("ImplicitFilter", operator.filters)
     parameters = [*filters.parameters(), operator.skip]
-    numbers = (length, filters.grid, filters.emb_dim, filters.shift)
+    numbers = (length, filters.shape)
     kept = _SPECTRA.get(operator)
     if kept is None or kept.numbers != numbers or not all(map(_same, kept.made_from, parameters)):
         made_from = [parameter.detach().clone() for parameter in parameters]

@@ -1,0 +1,70 @@
+"""The published shape by hand; the scale-free one by hand, and what it does not depend on."""
+
+import math
+
+import pytest
+import torch
+
+from megabase.model.filter_shape import (
+    PublishedShape,
+    ScaleFreeShape,
+    decay_rates,
+    positional_encoding,
+)
+
+LIKE = torch.zeros((), dtype=torch.float64)
+
+
+def test_positional_encoding_by_hand():
+    """Check Eq. positional-encoding at a few positions of a grid of 5."""
+    z = positional_encoding(range(3), 5, 5, LIKE)
+    slow, fast = 1e-4 * 2 * math.pi / 5, 2 * math.pi / 5
+    expected = torch.tensor(
+        [0.25, math.cos(slow), math.cos(fast), -math.sin(slow), -math.sin(fast)]
+    )
+    torch.testing.assert_close(z[1], expected.double())
+    torch.testing.assert_close(z[0], torch.tensor([0.0, 1, 1, 0, 0]).double())
+
+
+def test_window_by_hand():
+    """Check Eq. window: the slowest channel falls to 0.01 at 1.5, the fastest at 0.3."""
+    rates = decay_rates(4, LIKE)
+    torch.testing.assert_close(
+        rates[[0, -1]], torch.tensor([-3.0701, -15.3506]).double(), atol=1e-4, rtol=0
+    )
+    window = PublishedShape(11, 6).window(range(4), LIKE)
+    assert window[-1, [0, 3]].tolist() == pytest.approx([1.05, 0.06])
+
+
+def test_the_scale_free_features_by_hand():
+    """Check Eq. scale-free-encoding: on a grid of 15, position 3 is half the way, 15 all of it."""
+    z = ScaleFreeShape(15, 1, emb_dim=5).features(range(16), LIKE)
+    torch.testing.assert_close(z[0], torch.tensor([0.0, 1, 1, 0, 0]).double())
+    torch.testing.assert_close(z[1], torch.tensor([0.25, 0, -1, 1, 0]).double())
+    torch.testing.assert_close(z[3], torch.tensor([0.5, -1, 1, 0, 0]).double())
+    torch.testing.assert_close(z[15], torch.tensor([1.0, 1, 1, 0, 0]).double())
+
+
+def test_the_scale_free_window_by_hand():
+    """Check Eq. scale-free-window: reaches 4, 8 and 16 of a grid of 16."""
+    shape = ScaleFreeShape(16, 6, n_filters=2, amplitude=3.0)
+    torch.testing.assert_close(shape.reaches(LIKE), torch.tensor([4.0, 8, 16] * 2).double())
+    window = shape.window(range(9), LIKE, slice(1, 4))
+    assert window[0, [0, 8]].tolist() == pytest.approx([3 / 8**0.5, 3 / 8**0.5 / math.e])
+    assert window[2, 4].item() == pytest.approx(3 / 2 / math.e)
+
+
+def test_a_longer_grid_does_not_blur_what_is_near():
+    """Neighbours differ in what the network is told alike on any grid; published, ever less."""
+
+    def step(shape):
+        z = shape.features(range(10, 12), LIKE)
+        return (z[1] - z[0]).norm().item()
+
+    near, far = ScaleFreeShape(1_000, 1), ScaleFreeShape(1_000_000, 1)
+    assert step(far) > 0.4 * step(near)
+    assert step(PublishedShape(1_000_000, 1)) < 0.002 * step(PublishedShape(1_000, 1))
+
+
+def test_a_grid_below_the_shortest_reach_has_one_reach():
+    assert ScaleFreeShape(2, 3).reaches(LIKE).tolist() == pytest.approx([4.0, 4.0, 4.0])
