@@ -29,6 +29,15 @@ def write_rows(path, rows, delimiter=","):
     return path
 
 
+def write_task(data, n_train, n_test):
+    """Write rows of genomic_benchmarks/human_enhancers_cohn into its folder; give the data's."""
+    folder = data / "human_enhancers_cohn"
+    folder.mkdir()
+    write_rows(folder / "train.csv", motif_rows(n_train))
+    write_rows(folder / "test.csv", motif_rows(n_test, seed=1))
+    return data
+
+
 def read_rows(path, delimiter=","):
     """Read rows as they stand."""
     with path.open(newline="") as file:

@@ -6,7 +6,7 @@ from megabase.model.load import save
 from tests import toys
 from tests.cli.command import run
 from tests.cli.test_bad_input import refused
-from tests.labelled_tables import motif_rows, write_rows
+from tests.labelled_tables import write_task
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
@@ -17,11 +17,7 @@ FEW = ["--seeds", 1, "--epochs", 1, "--set", "device=cpu", "--quiet"]
 
 @pytest.fixture
 def data(tmp_path):
-    folder = tmp_path / "human_enhancers_cohn"
-    folder.mkdir()
-    write_rows(folder / "train.csv", motif_rows(30))
-    write_rows(folder / "test.csv", motif_rows(12, seed=1))
-    return tmp_path
+    return write_task(tmp_path, 30, 12)
 
 
 def test_a_card_of_the_head_alone_is_made_once(capsys, data, tmp_path):

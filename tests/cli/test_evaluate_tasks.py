@@ -4,7 +4,7 @@ import pytest
 
 from tests.cli.command import run
 from tests.cli.test_bad_input import refused
-from tests.labelled_tables import motif_rows, write_rows
+from tests.labelled_tables import write_task
 
 TASK = "genomic_benchmarks/human_enhancers_cohn"
 FEW = ["--seeds", 1, "--epochs", 1, "--set", "device=cpu", "--quiet"]
@@ -12,21 +12,16 @@ FEW = ["--seeds", 1, "--epochs", 1, "--set", "device=cpu", "--quiet"]
 
 @pytest.fixture
 def data(tmp_path):
-    folder = tmp_path / "human_enhancers_cohn"
-    folder.mkdir()
-    write_rows(folder / "train.csv", motif_rows(40))
-    write_rows(folder / "test.csv", motif_rows(20, seed=1))
-    return tmp_path
+    return write_task(tmp_path, 40, 20)
 
 
 def test_a_task_is_named_before_or_after_options(capsys, data, tmp_path):
-    task = TASK
     out = tmp_path / "out"
-    first = run(capsys, "evaluate", task, "--data", data, "--output", out, *FEW)
+    first = run(capsys, "evaluate", TASK, "--data", data, "--output", out, *FEW)
     assert first.code == 0, first.err
     assert f"| {TASK} | 20 | accuracy |" in first.out
     assert first.out.strip().endswith(str(out / "report.html"))
-    again = run(capsys, "evaluate", "--data", data, *FEW, "--output", out, task)
+    again = run(capsys, "evaluate", "--data", data, *FEW, "--output", out, TASK)
     assert again.out == first.out
 
 

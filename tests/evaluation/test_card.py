@@ -20,7 +20,7 @@ from megabase.training.config import AdaptConfig
 from megabase.training.labelled import LabelledData
 from megabase.training.start import starting_model
 from tests import toys
-from tests.labelled_tables import motif_rows, write_rows
+from tests.labelled_tables import write_task
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
@@ -38,12 +38,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    data = tmp_path_factory.mktemp("data")
-    folder = data / "human_enhancers_cohn"
-    folder.mkdir()
-    write_rows(folder / "train.csv", motif_rows(44))
-    write_rows(folder / "test.csv", motif_rows(20, seed=1))
-    return data
+    return write_task(tmp_path_factory.mktemp("data"), 44, 20)
 
 
 def made(data, model, output, *, rows="8,all", protocol="clean", **settings):

@@ -20,7 +20,7 @@ from megabase.training.config import AdaptConfig
 from megabase.training.labelled import LabelledData
 from tests import toys
 from tests.evaluation.test_gene_biotypes import write_genes
-from tests.labelled_tables import motif_rows, write_rows
+from tests.labelled_tables import write_task
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -38,11 +38,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def data(tmp_path):
-    folder = tmp_path / "human_enhancers_cohn"
-    folder.mkdir()
-    write_rows(folder / "train.csv", motif_rows(60))
-    write_rows(folder / "test.csv", motif_rows(40, seed=1))
-    return tmp_path
+    return write_task(tmp_path, 60, 40)
 
 
 def evaluated(task, data, output, model):

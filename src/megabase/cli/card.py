@@ -1,11 +1,24 @@
 """megabase card: what pretraining is worth on a benchmark."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import OutputFolder, Overwrite, Quiet
+from megabase.cli.options import (
+    ConfigFile,
+    Epochs,
+    FirstSeed,
+    Offline,
+    OutputFolder,
+    Overrides,
+    Overwrite,
+    Quiet,
+    Seeds,
+    StandIn,
+    TaskData,
+    WindowLength,
+    WindowsOfClass,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,33 +32,22 @@ def card(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Pretrained language model.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Folder of the data; default: the hub.")
-    ] = None,
+    data: TaskData = None,
     rows: Annotated[
         str | None, typer.Option(help="Numbers of training rows; 32,128,512,all unless said.")
     ] = None,
     adapt: Annotated[
         str | None, typer.Option(help="What moves of the pretrained model: as of finetune.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="The most, 10 unless said.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many, 3 unless said.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The first; also of splits.")] = None,
-    length: Annotated[int | None, typer.Option(min=2, help="Of windows that are cut, bp.")] = None,
-    windows: Annotated[
-        int | None, typer.Option(min=1, help="Of each class, where they are drawn.")
-    ] = None,
-    stand_in: Annotated[
-        bool, typer.Option("--stand-in", help="Other rows stand in for a split that is missing.")
-    ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not go to the hub.")] = False,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML file of how it is adapted.")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
-    ] = None,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
+    seed: FirstSeed = None,
+    length: WindowLength = None,
+    windows: WindowsOfClass = None,
+    stand_in: StandIn = False,
+    offline: Offline = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:

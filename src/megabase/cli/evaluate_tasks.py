@@ -6,7 +6,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from megabase.cli.options import Overwrite, Quiet
+from megabase.cli.options import (
+    ConfigFile,
+    Epochs,
+    FirstSeed,
+    Offline,
+    Overrides,
+    Overwrite,
+    Quiet,
+    Seeds,
+    StandIn,
+    TaskData,
+    WindowLength,
+    WindowsOfClass,
+)
 
 TASK = "TASK"
 """The verb that all tasks but those with a verb of their own go by."""
@@ -34,9 +47,7 @@ def evaluate(
         Path | None,
         typer.Option("--output", "-o", help="Folder to write; default: the name of the task."),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Folder of the data; default: the hub.")
-    ] = None,
+    data: TaskData = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="Language model to start from; default: from scratch."),
@@ -48,27 +59,18 @@ def evaluate(
     protocol: Annotated[
         str, typer.Option(help="clean; or paper: the best epoch is chosen on the test rows.")
     ] = "clean",
-    epochs: Annotated[int | None, typer.Option(help="The most, 10 unless said.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many, 3 unless said.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The first; also of splits.")] = None,
-    length: Annotated[int | None, typer.Option(min=2, help="Of windows that are cut, bp.")] = None,
-    windows: Annotated[
-        int | None, typer.Option(min=1, help="Of each class, where they are drawn.")
-    ] = None,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
+    seed: FirstSeed = None,
+    length: WindowLength = None,
+    windows: WindowsOfClass = None,
     probes: Annotated[
         bool, typer.Option("--probes", help="Simple models on frozen embeddings, too.")
     ] = False,
-    stand_in: Annotated[
-        bool, typer.Option("--stand-in", help="Other rows stand in for a split that is missing.")
-    ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not go to the hub.")] = False,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML file of how it is adapted.")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
-    ] = None,
+    stand_in: StandIn = False,
+    offline: Offline = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:

@@ -1,11 +1,18 @@
 """megabase evaluate few-shot: classes told from demonstrations in the input."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from megabase.cli.options import Device, Model, OutputFolder, Overwrite, Quiet
+from megabase.cli.options import (
+    Device,
+    Model,
+    Offline,
+    OutputFolder,
+    Overwrite,
+    Quiet,
+    TaskData,
+)
 from megabase.errors import InputError
 
 
@@ -15,18 +22,14 @@ def few_shot(
     ],
     model: Model,
     output: OutputFolder,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the tasks; without it, the hub.")
-    ] = None,
+    data: TaskData = None,
     shots: Annotated[str, typer.Option(help="Demonstrations of each class.")] = "0,2,8",
     tune: Annotated[int, typer.Option(help="Training rows to tune a copy on first.")] = 0,
     seeds: Annotated[int, typer.Option(help="Draws of demonstrations and samples.")] = 3,
     queries: Annotated[
         int | None, typer.Option(help="The most test rows that are asked; default: all.")
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Read only what was fetched from the hub before.")
-    ] = False,
+    offline: Offline = False,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,

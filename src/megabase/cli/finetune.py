@@ -5,7 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import Crop, Overwrite, Quiet
+from megabase.cli.options import (
+    ConfigFile,
+    Crop,
+    Epochs,
+    FirstSeed,
+    Overrides,
+    Overwrite,
+    Quiet,
+    Seeds,
+)
 from megabase.errors import InputError
 
 
@@ -52,16 +61,11 @@ def finetune(
     kind: Annotated[
         str | None, typer.Option(help="auto, classification, multilabel or regression.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="The most, 10 unless said.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many, 3 unless said.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The first; also of the split.")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML file of the whole run.")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
-    ] = None,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
+    seed: FirstSeed = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     sweep: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=A,B,...", help="Values to try; the best on validation is taken."),

@@ -45,5 +45,30 @@ ChromMap = Annotated[
     Path | None,
     typer.Option(help="Two columns: a contig's name in the VCF file, and in the genome."),
 ]
+Epochs = Annotated[int | None, typer.Option(help="The most, 10 unless said.")]
+Seeds = Annotated[int | None, typer.Option(help="How many, 3 unless said.")]
+FirstSeed = Annotated[int | None, typer.Option(help="The first; also of splits.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file of the configuration.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
+]
+TaskData = Annotated[
+    Path | None, typer.Option("--data", "-d", help="Folder of the data; default: the hub.")
+]
+WindowLength = Annotated[
+    int | None, typer.Option("--length", min=2, help="Of windows that are cut, bp.")
+]
+WindowsOfClass = Annotated[
+    int | None, typer.Option("--windows", min=1, help="Of each class, where they are drawn.")
+]
+StandIn = Annotated[
+    bool, typer.Option("--stand-in", help="Other rows stand in for a split that is missing.")
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Read only what was fetched from the hub before.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

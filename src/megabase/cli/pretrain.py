@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import Overwrite, Quiet
+from megabase.cli.options import ConfigFile, Overrides, Overwrite, Quiet
 from megabase.errors import InputError
 
 
@@ -19,9 +19,7 @@ def pretrain(
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="FASTA or 2bit file, or asset:ecoli.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML file of the whole run.")
-    ] = None,
+    config: ConfigFile = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     context_length: Annotated[int | None, typer.Option(help="Tokens of a window.")] = None,
     preset: Annotated[
@@ -30,10 +28,7 @@ def pretrain(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes weights and draws.")] = None,
     device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
-    ] = None,
+    overrides: Overrides = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration and stop.")
     ] = False,

@@ -11,10 +11,10 @@ from megabase.data.demonstrations import DemonstrationPool
 from megabase.errors import InputError
 from megabase.evaluation.examples import Examples, digest
 from megabase.evaluation.task_data import TaskData
+from megabase.evaluation.task_rows import encoded_rows
 from megabase.evaluation.tasks.task import Task
 from megabase.genome.answer import answer_letters
 from megabase.genome.few_shot import Shot
-from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.measure.kmers import constant_predictions
 from megabase.measure.metrics import Kind, intervals_of, metrics_of
 from megabase.measure.result import Result
@@ -81,7 +81,10 @@ class AskedRows:
         some = Examples(
             [test.sequences[row] for row in chosen], [test.labels[row] for row in chosen]
         )
-        queries, training = _encoded(data, "test", some), _encoded(data, "train")
+        queries, training = (
+            _encoded(data, split, rows)
+            for split, rows in (("test", some), ("train", data.splits["train"]))
+        )
         pool = DemonstrationPool(training, data.class_names, [each.sequence for each in queries])
         labels = np.array([each.label for each in queries], dtype=np.int64)
         sha256 = digest(some, data.class_names)
@@ -138,12 +141,7 @@ class AskedRows:
         ]
 
 
-def _encoded(data: TaskData, split: str, rows: Examples | None = None) -> list[Shot]:
-    """Encode rows; a line of the log says how many ambiguous letters are read as N."""
-    examples = data.splits[split] if rows is None else rows
-    name = f"a {split} row of {data.task.name}"
-    found = [DNA_VOCABULARY.encode(letters, name=name) for letters in examples.sequences]
-    if n_ambiguous := sum(each.n_ambiguous for each in found):
-        _log.info("%s: %s ambiguous letters are read as N", name, f"{n_ambiguous:,}")
-    labels = map(int, examples.labels)  # pyright: ignore[reportArgumentType] of classes
-    return [Shot(each.tokens, label) for each, label in zip(found, labels, strict=True)]
+def _encoded(data: TaskData, split: str, rows: Examples) -> list[Shot]:
+    tokens = encoded_rows(data.task, split, rows.sequences)
+    labels = map(int, rows.labels)  # pyright: ignore[reportArgumentType] of classes
+    return [Shot(each, label) for each, label in zip(tokens, labels, strict=True)]

@@ -16,7 +16,7 @@ from megabase.evaluation.task_data import TaskData, read_task_data
 from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
 from megabase.evaluation.tasks.catalogue import find_tasks
 from megabase.evaluation.tasks.task import Task
-from megabase.measure.metrics import Predictions, intervals_of, metrics_of
+from megabase.measure.metrics import Predictions, metrics_of
 from megabase.measure.probe import check_sklearn
 from megabase.measure.result import Result
 from megabase.model.load import load, weights_sha256
@@ -26,6 +26,7 @@ from megabase.run.output import Output, only_writer, whole_file, whole_files
 from megabase.run.provenance import machine, versions
 from megabase.training.adapt import METRICS, adapt, check
 from megabase.training.config import AdaptConfig
+from megabase.training.held_out import intervals
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,10 @@ class Choice:
     stand_in: bool = False
     length: int | None = None
     n_windows: int | None = None
+
+    def request(self) -> dict[str, Any]:
+        """Give all that decides which rows are had but the folder: digests say which data."""
+        return asdict(self) | {"data": None}
 
     def read(self, task: Task, seed: int) -> TaskData:
         """Read the rows of a task."""
@@ -116,8 +121,8 @@ def evaluate_tasks(
     request = {
         "command": "evaluate",
         "tasks": {task.name: run(task).checked() for task in tasks},
-        "choice": asdict(choice) | {"data": None},  # the digests say which data
-        "settings": settings.model_dump(mode="json", exclude={"memory_gib"}),
+        "choice": choice.request(),
+        "settings": settings.request(),
         "probes": probes,
         "model": None if language is None else weights_sha256(language),
     }
@@ -281,15 +286,9 @@ class _Run:
     def _measured(self, answers: Predictions) -> dict[str, Any]:
         """Give each metric of answers to the test rows, with its interval."""
         data, labels = self._data, self._test.targets()
-        groups = data.label_groups
-        intervals = intervals_of(
-            data.kind, labels, answers, seed=self._settings.seed, units=self._test.units(),
-            groups=groups,
-        )  # fmt: skip
-        return {
-            name: {"value": value, "interval": intervals[name]}
-            for name, value in metrics_of(data.kind, labels, answers, groups=groups).items()
-        }
+        values = metrics_of(data.kind, labels, answers, groups=data.label_groups)
+        found = intervals(data, labels, answers, seed=self._settings.seed)
+        return {name: {"value": value, "interval": found[name]} for name, value in values.items()}
 
     def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Measure, unless it was done before the work was interrupted."""

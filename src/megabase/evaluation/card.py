@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,8 @@ def evaluate_card(
     about: dict[str, Any] = {
         "task": task.name,
         "metric": task.metric,
-        "choice": asdict(choice) | {"data": None},  # the digests say which data
-        "settings": settings.model_dump(mode="json", exclude={"memory_gib"}),
+        "choice": choice.request(),
+        "settings": settings.request(),
         "model_sha256": weights_sha256(language),
         "rows": list(read_sizes(rows, data, name=task.name)),
     }

@@ -3,11 +3,9 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from megabase.data.labelled_dataset import Examples
 from megabase.evaluation.task_rows import as_bases
-from megabase.inference.predict import predictions
+from megabase.inference.predict import joined_predictions
 from megabase.measure.base_words import fit_base_words
 from megabase.measure.kmers import KmerBaseline, Sequences, constant_predictions, fit_kmers
 from megabase.measure.metrics import Predictions
@@ -71,6 +69,4 @@ def cnn(
     """
     with progress(settings.epochs, f"{CNN}, seed {seed}", "epochs") as meter:
         network, _ = fit_cnn(settings, data, seed=seed, folder=folder, meter=meter)
-    found = [*predictions(network, test.sequences, strand=settings.strand)]
-    answers = test.counted(np.concatenate(found)) if data.labels.per_base else np.stack(found)
-    return answers[:, 0] if data.labels.is_regression else answers
+    return test.counted(joined_predictions(network, test.sequences, strand=settings.strand))

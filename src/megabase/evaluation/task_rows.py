@@ -11,13 +11,14 @@ from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.evaluation.examples import Examples as Rows
 from megabase.evaluation.task_data import TaskData
-from megabase.evaluation.tasks.task import LabelGroup
+from megabase.evaluation.tasks.task import LabelGroup, Task
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.measure.kmers import Sequences
 from megabase.measure.leaks import LeakReport, find_leaks
 from megabase.measure.metrics import Labels as RowLabels
 from megabase.measure.words import Bases
 from megabase.model.heads import JOINT
+from megabase.model.padding import TokenArray
 from megabase.training.labelled import LABEL, LabelledData, part_validation
 
 _log = logging.getLogger(__name__)
@@ -128,17 +129,27 @@ def _of(group: LabelGroup) -> range:
     return range(group.start, group.end)
 
 
-def _examples(found: TaskData, labels: Labels, split: str) -> Examples:
-    rows = found.splits[split]
+def encoded_rows(task: Task, split: str, sequences: Sequence[str]) -> list[TokenArray]:
+    """Encode rows of a task; a line of the log says how many ambiguous letters are read as N.
+
+    Raises
+    ------
+    InputError
+        At the first row that is no DNA, with its number.
+    """
+    name = f"{task.name}, {split}"
     encoded = [
-        DNA_VOCABULARY.encode(letters, name=f"{found.task.name}, {split}, row {number}")
-        for number, letters in enumerate(rows.sequences, start=1)
+        DNA_VOCABULARY.encode(letters, name=f"{name}, row {number}")
+        for number, letters in enumerate(sequences, start=1)
     ]
     if n_ambiguous := sum(each.n_ambiguous for each in encoded):
-        _log.info(
-            "%s, %s: %s ambiguous letters were read as N", found.task.name, split, n_ambiguous
-        )
-    tokens = [each.tokens for each in encoded]
+        _log.info("%s: %s ambiguous letters were read as N", name, f"{n_ambiguous:,}")
+    return [each.tokens for each in encoded]
+
+
+def _examples(found: TaskData, labels: Labels, split: str) -> Examples:
+    rows = found.splits[split]
+    tokens = encoded_rows(found.task, split, rows.sequences)
     if labels.per_base:
         return Examples(tokens, [np.asarray(label, dtype=np.int64) for label in rows.labels])
     if labels.is_multilabel:

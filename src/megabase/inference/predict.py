@@ -76,6 +76,18 @@ def predictions(
             yield from np.stack(answers).reshape(len(some), len(strands), -1).mean(axis=1)
 
 
+def joined_predictions(
+    model: SequenceModel, sequences: Iterable[TokenArray], *, strand: str = "forward"
+) -> Float64[np.ndarray, "answer ..."]:
+    """Give `predictions` as `measure.metrics` takes them: all rows, or all bases of all rows.
+
+    Probabilities are (answer, class) or (answer, label), values (answer,).
+    """
+    found = list(predictions(model, sequences, strand=strand))
+    joined = np.concatenate(found) if isinstance(model, AnswersEachToken) else np.stack(found)
+    return joined[:, 0] if problem(model.config) == REGRESSION else joined
+
+
 def _pools(sequences: Iterable[TokenArray]) -> Iterator[list[TokenArray]]:
     """Take so many sequences at a time as are held together with their answers."""
     pool: list[TokenArray] = []

@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import numpy as np
-
 from megabase.errors import InputError
-from megabase.measure.confidence import ConfidenceInterval
+from megabase.measure.confidence import ConfidenceInterval, spread
 
 
 @dataclass(frozen=True)
@@ -135,18 +133,17 @@ def summarise(results: Sequence[Result]) -> list[Summary]:
 
 
 def _summary(group: Sequence[Result]) -> Summary:
-    first, values = group[0], np.array([each.value for each in group])
-    is_one = len(group) == 1
+    first, found = group[0], spread([each.value for each in group])
     return Summary(
         task=first.task,
         model=first.model,
         metric=first.metric,
         n_test=first.n_test,
         is_published_split=first.is_published_split,
-        mean=float(values.mean()),
-        deviation=None if is_one else float(values.std(ddof=1)),
-        interval=first.interval if is_one else None,
-        n_seeds=len(group),
+        mean=found.mean,
+        deviation=found.sd,
+        interval=first.interval if found.n == 1 else None,
+        n_seeds=found.n,
     )
 
 

@@ -42,7 +42,6 @@ _log = logging.getLogger(__name__)
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
 _SEEDS, _SEED_RECORD, _ANSWERS = "seeds", "seed.json", "answers.npy"
-_OF_THE_MACHINE = {"memory_gib"}  # keys that do not change what is learned
 
 
 def adapt(
@@ -92,7 +91,7 @@ def adapt(
     hashed = dict(inputs) | ({} if language is None else {"model": weights_sha256(language)})
     request = {
         "command": command,
-        "config": config.model_dump(mode="json", exclude=_OF_THE_MACHINE),
+        "config": config.request(),
         "inputs": hashed,
     }
     place = Output(output, request, is_folder=True, overwrite=overwrite)

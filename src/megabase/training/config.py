@@ -264,6 +264,10 @@ class AdaptConfig(RunConfig):
                     f"{key} changes nothing with adapt={self.adapt}; it is for {', '.join(ways)}"
                 )
 
+    def request(self) -> dict[str, Any]:
+        """Give all that decides what is learned: every key but those of the machine's memory."""
+        return self.model_dump(mode="json", exclude={"memory_gib"})
+
     @property
     def n_prompt_tokens(self) -> int:
         """Tokens of the context that a soft prompt takes."""

@@ -15,7 +15,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
 from megabase.errors import DivergedError
-from megabase.inference.predict import predictions
+from megabase.inference.predict import joined_predictions
 from megabase.measure.metrics import Kind, metrics_of
 from megabase.model.heads import (
     AnswersEachToken,
@@ -178,9 +178,7 @@ class FinetuneTrainer(Trainer):
         """Give probabilities, (row, class) or (row, label), or values; of bases all rows joined."""
         strand = self._config.strand
         with _as_saved(self._classifier):
-            found = list(predictions(self._classifier, examples.sequences, strand=strand))
-        answers = np.concatenate(found) if self._per_base else np.stack(found)
-        return answers[:, 0] if self._kind == "regression" else answers
+            return joined_predictions(self._classifier, examples.sequences, strand=strand)
 
     def record(self) -> dict[str, Any]:
         """Give the best epoch, counted from 1, what was measured after each, and after it."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from megabase.errors import InputError
 from megabase.measure.calibration import brier_score, reliability
-from megabase.measure.confidence import ConfidenceInterval
+from megabase.measure.confidence import ConfidenceInterval, spread
 from megabase.measure.metrics import Kind, Labels, Predictions, intervals_of, metrics_of
 from megabase.report.plot import figure_class
 from megabase.report.predictions import draw_classifier, draw_labels, draw_values
@@ -105,9 +105,5 @@ def over_seeds(measured: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     >>> over_seeds([{"mcc": 0.5}, {"mcc": 0.7}])["mcc"]["mean"]
     0.6
     """
-    found: dict[str, dict[str, Any]] = {}
-    for name in measured[0]:
-        values = np.array([each[name] for each in measured])
-        spread = float(values.std(ddof=1)) if len(values) > 1 else None
-        found[name] = {"mean": float(values.mean()), "sd": spread}
-    return found
+    spreads = {name: spread([each[name] for each in measured]) for name in measured[0]}
+    return {name: {"mean": found.mean, "sd": found.sd} for name, found in spreads.items()}
