@@ -56,7 +56,7 @@ def test_a_configuration_survives_its_file(tmp_path):
         ({"emb_dim": 4}, "emb_dim must be odd"),
         ({"filter_family": "long"}, "filter_family is one of published, scale-free; got 'long'"),
         ({"n_near_taps": -1}, "n_near_taps must not be negative, got -1"),
-        ({"filter_gain": 0.0}, "filter_gain must be above 0, got 0.0"),
+        ({"initializer_gain": 0.0}, "initializer_gain must be above 0, got 0.0"),
         ({"max_seq_len": 2}, "max_seq_len must be above 2"),
         ({"hyena_dropout": 0.1}, "hyena_dropout can only be 0.0"),
         ({"layer": {"l_max": 66}}, "original release"),

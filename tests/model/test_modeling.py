@@ -170,6 +170,23 @@ def test_starting_weights_follow_the_table():
     assert torch.all(block.norm_mlp.weight == 1)
 
 
+def test_starting_weights_with_a_gain_follow_the_table():
+    keys = toys.SCALE_FREE | {"initializer_gain": 1.0, "d_model": 256, "n_layer": 4}
+    model = HyenaDNAForCausalLM(toys.config(**keys))
+    block = model.backbone.blocks[0]
+    std = {
+        1 / 16: (block.mixer.in_proj, block.mlp.fc1),
+        1 / 8: (block.mixer.filters.linears[1], block.mixer.filters.linears[-1]),
+        1 / 16 / math.sqrt(8): (block.mixer.out_proj,),
+        1 / 32 / math.sqrt(8): (block.mlp.fc2,),
+        0.02: (model.backbone.embedding,),
+    }
+    for expected, layers in std.items():
+        for layer in layers:
+            assert layer.weight.std().item() == pytest.approx(expected, rel=0.1)
+    assert torch.all(block.mixer.filters.near == 0)
+
+
 @pytest.mark.parametrize("auto", [AutoModel, AutoModelForCausalLM])
 def test_a_saved_model_loads_bit_by_bit_through_the_auto_classes(tmp_path, auto):
     MODEL.save_pretrained(tmp_path)

@@ -18,10 +18,10 @@ EXTRA_POSITIONS = 2
 FILTER_FAMILIES = ("published", "scale-free")
 """The shapes that a filter can have, `model.filter_shape`."""
 
-# What the filter of our presets has in place of the published one.
-OUR_FILTER: Mapping[str, Any] = {
-    "filter_family": "scale-free", "emb_dim": 9, "activation_freq": 1.0, "filter_gain": 1.0,
-    "n_near_taps": 64,
+# What our presets have in place of the published filter and its starting weights.
+_OURS: Mapping[str, Any] = {
+    "filter_family": "scale-free", "emb_dim": 9, "activation_freq": 1.0, "n_near_taps": 64,
+    "initializer_gain": 1.0,
 }  # fmt: skip
 
 # Layers x width: our sizes, named from 40m on by their parameters, and those of
@@ -64,10 +64,9 @@ class HyenaDNAConfig(PreTrainedConfig):
     emb_dim, filter_order, num_inner_mlps, activation_freq, filter_shift
         Of the implicit filter: features of a position, width, hidden layers after the
         first, starting frequency of the sines, floor of the window (of the published family).
-    filter_family, n_near_taps, filter_gain
-        Of the implicit filter: one of `FILTER_FAMILIES`, how many of its first taps are
-        parameters too, and the standard deviation of the starting weights of its network times
-        the root of the inputs of a layer (None: `initializer_range`, as published).
+    filter_family, n_near_taps
+        Of the implicit filter: one of `FILTER_FAMILIES`, and how many of its first taps are
+        parameters too.
     shortest_reach, filter_amplitude
         Of the scale-free family: tokens that the window of the first channel reaches, and
         height of a window of reach 1.
@@ -75,6 +74,9 @@ class HyenaDNAConfig(PreTrainedConfig):
         Chance that a channel of an embedded token is dropped in training.
     layer_norm_epsilon, initializer_range
         What the norms add to the variance; standard deviation of the starting weights.
+    initializer_gain
+        Of linear maps, the filter's too: that standard deviation times the root of a map's
+        inputs (None: it is `initializer_range`, whatever the inputs, as published).
     pooling, head_dropout
         Of a head on whole sequences: one of `POOLED`, and the chance that a channel of what
         was pooled is dropped in training.
@@ -111,12 +113,12 @@ class HyenaDNAConfig(PreTrainedConfig):
     filter_shift: float = 0.05
     filter_family: str = "published"
     n_near_taps: int = 0
-    filter_gain: float | None = None
     shortest_reach: float = 4.0
     filter_amplitude: float = 2.0
     embed_dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02
+    initializer_gain: float | None = None
     pooling: str = "mean"
     head_dropout: float = 0.0
     target_mean: list[float] | None = None
@@ -185,9 +187,9 @@ class HyenaDNAConfig(PreTrainedConfig):
         if context_length < 1:
             raise InputError(f"a context length is at least 1 token, got {context_length}")
         n_layer, d_model = PRESETS[name]
-        filters = {} if name.startswith("hyenadna-") else OUR_FILTER
+        ours = {} if name.startswith("hyenadna-") else _OURS
         positions = context_length + EXTRA_POSITIONS
-        return cls(d_model=d_model, n_layer=n_layer, max_seq_len=positions, **filters)
+        return cls(d_model=d_model, n_layer=n_layer, max_seq_len=positions, **ours)
 
 
 _WHOLE = (
@@ -207,7 +209,7 @@ def _check_kinds(config: HyenaDNAConfig) -> None:
     for key in (*_WHOLE, *(("d_inner",) if config.d_inner is not None else ())):
         if type(getattr(config, key)) is not int:
             raise InputError(f"{key} must be a whole number, got {getattr(config, key)!r}")
-    for key in (*_REAL, *(("filter_gain",) if config.filter_gain is not None else ())):
+    for key in (*_REAL, *(("initializer_gain",) if config.initializer_gain is not None else ())):
         if type(getattr(config, key)) not in (int, float):
             raise InputError(f"{key} must be a number, got {getattr(config, key)!r}")
 
@@ -236,7 +238,7 @@ def _check_filter(config: HyenaDNAConfig) -> None:
         )
     if config.n_near_taps < 0:
         raise InputError(f"n_near_taps must not be negative, got {config.n_near_taps}")
-    for key in ("filter_gain", "shortest_reach", "filter_amplitude"):
+    for key in ("initializer_gain", "shortest_reach", "filter_amplitude"):
         value = getattr(config, key)
         if value is not None and not value > 0:
             raise InputError(f"{key} must be above 0, got {value}")

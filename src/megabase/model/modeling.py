@@ -32,11 +32,11 @@ _HUB_OPTIONS = (
 class HyenaDNAPreTrainedModel(PreTrainedModel):
     """What the classes share: the configuration, the starting weights, strict loading.
 
-    The starting weights, of standard deviation s = `initializer_range`:
+    The starting weights, where s is `initializer_range`, or for linear maps
+    `initializer_gain` / √inputs if that is given:
 
     ============================================  =========================================
-    every linear map                              N(0, s), bias 0
-    the filter's, where there is `filter_gain`    N(0, `filter_gain` / √inputs), bias 0
+    every linear map, the filter's too            N(0, s), bias 0
     ``mixer.out_proj`` and ``mlp.fc2``            N(0, s / √(2 n_layer)), bias 0
     embedding, which is the head too              N(0, s)
     norms                                         weight 1, bias 0
@@ -70,16 +70,13 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Draw the starting weights of one module, as the table of the class says."""
-        std = self.config.initializer_range
         match module:
-            case ResidualLinear():
-                initialization.normal_(module.weight, std=std / (2 * self.config.n_layer) ** 0.5)
-                initialization.zeros_(module.bias)
-            case nn.Linear(bias=nn.Parameter() as bias):
-                initialization.normal_(module.weight, std=std)
-                initialization.zeros_(bias)
-            case nn.Linear() | nn.Embedding():
-                initialization.normal_(module.weight, std=std)
+            case nn.Linear():
+                initialization.normal_(module.weight, std=self._std(module))
+                if isinstance(module.bias, nn.Parameter):
+                    initialization.zeros_(module.bias)
+            case nn.Embedding():
+                initialization.normal_(module.weight, std=self.config.initializer_range)
             case nn.LayerNorm():
                 initialization.ones_(module.weight)
                 initialization.zeros_(module.bias)
@@ -90,19 +87,17 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
             case HyenaOperator():
                 initialization.normal_(module.skip)
             case ImplicitFilter():
-                self._init_filter(module)
+                initialization.constant_(module.frequency, self.config.activation_freq)
+                if module.near is not None:
+                    initialization.zeros_(module.near)
             case _:
                 pass
 
-    def _init_filter(self, filters: ImplicitFilter) -> None:
-        """Draw the network again where the configuration says its scale; its maps come first."""
-        initialization.constant_(filters.frequency, self.config.activation_freq)
-        if filters.near is not None:
-            initialization.zeros_(filters.near)
-        if self.config.filter_gain is not None:
-            for linear in cast("list[nn.Linear]", list(filters.linears)):
-                std = self.config.filter_gain * linear.in_features**-0.5
-                initialization.normal_(linear.weight, std=std)
+    def _std(self, linear: nn.Linear) -> float:
+        """Give the standard deviation of the starting weights of a linear map."""
+        gain, n_layer = self.config.initializer_gain, self.config.n_layer
+        std = self.config.initializer_range if gain is None else gain / linear.in_features**0.5
+        return std / (2 * n_layer) ** 0.5 if isinstance(linear, ResidualLinear) else std
 
     @classmethod
     def from_pretrained(
