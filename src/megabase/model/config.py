@@ -198,8 +198,8 @@ _WHOLE = (
     "n_prompt_tokens",
 )  # fmt: skip
 _REAL = (
-    "activation_freq", "filter_shift", "shortest_reach", "filter_amplitude", "embed_dropout", "layer_norm_epsilon", "initializer_range",
-    "head_dropout", "prompt_dropout",
+    "activation_freq", "filter_shift", "shortest_reach", "filter_amplitude", "embed_dropout",
+    "layer_norm_epsilon", "initializer_range", "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
 

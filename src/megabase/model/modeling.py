@@ -72,9 +72,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         """Draw the starting weights of one module, as the table of the class says."""
         match module:
             case nn.Linear():
-                initialization.normal_(module.weight, std=self._std(module))
-                if isinstance(module.bias, nn.Parameter):
-                    initialization.zeros_(module.bias)
+                self._init_linear(module)
             case nn.Embedding():
                 initialization.normal_(module.weight, std=self.config.initializer_range)
             case nn.LayerNorm():
@@ -93,11 +91,14 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
             case _:
                 pass
 
-    def _std(self, linear: nn.Linear) -> float:
-        """Give the standard deviation of the starting weights of a linear map."""
+    def _init_linear(self, linear: nn.Linear) -> None:
         gain, n_layer = self.config.initializer_gain, self.config.n_layer
         std = self.config.initializer_range if gain is None else gain / linear.in_features**0.5
-        return std / (2 * n_layer) ** 0.5 if isinstance(linear, ResidualLinear) else std
+        if isinstance(linear, ResidualLinear):
+            std /= (2 * n_layer) ** 0.5
+        initialization.normal_(linear.weight, std=std)
+        if isinstance(linear.bias, nn.Parameter):
+            initialization.zeros_(linear.bias)
 
     @classmethod
     def from_pretrained(
