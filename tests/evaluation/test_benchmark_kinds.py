@@ -9,6 +9,7 @@ import pytest
 
 from megabase.evaluation import benchmark
 from megabase.evaluation.benchmark import TEXT, Choice, evaluate_tasks
+from megabase.evaluation.task_data import read_task_data
 from megabase.evaluation.tasks.catalogue import find_task
 from megabase.evaluation.tasks.task import LabelGroup
 from megabase.training.config import AdaptConfig
@@ -67,6 +68,9 @@ def test_many_labels_and_a_stand_in(tmp_path, monkeypatch):
         for row in range(30):
             cells = [letters(1200, seed=row), *map(str, rng.integers(0, 2, 5))]
             file.write(",".join(cells) + "\n")
+    parted = read_task_data(few, tmp_path, stand_in=True).splits
+    in_order = [row for split in parted.values() for row in split.sequences]
+    assert in_order == [letters(1200, seed=row)[100:1100] for row in range(30)]
     report, values = evaluated("chromatin_profile/1k", tmp_path, stand_in=True)
     assert values.keys() == ALL
     assert report["n_rows_used"] == {"training": 24, "validation": 3, "test": 3}
