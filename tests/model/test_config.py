@@ -36,6 +36,21 @@ def test_our_presets_have_our_filter_and_the_released_ones_the_published():
     assert theirs.to_diff_dict() == HyenaDNAConfig().to_diff_dict()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"near_taps": 3}, "there is no key 'near_taps' of the architecture; known are"),
+        ({"n_near_taps": 1.5}, "n_near_taps must be a whole number, got 1.5"),
+        ({"max_seq_len": 1025}, "1,024 tokens needs max_seq_len of at least 1,026, got 1,025"),
+    ],
+)
+def test_a_preset_may_be_changed_in_keys_that_there_are(changes, message):
+    config = HyenaDNAConfig.from_preset("tiny", 1024, n_near_taps=3, max_seq_len=5000)
+    assert (config.n_near_taps, config.max_seq_len, config.d_model) == (3, 5000, 128)
+    with pytest.raises(ValueError, match=message):
+        HyenaDNAConfig.from_preset("tiny", 1024, **changes)
+
+
 def test_the_embedding_has_a_multiple_of_rows():
     assert HyenaDNAConfig().n_embedding_rows == 16
     assert HyenaDNAConfig(vocab_size=16).n_embedding_rows == 16

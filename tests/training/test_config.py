@@ -26,6 +26,11 @@ def test_a_key_of_one_of_several_genomes_can_be_set():
     assert found["yeast"].weight == 2
 
 
+def test_the_architecture_of_a_preset_can_be_changed():
+    shape = config("architecture.n_near_taps=3", "architecture.max_seq_len=9000").shape()
+    assert (shape.n_near_taps, shape.max_seq_len, shape.embed_dropout) == (3, 9000, 0.0)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -35,6 +40,9 @@ def test_a_key_of_one_of_several_genomes_can_be_set():
         ("genomes={a: {weigth: 1}}", "did you mean 'genomes.NAME.weight'"),
         ("memory_gib=.inf", "finite number"),
         ("split.test_regions=7", r"key 'split.test_regions'"),
+        ("architecture.near=3", "there is no key 'near' of the architecture"),
+        ("architecture.embed_dropout=0.1", "embed_dropout is a key of the run"),
+        ("architecture.max_seq_len=500", "needs max_seq_len of at least 1,026, got 500"),
         ("start_length=2048", "start_length 2048 is above context_length 1024"),
         ("seed=5000000000", "less than 4294967296"),
         ("context_length=1", "greater than or equal to 2"),

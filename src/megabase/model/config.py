@@ -174,8 +174,24 @@ class HyenaDNAConfig(PreTrainedConfig):
         return -(-self.vocab_size // multiple) * multiple
 
     @classmethod
-    def from_preset(cls, name: str, context_length: int) -> "HyenaDNAConfig":
+    def from_preset(
+        cls, name: str, context_length: int, **changes: float | str | None
+    ) -> "HyenaDNAConfig":
         """Give the configuration of a named size for a context length in tokens.
+
+        Parameters
+        ----------
+        name
+            Of `PRESETS`.
+        context_length
+            In tokens.
+        changes
+            Keys of the architecture, `ARCHITECTURE`, with other values than the preset has.
+
+        Raises
+        ------
+        InputError
+            If there is no such preset, key or model, or its grid does not hold the context.
 
         Examples
         --------
@@ -186,10 +202,22 @@ class HyenaDNAConfig(PreTrainedConfig):
             raise InputError(f"a preset is one of {', '.join(PRESETS)}; got {name!r}")
         if context_length < 1:
             raise InputError(f"a context length is at least 1 token, got {context_length}")
+        if unknown := changes.keys() - ARCHITECTURE:
+            raise InputError(
+                f"there is no key {min(unknown)!r} of the architecture; known are "
+                f"{', '.join(sorted(ARCHITECTURE))}"
+            )
         n_layer, d_model = PRESETS[name]
+        size = {"n_layer": n_layer, "d_model": d_model}
+        size["max_seq_len"] = positions = context_length + EXTRA_POSITIONS
         ours = {} if name.startswith("hyenadna-") else _OURS
-        positions = context_length + EXTRA_POSITIONS
-        return cls(d_model=d_model, n_layer=n_layer, max_seq_len=positions, **ours)
+        config = cls(**size | ours | changes)
+        if config.max_seq_len < positions:
+            raise InputError(
+                f"a context of {context_length:,} tokens needs max_seq_len of at least "
+                f"{positions:,}, got {config.max_seq_len:,}"
+            )
+        return config
 
 
 _WHOLE = (
@@ -201,6 +229,12 @@ _REAL = (
     "activation_freq", "filter_shift", "shortest_reach", "filter_amplitude", "embed_dropout",
     "layer_norm_epsilon", "initializer_range", "head_dropout", "prompt_dropout",
 )  # fmt: skip
+
+ARCHITECTURE = frozenset(
+    {*_WHOLE, *_REAL, "d_inner", "filter_family", "initializer_gain"}
+    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "prompt_dropout", "head_dropout"}
+)
+"""Keys that say what a language model is."""
 
 
 @typing.no_type_check

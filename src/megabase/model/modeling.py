@@ -97,8 +97,9 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         if isinstance(linear, ResidualLinear):
             std /= (2 * n_layer) ** 0.5
         initialization.normal_(linear.weight, std=std)
-        if isinstance(linear.bias, nn.Parameter):
-            initialization.zeros_(linear.bias)
+        bias = cast("nn.Parameter | None", linear.bias)
+        if bias is not None:
+            initialization.zeros_(bias)
 
     @classmethod
     def from_pretrained(

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from megabase.data.labels import KINDS
 from megabase.data.sequence_table import CROPS
-from megabase.model.config import POOLED, PRESETS
+from megabase.model.config import POOLED, PRESETS, HyenaDNAConfig
 from megabase.model.heads import JOINT
 from megabase.run.config import RunConfig
 
@@ -77,6 +77,9 @@ class PretrainConfig(RunConfig):
     """Where relative paths of genomes and of BED files start; empty: the current folder."""
     preset: str = "tiny"
     """Size of the model, one of the names of `model.config.PRESETS`."""
+    architecture: dict[str, float | int | str | None] = Field(default={})
+    """Keys of `HyenaDNAConfig` with other values than the preset has, such as n_near_taps; with
+    max_seq_len the filter is made for a longer context than is trained on."""
     context_length: int = Field(default=1024, ge=2)
     """Tokens of a window, in the last stage of the length warm-up."""
     start_length: int | None = Field(default=None, ge=2)
@@ -150,7 +153,16 @@ class PretrainConfig(RunConfig):
             raise ValueError(
                 f"start_length {self.start_length} is above context_length {self.context_length}"
             )
+        if "embed_dropout" in self.architecture:
+            raise ValueError("embed_dropout is a key of the run, not of its architecture")
+        self.shape()
         return self
+
+    def shape(self) -> HyenaDNAConfig:
+        """Give the configuration of the model."""
+        shape = HyenaDNAConfig.from_preset(self.preset, self.context_length, **self.architecture)
+        shape.embed_dropout = self.embed_dropout
+        return shape
 
     def sources(self) -> dict[str, GenomeConfig]:
         """Give the genomes by name, each with its split; a single one is named by its file."""

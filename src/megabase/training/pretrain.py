@@ -68,7 +68,7 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
         sources = Sources(config)
     schedule = _schedule(config, arguments)
     share = Share(sources.mixture(), schedule, arguments.process_index, arguments.world_size)
-    shape = _shape(config)
+    shape = config.shape()
     checkpoints = Checkpoints(output / CHECKPOINTS)
     with arguments.main_process_first(local=False):
         place = Output(
@@ -113,12 +113,6 @@ def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSch
             "fewer, or raise tokens_per_step"
         )
     return schedule
-
-
-def _shape(config: PretrainConfig) -> HyenaDNAConfig:
-    shape = HyenaDNAConfig.from_preset(config.preset, config.context_length)
-    shape.embed_dropout = config.embed_dropout
-    return shape
 
 
 def _request(config: PretrainConfig, sources: Sources) -> dict[str, Any]:
