@@ -53,6 +53,16 @@ def test_bits_of_the_model_are_summed_window_by_window(store, predictor):
     assert low < plain["perplexity"] < high
 
 
+def test_windows_may_be_shorter_than_what_the_model_reads(store, predictor):
+    report = evaluate_perplexity(predictor, store, TEST[:1], TRAIN, context_length=30)
+    whole = evaluate_perplexity(predictor, store, TEST[:1], TRAIN)
+    assert (report.context_length, report.n_windows, report.n_bases) == (30, 10, 295)
+    assert report.markov.bits_per_base == pytest.approx(whole.markov.bits_per_base)
+    assert report.model.bits_per_base != whole.model.bits_per_base
+    with pytest.raises(ValueError, match="windows of 1 to 64 bases; got a context length of 65"):
+        evaluate_perplexity(predictor, store, TEST, TRAIN, context_length=65)
+
+
 def test_the_markov_model_sees_all_that_precedes_a_base(store, predictor):
     report = evaluate_perplexity(predictor, store, TEST[:1], TRAIN)
     bases = DNA_VOCABULARY.to_bases(store.fetch(Interval("chrI", 0, 5300)))

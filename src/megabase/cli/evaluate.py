@@ -40,6 +40,9 @@ def perplexity(
         typer.Option("--genome", "-g", help="FASTA or 2bit; default: all that it was trained on."),
     ] = None,
     regions: Regions = None,
+    context_length: Annotated[
+        int | None, typer.Option(help="Bases of a window; default: all that the model reads.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write.")
     ] = None,
@@ -61,6 +64,7 @@ def perplexity(
         model,
         genome,
         regions=regions,
+        context_length=context_length,
         output=output,
         seed=seed,
         device=device,

@@ -18,6 +18,7 @@ def evaluate_held_out(
     genome: str | None = None,
     *,
     regions: Path | None = None,
+    context_length: int | None = None,
     output: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -36,6 +37,8 @@ def evaluate_held_out(
         says it was trained on.
     regions
         BED file of what to score instead.
+    context_length
+        Bases of a window; None: as many as the model reads.
     output
         JSON file for the report.
     seed, device, overwrite
@@ -79,13 +82,20 @@ def evaluate_held_out(
         for name, store in stores.items()
     }
     request = {"command": "evaluate perplexity", "genomes": about}
+    if context_length is not None:
+        request["context_length"] = context_length
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
         return json.loads(output.read_text())
     reports = {
         name: about[name]
         | evaluate_perplexity(
-            predictor, store, chosen[name].scored, chosen[name].training, seed=seed
+            predictor,
+            store,
+            chosen[name].scored,
+            chosen[name].training,
+            context_length=context_length,
+            seed=seed,
         ).to_dict()
         for name, store in stores.items()
     }

@@ -87,6 +87,7 @@ def evaluate_perplexity(
     regions: Sequence[Interval],
     training: Sequence[Interval],
     *,
+    context_length: int | None = None,
     seed: int = 0,
 ) -> PerplexityReport:
     """Score every base of the regions once, by the model and by its rivals.
@@ -105,15 +106,23 @@ def evaluate_perplexity(
         What is scored.
     training
         What the rivals are fitted on: all that the model was allowed to learn from.
+    context_length
+        Bases of a window; None: as many as the model reads.
     seed
         Fixes the bootstrap.
 
     Raises
     ------
     InputError
-        If there is no base to score.
+        If there is no base to score, or a window is longer than what the model reads.
     """
-    context_length = predictor.context_length
+    most = predictor.context_length
+    context_length = most if context_length is None else context_length
+    if not 1 <= context_length <= most:
+        raise InputError(
+            f"this model reads windows of 1 to {most:,} bases; got a context length of "
+            f"{context_length:,}"
+        )
     windows = [window for region in regions for window in region.windows(context_length)]
     n_bases = np.array([len(w) - store.n_unknown(w) for w in windows], dtype=float)
     if not n_bases.sum():

@@ -1,0 +1,123 @@
+"""Which filter learns most from the same tokens: 2 x 128 on yeast, a run for each row and seed.
+
+python experiments/filters.py --genomes FOLDER --output DIR --variants "published;ours"
+
+FOLDER holds yeast/sacCer3.fa.gz (UCSC). Each run is one `megabase pretrain` of 600 steps of 16
+windows of 1,024 tokens (9.8 million), AdamW at 1e-3, without chrIV, chrXV and chrM. It is then
+scored by `megabase evaluate perplexity` on 96 windows of 1,024 bases of chrXV, by which variants
+may be chosen, and on 96 of chrIV, which are only reported. A run that is finished is not run
+again. The table has the mean of each over seeds, and the standard deviation on chrIV.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from megabase.run.provenance import machine, versions
+
+LENGTH, FAR = 1024, 1_000_002  # tokens of a window; positions of a grid for a megabase
+OURS, RELEASED = "tiny", "hyenadna-2x128"
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    # name: (preset, keys of the architecture)
+    "published, its own grid": (RELEASED, {}),
+    "published": (RELEASED, {"max_seq_len": FAR}),
+    "published, 64 near taps": (RELEASED, {"max_seq_len": FAR, "n_near_taps": 64}),
+    "published, gain": (RELEASED, {"max_seq_len": FAR, "initializer_gain": 1.0}),
+    "ours": (OURS, {"max_seq_len": FAR}),
+    "ours, its own grid": (OURS, {}),
+    "ours, no gain": (OURS, {"max_seq_len": FAR, "initializer_gain": None}),
+    **{
+        f"ours, {n} near taps": (OURS, {"max_seq_len": FAR, "n_near_taps": n})
+        for n in (0, 16, 32, 128, 256, 512)
+    },
+    **{
+        f"ours, reach from {n}": (OURS, {"max_seq_len": FAR, "shortest_reach": float(n)})
+        for n in (1, 16, 64)
+    },
+    **{
+        f"ours, amplitude {a}": (OURS, {"max_seq_len": FAR, "filter_amplitude": a})
+        for a in (0.5, 1.0, 4.0)
+    },
+    **{f"ours, {n} features": (OURS, {"max_seq_len": FAR, "emb_dim": n}) for n in (3, 5, 13)},
+    "ours, sines of 10": (OURS, {"max_seq_len": FAR, "activation_freq": 10.0}),
+}
+SCORED = {"chrXV": (100_000, 198_304), "chrIV": (100_000, 198_304)}
+
+
+def megabase(*arguments: object) -> str:
+    """Run a verb, and give what it prints."""
+    command = [sys.executable, "-m", "megabase", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+    return done.stdout
+
+
+def trained(name: str, seed: int, genome: Path, folder: Path, settings: list[str]) -> Path:
+    """Train a variant from a seed, or take the model that is there."""
+    preset, architecture = VARIANTS[name]
+    model = folder / f"{name.replace(', ', '-').replace(' ', '_')}-{seed}"
+    keys = {
+        "genomes": json.dumps({"yeast": {"path": str(genome)}}),
+        "architecture": json.dumps(architecture),
+        "split": json.dumps(
+            {"test_contigs": ["chrIV", "chrM"], "validation_contigs": ["chrXV"]}
+        ),
+        "steps": 600, "tokens_per_step": 16 * LENGTH, "warmup_fraction": 50 / 600,
+        "validation_windows": 96, "log_every": 50,
+    }  # fmt: skip
+    given = [f"{key}={value}" for key, value in keys.items()] + settings
+    sets = [text for each in given for text in ("--set", each)]
+    megabase(
+        "pretrain", "--preset", preset, "--context-length", LENGTH, "--seed", seed,
+        "--output", model, *sets,
+    )  # fmt: skip
+    return model
+
+
+def bits(model: Path, genome: Path, contig: str) -> float:
+    """Score the windows of a contig alone, without what stands before each."""
+    start, end = SCORED[contig]
+    regions = model.parent / f"{contig}.bed"
+    regions.write_text(f"{contig}\t{start}\t{end}\n")
+    printed = megabase(
+        "evaluate", "perplexity", "--model", model, "--genome", genome, "--regions", regions,
+        "--context-length", LENGTH, "--json", "--quiet",
+    )  # fmt: skip
+    report = json.loads(printed)
+    return report["model"]["bits_per_base"]
+
+
+def main(
+    genomes: Annotated[Path, typer.Option(help="Folder with yeast/sacCer3.fa.gz.")],
+    output: Annotated[Path, typer.Option(help="Folder of all runs.")],
+    variants: Annotated[str, typer.Option(help="Names, parted by semicolons.")] = "published;ours",
+    seeds: Annotated[str, typer.Option(help="Parted by commas.")] = "0,1,2",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Keys of all runs: steps=100.")
+    ] = None,
+) -> None:
+    """Train and score each variant from each seed, and print a table."""
+    output.mkdir(parents=True, exist_ok=True)
+    genome = genomes / "yeast" / "sacCer3.fa.gz"
+    print(f"{machine()}; {versions()}")
+    print(f"{'filter':<28}{'seeds':>6}{'chrXV':>9}{'chrIV':>9}{'sd':>9}")
+    for name in variants.split(";"):
+        found: dict[str, list[float]] = {contig: [] for contig in SCORED}
+        for seed in map(int, seeds.split(",")):
+            model = trained(name, seed, genome, output, settings or [])
+            for contig, values in found.items():
+                values.append(bits(model, genome, contig))
+        n = len(found["chrIV"])
+        spread = f"{statistics.stdev(found['chrIV']):9.4f}" if n > 1 else f"{'':>9}"
+        means = "".join(f"{statistics.fmean(values):9.4f}" for values in found.values())
+        print(f"{name:<28}{n:>6}{means}{spread}", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
