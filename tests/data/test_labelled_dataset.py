@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.data.labelled_dataset import Examples, StepBatches, length_batches
+from megabase.data.labelled_dataset import Examples, StepBatches, passes, random_batches
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from tests import toys
 
@@ -20,20 +20,26 @@ def tokens(letters):
     epoch=st.integers(0, 3),
 )
 def test_every_row_is_in_one_batch(lengths, batch_size, epoch):
-    batches = length_batches(np.array(lengths), batch_size, seed=0, epoch=epoch)
+    batches = random_batches(np.array(lengths), batch_size, seed=0, epoch=epoch)
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert len(batches) == -(-len(lengths) // batch_size)
     assert max(map(len, batches)) <= batch_size
 
 
-def test_batches_hold_similar_lengths_in_an_order_of_their_own():
+def test_a_batch_is_no_set_of_similar_lengths_but_sorted():
     lengths = np.random.default_rng(0).integers(1, 1000, size=400)
-    batches = length_batches(lengths, 10, seed=0, epoch=0)
-    assert np.mean([np.ptp(lengths[batch]) for batch in batches]) < 100
-    means = [lengths[batch].mean() for batch in batches]
-    assert means != sorted(means)
-    other = length_batches(lengths, 10, seed=0, epoch=1)
+    batches = random_batches(lengths, 40, seed=0, epoch=0)
+    assert all(abs(lengths[batch].mean() - 500) < 200 for batch in batches)
+    assert all((np.diff(lengths[batch]) >= 0).all() for batch in batches)
+    other = random_batches(lengths, 40, seed=0, epoch=1)
     assert [batch.tolist() for batch in batches] != [batch.tolist() for batch in other]
+
+
+def test_a_pass_holds_similar_lengths():
+    assert passes(np.array([1, 2, 65, 66, 300, 400, 401]), 9) == [
+        slice(0, 3), slice(3, 4), slice(4, 6), slice(6, 7)
+    ]  # fmt: skip
+    assert passes(np.array([5, 5, 5, 5, 5]), 2) == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
 def test_padding_stands_on_the_right_and_only_where_it_must():

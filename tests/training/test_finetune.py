@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from megabase.data import labelled_dataset
 from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.errors import InputError, WorkError
@@ -192,9 +193,14 @@ def test_an_interrupted_run_goes_on_with_the_seed_that_it_was_at(tables, monkeyp
         run(tables, n_seeds=2, epochs=2)
 
 
-def test_passes_add_up_to_the_same_step(made, tables, monkeypatch):
+@pytest.mark.parametrize("of", ["three rows", "one length"])
+def test_passes_add_up_to_the_same_step(made, tables, monkeypatch, of):
     whole = weights(made)
-    monkeypatch.setattr(fit, "rows_that_fit", lambda *_: (3, False))
+    if of == "three rows":
+        monkeypatch.setattr(fit, "rows_that_fit", lambda *_: (3, False))
+    else:
+        monkeypatch.setattr(labelled_dataset, "_LONGER", 0)
+        monkeypatch.setattr(labelled_dataset, "_LONGER_SHARE", 1.0)
     parts = weights(run(tables, "b"))
     for name, tensor in whole.items():
         torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-4)

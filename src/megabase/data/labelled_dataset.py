@@ -1,7 +1,8 @@
-"""Sequences with labels, as batches for training: padded on the right, of similar lengths."""
+"""Sequences with labels, as batches for training: drawn at random, padded on the right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.heads import UNCOUNTED, is_counted
 from megabase.model.padding import TokenArray, pad
 
-_POOLED = 50  # batches whose rows are sorted by length together
+# Rows that are padded together: the longest has at most so many tokens more than the shortest,
+# by share or by number.
+_LONGER_SHARE, _LONGER = 4 / 3, 64
 
 Inputs = dict[str, Shaped[Tensor, "row ..."]]
 """`input_ids`, and `attention_mask` where there is padding; with labels `labels`, too."""
@@ -75,13 +78,13 @@ class Examples:
         return np.array([len(tokens) for tokens in self.sequences], dtype=np.int64)
 
 
-def length_batches(
+def random_batches(
     lengths: Int64[np.ndarray, " row"], batch_size: int, *, seed: int, epoch: int
 ) -> list[Int64[np.ndarray, " _"]]:
-    """Part all rows of an epoch into batches of similar lengths, in an order drawn anew.
+    """Part all rows of an epoch into random batches, each sorted by length.
 
-    Rows are drawn, sorted by length within pools of `_POOLED` batches, and cut into batches,
-    whose order is drawn again. The last batch may be smaller; no row is left out.
+    A batch takes no account of lengths, which may tell the label: one of similar lengths would
+    hold rows of one class. The last batch may be smaller; no row is left out.
 
     Parameters
     ----------
@@ -92,17 +95,32 @@ def length_batches(
     seed, epoch
         Of which the draw is a function.
     """
-    rng = np.random.default_rng([seed, epoch])
-    drawn = rng.permutation(len(lengths))
-    pool = batch_size * _POOLED
-    pools = [drawn[start : start + pool] for start in range(0, len(drawn), pool)]
-    rows = np.concatenate([each[np.argsort(lengths[each], kind="stable")] for each in pools])
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    return [batches[number] for number in rng.permutation(len(batches))]
+    drawn = np.random.default_rng([seed, epoch]).permutation(len(lengths))
+    batches = [drawn[start : start + batch_size] for start in range(0, len(drawn), batch_size)]
+    return [batch[np.argsort(lengths[batch], kind="stable")] for batch in batches]
+
+
+def passes(lengths: Int64[np.ndarray, " row"], most: int) -> list[slice]:
+    """Cut a batch, sorted by length, into passes of similar lengths, so that little is padded.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each row, shortest first.
+    most
+        Rows of a pass.
+    """
+    starts = [0]
+    for row, length in enumerate(lengths):
+        shortest = lengths[starts[-1]]
+        is_long = length > max(shortest * _LONGER_SHARE, shortest + _LONGER)
+        if is_long or row - starts[-1] == most:
+            starts.append(row)
+    return [slice(*ends) for ends in pairwise([*starts, len(lengths)])]
 
 
 class StepBatches(Dataset[Inputs]):
-    """Example k is the batch of step k; an epoch is as many steps as it has batches.
+    """Example k is the batch of step k, shortest row first; an epoch is as many steps as batches.
 
     Parameters
     ----------
@@ -144,7 +162,7 @@ class StepBatches(Dataset[Inputs]):
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._batches = length_batches(
+            self._batches = random_batches(
                 self._lengths, self._batch_size, seed=self._seed, epoch=epoch
             )
         rows = self._batches[place]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from megabase.data.labelled_dataset import Examples, Inputs, StepBatches
+from megabase.data.labelled_dataset import Examples, Inputs, StepBatches, passes
 from megabase.errors import DivergedError
 from megabase.inference.predict import joined_predictions
 from megabase.measure.metrics import Kind, metrics_of
@@ -129,9 +129,18 @@ class FinetuneTrainer(Trainer):
         return total
 
     def _passes(self, batch: Inputs, weights: Tensor) -> Iterator[tuple[Inputs, Tensor]]:
-        for start in range(0, len(weights), self._rows_per_pass):
-            rows = slice(start, start + self._rows_per_pass)
-            yield {key: tensor[rows] for key, tensor in batch.items()}, weights[rows]
+        """Give the rows of a step some at a time, padded no further than to their longest."""
+        tokens, mask = batch["input_ids"], batch.get("attention_mask")
+        whole = torch.full((len(tokens),), tokens.shape[1])
+        lengths = (whole if mask is None else mask.sum(dim=1)).cpu().numpy()
+        for rows in passes(lengths, self._rows_per_pass):
+            shortest, longest = lengths[rows].min(), lengths[rows].max()
+            part: Inputs = {"input_ids": tokens[rows, :longest]}
+            if mask is not None and shortest < longest:
+                part["attention_mask"] = mask[rows, :longest]
+            columns = slice(longest) if self._per_base else ...
+            part["labels"] = batch["labels"][rows, columns]
+            yield part, weights[rows, columns]
 
     def _weights(self, labels: Tensor) -> Tensor:
         """What each row or base counts in the loss."""
