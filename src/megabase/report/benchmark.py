@@ -1,6 +1,6 @@
 """The report of `evaluate TASK`: results beside baselines and published numbers, and leaks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +38,31 @@ def benchmark_page(report: Mapping[str, Any], folder: Path) -> str:
     return sections_page("Benchmarks", _sections(report), folder)
 
 
+def overview_text(reports: Sequence[Mapping[str, Any]]) -> str:
+    """Write one table of the main metric of every task of several reports, as markdown."""
+    of_main = [each for report in reports for each in _of_main(report)]
+    return sections_text([Section("Overview", [], results_table(of_main))])
+
+
+def _results(report: Mapping[str, Any]) -> list[Result]:
+    return [Result.from_row(row) for task in report["tasks"] for row in task["results"]]
+
+
+def _of_main(report: Mapping[str, Any]) -> list[Result]:
+    main = {task["data"]["task"]: task["metric"] for task in report["tasks"]}
+    return [each for each in _results(report) if each.metric.startswith(main[each.task])]
+
+
 def _sections(report: Mapping[str, Any]) -> list[Section]:
-    tasks = report["tasks"]
-    results = [Result.from_row(row) for task in tasks for row in task["results"]]
-    main = {task["data"]["task"]: task["metric"] for task in tasks}
+    tasks, results = report["tasks"], _results(report)
     published = {
         task["data"]["task"]: [Published(**each) for each in task["published"]] for task in tasks
     }
-    of_main = [each for each in results if each.metric.startswith(main[each.task])]
     return [
         Section(
             "Results",
             [_PROTOCOLS[report["protocol"]], _how(report), *_frozen(report)],
-            results_table(of_main),
+            results_table(_of_main(report)),
         ),
         Section(
             "Published numbers on the same rows and split",
