@@ -67,6 +67,10 @@ def test_a_model_that_copies_gains_recalls_and_misses_the_far_context(store):
     gain, shuffled, recall = map(differences, (report.gain, report.shuffled, report.recall))
     assert gain[64] == 0
     assert gain[384] > 0.2  # 300 bases back stands what comes
+    doubled = differences(report.doubled)
+    assert list(doubled) == [128, 256, 384]
+    assert sum(doubled.values()) == pytest.approx(gain[384])
+    assert doubled[384] > 0.2  # the copy stands 300 bases back
     assert shuffled[64] > 0.2
     assert min(recall.values()) > 0.8
     assert (report.n_windows, report.n_targets, report.n_copied) == (16, 128, 64)
@@ -74,7 +78,7 @@ def test_a_model_that_copies_gains_recalls_and_misses_the_far_context(store):
 
 def test_a_model_that_knows_nothing_shows_nothing(store):
     report = evaluate(Guesser(), store)
-    for entries in (report.gain, report.shuffled, report.recall):
+    for entries in (report.gain, report.doubled, report.shuffled, report.recall):
         assert set(differences(entries).values()) == {0.0}
     assert [at.bits.bits_per_base for at in report.by_position] == pytest.approx([2.0])
 

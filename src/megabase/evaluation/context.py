@@ -59,6 +59,9 @@ class ContextReport:
     gain
         The last bases of each window after `distance` bases of context; the control has
         the 64 nearest only.
+    doubled
+        The same bases after the same contexts, each beside the next shorter one as its control:
+        below 0 where more context makes the model worse.
     shuffled
         The same bases after the whole context; in the control what lies further back
         than `distance` is permuted, so that its composition stays.
@@ -71,6 +74,7 @@ class ContextReport:
 
     by_position: tuple[AtPosition, ...]
     gain: tuple[AtDistance, ...]
+    doubled: tuple[AtDistance, ...]
     shuffled: tuple[AtDistance, ...]
     recall: tuple[AtDistance, ...]
     context_length: int
@@ -131,9 +135,12 @@ def evaluate_context(
     _log.info("probing: at most %s", plan)
     with progress(n_sequences, "probing", "sequences") as meter:
         probe.meter = meter
+        by_position, by_context = probe.by_position(), probe.by_context()
+        nearest, *others = by_context
         return ContextReport(
-            by_position=probe.by_position(),
-            gain=probe.gain(),
+            by_position=by_position,
+            gain=probe.compare([(each, nearest) for each in by_context]),
+            doubled=probe.compare([*zip(others, by_context, strict=False)]),
             shuffled=probe.shuffled(),
             recall=probe.recall(),
             context_length=length,
@@ -141,6 +148,10 @@ def evaluate_context(
             n_targets=probe.n_targets,
             n_copied=probe.n_copied,
         )
+
+
+_Targets = tuple[int, Float[np.ndarray, "window target"]]
+"""A number of bases before the targets, and what these then cost in bits."""
 
 
 class _Probe:
@@ -169,14 +180,17 @@ class _Probe:
             AtPosition(start, end, part.size, self._mean(part)) for start, end, part in parts
         )
 
-    def gain(self) -> tuple[AtDistance, ...]:
+    def by_context(self) -> list[_Targets]:
+        """Score the last bases of each window after every number of bases before them."""
         n = self.n_targets
-        found = {
-            context: self._ends([window[-(n + context) :] for window in self._windows], n)
+        return [
+            (context, self._ends([window[-(n + context) :] for window in self._windows], n))
             for context in self.contexts
-        }
-        nearest = found[self.contexts[0]]
-        return tuple(self._compare(context, bits, nearest) for context, bits in found.items())
+        ]
+
+    def compare(self, pairs: list[tuple[_Targets, _Targets]]) -> tuple[AtDistance, ...]:
+        """Set the bits after a context beside those after another."""
+        return tuple(self._compare(context, bits, other) for (context, bits), (_, other) in pairs)
 
     def shuffled(self) -> tuple[AtDistance, ...]:
         n = self.n_targets

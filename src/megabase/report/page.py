@@ -20,6 +20,10 @@ _EXPERIMENTS = (
      "The last bases of each window after so much context; the control has the nearest 64 bases "
      "only. A difference above 0 is what the context beyond them is worth.",
      ("bases of context", "bits per base", "after 64 bases")),
+    ("doubled", "More context, step by step",
+     "The same bases after so much context; the control has the next shorter one. A difference "
+     "below 0 is context that makes the model worse.",
+     ("bases of context", "bits per base", "after the shorter")),
     ("shuffled", "Far context, true and permuted",
      "The same bases after the whole window; in the control everything further back than the "
      "distance is permuted, composition kept. A difference above 0 is knowledge of order far away.",
