@@ -44,6 +44,20 @@ def test_windows_of_a_block_lie_in_one_part(tmp_path):
         assert len(of) == 1
 
 
+def test_so_many_windows_of_each_species_are_drawn(tmp_path):
+    write(tmp_path, [block(number) for number in range(30)])
+    whole = read_aligned(TASK, tmp_path, seed=0)
+    splits = read_aligned(TASK, tmp_path, seed=0, n_windows=10)
+    assert {split: len(rows) for split, rows in splits.items()} == {
+        "train": 10 * 4, "validation": 2 * 4, "test": 2 * 4,
+    }  # fmt: skip
+    for split, rows in splits.items():
+        assert set(rows.sequences) <= set(whole[split].sequences)
+        assert rows.labels == [0, 1, 2, 3] * (len(rows) // 4)
+    assert splits["train"].sequences[:40] != whole["train"].sequences[:40]
+    assert read_aligned(TASK, tmp_path, seed=0, n_windows=900) == whole
+
+
 def test_gaps_are_taken_out_and_the_shortest_row_decides(tmp_path):
     gapped = [["ACGTACGTACGTACGT", "ACGT----ACGTACGT", "A" * 16, "C" * 16]]
     write(tmp_path, gapped * 3)

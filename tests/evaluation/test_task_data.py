@@ -91,7 +91,7 @@ def test_the_report_is_plain(tmp_path):
 def test_options_that_are_not_for_a_task_are_an_error(tmp_path):
     with pytest.raises(InputError, match="a length is for windows that are cut"):
         read_task_data(COHN, tmp_path, length=100)
-    with pytest.raises(InputError, match="a number of windows is for genomes"):
+    with pytest.raises(InputError, match="a number of windows is for genomes and alignments"):
         read_task_data(COHN, tmp_path, n_windows=100)
 
 

@@ -3,8 +3,10 @@
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from megabase.errors import InputError
-from megabase.evaluation.examples import Examples, draw_parts, is_known
+from megabase.evaluation.examples import HELD_OUT, Examples, draw_parts, is_known
 from megabase.evaluation.task_folder import task_files
 from megabase.evaluation.tasks.task import Task
 from megabase.io.maf import AlignedRow, read_maf
@@ -12,7 +14,9 @@ from megabase.io.maf import AlignedRow, read_maf
 _log = logging.getLogger(__name__)
 
 
-def read_aligned(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
+def read_aligned(
+    task: Task, folder: Path, *, seed: int, n_windows: int | None = None
+) -> dict[str, Examples]:
     """Cut windows from the blocks of an alignment, as many of each species.
 
     The gaps of a row are taken out, and what is left is cut from its start into windows
@@ -27,7 +31,10 @@ def read_aligned(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
     folder
         With the MAF.
     seed
-        Fixes which block is in which part.
+        Fixes which block is in which part, and which windows are taken.
+    n_windows
+        The most of each species to learn from, and a fifth of it in each held-out part, drawn
+        by the seed; None: all.
 
     Raises
     ------
@@ -58,11 +65,22 @@ def read_aligned(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
         "%s: %d blocks; %d too short for %d bp; %d windows with more N than a tenth",
         path, len(blocks), n_short, length, n_unknown,
     )  # fmt: skip
+    return _parted(blocks, seed, n_windows)
+
+
+def _parted(blocks: list[list[list[str]]], seed: int, n_windows: int | None) -> dict[str, Examples]:
     found = {split: Examples([], []) for split in ("train", "validation", "test")}
-    for part, block in zip(draw_parts(len(blocks), seed), blocks, strict=True):
-        for window in block:
-            found[part].sequences.extend(window)
-            found[part].labels.extend(range(len(window)))
+    of_block = draw_parts(len(blocks), seed)
+    for split, part in found.items():
+        chosen = [block for of, block in zip(of_block, blocks, strict=True) if of == split]
+        windows = [window for block in chosen for window in block]
+        if n_windows is not None:
+            most = n_windows if split == "train" else max(1, n_windows // HELD_OUT)
+            drawn = np.random.default_rng([seed, len(windows)]).permutation(len(windows))
+            windows = [windows[place] for place in sorted(drawn[:most])]
+        for window in windows:
+            part.sequences.extend(window)
+            part.labels.extend(range(len(window)))
     return found
 
 

@@ -82,6 +82,9 @@ def draw_parts(n_units: int, seed: int) -> list[str]:
     return parts
 
 
+HELD_OUT = 5
+"""Of windows that are drawn by number: one of a held-out part for so many of training."""
+
 MOST_UNKNOWN = 0.1
 """The share of letters other than A, C, G and T above which a window is passed over."""
 

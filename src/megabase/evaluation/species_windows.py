@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.evaluation.examples import Examples, is_known
+from megabase.evaluation.examples import HELD_OUT, Examples, is_known
 from megabase.evaluation.task_folder import FORMATS
 from megabase.evaluation.tasks.task import Task
 from megabase.genome.interval import Interval
@@ -15,7 +15,6 @@ from megabase.genome.split import hold_out_contigs, hold_out_tail
 from megabase.io.genome_file import open_reference
 from megabase.run.location import cache_folder
 
-_HELD_OUT = 5  # one window of a held-out part for so many of the training part
 _TRIES = 100  # draws for a window with few N
 
 
@@ -48,7 +47,7 @@ def read_genomes(
     for number, name in enumerate(task.classes):
         reference = open_reference(_genome(task, folder, name), cache=cache_folder())
         for place, (split, parts) in enumerate(_parts(task, reference).items()):
-            n = n_windows if split == "train" else max(1, n_windows // _HELD_OUT)
+            n = n_windows if split == "train" else max(1, n_windows // HELD_OUT)
             rng = np.random.default_rng([seed, number, place])
             windows = _draw(reference, parts, task.length or 0, n, rng)
             found[split].sequences.extend(windows)

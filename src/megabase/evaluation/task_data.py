@@ -119,7 +119,7 @@ def read_task_data(
     length
         Another length than the task's, in bp, where windows are cut.
     n_windows
-        Of each class to learn from, where they are drawn from genomes.
+        Of each class to learn from, where they are drawn from genomes or from an alignment.
     seed
         Of splits and windows that are drawn.
 
@@ -130,8 +130,10 @@ def read_task_data(
     """
     if length is not None and task.layout not in _CUT:
         raise InputError(f"{task.name} is read as it is: a length is for windows that are cut")
-    if n_windows is not None and task.layout != "genomes":
-        raise InputError(f"{task.name} is read whole: a number of windows is for genomes")
+    if n_windows is not None and task.layout not in ("genomes", "alignment"):
+        raise InputError(
+            f"{task.name} is read whole: a number of windows is for genomes and alignments"
+        )
     wanted = replace(task, length=length) if length is not None else task
     folder = task_folder(task, data if data is not None else hub_folder(task, offline=offline))
     splits, names = _read(wanted, folder, stand_in=stand_in, n_windows=n_windows, seed=seed)
@@ -155,7 +157,7 @@ def _read(
         case "deepsea":
             return read_deepsea(task, folder, stand_in=stand_in)
         case "alignment":
-            return read_aligned(task, folder, seed=seed), task.classes
+            return read_aligned(task, folder, seed=seed, n_windows=n_windows), task.classes
         case "genomes":
             n = {} if n_windows is None else {"n_windows": n_windows}
             return read_genomes(task, folder, seed=seed, **n), task.classes
