@@ -11,12 +11,11 @@ with its interval of 95 %. A run that is finished is not run again.
 """
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from verbs import megabase
 
 from megabase.report.plot import new_figure
 from megabase.run.provenance import machine, versions
@@ -28,13 +27,6 @@ GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
     "worm": ("worm/celegans_ce2_chrX.fa.gz", {"test_fraction": 0.1}),
     "human": ("human/chr20_grch37.fa.gz", {"test_regions": ["20:45,000,001-63,025,520"]}),
 }
-
-
-def megabase(*arguments: object) -> None:
-    """Run a verb."""
-    command = [sys.executable, "-m", "megabase", *map(str, arguments)]
-    if code := subprocess.run(command, check=False).returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {code}")
 
 
 def trained(filters: str, folder: Path, output: Path, settings: dict[str, Any]) -> Path:
@@ -79,7 +71,7 @@ def main(
     genomes: Annotated[Path, typer.Option(help="Folder of the genomes.")],
     output: Annotated[Path, typer.Option(help="Folder of all runs.")],
     context: Annotated[int, typer.Option(help="The longest that is trained, tokens.")] = 32_768,
-    steps: Annotated[int, typer.Option(help="Of 32,768 tokens each.")] = 600,
+    steps: Annotated[int, typer.Option(help="Of 32,768 tokens each, or of one window.")] = 600,
     windows: Annotated[int, typer.Option(help="Of each genome, that are asked.")] = 64,
     figure: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
 ) -> None:

@@ -11,12 +11,11 @@ again. The table has the mean of each over seeds, and the standard deviation on 
 
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from verbs import megabase
 
 from megabase.run.provenance import machine, versions
 
@@ -47,15 +46,6 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours, sines of 10": (OURS, {"max_seq_len": FAR, "activation_freq": 10.0}),
 }
 SCORED = {"chrXV": (100_000, 198_304), "chrIV": (100_000, 198_304)}
-
-
-def megabase(*arguments: object) -> str:
-    """Run a verb, and give what it prints."""
-    command = [sys.executable, "-m", "megabase", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
-    return done.stdout
 
 
 def trained(name: str, seed: int, genome: Path, folder: Path, settings: list[str]) -> Path:
@@ -103,11 +93,14 @@ def main(
     ] = None,
 ) -> None:
     """Train and score each variant from each seed, and print a table."""
+    names = variants.split(";")
+    if unknown := set(names) - VARIANTS.keys():
+        raise SystemExit(f"no variant {min(unknown)!r}; there are {'; '.join(VARIANTS)}")
     output.mkdir(parents=True, exist_ok=True)
     genome = genomes / "yeast" / "sacCer3.fa.gz"
     print(f"{machine()}; {versions()}")
     print(f"{'filter':<28}{'seeds':>6}{'chrXV':>9}{'chrIV':>9}{'sd':>9}")
-    for name in variants.split(";"):
+    for name in names:
         found: dict[str, list[float]] = {contig: [] for contig in SCORED}
         for seed in map(int, seeds.split(",")):
             model = trained(name, seed, genome, output, settings or [])

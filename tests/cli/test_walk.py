@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.cli.command import run
+from tests.cli.test_bad_input import refused
 from tests.toys import letters, write_fasta
 
 
@@ -29,6 +30,9 @@ def test_pretrain_evaluate_score_info_convert(capsys, genome, model, tmp_path):
     assert 1.5 < json.loads(report.out)["model"]["bits_per_base"] < 3
     table = run(capsys, "evaluate", "perplexity", "-m", model, "-g", genome)
     assert "Markov, order" in table.out
+    short = ["--context-length", 30, "--json"]
+    report = run(capsys, "evaluate", "perplexity", "-m", model, "-g", genome, *short)
+    assert json.loads(report.out)["context_length"] == 30
     genes = write_fasta(tmp_path / "genes.fa", {"a": letters(30)})
     scores = tmp_path / "scores.tsv"
     assert run(capsys, "score", "-m", model, "-i", genes, "-o", scores).out == f"{scores}\n"
@@ -37,11 +41,14 @@ def test_pretrain_evaluate_score_info_convert(capsys, genome, model, tmp_path):
     assert run(capsys, "tracks", "-m", model, "-g", genome, "-o", track).out == f"{track}\n"
     assert len(track.read_text().splitlines()) == 4000
     about = json.loads(run(capsys, "info", "--model", model, "--length", 50, "--json").out)
-    assert (about["parameters"], about["context_length"]) == (436_096, 64)
+    assert (about["parameters"], about["context_length"]) == (452_992, 64)
     assert about["made_by"].startswith("megabase pretrain --genome")
-    assert "436,096" in run(capsys, "info", "--model", model).out
-    assert run(capsys, "convert", "-i", model, "-o", tmp_path / "hf", "--layout", "hf").code == 0
-    assert (tmp_path / "hf" / "model.safetensors").exists()
+    assert "452,992" in run(capsys, "info", "--model", model).out
+    converted = run(capsys, "convert", "-i", model, "-o", tmp_path / "hf", "--layout", "hf")
+    assert refused(converted, "has no place in a released layout")
+    assert not (tmp_path / "hf").exists()
+    assert run(capsys, "convert", "-i", model, "-o", tmp_path / "plain").code == 0
+    assert (tmp_path / "plain" / "model.safetensors").exists()
 
 
 def test_the_same_command_again_says_so_and_changes_nothing(capsys, genome, model):

@@ -1,8 +1,11 @@
 """The configuration keeps the published keys and refuses what is no model."""
 
 import pytest
+import torch
 
 from megabase.model.config import PRESETS, HyenaDNAConfig
+from megabase.model.modeling import HyenaDNAForCausalLM
+from tests import toys
 
 
 def test_defaults_are_the_released_tiny_model():
@@ -39,7 +42,9 @@ def test_our_presets_have_our_filter_and_the_released_ones_the_published():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"near_taps": 3}, "there is no key 'near_taps' of the architecture; known are"),
+        ({"near_taps": 3}, "no key 'near_taps' of the architecture; did you mean 'n_near_taps'"),
+        ({"x": 3}, r"no key 'x' of the architecture; known are \['activation_freq'"),
+        ({"filter_shift": 0.1}, "filter_shift is of a published filter, and this one is scale-fr"),
         ({"n_near_taps": 1.5}, "n_near_taps must be a whole number, got 1.5"),
         ({"max_seq_len": 1025}, "1,024 tokens needs max_seq_len of at least 1,026, got 1,025"),
     ],
@@ -49,6 +54,33 @@ def test_a_preset_may_be_changed_in_keys_that_there_are(changes, message):
     assert (config.n_near_taps, config.max_seq_len, config.d_model) == (3, 5000, 128)
     with pytest.raises(ValueError, match=message):
         HyenaDNAConfig.from_preset("tiny", 1024, **changes)
+
+
+def test_keys_of_our_filter_are_not_of_the_published_one():
+    with pytest.raises(ValueError, match="shortest_reach is of a scale-free filter, and this one"):
+        HyenaDNAConfig.from_preset("hyenadna-2x128", 1024, shortest_reach=9.0)
+
+
+def test_a_short_context_has_no_more_near_taps_than_positions():
+    assert HyenaDNAConfig.from_preset("tiny", 30).n_near_taps == 32
+
+
+@pytest.mark.parametrize(
+    "key", ["filter_shift", "shortest_reach", "filter_amplitude", "emb_dim", "n_near_taps",
+            "activation_freq", "filter_order", "num_inner_mlps", "max_seq_len"],
+)  # fmt: skip
+def test_every_key_of_a_filter_changes_it(key):
+    family = {} if key == "filter_shift" else toys.SCALE_FREE
+    plain = toys.config(**family)
+    changed = toys.config(**family | {key: 2 * getattr(plain, key) + (key == "emb_dim")})
+    filters = []
+    for config in (plain, changed):
+        torch.manual_seed(0)
+        made = HyenaDNAForCausalLM(config).backbone.blocks[0].mixer.filters
+        if made.near is not None:
+            torch.nn.init.ones_(made.near)
+        filters.append(made(20))
+    assert not torch.allclose(*filters)
 
 
 def test_the_embedding_has_a_multiple_of_rows():
@@ -70,7 +102,13 @@ def test_a_configuration_survives_its_file(tmp_path):
         ({"d_model": 0}, "d_model must be at least 1"),
         ({"emb_dim": 4}, "emb_dim must be odd"),
         ({"filter_family": "long"}, "filter_family is one of published, scale-free; got 'long'"),
-        ({"n_near_taps": -1}, "n_near_taps must not be negative, got -1"),
+        ({"n_near_taps": -1}, "n_near_taps must be from 0 to max_seq_len, 1,026; got -1"),
+        ({"n_near_taps": 1027}, "n_near_taps must be from 0 to max_seq_len, 1,026; got 1,027"),
+        ({"filter_family": "scale-free", "emb_dim": 23}, "scale-free filter is at most 21, got 23"),
+        ({"filter_amplitude": float("inf")}, "filter_amplitude must be a finite number, got inf"),
+        ({"num_inner_mlps": -1}, "num_inner_mlps must not be negative, got -1"),
+        ({"initializer_range": -0.1}, "initializer_range must not be negative, got -0.1"),
+        ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon must be above 0, got 0.0"),
         ({"initializer_gain": 0.0}, "initializer_gain must be above 0, got 0.0"),
         ({"max_seq_len": 2}, "max_seq_len must be above 2"),
         ({"hyena_dropout": 0.1}, "hyena_dropout can only be 0.0"),

@@ -133,6 +133,14 @@ def test_an_hf_configuration_is_read_back_as_the_same():
     )
 
 
+@pytest.mark.parametrize("layout", ["hf", "lightning"])
+@pytest.mark.parametrize("keys", [toys.SCALE_FREE, {"n_near_taps": 3}])
+def test_a_filter_that_was_not_published_has_no_place_in_a_published_layout(layout, keys):
+    made = toys.model(**keys)
+    with pytest.raises(ValueError, match=r"filter with [53] near taps has no place in a released"):
+        to_published(made.state_dict(), made.config, layout)
+
+
 @pytest.mark.parametrize("keys", [{"hyena_order": 3}, {"filter_shift": 0.0}])
 def test_what_the_hf_layout_cannot_say_is_an_error(keys):
     with pytest.raises(ValueError, match="the -hf layout holds"):

@@ -81,10 +81,8 @@ class AskedRows:
         some = Examples(
             [test.sequences[row] for row in chosen], [test.labels[row] for row in chosen]
         )
-        queries, training = (
-            _encoded(data, split, rows)
-            for split, rows in (("test", some), ("train", data.splits["train"]))
-        )
+        asked, training = (_encoded(data, split) for split in ("test", "train"))
+        queries = [asked[row] for row in chosen]
         pool = DemonstrationPool(training, data.class_names, [each.sequence for each in queries])
         labels = np.array([each.label for each in queries], dtype=np.int64)
         sha256 = digest(some, data.class_names)
@@ -141,7 +139,8 @@ class AskedRows:
         ]
 
 
-def _encoded(data: TaskData, split: str, rows: Examples) -> list[Shot]:
+def _encoded(data: TaskData, split: str) -> list[Shot]:
+    rows = data.splits[split]
     tokens = encoded_rows(data.task, split, rows.sequences)
     labels = map(int, rows.labels)  # pyright: ignore[reportArgumentType] of classes
     return [Shot(each, label) for each, label in zip(tokens, labels, strict=True)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from megabase.errors import InputError
 from megabase.model.load import load, save, save_published, weights_sha256
+from megabase.model.published import check_hf
 from megabase.run.output import Output, read_record, whole_files
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def convert(
         raise InputError(f"{output} is the model to convert; choose another output")
     loaded = load(source)
     model = loaded.model
+    if layout == "hf":
+        check_hf(model.config)
     request = {"command": "convert", "model": weights_sha256(model), "layout": layout}
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:

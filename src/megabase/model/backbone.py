@@ -171,7 +171,12 @@ def _filter_shape(config: HyenaDNAConfig) -> FilterShape:
     grid, n_filters = config.max_seq_len, config.hyena_order - 1
     n_channels = n_filters * config.d_model
     if config.filter_family == "published":
-        return PublishedShape(grid, n_channels, config.emb_dim, config.filter_shift)
+        return PublishedShape(grid, n_channels, emb_dim=config.emb_dim, shift=config.filter_shift)
     return ScaleFreeShape(
-        grid, n_channels, n_filters, config.emb_dim, config.shortest_reach, config.filter_amplitude
+        grid,
+        n_channels,
+        n_filters,
+        emb_dim=config.emb_dim,
+        shortest_reach=config.shortest_reach,
+        amplitude=config.filter_amplitude,
     )

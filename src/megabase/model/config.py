@@ -1,5 +1,7 @@
 """HyenaDNAConfig: every number of the architecture, under its published key."""
 
+import difflib
+import math
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -18,11 +20,19 @@ EXTRA_POSITIONS = 2
 FILTER_FAMILIES = ("published", "scale-free")
 """The shapes that a filter can have, `model.filter_shape`."""
 
-# What our presets have in place of the published filter and its starting weights.
-_OURS: Mapping[str, Any] = {
-    "filter_family": "scale-free", "emb_dim": 9, "activation_freq": 1.0, "n_near_taps": 64,
-    "initializer_gain": 1.0,
+_OF_FAMILY = {
+    "published": {"filter_shift"}, "scale-free": {"shortest_reach", "filter_amplitude"},
 }  # fmt: skip
+_MOST_FEATURES = 21  # scale-free: on a grid of 1e6 float32 has those of more turns wrong by 1e-3
+
+
+def _ours(positions: int) -> dict[str, Any]:
+    """Give what our presets have in place of the published filter and its starting weights."""
+    return {
+        "filter_family": "scale-free", "emb_dim": 9, "activation_freq": 1.0,
+        "n_near_taps": min(64, positions), "initializer_gain": 1.0,
+    }  # fmt: skip
+
 
 # Layers x width: our sizes, named from 40m on by their parameters, and those of
 # Nguyen et al. 2023, arXiv:2306.15794v2, Table A.1.
@@ -148,10 +158,15 @@ class HyenaDNAConfig(PreTrainedConfig):
         self.tie_word_embeddings = True  # the -hf folders say False and hold the tied matrix twice
         self.activation_freq = float(self.activation_freq)
         _check_numbers(self)
+        _check_reals(self)
         _check_filter(self)
         super().__post_init__(**kwargs)
         _check_head(self)
         _check_prompt(self)
+
+    def architecture(self) -> dict[str, Any]:
+        """Give all keys of `ARCHITECTURE`."""
+        return {key: getattr(self, key) for key in sorted(ARCHITECTURE)}
 
     @property
     def context_length(self) -> int:
@@ -175,7 +190,7 @@ class HyenaDNAConfig(PreTrainedConfig):
 
     @classmethod
     def from_preset(
-        cls, name: str, context_length: int, **changes: float | str | None
+        cls, name: str, context_length: int, **changes: float | int | str | None
     ) -> "HyenaDNAConfig":
         """Give the configuration of a named size for a context length in tokens.
 
@@ -202,16 +217,13 @@ class HyenaDNAConfig(PreTrainedConfig):
             raise InputError(f"a preset is one of {', '.join(PRESETS)}; got {name!r}")
         if context_length < 1:
             raise InputError(f"a context length is at least 1 token, got {context_length}")
-        if unknown := changes.keys() - ARCHITECTURE:
-            raise InputError(
-                f"there is no key {min(unknown)!r} of the architecture; known are "
-                f"{', '.join(sorted(ARCHITECTURE))}"
-            )
+        _check_known(changes)
         n_layer, d_model = PRESETS[name]
         size = {"n_layer": n_layer, "d_model": d_model}
         size["max_seq_len"] = positions = context_length + EXTRA_POSITIONS
-        ours = {} if name.startswith("hyenadna-") else _OURS
+        ours = {} if name.startswith("hyenadna-") else _ours(positions)
         config = cls(**size | ours | changes)
+        _check_of_family(config.filter_family, changes)
         if config.max_seq_len < positions:
             raise InputError(
                 f"a context of {context_length:,} tokens needs max_seq_len of at least "
@@ -232,9 +244,25 @@ _REAL = (
 
 ARCHITECTURE = frozenset(
     {*_WHOLE, *_REAL, "d_inner", "filter_family", "initializer_gain"}
-    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "prompt_dropout", "head_dropout"}
+    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens"}
+    - {"prompt_dropout", "head_dropout", "embed_dropout"}
 )
-"""Keys that say what a language model is."""
+"""Keys that say what a language model is, and how its weights start."""
+
+
+def _check_known(changes: Mapping[str, float | int | str | None]) -> None:
+    """Refuse keys that an architecture has none of."""
+    for key in changes.keys() - ARCHITECTURE:
+        near = difflib.get_close_matches(key, ARCHITECTURE, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {sorted(ARCHITECTURE)}"
+        raise InputError(f"there is no key {key!r} of the architecture; {hint}")
+
+
+def _check_of_family(family: str, changes: Mapping[str, float | int | str | None]) -> None:
+    """Refuse keys that change nothing of a filter."""
+    for other, keys in _OF_FAMILY.items():
+        if other != family and (idle := keys & changes.keys()):
+            raise InputError(f"{min(idle)} is of a {other} filter, and this one is {family}")
 
 
 @typing.no_type_check
@@ -261,6 +289,20 @@ def _check_numbers(config: HyenaDNAConfig) -> None:
         raise InputError(f"emb_dim must be odd and at least 3, got {config.emb_dim}")
     if config.max_seq_len <= EXTRA_POSITIONS:
         raise InputError(f"max_seq_len must be above {EXTRA_POSITIONS}, got {config.max_seq_len}")
+    if config.num_inner_mlps < 0:
+        raise InputError(f"num_inner_mlps must not be negative, got {config.num_inner_mlps}")
+
+
+@typing.no_type_check
+def _check_reals(config: HyenaDNAConfig) -> None:
+    """Refuse numbers of which no weight or answer could be computed."""
+    for key in _REAL:
+        if not math.isfinite(getattr(config, key)):
+            raise InputError(f"{key} must be a finite number, got {getattr(config, key)}")
+    if config.initializer_range < 0:
+        raise InputError(f"initializer_range must not be negative, got {config.initializer_range}")
+    if config.layer_norm_epsilon <= 0:
+        raise InputError(f"layer_norm_epsilon must be above 0, got {config.layer_norm_epsilon}")
 
 
 @typing.no_type_check
@@ -270,8 +312,15 @@ def _check_filter(config: HyenaDNAConfig) -> None:
         raise InputError(
             f"filter_family is one of {', '.join(FILTER_FAMILIES)}; got {config.filter_family!r}"
         )
-    if config.n_near_taps < 0:
-        raise InputError(f"n_near_taps must not be negative, got {config.n_near_taps}")
+    if not 0 <= config.n_near_taps <= config.max_seq_len:
+        raise InputError(
+            f"n_near_taps must be from 0 to max_seq_len, {config.max_seq_len:,}; got "
+            f"{config.n_near_taps:,}"
+        )
+    if config.filter_family == "scale-free" and config.emb_dim > _MOST_FEATURES:
+        raise InputError(
+            f"emb_dim of a scale-free filter is at most {_MOST_FEATURES}, got {config.emb_dim}"
+        )
     for key in ("initializer_gain", "shortest_reach", "filter_amplitude"):
         value = getattr(config, key)
         if value is not None and not value > 0:

@@ -28,8 +28,9 @@ and its channels reach from a few tokens to the whole grid, the farther the lowe
 .. math:: \mathrm{Window}_c(j) = \frac{a}{\sqrt{\tau_c}}\, e^{-j / \tau_c}
    :label: scale-free-window
 
-with :math:`\tau_c` evenly spaced in its logarithm from the shortest reach to T. All windows then
-weigh the same in the sum of squares, and a longer grid adds reach without blurring what is near.
+with :math:`\tau_c` evenly spaced in its logarithm from the shortest reach to T. Windows that reach
+far beyond a token and end within the grid then have nearly the same sum of squares, and a longer
+grid adds reach without blurring what is near.
 
 Where we leave the released code: grids and rates are computed from numbers whenever
 they are needed, not stored. Its two versions disagree on the floor, which is 0.05 in the

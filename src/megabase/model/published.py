@@ -34,7 +34,14 @@ _EMBEDDING = "embeddings.word_embeddings.weight"
 
 
 def name_pairs(config: HyenaDNAConfig) -> dict[str, str]:
-    """Give our name of each parameter by its published one, both without a prefix."""
+    """Give our name of each parameter by its published one, both without a prefix.
+
+    Raises
+    ------
+    InputError
+        If the filter is not the published one.
+    """
+    _check_filter(config)
     pairs = {_EMBEDDING: "embedding.weight", **_affine("ln_f", "norm")}
     for i in range(config.n_layer):
         theirs, ours = f"layers.{i}", f"blocks.{i}"
@@ -48,6 +55,14 @@ def name_pairs(config: HyenaDNAConfig) -> dict[str, str]:
         pairs[f"{theirs}.mixer.filter_fn.bias"] = f"{ours}.mixer.skip"
         pairs |= _filter_pairs(config, f"{theirs}.mixer.filter_fn", f"{ours}.mixer.filters")
     return pairs
+
+
+def _check_filter(config: HyenaDNAConfig) -> None:
+    if config.filter_family != "published" or config.n_near_taps:
+        raise InputError(
+            f"a {config.filter_family} filter with {config.n_near_taps} near taps has no place in "
+            "a released layout, which holds published filters without near taps only"
+        )
 
 
 def _affine(theirs: str, ours: str) -> dict[str, str]:
@@ -216,13 +231,27 @@ def config_from_original(original: Mapping[str, Any], source: str) -> HyenaDNACo
 
 
 # What the code of the released -hf folders does not read, and takes to be so.
-_HF_FIXED = {
-    "hyena_order": 2, "filter_shift": 0.05, "filter_family": "published", "n_near_taps": 0,
-}  # fmt: skip
+_HF_FIXED = {"hyena_order": 2, "filter_shift": 0.05}
 _HF_KEYS = (
     *_SAME_KEY, "max_seq_len", "emb_dim", "filter_order", "short_filter_order", "activation_freq",
     "hyena_order", "num_inner_mlps", "layer_norm_epsilon", "initializer_range", "pad_token_id",
 )  # fmt: skip
+
+
+def check_hf(config: HyenaDNAConfig) -> None:
+    """Refuse an architecture that a released ``-hf`` folder has no place for.
+
+    Raises
+    ------
+    InputError
+        If the filter is another, or the code of those folders takes a number to be another.
+    """
+    _check_filter(config)
+    for key, fixed in _HF_FIXED.items():
+        if getattr(config, key) != fixed:
+            raise InputError(
+                f"the -hf layout holds {key} = {fixed} only; this model has {getattr(config, key)}"
+            )
 
 
 def config_to_hf(config: HyenaDNAConfig) -> dict[str, Any]:
@@ -231,13 +260,9 @@ def config_to_hf(config: HyenaDNAConfig) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the code of those folders takes a number to be another.
+        As `check_hf` does.
     """
-    for key, fixed in _HF_FIXED.items():
-        if getattr(config, key) != fixed:
-            raise InputError(
-                f"the -hf layout holds {key} = {fixed} only; this model has {getattr(config, key)}"
-            )
+    check_hf(config)
     keys = {key: getattr(config, key) for key in _HF_KEYS}
     return {
         "architectures": ["HyenaDNAForCausalLM"],

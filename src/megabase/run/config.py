@@ -135,4 +135,4 @@ def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
 
 def _names_a_type(part: int | str) -> bool:
     """Whether a part of a place is pydantic's name for one of several types, and no key."""
-    return part == "str" or str(part).startswith("tuple[")
+    return part in ("str", "int", "float", "none") or str(part).startswith("tuple[")

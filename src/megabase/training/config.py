@@ -13,6 +13,8 @@ from megabase.model.config import POOLED, PRESETS, HyenaDNAConfig
 from megabase.model.heads import JOINT
 from megabase.run.config import RunConfig
 
+_ANY_LENGTH = 1024  # tokens; of a preset's keys max_seq_len alone depends on it
+
 MOST_COMBINATIONS = 64
 """Of the values of a sweep."""
 
@@ -153,10 +155,13 @@ class PretrainConfig(RunConfig):
             raise ValueError(
                 f"start_length {self.start_length} is above context_length {self.context_length}"
             )
-        if "embed_dropout" in self.architecture:
-            raise ValueError("embed_dropout is a key of the run, not of its architecture")
         self.shape()
         return self
+
+    def request(self) -> dict[str, Any]:
+        """Give all that decides what is learned, with the whole architecture."""
+        keys = self.model_dump(mode="json", exclude={"workers", "memory_gib"})
+        return keys | {"architecture": self.shape().architecture()}
 
     def shape(self) -> HyenaDNAConfig:
         """Give the configuration of the model."""
@@ -277,8 +282,12 @@ class AdaptConfig(RunConfig):
                 )
 
     def request(self) -> dict[str, Any]:
-        """Give all that decides what is learned: every key but those of the machine's memory."""
-        return self.model_dump(mode="json", exclude={"memory_gib"})
+        """Give all that decides what is learned, with what a preset is where one is started."""
+        keys = self.model_dump(mode="json", exclude={"memory_gib"})
+        if self.model is None:
+            shape = HyenaDNAConfig.from_preset(self.preset or "tiny", _ANY_LENGTH).architecture()
+            keys["architecture"] = {key: shape[key] for key in shape.keys() - {"max_seq_len"}}
+        return keys
 
     @property
     def n_prompt_tokens(self) -> int:

@@ -32,8 +32,6 @@ _log = logging.getLogger(__name__)
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 
-_OF_THE_MACHINE = {"workers", "memory_gib"}  # keys that do not change what is learned
-
 
 def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -> None:
     """Pretrain a causal language model and save it as a Hugging Face folder.
@@ -119,7 +117,7 @@ def _request(config: PretrainConfig, sources: Sources) -> dict[str, Any]:
     """All that decides what is learned."""
     return {
         "command": "pretrain",
-        "config": config.model_dump(mode="json", exclude=_OF_THE_MACHINE),
+        "config": config.request(),
         "inputs": sources.hashes(),
     }
 
