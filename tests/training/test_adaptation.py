@@ -28,7 +28,7 @@ from megabase.training.start import starting_model
 from tests import toys
 from tests.labelled_tables import motif_rows, read_rows, write_rows
 
-LANGUAGE = toys.model(d_model=16)
+LANGUAGE = toys.model(d_model=16, **toys.SCALE_FREE)
 WAYS = ("full", "head", "lora", "prompt")
 
 

@@ -102,6 +102,16 @@ def test_another_configuration_does_not_overwrite(genome, tmp_path):
         run(genome, output, steps=7)
 
 
+def test_the_architecture_is_that_of_the_model_and_of_the_request(genome, tmp_path):
+    few = {"steps": 1, "validations": 0}
+    output = run(genome, tmp_path / "model", architecture={"n_near_taps": 3}, **few)
+    assert AutoModelForCausalLM.from_pretrained(output).config.n_near_taps == 3
+    whole = read_record(output)["request"]["config"]["architecture"]
+    assert (whole["n_near_taps"], whole["filter_family"]) == (3, "scale-free")
+    with pytest.raises(ValueError, match=r"config.architecture.n_near_taps was 3, is 4"):
+        run(genome, output, architecture={"n_near_taps": 4}, **few)
+
+
 def test_a_changed_bed_file_is_another_request(genome, tmp_path):
     bed = tmp_path / "test.bed"
     bed.write_text("chrI\t9000\t10000\n")
