@@ -98,8 +98,8 @@ def test_a_sweep_goes_on_where_it_was_and_never_sees_the_test(tables, monkeypatc
     losses = [each["validation"]["loss"] for each in sweep["combinations"]]
     best = sweep["combinations"][losses.index(min(losses))]
     chosen = best["values"]
-    assert sweep["chosen"] == chosen == {"learning_rate": 1e-2, "pooling": chosen["pooling"]}
-    assert seen[5:] == [(1e-2, chosen["pooling"], seed, False) for seed in (0, 1)]
+    assert sweep["chosen"] == chosen
+    assert seen[5:] == [(*chosen.values(), seed, False) for seed in (0, 1)]
     assert found["seeds"][0]["validation"] == best["validation"]
     assert {key: found["config"][key] for key in chosen} == chosen
     assert load_classifier(str(tables / "out")).config.pooling == chosen["pooling"]
