@@ -81,7 +81,7 @@ def evaluate_held_out(
         }
         for name, store in stores.items()
     }
-    request = {"command": "evaluate perplexity", "genomes": about}
+    request: dict[str, Any] = {"command": "evaluate perplexity", "genomes": about}
     if context_length is not None:
         request["context_length"] = context_length
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None

@@ -219,10 +219,10 @@ class HyenaDNAConfig(PreTrainedConfig):
             raise InputError(f"a context length is at least 1 token, got {context_length}")
         _check_known(changes)
         n_layer, d_model = PRESETS[name]
-        size = {"n_layer": n_layer, "d_model": d_model}
-        size["max_seq_len"] = positions = context_length + EXTRA_POSITIONS
-        ours = {} if name.startswith("hyenadna-") else _ours(positions)
-        config = cls(**size | ours | changes)
+        positions = context_length + EXTRA_POSITIONS
+        keys: dict[str, Any] = {} if name.startswith("hyenadna-") else _ours(positions)
+        keys |= {"n_layer": n_layer, "d_model": d_model, "max_seq_len": positions} | changes
+        config = cls(**keys)
         _check_of_family(config.filter_family, changes)
         if config.max_seq_len < positions:
             raise InputError(
