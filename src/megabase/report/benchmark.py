@@ -84,7 +84,7 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
     ]
 
 
-_SAID = ("model", "preset", "n_seeds", "seed", "epochs", "patience", "sweep")
+_SAID = ("model", "preset", "architecture", "n_seeds", "seed", "epochs", "patience", "sweep")
 _OF_WAYS = ("lora", "prompt")  # of adapting, with keys that begin so
 
 
