@@ -66,12 +66,7 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
         ),
         Section(
             "Published numbers on the same rows and split",
-            [
-                f"{task['data']['task']}: {task['n_published_left_out']} published numbers are "
-                f"left out ({'; '.join(task['data']['differences'])})."
-                for task in tasks
-                if task["n_published_left_out"]
-            ],
+            _left_out(tasks) or ([] if any(published.values()) else ["The catalogue has none."]),
             published_table(results, published),
         ),
         Section("Leaks and shortcuts", [], _leaks(tasks)),
@@ -81,6 +76,15 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
             if task["figure"]
         ),
         Section("All metrics", [], results_table(results)),
+    ]
+
+
+def _left_out(tasks: list[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{task['data']['task']}: {task['n_published_left_out']} published numbers are left out "
+        f"({'; '.join(task['data']['differences'])})."
+        for task in tasks
+        if task["n_published_left_out"]
     ]
 
 
