@@ -1,13 +1,15 @@
 """Does context help: the published filter and ours, trained alike, on more and more of it.
 
-python experiments/context.py --genomes FOLDER --output DIR [--steps 600] [--figure context.png]
+python experiments/context.py --genomes FOLDER --output DIR [--runs "published;ours"]
+    [--figure context.png]
 
 FOLDER holds yeast/sacCer3.fa.gz, worm/celegans_ce2_chrX.fa.gz and human/chr20_grch37.fa.gz. Each
-filter is trained by one `megabase pretrain` (2 x 128) on windows of the three genomes, from 1,024
-tokens to the whole context by length warm-up, and asked by `megabase evaluate context` what the
-same held-out bases cost after more and more of the bases before them. Printed are, for each
-genome and each context, the bits per base and the paired difference to the next shorter context,
-with its interval of 95 %. A run that is finished is not run again.
+run is one `megabase pretrain` (2 x 128) on windows of the three genomes, from 1,024 tokens to the
+whole context by length warm-up, and is asked by `megabase evaluate context --gain-only` what the
+same held-out bases cost after more and more of the bases before them; and, with repeated segments
+of yeast, what it recalls. Printed are, for each genome and each context, the bits per base and the
+paired difference to the next shorter context, with its interval of 95 %. A difference above 0
+is what the context gained. A run that is finished is not run again.
 """
 
 import json
@@ -20,49 +22,68 @@ from verbs import megabase
 from megabase.report.plot import new_figure
 from megabase.run.provenance import machine, versions
 
-PRESETS = {"published": "hyenadna-2x128", "ours": "tiny"}
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
+    # name: (preset, keys of the run)
+    "published": ("hyenadna-2x128", {}),
+    "ours": ("tiny", {}),
+    "ours, no length warm-up": ("tiny", {"start_length": "null"}),
+}
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (file, what is held out)
     "yeast": ("yeast/sacCer3.fa.gz", {"test_contigs": ["chrIV"]}),
     "worm": ("worm/celegans_ce2_chrX.fa.gz", {"test_fraction": 0.1}),
     "human": ("human/chr20_grch37.fa.gz", {"test_regions": ["20:45,000,001-63,025,520"]}),
 }
+RECALLED = "yeast"
+
+Lines = list[dict[str, Any]]
 
 
-def trained(filters: str, folder: Path, output: Path, settings: dict[str, Any]) -> Path:
-    """Train a model with one of the filters."""
+def trained(name: str, folder: Path, output: Path, settings: dict[str, Any]) -> Path:
+    """Train the model of a run, or take the one that is there."""
     genomes = {
-        name: {"path": str(folder / file), "split": split}
-        for name, (file, split) in GENOMES.items()
+        genome: {"path": str(folder / file), "split": split}
+        for genome, (file, split) in GENOMES.items()
     }
-    given = {"genomes": json.dumps(genomes), **settings}
+    preset, changes = RUNS[name]
+    given = {"genomes": json.dumps(genomes), **settings, **changes}
     sets = [text for key, value in given.items() for text in ("--set", f"{key}={value}")]
-    megabase("pretrain", "--preset", PRESETS[filters], "--output", output / filters, *sets)
-    return output / filters
+    model = output / name.replace(", ", "-").replace(" ", "_")
+    megabase("pretrain", "--preset", preset, "--output", model, *sets)
+    return model
 
 
-def probed(model: Path, genome: Path, name: str, windows: int) -> list[dict[str, Any]]:
-    """Give a line for each context: its bits, and the difference to the next shorter one."""
-    output = model.parent / f"{model.name}-{name}"
+def probed(model: Path, genome: Path, output: str, *options: object) -> dict[str, Any]:
+    """Give the report of a model on what it never saw of a genome."""
+    folder = model.parent / f"{model.name}-{output}"
     megabase(
-        "evaluate", "context", "--model", model, "--genome", genome, "--output", output,
-        "--windows", windows,
-    )  # fmt: skip
-    report = json.loads((output / "context.json").read_text())
+        "evaluate", "context", "--model", model, "--genome", genome, "--output", folder, *options
+    )
+    return json.loads((folder / "context.json").read_text())
+
+
+def gained(model: Path, genome: Path, name: str, windows: int) -> Lines:
+    """Give a line for each context: its bits, and the difference to the next shorter one."""
+    report = probed(model, genome, name, "--gain-only", "--windows", windows)
     steps = {each["distance"]: each["difference"] for each in report["doubled"]}
     return [each | {"step": steps.get(each["distance"])} for each in report["gain"]]
 
 
-def draw(found: dict[str, dict[str, list[dict[str, Any]]]], path: Path) -> None:
-    """Draw bits against context, a panel for each genome and a line for each filter."""
+def recalled(model: Path, genome: Path, windows: int) -> Lines:
+    """Give a line for each distance of a repeated segment."""
+    return probed(model, genome, "recall", "--windows", windows)["recall"]
+
+
+def draw(found: dict[str, dict[str, Lines]], path: Path) -> None:
+    """Draw bits against context, a panel for each genome and a line for each run."""
     figure = new_figure(len(GENOMES))
-    for axes, name in zip(figure.axes, GENOMES, strict=True):
-        for filters, by_genome in found.items():
-            lines = by_genome[name]
+    for axes, genome in zip(figure.axes, GENOMES, strict=True):
+        for name, by_genome in found.items():
+            lines = [line for line in by_genome[genome] if line["distance"] >= 1024]
             at = [line["distance"] for line in lines]
-            axes.plot(at, [line["bits"]["bits_per_base"] for line in lines], "o-", label=filters)
+            axes.plot(at, [line["bits"]["bits_per_base"] for line in lines], "o-", label=name)
         axes.set_xscale("log", base=2)
-        axes.set(xlabel="bases of context", ylabel="bits per base", title=name)
+        axes.set(xlabel="bases of context", ylabel="bits per base", title=genome)
         axes.legend()
     figure.savefig(path, dpi=120)
 
@@ -70,38 +91,52 @@ def draw(found: dict[str, dict[str, list[dict[str, Any]]]], path: Path) -> None:
 def main(
     genomes: Annotated[Path, typer.Option(help="Folder of the genomes.")],
     output: Annotated[Path, typer.Option(help="Folder of all runs.")],
+    runs: Annotated[str, typer.Option(help="Names, parted by semicolons.")] = "published;ours",
     context: Annotated[int, typer.Option(help="The longest that is trained, tokens.")] = 32_768,
     steps: Annotated[int, typer.Option(help="Of 32,768 tokens each, or of one window.")] = 600,
-    windows: Annotated[int, typer.Option(help="Of each genome, that are asked.")] = 64,
+    windows: Annotated[int, typer.Option(min=10, help="Of each genome, that are asked.")] = 128,
+    recall_windows: Annotated[int, typer.Option(min=10, help="Of yeast, with repeats.")] = 10,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Keys of all runs: precision=bfloat16.")
+    ] = None,
     figure: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
 ) -> None:
-    """Train both filters, ask both, and print what each step of context is worth."""
+    """Train a model for each run, and print what each step of context is worth to it."""
+    names = runs.split(";")
+    if unknown := set(names) - RUNS.keys():
+        raise SystemExit(f"no run {min(unknown)!r}; there are {'; '.join(RUNS)}")
     output.mkdir(parents=True, exist_ok=True)
     print(f"{machine()}; {versions()}")
-    settings = {
+    keys: dict[str, Any] = {
         "context_length": context, "start_length": 1024, "steps": steps,
         "tokens_per_step": max(32_768, context), "log_every": 20,
+        **dict(text.split("=", 1) for text in settings or []),
     }  # fmt: skip
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for filters in PRESETS:
-        model = trained(filters, genomes, output, settings)
-        found[filters] = {
-            name: probed(model, genomes / file, name, windows)
-            for name, (file, _) in GENOMES.items()
+    found: dict[str, dict[str, Lines]] = {}
+    for name in names:
+        model = trained(name, genomes, output, keys)
+        found[name] = {
+            genome: gained(model, genomes / file, genome, windows)
+            for genome, (file, _) in GENOMES.items()
         }
-        for name, lines in found[filters].items():
+        for genome, lines in found[name].items():
             for line in lines:
-                print(f"{filters:<10}{name:<7}{line['distance']:>9,}{_bits(line)}", flush=True)
+                print(f"{name:<24}{genome:<8}{line['distance']:>7,}{_gain(line)}", flush=True)
+        for line in recalled(model, genomes / GENOMES[RECALLED][0], recall_windows):
+            gain = _text(line["difference"])
+            print(f"{name:<24}{'recall':<8}{line['distance']:>7,}{gain}", flush=True)
     if figure is not None:
         draw(found, figure)
 
 
-def _bits(line: dict[str, Any]) -> str:
-    text = f"{line['bits']['bits_per_base']:9.4f}"
-    if line["step"] is None:
-        return text
-    low, high = line["step"]["interval"]
-    return f"{text}{line['step']['bits_per_base']:+9.4f} [{low:+.4f}, {high:+.4f}]"
+def _gain(line: dict[str, Any]) -> str:
+    bits = f"{line['bits']['bits_per_base']:9.4f}"
+    return bits if line["step"] is None else bits + _text(line["step"])
+
+
+def _text(difference: dict[str, Any]) -> str:
+    low, high = difference["interval"]
+    return f"{difference['bits_per_base']:+9.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 if __name__ == "__main__":

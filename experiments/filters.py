@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from mixers import MIXERS
 from verbs import megabase
 
 from megabase.run.provenance import machine, versions
@@ -43,6 +44,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         for a in (0.5, 1.0, 4.0)
     },
     **{f"ours, {n} features": (OURS, {"max_seq_len": FAR, "emb_dim": n}) for n in (3, 5, 13)},
+    "ours, short convolution of 7": (OURS, {"max_seq_len": FAR, "short_filter_order": 7}),
+    **{name: (OURS, {"max_seq_len": FAR}) for name in MIXERS},
     "ours, sines of 10": (OURS, {"max_seq_len": FAR, "activation_freq": 10.0}),
 }
 SCORED = {"chrXV": (100_000, 198_304), "chrIV": (100_000, 198_304)}
@@ -65,12 +68,12 @@ def trained(name: str, seed: int, genome: Path, folder: Path, settings: list[str
     sets = [text for each in given for text in ("--set", each)]
     megabase(
         "pretrain", "--preset", preset, "--context-length", LENGTH, "--seed", seed,
-        "--output", model, *sets,
+        "--output", model, *sets, mixers=name if name in MIXERS else None,
     )  # fmt: skip
     return model
 
 
-def bits(model: Path, genome: Path, contig: str) -> float:
+def bits(name: str, model: Path, genome: Path, contig: str) -> float:
     """Score the windows of a contig alone, without what stands before each."""
     start, end = SCORED[contig]
     regions = model.parent / f"{contig}.bed"
@@ -78,6 +81,7 @@ def bits(model: Path, genome: Path, contig: str) -> float:
     printed = megabase(
         "evaluate", "perplexity", "--model", model, "--genome", genome, "--regions", regions,
         "--context-length", LENGTH, "--json", "--quiet",
+        mixers=name if name in MIXERS else None,
     )  # fmt: skip
     report = json.loads(printed)
     return report["model"]["bits_per_base"]
@@ -105,7 +109,7 @@ def main(
         for seed in map(int, seeds.split(",")):
             model = trained(name, seed, genome, output, settings or [])
             for contig, values in found.items():
-                values.append(bits(model, genome, contig))
+                values.append(bits(name, model, genome, contig))
         n = len(found["chrIV"])
         spread = f"{statistics.stdev(found['chrIV']):9.4f}" if n > 1 else f"{'':>9}"
         means = "".join(f"{statistics.fmean(values):9.4f}" for values in found.values())

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,12 +24,14 @@ class Copier(Predictor):
 
     def __init__(self):
         self.context_length = LENGTH
+        self.scored = []
 
     def plan(self, *, longest, n_tokens):
         return InferencePlan(0.0, 0.0, "toy")
 
     def log_likelihoods(self, sequences):
         for tokens in sequences:
+            self.scored.append(tokens.tobytes())
             seen, values = {}, np.full(len(tokens), math.log(1 / 4), dtype=np.float32)
             for i in range(12, len(tokens)):
                 before = tokens[i - 12 : i].tobytes()
@@ -63,7 +66,9 @@ def differences(entries):
 
 
 def test_a_model_that_copies_gains_recalls_and_misses_the_far_context(store):
-    report = evaluate(Copier(), store)
+    copier = Copier()
+    report = evaluate(copier, store)
+    assert len(copier.scored) == len(set(copier.scored))  # no sequence is paid for twice
     gain, shuffled, recall = map(differences, (report.gain, report.shuffled, report.recall))
     assert gain[64] == 0
     assert gain[384] > 0.2  # 300 bases back stands what comes
@@ -81,6 +86,14 @@ def test_a_model_that_knows_nothing_shows_nothing(store):
     for entries in (report.gain, report.doubled, report.shuffled, report.recall):
         assert set(differences(entries).values()) == {0.0}
     assert [at.bits.bits_per_base for at in report.by_position] == pytest.approx([2.0])
+
+
+def test_what_more_context_gains_can_be_asked_alone(store):
+    whole, gain = (
+        evaluate_context(Copier(), store, store.contigs(), n_windows=4, gain_only=only)
+        for only in (False, True)
+    )
+    assert replace(whole, shuffled=(), recall=()) == gain
 
 
 def test_windows_with_n_are_passed_over_and_too_few_are_an_error(tmp_path):
@@ -102,8 +115,12 @@ def test_the_report_is_a_folder_with_page_figure_and_numbers(tmp_path):
     assert "data:image/png;base64," in page
     assert f"{report['gain'][-1]['difference']['bits_per_base']:.4f}" in page
     assert report["regions"] == [["chrI", 36_000, 40_000]]
+    assert page.count("<h2>") == 5
     again = report_context(str(tmp_path / "model"), str(genome), output, n_windows=12)
     assert again == json.loads(json.dumps(report))
+    brief = tmp_path / "brief"
+    report_context(str(tmp_path / "model"), str(genome), brief, n_windows=12, gain_only=True)
+    assert (brief / PAGE).read_text().count("<h2>") == 3
 
 
 def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch):

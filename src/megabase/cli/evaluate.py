@@ -83,6 +83,9 @@ def context(
     output: OutputFolder,
     regions: Regions = None,
     windows: Annotated[int, typer.Option(min=2, help="The most windows that are scored.")] = 32,
+    gain_only: Annotated[
+        bool, typer.Option("--gain-only", help="No permuted or repeated sequences: far less work.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Fixes permutations and bootstraps.")] = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -102,6 +105,7 @@ def context(
         output,
         regions=regions,
         n_windows=windows,
+        gain_only=gain_only,
         seed=seed,
         device=device,
         overwrite=overwrite,

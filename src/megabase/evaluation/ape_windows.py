@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.evaluation.examples import HELD_OUT, Examples, draw_parts, is_known
+from megabase.evaluation.examples import Examples, draw_parts, is_known, windows_of
 from megabase.evaluation.task_folder import task_files
 from megabase.evaluation.tasks.task import Task
 from megabase.io.maf import AlignedRow, read_maf
@@ -75,9 +75,8 @@ def _parted(blocks: list[list[list[str]]], seed: int, n_windows: int | None) -> 
         chosen = [block for of, block in zip(of_block, blocks, strict=True) if of == split]
         windows = [window for block in chosen for window in block]
         if n_windows is not None:
-            most = n_windows if split == "train" else max(1, n_windows // HELD_OUT)
             drawn = np.random.default_rng([seed, len(windows)]).permutation(len(windows))
-            windows = [windows[place] for place in sorted(drawn[:most])]
+            windows = [windows[place] for place in sorted(drawn[: windows_of(split, n_windows)])]
         for window in windows:
             part.sequences.extend(window)
             part.labels.extend(range(len(window)))

@@ -93,6 +93,7 @@ def evaluate_context(
     regions: Sequence[Interval],
     *,
     n_windows: int = 32,
+    gain_only: bool = False,
     seed: int = 0,
 ) -> ContextReport:
     """Score the same held-out bases with more and less, true and false context.
@@ -107,6 +108,9 @@ def evaluate_context(
         Where windows of the context length are taken from, spread evenly.
     n_windows
         The most windows.
+    gain_only
+        Leave out permuted and repeated sequences, which are most of the work: `shuffled` and
+        `recall` are empty.
     seed
         Fixes permutations and bootstraps.
 
@@ -130,25 +134,30 @@ def evaluate_context(
             "needed; choose larger regions, or a model of a shorter context"
         )
     probe = _Probe(predictor, [store.fetch(window) for window in windows], seed)
-    n_sequences = len(windows) * (1 + len(probe.contexts) * 2 + len(probe.gaps) * 2)
+    n_changed = 0 if gain_only else len(probe.contexts) - 1 + 2 * len(probe.gaps)
+    n_sequences = len(windows) * (len(probe.contexts) + n_changed)
     plan = predictor.plan(longest=length, n_tokens=n_sequences * length)
     _log.info("probing: at most %s", plan)
     with progress(n_sequences, "probing", "sequences") as meter:
         probe.meter = meter
-        by_position, by_context = probe.by_position(), probe.by_context()
+        whole = probe.whole()
+        by_context = probe.by_context(whole)
         nearest, *others = by_context
         return ContextReport(
-            by_position=by_position,
+            by_position=probe.by_position(whole),
             gain=probe.compare([(each, nearest) for each in by_context]),
             doubled=probe.compare([*zip(others, by_context, strict=False)]),
-            shuffled=probe.shuffled(),
-            recall=probe.recall(),
+            shuffled=() if gain_only else probe.shuffled(whole),
+            recall=() if gain_only else probe.recall(),
             context_length=length,
             n_windows=len(windows),
             n_targets=probe.n_targets,
             n_copied=probe.n_copied,
         )
 
+
+_Bits = Float[np.ndarray, "window base"]
+"""What each of the last bases of sequences costs."""
 
 _Targets = tuple[int, Float[np.ndarray, "window target"]]
 """A number of bases before the targets, and what these then cost in bits."""
@@ -169,9 +178,12 @@ class _Probe:
         self.contexts = doubling(_SHORTEST, self._length - self.n_targets)
         self.gaps = doubling(self.n_copied, self._length - 2 * self.n_copied)
 
-    def by_position(self) -> tuple[AtPosition, ...]:
+    def whole(self) -> _Bits:
+        """Score every base of each window after all that stands before it."""
+        return self._ends(self._windows, self._length)
+
+    def by_position(self, bits: _Bits) -> tuple[AtPosition, ...]:
         edges = position_edges(self._length)
-        bits = np.stack(list(self._score(self._windows)))
         parts = [
             (start, end, bits[:, max(start, 1) : end])  # nothing precedes the first base
             for start, end in pairwise(edges)
@@ -180,23 +192,24 @@ class _Probe:
             AtPosition(start, end, part.size, self._mean(part)) for start, end, part in parts
         )
 
-    def by_context(self) -> list[_Targets]:
+    def by_context(self, whole: _Bits) -> list[_Targets]:
         """Score the last bases of each window after every number of bases before them."""
         n = self.n_targets
-        return [
+        *fewer, most = self.contexts
+        scored = [
             (context, self._ends([window[-(n + context) :] for window in self._windows], n))
-            for context in self.contexts
+            for context in fewer
         ]
+        return [*scored, (most, whole[:, -n:])]
 
     def compare(self, pairs: list[tuple[_Targets, _Targets]]) -> tuple[AtDistance, ...]:
         """Set the bits after a context beside those after another."""
         return tuple(self._compare(context, bits, other) for (context, bits), (_, other) in pairs)
 
-    def shuffled(self) -> tuple[AtDistance, ...]:
+    def shuffled(self, whole: _Bits) -> tuple[AtDistance, ...]:
         n = self.n_targets
-        whole = self._ends(self._windows, n)
         return tuple(
-            self._compare(near, whole, self._ends(self._permuted(near), n))
+            self._compare(near, whole[:, -n:], self._ends(self._permuted(near), n))
             for near in self.contexts[:-1]
         )
 
@@ -220,7 +233,7 @@ class _Probe:
         cut = self._length - self.n_targets - near
         return [np.concatenate([rng.permutation(w[:cut]), w[cut:]]) for w in self._windows]
 
-    def _ends(self, sequences: list[TokenArray], n: int) -> Float[np.ndarray, "sequence target"]:
+    def _ends(self, sequences: list[TokenArray], n: int) -> _Bits:
         return np.stack([bits[-n:] for bits in self._score(sequences)])
 
     def _score(self, sequences: list[TokenArray]) -> Iterator[Float[np.ndarray, " _"]]:
@@ -234,6 +247,6 @@ class _Probe:
             distance, self._mean(bits), self._mean(control), self._mean(control - bits)
         )
 
-    def _mean(self, bits: Float[np.ndarray, "window target"]) -> Bits:
+    def _mean(self, bits: _Bits) -> Bits:
         sizes = np.full(len(bits), bits.shape[1], dtype=float)
         return mean_bits(bits.sum(axis=1, dtype=float), sizes, seed=self._seed)

@@ -23,6 +23,7 @@ def report_context(
     *,
     regions: Path | None = None,
     n_windows: int = 32,
+    gain_only: bool = False,
     seed: int = 0,
     device: str = "auto",
     overwrite: bool = False,
@@ -41,6 +42,8 @@ def report_context(
         BED file of where windows are taken; None: what `choose_regions` takes.
     n_windows
         The most windows.
+    gain_only
+        Leave out permuted and repeated sequences, which are most of the work.
     seed, device, overwrite
         For permutations and bootstraps; where to run; whether an output that is there
         may be replaced.
@@ -64,12 +67,16 @@ def report_context(
         "n_windows_asked": n_windows,
         "seed": seed,
     }
-    request = {"command": "evaluate context", **about}
+    request: dict[str, Any] = {"command": "evaluate context", **about}
+    if gain_only:
+        request["gain_only"] = True
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
         return json.loads((output / JSON).read_text())
     place.start()
-    found = evaluate_context(predictor, store, chosen.scored, n_windows=n_windows, seed=seed)
+    found = evaluate_context(
+        predictor, store, chosen.scored, n_windows=n_windows, gain_only=gain_only, seed=seed
+    )
     report = about | found.to_dict()
     with whole_files(output) as folder:
         (folder / JSON).write_text(json.dumps(report, indent=2) + "\n")

@@ -82,8 +82,13 @@ def draw_parts(n_units: int, seed: int) -> list[str]:
     return parts
 
 
-HELD_OUT = 5
-"""Of windows that are drawn by number: one of a held-out part for so many of training."""
+_HELD_OUT = 5  # of windows that are drawn: one of a held-out part for so many of training
+
+
+def windows_of(split: str, n_windows: int) -> int:
+    """Give how many windows a part has, where there are so many to learn from: a fifth, or all."""
+    return n_windows if split == "train" else max(1, n_windows // _HELD_OUT)
+
 
 MOST_UNKNOWN = 0.1
 """The share of letters other than A, C, G and T above which a window is passed over."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.evaluation.examples import HELD_OUT, Examples, is_known
+from megabase.evaluation.examples import Examples, is_known, windows_of
 from megabase.evaluation.task_folder import FORMATS
 from megabase.evaluation.tasks.task import Task
 from megabase.genome.interval import Interval
@@ -47,7 +47,7 @@ def read_genomes(
     for number, name in enumerate(task.classes):
         reference = open_reference(_genome(task, folder, name), cache=cache_folder())
         for place, (split, parts) in enumerate(_parts(task, reference).items()):
-            n = n_windows if split == "train" else max(1, n_windows // HELD_OUT)
+            n = windows_of(split, n_windows)
             rng = np.random.default_rng([seed, number, place])
             windows = _draw(reference, parts, task.length or 0, n, rng)
             found[split].sequences.extend(windows)

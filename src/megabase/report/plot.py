@@ -165,6 +165,13 @@ def plot_map(
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
+_EXPERIMENTS = (
+    ("gain", "Gain over 64 bases of context, same bases", "bases of context"),
+    ("shuffled", "Gain over permuted far context", "permuted beyond, bases"),
+    ("recall", "Recall of a segment seen before", "gap, bases"),
+)
+
+
 def plot_context(report: Mapping[str, Any], path: Path) -> None:
     """Draw the experiments of a context report to a PNG file.
 
@@ -175,16 +182,13 @@ def plot_context(report: Mapping[str, Any], path: Path) -> None:
     path
         The file.
     """
-    figure = new_figure(4)
-    position, gain, shuffled, recall = figure.axes
+    found = [each for each in _EXPERIMENTS if report[each[0]]]
+    figure = new_figure(1 + len(found))
+    position, *others = figure.axes
     ends = [each["end"] for each in report["by_position"]]
     _plot_bits(position, ends, [each["bits"] for each in report["by_position"]])
     position.set(title="By position in the window", xlabel="up to position", ylabel="bits per base")
-    for axes, key, title, label in (
-        (gain, "gain", "Gain over 64 bases of context, same bases", "bases of context"),
-        (shuffled, "shuffled", "Gain over permuted far context", "permuted beyond, bases"),
-        (recall, "recall", "Recall of a segment seen before", "gap, bases"),
-    ):
+    for axes, (key, title, label) in zip(others, found, strict=True):
         distances = [each["distance"] for each in report[key]]
         _plot_bits(axes, distances, [each["difference"] for each in report[key]])
         axes.axhline(0.0, color="0.6", linestyle=":")

@@ -147,8 +147,6 @@ class PretrainConfig(RunConfig):
 
     @model_validator(mode="after")
     def _known(self) -> "PretrainConfig":
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset is one of {', '.join(PRESETS)}; got {self.preset!r}")
         if (self.genome is None) == (not self.genomes):
             raise ValueError("give either genome, or genomes with a name for each")
         if self.start_length is not None and self.start_length > self.context_length:

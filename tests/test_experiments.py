@@ -1,0 +1,48 @@
+"""What the experiments train can be built, and the mixers that were tried are causal."""
+
+import pytest
+import torch
+from filters import VARIANTS
+from mixers import MIXERS, with_mixers
+
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.cost import n_parameters
+from megabase.model.modeling import HyenaDNAForCausalLM
+from tests import toys
+
+N_OURS = n_parameters(HyenaDNAConfig.from_preset("tiny", 1024))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_a_model_of_nearly_the_same_size(name):
+    preset, architecture = VARIANTS[name]
+    n = n_parameters(HyenaDNAConfig.from_preset(preset, 1024, **architecture))
+    most = 1.05 if "256" not in name and "512" not in name else 1.3
+    assert 0.95 < n / N_OURS < most
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_no_mixer_sees_later_tokens_and_all_its_weights_learn(name):
+    keys = toys.SCALE_FREE | {"d_model": 32, "max_seq_len": 1_100}
+    torch.manual_seed(0)
+    with with_mixers(name):
+        model = HyenaDNAForCausalLM(toys.config(**keys)).eval()
+    tokens = toys.tokens(2, 90)
+    model(tokens, labels=tokens).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    changed = tokens.clone()
+    changed[:, 60:] = 7
+    with torch.no_grad():
+        before, after = model(tokens).logits, model(changed).logits
+    torch.testing.assert_close(before[:, :60], after[:, :60])
+    assert not torch.allclose(before[:, 60:], after[:, 60:])
+
+
+def test_the_mixers_are_those_of_the_name_in_each_layer():
+    with with_mixers("attention-first"):
+        model = HyenaDNAForCausalLM(toys.config(d_model=32, **toys.SCALE_FREE))
+    kinds = [type(block.mixer).__name__ for block in model.backbone.blocks]
+    assert kinds == ["Attention", "HyenaOperator"]
+    assert type(HyenaDNAForCausalLM(toys.config()).backbone.blocks[0].mixer) is type(
+        model.backbone.blocks[1].mixer
+    )
