@@ -6,10 +6,11 @@ python experiments/context.py --genomes FOLDER --output DIR [--runs "published;o
 FOLDER holds yeast/sacCer3.fa.gz, worm/celegans_ce2_chrX.fa.gz and human/chr20_grch37.fa.gz. Each
 run is one `megabase pretrain` (2 x 128) on windows of the three genomes, from 1,024 tokens to the
 whole context by length warm-up, and is asked by `megabase evaluate context --gain-only` what the
-same held-out bases cost after more and more of the bases before them; and, with repeated segments
-of yeast, what it recalls. Printed are, for each genome and each context, the bits per base and the
-paired difference to the next shorter context, with its interval of 95 %. A difference above 0
-is what the context gained. A run that is finished is not run again.
+same held-out bases cost after more and more of the bases before them: of the validation part, by
+which runs may be chosen, or of the test part. With repeated segments of yeast it is asked what it
+recalls. Printed are, for each genome and each context, the bits per base and the paired difference
+to the next shorter context, with its interval of 95 %. A difference above 0 is what the context
+gained. A run that is finished is not run again.
 """
 
 import json
@@ -27,13 +28,27 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "published": ("hyenadna-2x128", {}),
     "ours": ("tiny", {}),
     "ours, no length warm-up": ("tiny", {"start_length": "null"}),
+    "ours, equal sums": (
+        "tiny",
+        {"architecture": '{"filter_amplitude": 4.0, "amplitude_exponent": 1.0}'},
+    ),
 }
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (file, what is held out)
-    "yeast": ("yeast/sacCer3.fa.gz", {"test_contigs": ["chrIV"]}),
-    "worm": ("worm/celegans_ce2_chrX.fa.gz", {"test_fraction": 0.1}),
-    "human": ("human/chr20_grch37.fa.gz", {"test_regions": ["20:45,000,001-63,025,520"]}),
-}
+    "yeast": (
+        "yeast/sacCer3.fa.gz", {"test_contigs": ["chrIV"], "validation_contigs": ["chrXV"]}
+    ),
+    "worm": (
+        "worm/celegans_ce2_chrX.fa.gz", {"test_fraction": 0.1, "validation_fraction": 0.1}
+    ),
+    "human": (
+        "human/chr20_grch37.fa.gz",
+        {
+            "test_regions": ["20:45,000,001-63,025,520"],
+            "validation_regions": ["20:40,000,001-45,000,000"],
+        },
+    ),
+}  # fmt: skip
 RECALLED = "yeast"
 
 Lines = list[dict[str, Any]]
@@ -62,9 +77,15 @@ def probed(model: Path, genome: Path, output: str, *options: object) -> dict[str
     return json.loads((folder / "context.json").read_text())
 
 
-def gained(model: Path, genome: Path, name: str, windows: int) -> Lines:
+def gained(model: Path, genome: Path, name: str, part: str, windows: int) -> Lines:
     """Give a line for each context: its bits, and the difference to the next shorter one."""
-    report = probed(model, genome, name, "--gain-only", "--windows", windows)
+    record = json.loads((model / "megabase.json").read_text())
+    regions = model.parent / f"{model.name}-{name}-{part}.bed"
+    places = record["results"]["genomes"][name]["split"][part]
+    regions.write_text("".join("\t".join(map(str, place)) + "\n" for place in places))
+    report = probed(
+        model, genome, f"{name}-{part}", "--gain-only", "--windows", windows, "--regions", regions
+    )
     steps = {each["distance"]: each["difference"] for each in report["doubled"]}
     return [each | {"step": steps.get(each["distance"])} for each in report["gain"]]
 
@@ -94,7 +115,8 @@ def main(
     runs: Annotated[str, typer.Option(help="Names, parted by semicolons.")] = "published;ours",
     context: Annotated[int, typer.Option(help="The longest that is trained, tokens.")] = 32_768,
     steps: Annotated[int, typer.Option(help="Of 32,768 tokens each, or of one window.")] = 600,
-    windows: Annotated[int, typer.Option(min=10, help="Of each genome, that are asked.")] = 128,
+    part: Annotated[str, typer.Option(help="What is asked: test, or validation.")] = "test",
+    windows: Annotated[int, typer.Option(min=10, help="Of each genome, that are asked.")] = 256,
     recall_windows: Annotated[int, typer.Option(min=10, help="Of yeast, with repeats.")] = 10,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Keys of all runs: precision=bfloat16.")
@@ -116,7 +138,7 @@ def main(
     for name in names:
         model = trained(name, genomes, output, keys)
         found[name] = {
-            genome: gained(model, genomes / file, genome, windows)
+            genome: gained(model, genomes / file, genome, part, windows)
             for genome, (file, _) in GENOMES.items()
         }
         for genome, lines in found[name].items():
@@ -135,8 +157,9 @@ def _gain(line: dict[str, Any]) -> str:
 
 
 def _text(difference: dict[str, Any]) -> str:
-    low, high = difference["interval"]
-    return f"{difference['bits_per_base']:+9.4f} [{low:+.4f}, {high:+.4f}]"
+    interval = difference["interval"]
+    ends = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+    return f"{difference['bits_per_base']:+9.4f}{ends}"
 
 
 if __name__ == "__main__":

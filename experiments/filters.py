@@ -43,6 +43,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         f"ours, amplitude {a}": (OURS, {"max_seq_len": FAR, "filter_amplitude": a})
         for a in (0.5, 1.0, 4.0)
     },
+    **{
+        f"ours, amplitude falls with reach^{p}": (
+            OURS,
+            {"max_seq_len": FAR, "amplitude_exponent": p, "filter_amplitude": 4.0**p},
+        )
+        for p in (0.75, 1.0)
+    },
     **{f"ours, {n} features": (OURS, {"max_seq_len": FAR, "emb_dim": n}) for n in (3, 5, 13)},
     "ours, short convolution of 7": (OURS, {"max_seq_len": FAR, "short_filter_order": 7}),
     **{name: (OURS, {"max_seq_len": FAR}) for name in MIXERS},
@@ -74,7 +81,7 @@ def trained(name: str, seed: int, genome: Path, folder: Path, settings: list[str
 
 
 def bits(name: str, model: Path, genome: Path, contig: str) -> float:
-    """Score the windows of a contig alone, without what stands before each."""
+    """Score the windows of a contig, each after the one base before it."""
     start, end = SCORED[contig]
     regions = model.parent / f"{contig}.bed"
     regions.write_text(f"{contig}\t{start}\t{end}\n")

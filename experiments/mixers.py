@@ -111,8 +111,8 @@ class Attention(nn.Module):
 
 def _turned(x: Float[Tensor, "batch head length channel"]) -> Tensor:
     length, width = x.shape[-2:]
-    rates = 10_000.0 ** -(torch.arange(0, width, 2) / width)
-    angles = torch.arange(length)[:, None] * rates
+    rates = 10_000.0 ** -(torch.arange(0, width, 2, device=x.device) / width)
+    angles = torch.arange(length, device=x.device)[:, None] * rates
     a, b = x.chunk(2, dim=-1)
     return torch.cat(
         [a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()], dim=-1
@@ -170,7 +170,8 @@ def _ours(config: HyenaDNAConfig) -> nn.Module:
 def _banded(config: HyenaDNAConfig, shortest: float, longest: float | None) -> nn.Module:
     shape = Band(
         config.max_seq_len, config.d_model, emb_dim=config.emb_dim, shortest_reach=shortest,
-        amplitude=config.filter_amplitude, longest_reach=longest or config.max_seq_len,
+        amplitude=config.filter_amplitude, exponent=config.amplitude_exponent,
+        longest_reach=longest or config.max_seq_len,
     )  # fmt: skip
     return HyenaOperator(config.d_model, _filters(config, shape))
 
@@ -180,6 +181,7 @@ def _shape(config: HyenaDNAConfig, amplitude: float | None = None) -> ScaleFreeS
         config.max_seq_len, config.d_model, emb_dim=config.emb_dim,
         shortest_reach=config.shortest_reach,
         amplitude=config.filter_amplitude if amplitude is None else amplitude,
+        exponent=config.amplitude_exponent,
     )  # fmt: skip
 
 

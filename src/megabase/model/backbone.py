@@ -179,4 +179,5 @@ def _filter_shape(config: HyenaDNAConfig) -> FilterShape:
         emb_dim=config.emb_dim,
         shortest_reach=config.shortest_reach,
         amplitude=config.filter_amplitude,
+        exponent=config.amplitude_exponent,
     )

@@ -21,8 +21,9 @@ FILTER_FAMILIES = ("published", "scale-free")
 """The shapes that a filter can have, `model.filter_shape`."""
 
 _OF_FAMILY = {
-    "published": {"filter_shift"}, "scale-free": {"shortest_reach", "filter_amplitude"},
-}  # fmt: skip
+    "published": {"filter_shift"},
+    "scale-free": {"shortest_reach", "filter_amplitude", "amplitude_exponent"},
+}
 _MOST_FEATURES = 21  # scale-free: on a grid of 1e6 float32 has those of more turns wrong by 1e-3
 
 
@@ -77,9 +78,9 @@ class HyenaDNAConfig(PreTrainedConfig):
     filter_family, n_near_taps
         Of the implicit filter: one of `FILTER_FAMILIES`, and how many of its first taps are
         parameters too.
-    shortest_reach, filter_amplitude
-        Of the scale-free family: tokens that the window of the first channel reaches, and
-        height of a window of reach 1.
+    shortest_reach, filter_amplitude, amplitude_exponent
+        Of the scale-free family: tokens that the window of the first channel reaches, height
+        of a window of reach 1, and the power of its reach by which it is divided.
     embed_dropout
         Chance that a channel of an embedded token is dropped in training.
     layer_norm_epsilon, initializer_range
@@ -125,6 +126,7 @@ class HyenaDNAConfig(PreTrainedConfig):
     n_near_taps: int = 0
     shortest_reach: float = 4.0
     filter_amplitude: float = 2.0
+    amplitude_exponent: float = 0.5
     embed_dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02
@@ -238,8 +240,9 @@ _WHOLE = (
     "n_prompt_tokens",
 )  # fmt: skip
 _REAL = (
-    "activation_freq", "filter_shift", "shortest_reach", "filter_amplitude", "embed_dropout",
-    "layer_norm_epsilon", "initializer_range", "head_dropout", "prompt_dropout",
+    "activation_freq", "filter_shift", "shortest_reach", "filter_amplitude",
+    "amplitude_exponent", "embed_dropout", "layer_norm_epsilon", "initializer_range",
+    "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
 ARCHITECTURE = frozenset(
@@ -323,7 +326,7 @@ def _check_filter(config: HyenaDNAConfig) -> None:
         )
     for key in ("initializer_gain", "shortest_reach", "filter_amplitude"):
         value = getattr(config, key)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             raise InputError(f"{key} must be above 0, got {value}")
 
 

@@ -25,12 +25,12 @@ every doubling of the distance is a step of the same size,
 
 and its channels reach from a few tokens to the whole grid, the farther the lower,
 
-.. math:: \mathrm{Window}_c(j) = \frac{a}{\sqrt{\tau_c}}\, e^{-j / \tau_c}
+.. math:: \mathrm{Window}_c(j) = a\,\tau_c^{-p}\, e^{-j / \tau_c}
    :label: scale-free-window
 
-with :math:`\tau_c` evenly spaced in its logarithm from the shortest reach to T. Windows that reach
-far beyond a token and end within the grid then have nearly the same sum of squares, and a longer
-grid adds reach without blurring what is near.
+with :math:`\tau_c` evenly spaced in its logarithm from the shortest reach to T, so that a longer
+grid adds reach without blurring what is near. Windows that reach far beyond a token and end within
+the grid have nearly the same sum where p is 1, and the same sum of squares where p is 1/2.
 
 Where we leave the released code: grids and rates are computed from numbers whenever
 they are needed, not stored. Its two versions disagree on the floor, which is 0.05 in the
@@ -100,8 +100,8 @@ class ScaleFreeShape:
         Features of a position, odd: one for g, two for each of its frequencies.
     shortest_reach
         Tokens in which the window of the first channel falls to 1 / e.
-    amplitude
-        Of a window of reach 1.
+    amplitude, exponent
+        Height of a window of reach 1, a, and how it falls with the reach, p.
     """
 
     grid: int
@@ -110,6 +110,7 @@ class ScaleFreeShape:
     emb_dim: int = 9
     shortest_reach: float = 4.0
     amplitude: float = 2.0
+    exponent: float = 0.5
 
     def features(self, positions: range, like: Tensor) -> Float[Tensor, "length emb_dim"]:
         """Give the features of some positions, Eq. scale-free-encoding."""
@@ -122,7 +123,7 @@ class ScaleFreeShape:
     ) -> Float[Tensor, "channel length"]:
         """Decay from the present backwards, Eq. scale-free-window."""
         tau = self.reaches(like)[channels, None]
-        return self.amplitude * tau.rsqrt() * torch.exp(-_indices(positions, like) / tau)
+        return self.amplitude * tau**-self.exponent * torch.exp(-_indices(positions, like) / tau)
 
     def reaches(self, like: Tensor) -> Float[Tensor, " channel"]:
         """Give τ, the reach of each channel in tokens, shortest first."""
