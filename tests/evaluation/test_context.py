@@ -96,6 +96,13 @@ def test_what_more_context_gains_can_be_asked_alone(store):
     assert replace(whole, shuffled=(), recall=()) == gain
 
 
+def test_windows_may_be_shorter_than_what_the_model_reads(store):
+    report = evaluate_context(Copier(), store, store.contigs(), context_length=300, n_windows=4)
+    assert (report.context_length, report.gain[-1].distance, report.n_targets) == (300, 225, 75)
+    with pytest.raises(ValueError, match=r"reads windows of 1 to 512 bases; got .* of 513"):
+        evaluate_context(Copier(), store, store.contigs(), context_length=513)
+
+
 def test_windows_with_n_are_passed_over_and_too_few_are_an_error(tmp_path):
     contig = toys.letters(700) + "N" + toys.letters(600)
     fasta = toys.write_fasta(tmp_path / "n.fa", {"chrI": contig})
@@ -121,6 +128,8 @@ def test_the_report_is_a_folder_with_page_figure_and_numbers(tmp_path):
     brief = tmp_path / "brief"
     report_context(str(tmp_path / "model"), str(genome), brief, n_windows=12, gain_only=True)
     assert (brief / PAGE).read_text().count("<h2>") == 3
+    with pytest.raises(ValueError, match="gain_only"):
+        report_context(str(tmp_path / "model"), str(genome), brief, n_windows=12)
 
 
 def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch):

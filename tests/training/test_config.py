@@ -28,6 +28,7 @@ def test_a_key_of_one_of_several_genomes_can_be_set():
 
 def test_the_architecture_of_a_preset_can_be_changed():
     shape = config("architecture.n_near_taps=3", "architecture.max_seq_len=9000").shape()
+    assert config("architecture.initializer_gain=5e-1").shape().initializer_gain == 0.5
     assert (shape.n_near_taps, shape.max_seq_len, shape.embed_dropout) == (3, 9000, 0.0)
 
 
@@ -43,6 +44,7 @@ def test_the_architecture_of_a_preset_can_be_changed():
         ("architecture.near=3", "there is no key 'near' of the architecture"),
         ("architecture.embed_dropout=0.1", "there is no key 'embed_dropout' of the architecture"),
         ("architecture.shortest_reach=[1]", "configuration key 'architecture.shortest_reach'"),
+        ("architecture.shortest_reach=true", "configuration key 'architecture.shortest_reach'"),
         ("architecture.max_seq_len=500", "needs max_seq_len of at least 1,026, got 500"),
         ("start_length=2048", "start_length 2048 is above context_length 1024"),
         ("seed=5000000000", "less than 4294967296"),

@@ -17,6 +17,7 @@ from megabase.cli.options import (
     Overwrite,
     Quiet,
     Regions,
+    WindowOfContext,
 )
 
 
@@ -40,9 +41,7 @@ def perplexity(
         typer.Option("--genome", "-g", help="FASTA or 2bit; default: all that it was trained on."),
     ] = None,
     regions: Regions = None,
-    context_length: Annotated[
-        int | None, typer.Option(help="Bases of a window; default: all that the model reads.")
-    ] = None,
+    context_length: WindowOfContext = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write.")
     ] = None,
@@ -82,6 +81,7 @@ def context(
     genome: Genome,
     output: OutputFolder,
     regions: Regions = None,
+    context_length: WindowOfContext = None,
     windows: Annotated[int, typer.Option(min=2, help="The most windows that are scored.")] = 32,
     gain_only: Annotated[
         bool, typer.Option("--gain-only", help="No permuted or repeated sequences: far less work.")
@@ -105,6 +105,7 @@ def context(
         output,
         regions=regions,
         n_windows=windows,
+        context_length=context_length,
         gain_only=gain_only,
         seed=seed,
         device=device,

@@ -40,6 +40,10 @@ VariantWindow = Annotated[
         help="Bases of a window around a variant; default: 1,024, or the context if that is less.",
     ),
 ]
+WindowOfContext = Annotated[
+    int | None,
+    typer.Option("--context-length", help="Bases of a window; default: all that the model reads."),
+]
 Shard = Annotated[str, typer.Option(help="i/n: of every n records the i-th.")]
 ChromMap = Annotated[
     Path | None,

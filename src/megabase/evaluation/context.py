@@ -92,6 +92,7 @@ def evaluate_context(
     store: TokenStore,
     regions: Sequence[Interval],
     *,
+    context_length: int | None = None,
     n_windows: int = 32,
     gain_only: bool = False,
     seed: int = 0,
@@ -106,6 +107,8 @@ def evaluate_context(
         The genome.
     regions
         Where windows of the context length are taken from, spread evenly.
+    context_length
+        Bases of a window; None: as many as the model reads.
     n_windows
         The most windows.
     gain_only
@@ -117,14 +120,15 @@ def evaluate_context(
     Raises
     ------
     InputError
-        If fewer than two windows without N fit the regions, or the context is too short.
+        If fewer than two windows without N fit the regions, or the context is too short, or
+        longer than what the model reads.
 
     Source
     ------
     Copy recall: the associative recall of Poli et al. 2023, arXiv:2302.10866v3, Section 4.1,
     on real segments.
     """
-    length = predictor.context_length
+    length = predictor.check_context_length(context_length)
     if length < 4 * _SHORTEST:
         raise InputError(f"a context of {length:,} is too short to measure its use; from 256 on")
     windows = spread_windows(store, regions, length=length, n=n_windows, max_unknown=0)

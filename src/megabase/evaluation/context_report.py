@@ -22,6 +22,7 @@ def report_context(
     output: Path,
     *,
     regions: Path | None = None,
+    context_length: int | None = None,
     n_windows: int = 32,
     gain_only: bool = False,
     seed: int = 0,
@@ -40,6 +41,8 @@ def report_context(
         The folder: `context.json`, `context.png` and `context.html`.
     regions
         BED file of where windows are taken; None: what `choose_regions` takes.
+    context_length
+        Bases of a window; None: as many as the model reads.
     n_windows
         The most windows.
     gain_only
@@ -68,14 +71,14 @@ def report_context(
         "seed": seed,
     }
     request: dict[str, Any] = {"command": "evaluate context", **about}
-    if gain_only:
-        request["gain_only"] = True
+    options: dict[str, Any] = {"context_length": context_length, "gain_only": gain_only}
+    request |= {key: value for key, value in options.items() if value}
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
         return json.loads((output / JSON).read_text())
     place.start()
     found = evaluate_context(
-        predictor, store, chosen.scored, n_windows=n_windows, gain_only=gain_only, seed=seed
+        predictor, store, chosen.scored, n_windows=n_windows, seed=seed, **options
     )
     report = about | found.to_dict()
     with whole_files(output) as folder:

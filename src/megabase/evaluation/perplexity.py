@@ -116,13 +116,7 @@ def evaluate_perplexity(
     InputError
         If there is no base to score, or a window is longer than what the model reads.
     """
-    most = predictor.context_length
-    context_length = most if context_length is None else context_length
-    if not 1 <= context_length <= most:
-        raise InputError(
-            f"this model reads windows of 1 to {most:,} bases; got a context length of "
-            f"{context_length:,}"
-        )
+    context_length = predictor.check_context_length(context_length)
     windows = [window for region in regions for window in region.windows(context_length)]
     n_bases = np.array([len(w) - store.n_unknown(w) for w in windows], dtype=float)
     if not n_bases.sum():

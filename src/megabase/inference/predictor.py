@@ -80,6 +80,22 @@ class Predictor:
             load(name), choose_device(device), max_memory_gib=max_memory_gib, precision=precision
         )
 
+    def check_context_length(self, asked: int | None) -> int:
+        """Give the bases of a window: as asked, or as many as the model reads.
+
+        Raises
+        ------
+        InputError
+            If it reads fewer than are asked for.
+        """
+        most = self.context_length
+        if asked is not None and not 1 <= asked <= most:
+            raise InputError(
+                f"this model reads windows of 1 to {most:,} bases; got a context length of "
+                f"{asked:,}"
+            )
+        return most if asked is None else asked
+
     def plan(
         self,
         *,

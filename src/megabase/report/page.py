@@ -55,7 +55,7 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
         f"{escape(report['genome'])}; {report['n_targets']:,} targets at the end of each. "
         "Intervals are 95 % bootstraps over windows. "
         "Regions, seed and hashes stand in context.json.</p>",
-        picture(figure, alt="a panel for each part below"),
+        picture(figure, alt="figures of what stands below"),
         "<h2>By position in the window</h2>",
         Table(("positions", "bits per base", "95 % interval"), positions).to_html(),
     ]

@@ -1,6 +1,7 @@
 """A YAML file and --set overrides become one checked object; an unknown key is an error."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -11,6 +12,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from megabase.errors import InputError
 
 C = TypeVar("C", bound="RunConfig")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-3 as the number that it is, as YAML 1.2 does and PyYAML does not."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 class RunConfig(BaseModel):
@@ -77,7 +87,7 @@ def to_yaml(config: RunConfig) -> str:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(file.read_text())
+        tree = yaml.load(file.read_text(), _Loader)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"there is no configuration file {file}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -98,7 +108,7 @@ def _override(tree: dict[str, Any], text: str) -> None:
             raise InputError(f"--set {text}: {part} has no keys of its own")
         tree = deeper
     try:
-        tree[last] = yaml.safe_load(value)
+        tree[last] = yaml.load(value, _Loader)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"--set {text}: the value is no YAML ({reason})") from error

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
 
 from megabase.data.labels import KINDS
 from megabase.data.sequence_table import CROPS
@@ -13,7 +13,8 @@ from megabase.model.config import POOLED, PRESETS, HyenaDNAConfig
 from megabase.model.heads import JOINT
 from megabase.run.config import RunConfig
 
-_ANY_LENGTH = 1024  # tokens; of a preset's keys max_seq_len alone depends on it
+_LONG = 1024  # tokens, from which a preset's keys but max_seq_len are those of any longer context
+_DEFAULT_PRESET = "tiny"
 
 MOST_COMBINATIONS = 64
 """Of the values of a sweep."""
@@ -79,7 +80,7 @@ class PretrainConfig(RunConfig):
     """Where relative paths of genomes and of BED files start; empty: the current folder."""
     preset: str = "tiny"
     """Size of the model, one of the names of `model.config.PRESETS`."""
-    architecture: dict[str, float | int | str | None] = Field(default={})
+    architecture: dict[str, StrictFloat | StrictInt | StrictStr | None] = Field(default={})
     """Keys of `HyenaDNAConfig` with other values than the preset has, such as n_near_taps; with
     max_seq_len the filter is made for a longer context than is trained on."""
     context_length: int = Field(default=1024, ge=2)
@@ -283,9 +284,13 @@ class AdaptConfig(RunConfig):
         """Give all that decides what is learned, with what a preset is where one is started."""
         keys = self.model_dump(mode="json", exclude={"memory_gib"})
         if self.model is None:
-            shape = HyenaDNAConfig.from_preset(self.preset or "tiny", _ANY_LENGTH).architecture()
-            keys["architecture"] = {key: shape[key] for key in shape.keys() - {"max_seq_len"}}
+            names = [self.preset or _DEFAULT_PRESET, *self.sweep.get("preset", ())]
+            keys["architectures"] = {name: self._keys_of(name) for name in names}
         return keys
+
+    def _keys_of(self, preset: str) -> dict[str, Any]:
+        shape = HyenaDNAConfig.from_preset(preset, self.context_length or _LONG)
+        return {k: value for k, value in shape.architecture().items() if k != "max_seq_len"}
 
     @property
     def n_prompt_tokens(self) -> int:
