@@ -21,16 +21,16 @@ import typer
 from verbs import megabase
 
 from megabase.report.plot import new_figure
-from megabase.run.provenance import machine, versions
+from megabase.run.provenance import file_sha256, machine, versions
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (preset, keys of the run)
     "published": ("hyenadna-2x128", {}),
     "ours": ("tiny", {}),
     "ours, no length warm-up": ("tiny", {"start_length": "null"}),
-    "ours, equal sums": (
+    "ours, equal squares": (
         "tiny",
-        {"architecture": '{"filter_amplitude": 4.0, "amplitude_exponent": 1.0}'},
+        {"architecture": '{"filter_amplitude": 2.0, "amplitude_exponent": 0.5}'},
     ),
 }
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -129,6 +129,8 @@ def main(
         raise SystemExit(f"no run {min(unknown)!r}; there are {'; '.join(RUNS)}")
     output.mkdir(parents=True, exist_ok=True)
     print(f"{machine()}; {versions()}")
+    for genome, (file, _) in GENOMES.items():
+        print(f"{genome}: SHA-256 of the file {file_sha256(genomes / file)}")
     keys: dict[str, Any] = {
         "context_length": context, "start_length": 1024, "steps": steps,
         "tokens_per_step": max(32_768, context), "log_every": 20,

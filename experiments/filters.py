@@ -18,7 +18,7 @@ import typer
 from mixers import MIXERS
 from verbs import megabase
 
-from megabase.run.provenance import machine, versions
+from megabase.run.provenance import file_sha256, machine, versions
 
 LENGTH, FAR = 1024, 1_000_002  # tokens of a window; positions of a grid for a megabase
 OURS, RELEASED = "tiny", "hyenadna-2x128"
@@ -41,14 +41,14 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     },
     **{
         f"ours, amplitude {a}": (OURS, {"max_seq_len": FAR, "filter_amplitude": a})
-        for a in (0.5, 1.0, 4.0)
+        for a in (1.0, 2.0, 8.0)
     },
     **{
-        f"ours, amplitude falls with reach^{p}": (
+        f"ours, equal squares, amplitude {a}": (
             OURS,
-            {"max_seq_len": FAR, "amplitude_exponent": p, "filter_amplitude": 4.0**p},
+            {"max_seq_len": FAR, "amplitude_exponent": 0.5, "filter_amplitude": a},
         )
-        for p in (0.75, 1.0)
+        for a in (1.0, 2.0, 4.0)
     },
     **{f"ours, {n} features": (OURS, {"max_seq_len": FAR, "emb_dim": n}) for n in (3, 5, 13)},
     "ours, short convolution of 7": (OURS, {"max_seq_len": FAR, "short_filter_order": 7}),
@@ -109,7 +109,7 @@ def main(
         raise SystemExit(f"no variant {min(unknown)!r}; there are {'; '.join(VARIANTS)}")
     output.mkdir(parents=True, exist_ok=True)
     genome = genomes / "yeast" / "sacCer3.fa.gz"
-    print(f"{machine()}; {versions()}")
+    print(f"{machine()}; {versions()}; SHA-256 of the file {file_sha256(genome)}")
     print(f"{'filter':<28}{'seeds':>6}{'chrXV':>9}{'chrIV':>9}{'sd':>9}")
     for name in names:
         found: dict[str, list[float]] = {contig: [] for contig in SCORED}
