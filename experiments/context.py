@@ -28,9 +28,14 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "published": ("hyenadna-2x128", {}),
     "ours": ("tiny", {}),
     "ours, no length warm-up": ("tiny", {"start_length": "null"}),
+    "ours, reach to the whole grid": ("tiny", {"architecture": '{"longest_reach": 1.0}'}),
     "ours, equal squares": (
         "tiny",
-        {"architecture": '{"filter_amplitude": 2.0, "amplitude_exponent": 0.5}'},
+        {
+            "architecture": json.dumps(
+                {"longest_reach": 1.0, "filter_amplitude": 2.0, "amplitude_exponent": 0.5}
+            )
+        },,
     ),
 }
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -36,13 +36,13 @@ _MIDDLE = 64.0  # tokens: where the reaches of two layers meet
 
 @dataclass(frozen=True)
 class Band(ScaleFreeShape):
-    """Windows of every reach up to one that is not the grid's."""
+    """Windows of every reach up to one in tokens."""
 
-    longest_reach: float = math.inf
+    farthest: float = math.inf
 
     def reaches(self, like: Tensor) -> Float[Tensor, " channel"]:
         """Give τ, shortest first."""
-        ends = [math.log(self.shortest_reach), math.log(self.longest_reach)]
+        ends = [math.log(self.shortest_reach), math.log(self.farthest)]
         steps = torch.linspace(*ends, self.n_channels, device=like.device, dtype=like.dtype)
         return steps.exp()
 
@@ -171,7 +171,7 @@ def _banded(config: HyenaDNAConfig, shortest: float, longest: float | None) -> n
     shape = Band(
         config.max_seq_len, config.d_model, emb_dim=config.emb_dim, shortest_reach=shortest,
         amplitude=config.filter_amplitude, exponent=config.amplitude_exponent,
-        longest_reach=longest or config.max_seq_len,
+        farthest=longest or config.longest_reach * config.max_seq_len,
     )  # fmt: skip
     return HyenaOperator(config.d_model, _filters(config, shape))
 
@@ -179,7 +179,7 @@ def _banded(config: HyenaDNAConfig, shortest: float, longest: float | None) -> n
 def _shape(config: HyenaDNAConfig, amplitude: float | None = None) -> ScaleFreeShape:
     return ScaleFreeShape(
         config.max_seq_len, config.d_model, emb_dim=config.emb_dim,
-        shortest_reach=config.shortest_reach,
+        shortest_reach=config.shortest_reach, longest_reach=config.longest_reach,
         amplitude=config.filter_amplitude if amplitude is None else amplitude,
         exponent=config.amplitude_exponent,
     )  # fmt: skip

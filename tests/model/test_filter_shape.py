@@ -52,6 +52,8 @@ def test_the_scale_free_window_by_hand():
     window = shape.window(range(9), LIKE, slice(1, 4))
     assert window[0, [0, 8]].tolist() == pytest.approx([3 / 8**0.5, 3 / 8**0.5 / math.e])
     assert window[2, 4].item() == pytest.approx(3 / 2 / math.e)
+    near = ScaleFreeShape(64, 3, longest_reach=0.25)
+    torch.testing.assert_close(near.reaches(LIKE), torch.tensor([4.0, 8, 16]).double())
     flat = ScaleFreeShape(16, 6, n_filters=2, amplitude=3.0, exponent=1.0).window(range(9), LIKE)
     assert flat[1, [0, 8]].tolist() == pytest.approx([3 / 8, 3 / 8 / math.e])
 

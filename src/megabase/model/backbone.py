@@ -178,6 +178,7 @@ def _filter_shape(config: HyenaDNAConfig) -> FilterShape:
         n_filters,
         emb_dim=config.emb_dim,
         shortest_reach=config.shortest_reach,
+        longest_reach=config.longest_reach,
         amplitude=config.filter_amplitude,
         exponent=config.amplitude_exponent,
     )

@@ -22,7 +22,7 @@ FILTER_FAMILIES = ("published", "scale-free")
 
 _OF_FAMILY = {
     "published": {"filter_shift"},
-    "scale-free": {"shortest_reach", "filter_amplitude", "amplitude_exponent"},
+    "scale-free": {"shortest_reach", "longest_reach", "filter_amplitude", "amplitude_exponent"},
 }
 _MOST_FEATURES = 21  # scale-free: on a grid of 1e6 float32 has those of more turns wrong by 1e-3
 
@@ -31,8 +31,8 @@ def _ours(positions: int) -> dict[str, Any]:
     """Give what our presets have in place of the published filter and its starting weights."""
     return {
         "filter_family": "scale-free", "emb_dim": 9, "activation_freq": 1.0,
-        "filter_amplitude": 4.0, "amplitude_exponent": 1.0, "n_near_taps": min(64, positions),
-        "initializer_gain": 1.0,
+        "longest_reach": 0.25, "filter_amplitude": 4.0, "amplitude_exponent": 1.0,
+        "n_near_taps": min(64, positions), "initializer_gain": 1.0,
     }  # fmt: skip
 
 
@@ -79,9 +79,10 @@ class HyenaDNAConfig(PreTrainedConfig):
     filter_family, n_near_taps
         Of the implicit filter: one of `FILTER_FAMILIES`, and how many of its first taps are
         parameters too.
-    shortest_reach, filter_amplitude, amplitude_exponent
-        Of the scale-free family: tokens that the window of the first channel reaches, height
-        of a window of reach 1, and the power of its reach by which it is divided.
+    shortest_reach, longest_reach, filter_amplitude, amplitude_exponent
+        Of the scale-free family: tokens that the window of the first channel reaches, fraction of
+        the grid that the last one's does, height of a window of reach 1, and the power of its
+        reach by which a window's height is divided.
     embed_dropout
         Chance that a channel of an embedded token is dropped in training.
     layer_norm_epsilon, initializer_range
@@ -126,6 +127,7 @@ class HyenaDNAConfig(PreTrainedConfig):
     filter_family: str = "published"
     n_near_taps: int = 0
     shortest_reach: float = 4.0
+    longest_reach: float = 1.0
     filter_amplitude: float = 2.0
     amplitude_exponent: float = 0.5
     embed_dropout: float = 0.1
@@ -241,8 +243,8 @@ _WHOLE = (
     "n_prompt_tokens",
 )  # fmt: skip
 _REAL = (
-    "activation_freq", "filter_shift", "shortest_reach", "filter_amplitude",
-    "amplitude_exponent", "embed_dropout", "layer_norm_epsilon", "initializer_range",
+    "activation_freq", "filter_shift", "shortest_reach", "longest_reach",
+    "filter_amplitude", "amplitude_exponent", "embed_dropout", "layer_norm_epsilon", "initializer_range",
     "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
@@ -325,7 +327,7 @@ def _check_filter(config: HyenaDNAConfig) -> None:
         raise InputError(
             f"emb_dim of a scale-free filter is at most {_MOST_FEATURES}, got {config.emb_dim}"
         )
-    for key in ("initializer_gain", "shortest_reach", "filter_amplitude"):
+    for key in ("initializer_gain", "shortest_reach", "longest_reach", "filter_amplitude"):
         value = getattr(config, key)
         if value is not None and not 0 < value < math.inf:
             raise InputError(f"{key} must be above 0, got {value}")

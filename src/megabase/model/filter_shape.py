@@ -28,9 +28,11 @@ and its channels reach from a few tokens to the whole grid, the farther the lowe
 .. math:: \mathrm{Window}_c(j) = a\,\tau_c^{-p}\, e^{-j / \tau_c}
    :label: scale-free-window
 
-with :math:`\tau_c` evenly spaced in its logarithm from the shortest reach to T, so that a longer
-grid adds reach without blurring what is near. Windows that reach far beyond a token and end within
-the grid have nearly the same sum where p is 1, and the same sum of squares where p is 1/2.
+with :math:`\tau_c` evenly spaced in its logarithm from the shortest reach to the longest, a fraction
+of T, so that a longer grid adds reach without blurring what is near. Windows that reach far beyond
+a token and end within the grid have nearly the same sum where p is 1, and the same sum of squares
+where p is 1/2. What a channel has summed up changes along the sequence until this is several times
+as long as its window: with a longest reach of T / 4 it has settled, to 2 %, at the end of the grid.
 
 Where we leave the released code: grids and rates are computed from numbers whenever
 they are needed, not stored. Its two versions disagree on the floor, which is 0.05 in the
@@ -91,7 +93,7 @@ class ScaleFreeShape:
     Parameters
     ----------
     grid
-        The longest filter in taps, T, and the longest reach.
+        The longest filter in taps, T.
     n_channels
         Filters times channels of the model, which reach ever farther within each filter.
     n_filters
@@ -100,6 +102,8 @@ class ScaleFreeShape:
         Features of a position, odd: one for g, two for each of its frequencies.
     shortest_reach
         Tokens in which the window of the first channel falls to 1 / e.
+    longest_reach
+        The same of the last channel, as a fraction of the grid.
     amplitude, exponent
         Height of a window of reach 1, a, and how it falls with the reach, p.
     """
@@ -109,6 +113,7 @@ class ScaleFreeShape:
     n_filters: int = 1
     emb_dim: int = 9
     shortest_reach: float = 4.0
+    longest_reach: float = 1.0
     amplitude: float = 2.0
     exponent: float = 0.5
 
@@ -127,8 +132,9 @@ class ScaleFreeShape:
 
     def reaches(self, like: Tensor) -> Float[Tensor, " channel"]:
         """Give τ, the reach of each channel in tokens, shortest first."""
+        longest = max(self.longest_reach * self.grid, self.shortest_reach)
         steps = torch.linspace(
-            math.log(self.shortest_reach), math.log(max(self.grid, self.shortest_reach)),
+            math.log(self.shortest_reach), math.log(longest),
             self.n_channels // self.n_filters, device=like.device, dtype=like.dtype,
         )  # fmt: skip
         return steps.exp().repeat(self.n_filters)
