@@ -35,7 +35,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
             "architecture": json.dumps(
                 {"longest_reach": 1.0, "filter_amplitude": 2.0, "amplitude_exponent": 0.5}
             )
-        },,
+        },
     ),
 }
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -4,12 +4,15 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from context import RUNS
 from filters import OURS, VARIANTS
 from mixers import MIXERS, with_mixers
 
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.run.config import read_config
+from megabase.training.config import PretrainConfig
 from tests import toys
 
 N_OURS = n_parameters(HyenaDNAConfig.from_preset(OURS, 1024))
@@ -24,6 +27,15 @@ def test_every_variant_is_a_model_of_nearly_the_same_size(name):
         n = sum(parameter.numel() for parameter in HyenaDNAForCausalLM(config).parameters())
     most = 1.05 if "256" not in name and "512" not in name else 1.3
     assert 0.94 < n / N_OURS < most
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_run_of_the_context_is_one_that_can_be_asked_for(name):
+    preset, keys = RUNS[name]
+    given = {"preset": preset, "genomes": {"one": {"path": "one.fa"}}, "start_length": 1024}
+    sets = [f"{key}={value}" for key, value in keys.items()]
+    config = read_config(PretrainConfig, options=given, overrides=sets)
+    assert (config.start_length is None) == ("warm-up" in name)
 
 
 @pytest.mark.parametrize("name", MIXERS)

@@ -67,7 +67,8 @@ def test_a_short_context_has_no_more_near_taps_than_positions():
 
 @pytest.mark.parametrize(
     "key", ["filter_shift", "shortest_reach", "longest_reach", "filter_amplitude",
-            "amplitude_exponent", "emb_dim", "n_near_taps", "activation_freq", "filter_order", "num_inner_mlps", "max_seq_len"],
+            "amplitude_exponent", "emb_dim", "n_near_taps", "activation_freq", "filter_order",
+            "num_inner_mlps", "max_seq_len"],
 )  # fmt: skip
 def test_every_key_of_a_filter_changes_it(key):
     family = {} if key == "filter_shift" else toys.SCALE_FREE

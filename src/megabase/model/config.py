@@ -244,8 +244,8 @@ _WHOLE = (
 )  # fmt: skip
 _REAL = (
     "activation_freq", "filter_shift", "shortest_reach", "longest_reach",
-    "filter_amplitude", "amplitude_exponent", "embed_dropout", "layer_norm_epsilon", "initializer_range",
-    "head_dropout", "prompt_dropout",
+    "filter_amplitude", "amplitude_exponent", "embed_dropout", "layer_norm_epsilon",
+    "initializer_range", "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
 ARCHITECTURE = frozenset(
