@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from filters import EQUAL_SUMS
 from verbs import megabase
 
 from megabase.report.plot import new_figure
@@ -28,14 +29,10 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "published": ("hyenadna-2x128", {}),
     "ours": ("tiny", {}),
     "ours, no length warm-up": ("tiny", {"start_length": "null"}),
-    "ours, reach to the whole grid": ("tiny", {"architecture": '{"longest_reach": 1.0}'}),
-    "ours, equal squares": (
+    "ours, equal sums": ("tiny", {"architecture": json.dumps(EQUAL_SUMS)}),
+    "ours, equal sums, to a quarter": (
         "tiny",
-        {
-            "architecture": json.dumps(
-                {"longest_reach": 1.0, "filter_amplitude": 2.0, "amplitude_exponent": 0.5}
-            )
-        },
+        {"architecture": json.dumps({**EQUAL_SUMS, "longest_reach": 0.25})},
     ),
 }
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -22,6 +22,7 @@ from megabase.run.provenance import file_sha256, machine, versions
 
 LENGTH, FAR = 1024, 1_000_002  # tokens of a window; positions of a grid for a megabase
 OURS, RELEASED = "tiny", "hyenadna-2x128"
+EQUAL_SUMS = {"filter_amplitude": 4.0, "amplitude_exponent": 1.0}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (preset, keys of the architecture)
     "published, its own grid": (RELEASED, {}),
@@ -41,15 +42,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     },
     **{
         f"ours, amplitude {a}": (OURS, {"max_seq_len": FAR, "filter_amplitude": a})
-        for a in (1.0, 2.0, 8.0)
+        for a in (0.5, 1.0, 4.0)
     },
-    **{
-        f"ours, equal squares, amplitude {a}": (
-            OURS,
-            {"max_seq_len": FAR, "amplitude_exponent": 0.5, "filter_amplitude": a},
-        )
-        for a in (1.0, 2.0, 4.0)
-    },
+    "ours, equal sums": (OURS, {"max_seq_len": FAR, **EQUAL_SUMS}),
+    "ours, equal sums, to a quarter": (
+        OURS,
+        {"max_seq_len": FAR, **EQUAL_SUMS, "longest_reach": 0.25},
+    ),
     **{f"ours, {n} features": (OURS, {"max_seq_len": FAR, "emb_dim": n}) for n in (3, 5, 13)},
     "ours, short convolution of 7": (OURS, {"max_seq_len": FAR, "short_filter_order": 7}),
     **{name: (OURS, {"max_seq_len": FAR}) for name in MIXERS},

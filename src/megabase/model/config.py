@@ -31,7 +31,6 @@ def _ours(positions: int) -> dict[str, Any]:
     """Give what our presets have in place of the published filter and its starting weights."""
     return {
         "filter_family": "scale-free", "emb_dim": 9, "activation_freq": 1.0,
-        "longest_reach": 0.25, "filter_amplitude": 4.0, "amplitude_exponent": 1.0,
         "n_near_taps": min(64, positions), "initializer_gain": 1.0,
     }  # fmt: skip
 
