@@ -222,7 +222,7 @@ def test_the_configuration_is_printed(capsys, folder):
 def test_a_sweep_is_declared_by_keys_and_values(capsys, folder, tmp_path):
     fixed = ["finetune", "--train", "t.csv", "--print-config"]
     answer = run(capsys, *fixed, "--sweep", "learning_rate=3e-4,1e-3", "--sweep", "batch_size=8")
-    assert "sweep:\n  learning_rate:\n  - 3e-4\n  - 1e-3\n  batch_size:\n  - 8\n" in answer.out
+    assert "sweep:\n  learning_rate:\n  - 0.0003\n  - 0.001\n  batch_size:\n  - 8\n" in answer.out
     assert refused(run(capsys, *fixed, "--sweep", "batch_size"), "--sweep takes KEY=A,B")
     options = ["--sweep", "batch_size=8,many"]
     answer = tuned(capsys, folder, tmp_path / "m", *options)
