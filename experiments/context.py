@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 from filters import EQUAL_SUMS
-from verbs import megabase
+from verbs import chosen, file_name, megabase, sets
 
 from megabase.report.plot import new_figure
 from megabase.run.provenance import file_sha256, machine, versions
@@ -64,37 +64,31 @@ def trained(name: str, folder: Path, output: Path, settings: dict[str, Any]) -> 
     }
     preset, changes = RUNS[name]
     given = {"genomes": json.dumps(genomes), **settings, **changes}
-    sets = [text for key, value in given.items() for text in ("--set", f"{key}={value}")]
-    model = output / name.replace(", ", "-").replace(" ", "_")
-    megabase("pretrain", "--preset", preset, "--output", model, *sets)
+    model = output / file_name(name)
+    megabase("pretrain", "--preset", preset, "--output", model, *sets(given))
     return model
 
 
-def probed(model: Path, genome: Path, output: str, *options: object) -> dict[str, Any]:
-    """Give the report of a model on what it never saw of a genome."""
-    folder = model.parent / f"{model.name}-{output}"
+def probed(
+    model: Path, genome: Path, name: str, part: str, windows: int, *options: str
+) -> dict[str, Any]:
+    """Give the report of a model on a part of a genome that it never learned from."""
+    record = json.loads((model / "megabase.json").read_text())
+    folder = model.parent / "-".join([model.name, name, part, *options])
+    regions = folder.with_suffix(".bed")
+    places = record["results"]["genomes"][name]["split"][part]
+    regions.write_text("".join("\t".join(map(str, place)) + "\n" for place in places))
     megabase(
-        "evaluate", "context", "--model", model, "--genome", genome, "--output", folder, *options
-    )
+        "evaluate", "context", "--model", model, "--genome", genome, "--output", folder,
+        "--regions", regions, "--windows", windows, *options,
+    )  # fmt: skip
     return json.loads((folder / "context.json").read_text())
 
 
-def gained(model: Path, genome: Path, name: str, part: str, windows: int) -> Lines:
+def gained(report: dict[str, Any]) -> Lines:
     """Give a line for each context: its bits, and the difference to the next shorter one."""
-    record = json.loads((model / "megabase.json").read_text())
-    regions = model.parent / f"{model.name}-{name}-{part}.bed"
-    places = record["results"]["genomes"][name]["split"][part]
-    regions.write_text("".join("\t".join(map(str, place)) + "\n" for place in places))
-    report = probed(
-        model, genome, f"{name}-{part}", "--gain-only", "--windows", windows, "--regions", regions
-    )
     steps = {each["distance"]: each["difference"] for each in report["doubled"]}
     return [each | {"step": steps.get(each["distance"])} for each in report["gain"]]
-
-
-def recalled(model: Path, genome: Path, windows: int) -> Lines:
-    """Give a line for each distance of a repeated segment."""
-    return probed(model, genome, "recall", "--windows", windows)["recall"]
 
 
 def draw(found: dict[str, dict[str, Lines]], path: Path) -> None:
@@ -126,9 +120,7 @@ def main(
     figure: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
 ) -> None:
     """Train a model for each run, and print what each step of context is worth to it."""
-    names = runs.split(";")
-    if unknown := set(names) - RUNS.keys():
-        raise SystemExit(f"no run {min(unknown)!r}; there are {'; '.join(RUNS)}")
+    names, (part,) = chosen(runs, RUNS), chosen(part, ("test", "validation"))
     output.mkdir(parents=True, exist_ok=True)
     print(f"{machine()}; {versions()}")
     for genome, (file, _) in GENOMES.items():
@@ -142,15 +134,16 @@ def main(
     for name in names:
         model = trained(name, genomes, output, keys)
         found[name] = {
-            genome: gained(model, genomes / file, genome, part, windows)
+            genome: gained(probed(model, genomes / file, genome, part, windows, "--gain-only"))
             for genome, (file, _) in GENOMES.items()
         }
         for genome, lines in found[name].items():
             for line in lines:
-                print(f"{name:<24}{genome:<8}{line['distance']:>7,}{_gain(line)}", flush=True)
-        for line in recalled(model, genomes / GENOMES[RECALLED][0], recall_windows):
+                print(f"{name:<32}{genome:<8}{line['distance']:>7,}{_gain(line)}", flush=True)
+        yeast = genomes / GENOMES[RECALLED][0]
+        for line in probed(model, yeast, RECALLED, part, recall_windows)["recall"]:
             gain = _text(line["difference"])
-            print(f"{name:<24}{'recall':<8}{line['distance']:>7,}{gain}", flush=True)
+            print(f"{name:<32}{'recall':<8}{line['distance']:>7,}{gain}", flush=True)
     if figure is not None:
         draw(found, figure)
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from mixers import MIXERS
-from verbs import megabase
+from verbs import chosen, file_name, megabase, sets
 
 from megabase.run.provenance import file_sha256, machine, versions
 
@@ -60,7 +60,7 @@ SCORED = {"chrXV": (100_000, 198_304), "chrIV": (100_000, 198_304)}
 def trained(name: str, seed: int, genome: Path, folder: Path, settings: list[str]) -> Path:
     """Train a variant from a seed, or take the model that is there."""
     preset, architecture = VARIANTS[name]
-    model = folder / f"{name.replace(', ', '-').replace(' ', '_')}-{seed}"
+    model = folder / f"{file_name(name)}-{seed}"
     keys = {
         "genomes": json.dumps({"yeast": {"path": str(genome)}}),
         "architecture": json.dumps(architecture),
@@ -70,11 +70,10 @@ def trained(name: str, seed: int, genome: Path, folder: Path, settings: list[str
         "steps": 600, "tokens_per_step": 16 * LENGTH, "warmup_fraction": 50 / 600,
         "validation_windows": 96, "log_every": 50,
     }  # fmt: skip
-    given = [f"{key}={value}" for key, value in keys.items()] + settings
-    sets = [text for each in given for text in ("--set", each)]
+    given = keys | dict(text.split("=", 1) for text in settings)
     megabase(
         "pretrain", "--preset", preset, "--context-length", LENGTH, "--seed", seed,
-        "--output", model, *sets, mixers=name if name in MIXERS else None,
+        "--output", model, *sets(given), mixers=name if name in MIXERS else None,
     )  # fmt: skip
     return model
 
@@ -103,9 +102,7 @@ def main(
     ] = None,
 ) -> None:
     """Train and score each variant from each seed, and print a table."""
-    names = variants.split(";")
-    if unknown := set(names) - VARIANTS.keys():
-        raise SystemExit(f"no variant {min(unknown)!r}; there are {'; '.join(VARIANTS)}")
+    names = chosen(variants, VARIANTS)
     output.mkdir(parents=True, exist_ok=True)
     genome = genomes / "yeast" / "sacCer3.fa.gz"
     print(f"{machine()}; {versions()}; SHA-256 of the file {file_sha256(genome)}")

@@ -6,11 +6,11 @@ python experiments/mixers.py NAME evaluate perplexity ...
 Only this script can read the models it trains. `filters.py` calls it for the rows that need it.
 """
 
-import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import count
+from typing import cast
 from unittest import mock
 
 import torch
@@ -34,25 +34,16 @@ _HEAD = 32  # channels of an attention head
 _MIDDLE = 64.0  # tokens: where the reaches of two layers meet
 
 
-@dataclass(frozen=True)
-class Band(ScaleFreeShape):
-    """Windows of every reach up to one in tokens."""
-
-    farthest: float = math.inf
-
-    def reaches(self, like: Tensor) -> Float[Tensor, " channel"]:
-        """Give τ, shortest first."""
-        ends = [math.log(self.shortest_reach), math.log(self.farthest)]
-        steps = torch.linspace(*ends, self.n_channels, device=like.device, dtype=like.dtype)
-        return steps.exp()
-
-
-class NormedFilter(ImplicitFilter):
+class NormedFilters(nn.Module):
     """Filters whose first taps have magnitudes that add up to 1."""
+
+    def __init__(self, filters: ImplicitFilter) -> None:
+        super().__init__()
+        self.filters = filters
 
     def forward(self, length: int) -> Float[Tensor, "n_filter d_model length"]:
         """Give the first `length` taps."""
-        h = super().forward(max(length, _NORMED_TAPS))
+        h = self.filters(max(length, _NORMED_TAPS))
         return (h / h[..., :_NORMED_TAPS].abs().sum(-1, keepdim=True))[..., :length]
 
 
@@ -62,9 +53,9 @@ class GatedReach(HyenaOperator):
     .. math:: y = x^2 (T_{near} + 2 \sigma(W u) T_h) x^1 v
     """
 
-    def __init__(self, d_model: int, filters: nn.Module, *, n_near_taps: int) -> None:
+    def __init__(self, d_model: int, filters: ImplicitFilter) -> None:
         super().__init__(d_model, filters)
-        self.near = nn.Parameter(torch.zeros(d_model, n_near_taps))
+        self.near, filters.near = filters.near, None
         self.gate = nn.Linear(d_model, _GATES)
 
     def forward(
@@ -119,88 +110,71 @@ def _turned(x: Float[Tensor, "batch head length channel"]) -> Tensor:
     ).to(x.dtype)
 
 
-def _near_and_far(config: HyenaDNAConfig, layer: int) -> nn.Module:
-    return _banded(config, *((config.shortest_reach, _MIDDLE), (_MIDDLE, None))[layer % 2])
+def _near_and_far(mixer: HyenaOperator, layer: int) -> nn.Module:
+    return _reaching(mixer, is_far=layer % 2 == 1)
 
 
-def _far_and_near(config: HyenaDNAConfig, layer: int) -> nn.Module:
-    return _near_and_far(config, layer + 1)
+def _far_and_near(mixer: HyenaOperator, layer: int) -> nn.Module:
+    return _reaching(mixer, is_far=layer % 2 == 0)
 
 
-def _taps_and_far(config: HyenaDNAConfig, layer: int) -> nn.Module:
+def _reaching(mixer: HyenaOperator, *, is_far: bool) -> nn.Module:
+    filters = cast("ImplicitFilter", mixer.filters)
+    shape = cast("ScaleFreeShape", filters.shape)
+    near = {"longest_reach": _MIDDLE / shape.grid}
+    filters.shape = replace(shape, **({"shortest_reach": _MIDDLE} if is_far else near))
+    return mixer
+
+
+def _taps_and_far(mixer: HyenaOperator, layer: int) -> nn.Module:
     """Give a first layer that has near taps alone."""
-    shape = _shape(config, amplitude=0.0) if layer == 0 else _shape(config)
-    return HyenaOperator(config.d_model, _filters(config, shape))
+    filters = cast("ImplicitFilter", mixer.filters)
+    if layer == 0:
+        filters.shape = replace(cast("ScaleFreeShape", filters.shape), amplitude=0.0)
+    return mixer
 
 
-def _normed(config: HyenaDNAConfig, layer: int) -> nn.Module:
+def _normed(mixer: HyenaOperator, layer: int) -> nn.Module:
     del layer
-    return HyenaOperator(config.d_model, _filters(config, _shape(config), NormedFilter))
+    mixer.filters = NormedFilters(cast("ImplicitFilter", mixer.filters))
+    return mixer
 
 
-def _gated(config: HyenaDNAConfig, layer: int) -> nn.Module:
+def _gated(mixer: HyenaOperator, layer: int) -> nn.Module:
     del layer
-    filters = ImplicitFilter(1, config.d_model, _shape(config), frequency=config.activation_freq)
-    return GatedReach(config.d_model, filters, n_near_taps=config.n_near_taps)
+    return GatedReach(mixer.d_model, cast("ImplicitFilter", mixer.filters))
 
 
-def _attention_first(config: HyenaDNAConfig, layer: int) -> nn.Module:
-    return Attention(config.d_model) if layer == 0 else _ours(config)
+def _attention_first(mixer: HyenaOperator, layer: int) -> nn.Module:
+    return Attention(mixer.d_model) if layer == 0 else mixer
 
 
-def _attention_last(config: HyenaDNAConfig, layer: int) -> nn.Module:
-    return Attention(config.d_model) if layer == config.n_layer - 1 else _ours(config)
+def _attention_second(mixer: HyenaOperator, layer: int) -> nn.Module:
+    return Attention(mixer.d_model) if layer == 1 else mixer
 
 
-MIXERS: dict[str, Callable[[HyenaDNAConfig, int], nn.Module]] = {
+MIXERS: dict[str, Callable[[HyenaOperator, int], nn.Module]] = {
+    # name: what it makes of ours, and of the number of the layer
     "near-and-far": _near_and_far,
     "far-and-near": _far_and_near,
     "taps-and-far": _taps_and_far,
     "normed": _normed,
     "gated": _gated,
     "attention-first": _attention_first,
-    "attention-last": _attention_last,
+    "attention-second": _attention_second,
 }
-
-
-def _ours(config: HyenaDNAConfig) -> nn.Module:
-    return HyenaOperator(config.d_model, _filters(config, _shape(config)))
-
-
-def _banded(config: HyenaDNAConfig, shortest: float, longest: float | None) -> nn.Module:
-    shape = Band(
-        config.max_seq_len, config.d_model, emb_dim=config.emb_dim, shortest_reach=shortest,
-        amplitude=config.filter_amplitude, exponent=config.amplitude_exponent,
-        farthest=longest or config.longest_reach * config.max_seq_len,
-    )  # fmt: skip
-    return HyenaOperator(config.d_model, _filters(config, shape))
-
-
-def _shape(config: HyenaDNAConfig, amplitude: float | None = None) -> ScaleFreeShape:
-    return ScaleFreeShape(
-        config.max_seq_len, config.d_model, emb_dim=config.emb_dim,
-        shortest_reach=config.shortest_reach, longest_reach=config.longest_reach,
-        amplitude=config.filter_amplitude if amplitude is None else amplitude,
-        exponent=config.amplitude_exponent,
-    )  # fmt: skip
-
-
-def _filters(
-    config: HyenaDNAConfig, shape: ScaleFreeShape, kind: type[ImplicitFilter] = ImplicitFilter
-) -> ImplicitFilter:
-    return kind(
-        1, config.d_model, shape, frequency=config.activation_freq, n_near_taps=config.n_near_taps
-    )
 
 
 def with_mixers(name: str) -> "mock._patch[Callable[[HyenaDNAConfig], Block]]":
     """Build every model with mixers of that name, while it lasts."""
     layers: Iterator[int] = count()
+    ours = backbone._block
 
     def block(config: HyenaDNAConfig) -> Block:
-        mixer = MIXERS[name](config, next(layers) % config.n_layer)
-        width, inner = config.d_model, config.d_inner or 4 * config.d_model
-        return Block(mixer, d_model=width, d_inner=inner, eps=config.layer_norm_epsilon)
+        made = ours(config)
+        mixer = cast("HyenaOperator", made.mixer)
+        made.mixer = MIXERS[name](mixer, next(layers) % config.n_layer)
+        return made
 
     return mock.patch.object(backbone, "_block", block)
 

@@ -1,7 +1,8 @@
-"""Runs a verb of megabase in a process of its own."""
+"""Runs a verb of megabase in a process of its own, and what else the experiments share."""
 
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 
@@ -27,3 +28,27 @@ def megabase(*arguments: object, mixers: str | None = None) -> str:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
     return done.stdout
+
+
+def sets(keys: Mapping[str, object]) -> list[str]:
+    """Give keys of a configuration as options of a verb."""
+    return [text for key, value in keys.items() for text in ("--set", f"{key}={value}")]
+
+
+def chosen(text: str, known: Collection[str]) -> list[str]:
+    """Part names at semicolons.
+
+    Raises
+    ------
+    SystemExit
+        If there is none of a name.
+    """
+    names = text.split(";")
+    if unknown := set(names) - set(known):
+        raise SystemExit(f"there is no {min(unknown)!r}; there are {'; '.join(known)}")
+    return names
+
+
+def file_name(name: str) -> str:
+    """Give a name as that of a folder."""
+    return name.replace(", ", "-").replace(" ", "_")

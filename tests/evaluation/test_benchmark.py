@@ -68,6 +68,7 @@ def test_all_rivals_stand_beside_the_model_on_the_same_rows(report, out):
     assert f"{accuracy['k-mers']:.4f}" in text
     assert "batch_size=16" in text
     assert "lora_rank" not in text
+    assert "architecture" not in text  # a preset says it
     assert "<table>" in (out / PAGE).read_text()
 
 

@@ -110,6 +110,7 @@ def test_a_configuration_survives_its_file(tmp_path):
         ({"num_inner_mlps": -1}, "num_inner_mlps must not be negative, got -1"),
         ({"initializer_range": -0.1}, "initializer_range must not be negative, got -0.1"),
         ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon must be above 0, got 0.0"),
+        ({"initializer_gain": float("inf")}, "initializer_gain must be a finite number, got inf"),
         ({"initializer_gain": 0.0}, "initializer_gain must be above 0, got 0.0"),
         ({"max_seq_len": 2}, "max_seq_len must be above 2"),
         ({"hyena_dropout": 0.1}, "hyena_dropout can only be 0.0"),

@@ -30,7 +30,8 @@ def test_overrides_go_over_options_and_options_over_the_file(tmp_path):
 
 
 def test_what_is_printed_is_read_back(tmp_path):
-    config = read_config(Outer, overrides=["name=x", "inner.fraction=0.3"])
+    config = read_config(Outer, overrides=["name='1e5'", "inner.fraction=3e-1"])
+    assert (config.name, config.inner.fraction) == ("1e5", 0.3)
     (tmp_path / "run.yaml").write_text(to_yaml(config))
     assert read_config(Outer, file=tmp_path / "run.yaml") == config
 

@@ -271,12 +271,17 @@ def _check_of_family(family: str, changes: Mapping[str, float | int | str | None
 
 
 @typing.no_type_check
+def _reals(config: HyenaDNAConfig) -> tuple[str, ...]:
+    return _REAL if config.initializer_gain is None else (*_REAL, "initializer_gain")
+
+
+@typing.no_type_check
 def _check_kinds(config: HyenaDNAConfig) -> None:
     """Refuse what is no number."""
     for key in (*_WHOLE, *(("d_inner",) if config.d_inner is not None else ())):
         if type(getattr(config, key)) is not int:
             raise InputError(f"{key} must be a whole number, got {getattr(config, key)!r}")
-    for key in (*_REAL, *(("initializer_gain",) if config.initializer_gain is not None else ())):
+    for key in _reals(config):
         if type(getattr(config, key)) not in (int, float):
             raise InputError(f"{key} must be a number, got {getattr(config, key)!r}")
 
@@ -301,7 +306,7 @@ def _check_numbers(config: HyenaDNAConfig) -> None:
 @typing.no_type_check
 def _check_reals(config: HyenaDNAConfig) -> None:
     """Refuse numbers of which no weight or answer could be computed."""
-    for key in _REAL:
+    for key in _reals(config):
         if not math.isfinite(getattr(config, key)):
             raise InputError(f"{key} must be a finite number, got {getattr(config, key)}")
     if config.initializer_range < 0:
@@ -328,7 +333,7 @@ def _check_filter(config: HyenaDNAConfig) -> None:
         )
     for key in ("initializer_gain", "shortest_reach", "longest_reach", "filter_amplitude"):
         value = getattr(config, key)
-        if value is not None and not 0 < value < math.inf:
+        if value is not None and not value > 0:
             raise InputError(f"{key} must be above 0, got {value}")
 
 

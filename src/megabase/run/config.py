@@ -18,9 +18,16 @@ class _Loader(yaml.SafeLoader):
     """Reads 1e-3 as the number that it is, as YAML 1.2 does and PyYAML does not."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """Puts quotes around a text that `_Loader` would read as a number."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
+        list("-+0123456789"),
+    )
 
 
 class RunConfig(BaseModel):
@@ -82,7 +89,7 @@ def changed(config: C, changes: Mapping[str, Any]) -> C:
 
 def to_yaml(config: RunConfig) -> str:
     """Write every key of a configuration, as `read_config` reads it."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False)
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.run.provenance import machine, versions
 from megabase.training.adaptation import moving
-from megabase.training.config import AdaptConfig
+from megabase.training.config import DEFAULT_PRESET, AdaptConfig
 from megabase.training.finetune_trainer import is_better
 from megabase.training.fit import class_weights, fit_model
 from megabase.training.held_out import calibration, draw, intervals, over_seeds
@@ -162,7 +162,7 @@ class _Run:
         model, _ = starting_model(config, data, self.language, seed=config.seed)
         n_all = sum(parameter.numel() for parameter in model.parameters())
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
-        start = config.model or f"preset {config.preset or 'tiny'}, from scratch"
+        start = config.model or f"preset {config.preset or DEFAULT_PRESET}, from scratch"
         _log.info("%s: %s of %s parameters move", start, f"{n_moving:,}", f"{n_all:,}")
         if (weights := class_weights(config, data)) is not None:
             shown = ", ".join(f"{weight:.3g}" for weight in weights)

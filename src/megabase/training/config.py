@@ -14,7 +14,9 @@ from megabase.model.heads import JOINT
 from megabase.run.config import RunConfig
 
 _LONG = 1024  # tokens, from which a preset's keys but max_seq_len are those of any longer context
-_DEFAULT_PRESET = "tiny"
+
+DEFAULT_PRESET = "tiny"
+"""Size of a model where none is named."""
 
 MOST_COMBINATIONS = 64
 """Of the values of a sweep."""
@@ -78,7 +80,7 @@ class PretrainConfig(RunConfig):
     """Several genomes, each under a name of its own."""
     genome_folder: str = ""
     """Where relative paths of genomes and of BED files start; empty: the current folder."""
-    preset: str = "tiny"
+    preset: str = DEFAULT_PRESET
     """Size of the model, one of the names of `model.config.PRESETS`."""
     architecture: dict[str, StrictFloat | StrictInt | StrictStr | None] = Field(default={})
     """Keys of `HyenaDNAConfig` with other values than the preset has, such as n_near_taps; with
@@ -284,8 +286,8 @@ class AdaptConfig(RunConfig):
         """Give all that decides what is learned, with what a preset is where one is started."""
         keys = self.model_dump(mode="json", exclude={"memory_gib"})
         if self.model is None:
-            names = [self.preset or _DEFAULT_PRESET, *self.sweep.get("preset", ())]
-            keys["architectures"] = {name: self._keys_of(name) for name in names}
+            names = [self.preset or DEFAULT_PRESET, *self.sweep.get("preset", ())]
+            keys["architecture"] = {name: self._keys_of(name) for name in names}
         return keys
 
     def _keys_of(self, preset: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.prompted import HyenaDNAForPromptedClassification
 from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.training.adaptation import freeze
-from megabase.training.config import AdaptConfig
+from megabase.training.config import DEFAULT_PRESET, AdaptConfig
 from megabase.training.labelled import LabelledData
 from megabase.training.low_rank import LowRank
 
@@ -50,7 +50,7 @@ def classifier_config(
         As `add_prompt` does.
     """
     if language is None:
-        shape = HyenaDNAConfig.from_preset(config.preset or "tiny", data.context_length)
+        shape = HyenaDNAConfig.from_preset(config.preset or DEFAULT_PRESET, data.context_length)
     else:
         shape = copy.deepcopy(language.config)
     set_labels(shape, data.labels)
