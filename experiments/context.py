@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from filters import EQUAL_SUMS
+from filters import SQUARES
 from verbs import chosen, file_name, megabase, sets
 
 from megabase.report.plot import new_figure
@@ -29,11 +29,8 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "published": ("hyenadna-2x128", {}),
     "ours": ("tiny", {}),
     "ours, no length warm-up": ("tiny", {"start_length": "null"}),
-    "ours, equal sums": ("tiny", {"architecture": json.dumps(EQUAL_SUMS)}),
-    "ours, equal sums, to a quarter": (
-        "tiny",
-        {"architecture": json.dumps({**EQUAL_SUMS, "longest_reach": 0.25})},
-    ),
+    "squares": ("tiny", {"architecture": json.dumps(SQUARES)}),
+    "ours, to the whole grid": ("tiny", {"architecture": json.dumps({"longest_reach": 1.0})}),
 }
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (file, what is held out)
@@ -51,6 +48,7 @@ GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }  # fmt: skip
+WEIGHTS = {"human": 2.0}  # how many windows of a step, relative to the others
 RECALLED = "yeast"
 
 Lines = list[dict[str, Any]]
@@ -59,7 +57,7 @@ Lines = list[dict[str, Any]]
 def trained(name: str, folder: Path, output: Path, settings: dict[str, Any]) -> Path:
     """Train the model of a run, or take the one that is there."""
     genomes = {
-        genome: {"path": str(folder / file), "split": split}
+        genome: {"path": str(folder / file), "split": split, "weight": WEIGHTS.get(genome, 1.0)}
         for genome, (file, split) in GENOMES.items()
     }
     preset, changes = RUNS[name]

@@ -22,37 +22,30 @@ from megabase.run.provenance import file_sha256, machine, versions
 
 LENGTH, FAR = 1024, 1_000_002  # tokens of a window; positions of a grid for a megabase
 OURS, RELEASED = "tiny", "hyenadna-2x128"
-EQUAL_SUMS = {"filter_amplitude": 4.0, "amplitude_exponent": 1.0}
+SQUARES = {"filter_amplitude": 2.0, "amplitude_exponent": 0.5, "longest_reach": 1.0}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (preset, keys of the architecture)
     "published, its own grid": (RELEASED, {}),
     "published": (RELEASED, {"max_seq_len": FAR}),
     "published, 64 near taps": (RELEASED, {"max_seq_len": FAR, "n_near_taps": 64}),
-    "published, gain": (RELEASED, {"max_seq_len": FAR, "initializer_gain": 1.0}),
     "ours": (OURS, {"max_seq_len": FAR}),
     "ours, its own grid": (OURS, {}),
-    "ours, no gain": (OURS, {"max_seq_len": FAR, "initializer_gain": None}),
+    "ours, to the whole grid": (OURS, {"max_seq_len": FAR, "longest_reach": 1.0}),
+    # Each of these changes one thing of windows of equal sums of squares, to the whole grid.
     **{
-        f"ours, {n} near taps": (OURS, {"max_seq_len": FAR, "n_near_taps": n})
-        for n in (0, 16, 32, 128, 256, 512)
+        f"squares{change}": (OURS, {"max_seq_len": FAR, **SQUARES, **keys})
+        for change, keys in {
+            "": {},
+            **{f", {n} near taps": {"n_near_taps": n} for n in (0, 16, 32, 128, 256, 512)},
+            **{f", {n} features": {"emb_dim": n} for n in (3, 5, 13)},
+            **{f", reach from {n}": {"shortest_reach": float(n)} for n in (1, 16, 64)},
+            **{f", amplitude {a}": {"filter_amplitude": a} for a in (0.5, 1.0, 4.0)},
+            ", no gain": {"initializer_gain": None},
+            ", sines of 10": {"activation_freq": 10.0},
+            ", short convolution of 7": {"short_filter_order": 7},
+        }.items()
     },
-    **{
-        f"ours, reach from {n}": (OURS, {"max_seq_len": FAR, "shortest_reach": float(n)})
-        for n in (1, 16, 64)
-    },
-    **{
-        f"ours, amplitude {a}": (OURS, {"max_seq_len": FAR, "filter_amplitude": a})
-        for a in (0.5, 1.0, 4.0)
-    },
-    "ours, equal sums": (OURS, {"max_seq_len": FAR, **EQUAL_SUMS}),
-    "ours, equal sums, to a quarter": (
-        OURS,
-        {"max_seq_len": FAR, **EQUAL_SUMS, "longest_reach": 0.25},
-    ),
-    **{f"ours, {n} features": (OURS, {"max_seq_len": FAR, "emb_dim": n}) for n in (3, 5, 13)},
-    "ours, short convolution of 7": (OURS, {"max_seq_len": FAR, "short_filter_order": 7}),
-    **{name: (OURS, {"max_seq_len": FAR}) for name in MIXERS},
-    "ours, sines of 10": (OURS, {"max_seq_len": FAR, "activation_freq": 10.0}),
+    **{name: (OURS, {"max_seq_len": FAR, **SQUARES}) for name in MIXERS},
 }
 SCORED = {"chrXV": (100_000, 198_304), "chrIV": (100_000, 198_304)}
 

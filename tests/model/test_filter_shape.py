@@ -1,6 +1,7 @@
 """The published shape by hand; the scale-free one by hand, and what it does not depend on."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -47,15 +48,21 @@ def test_the_scale_free_features_by_hand():
 
 def test_the_scale_free_window_by_hand():
     """Check Eq. scale-free-window: reaches 4, 8 and 16 of a grid of 16."""
-    shape = ScaleFreeShape(16, 6, n_filters=2, amplitude=3.0)
+    of_16 = partial(ScaleFreeShape, 16, 6, n_filters=2, amplitude=3.0, longest_reach=1.0)
+    shape = of_16(exponent=0.5)
     torch.testing.assert_close(shape.reaches(LIKE), torch.tensor([4.0, 8, 16] * 2).double())
     window = shape.window(range(9), LIKE, slice(1, 4))
     assert window[0, [0, 8]].tolist() == pytest.approx([3 / 8**0.5, 3 / 8**0.5 / math.e])
     assert window[2, 4].item() == pytest.approx(3 / 2 / math.e)
-    near = ScaleFreeShape(64, 3, longest_reach=0.25)
-    torch.testing.assert_close(near.reaches(LIKE), torch.tensor([4.0, 8, 16]).double())
-    flat = ScaleFreeShape(16, 6, n_filters=2, amplitude=3.0, exponent=1.0).window(range(9), LIKE)
+    flat = of_16(exponent=1.0).window(range(9), LIKE)
     assert flat[1, [0, 8]].tolist() == pytest.approx([3 / 8, 3 / 8 / math.e])
+
+
+def test_by_default_a_window_reaches_to_a_quarter_and_all_have_nearly_one_sum():
+    shape = ScaleFreeShape(4096, 3)
+    torch.testing.assert_close(shape.reaches(LIKE), torch.tensor([4.0, 64, 1024]).double())
+    sums = shape.window(range(4096), LIKE).sum(dim=1)
+    assert sums.tolist() == pytest.approx([4.52, 4.03, 3.93], abs=0.01)
 
 
 def test_a_longer_grid_does_not_blur_what_is_near():

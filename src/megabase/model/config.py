@@ -126,9 +126,9 @@ class HyenaDNAConfig(PreTrainedConfig):
     filter_family: str = "published"
     n_near_taps: int = 0
     shortest_reach: float = 4.0
-    longest_reach: float = 1.0
-    filter_amplitude: float = 2.0
-    amplitude_exponent: float = 0.5
+    longest_reach: float = 0.25
+    filter_amplitude: float = 4.0
+    amplitude_exponent: float = 1.0
     embed_dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02

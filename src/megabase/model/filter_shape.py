@@ -114,9 +114,9 @@ class ScaleFreeShape:
     n_filters: int = 1
     emb_dim: int = 9
     shortest_reach: float = 4.0
-    longest_reach: float = 1.0
-    amplitude: float = 2.0
-    exponent: float = 0.5
+    longest_reach: float = 0.25
+    amplitude: float = 4.0
+    exponent: float = 1.0
 
     def features(self, positions: range, like: Tensor) -> Float[Tensor, "length emb_dim"]:
         """Give the features of some positions, Eq. scale-free-encoding."""
