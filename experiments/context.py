@@ -9,8 +9,8 @@ whole context by length warm-up, and is asked by `megabase evaluate context --ga
 same held-out bases cost after more and more of the bases before them: of the validation part, by
 which runs may be chosen, or of the test part. With repeated segments of yeast it is asked what it
 recalls. Printed are, for each genome and each context, the bits per base and the paired difference
-to the next shorter context, with its interval of 95 %. A difference above 0 is what the context
-gained. A run that is finished is not run again.
+to the next shorter context, and of the whole context to 1,024 bases of it, with its interval of
+95 %. A difference above 0 is what the context gained. A run that is finished is not run again.
 """
 
 import json
@@ -30,7 +30,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": ("tiny", {}),
     "ours, no length warm-up": ("tiny", {"start_length": "null"}),
     "squares": ("tiny", {"architecture": json.dumps(SQUARES)}),
-    "ours, to the whole grid": ("tiny", {"architecture": json.dumps({"longest_reach": 1.0})}),
+    "ours, amplitude 4": ("tiny", {"architecture": json.dumps({"filter_amplitude": 4.0})}),
 }
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (file, what is held out)
@@ -50,6 +50,8 @@ GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 WEIGHTS = {"human": 2.0}  # how many windows of a step, relative to the others
 RECALLED = "yeast"
+
+SHORTEST = 1024  # tokens, the first stage of the training
 
 Lines = list[dict[str, Any]]
 
@@ -89,12 +91,18 @@ def gained(report: dict[str, Any]) -> Lines:
     return [each | {"step": steps.get(each["distance"])} for each in report["gain"]]
 
 
-def draw(found: dict[str, dict[str, Lines]], path: Path) -> None:
+def total(report: dict[str, Any]) -> dict[str, Any]:
+    """Give what the whole context gained over the shortest that was trained."""
+    (found,) = (each for each in report["whole"] if each["distance"] == SHORTEST)
+    return found["difference"]
+
+
+def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
     """Draw bits against context, a panel for each genome and a line for each run."""
     figure = new_figure(len(GENOMES))
     for axes, genome in zip(figure.axes, GENOMES, strict=True):
         for name, by_genome in found.items():
-            lines = [line for line in by_genome[genome] if line["distance"] >= 1024]
+            lines = [line for line in by_genome[genome]["gain"] if line["distance"] >= SHORTEST]
             at = [line["distance"] for line in lines]
             axes.plot(at, [line["bits"]["bits_per_base"] for line in lines], "o-", label=name)
         axes.set_xscale("log", base=2)
@@ -124,20 +132,21 @@ def main(
     for genome, (file, _) in GENOMES.items():
         print(f"{genome}: SHA-256 of the file {file_sha256(genomes / file)}")
     keys: dict[str, Any] = {
-        "context_length": context, "start_length": 1024, "steps": steps,
+        "context_length": context, "start_length": SHORTEST, "steps": steps,
         "tokens_per_step": max(32_768, context), "log_every": 20,
         **dict(text.split("=", 1) for text in settings or []),
     }  # fmt: skip
-    found: dict[str, dict[str, Lines]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in names:
         model = trained(name, genomes, output, keys)
         found[name] = {
-            genome: gained(probed(model, genomes / file, genome, part, windows, "--gain-only"))
+            genome: probed(model, genomes / file, genome, part, windows, "--gain-only")
             for genome, (file, _) in GENOMES.items()
         }
-        for genome, lines in found[name].items():
-            for line in lines:
-                print(f"{name:<32}{genome:<8}{line['distance']:>7,}{_gain(line)}", flush=True)
+        for genome, report in found[name].items():
+            for line in gained(report):
+                print(f"{name:<32}{genome:<8}{line['distance']:>7,}{_gain(line)}")
+            print(f"{name:<32}{genome:<8}{'total':>7}{'':>9}{_text(total(report))}", flush=True)
         yeast = genomes / GENOMES[RECALLED][0]
         for line in probed(model, yeast, RECALLED, part, recall_windows)["recall"]:
             gain = _text(line["difference"])
@@ -153,8 +162,8 @@ def _gain(line: dict[str, Any]) -> str:
 
 def _text(difference: dict[str, Any]) -> str:
     interval = difference["interval"]
-    ends = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
-    return f"{difference['bits_per_base']:+9.4f}{ends}"
+    ends = "" if interval is None else f" [{interval[0]:+.6f}, {interval[1]:+.6f}]"
+    return f"{difference['bits_per_base']:+11.6f}{ends}"
 
 
 if __name__ == "__main__":

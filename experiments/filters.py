@@ -30,7 +30,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "published, 64 near taps": (RELEASED, {"max_seq_len": FAR, "n_near_taps": 64}),
     "ours": (OURS, {"max_seq_len": FAR}),
     "ours, its own grid": (OURS, {}),
-    "ours, to the whole grid": (OURS, {"max_seq_len": FAR, "longest_reach": 1.0}),
+    "ours, amplitude 4": (OURS, {"max_seq_len": FAR, "filter_amplitude": 4.0}),
     # Each of these changes one thing of windows of equal sums of squares, to the whole grid.
     **{
         f"squares{change}": (OURS, {"max_seq_len": FAR, **SQUARES, **keys})

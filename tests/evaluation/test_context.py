@@ -76,6 +76,10 @@ def test_a_model_that_copies_gains_recalls_and_misses_the_far_context(store):
     assert list(doubled) == [128, 256, 384]
     assert sum(doubled.values()) == pytest.approx(gain[384])
     assert doubled[384] > 0.2  # the copy stands 300 bases back
+    whole = differences(report.whole)
+    assert list(whole) == [64, 128, 256]
+    assert whole[64] == gain[384]
+    assert whole[128] == pytest.approx(doubled[256] + doubled[384])
     assert shuffled[64] > 0.2
     assert min(recall.values()) > 0.8
     assert (report.n_windows, report.n_targets, report.n_copied) == (16, 128, 64)
@@ -83,7 +87,7 @@ def test_a_model_that_copies_gains_recalls_and_misses_the_far_context(store):
 
 def test_a_model_that_knows_nothing_shows_nothing(store):
     report = evaluate(Guesser(), store)
-    for entries in (report.gain, report.doubled, report.shuffled, report.recall):
+    for entries in (report.gain, report.doubled, report.whole, report.shuffled, report.recall):
         assert set(differences(entries).values()) == {0.0}
     assert [at.bits.bits_per_base for at in report.by_position] == pytest.approx([2.0])
 
@@ -122,12 +126,12 @@ def test_the_report_is_a_folder_with_page_figure_and_numbers(tmp_path):
     assert "data:image/png;base64," in page
     assert f"{report['gain'][-1]['difference']['bits_per_base']:.4f}" in page
     assert report["regions"] == [["chrI", 36_000, 40_000]]
-    assert page.count("<h2>") == 5
+    assert page.count("<h2>") == 6
     again = report_context(str(tmp_path / "model"), str(genome), output, n_windows=12)
     assert again == json.loads(json.dumps(report))
     brief = tmp_path / "brief"
     report_context(str(tmp_path / "model"), str(genome), brief, n_windows=12, gain_only=True)
-    assert (brief / PAGE).read_text().count("<h2>") == 3
+    assert (brief / PAGE).read_text().count("<h2>") == 4
     with pytest.raises(ValueError, match="gain_only"):
         report_context(str(tmp_path / "model"), str(genome), brief, n_windows=12)
 

@@ -62,6 +62,8 @@ class ContextReport:
     doubled
         The same bases after the same contexts, each beside the next shorter one as its control:
         below 0 where more context makes the model worse.
+    whole
+        The same bases after the whole context; the control has the nearest `distance` bases.
     shuffled
         The same bases after the whole context; in the control what lies further back
         than `distance` is permuted, so that its composition stays.
@@ -75,6 +77,7 @@ class ContextReport:
     by_position: tuple[AtPosition, ...]
     gain: tuple[AtDistance, ...]
     doubled: tuple[AtDistance, ...]
+    whole: tuple[AtDistance, ...]
     shuffled: tuple[AtDistance, ...]
     recall: tuple[AtDistance, ...]
     context_length: int
@@ -147,10 +150,12 @@ def evaluate_context(
         whole = probe.whole()
         by_context = probe.by_context(whole)
         nearest, *others = by_context
+        (_, most) = by_context[-1]
         return ContextReport(
             by_position=probe.by_position(whole),
             gain=probe.compare([(each, nearest) for each in by_context]),
             doubled=probe.compare([*zip(others, by_context, strict=False)]),
+            whole=probe.compare([((n, most), (n, fewer)) for n, fewer in by_context[:-1]]),
             shuffled=() if gain_only else probe.shuffled(whole),
             recall=() if gain_only else probe.recall(),
             context_length=length,

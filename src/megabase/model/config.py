@@ -127,7 +127,7 @@ class HyenaDNAConfig(PreTrainedConfig):
     n_near_taps: int = 0
     shortest_reach: float = 4.0
     longest_reach: float = 0.25
-    filter_amplitude: float = 4.0
+    filter_amplitude: float = 1.0
     amplitude_exponent: float = 1.0
     embed_dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5

@@ -31,9 +31,9 @@ and its channels reach from a few tokens to the whole grid, the farther the lowe
 with :math:`\tau_c` evenly spaced in its logarithm from the shortest reach to the longest, which is
 a fraction of T, so that a longer grid adds reach without blurring what is near. Windows that reach
 far beyond a token and end within the grid have nearly the same sum where p is 1, and the same sum
-of squares where p is 1/2. What a channel has summed up changes along the sequence until this is
-several times as long as its window: with a longest reach of T / 4 it has settled, to 2 %, at the
-end of the grid.
+of squares where p is 1/2; where a is 1 too that sum is nearly 1, as of a weighted mean of what came
+before. What a channel has summed up changes along the sequence until this is several times as long
+as its window: with a longest reach of T / 4 it has settled, to 2 %, at the end of the grid.
 
 Where we leave the released code: grids and rates are computed from numbers whenever
 they are needed, not stored. Its two versions disagree on the floor, which is 0.05 in the
@@ -115,7 +115,7 @@ class ScaleFreeShape:
     emb_dim: int = 9
     shortest_reach: float = 4.0
     longest_reach: float = 0.25
-    amplitude: float = 4.0
+    amplitude: float = 1.0
     exponent: float = 1.0
 
     def features(self, positions: range, like: Tensor) -> Float[Tensor, "length emb_dim"]:

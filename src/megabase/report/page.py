@@ -24,6 +24,10 @@ _EXPERIMENTS = (
      "The same bases after so much context; the control has the next shorter one. A difference "
      "below 0 is context that makes the model worse.",
      ("bases of context", "bits per base", "after the shorter")),
+    ("whole", "The whole context, beside less of it",
+     "The same bases after the whole context; the control has only so many of the nearest. A "
+     "difference above 0 is what the rest is worth.",
+     ("nearest bases", "after the whole", "after these alone")),
     ("shuffled", "Far context, true and permuted",
      "The same bases after the whole window; in the control everything further back than the "
      "distance is permuted, composition kept. A difference above 0 is knowledge of order far away.",
