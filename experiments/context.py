@@ -50,7 +50,6 @@ GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 WEIGHTS = {"human": 2.0}  # how many windows of a step, relative to the others
 RECALLED = "yeast"
-
 SHORTEST = 1024  # tokens, the first stage of the training
 
 Lines = list[dict[str, Any]]

@@ -40,6 +40,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             **{f", {n} features": {"emb_dim": n} for n in (3, 5, 13)},
             **{f", reach from {n}": {"shortest_reach": float(n)} for n in (1, 16, 64)},
             **{f", amplitude {a}": {"filter_amplitude": a} for a in (0.5, 1.0, 4.0)},
+            ", equal sums": {"filter_amplitude": 4.0, "amplitude_exponent": 1.0},
             ", no gain": {"initializer_gain": None},
             ", sines of 10": {"activation_freq": 10.0},
             ", short convolution of 7": {"short_filter_order": 7},
