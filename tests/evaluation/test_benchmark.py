@@ -164,6 +164,40 @@ def test_what_the_model_cannot_do_is_refused_before_rivals_are_trained(
 
 
 @pytest.mark.slow
+def test_from_scratch_stands_beside_a_pretrained_model_and_knows_nothing_of_its_weights(
+    data, tmp_path
+):
+    found = []
+    for seed in (1, 2):
+        save(toys.model(seed=seed), tmp_path / str(seed))
+        settings = AdaptConfig(**FEW, model=str(tmp_path / str(seed)))
+        report = evaluate_tasks(
+            [TASK], tmp_path / f"out-{seed}", choice=Choice(data), settings=settings,
+            from_scratch=True,
+        )  # fmt: skip
+        rows = report["tasks"][0]["results"]
+        found.append({(row["model"], row["metric"]): row["value"] for row in rows})
+    assert list(dict.fromkeys(model for model, _ in found[0]))[-2:] == [
+        "megabase, from scratch",
+        "megabase, pretrained, full",
+    ]
+    scratch, pretrained = (
+        [{metric: each[model, metric] for model, metric in each if model == name} for each in found]
+        for name in ("megabase, from scratch", "megabase, pretrained, full")
+    )
+    assert scratch[0] == scratch[1]
+    assert pretrained[0] != pretrained[1]
+    assert scratch[0] not in pretrained
+
+
+def test_from_scratch_beside_nothing_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match="nothing but from scratch; name the pretrained"):
+        evaluate_tasks(
+            [TASK], tmp_path / "out", choice=Choice(data), settings=AdaptConfig(**FEW),
+            from_scratch=True,
+        )  # fmt: skip
+
+
 def test_the_report_says_what_was_swept_and_for_whom(data, tmp_path):
     evaluated(data, tmp_path / "out", sweep={"learning_rate": (1e-3, 1e-4)})
     text = (tmp_path / "out" / TEXT).read_text()

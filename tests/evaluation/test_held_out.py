@@ -99,9 +99,27 @@ def test_every_genome_of_the_training_is_evaluated_by_name(genome, tmp_path):
     pretrain(PretrainConfig(genomes=genomes, **TINY), tmp_path / "model")
     found = evaluate_held_out(str(tmp_path / "model"))["genomes"]
     assert found["two"]["regions"] == [["chr1", 2700, 3000]]
-    assert found["one"] == evaluate_held_out(str(tmp_path / "model"), str(genome)) | {
-        "genome": found["one"]["genome"]
+    of_several = {key: found["one"][key] for key in ("genome", "pooled", "pooled_gain")}
+    assert found["one"] == evaluate_held_out(str(tmp_path / "model"), str(genome)) | of_several
+
+
+def test_beside_several_genomes_stands_a_markov_model_of_all(tmp_path):
+    motif = {"chr1": "ACGTTGCA" * 400}
+    genomes = {
+        name: {"path": str(toys.write_fasta(tmp_path / f"{name}.fa", contigs))}
+        for name, contigs in {"one": motif, "same": {"chr2": motif["chr1"]}}.items()
     }
+    genomes["random"] = {
+        "path": str(toys.write_fasta(tmp_path / "random.fa", {"chr1": toys.letters(3000, seed=5)}))
+    }
+    pretrain(PretrainConfig(genomes=genomes, **TINY), tmp_path / "model")
+    found = evaluate_held_out(str(tmp_path / "model"))["genomes"]
+    for report in found.values():
+        gain = report["pooled"]["bits_per_base"] - report["model"]["bits_per_base"]
+        assert report["pooled_gain"]["bits_per_base"] == pytest.approx(gain)
+    own, pooled = (found["one"][key]["bits_per_base"] for key in ("markov", "pooled"))
+    assert own < pooled < 1  # it has learnt the motif of the others, and noise as well
+    assert found["one"]["pooled"] == found["same"]["pooled"]
 
 
 def test_a_model_without_record_asks_for_a_genome(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from megabase.run.location import cache_folder, genome_path
+from megabase.run.location import DEFAULT_MODEL, cache_folder, genome_path, model_place
 
 
 def test_a_path_is_itself_and_an_asset_lies_in_the_package():
@@ -15,6 +15,14 @@ def test_a_path_is_itself_and_an_asset_lies_in_the_package():
 def test_an_unknown_asset_is_an_error_that_names_the_known():
     with pytest.raises(ValueError, match="shipped genomes are asset:ecoli; got 'asset:yeast'"):
         genome_path("asset:yeast")
+
+
+def test_a_model_is_a_place_or_the_one_that_ships():
+    assert model_place("some/model") == "some/model"
+    assert model_place("LongSafari/hyenadna-tiny-1k-seqlen-hf").startswith("LongSafari/")
+    assert (Path(model_place(DEFAULT_MODEL)) / "model.safetensors").is_file()
+    with pytest.raises(ValueError, match="shipped models are asset:default; got 'asset:large'"):
+        model_place("asset:large")
 
 
 def test_the_cache_follows_the_environment(monkeypatch, tmp_path):

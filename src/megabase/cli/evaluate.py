@@ -125,6 +125,8 @@ def _table(report: dict[str, Any]) -> str:
         "order0": "composition",
         "gain": "Markov - model",
     }
+    if report["pooled"]:
+        named |= {"pooled": "Markov, all genomes", "pooled_gain": "the same - model"}
     for key, name in named.items():
         found = report[key]
         rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))

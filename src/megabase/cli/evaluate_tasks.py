@@ -67,6 +67,9 @@ def evaluate(
     probes: Annotated[
         bool, typer.Option("--probes", help="Simple models on frozen embeddings, too.")
     ] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="The model's size with new weights, too.")
+    ] = False,
     stand_in: StandIn = False,
     offline: Offline = False,
     config: ConfigFile = None,
@@ -79,6 +82,8 @@ def evaluate(
     megabase evaluate gue/tf/0 --data gue --output tf0
 
     megabase evaluate genomic_benchmarks --data gb --model model --output gb-results
+
+    megabase evaluate gue/tf/0 --data gue --model asset:default --from-scratch
 
     megabase evaluate biotypes/human --data genomes/human --model model --probes
     """
@@ -100,6 +105,7 @@ def evaluate(
         choice=Choice(data, protocol, offline, stand_in, length, windows),
         settings=settings,
         probes=probes,
+        from_scratch=from_scratch,
         overwrite=overwrite,
     )
     typer.echo((folder / TEXT).read_text().partition("\n## Leaks")[0])

@@ -5,9 +5,17 @@ from typing import Annotated
 
 import typer
 
+from megabase.run.location import DEFAULT_MODEL
+
 Model = Annotated[
     str,
-    typer.Option("--model", "-m", help="Model folder, released folder or .ckpt, or hub id."),
+    typer.Option(
+        "--model",
+        "-m",
+        default_factory=lambda: DEFAULT_MODEL,
+        show_default=DEFAULT_MODEL,
+        help="Model folder, released folder or .ckpt, or hub id.",
+    ),
 ]
 Genome = Annotated[str, typer.Option("--genome", "-g", help="FASTA or 2bit file, or asset:ecoli.")]
 OutputFile = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]

@@ -31,7 +31,9 @@ from megabase.training.held_out import intervals
 _log = logging.getLogger(__name__)
 
 RESULTS, TEXT, PAGE = "results.json", "report.md", "report.html"
-_TASKS, _MODEL = "tasks", "model"
+SCRATCH = "megabase, from scratch"
+"""How the model is called that started from no other."""
+_TASKS, _MODEL, _FRESH = "tasks", "model", "from-scratch"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def evaluate_tasks(
     choice: Choice,
     settings: AdaptConfig,
     probes: bool = False,
+    from_scratch: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Adapt a model to each task, beside majority, k-mers and a CNN on the same rows.
@@ -96,6 +99,9 @@ def evaluate_tasks(
         How the model is adapted; the CNN has the same epochs, seeds and early stopping.
     probes
         Whether the model's frozen embeddings are measured, too, as `probes.Frozen`.
+    from_scratch
+        Whether a model of the same size with weights drawn anew is trained in full beside the
+        one that is adapted.
     overwrite
         Whether what is there may be replaced.
 
@@ -114,10 +120,16 @@ def evaluate_tasks(
     check_sklearn()
     tasks = find_tasks(patterns)
     check_probes(tasks, has_model=settings.model is not None, is_asked=probes)
+    if from_scratch and settings.model is None:
+        raise InputError(
+            "without a model there is nothing but from scratch; name the pretrained one that "
+            "stands beside it with --model"
+        )
     language = None if settings.model is None else load(settings.model).model
     run = partial(
-        _Run, choice=choice, settings=settings, language=language, output=output, probes=probes
-    )
+        _Run, choice=choice, settings=settings, language=language, output=output, probes=probes,
+        from_scratch=from_scratch,
+    )  # fmt: skip
     request = {
         "command": "evaluate",
         "tasks": {task.name: run(task).checked() for task in tasks},
@@ -125,7 +137,7 @@ def evaluate_tasks(
         "settings": settings.request(),
         "probes": probes,
         "model": None if language is None else weights_sha256(language),
-    }
+    } | ({"from_scratch": True} if from_scratch else {})
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
         return json.loads((output / RESULTS).read_text())
@@ -162,9 +174,11 @@ class _Run:
         output: Path,
         *,
         probes: bool,
+        from_scratch: bool,
     ) -> None:
         self._found = found = choice.read(task, settings.seed)
         self._language = language
+        self._is_compared = from_scratch
         self._folder = output / _TASKS / found.task.name.replace("/", "--")
         self._settings = settings
         if choice.protocol == "paper":
@@ -246,7 +260,12 @@ class _Run:
             yield from self._results(name, seed, self._kept(name.replace(", ", "-"), measure))
 
     def _trained(self) -> list[Result]:
-        return [*(each for seed in self._seeds() for each in self._cnn(seed)), *self._ours()]
+        rivals = [each for seed in self._seeds() for each in self._cnn(seed)]
+        if self._language is None:
+            return [*rivals, *self._ours(SCRATCH, _MODEL)]
+        if self._is_compared:
+            rivals += self._ours(SCRATCH, _FRESH, is_fresh=True)
+        return [*rivals, *self._ours(f"megabase, pretrained, {self._settings.adapt}", _MODEL)]
 
     def _cnn(self, seed: int) -> list[Result]:
         def measure() -> dict[str, Any]:
@@ -255,15 +274,18 @@ class _Run:
 
         return self._results(CNN, seed, self._kept(f"{CNN}-{seed}", measure))
 
-    def _ours(self) -> list[Result]:
-        """Adapt the model; its folder tells what each seed became."""
-        folder = self._folder / _MODEL
+    def _ours(self, name: str, kept: str, *, is_fresh: bool = False) -> list[Result]:
+        """Adapt the model, or train one drawn anew; its folder tells what each seed became."""
+        folder = self._folder / kept
+        settings = self._settings
+        if is_fresh:
+            settings = settings.model_copy(update={"adapt": "full"})
         adapt(
-            self._settings, self._data, self._language, folder,
+            settings, self._data, self._language, folder,
             command=f"evaluate {self._found.task.name}", inputs=self._found.sha256,
+            is_fresh=is_fresh,
         )  # fmt: skip
         report = json.loads((folder / METRICS).read_text())
-        name = f"megabase, {'from scratch' if self._language is None else self._settings.adapt}"
         best = report["best_seed"]
         return [
             result

@@ -6,7 +6,7 @@ from typing import Any
 
 from megabase.data.token_store import open_token_store
 from megabase.errors import InputError
-from megabase.evaluation.perplexity import evaluate_perplexity
+from megabase.evaluation.perplexity import evaluate_perplexity, fit_pooled
 from megabase.evaluation.regions import choose_regions, trained_on
 from megabase.inference.predictor import Predictor
 from megabase.run.location import cache_folder, genome_path
@@ -51,7 +51,7 @@ def evaluate_held_out(
         ``revision``, ``weights_sha256``, ``regions`` as (contig, start, end), ``seed``, and
         ``n_bases_trained_on``: how many of the scored bases the model had learned from,
         None if that is not known. Without `genome`: such a report for each genome, under
-        its name, in ``genomes``.
+        its name, in ``genomes``; where there are several, beside a Markov model of all.
 
     Raises
     ------
@@ -87,6 +87,8 @@ def evaluate_held_out(
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
         return json.loads(output.read_text())
+    several = [(store, chosen[name].training) for name, store in stores.items()]
+    pooled = fit_pooled(several) if len(several) > 1 else None
     reports = {
         name: about[name]
         | evaluate_perplexity(
@@ -94,6 +96,7 @@ def evaluate_held_out(
             store,
             chosen[name].scored,
             chosen[name].training,
+            pooled=pooled,
             context_length=context_length,
             seed=seed,
         ).to_dict()

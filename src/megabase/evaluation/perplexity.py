@@ -51,6 +51,9 @@ class PerplexityReport:
         The model, the interpolated Markov model, and the composition of both strands.
     gain
         Markov minus model, in bits per base: above 0 where the model is better.
+    pooled, pooled_gain
+        The Markov model of all genomes that the model was trained on, and that minus the model;
+        None where there is one genome.
     by_position
         The model's, by the position in the window.
     markov_order
@@ -71,6 +74,8 @@ class PerplexityReport:
     n_bases: int
     n_unknown: int
     n_windows: int
+    pooled: Bits | None = None
+    pooled_gain: Bits | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, and perplexity, 2 to the bits per base, with its interval."""
@@ -87,6 +92,7 @@ def evaluate_perplexity(
     regions: Sequence[Interval],
     training: Sequence[Interval],
     *,
+    pooled: MarkovModel | None = None,
     context_length: int | None = None,
     seed: int = 0,
 ) -> PerplexityReport:
@@ -106,6 +112,8 @@ def evaluate_perplexity(
         What is scored.
     training
         What the rivals are fitted on: all that the model was allowed to learn from.
+    pooled
+        One more rival, of `fit_pooled`.
     context_length
         Bases of a window; None: as many as the model reads.
     seed
@@ -130,6 +138,8 @@ def evaluate_perplexity(
     by_model = at_positions.sum(axis=1)
     by_markov = _bits_of_markov(markov, store, windows)
 
+    by_pooled = None if pooled is None else _bits_of_markov(pooled, store, windows)
+
     def bits(totals: Float[np.ndarray, " window"]) -> Bits:
         return mean_bits(totals, n_bases, seed=seed)
 
@@ -150,7 +160,14 @@ def evaluate_perplexity(
         n_bases=int(n_bases.sum()),
         n_unknown=sum(map(len, windows)) - int(n_bases.sum()),
         n_windows=len(windows),
+        pooled=None if by_pooled is None else bits(by_pooled),
+        pooled_gain=None if by_pooled is None else bits(by_pooled - by_model),
     )
+
+
+def fit_pooled(learned: Sequence[tuple[TokenStore, Sequence[Interval]]]) -> MarkovModel:
+    """Fit one Markov model on what may be learned from of several genomes."""
+    return fit_markov([_bases(store, region) for store, regions in learned for region in regions])
 
 
 def mean_bits(

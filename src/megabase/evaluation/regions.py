@@ -10,7 +10,7 @@ from megabase.data.token_store import TokenStore
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.split import hold_out_regions, hold_out_tail, merge, overlap_bp
-from megabase.run.output import read_record
+from megabase.run.output import record_of
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Regions(NamedTuple):
 
 def trained_on(model: str) -> Mapping[str, Any]:
     """Give what a model's folder says of the genomes it was trained on, by name."""
-    record = read_record(Path(model)) if Path(model).is_dir() else None
+    record = record_of(model)
     return record["results"].get("genomes", {}) if record else {}
 
 

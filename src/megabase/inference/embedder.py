@@ -12,6 +12,7 @@ from megabase.inference.embed import Pooling
 from megabase.inference.letters import embed
 from megabase.inference.predictor import Predictor
 from megabase.model.config import POOLED
+from megabase.run.location import DEFAULT_MODEL
 
 
 class Embedder:
@@ -48,7 +49,7 @@ class Embedder:
 
     def __init__(
         self,
-        model: str,
+        model: str = DEFAULT_MODEL,
         *,
         layer: int | None = None,
         pooling: str = "mean",

@@ -25,6 +25,7 @@ from megabase.inference.variant_effect import VariantEffect, score_variants
 from megabase.model.engine import Engine
 from megabase.model.load import Loaded, load, weights_sha256
 from megabase.model.padding import TokenArray
+from megabase.run.location import DEFAULT_MODEL
 
 PRECISIONS = ("float32", "bfloat16")
 """Of matrix products; bfloat16 is faster on CPUs that have it, and the answer is another."""
@@ -69,7 +70,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        name: str,
+        name: str = DEFAULT_MODEL,
         *,
         device: str = "auto",
         max_memory_gib: float | None = None,

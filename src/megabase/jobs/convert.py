@@ -6,7 +6,7 @@ from pathlib import Path
 from megabase.errors import InputError
 from megabase.model.load import load, save, save_published, weights_sha256
 from megabase.model.published import check_hf
-from megabase.run.output import Output, read_record, whole_files
+from megabase.run.output import Output, record_of, whole_files
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def convert(
     place.start()
     with whole_files(output) as folder:
         (save if layout == "megabase" else save_published)(model, folder)
-    record = read_record(Path(source)) if Path(source).is_dir() else None
+    record = record_of(source)
     trained = record["results"].get("genomes", {}) if record else {}
     place.finish(source=source, revision=loaded.revision, genomes=trained)
     _log.info("%s: wrote %s in the %s layout", source, output, layout)

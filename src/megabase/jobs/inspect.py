@@ -1,6 +1,5 @@
 """What a model is, what a request of it will cost, and what this computer has."""
 
-from pathlib import Path
 from typing import Any
 
 from megabase.inference.device import describe_devices, time_products
@@ -10,7 +9,7 @@ from megabase.model.load import load, weights_sha256
 from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, Finding, extras, storage
 from megabase.run.location import cache_folder
-from megabase.run.output import read_record
+from megabase.run.output import record_of
 from megabase.run.provenance import machine, versions
 
 
@@ -32,7 +31,7 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
     config = loaded.model.config
     asked = config.context_length if length is None else length
     longest = min(asked, config.max_seq_len)
-    record = read_record(Path(name)) if Path(name).is_dir() else None
+    record = record_of(name)
     return {
         "model": name,
         "revision": loaded.revision,

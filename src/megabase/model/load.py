@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,9 @@ from megabase.model.published import (
 from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.model.tokenizer import HyenaDNATokenizer
 from megabase.model.weights import find_file, read_checkpoint, read_config_file, read_tensors
+from megabase.run.location import DEFAULT_MODEL, model_place
+
+_log = logging.getLogger(__name__)
 
 
 class Loaded(NamedTuple):
@@ -72,7 +76,7 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     ----------
     name
         A folder of ours, a released ``-hf`` folder, a released folder or file with a
-        ``.ckpt``, or the hub id of one of these.
+        ``.ckpt``, the hub id of one of these, or `location.DEFAULT_MODEL`, which ships with us.
     revision
         Branch, tag or commit of a hub id.
 
@@ -83,8 +87,11 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
         not answer as it did when it was saved.
     """
     disable_progress_bar()
-    file = Path(name) if Path(name).is_file() else None
-    folder = str(file.parent) if file else name
+    place = model_place(name)
+    if name == DEFAULT_MODEL:
+        _log.info("the model is %s, which ships with megabase", name)
+    file = Path(place) if Path(place).is_file() else None
+    folder = str(file.parent) if file else place
     hub: dict[str, Any] = {} if revision is None else {"revision": revision}
     config = _read_config(folder, hub)
     tensors = read_checkpoint(file) if file else read_tensors(folder, hub)
@@ -126,8 +133,9 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     """
     disable_progress_bar()
     hub: dict[str, Any] = {} if revision is None else {"revision": revision}
-    config = _read_config(name, hub)
-    tensors = read_tensors(name, hub)
+    place = model_place(name)
+    config = _read_config(place, hub)
+    tensors = read_tensors(place, hub)
     if not has_head(tensors) and not has_prompt(tensors):
         raise InputError(
             f"{name} is a language model without a head for labels; `megabase finetune --model "
@@ -144,7 +152,7 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
             f"{name} holds other weights than its prompt was learnt on (base_sha256 of its "
             "config.json); fetch the folder anew"
         )
-    if kept := find_file(name, FILE, hub):
+    if kept := find_file(place, FILE, hub):
         check_head_fingerprint(model, kept)
     return model
 

@@ -1,13 +1,18 @@
 """Where things lie: a path, or asset:NAME for what ships with the package."""
 
 import os
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
 from megabase.errors import InputError
 
+DEFAULT_MODEL = "asset:default"
+"""The model that ships with the package: what is meant where none is named."""
+
 _ASSET = "asset:"
 _GENOMES = {"ecoli": "ecoli.2bit"}
+_MODELS = {"default": "default"}
 
 
 def genome_path(text: str) -> Path:
@@ -23,13 +28,32 @@ def genome_path(text: str) -> Path:
     InputError
         If no genome of that name ships with the package.
     """
-    if not text.startswith(_ASSET):
-        return Path(text)
+    return _shipped(text, _GENOMES, "genomes") if text.startswith(_ASSET) else Path(text)
+
+
+def model_place(name: str) -> str:
+    """Give the folder, the file or the hub id that a model's name stands for.
+
+    Parameters
+    ----------
+    name
+        One of these, or ``asset:NAME``; the one shipped model is `DEFAULT_MODEL`.
+
+    Raises
+    ------
+    InputError
+        If no model of that name ships with the package.
+    """
+    return str(_shipped(name, _MODELS, "models")) if name.startswith(_ASSET) else name
+
+
+def _shipped(text: str, known: Mapping[str, str], kind: str) -> Path:
+    """Find what ``asset:NAME`` is among the shipped files or folders of a kind."""
     name = text.removeprefix(_ASSET)
-    if name not in _GENOMES:
-        shipped = ", ".join(_ASSET + known for known in _GENOMES)
-        raise InputError(f"the shipped genomes are {shipped}; got {text!r}")
-    return Path(str(files("megabase") / "assets" / _GENOMES[name]))
+    if name not in known:
+        shipped = ", ".join(_ASSET + each for each in known)
+        raise InputError(f"the shipped {kind} are {shipped}; got {text!r}")
+    return Path(str(files("megabase") / "assets" / known[name]))
 
 
 def cache_folder() -> Path:

@@ -18,6 +18,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 from megabase.errors import InputError
+from megabase.run.location import model_place
 from megabase.run.provenance import stamp
 
 _log = logging.getLogger(__name__)
@@ -174,6 +175,12 @@ def check_no_input(output: Path, inputs: Iterable[Path]) -> None:
     for read in inputs:
         if output.exists() and read.exists() and output.samefile(read):
             raise InputError(f"{output} is an input of this command; choose another output")
+
+
+def record_of(model: str) -> dict[str, Any] | None:
+    """Read the record of what made a model; None of a hub id or of a file of weights."""
+    place = Path(model_place(model))
+    return read_record(place) if place.is_dir() else None
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

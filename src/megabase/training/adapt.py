@@ -33,7 +33,7 @@ from megabase.training.finetune_trainer import is_better
 from megabase.training.fit import class_weights, fit_model
 from megabase.training.held_out import calibration, draw, intervals, over_seeds
 from megabase.training.labelled import LabelledData
-from megabase.training.low_rank import ADAPTER
+from megabase.training.low_rank import ADAPTER, LowRank
 from megabase.training.plan import rows_per_pass
 from megabase.training.start import classifier_config, starting_model
 from megabase.training.sweep import Combination, best_of, combinations
@@ -52,6 +52,7 @@ def adapt(
     *,
     command: str,
     inputs: Mapping[str, str],
+    is_fresh: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Adapt a model to labelled sequences from several seeds, and save the best.
@@ -78,6 +79,8 @@ def adapt(
         Who asks: the same request finds the same folder finished.
     inputs
         The hash of all that was read, by its role.
+    is_fresh
+        Whether `language` gives its size only, and every weight is drawn.
     overwrite
         Whether what is there may be replaced.
 
@@ -93,13 +96,13 @@ def adapt(
         "command": command,
         "config": config.request(),
         "inputs": hashed,
-    }
+    } | ({"is_fresh": True} if is_fresh else {})
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
         shutil.rmtree(output / _SEEDS, ignore_errors=True)
         return
     check(config, data, language)
-    run, grid = _Run(config, data, language, output), combinations(config)
+    run, grid = _Run(config, data, language, output, is_fresh), combinations(config)
     with only_writer(output):
         if place.unfinished is None:
             shutil.rmtree(output / _SEEDS, ignore_errors=True)
@@ -151,6 +154,13 @@ class _Run:
     data: LabelledData
     language: HyenaDNAForCausalLM | None
     output: Path
+    is_fresh: bool = False
+
+    def start(self, seed: int) -> tuple[Classifier, LowRank | None]:
+        """Make the model that a seed starts from."""
+        return starting_model(
+            self.config, self.data, self.language, seed=seed, is_fresh=self.is_fresh
+        )
 
     def folder(self, seed: int) -> Path:
         """Give the place of what one seed became."""
@@ -159,10 +169,11 @@ class _Run:
     def tell(self) -> None:
         """Say in the log what will be done, and how long it will take."""
         config, data = self.config, self.data
-        model, _ = starting_model(config, data, self.language, seed=config.seed)
+        model, _ = self.start(config.seed)
         n_all = sum(parameter.numel() for parameter in model.parameters())
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
         start = config.model or f"preset {config.preset or DEFAULT_PRESET}, from scratch"
+        start += ", drawn anew" if self.is_fresh else ""
         _log.info("%s: %s of %s parameters move", start, f"{n_moving:,}", f"{n_all:,}")
         if (weights := class_weights(config, data)) is not None:
             shown = ", ".join(f"{weight:.3g}" for weight in weights)
@@ -173,7 +184,7 @@ class _Run:
     def minutes(self) -> float:
         """Estimate how long all epochs of one seed take."""
         config = self.config
-        model, _ = starting_model(config, self.data, self.language, seed=config.seed)
+        model, _ = self.start(config.seed)
         tokens = int(self.data.training.lengths().sum()) * config.epochs
         at_once, _ = rows_per_pass(config, model.config, self.data.longest)
         each = seconds_per_token(model, self.data.longest, at_once=at_once, training=True)
@@ -188,7 +199,9 @@ class _Run:
             return self, {}
         data = replace(self.data, test=None, test_rows=[])
         runs = {
-            each.name: _Run(each.config, data, self.language, self.output / _SEEDS / each.name)
+            each.name: replace(
+                self, config=each.config, data=data, output=self.output / _SEEDS / each.name
+            )
             for each in grid
         }
         _log.info(
@@ -231,8 +244,9 @@ class _Run:
         """Adapt the model from one seed; measure; keep model and answers."""
         config, data = self.config, self.data
         model, adapters, trainer = fit_model(
-            config, data, self.language, seed=seed, folder=folder, meter=meter
-        )
+            config, data, self.language, seed=seed, folder=folder, meter=meter,
+            is_fresh=self.is_fresh,
+        )  # fmt: skip
         if adapters is not None:
             adapters.save(folder / ADAPTER)
             adapters.merge()
@@ -290,7 +304,7 @@ class _Run:
         """Write metrics, a figure, adapters, and the rows of the test with the best's answers."""
         data = self.data
         n_all = sum(parameter.numel() for parameter in model.parameters())
-        start, adapters = starting_model(self.config, data, self.language, seed=report["best_seed"])
+        start, adapters = self.start(report["best_seed"])
         if adapters is not None:
             shutil.copytree(self.folder(report["best_seed"]) / ADAPTER, folder / ADAPTER)
         metrics = {
