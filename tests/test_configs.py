@@ -18,7 +18,7 @@ def test_it_is_read_and_has_a_first_line_for_people(file):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["demo", "ecoli", "yeast", "multi-species", "chr20"])
+@pytest.mark.parametrize("name", ["demo", "ecoli", "yeast", "multi-species", "chr20", "default"])
 def test_its_genomes_open_and_split(shared, name):
     (file,) = (file for file in CONFIGS if file.stem == name)
     folder = f"genome_folder={shared / 'data/genomes'}"
@@ -29,5 +29,15 @@ def test_its_genomes_open_and_split(shared, name):
     if name == "multi-species":
         assert held["human"] == 63_025_520 - 45_000_000
         assert all(held.values())
+    if name == "default":
+        (worm,), (coli,) = (sources.by_name[one].split.test for one in ("worm", "ecoli"))
+        assert (worm.start, worm.end) == (15_946_964, 17_718_849)  # the last tenth
+        assert (coli.start, coli.end) == (4_175_707, 4_639_675)
+        assert held["umaydis"] == 1_970_280  # of 19,702,792, in the order of the file
+        umaydis = sources.by_name["umaydis"].split
+        assert umaydis.train[-1].contig == umaydis.test[0].contig == "Umaydis:chr19:1:+:571809"
+        assert held["human"] == 63_025_520 - 45_000_000
+        assert {one.contig for one in sources.by_name["pfalciparum"].split.test} == {"MAL10"}
+        assert {one.contig for one in sources.by_name["yeast"].split.test} == {"chrIV"}
     if name == "yeast":
         assert held == {"yeast": 1_531_933}  # the whole of chrIV

@@ -1,0 +1,226 @@
+"""Package a pretrained model as the one that ships with megabase, and write its card.
+
+    megabase pretrain --config configs/default.yaml --output model
+    megabase evaluate perplexity --model model --output perplexity.json
+    megabase evaluate context --model model --genome GENOME --gain-only --output context/NAME
+    python scripts/default_model.py model --perplexity perplexity.json --context context/*
+
+A folder of context evidence has the genome's name in the training. Every figure of the card is
+of these files; the files are refused if they are of other weights than the model's.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from megabase.evaluation.context_report import JSON
+from megabase.genome.interval import Interval
+from megabase.model.cost import n_parameters
+from megabase.model.load import load, weights_sha256
+from megabase.report.table import Table
+from megabase.run.output import RECORD, record_of
+
+CARD = "README.md"
+MOST_BYTES = 15_000_000
+SOURCES = {
+    "ecoli": "*E. coli* K-12 MG1655, GenBank U00096",
+    "saureus": "*S. aureus* N315, RefSeq NC_002745.2",
+    "mtuberculosis": "*M. tuberculosis* H37Rv, RefSeq NC_000962.2",
+    "yeast": "*S. cerevisiae* S288C, UCSC sacCer3",
+    "worm": "*C. elegans* chromosome X, UCSC ce2",
+    "umaydis": "*U. maydis* 521, 23 chromosomes and 13 further contigs",
+    "pfalciparum": "*P. falciparum* 3D7, chromosomes MAL1 to MAL14",
+    "human": "human chromosome 20, GRCh37",
+}
+_USE = """## Intended use and limits
+
+It is there so that `score`, `score-vcf`, `embed`, `generate` and `tracks` work offline at once, and
+as a start for fine-tuning. It is small and was trained on one machine: it knows composition,
+codons, short motifs and frequent repeats of these eight genomes, and little that lies far apart.
+Of other organisms it knows what they share with these. A likelihood ratio of this model is no
+evidence that a variant is pathogenic, and nothing of it is for clinical decisions. Of human it
+has seen a part of one chromosome, on GRCh37. Benchmarks whose rows lie on that chromosome are
+of sequence that it was pretrained on, without labels.
+"""
+
+
+def main() -> None:
+    """Check, copy, and write the card."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--perplexity", type=Path, required=True)
+    parser.add_argument("--context", type=Path, nargs="+", required=True)
+    parser.add_argument(
+        "--output", type=Path, default=Path(str(files("megabase") / "assets" / "default"))
+    )
+    arguments = parser.parse_args()
+    package(arguments.model, arguments.perplexity, arguments.context, arguments.output)
+
+
+def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path) -> None:
+    """Copy the files of a model to `output`, with the card that its reports make."""
+    measured = json.loads(perplexity.read_text())["genomes"]
+    contexts = {folder.name: json.loads((folder / JSON).read_text()) for folder in context}
+    record = record_of(str(model))
+    if record is None or not record["finished"]:
+        raise SystemExit(f"{model} is no folder of a finished `megabase pretrain`")
+    if "/" in record["command"].split("--config")[0] or "//" in json.dumps(record):
+        raise SystemExit("the record of the training tells of places on this machine")
+    shape = load(str(model)).model
+    sha256 = weights_sha256(shape)
+    for name, report in [*measured.items(), *contexts.items()]:
+        if report["weights_sha256"] != sha256:
+            raise SystemExit(f"the report on {name} is of other weights than {model}")
+    kept = [name for name in record["files"] if name != "metrics.jsonl"]
+    if sum((model / name).stat().st_size for name in kept) > MOST_BYTES:
+        raise SystemExit(f"{model} takes more than {MOST_BYTES:,} bytes")
+    lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    output.mkdir(parents=True, exist_ok=True)
+    for name in (RECORD, *kept):
+        shutil.copyfile(model / name, output / name)
+    parts = [
+        _head(n_parameters(shape), shape.config.context_length, record, lines),
+        _learned(record),
+        _held_out(measured),
+        _context(contexts),
+        _curve(lines),
+        _USE,
+        _fingerprint(sha256, json.loads((model / "fingerprint.json").read_text())),
+    ]
+    (output / CARD).write_text("\n".join(parts))
+
+
+def _head(
+    n_weights: int, length: int, record: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
+) -> str:
+    config = record["request"]["config"]
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    chosen = ("steps", "tokens_per_step", "learning_rate", "warmup_fraction", "final_fraction",
+              "weight_decay", "beta1", "beta2", "clip_norm", "reverse_complement_p", "precision",
+              "seed")  # fmt: skip
+    keys = ", ".join(f"{key} {config[key]}" for key in chosen)
+    return f"""# The default model
+
+`asset:default`: {n_weights:,} parameters ({config["architecture"]["n_layer"]} blocks of
+{config["architecture"]["d_model"]} channels), a context of {length:,} tokens, one token per
+nucleotide. It ships with megabase and is what is meant where no model is named.
+
+`megabase pretrain --config configs/default.yaml --output model` trained it on
+{record["results"]["tokens"]:,} tokens in {lines[-1]["seconds"] / 3600:.1f} hours on
+{record["machine"]} ({versions}). {keys}.
+"""
+
+
+def _learned(record: Mapping[str, Any]) -> str:
+    config, genomes = record["request"]["config"], record["results"]["genomes"]
+    weights = {name: genome["weight"] for name, genome in config["genomes"].items()}
+    tokens = record["results"]["tokens"]
+    rows = [
+        (
+            name,
+            SOURCES[name],
+            f"{_bases(genome['split']['train']):,}",
+            f"{tokens * weights[name] / sum(weights.values()):,.0f}",
+            _places(genome["split"]["test"]),
+        )
+        for name, genome in genomes.items()
+    ]
+    head = ("genome", "source", "bases to learn from", "tokens expected", "held out")
+    table = Table(head, rows).to_markdown()
+    return f"""## Genomes
+
+Windows are drawn by weight, so that tokens of a genome are what is expected of the draws. The
+sha256 of every genome, and its parts to the base, stand in `{RECORD}` beside the weights.
+
+{table}"""
+
+
+def _held_out(measured: Mapping[str, Mapping[str, Any]]) -> str:
+    def cell(found: Mapping[str, Any]) -> str:
+        return "{:.4f} [{:.4f}, {:.4f}]".format(found["bits_per_base"], *found["interval"])
+
+    keys = ("model", "markov", "gain", "pooled", "pooled_gain")
+    rows = [
+        (name, f"{report['n_bases']:,}", *(cell(report[key]) for key in keys))
+        for name, report in measured.items()
+    ]
+    head = ("genome", "bases", "this model", "Markov, of this genome", "that - model",
+            "Markov, of all genomes", "that - model")  # fmt: skip
+    return f"""## Held-out bits per base
+
+All of what was held out, by `megabase evaluate perplexity`; beside it interpolated Markov models,
+fitted on all that the model was allowed to learn from, of the same genome and of all eight.
+Brackets are 95 % bootstraps over windows.
+
+{Table(head, rows).to_markdown()}"""
+
+
+def _context(contexts: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            name,
+            f"{each['distance']:,}",
+            f"{each['control']['bits_per_base']:.5f}",
+            f"{each['bits']['bits_per_base']:.5f}",
+            "{:.5f} [{:.5f}, {:.5f}]".format(
+                each["difference"]["bits_per_base"], *each["difference"]["interval"]
+            ),
+        )
+        for name, report in contexts.items()
+        for each in report["whole"]
+    ]
+    head = ("genome", "nearest bases", "after these alone", "after the whole context",
+            "what the rest is worth")  # fmt: skip
+    return f"""## Does context help?
+
+The same held-out bases after the whole context and after the nearest part of it, in bits per base:
+`megabase evaluate context`. Above 0 the rest of the context helps; below, it harms.
+
+{Table(head, rows).to_markdown()}"""
+
+
+def _curve(lines: Sequence[Mapping[str, Any]]) -> str:
+    names = [key for key in _validations(lines)[0] if key.startswith("validation_loss_")]
+    bits = 1.4426950408889634  # of a nat
+    rows = [
+        (f"{line['tokens']:,}", *(f"{line[key] * bits:.4f}" for key in ("validation_loss", *names)))
+        for line in _validations(lines)
+    ]
+    head = ("tokens", "mean", *(name.removeprefix("validation_loss_") for name in names))
+    return f"""## Curve
+
+Bits per base on windows for validation, which are neither learnt from nor part of the test.
+
+{Table(head, rows).to_markdown()}"""
+
+
+def _validations(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [line for line in lines if "validation_loss" in line]
+
+
+def _fingerprint(sha256: str, answer: Mapping[str, float]) -> str:
+    return f"""## Fingerprint
+
+sha256 of the weights {sha256}; log-likelihood of the fixed sequence
+{answer["log_likelihood"]:.6f} nats, which is checked whenever it is loaded.
+"""
+
+
+def _bases(places: Sequence[Sequence[Any]]) -> int:
+    return sum(len(Interval(*place)) for place in places)
+
+
+def _places(places: Sequence[Sequence[Any]]) -> str:
+    """Write intervals in one line; many are a number and the bases of all."""
+    shown = [str(Interval(*place)) for place in places]
+    if len(shown) == 1:
+        return shown[0]
+    return f"{shown[0]} and {len(shown) - 1} whole contigs, {_bases(places):,} bases"
+
+
+if __name__ == "__main__":
+    main()
