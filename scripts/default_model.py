@@ -19,6 +19,7 @@ from typing import Any
 
 from megabase.evaluation.context_report import JSON
 from megabase.genome.interval import Interval
+from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
 from megabase.model.load import load, weights_sha256
 from megabase.report.table import Table
@@ -68,10 +69,11 @@ def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path
     record = record_of(str(model))
     if record is None or not record["finished"]:
         raise SystemExit(f"{model} is no folder of a finished `megabase pretrain`")
-    if "/" in record["command"].split("--config")[0] or "//" in json.dumps(record):
-        raise SystemExit("the record of the training tells of places on this machine")
-    shape = load(str(model)).model
-    sha256 = weights_sha256(shape)
+    paths = [genome["path"] for genome in record["results"]["genomes"].values()]
+    if any(Path(word).is_absolute() for word in [*paths, *record["command"].split()]):
+        raise SystemExit("the record tells of places on this machine; train with relative paths")
+    loaded = load(str(model)).model
+    sha256 = weights_sha256(loaded)
     for name, report in [*measured.items(), *contexts.items()]:
         if report["weights_sha256"] != sha256:
             raise SystemExit(f"the report on {name} is of other weights than {model}")
@@ -83,7 +85,7 @@ def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path
     for name in (RECORD, *kept):
         shutil.copyfile(model / name, output / name)
     parts = [
-        _head(n_parameters(shape), shape.config.context_length, record, lines),
+        _head(loaded.config, record, lines),
         _learned(record),
         _held_out(measured),
         _context(contexts),
@@ -95,7 +97,7 @@ def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path
 
 
 def _head(
-    n_weights: int, length: int, record: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
+    shape: HyenaDNAConfig, record: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
 ) -> str:
     config = record["request"]["config"]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
@@ -105,13 +107,15 @@ def _head(
     keys = ", ".join(f"{key} {config[key]}" for key in chosen)
     return f"""# The default model
 
-`asset:default`: {n_weights:,} parameters ({config["architecture"]["n_layer"]} blocks of
-{config["architecture"]["d_model"]} channels), a context of {length:,} tokens, one token per
-nucleotide. It ships with megabase and is what is meant where no model is named.
+`asset:default`: {n_parameters(shape):,} parameters ({shape.n_layer} blocks of {shape.d_model}
+channels), a context of {shape.context_length:,} tokens, one token per nucleotide. It ships with megabase and
+is what is meant where no model is named.
 
 `megabase pretrain --config configs/default.yaml --output model` trained it on
 {record["results"]["tokens"]:,} tokens in {lines[-1]["seconds"] / 3600:.1f} hours on
-{record["machine"]} ({versions}). {keys}.
+{record["machine"]} ({versions}).
+
+Configuration: {keys}.
 """
 
 

@@ -7,7 +7,15 @@ from typing import NamedTuple
 from megabase.measure.published import Published
 from megabase.measure.result import Result, Summary, summarise
 
-_TEXTS = ("task", "metric", "model", "system", "protocol", "source")  # columns that stand left
+_TEXTS = (
+    "task",
+    "genome",
+    "metric",
+    "model",
+    "system",
+    "protocol",
+    "source",
+)  # columns that stand left
 
 
 class Table(NamedTuple):
