@@ -122,6 +122,13 @@ def test_beside_several_genomes_stands_a_markov_model_of_all(tmp_path):
     assert found["one"]["pooled"] == found["same"]["pooled"]
 
 
+def test_genomes_of_the_training_that_are_not_here_are_named(genome, tmp_path):
+    pretrain(PretrainConfig(genome=str(genome), **TINY), tmp_path / "model")
+    genome.rename(tmp_path / "elsewhere.fa")
+    with pytest.raises(ValueError, match=r"was trained on .*, and there is no such file here"):
+        evaluate_held_out(str(tmp_path / "model"))
+
+
 def test_a_model_without_record_asks_for_a_genome(tmp_path):
     save(toys.model(), tmp_path / "plain")
     with pytest.raises(ValueError, match="no record of the genomes"):

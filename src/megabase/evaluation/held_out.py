@@ -117,6 +117,11 @@ def _own_genomes(model: str, regions: Path | None) -> dict[str, str]:
         raise InputError(
             f"{model} has no record of the genomes it was trained on; name one with --genome"
         )
+    if absent := [path for path in genomes.values() if not genome_path(path).is_file()]:
+        raise InputError(
+            f"{model} was trained on {absent[0]}, and there is no such file here; work where the "
+            "training's genomes lie, or name one of your own with --genome"
+        )
     if regions is not None:
         raise InputError("the regions of a BED file are of one genome; name it with --genome")
     return genomes
