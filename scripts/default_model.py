@@ -108,8 +108,8 @@ def _head(
     return f"""# The default model
 
 `asset:default`: {n_parameters(shape):,} parameters ({shape.n_layer} blocks of {shape.d_model}
-channels), a context of {shape.context_length:,} tokens, one token per nucleotide. It ships with megabase and
-is what is meant where no model is named.
+channels), a context of {shape.context_length:,} tokens, one token per nucleotide. It ships with
+megabase and is what is meant where no model is named.
 
 `megabase pretrain --config configs/default.yaml --output model` trained it on
 {record["results"]["tokens"]:,} tokens in {lines[-1]["seconds"] / 3600:.1f} hours on
@@ -144,12 +144,9 @@ sha256 of every genome, and its parts to the base, stand in `{RECORD}` beside th
 
 
 def _held_out(measured: Mapping[str, Mapping[str, Any]]) -> str:
-    def cell(found: Mapping[str, Any]) -> str:
-        return "{:.4f} [{:.4f}, {:.4f}]".format(found["bits_per_base"], *found["interval"])
-
     keys = ("model", "markov", "gain", "pooled", "pooled_gain")
     rows = [
-        (name, f"{report['n_bases']:,}", *(cell(report[key]) for key in keys))
+        (name, f"{report['n_bases']:,}", *(_cell(report[key]) for key in keys))
         for name, report in measured.items()
     ]
     head = ("genome", "bases", "this model", "Markov, of this genome", "that - model",
@@ -158,7 +155,7 @@ def _held_out(measured: Mapping[str, Mapping[str, Any]]) -> str:
 
 All of what was held out, by `megabase evaluate perplexity`; beside it interpolated Markov models,
 fitted on all that the model was allowed to learn from, of the same genome and of all eight.
-Brackets are 95 % bootstraps over windows.
+Brackets are 95 % bootstraps over windows; of fewer than ten there are none.
 
 {Table(head, rows).to_markdown()}"""
 
@@ -170,9 +167,7 @@ def _context(contexts: Mapping[str, Mapping[str, Any]]) -> str:
             f"{each['distance']:,}",
             f"{each['control']['bits_per_base']:.5f}",
             f"{each['bits']['bits_per_base']:.5f}",
-            "{:.5f} [{:.5f}, {:.5f}]".format(
-                each["difference"]["bits_per_base"], *each["difference"]["interval"]
-            ),
+            _cell(each["difference"], digits=5),
         )
         for name, report in contexts.items()
         for each in report["whole"]
@@ -212,6 +207,11 @@ def _fingerprint(sha256: str, answer: Mapping[str, float]) -> str:
 sha256 of the weights {sha256}; log-likelihood of the fixed sequence
 {answer["log_likelihood"]:.6f} nats, which is checked whenever it is loaded.
 """
+
+
+def _cell(found: Mapping[str, Any], *, digits: int = 4) -> str:
+    ends = [f"{end:.{digits}f}" for end in found["interval"] or ()]
+    return f"{found['bits_per_base']:.{digits}f}" + (f" [{', '.join(ends)}]" if ends else "")
 
 
 def _bases(places: Sequence[Sequence[Any]]) -> int:

@@ -29,7 +29,7 @@ def trained(tmp_path_factory):
         pretrain(config, place / "model")
         model = str(place / "model")
         evaluate_held_out(model, output=place / "perplexity.json")
-        report_context(model, "ecoli.fa", place / "ecoli", gain_only=True, n_windows=11)
+        report_context(model, "ecoli.fa", place / "ecoli", gain_only=True, n_windows=9)
     record = json.loads((place / "model" / "megabase.json").read_text())
     record["command"] = "megabase pretrain --config configs/default.yaml --output model"
     (place / "model" / "megabase.json").write_text(json.dumps(record))

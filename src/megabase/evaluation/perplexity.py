@@ -137,7 +137,6 @@ def evaluate_perplexity(
     at_positions, known = _bits_of_model(predictor, store, windows, edges)
     by_model = at_positions.sum(axis=1)
     by_markov = _bits_of_markov(markov, store, windows)
-
     by_pooled = None if pooled is None else _bits_of_markov(pooled, store, windows)
 
     def bits(totals: Float[np.ndarray, " window"]) -> Bits:

@@ -7,15 +7,8 @@ from typing import NamedTuple
 from megabase.measure.published import Published
 from megabase.measure.result import Result, Summary, summarise
 
-_TEXTS = (
-    "task",
-    "genome",
-    "metric",
-    "model",
-    "system",
-    "protocol",
-    "source",
-)  # columns that stand left
+# Columns that stand left.
+_TEXTS = ("task", "genome", "metric", "model", "system", "protocol", "source")
 
 
 class Table(NamedTuple):
