@@ -16,8 +16,8 @@ from megabase.report.benchmark import benchmark_text, overview_text
 
 _HEAD = """# Benchmarks
 
-Small models from scratch beside what costs nothing, on the same rows and in the same run:
-`megabase evaluate TASK` ([Evaluation](evaluation.md)). `scripts/benchmark_report.py` makes this
+Small models from scratch, and [the model that ships](default.md) adapted, beside what costs nothing,
+on the same rows: `megabase evaluate TASK` ([Evaluation](evaluation.md)). `scripts/benchmark_report.py` makes this
 page from the figures in `docs/benchmarks/`. The GenomicBenchmarks sets are their rows on human
 chromosome 20, with the official assignment to training and test: no published number is of
 these rows.
@@ -27,11 +27,13 @@ set=human_enhancers_ensembl
 megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set --preset tiny --epochs 4 \\
     --set learning_rate=2e-3 --set precision=bfloat16 --set reverse_complement_p=0.5 \\
     --set strand=average --set pooling=max
-python scripts/benchmark_report.py $set
+megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set-pretrained --model asset:default \\
+    ...                                             # and the same keys
+python scripts/benchmark_report.py $set $set-pretrained
 ```
 
 The keys that differ from one set to the next (`epochs`, `batch_size`, `pooling`) stand in its
-section. Sets that are not here were not measured in this way yet.
+section. Sets that are not here, or have no column *pretrained*, were not measured in this way yet.
 """
 
 
@@ -51,11 +53,44 @@ def main() -> None:
             task["data"]["place"] = Path(task["data"]["place"]).name
         (kept / f"{folder.name}.json").write_text(json.dumps(report, indent=1) + "\n")
     reports = [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
-    arguments.output.write_text("\n".join([_HEAD, overview_text(reports), *map(_section, reports)]))
+    arguments.output.write_text(
+        "\n".join([_HEAD, overview_text(without_repeats(reports)), *map(_section, reports)])
+    )
+
+
+def without_repeats(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out of a report the results that one before it has: rivals stand in each anew.
+
+    Raises
+    ------
+    SystemExit
+        If they are not the same, so that the two do not belong side by side.
+    """
+    seen: dict[str, str] = {}
+    return [
+        report
+        | {"tasks": [task | {"results": _fresh(task["results"], seen)} for task in report["tasks"]]}
+        for report in reports
+    ]
+
+
+def _fresh(rows: list[dict[str, Any]], seen: dict[str, str]) -> list[dict[str, Any]]:
+    """Give the rows that were not seen, and note all."""
+    fresh: list[dict[str, Any]] = []
+    for row in rows:
+        key = ", ".join(str(row[name]) for name in ("task", "model", "metric", "seed", "data_hash"))
+        value = json.dumps(row["value"])
+        if key not in seen:
+            fresh.append(row)
+        elif seen[key] != value:
+            raise SystemExit(f"{key}: {seen[key]} in one folder, {value} in another")
+        seen[key] = value
+    return fresh
 
 
 def _section(report: dict[str, Any]) -> str:
     names = ", ".join(task["data"]["task"] for task in report["tasks"])
+    names += ", pretrained" if report["settings"]["model"] else ""
     return f"## {names}\n\n{benchmark_text(report).replace('## ', '### ')}"
 
 

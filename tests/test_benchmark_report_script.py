@@ -1,0 +1,33 @@
+"""A rival that stands in two reports of a task is told once, and must be the same in both."""
+
+import pytest
+from scripts.benchmark_report import without_repeats
+
+
+def report(*models, value=0.5):
+    rows = [
+        {"task": "t", "model": model, "metric": "mcc", "seed": 0, "data_hash": "h", "value": value}
+        for model in models
+    ]
+    return {"tasks": [{"data": {"task": "t"}, "metric": "mcc", "results": rows}]}
+
+
+def models_of(report):
+    return [row["model"] for task in report["tasks"] for row in task["results"]]
+
+
+def test_a_rival_of_both_reports_is_kept_once():
+    scratch, pretrained = report("CNN", "from scratch"), report("CNN", "pretrained")
+    kept = without_repeats([scratch, pretrained])
+    assert [models_of(each) for each in kept] == [["CNN", "from scratch"], ["pretrained"]]
+    assert models_of(pretrained) == ["CNN", "pretrained"]
+
+
+def test_no_value_repeats_no_value():
+    twice = [report("majority", value=float("nan"))] * 2
+    assert [models_of(each) for each in without_repeats(twice)] == [["majority"], []]
+
+
+def test_rivals_that_differ_are_refused():
+    with pytest.raises(SystemExit, match=r"t, CNN, mcc, 0, h: 0.5 in one folder, 0.6 in another"):
+        without_repeats([report("CNN"), report("CNN", value=0.6)])
