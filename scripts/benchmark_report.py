@@ -16,24 +16,24 @@ from megabase.report.benchmark import benchmark_text, overview_text
 
 _HEAD = """# Benchmarks
 
-Small models from scratch, and [the model that ships](default.md) adapted, beside what costs nothing,
-on the same rows: `megabase evaluate TASK` ([Evaluation](evaluation.md)). `scripts/benchmark_report.py` makes this
-page from the figures in `docs/benchmarks/`. The GenomicBenchmarks sets are their rows on human
-chromosome 20, with the official assignment to training and test: no published number is of
-these rows.
+Small models from scratch, and [the model that ships](default.md) adapted, beside what costs
+nothing, on the same rows: `megabase evaluate TASK` ([Evaluation](evaluation.md)).
+`scripts/benchmark_report.py` makes this page from the figures in `docs/benchmarks/`. The
+GenomicBenchmarks sets are their rows on human chromosome 20, with the official assignment to
+training and test: no published number is of these rows.
 
 ```sh
 set=human_enhancers_ensembl
-megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set --preset tiny --epochs 4 \\
-    --set learning_rate=2e-3 --set precision=bfloat16 --set reverse_complement_p=0.5 \\
-    --set strand=average --set pooling=max
-megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set-pretrained --model asset:default \\
-    ...                                             # and the same keys
+keys="--epochs 4 --set learning_rate=2e-3 --set precision=bfloat16 --set strand=average \\
+    --set reverse_complement_p=0.5 --set pooling=max"
+megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set --preset tiny $keys
+megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set-pretrained \\
+    --model asset:default $keys
 python scripts/benchmark_report.py $set $set-pretrained
 ```
 
 The keys that differ from one set to the next (`epochs`, `batch_size`, `pooling`) stand in its
-section. Sets that are not here, or have no column *pretrained*, were not measured in this way yet.
+section. Sets that are not here, or have no column *pretrained*, were not measured so yet.
 """
 
 
@@ -52,10 +52,14 @@ def main() -> None:
         for task in report["tasks"]:
             task["data"]["place"] = Path(task["data"]["place"]).name
         (kept / f"{folder.name}.json").write_text(json.dumps(report, indent=1) + "\n")
-    reports = [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
+    reports = [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"), key=_name)]
     arguments.output.write_text(
         "\n".join([_HEAD, overview_text(without_repeats(reports)), *map(_section, reports)])
     )
+
+
+def _name(path: Path) -> str:
+    return path.stem
 
 
 def without_repeats(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
