@@ -68,7 +68,7 @@ def test_probes_stand_beside_the_others_and_are_embedded_once(data, tmp_path, mo
         report = evaluated(TASK, data, out, model)
     assert len(calls) == 1
     names = [*dict.fromkeys(row["model"] for row in report["results"])]
-    assert names == ["majority", "k-mers", *PROBES, "CNN", "megabase, full"]
+    assert names == ["majority", "k-mers", *PROBES, "CNN", "megabase, pretrained, full"]
     rows = [r for r in report["results"] if r["model"] in PROBES and r["metric"] == "accuracy"]
     assert [row["seed"] for row in rows] == [None, None, 0]
     assert [set(row["settings"]) for row in rows] == [
