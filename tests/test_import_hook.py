@@ -41,8 +41,8 @@ def test_our_modules_may_be_imported_first_of_all():
 @pytest.mark.parametrize(
     "imports",
     [
-        "from transformers import Trainer",
-        "from transformers import PreTrainedModel, pipeline",
+        pytest.param("from transformers import Trainer", marks=pytest.mark.slow),
+        pytest.param("from transformers import PreTrainedModel, pipeline", marks=pytest.mark.slow),
         "from megabase.training.trainer import PretrainTrainer",
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from megabase.data.token_store import open_token_store
-from megabase.evaluation.perplexity import evaluate_perplexity
+from megabase.evaluation.perplexity import evaluate_perplexity, held_out_bits
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
@@ -51,6 +51,11 @@ def test_bits_of_the_model_are_summed_window_by_window(store, predictor):
     assert plain["perplexity"] == pytest.approx(2 ** (total / report.n_bases))
     low, high = plain["perplexity_interval"]
     assert low < plain["perplexity"] < high
+
+
+def test_the_model_alone_has_the_same_bits(store, predictor):
+    report = evaluate_perplexity(predictor, store, TEST, TRAIN, context_length=60)
+    assert held_out_bits(predictor, store, TEST, context_length=60) == report.model
 
 
 def test_windows_may_be_shorter_than_what_the_model_reads(store, predictor):

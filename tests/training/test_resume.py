@@ -27,10 +27,21 @@ RUN = {
 }
 
 
-@pytest.fixture
-def config(tmp_path):
-    fasta = write_fasta(tmp_path / "genome.fa", {"chrI": letters(8000)})
-    return PretrainConfig(genome=str(fasta), **RUN)
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    place = tmp_path_factory.mktemp("genome") / "genome.fa"
+    return PretrainConfig(genome=str(write_fasta(place, {"chrI": letters(8000)})), **RUN)
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """A run that nothing interrupts, and no test changes."""
+    output = tmp_path_factory.mktemp("whole") / "model"
+    pretrain(config, output)
+    return output
+
+
+SLOW = pytest.mark.slow
 
 
 class Killed(BaseException):
@@ -81,26 +92,28 @@ def test_a_process_draws_by_seed_step_and_its_number():
     assert len(seeds) == 4
 
 
-@pytest.mark.parametrize("step", [0, 2, 3, 7, 11])
+@pytest.mark.parametrize(
+    "step", [0, pytest.param(2, marks=SLOW), 3, pytest.param(7, marks=SLOW), 11]
+)
 @pytest.mark.parametrize("method", ["training_step", "_save_optimizer_and_scheduler"])
-def test_it_goes_on_bit_by_bit(config, tmp_path, monkeypatch, step, method):
-    pretrain(config, tmp_path / "whole")
+def test_it_goes_on_bit_by_bit(config, whole, tmp_path, monkeypatch, step, method):
     interrupted(config, tmp_path / "model", monkeypatch, step, method)
     pretrain(config, tmp_path / "model")
-    one, other = weights(tmp_path / "whole"), weights(tmp_path / "model")
+    one, other = weights(whole), weights(tmp_path / "model")
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert losses(tmp_path / "whole") == losses(tmp_path / "model")
+    assert losses(whole) == losses(tmp_path / "model")
     assert not (tmp_path / "model" / CHECKPOINTS).exists()
 
 
 @pytest.mark.parametrize("last", ["plain_model", "_finalize_training"])
-def test_a_run_that_was_killed_at_its_very_end_is_finished(config, tmp_path, monkeypatch, last):
-    pretrain(config, tmp_path / "whole")
+def test_a_run_that_was_killed_at_its_very_end_is_finished(
+    config, whole, tmp_path, monkeypatch, last
+):
     interrupted(config, tmp_path / "model", monkeypatch, 12, last)
     pretrain(config, tmp_path / "model")
-    one, other = weights(tmp_path / "whole"), weights(tmp_path / "model")
+    one, other = weights(whole), weights(tmp_path / "model")
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert losses(tmp_path / "whole") == losses(tmp_path / "model")
+    assert losses(whole) == losses(tmp_path / "model")
 
 
 def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypatch, caplog):

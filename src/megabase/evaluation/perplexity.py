@@ -164,6 +164,21 @@ def evaluate_perplexity(
     )
 
 
+def held_out_bits(
+    predictor: Predictor,
+    store: TokenStore,
+    regions: Sequence[Interval],
+    *,
+    context_length: int | None = None,
+    seed: int = 0,
+) -> Bits:
+    """Score every base of the regions once by the model alone, as `evaluate_perplexity` does."""
+    length = predictor.check_context_length(context_length)
+    windows = [window for region in regions for window in region.windows(length)]
+    totals, known = _bits_of_model(predictor, store, windows, [0, length])
+    return mean_bits(totals[:, 0], known[:, 0], seed=seed)
+
+
 def fit_pooled(learned: Sequence[tuple[TokenStore, Sequence[Interval]]]) -> MarkovModel:
     """Fit one Markov model on what may be learned from of several genomes."""
     return fit_markov([_bases(store, region) for store, regions in learned for region in regions])
