@@ -33,7 +33,9 @@ python scripts/benchmark_report.py $set $set-pretrained
 ```
 
 The keys that differ from one set to the next (`epochs`, `batch_size`, `pooling`) stand in its
-section. Sets that are not here, or have no column *pretrained*, were not measured so yet.
+section. Sets that are not here, or have no column *pretrained*, were not measured so yet. Of
+`gene_structure`, `gue` and `splice_triples` the figures from scratch are of the filter windows that
+`tiny` had before (equal sums of squares; LOG.md, *Benchmarks from scratch*), on another machine.
 """
 
 

@@ -11,6 +11,7 @@ of these files; the files are refused if they are of other weights than the mode
 
 import argparse
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -33,8 +34,8 @@ SOURCES = {
     "mtuberculosis": "*M. tuberculosis* H37Rv, RefSeq NC_000962.2",
     "yeast": "*S. cerevisiae* S288C, UCSC sacCer3",
     "worm": "*C. elegans* chromosome X, UCSC ce2",
-    "umaydis": "*U. maydis* 521, 23 chromosomes and 13 further contigs",
-    "pfalciparum": "*P. falciparum* 3D7, chromosomes MAL1 to MAL14",
+    "umaydis": "*U. maydis*, 23 chromosomes and 13 further contigs",
+    "pfalciparum": "*P. falciparum*, chromosomes MAL1 to MAL14",
     "human": "human chromosome 20, GRCh37",
 }
 _USE = """## Intended use and limits
@@ -184,9 +185,11 @@ The same held-out bases after the whole context and after the nearest part of it
 
 def _curve(lines: Sequence[Mapping[str, Any]]) -> str:
     names = [key for key in _validations(lines)[0] if key.startswith("validation_loss_")]
-    bits = 1.4426950408889634  # of a nat
     rows = [
-        (f"{line['tokens']:,}", *(f"{line[key] * bits:.4f}" for key in ("validation_loss", *names)))
+        (
+            f"{line['tokens']:,}",
+            *(f"{line[key] / math.log(2):.4f}" for key in ("validation_loss", *names)),
+        )
         for line in _validations(lines)
     ]
     head = ("tokens", "mean", *(name.removeprefix("validation_loss_") for name in names))

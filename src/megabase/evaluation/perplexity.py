@@ -125,10 +125,7 @@ def evaluate_perplexity(
         If there is no base to score, or a window is longer than what the model reads.
     """
     context_length = predictor.check_context_length(context_length)
-    windows = [window for region in regions for window in region.windows(context_length)]
-    n_bases = np.array([len(w) - store.n_unknown(w) for w in windows], dtype=float)
-    if not n_bases.sum():
-        raise InputError("the regions to evaluate hold no base but N; choose others")
+    windows, n_bases = _cut(store, regions, context_length)
     plan = predictor.plan(longest=context_length + 1, n_tokens=sum(map(len, windows)))
     _log.info("evaluating: %s", plan)
     learned = [_bases(store, region) for region in training]
@@ -173,10 +170,21 @@ def held_out_bits(
     seed: int = 0,
 ) -> Bits:
     """Score every base of the regions once by the model alone, as `evaluate_perplexity` does."""
-    length = predictor.check_context_length(context_length)
-    windows = [window for region in regions for window in region.windows(length)]
-    totals, known = _bits_of_model(predictor, store, windows, [0, length])
-    return mean_bits(totals[:, 0], known[:, 0], seed=seed)
+    context_length = predictor.check_context_length(context_length)
+    windows, n_bases = _cut(store, regions, context_length)
+    totals, _ = _bits_of_model(predictor, store, windows, [0, context_length])
+    return mean_bits(totals.sum(axis=1), n_bases, seed=seed)
+
+
+def _cut(
+    store: TokenStore, regions: Sequence[Interval], context_length: int
+) -> tuple[list[Interval], Float[np.ndarray, " window"]]:
+    """Cut regions into windows, and count the bases of each that are scored."""
+    windows = [window for region in regions for window in region.windows(context_length)]
+    n_bases = np.array([len(w) - store.n_unknown(w) for w in windows], dtype=float)
+    if not n_bases.sum():
+        raise InputError("the regions to evaluate hold no base but N; choose others")
+    return windows, n_bases
 
 
 def fit_pooled(learned: Sequence[tuple[TokenStore, Sequence[Interval]]]) -> MarkovModel:
