@@ -22,7 +22,9 @@ ENGINES = {
     "megabase-bfloat16": Engine(matmul_dtype=torch.bfloat16),
     "megabase-plain": Engine("plain"),
     "megabase-checkpointing": Engine(),
+    "megabase-preset": Engine(),
 }
+PRESETS = {"2x128": "tiny", "4x256": "small", "8x256": "large"}  # of `megabase-preset`
 SYSTEMS = (*ENGINES, "reference", "transformer", "mamba")
 
 System = tuple[nn.Module, Callable[[Tensor], Tensor]]
@@ -46,7 +48,7 @@ def build(system: str, shape: str, length: int, reference: Path | None) -> Syste
     torch.manual_seed(0)
     n_layer, d_model = SHAPES[shape]
     if system in ENGINES:
-        return _megabase(system, n_layer, d_model, length)
+        return _megabase(system, shape, length)
     if system == "reference":
         if reference is None:
             raise SystemExit("the reference needs --reference, a clone of its repository")
@@ -61,8 +63,13 @@ def build(system: str, shape: str, length: int, reference: Path | None) -> Syste
     return mamba, lambda tokens: mamba(tokens).logits
 
 
-def _megabase(system: str, n_layer: int, d_model: int, length: int) -> System:
-    config = HyenaDNAConfig(n_layer=n_layer, d_model=d_model, max_seq_len=length + 2)
+def _megabase(system: str, shape: str, length: int) -> System:
+    """Build ours: with the published filter, or as the preset of the shape has it."""
+    n_layer, d_model = SHAPES[shape]
+    if system == "megabase-preset":
+        config = HyenaDNAConfig.from_preset(PRESETS[shape], length)
+    else:
+        config = HyenaDNAConfig(n_layer=n_layer, d_model=d_model, max_seq_len=length + 2)
     model = HyenaDNAForCausalLM(config)
     model.backbone.engine = ENGINES[system]
     model.backbone.gradient_checkpointing = system == "megabase-checkpointing"

@@ -41,10 +41,15 @@ def test_products_are_timed_and_the_threads_are_as_before():
 @pytest.mark.parametrize(
     ("rates", "is_advised"),
     [
-        ((2, 100.0, 190.0, 1.0), False),
-        ((2, 100.0, 90.0, 1.0), True),
+        ((2, 100.0, 190.0, 300.0), False),
+        ((2, 100.0, 90.0, 300.0), True),
         ((1, 100.0, 99.0, 1.0), False),
     ],
 )
 def test_advice_is_given_where_threads_hinder_each_other(rates, is_advised):
     assert ("OMP_WAIT_POLICY=PASSIVE" in ProductRates(*rates).advice) is is_advised
+
+
+def test_advice_is_given_where_bfloat16_is_slower():
+    assert ProductRates(2, 100.0, 190.0, 300.0).advice == ""
+    assert "leave precision at float32" in ProductRates(2, 100.0, 190.0, 1.0).advice

@@ -23,6 +23,7 @@ def _small_tiles(monkeypatch):
     monkeypatch.setattr(tiles, "_TOKENS_PROJECTED", 13)
     monkeypatch.setattr(tiles, "_TOKENS_FED", 7)
     monkeypatch.setattr(block, "_TOKENS_ON_CPU", 5)
+    monkeypatch.setattr(block, "KEPT_NUMBERS", 0)
 
 
 def model(engine="auto", *, filters=None, **options):
@@ -60,6 +61,16 @@ def test_padding_is_not_seen(engine, side):
     torch.testing.assert_close(ours[1, mask[1].bool()], alone)
 
 
+@pytest.mark.parametrize(("side", "is_masked"), [("left", True), ("right", False)])
+def test_padding_that_no_token_follows_costs_the_layers_no_mask(side, is_masked):
+    mask = torch.ones(2, 30, dtype=torch.bool)
+    mask[1, :9] = False
+    seen, made = [], model("lean")
+    made.backbone.blocks[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    answer(made, toys.tokens(2, 30), attention_mask=mask if side == "left" else mask.flip(-1))
+    assert [each is not None for each in seen] == [is_masked]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_double_precision_is_kept(engine):
     tokens = toys.tokens(1, 40)
@@ -87,6 +98,24 @@ def test_lean_gradients_are_those_of_the_definition(checkpointing, n_taps, filte
         made.backbone.dropout.p = 0.0
         made.backbone.gradient_checkpointing = checkpointing
         made(tokens, labels=tokens).loss.backward()
+        gradients.append({name: p.grad for name, p in made.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("n_kept", [0, 1 << 23])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_lean_gradients_on_padded_rows_are_those_of_the_definition(monkeypatch, side, n_kept):
+    monkeypatch.setattr(block, "KEPT_NUMBERS", n_kept)
+    tokens, gradients = toys.tokens(2, 30), []
+    mask = torch.ones(2, 30, dtype=torch.bool)
+    mask[1, :9] = False
+    mask = mask if side == "left" else mask.flip(-1)
+    for engine in ("plain", "lean"):
+        made = model(engine).double().train()
+        made.backbone.dropout.p = 0.0
+        labels = tokens.masked_fill(~mask, -100)
+        made(tokens, attention_mask=mask, labels=labels).loss.backward()
         gradients.append({name: p.grad for name, p in made.named_parameters()})
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, msg=lambda m, n=name: f"{n}: {m}")

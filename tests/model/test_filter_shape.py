@@ -65,6 +65,13 @@ def test_by_default_a_window_reaches_to_a_quarter_and_has_a_sum_of_nearly_one():
     assert sums.tolist() == pytest.approx([1.13, 1.01, 0.98], abs=0.01)
 
 
+def test_a_window_never_underflows_and_is_nothing_long_before_it_would():
+    window = ScaleFreeShape(100_000, 8).window(range(100_000), LIKE.float())
+    assert window.min() >= torch.finfo(torch.float32).tiny
+    j = torch.arange(100_000.0)
+    torch.testing.assert_close(window[0], torch.exp(-j / 4) / 4, rtol=1e-5, atol=1e-26)
+
+
 def test_a_longer_grid_does_not_blur_what_is_near():
     """Neighbours differ in what the network is told alike on any grid; published, ever less."""
 

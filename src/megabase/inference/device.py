@@ -1,13 +1,12 @@
 """Where a model runs: the devices that torch finds here, and what the CPU can do."""
 
-import time
 from typing import NamedTuple
 
 import torch
 
 from megabase.errors import InputError
+from megabase.model.products import product_rate
 
-_PRODUCT_SIZE, _TIMES = 1024, 5
 _WORTHWHILE = 1.3
 
 
@@ -58,13 +57,16 @@ class ProductRates(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """What to do where more threads are little or no help."""
-        if self.n_threads == 1 or self.on_all > _WORTHWHILE * self.on_one:
-            return ""
-        return (
-            "more threads hardly help: other work may hold the cores; end it, or set "
-            "OMP_WAIT_POLICY=PASSIVE, or OMP_NUM_THREADS=1"
-        )
+        """What to do where more threads are little or no help, or bfloat16 is none."""
+        advice = []
+        if self.n_threads > 1 and self.on_all <= _WORTHWHILE * self.on_one:
+            advice.append(
+                "more threads hardly help: other work may hold the cores; end it, or set "
+                "OMP_WAIT_POLICY=PASSIVE, or OMP_NUM_THREADS=1"
+            )
+        if self.bfloat16 < self.on_all:
+            advice.append("bfloat16 is slower here: leave precision at float32")
+        return "; ".join(advice)
 
 
 def time_products() -> ProductRates:
@@ -72,17 +74,9 @@ def time_products() -> ProductRates:
     n_threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        on_one = _rate(torch.float32)
+        on_one = product_rate(torch.float32)
     finally:
         torch.set_num_threads(n_threads)
-    return ProductRates(n_threads, on_one, _rate(torch.float32), _rate(torch.bfloat16))
-
-
-def _rate(dtype: torch.dtype) -> float:
-    a, b = (torch.ones(_PRODUCT_SIZE, _PRODUCT_SIZE, dtype=dtype) for _ in range(2))
-    fastest = float("inf")
-    for _ in range(_TIMES):
-        started = time.perf_counter()
-        torch.mm(a, b)
-        fastest = min(fastest, time.perf_counter() - started)
-    return 2e-9 * _PRODUCT_SIZE**3 / fastest
+    return ProductRates(
+        n_threads, on_one, product_rate(torch.float32), product_rate(torch.bfloat16)
+    )

@@ -25,6 +25,7 @@ from megabase.inference.variant_effect import VariantEffect, score_variants
 from megabase.model.engine import Engine
 from megabase.model.load import Loaded, load, weights_sha256
 from megabase.model.padding import TokenArray
+from megabase.model.products import warn_of_slow_bfloat16
 from megabase.run.location import DEFAULT_MODEL
 
 PRECISIONS = ("float32", "bfloat16")
@@ -56,6 +57,8 @@ class Predictor:
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"a precision is one of {', '.join(PRECISIONS)}; got {precision!r}")
+        if precision == "bfloat16":
+            warn_of_slow_bfloat16(device)
         self.device = device
         self.model = loaded.model
         self.model.to(device)  # pyright: ignore[reportArgumentType] transformers hides its self

@@ -78,6 +78,6 @@ def _products() -> Finding:
     rates = time_products()
     figures = (
         f"{rates.on_one:,.0f} G/s on 1 thread, {rates.on_all:,.0f} on {rates.n_threads}, "
-        f"{rates.bfloat16:,.0f} in bfloat16"
+        f"{rates.bfloat16:,.1f} in bfloat16"
     )
     return Finding("products", figures, rates.advice)

@@ -17,6 +17,8 @@ from megabase.ops import kernels
 
 # Tokens whose MLP is computed again at once for the gradient: more do not fit a CPU's caches.
 _TOKENS_ON_CPU, _TOKENS_ELSEWHERE = 1 << 11, 1 << 16
+KEPT_NUMBERS = 1 << 23
+"""Of the inner channels of an MLP: up to so many are kept for the gradient, not made again."""
 
 
 class MLP(nn.Module):
@@ -76,11 +78,11 @@ class Block(nn.Module):
         norm = self.norm_mlp
         if engine == "triton" and not watched and is_untouched(norm, nn.LayerNorm):
             r, u = kernels.add_norm(r, y, norm.weight, norm.bias, norm.eps)
-            return r + in_parts(self.mlp, u)
+            return r + in_parts(self.mlp, u, self.mlp.fc1.out_features)
         r = r + y
         if engine == "plain" or watched:  # a hook is to see the sequence whole
             return self._feed_forward(r)
-        return in_parts(self._feed_forward, r)
+        return in_parts(self._feed_forward, r, self.mlp.fc1.out_features)
 
     def _normed(
         self, r: Float[Tensor, "batch length d_model"]
@@ -94,13 +96,13 @@ class Block(nn.Module):
 
 
 def in_parts(
-    function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch length d_model"]
+    function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch length d_model"], d_inner: int
 ) -> Float[Tensor, "batch length d_model"]:
     """Apply what acts on each token by itself to some at a time, and again for the gradient.
 
-    Where tokens are few, all that the gradient needs is kept.
+    Where tokens times `d_inner` are few, all that the gradient needs is kept.
     """
-    if not torch.is_grad_enabled() or x[..., 0].numel() <= _TOKENS_ON_CPU:
+    if not torch.is_grad_enabled() or x[..., 0].numel() * d_inner <= KEPT_NUMBERS:
         return function(x)
     at_once = _TOKENS_ON_CPU if x.device.type == "cpu" else _TOKENS_ELSEWHERE
     parts = x.split(max(1, at_once // len(x)), dim=1)

@@ -3,6 +3,7 @@
 import torch
 
 from megabase.model.backbone import Backbone
+from megabase.model.block import KEPT_NUMBERS
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import plan_streamed
 
@@ -103,8 +104,8 @@ def training_bytes(
     """Estimate the memory of an optimiser step in float32 on one batch.
 
     Each parameter has a gradient and AdamW's two moments. A block keeps six tensors of
-    (batch, length, d_model) for the gradient, among them the three projected streams; with
-    gradient checkpointing its input only. What the C library keeps of what is freed is
+    (batch, length, d_model) for the gradient, among them the three projected streams, and where
+    they are few the inner channels of its MLP; with gradient checkpointing its input only. What the C library keeps of what is freed is
     counted, too: more where tensors are below 32 MiB.
 
     Parameters
@@ -126,7 +127,10 @@ def training_bytes(
     if config.hyena_order != 2:
         per_operator = _PLAIN_PER_BLOCK * config.n_layer * tensor
         return int(_OF_A_PARAMETER * n_parameters(config) + _CHUNKS + per_operator)
+    n_inner = batch * length * (config.d_inner or 4 * config.d_model)
+    kept = 0 if checkpointing or n_inner > KEPT_NUMBERS else config.n_layer * 2 * n_inner
     kind = "large" if tensor >= _GIVEN_BACK else "small"
     fixed, per_block = (_CHECKPOINTING if checkpointing else _TRAINING)[kind]
     n_tensors = fixed + config.n_layer * per_block
-    return int(_OF_A_PARAMETER * n_parameters(config) + _CHUNKS + n_tensors * tensor)
+    weights = _OF_A_PARAMETER * n_parameters(config)
+    return int(weights + _CHUNKS + n_tensors * tensor + _FLOAT32 * kept)

@@ -34,6 +34,7 @@ from megabase.model.residual import ResidualLinear
 from megabase.model.untouched import has_hooks, is_untouched
 from megabase.ops import kernels
 from megabase.ops.gated_conv import gated_conv, with_input_bias, without_edge
+from megabase.ops.into_channels import into_channels
 from megabase.ops.long_conv import long_conv
 
 
@@ -124,7 +125,7 @@ class HyenaOperator(nn.Module):
         taps, bias = self.short_conv.weight[:, 0], cast("Tensor", self.short_conv.bias)
         has_bias = cast("Tensor | None", self.in_proj.bias) is not None
         if mask is None and has_bias and is_untouched(self.in_proj, nn.Linear):
-            streams = torch.matmul(self.in_proj.weight, u.transpose(1, 2))
+            streams = into_channels(u, self.in_proj.weight)
             short = with_input_bias(taps, bias, self.in_proj.bias)
         else:
             streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)

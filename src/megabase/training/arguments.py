@@ -7,6 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from megabase.errors import InputError
+from megabase.model.products import warn_of_slow_bfloat16
 from megabase.training.config import AdaptConfig, PretrainConfig
 
 
@@ -60,7 +61,7 @@ def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments
         ddp_find_unused_parameters=False,
         fsdp=cast("Any", True if config.parallel == "fsdp" else None),
         fsdp_config={"transformer_layer_cls_to_wrap": ["Block"]} if is_fsdp else None,
-        bf16=_takes_bfloat16(config),
+        bf16=_takes_bfloat16(config, on_cpu=on_cpu),
         dataloader_num_workers=config.workers,
         dataloader_pin_memory=torch.cuda.is_available() and not on_cpu,
         ignore_data_skip=True,
@@ -101,7 +102,7 @@ def finetune_arguments(
         logging_strategy="no",
         seed=seed,
         use_cpu=on_cpu,
-        bf16=_takes_bfloat16(config),
+        bf16=_takes_bfloat16(config, on_cpu=on_cpu),
         dataloader_pin_memory=torch.cuda.is_available() and not on_cpu,
         remove_unused_columns=False,
         disable_tqdm=True,
@@ -116,9 +117,12 @@ def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
     return arguments
 
 
-def _takes_bfloat16(config: PretrainConfig | AdaptConfig) -> bool:
+def _takes_bfloat16(config: PretrainConfig | AdaptConfig, *, on_cpu: bool) -> bool:
     """Whether the matrix products run in bfloat16."""
     if config.precision != "auto":
-        return config.precision == "bfloat16"
+        is_asked = config.precision == "bfloat16"
+        if is_asked and on_cpu:
+            warn_of_slow_bfloat16(torch.device("cpu"))
+        return is_asked
     on_gpu = config.device == "auto" and torch.cuda.is_available()
     return on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)

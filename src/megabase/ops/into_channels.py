@@ -1,0 +1,54 @@
+r"""A linear map of tokens straight into rows of channels, without a copy in either direction.
+
+.. math:: s_{b,c,t} = \sum_d W_{c,d}\, u_{b,t,d}
+   :label: into-channels
+
+torch's own product, where it keeps a gradient, leaves the channels last, and the gradient
+of its input with the tokens last: whatever follows either strides or copies.
+"""
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def into_channels(
+    u: Float[Tensor, "batch length d_model"], weight: Float[Tensor, "channel d_model"]
+) -> Float[Tensor, "batch channel length"]:
+    """Compute Eq. into-channels, contiguous, and so is the gradient of `u`.
+
+    Parameters
+    ----------
+    u
+        Channels of each token.
+    weight
+        The map, as `torch.nn.Linear` has it.
+    """
+    if torch.is_autocast_enabled(u.device.type):
+        dtype = torch.get_autocast_dtype(u.device.type)
+        u, weight = u.to(dtype), weight.to(dtype)
+    return cast("Tensor", _IntoChannels.apply(u, weight))
+
+
+class _IntoChannels(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 torch's own
+        u: Tensor,
+        weight: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(u, weight)
+        return torch.bmm(weight.expand(len(u), -1, -1), u.mT)
+
+    @staticmethod
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] torch hides its names
+        ctx: Any,  # noqa: ANN401 torch's own
+        d_s: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        u, weight = ctx.saved_tensors
+        d_weight = torch.zeros_like(weight)
+        for d_row, row in zip(d_s, u, strict=True):
+            d_weight.addmm_(d_row, row)
+        return torch.bmm(d_s.mT, weight.expand(len(u), -1, -1)), d_weight
