@@ -105,8 +105,8 @@ def training_bytes(
 
     Each parameter has a gradient and AdamW's two moments. A block keeps six tensors of
     (batch, length, d_model) for the gradient, among them the three projected streams, and where
-    they are few the inner channels of its MLP; with gradient checkpointing its input only. What the C library keeps of what is freed is
-    counted, too: more where tensors are below 32 MiB.
+    they are few the inner channels of its MLP; with gradient checkpointing its input only. What
+    the C library keeps of what is freed is counted, too: more where tensors are below 32 MiB.
 
     Parameters
     ----------
