@@ -39,11 +39,11 @@ def test_after_tuning_it_answers_better_than_chance_and_the_model_is_as_it_was()
     untuned, told = model(seed=2, embed_dropout=0.0), []
     before = {name: value.clone() for name, value in untuned.state_dict().items()}
     tuned = tune_few_shot(
-        untuned, samples(60, seed=2), "AN", seed=2, learning_rate=5e-3, advance=told.append
+        untuned, samples(150, seed=2), "AN", seed=2, learning_rate=1e-2, advance=told.append
     )
     assert accuracy(untuned) < 0.65
     assert accuracy(tuned) >= 0.85
-    assert (sum(told), tuned.training) == (60, False)
+    assert (sum(told), tuned.training) == (150, False)
     for name, value in untuned.state_dict().items():
         assert torch.equal(value, before[name])
         assert not torch.equal(value, tuned.state_dict()[name])
