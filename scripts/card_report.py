@@ -1,0 +1,71 @@
+"""Write docs/label-efficiency.md from the evaluation cards that `megabase card` left in folders.
+
+python scripts/card_report.py FOLDER... --output docs/label-efficiency.md
+
+Each folder's figures are copied to OUTPUT's folder of the same name, NAME.json and NAME.png,
+without paths, and the page is made from all that lie there: give no folder to make it anew.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from megabase.report.card import EFFICIENCY, card_text
+
+_CARD = "card.json"
+_HEAD = """# What the shipped model is worth with few labels
+
+[The model that ships](default.md), adapted, beside the same architecture from scratch and beside
+k-mers, on 32 rows of a benchmark and more: `megabase card` ([Evaluation](evaluation.md)).
+`scripts/card_report.py` makes this page. The rows are those of GenomicBenchmarks on human
+chromosome 20; no published number is of them.
+
+```sh
+keys="--set learning_rate=2e-3 --set strand=average --set reverse_complement_p=0.5 \\
+    --set pooling=max --set batch_size=32"
+megabase card genomic_benchmarks/human_enhancers_cohn --data FOLDER --model asset:default \\
+    --output cohn --rows 32,128,all --epochs 10 --seeds 3 $keys
+megabase card genomic_benchmarks/human_enhancers_ensembl --data FOLDER --model asset:default \\
+    --output ensembl --rows 32,128,512,all --epochs 4 --seeds 2 $keys
+python scripts/card_report.py cohn ensembl
+```
+
+The learning rate is that of the [benchmarks](benchmarks.md), which was not chosen for so few rows,
+nor for weights that are pretrained. Processor seconds are of one thread of a machine that other
+work shared; seconds have its pauses in them.
+"""
+
+
+def main() -> None:
+    """Copy figures and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--output", type=Path, default=Path("docs/label-efficiency.md"))
+    arguments = parser.parse_args()
+    kept = arguments.output.with_suffix("")
+    kept.mkdir(exist_ok=True)
+    for folder in arguments.folders:
+        _keep(folder, kept / folder.name)
+    sections = [section(path, kept.name) for path in sorted(kept.glob("*.json"))]
+    arguments.output.write_text("\n".join([_HEAD, *sections]))
+
+
+def _keep(folder: Path, target: Path) -> None:
+    """Copy what a card tells, and its curve, without paths."""
+    report: dict[str, Any] = json.loads((folder / _CARD).read_text())
+    report["data"]["place"] = Path(report["data"]["place"]).name
+    target.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    shutil.copyfile(folder / EFFICIENCY, target.with_suffix(".png"))
+
+
+def section(card: Path, folder: str) -> str:
+    """Give the text of a card below the page's own heading; of its figures the curve."""
+    text = card_text(json.loads(card.read_text())).replace("## ", "### ").replace("### ", "## ", 1)
+    lines = text.replace(f"({EFFICIENCY})", f"({folder}/{card.stem}.png)").splitlines()
+    return "\n".join(line for line in lines if not line.startswith("![Calibration]")) + "\n"
+
+
+if __name__ == "__main__":
+    main()
