@@ -27,7 +27,9 @@ keys="--set learning_rate=2e-3 --set strand=average --set reverse_complement_p=0
     --set pooling=max --set batch_size=32"
 megabase card genomic_benchmarks/human_enhancers_cohn --data FOLDER --model asset:default \\
     --output cohn --rows 32,128,all --epochs 10 --seeds 3 $keys
-python scripts/card_report.py cohn
+megabase card genomic_benchmarks/human_enhancers_ensembl --data FOLDER --model asset:default \\
+    --output ensembl --rows 32,128,512,all --epochs 4 --seeds 2 $keys
+python scripts/card_report.py cohn ensembl
 ```
 
 The learning rate is that of the [benchmarks](benchmarks.md), which was not chosen for so few rows,
