@@ -3,6 +3,7 @@
 import pytest
 
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.block import KEPT_NUMBERS
 from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 
 
@@ -54,6 +55,13 @@ def test_memory_of_training_grows_with_depth_width_length_and_batch(checkpointin
     config = HyenaDNAConfig.from_preset("large", 1024)
     whole = training_bytes(config, 100_000, checkpointing=False)
     assert 1.5 * training_bytes(config, 100_000, checkpointing=True) < whole
+
+
+def test_inner_channels_that_are_kept_are_counted_and_those_made_again_are_not():
+    config = HyenaDNAConfig.from_preset("tiny", 1024)
+    most = KEPT_NUMBERS // config.d_inner
+    kept = training_bytes(config, most) - training_bytes(config, most + 1)
+    assert kept == pytest.approx(2 * 2 * 4 * KEPT_NUMBERS, rel=0.001)
 
 
 def test_memory_without_tiles_is_weights_and_a_share_of_every_token():

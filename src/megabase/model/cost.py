@@ -1,5 +1,7 @@
 """Parameters and memory as functions of configuration and length."""
 
+from typing import cast
+
 import torch
 
 from megabase.model.backbone import Backbone
@@ -127,7 +129,7 @@ def training_bytes(
     if config.hyena_order != 2:
         per_operator = _PLAIN_PER_BLOCK * config.n_layer * tensor
         return int(_OF_A_PARAMETER * n_parameters(config) + _CHUNKS + per_operator)
-    n_inner = batch * length * (config.d_inner or 4 * config.d_model)
+    n_inner = batch * length * cast("int", config.d_inner)
     kept = 0 if checkpointing or n_inner > KEPT_NUMBERS else config.n_layer * 2 * n_inner
     kind = "large" if tensor >= _GIVEN_BACK else "small"
     fixed, per_block = (_CHECKPOINTING if checkpointing else _TRAINING)[kind]
