@@ -12,9 +12,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from megabase.evaluation.card import JSON
 from megabase.report.card import EFFICIENCY, card_text
 
-_CARD = "card.json"
 _HEAD = """# What the shipped model is worth with few labels
 
 [The model that ships](default.md), adapted, beside the same architecture from scratch and beside
@@ -54,7 +54,7 @@ def main() -> None:
 
 def _keep(folder: Path, target: Path) -> None:
     """Copy what a card tells, and its curve, without paths."""
-    report: dict[str, Any] = json.loads((folder / _CARD).read_text())
+    report: dict[str, Any] = json.loads((folder / JSON).read_text())
     report["data"]["place"] = Path(report["data"]["place"]).name
     target.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
     shutil.copyfile(folder / EFFICIENCY, target.with_suffix(".png"))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from megabase.model.config import HyenaDNAConfig
 from megabase.model.block import KEPT_NUMBERS
+from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 
 
