@@ -5,6 +5,7 @@ import pytest
 from megabase.model.block import KEPT_NUMBERS
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import inference_bytes, n_parameters, training_bytes
+from megabase.ops import gated_conv
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,15 @@ def test_inner_channels_that_are_kept_are_counted_and_those_made_again_are_not()
     most = KEPT_NUMBERS // config.d_inner
     kept = training_bytes(config, most) - training_bytes(config, most + 1)
     assert kept == pytest.approx(2 * 2 * 4 * KEPT_NUMBERS, rel=0.001)
+
+
+def test_convolutions_that_are_kept_are_counted(monkeypatch):
+    config = HyenaDNAConfig.from_preset("tiny", 1024)
+    whole, n_layers = training_bytes(config, 2000, batch=3), 2
+    kept = gated_conv.n_kept(3, config.d_model, 2000)
+    monkeypatch.setattr(gated_conv, "KEPT_NUMBERS", kept - 1)
+    assert kept > 0
+    assert whole - training_bytes(config, 2000, batch=3) == 4 * n_layers * kept
 
 
 def test_memory_without_tiles_is_weights_and_a_share_of_every_token():

@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 
 from megabase.ops import gated_conv as module
 from megabase.ops import reference, transform
-from megabase.ops.gated_conv import ShortFilter, gated_conv, with_input_bias
+from megabase.ops.gated_conv import ShortFilter, gated_conv, n_kept, with_input_bias
 
-WAYS = ("whole", "some channels at a time", "few in the cache", "split transform")
+WAYS = ("whole", "made again", "some channels at a time", "few in the cache", "split transform")
 LENGTHS = (1, 2, 3, 33, 64, 301)
 
 
 @pytest.fixture(params=WAYS, autouse=True)
 def _way(request, monkeypatch):
     """Go every way that long sequences go."""
+    if request.param == "made again":
+        monkeypatch.setattr(module, "KEPT_NUMBERS", 0)
     if request.param in ("some channels at a time", "split transform"):
         monkeypatch.setattr(module, "_CHUNK_ON_CPU", 1)
     if request.param == "few in the cache":
@@ -140,12 +142,23 @@ def test_autocast_changes_nothing():
     torch.testing.assert_close(y, ours(), rtol=0, atol=0)
 
 
-def test_only_streams_and_filters_are_kept_for_the_gradient():
-    inputs = [t.requires_grad_() for t in draw(50)]
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
-        without_edge(*inputs)
-    assert sum(shape.numel() for shape in kept) <= sum(t.numel() for t in inputs) + 9 * 2
+@pytest.mark.parametrize("is_room", [False, True])
+def test_streams_and_filters_are_kept_for_the_gradient_and_what_is_counted(is_room, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_NUMBERS", n_kept(2, 3, 1023) - 1 + is_room)
+    inputs = [t.requires_grad_() for t in draw(1023)]
+    with torch.no_grad():
+        assert without_edge(*inputs).grad_fn is None
+    kept: dict[int, int] = {}
+
+    def note(t):
+        kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes() // 8
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        y = without_edge(*inputs)
+    counted = sum(t.numel() for t in inputs) + 9 * 2 + n_kept(2, 3, 1023)
+    assert y.requires_grad
+    assert 0.9 * counted <= sum(kept.values()) <= 1.01 * counted
 
 
 def test_the_short_filter_by_hand():

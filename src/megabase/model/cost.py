@@ -8,6 +8,7 @@ from megabase.model.backbone import Backbone
 from megabase.model.block import KEPT_NUMBERS
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import plan_streamed
+from megabase.ops.gated_conv import n_kept
 
 _FLOAT32 = 4  # bytes
 _OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments
@@ -107,8 +108,9 @@ def training_bytes(
 
     Each parameter has a gradient and AdamW's two moments. A block keeps six tensors of
     (batch, length, d_model) for the gradient, among them the three projected streams, and where
-    they are few the inner channels of its MLP; with gradient checkpointing its input only. What
-    the C library keeps of what is freed is counted, too: more where tensors are below 32 MiB.
+    they are few the inner channels of its MLP, and convolutions with their spectra; with gradient
+    checkpointing its input only. What the C library keeps of what is freed is counted, too: more
+    where tensors are below 32 MiB.
 
     Parameters
     ----------
@@ -130,9 +132,10 @@ def training_bytes(
         per_operator = _PLAIN_PER_BLOCK * config.n_layer * tensor
         return int(_OF_A_PARAMETER * n_parameters(config) + _CHUNKS + per_operator)
     n_inner = batch * length * cast("int", config.d_inner)
-    kept = 0 if checkpointing or n_inner > KEPT_NUMBERS else config.n_layer * 2 * n_inner
+    of_mlp = 0 if n_inner > KEPT_NUMBERS else 2 * n_inner
+    kept = 0 if checkpointing else of_mlp + n_kept(batch, config.d_model, length)
     kind = "large" if tensor >= _GIVEN_BACK else "small"
     fixed, per_block = (_CHECKPOINTING if checkpointing else _TRAINING)[kind]
     n_tensors = fixed + config.n_layer * per_block
     weights = _OF_A_PARAMETER * n_parameters(config)
-    return int(weights + _CHUNKS + n_tensors * tensor + _FLOAT32 * kept)
+    return int(weights + _CHUNKS + n_tensors * tensor + _FLOAT32 * config.n_layer * kept)

@@ -5,6 +5,7 @@ stays in the caches of a CPU and is never held for all channels at once.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -22,6 +23,8 @@ _LAST, _FIRST, _VALUE = range(N_STREAMS)
 # repay, and the C library gives blocks above 32 MiB back to the system after each use.
 _CHUNK_ON_CPU, _CHUNK_ELSEWHERE = 16 << 20, 1 << 30
 _CACHE_ON_CPU = 1 << 20  # bytes of the channels that the short filter goes over at once
+KEPT_NUMBERS = 1 << 24
+"""Of spectra and convolutions: up to so many are kept for the gradient, not made again."""
 
 
 class ShortFilter(NamedTuple):
@@ -71,10 +74,18 @@ def gated_conv(
 ) -> Float[Tensor, "batch channel length"]:
     """Compute `reference.gated_conv`, keeping only streams and filter for the gradient.
 
-    Gates and convolutions are made again for the gradient. The arithmetic is float32 or
-    wider, under autocast too; the answer has the dtype of `streams`.
+    Gates are made again for the gradient, and so are convolutions and spectra, but where they
+    are few (`n_kept`). The arithmetic is float32 or wider, under autocast too; the answer has
+    the dtype of `streams`.
     """
     return cast("Tensor", _GatedConv.apply(streams, *short, h, d, mask))
+
+
+def n_kept(batch: int, n_channels: int, length: int) -> int:
+    """Count the numbers beside streams and filter that `gated_conv` keeps for the gradient."""
+    n = 2 * length
+    n_numbers = n_channels * n * (2 * batch + 1)  # signals; spectra of signals and filter
+    return n_numbers if n_numbers <= KEPT_NUMBERS else 0
 
 
 class _GatedConv(torch.autograd.Function):
@@ -89,14 +100,18 @@ class _GatedConv(torch.autograd.Function):
         d: Tensor,
         mask: Tensor | None,
     ) -> Tensor:
-        ctx.save_for_backward(streams, taps, bias, edge, h, d, mask)
         short = _wide(taps, bias, edge)
         y = streams.new_empty(len(streams), len(h), streams.shape[-1])
-        workspace = Workspace(streams, len(h))
+        is_kept = any(ctx.needs_input_grad) and n_kept(len(streams), *h.shape) > 0
+        kept: list[Tensor] = []
+        workspace = Workspace(streams, len(h), reuse_spectra=not is_kept)
         with torch.autocast(streams.device.type, enabled=False):
             for rows in workspace.chunks(len(h)):
                 parts = split_streams(streams, short, rows)
-                workspace.mix(parts, mask, with_skip(h[rows], d[rows]), out=y[:, rows])
+                long = with_skip(h[rows], d[rows])
+                made = workspace.mix(parts, mask, long, out=y[:, rows], keep=is_kept)
+                kept.extend(made if is_kept else ())
+        ctx.save_for_backward(streams, taps, bias, edge, h, d, mask, *kept)
         return y
 
     @staticmethod
@@ -105,17 +120,21 @@ class _GatedConv(torch.autograd.Function):
         dy: Tensor,
     ) -> tuple[Tensor | None, ...]:
         refuse_second_derivative()
-        streams, taps, bias, edge, h, d, mask = ctx.saved_tensors
+        streams, taps, bias, edge, h, d, mask, *kept = ctx.saved_tensors
         short = _wide(taps, bias, edge)
         d_streams, d_h, d_d = torch.empty_like(streams), torch.empty_like(h), torch.empty_like(d)
         d_short = ShortFilter(*map(torch.empty_like, short))
-        workspace = Workspace(streams, len(h))
+        workspace, of_chunks = Workspace(streams, len(h)), iter(kept)
         with torch.autocast(streams.device.type, enabled=False):
             for rows in workspace.chunks(len(h)):
                 parts = split_streams(streams, short, rows)
                 d_parts = split_streams(d_streams, d_short, rows)
-                long = with_skip(h[rows], d[rows])
-                d_h[rows] = workspace.mix_backward(dy[:, rows], parts, d_parts, mask, long)
+                if kept:
+                    made = Convolved(*islice(of_chunks, len(Convolved._fields)))
+                else:
+                    long = with_skip(h[rows], d[rows])
+                    made = workspace.convolve(parts, mask, long, keep=True)
+                d_h[rows] = workspace.mix_backward(dy[:, rows], parts, d_parts, mask, made)
                 d_d[rows] = d_h[rows, 0]  # the skip weight is part of the first tap
         return d_streams, *d_short, d_h, d_d, None
 
@@ -158,6 +177,23 @@ def split_streams(streams: Tensor, short: ShortFilter, rows: slice) -> list[Part
     return [whole.at(slice(start, start + rows.stop - rows.start)) for start in starts]
 
 
+class Convolved(NamedTuple):
+    """What is made on the way to the last gate, for some channels.
+
+    Attributes
+    ----------
+    conv
+        The long convolution, (batch, channel, length).
+    z, h
+        The spectra of what was convolved, (channel, batch, frequency), and of the long filter,
+        (channel, 1, frequency).
+    """
+
+    conv: Tensor
+    z: Tensor
+    h: Tensor
+
+
 class Workspace:
     """Room for some channels: signals padded for the FFT by zeros that stay, and scratch.
 
@@ -169,9 +205,18 @@ class Workspace:
         Channels of a stream.
     n_filters
         1 to transform filters with the signals, 0 where their spectra are given.
+    reuse_spectra
+        Whether the spectra of some channels may lie where those of the channels before did.
     """
 
-    def __init__(self, streams: Tensor, n_channels: int, *, n_filters: int = 1) -> None:
+    def __init__(
+        self,
+        streams: Tensor,
+        n_channels: int,
+        *,
+        n_filters: int = 1,
+        reuse_spectra: bool = True,
+    ) -> None:
         self.batch, _, self.length = streams.shape
         wide = torch.promote_types(streams.dtype, torch.float32)
         self.transform = make_transform(self.length, streams.new_empty(0, dtype=wide))
@@ -185,7 +230,7 @@ class Workspace:
         self._n_in_cache = max(1, min(self.n_at_once, cache_bytes // channel_bytes))
         shape = (2, self.batch, self._n_in_cache, self.length)
         self._padded = streams.new_zeros(self.n_at_once, n_rows, self.transform.n_in, dtype=wide)
-        self._spectra = self.transform.room(self.n_at_once, n_rows)
+        self._spectra = self.transform.room(self.n_at_once, n_rows) if reuse_spectra else None
         self._scratch = streams.new_empty(shape, dtype=wide)
 
     def chunks(self, n_channels: int) -> Iterator[slice]:
@@ -193,8 +238,16 @@ class Workspace:
         for start in range(0, n_channels, self.n_at_once):
             yield slice(start, min(start + self.n_at_once, n_channels))
 
-    def mix(self, parts: list[Part], mask: Tensor | None, long: Tensor, *, out: Tensor) -> None:
-        """Write the operator's answer for some channels.
+    def mix(
+        self,
+        parts: list[Part],
+        mask: Tensor | None,
+        long: Tensor,
+        *,
+        out: Tensor,
+        keep: bool = False,
+    ) -> Convolved:
+        """Write the operator's answer for some channels; give what `convolve` gives.
 
         Parameters
         ----------
@@ -207,12 +260,23 @@ class Workspace:
             tap; or its spectrum, (channel, 1, frequency).
         out
             (batch, channel, length), of any dtype.
+        keep
+            As in `convolve`.
         """
+        made = self.convolve(parts, mask, long, keep=keep)
+        for rows in self._in_cache(len(long)):
+            last = self._filtered(parts[_LAST].at(rows), 0)
+            torch.mul(last, made.conv[:, rows], out=out[:, rows])
+        return made
+
+    def convolve(
+        self, parts: list[Part], mask: Tensor | None, long: Tensor, *, keep: bool
+    ) -> Convolved:
+        """Gate and convolve some channels; without `keep` the spectrum z is overwritten."""
         self._gate(parts, mask)
         z, h = self._transform(long)
-        conv = self._signals(self.transform.inverse(z.mul_(h)))
-        for rows in self._in_cache(len(long)):
-            torch.mul(self._filtered(parts[_LAST].at(rows), 0), conv[:, rows], out=out[:, rows])
+        product = z * h if keep else z.mul_(h)
+        return Convolved(self._signals(self.transform.inverse(product)), z, h)
 
     def mix_backward(
         self,
@@ -220,25 +284,22 @@ class Workspace:
         parts: list[Part],
         d_parts: list[Part],
         mask: Tensor | None,
-        long: Tensor,
+        made: Convolved,
     ) -> Tensor:
         """Write the gradients of streams and short filters; give that of the long filter."""
-        self._gate(parts, mask)
-        z_f, h_f = self._transform(long)
-        conv, padded = self._signals(self.transform.inverse(z_f * h_f)), self._padded[: len(long)]
-        for rows in self._in_cache(len(long)):
+        n_channels = dy.shape[1]
+        padded = self._padded[:n_channels, : self.batch]
+        for rows in self._in_cache(n_channels):
             last = self._filtered(parts[_LAST].at(rows), 0)
             torch.mul(dy[:, rows], last, out=self._signals(padded[rows]))
-            d_last = torch.mul(dy[:, rows], conv[:, rows], out=last)
+            d_last = torch.mul(dy[:, rows], made.conv[:, rows], out=last)
             _short_backward(d_last, parts[_LAST].at(rows), d_parts[_LAST].at(rows))
-        g_f = self.transform.forward(padded)
-        g_f[:, self.batch] = torch.linalg.vecdot(z_f, g_f[:, : self.batch], dim=1)
-        g_f[:, : self.batch].mul_(h_f.conj())
-        both = self.transform.inverse(g_f)
-        dz = self._signals(both)
-        for rows in self._in_cache(len(long)):
+        g = self.transform.forward(padded)
+        d_h = self.transform.inverse(torch.linalg.vecdot(made.z, g, dim=1))[:, : self.length]
+        dz = self._signals(self.transform.inverse(g.mul_(made.h.conj())))
+        for rows in self._in_cache(n_channels):
             self._gate_backward(dz[:, rows], parts, d_parts, mask, rows)
-        return both[:, self.batch, : self.length]
+        return d_h
 
     def _gate(self, parts: list[Part], mask: Tensor | None) -> None:
         """Write the first gate times the value where the FFT reads it."""
