@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from megabase.evaluation.benchmark import RESULTS
+from megabase.evaluation.benchmark import RESULTS, SCRATCH
 from megabase.report.benchmark import benchmark_text, overview_text
 
 _HEAD = """# Benchmarks
@@ -23,19 +23,17 @@ GenomicBenchmarks sets are their rows on human chromosome 20, with the official 
 training and test: no published number is of these rows.
 
 ```sh
-set=human_enhancers_ensembl
-keys="--epochs 4 --set learning_rate=2e-3 --set precision=bfloat16 --set strand=average \\
-    --set reverse_complement_p=0.5 --set pooling=max"
-megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set --preset tiny $keys
-megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set-pretrained \\
-    --model asset:default $keys
-python scripts/benchmark_report.py $set $set-pretrained
+set=human_ocr_ensembl
+keys="--epochs 4 --set learning_rate=2e-3 --set strand=average --set reverse_complement_p=0.5 \\
+    --set pooling=max --set batch_size=32"
+megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set \\
+    --model asset:default --from-scratch $keys
+python scripts/benchmark_report.py $set
 ```
 
-The keys that differ from one set to the next (`epochs`, `batch_size`, `pooling`) stand in its
-section. Sets that are not here, or have no column *pretrained*, were not measured so yet. Of
-`gene_structure`, `gue` and `splice_triples` the figures from scratch are of the filter windows that
-`tiny` had before (equal sums of squares; LOG.md, *Benchmarks from scratch*), on another machine.
+The keys that differ from one set to the next (`epochs`, `seeds`, `batch_size`, `pooling`) stand in
+its section; those of two sets come from a folder for each column (`--preset tiny`, then `--model
+asset:default`), with `--set precision=bfloat16`.
 """
 
 
@@ -96,7 +94,9 @@ def _fresh(rows: list[dict[str, Any]], seen: dict[str, str]) -> list[dict[str, A
 
 def _section(report: dict[str, Any]) -> str:
     names = ", ".join(task["data"]["task"] for task in report["tasks"])
-    names += ", pretrained" if report["settings"]["model"] else ""
+    columns = {row["model"] for task in report["tasks"] for row in task["results"]}
+    if report["settings"]["model"] and SCRATCH not in columns:
+        names += ", pretrained"
     return f"## {names}\n\n{benchmark_text(report).replace('## ', '### ')}"
 
 
