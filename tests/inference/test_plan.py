@@ -17,7 +17,7 @@ def test_it_tells_memory_and_time():
     assert found.peak_gib == pytest.approx(expected / 2**30, abs=1e-3)
     assert found.seconds > 0
     assert "GiB at the peak and" in str(found)
-    assert str(found).endswith("; streamed: in tiles for the caches of a CPU")
+    assert "; streamed: in tiles for the caches of a CPU; steps " in str(found)
 
 
 def test_more_tokens_take_more_time():

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from megabase.model import block, streamed
+from megabase.model import block, steps, streamed
 from megabase.model.engine import Engine, plan_streamed
+from megabase.model.steps import steps_for
 from megabase.ops import streamed as tiles
+from megabase.ops.steps import Steps
 from tests import toys
 
 ENGINES = ("plain", "lean", "streamed")
@@ -26,6 +28,13 @@ def _small_tiles(monkeypatch):
     monkeypatch.setattr(block, "KEPT_NUMBERS", 0)
 
 
+@pytest.fixture(params=[False, True], ids=["by torch", "compiled"])
+def _steps(request, monkeypatch):
+    """Go both ways between the products."""
+    if not request.param:
+        monkeypatch.setattr(steps, "_compiled", lambda: (None, "a test"))
+
+
 def model(engine="auto", *, filters=None, **options):
     short = options.pop("short_filter_order", 3)
     made = toys.model(short_filter_order=short, **(filters or {}))
@@ -38,6 +47,7 @@ def answer(made, tokens, **arguments):
         return made(tokens, **arguments)
 
 
+@pytest.mark.usefixtures("_steps")
 @pytest.mark.parametrize("filters", [{}, toys.SCALE_FREE], ids=["published", "scale-free"])
 @pytest.mark.parametrize("engine", ["lean", "streamed", TRITON])
 @pytest.mark.parametrize("length", [1, 2, 3, 14, 33, 64])
@@ -47,6 +57,7 @@ def test_logits_are_those_of_the_definition(engine, length, filters):
     torch.testing.assert_close(answer(ours, tokens).logits, answer(plain, tokens).logits)
 
 
+@pytest.mark.usefixtures("_steps")
 @pytest.mark.parametrize("engine", ["lean", "streamed"])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_is_not_seen(engine, side):
@@ -300,28 +311,32 @@ def test_inputs_that_are_given_embedded_are_left_as_they_were():
     torch.testing.assert_close(embedded, kept, rtol=0, atol=0)
 
 
-def test_the_normed_residual_is_the_residual():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_normed_residual_is_the_residual(compiled):
     """Check Eq. normed-residual, before and after it is written."""
     r = torch.randn(2, 20, 8)
-    residual = tiles.Residual(r.clone(), 1e-5)
+    residual = tiles.Residual(r.clone(), 1e-5, steps_for(r.dtype) if compiled else Steps())
     torch.testing.assert_close(residual.restored(), r)
     torch.testing.assert_close(residual.normed, nn.functional.layer_norm(r, (8,)))
     tile, more = slice(7, 14), torch.randn(7, 8)
     kept = residual.read(1, tile, torch.zeros(8))
-    residual.write(1, tile, kept + more)
-    torch.testing.assert_close(residual.restored()[1, tile], r[1, tile] + more)
+    residual.write(1, tile, kept, torch.zeros(8))
+    torch.testing.assert_close(residual.restored()[1, tile], r[1, tile])
+    residual.write(1, tile, residual.read(1, tile, torch.zeros(8)) + more, torch.ones(8))
+    torch.testing.assert_close(residual.restored()[1, tile], r[1, tile] + more + 1)
 
 
 @pytest.mark.parametrize("group", [1, 2, 4, 8])
 @pytest.mark.parametrize("keep", [False, True])
-def test_neither_groups_nor_spectra_change_the_answer(group, keep):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_neither_groups_nor_spectra_change_the_answer(group, keep, compiled):
     made, tokens = model("plain"), toys.tokens(2, 30)
     plain = answer(made, tokens, output_hidden_states=True).hidden_states
     with torch.no_grad():
         r = made.backbone.embedding(tokens)
         *_, last = streamed.run(
             made.backbone.blocks, r, None, group=group, keep_spectra=keep,
-            matmul_dtype=torch.float32,
+            compiled_mixer=compiled, matmul_dtype=torch.float32,
         )  # fmt: skip
         hidden = made.backbone.norm(last.restored())
     torch.testing.assert_close(hidden, plain[-1])

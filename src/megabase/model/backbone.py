@@ -16,6 +16,7 @@ from megabase.model.filter import ImplicitFilter
 from megabase.model.filter_shape import FilterShape, PublishedShape, ScaleFreeShape
 from megabase.model.made_again import nothing_made_again
 from megabase.model.operator import HyenaOperator
+from megabase.model.steps import about_steps
 from megabase.model.untouched import is_untouched
 from megabase.ops.kernels import why_no_kernels
 
@@ -106,7 +107,8 @@ class Backbone(nn.Module):
             else streamed.why_not_streamed(self.blocks, self.norm, r)
         )
         if obstacle is None:
-            return EngineChoice("streamed", "in tiles for the caches of a CPU")
+            why = f"in tiles for the caches of a CPU; steps {about_steps(r.dtype)}"
+            return EngineChoice("streamed", why)
         if asked.needs_streaming:
             raise InputError(f"{asked.needs_streaming} needs the streamed engine, but {obstacle}")
         if asked.name == "triton":
@@ -137,7 +139,7 @@ class Backbone(nn.Module):
         )  # fmt: skip
         steps = streamed.run(
             self.blocks, r, mask, group=plan.group, keep_spectra=plan.keep_spectra,
-            matmul_dtype=self.engine.matmul_dtype or r.dtype,
+            compiled_mixer=plan.compiled_mixer, matmul_dtype=self.engine.matmul_dtype or r.dtype,
         )  # fmt: skip
         residual = next(steps)
         earlier: list[Tensor] = []

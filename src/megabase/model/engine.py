@@ -1,6 +1,7 @@
 """Which way the blocks are computed, and in how much memory."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ import torch
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.ops.gated_conv import N_STREAMS
+from megabase.ops.native_mixer import mixer_bytes, n_points
 from megabase.ops.transform import fft_length
 
 ENGINES = ("auto", "plain", "lean", "triton", "streamed")
@@ -73,6 +75,7 @@ class StreamedPlan(NamedTuple):
 
     group: int
     keep_spectra: bool
+    compiled_mixer: bool
     n_bytes: int
 
 
@@ -111,12 +114,13 @@ def plan_streamed(
     one_channel = _OF_A_CHANNEL * (batch + 1) * fft_length(2 * length - 1)
     chunk = max(_CHUNK_BYTES, itemsize * one_channel)
     plans = []
-    for group in _groups(config, length, batch):
-        for keep in (True, False):
+    for compiled in (True, False):
+        room = max(chunk, mixer_bytes(length)) if compiled else chunk
+        for group, keep in product(_groups(config, length, batch), (True, False)):
             numbers = _numbers(config, length, batch, group)
             numbers += n_states * batch * length * config.d_model
             numbers += _spectra(config, length) if keep else 0
-            plans.append(StreamedPlan(group, keep, itemsize * numbers + chunk))
+            plans.append(StreamedPlan(group, keep, compiled, itemsize * numbers + room))
     if max_bytes is None:
         keep = itemsize * _spectra(config, length) <= _SPECTRA_BYTES
         return next(plan for plan in plans if plan.keep_spectra is keep)
@@ -150,4 +154,5 @@ def _numbers(config: HyenaDNAConfig, length: int, batch: int, group: int) -> int
 
 
 def _spectra(config: HyenaDNAConfig, length: int) -> int:
-    return config.n_layer * config.d_model * fft_length(2 * length - 1)
+    of_a_channel = max(fft_length(2 * length - 1), 2 * n_points(length))
+    return config.n_layer * config.d_model * of_a_channel

@@ -5,9 +5,8 @@ from typing import NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from megabase.model.block import MLP, Block
 from megabase.model.filter import ImplicitFilter
@@ -15,10 +14,11 @@ from megabase.model.filter_shape import FilterShape
 from megabase.model.folded import fold_norm
 from megabase.model.operator import HyenaOperator
 from megabase.model.residual import ResidualLinear
+from megabase.model.steps import steps_for
 from megabase.model.untouched import is_untouched
 from megabase.ops import streamed
 from megabase.ops.gated_conv import with_input_bias, without_edge
-from megabase.ops.transform import make_transform
+from megabase.ops.steps import Steps, scaled_for_gelu
 
 _OURS = (
     Block, HyenaOperator, ImplicitFilter, MLP, ResidualLinear,
@@ -26,14 +26,14 @@ _OURS = (
 )  # fmt: skip
 
 Filters = Callable[[slice], Tensor]
-"""Gives the long filter of some channels; see `ops.gated_conv.Workspace.mix`."""
+"""Gives the long filter of some channels; see `ops.gated_conv.Mixer.mix`."""
 
 
 class Spectra(NamedTuple):
     """Spectra of a layer's filters, and copies of what they were made from."""
 
     made_from: list[Tensor]
-    numbers: tuple[int, FilterShape]
+    numbers: tuple[int, FilterShape, str]
     values: Tensor
 
 
@@ -94,6 +94,7 @@ def run(
     *,
     group: int,
     keep_spectra: bool,
+    compiled_mixer: bool,
     matmul_dtype: torch.dtype,
 ) -> Iterator[streamed.Residual]:
     """Give the residual stream before the first block and after each, always the same object.
@@ -110,11 +111,14 @@ def run(
         As in `ops.streamed.Room`.
     keep_spectra
         Whether the spectra of the filters are kept for the next sequence of this length.
+    compiled_mixer
+        Whether there is memory for the room of compiled mixing.
     """
     if not keep_spectra:
         forget_spectra(blocks)
     first = cast("Block", blocks[0])
-    residual = streamed.Residual(r, first.norm_mixer.eps)
+    steps = steps_for(r.dtype)
+    residual = streamed.Residual(r, first.norm_mixer.eps, steps)
     yield residual
     room = streamed.Room(
         r,
@@ -122,12 +126,15 @@ def run(
         d_inner=first.mlp.fc1.out_features,
         matmul_dtype=matmul_dtype,
         n_filters=0 if keep_spectra else 1,
+        steps=steps if compiled_mixer else Steps(),
     )
     over_channels = None if mask is None else mask[:, None]
     for block in cast("list[Block]", list(blocks)):
         weights = _folded(block, with_mask=mask is not None)
         operator = cast("HyenaOperator", block.mixer)
-        filters_of = (_kept if keep_spectra else _made)(operator, r.shape[1], group)
+        filters_of = _made(operator, r.shape[1], group)
+        if keep_spectra:
+            filters_of = _kept(operator, r.shape[1], filters_of, room)
         streamed.mix(residual, weights, filters_of, room, over_channels)
         streamed.feed_forward(residual, weights, room)
         del weights
@@ -150,7 +157,7 @@ def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
         short = without_edge(taps, short_bias)
     else:
         short = with_input_bias(taps, short_bias, project_bias)
-    expand, expand_bias, contract = streamed.scaled_for_gelu(
+    expand, expand_bias, contract = scaled_for_gelu(
         *fold_norm(block.norm_mlp, mlp.fc1.weight, mlp.fc1.bias), mlp.fc2.weight
     )
     return streamed.LayerWeights(
@@ -181,31 +188,24 @@ def _made(operator: HyenaOperator, length: int, group: int) -> Filters:
     return make
 
 
-def _kept(operator: HyenaOperator, length: int, group: int) -> Filters:
+def _kept(operator: HyenaOperator, length: int, make: Filters, room: streamed.Room) -> Filters:
     """Give spectra that were made before, if from the same parameters, or make them."""
     filters = cast("ImplicitFilter", operator.filters)
     parameters = [*filters.parameters(), operator.skip]
-    numbers = (length, filters.shape)
+    numbers = (length, filters.shape, room.mixer.layout)
     kept = _SPECTRA.get(operator)
     if kept is None or kept.numbers != numbers or not all(map(_same, kept.made_from, parameters)):
         made_from = [parameter.detach().clone() for parameter in parameters]
-        kept = Spectra(made_from, numbers, _spectra(operator, length, group))
+        kept = Spectra(made_from, numbers, _spectra(operator.d_model, make, room))
         _SPECTRA[operator] = kept
     return lambda channels: kept.values[channels]
 
 
-def _spectra(
-    operator: HyenaOperator, length: int, group: int
-) -> Complex[Tensor, "channel 1 frequency"]:
+def _spectra(d_model: int, make: Filters, room: streamed.Room) -> Tensor:
     """Transform the filters of a layer."""
-    make, transform = _made(operator, length, group), make_transform(length, operator.skip)
-    complex_dtype = torch.promote_types(operator.skip.dtype, torch.complex64)
-    spectra = torch.empty(operator.d_model, 1, transform.n_out, dtype=complex_dtype)
-    for start in range(0, operator.d_model, group):
-        taps = make(slice(start, min(start + group, operator.d_model)))
-        padded = functional.pad(taps, (0, transform.n_in - length))
-        spectra[start : start + group, 0] = transform.forward(padded)
-    return spectra
+    starts = range(0, d_model, room.group)
+    groups = [slice(start, min(start + room.group, d_model)) for start in starts]
+    return torch.cat([room.mixer.spectra_of(make(group)) for group in groups])
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

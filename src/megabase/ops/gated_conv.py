@@ -6,11 +6,12 @@ stays in the caches of a CPU and is never held for all channels at once.
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
+from torch.nn import functional
 
 from megabase.errors import InputError
 from megabase.ops.transform import make_transform
@@ -177,6 +178,31 @@ def split_streams(streams: Tensor, short: ShortFilter, rows: slice) -> list[Part
     return [whole.at(slice(start, start + rows.stop - rows.start)) for start in starts]
 
 
+@runtime_checkable
+class Mixer(Protocol):
+    """What mixes streams for inference, some channels at a time; see `Workspace`.
+
+    Attributes
+    ----------
+    layout
+        How spectra lie: one mixer's are another's where it is the same.
+    """
+
+    layout: str
+
+    def chunks(self, n_channels: int) -> Iterator[slice]:
+        """Divide channels into chunks."""
+        ...
+
+    def spectra_of(self, taps: Float[Tensor, "channel length"]) -> Tensor:
+        """Transform long filters, the skip weight in their first tap, for `mix`."""
+        ...
+
+    def mix(self, parts: list[Part], mask: Tensor | None, long: Tensor, *, out: Tensor) -> object:
+        """Write the operator's answer; `long` is taps or their spectra."""
+        ...
+
+
 class Convolved(NamedTuple):
     """What is made on the way to the last gate, for some channels.
 
@@ -209,6 +235,8 @@ class Workspace:
         Whether the spectra of some channels may lie where those of the channels before did.
     """
 
+    layout = "channels"
+
     def __init__(
         self,
         streams: Tensor,
@@ -237,6 +265,13 @@ class Workspace:
         """Divide channels into chunks."""
         for start in range(0, n_channels, self.n_at_once):
             yield slice(start, min(start + self.n_at_once, n_channels))
+
+    def spectra_of(
+        self, taps: Float[Tensor, "channel length"]
+    ) -> Complex[Tensor, "channel 1 frequency"]:
+        """Transform long filters, the skip weight in their first tap, for `mix`."""
+        padded = functional.pad(taps, (0, self.transform.n_in - self.length))
+        return self.transform.forward(padded)[:, None]
 
     def mix(
         self,

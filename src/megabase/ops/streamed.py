@@ -1,7 +1,7 @@
 r"""Whole layers for inference on a CPU, in tiles that fit its caches.
 
 A layer goes over the sequence twice. First, for some channels at a time, `mix`: tiles of
-tokens are projected straight into rows of channels, which `gated_conv.Workspace` mixes.
+tokens are projected straight into rows of channels, which a `gated_conv.Mixer` mixes.
 Then, for some tokens at a time, `feed_forward`: all that comes after the mixing.
 
 Between the layers the residual stream r is kept normed, as
@@ -13,24 +13,19 @@ so that one tensor holds both the stream and its norm, whose gain and bias are i
 that follow it. No norm sees the mean of a token: only who asks for r itself adds it.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional
 
-from megabase.ops.gated_conv import N_STREAMS, ShortFilter, Workspace, split_streams
+from megabase.ops.gated_conv import N_STREAMS, ShortFilter, split_streams
+from megabase.ops.steps import Steps
 
-_TOKENS_PROJECTED, _TOKENS_FED = 1 << 12, 1 << 10  # of a tile
+_TOKENS_PROJECTED, _TOKENS_FED = 1 << 9, 1 << 10  # of a tile
 _REUSED = 31 << 20  # bytes
 _ROW_PADDING = 16  # numbers: rows a power of two apart fall on the same lines of a cache
-
-# gelu(x) = x sigmoid(a x + b x³): the tanh form of Hendrycks & Gimpel 2016, arXiv:1606.08415.
-_GELU_A = 2 * math.sqrt(2 / math.pi)
-_GELU_B = 0.044715 * _GELU_A
 
 
 class LayerWeights(NamedTuple):
@@ -45,7 +40,7 @@ class LayerWeights(NamedTuple):
     out, out_bias
         Back from the mixed channels, (d_model, d_model).
     expand, expand_bias, contract, contract_bias
-        Of the MLP, through `scaled_for_gelu`.
+        Of the MLP, through `steps.scaled_for_gelu`.
     """
 
     project: Tensor
@@ -59,13 +54,6 @@ class LayerWeights(NamedTuple):
     contract_bias: Tensor
 
 
-def scaled_for_gelu(
-    expand: Tensor, expand_bias: Tensor, contract: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale weights before and after the GELU so that it takes one product less."""
-    return expand * _GELU_A, expand_bias * _GELU_A, contract / _GELU_A
-
-
 class Residual:
     """The residual stream, Eq. normed-residual, in the memory of the tensor it is made from.
 
@@ -75,13 +63,16 @@ class Residual:
         The stream before the first layer; it is overwritten.
     eps
         What the norms add to the variance.
+    steps
+        What norms, and is done between the products.
     """
 
-    def __init__(self, r: Float[Tensor, "batch length d_model"], eps: float) -> None:
-        self.normed, self.eps = r, eps
+    def __init__(self, r: Float[Tensor, "batch length d_model"], eps: float, steps: Steps) -> None:
+        self.normed, self.eps, self.steps = r.contiguous(), eps, steps
         self.scale, self.mean = r.new_empty(*r.shape[:2], 1), r.new_zeros(*r.shape[:2], 1)
+        no_bias = r.new_zeros(r.shape[-1])
         for row, tile in self.tiles():
-            self.write(row, tile, r[row, tile])
+            self.write(row, tile, self.normed[row, tile], no_bias)
 
     def tiles(self) -> Iterator[tuple[int, slice]]:
         """Give each sequence and each tile of its tokens."""
@@ -92,14 +83,12 @@ class Residual:
 
     def read(self, row: int, tile: slice, bias: Tensor) -> Float[Tensor, "token d_model"]:
         """Give r of a tile, less its mean, plus a bias."""
-        return torch.addcmul(bias, self.normed[row, tile], self.scale[row, tile])
+        return self.steps.read(self.normed[row, tile], self.scale[row, tile], bias)
 
-    def write(self, row: int, tile: slice, r: Float[Tensor, "token d_model"]) -> None:
-        """Set r of a tile, to whose mean what was left off comes."""
-        normed, mean, inverse = torch.native_layer_norm(r, r.shape[-1:], None, None, self.eps)
-        self.normed[row, tile] = normed
-        self.mean[row, tile] += mean
-        torch.reciprocal(inverse, out=self.scale[row, tile])
+    def write(self, row: int, tile: slice, r: Float[Tensor, "token d_model"], bias: Tensor) -> None:
+        """Set r of a tile, plus a bias; what `read` left off comes to its mean."""
+        normed, scale, mean = (t[row, tile] for t in (self.normed, self.scale, self.mean))
+        self.steps.write(r, bias, self.eps, normed=normed, scale=scale, mean=mean)
 
     def restored(self, *, overwrite: bool = False) -> Float[Tensor, "batch length d_model"]:
         """Give r, in memory of its own or in that of the stream, which then is of no more use."""
@@ -122,6 +111,8 @@ class Room:
         In what the matrix products are computed.
     n_filters
         As in `gated_conv.Workspace`.
+    steps
+        Gives what mixes.
     """
 
     def __init__(
@@ -132,6 +123,7 @@ class Room:
         d_inner: int,
         matmul_dtype: torch.dtype,
         n_filters: int,
+        steps: Steps,
     ) -> None:
         _let_memory_be_reused()
         batch, length, d_model = like.shape
@@ -140,9 +132,9 @@ class Room:
             batch, N_STREAMS * group + d_model, length + _ROW_PADDING, dtype=matmul_dtype
         )
         self.streams, self.y = padded[..., :length].split([N_STREAMS * group, d_model], dim=1)
-        self.inner = like.new_empty(2, min(_TOKENS_FED, length), d_inner)
-        one_channel = like[..., :1].transpose(1, 2)
-        self.workspace = Workspace(one_channel, group, n_filters=n_filters)
+        self.inner = like.new_empty(min(_TOKENS_FED, length), d_inner)
+        channels = like.transpose(1, 2)
+        self.mixer = steps.mixer(channels, group, n_filters=n_filters, dtype=matmul_dtype)
 
 
 def _let_memory_be_reused() -> None:
@@ -170,7 +162,7 @@ def mix(
     weights
         Of the layer.
     filters_of
-        Gives the long filter of some channels, as `gated_conv.Workspace.mix` takes it.
+        Gives the long filter of some channels, as `room.mixer` takes it.
     room
         Where to compute.
     mask
@@ -189,10 +181,10 @@ def mix(
         )
         short = ShortFilter(*(_of_streams(t, d_model, group) for t in weights.short))
         filters = filters_of(group)
-        for rows in room.workspace.chunks(group.stop - start):
+        for rows in room.mixer.chunks(group.stop - start):
             parts = split_streams(streams, short, rows)
             out = room.y[:, start + rows.start : start + rows.stop]
-            room.workspace.mix(parts, mask, filters[rows], out=out)
+            room.mixer.mix(parts, mask, filters[rows], out=out)
 
 
 def _of_streams(t: Tensor, d_model: int, group: slice) -> Tensor:
@@ -224,14 +216,14 @@ def feed_forward(residual: Residual, weights: LayerWeights, room: Room) -> None:
     for row, tile in residual.tiles():
         r = residual.read(row, tile, weights.out_bias)
         _add_product(r, room.y[row, :, tile].t(), out)
-        u = functional.layer_norm(r, r.shape[-1:], eps=residual.eps)
-        inner, scratch = room.inner[:, : len(r)]
+        u = residual.steps.norm(r, residual.eps)
+        inner = room.inner[: len(r)]
         if room.dtype is r.dtype:
-            torch.addmm(weights.expand_bias, u, expand, out=inner)
+            torch.mm(u, expand, out=inner)
         else:
-            inner.copy_(torch.mm(u.to(room.dtype), expand)).add_(weights.expand_bias)
-        _add_product(r, _gelu(inner, scratch), contract)
-        residual.write(row, tile, r.add_(weights.contract_bias))
+            inner.copy_(torch.mm(u.to(room.dtype), expand))
+        _add_product(r, residual.steps.gelu(inner, weights.expand_bias), contract)
+        residual.write(row, tile, r, weights.contract_bias)
 
 
 def _add_product(r: Tensor, x: Tensor, weight: Tensor) -> None:
@@ -240,10 +232,3 @@ def _add_product(r: Tensor, x: Tensor, weight: Tensor) -> None:
         r.addmm_(x, weight)
     else:
         r.add_(torch.mm(x.to(weight.dtype), weight))
-
-
-def _gelu(x: Tensor, scratch: Tensor) -> Tensor:
-    """Give a·gelu(x / a) in place, with the a of `scaled_for_gelu`."""
-    torch.mul(x, x, out=scratch)
-    torch.addcmul(x, x, scratch, value=_GELU_B / _GELU_A**3, out=scratch)
-    return x.mul_(scratch.sigmoid_())

@@ -1,0 +1,29 @@
+"""The steps between the products of a layer: compiled where this computer can, else torch's."""
+
+from functools import cache
+
+import torch
+
+from megabase.ops.native import SOURCES, NativeSteps
+from megabase.ops.steps import Steps
+from megabase.run.compiler import compile_here
+
+
+def steps_for(dtype: torch.dtype) -> Steps:
+    """Give the fastest steps for a residual stream of a dtype, on a CPU."""
+    native = _compiled()[0] if dtype is torch.float32 else None
+    return native or Steps()
+
+
+def about_steps(dtype: torch.dtype) -> str:
+    """Say which they are, and why."""
+    if dtype is not torch.float32:
+        return f"by torch, for they are {dtype}"
+    native, why_not = _compiled()
+    return f"by torch, not compiled: {why_not}" if native is None else "compiled by gcc"
+
+
+@cache
+def _compiled() -> tuple[NativeSteps | None, str]:
+    library, why_not = compile_here(SOURCES)
+    return (None if library is None else NativeSteps(library)), why_not

@@ -1,0 +1,171 @@
+"""The mixing of the operator, compiled: `native_channels.c`, in float32, on a CPU."""
+
+import ctypes
+import math
+from collections.abc import Iterator
+from ctypes import c_int64, c_void_p
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from megabase.ops.gated_conv import Part, ShortFilter
+
+_MOST_BYTES = 512 << 20  # of the room of all threads
+_MOST_LANES = 16
+
+
+def mixer_bytes(length: int) -> int:
+    """Give the most memory that a mixer works in, 0 where it would be too much for one."""
+    n_bytes = torch.get_num_threads() * _room(length, _MOST_LANES) * 4
+    return n_bytes if n_bytes <= _MOST_BYTES else 0
+
+
+def n_points(length: int) -> int:
+    """Give the complex points of a transform: a power of two."""
+    return 1 << (length - 1).bit_length()
+
+
+def _room(length: int, n_lanes: int) -> int:
+    """Count the numbers of two signals in all lanes."""
+    return 2 * 2 * n_lanes * n_points(length)
+
+
+class _Rows(ctypes.Structure):
+    """A tensor (batch, channel, length)."""
+
+    _fields_ = (("start", c_void_p), ("batch", c_int64), ("channel", c_int64))
+
+
+class _Filter(ctypes.Structure):
+    """A `ShortFilter`."""
+
+    _fields_ = (
+        ("taps", c_void_p), ("bias", c_void_p), ("edge", c_void_p), ("n_taps", c_int64),
+    )  # fmt: skip
+
+
+class _Mixing(ctypes.Structure):
+    """All that C reads and writes."""
+
+    _fields_ = (
+        *((name, _Rows) for name in ("out", "last", "first", "value")),
+        *((name, _Filter) for name in ("last_filter", "first_filter", "value_filter")),
+        *((name, c_void_p) for name in ("mask", "taps", "spectra", "twiddles", "twist", "room")),
+        *((name, c_int64) for name in ("batch", "n_channels", "length", "n", "n_taps_apart")),
+    )
+
+
+class NativeMixer:
+    """Mixes channels, as many at a time as a vector of the CPU has lanes.
+
+    Parameters
+    ----------
+    library
+        What the compiler made.
+    length
+        Of the sequences.
+    n_lanes
+        Channels come in multiples of it.
+
+    Attributes
+    ----------
+    layout
+        How spectra lie: those of `n_lanes` channels side by side, in the order of the transform.
+    """
+
+    def __init__(self, library: ctypes.CDLL, length: int, n_lanes: int) -> None:
+        self._library, self._length, self._n = library, length, n_points(length)
+        self.layout = f"{n_lanes} lanes"
+        self._twiddles, self._twist = _tables(self._n)
+        self._room = torch.empty(torch.get_num_threads() * _room(length, n_lanes))
+
+    def chunks(self, n_channels: int) -> Iterator[slice]:
+        """Give all channels at once."""
+        yield slice(0, n_channels)
+
+    def spectra_of(
+        self, taps: Float[Tensor, "channel length"]
+    ) -> Float[Tensor, "channel two_points"]:
+        """Transform long filters."""
+        spectra = taps.new_empty(len(taps), 2 * self._n)
+        task = self._task(taps)
+        task.room = pointer(spectra)
+        self._library.spectra_of_channels(ctypes.byref(task))
+        return spectra
+
+    def mix(
+        self,
+        parts: list[Part],
+        mask: Bool[Tensor, "batch 1 length"] | None,
+        long: Float[Tensor, "channel taps_or_two_points"],
+        *,
+        out: Float[Tensor, "batch channel length"],
+    ) -> None:
+        """Write the operator's answer, as `gated_conv.Workspace.mix` does."""
+        task = self._task(long)
+        task.out, task.batch = _rows(out), len(out)
+        task.last, task.first, task.value = (_rows(part.stream) for part in parts)
+        task.last_filter, task.first_filter, task.value_filter = (
+            _filter(part.short) for part in parts
+        )
+        if mask is not None:
+            mask = mask.contiguous()
+            task.mask = mask.data_ptr()
+        self._library.mix_channels(ctypes.byref(task))
+
+    def _task(self, long: Tensor) -> _Mixing:
+        """Describe what does not depend on the streams; `long` is taps or spectra."""
+        task = _Mixing(n_channels=len(long), length=self._length, n=self._n)
+        task.twiddles, task.twist = pointer(self._twiddles), pointer(self._twist)
+        task.room = pointer(self._room)
+        if long.shape[1] == self._length:
+            task.taps, task.n_taps_apart = _start(long), long.stride(0)
+        else:
+            task.spectra = pointer(long)
+        return task
+
+
+@lru_cache(maxsize=4)
+def _tables(n: int) -> tuple[Tensor, Tensor]:
+    """Give the twiddles and the twist of a transform of n points."""
+    levels, points = [torch.empty(0, dtype=torch.float64)], n
+    while points >= 4:
+        j = torch.arange(points // 4, dtype=torch.float64)[:, None]
+        turns = j * torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64) / points
+        levels.append(_cos_and_sin(-2 * math.pi * turns).flatten())
+        points //= 4
+    twist = _cos_and_sin(math.pi / (2 * n) * torch.arange(n, dtype=torch.float64))
+    return torch.cat(levels).float(), twist.float()
+
+
+def _cos_and_sin(angles: Tensor) -> Tensor:
+    return torch.stack([angles.cos(), angles.sin()], dim=-1)
+
+
+def pointer(t: Tensor) -> int:
+    """Give the address of contiguous numbers for C.
+
+    Raises
+    ------
+    TypeError
+        If they are not float32, or not contiguous.
+    """
+    if not t.is_contiguous():
+        raise TypeError(f"compiled steps take contiguous tensors, not {t.stride()}")
+    return _start(t)
+
+
+def _start(t: Tensor) -> int:
+    if t.dtype is not torch.float32 or (t.stride(-1) != 1 and t.shape[-1] > 1):
+        raise TypeError(f"compiled steps take rows of float32, not {t.dtype}, {t.stride()}")
+    return t.data_ptr()
+
+
+def _rows(t: Tensor) -> _Rows:
+    return _Rows(_start(t), t.stride(0), t.stride(1))
+
+
+def _filter(short: ShortFilter) -> _Filter:
+    return _Filter(*map(pointer, short), short.taps.shape[1])
