@@ -315,7 +315,7 @@ def test_inputs_that_are_given_embedded_are_left_as_they_were():
 def test_the_normed_residual_is_the_residual(compiled):
     """Check Eq. normed-residual, before and after it is written."""
     r = torch.randn(2, 20, 8)
-    residual = tiles.Residual(r.clone(), 1e-5, steps_for(r.dtype) if compiled else Steps())
+    residual = tiles.Residual(r.clone(), 1e-5, steps_for(r) if compiled else Steps())
     torch.testing.assert_close(residual.restored(), r)
     torch.testing.assert_close(residual.normed, nn.functional.layer_norm(r, (8,)))
     tile, more = slice(7, 14), torch.randn(7, 8)

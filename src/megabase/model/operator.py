@@ -31,9 +31,10 @@ from torch import Tensor, nn
 
 from megabase.model.made_again import made_again
 from megabase.model.residual import ResidualLinear
+from megabase.model.steps import steps_for
 from megabase.model.untouched import has_hooks, is_untouched
 from megabase.ops import kernels
-from megabase.ops.gated_conv import gated_conv, with_input_bias, without_edge
+from megabase.ops.gated_conv import with_input_bias, without_edge
 from megabase.ops.into_channels import into_channels
 from megabase.ops.long_conv import long_conv
 
@@ -130,7 +131,7 @@ class HyenaOperator(nn.Module):
         else:
             streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
             short = without_edge(taps, bias)
-        mix = kernels.gated_conv if engine == "triton" else gated_conv
+        mix = kernels.gated_conv if engine == "triton" else steps_for(streams).gated_conv
         length = u.shape[1]
         h = self.filters(length)[0]
         watched = any(map(has_hooks, self.filters.modules()))

@@ -3,16 +3,17 @@
 from functools import cache
 
 import torch
+from torch import Tensor
 
 from megabase.ops.native import SOURCES, NativeSteps
 from megabase.ops.steps import Steps
 from megabase.run.compiler import compile_here
 
 
-def steps_for(dtype: torch.dtype) -> Steps:
-    """Give the fastest steps for a residual stream of a dtype, on a CPU."""
-    native = _compiled()[0] if dtype is torch.float32 else None
-    return native or Steps()
+def steps_for(like: Tensor) -> Steps:
+    """Give the fastest steps for streams of the device and dtype of a tensor."""
+    can = like.device.type == "cpu" and like.dtype is torch.float32
+    return (_compiled()[0] if can else None) or Steps()
 
 
 def about_steps(dtype: torch.dtype) -> str:

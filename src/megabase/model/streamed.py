@@ -117,7 +117,7 @@ def run(
     if not keep_spectra:
         forget_spectra(blocks)
     first = cast("Block", blocks[0])
-    steps = steps_for(r.dtype)
+    steps = steps_for(r)
     residual = streamed.Residual(r, first.norm_mixer.eps, steps)
     yield residual
     room = streamed.Room(

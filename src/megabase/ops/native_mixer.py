@@ -57,6 +57,26 @@ class _Mixing(ctypes.Structure):
     )
 
 
+class _FilterGradient(ctypes.Structure):
+    """The gradients of a `ShortFilter`."""
+
+    _fields_ = (("taps", c_void_p), ("bias", c_void_p), ("edge", c_void_p))
+
+
+class _Gradient(ctypes.Structure):
+    """What was mixed, the gradient of its answer, and where the others go."""
+
+    _fields_ = (
+        ("of", _Mixing),
+        *((name, _Rows) for name in ("d_out", "d_last", "d_first", "d_value")),
+        *(
+            (name, _FilterGradient)
+            for name in ("d_last_filter", "d_first_filter", "d_value_filter")
+        ),
+        ("d_long", c_void_p),
+    )
+
+
 class NativeMixer:
     """Mixes channels, as many at a time as a vector of the CPU has lanes.
 
@@ -104,16 +124,42 @@ class NativeMixer:
         out: Float[Tensor, "batch channel length"],
     ) -> None:
         """Write the operator's answer, as `gated_conv.Workspace.mix` does."""
+        task = self._whole_task(parts, mask, long)
+        task.out = _rows(out)
+        self._library.mix_channels(ctypes.byref(task))
+
+    def mix_backward(
+        self,
+        dy: Float[Tensor, "batch channel length"],
+        parts: list[Part],
+        d_parts: list[Part],
+        mask: Bool[Tensor, "batch 1 length"] | None,
+        taps: Float[Tensor, "channel length"],
+    ) -> Float[Tensor, "channel length"]:
+        """Write the gradients of streams and short filters; give that of the long filter."""
+        room = taps.new_empty(2 * self._room.numel())
+        task = _Gradient(self._whole_task(parts, mask, taps), _rows(dy))
+        task.of.room = pointer(room)
+        task.d_last, task.d_first, task.d_value = (_rows(part.stream) for part in d_parts)
+        task.d_last_filter, task.d_first_filter, task.d_value_filter = (
+            _FilterGradient(*map(pointer, (t.zero_() for t in part.short))) for part in d_parts
+        )
+        d_taps = torch.empty_like(taps, memory_format=torch.contiguous_format)
+        task.d_long = pointer(d_taps)
+        self._library.mix_channels_backward(ctypes.byref(task))
+        return d_taps
+
+    def _whole_task(self, parts: list[Part], mask: Tensor | None, long: Tensor) -> _Mixing:
+        """Describe all but where the answer goes."""
         task = self._task(long)
-        task.out, task.batch = _rows(out), len(out)
+        task.batch = len(parts[0].stream)
         task.last, task.first, task.value = (_rows(part.stream) for part in parts)
         task.last_filter, task.first_filter, task.value_filter = (
             _filter(part.short) for part in parts
         )
         if mask is not None:
-            mask = mask.contiguous()
-            task.mask = mask.data_ptr()
-        self._library.mix_channels(ctypes.byref(task))
+            task.mask = mask.contiguous().data_ptr()
+        return task
 
     def _task(self, long: Tensor) -> _Mixing:
         """Describe what does not depend on the streams; `long` is taps or spectra."""

@@ -1,4 +1,4 @@
-"""What is done to each token between the matrix products of a layer, for inference.
+"""What is done between the matrix products of a layer.
 
 `Steps` is the definition, in some calls of torch each; `native.NativeSteps` computes the same
 in one pass over the memory.
@@ -7,11 +7,11 @@ in one pass over the memory.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from megabase.ops.gated_conv import Mixer, Workspace
+from megabase.ops.gated_conv import Mixer, ShortFilter, Workspace, gated_conv
 
 # gelu(x) = x sigmoid(a x + b x³): the tanh form of Hendrycks & Gimpel 2016, arXiv:1606.08415.
 _GELU_A = 2 * math.sqrt(2 / math.pi)
@@ -54,6 +54,17 @@ class Steps:
             Of the streams.
         """
         return Workspace(like[:, :1], n_channels, n_filters=n_filters)
+
+    def gated_conv(
+        self,
+        streams: Float[Tensor, "batch stream_channel length"],
+        short: ShortFilter,
+        h: Float[Tensor, "channel length"],
+        d: Float[Tensor, " channel"],
+        mask: Bool[Tensor, "batch 1 length"] | None = None,
+    ) -> Float[Tensor, "batch channel length"]:
+        """Mix the channels of an operator with a gradient, as `gated_conv.gated_conv`."""
+        return gated_conv(streams, short, h, d, mask)
 
     def read(
         self,

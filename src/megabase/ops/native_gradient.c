@@ -1,0 +1,167 @@
+/* The gradient of the mixing; see native_mixer.py. A correlation is the convolution of what is
+   read from its end, so that spectra of reversed signals serve. */
+
+#include <omp.h>
+
+#include "native_signals.h"
+
+/* Gradients of a short filter. */
+typedef struct {
+    float *taps, *bias, *edge;
+} filter_gradient;
+
+/* What was mixed, the gradient of its answer, and where the others go. */
+typedef struct {
+    mixing of;
+    rows d_out, d_last, d_first, d_value;
+    filter_gradient d_last_filter, d_first_filter, d_value_filter;
+    float *d_long;
+} gradient;
+
+/* The gradients of the filtered last stream and, in d_first, of the convolution. */
+static void leave_backward(const point *conv, const gradient *g, number batch, number channel) {
+    const mixing *m = &g->of;
+    float block[LANES][BLOCK], gate[BLOCK];
+    for (number start = 0; start < m->length; start += BLOCK) {
+        number n = least(BLOCK, m->length - start);
+        untwisted(block, conv + start, m->twist + 2 * start, n);
+        for (number lane = 0; lane < LANES; lane++) {
+            number c = channel + lane;
+            const float *d_out = row_of(&g->d_out, batch, c) + start;
+            float *d_last = row_of(&g->d_last, batch, c) + start;
+            float *d_conv = row_of(&g->d_first, batch, c) + start;
+            filtered(gate, row_of(&m->last, batch, c), &m->last_filter, c, start, n);
+            for (number i = 0; i < n; i++) {
+                d_last[i] = d_out[i] * block[lane][i];
+                d_conv[i] = d_out[i] * gate[i];
+            }
+        }
+    }
+}
+
+/* Rows from their end, twisted. */
+static void enter_reversed(point *x, const rows *t, const mixing *m, number batch,
+                           number channel) {
+    float block[LANES][BLOCK];
+    for (number start = 0; start < m->length; start += BLOCK) {
+        number n = least(BLOCK, m->length - start);
+        for (number lane = 0; lane < LANES; lane++) {
+            const float *end = row_of(t, batch, channel + lane) + m->length - 1 - start;
+            for (number i = 0; i < n; i++) block[lane][i] = end[-i];
+        }
+        twisted(x + start, block, m->twist + 2 * start, n);
+    }
+    padded(x, m);
+}
+
+/* The gradients of the filtered first stream and value, from that of their product, reversed. */
+static void enter_backward(const point *dz, const gradient *g, number batch, number channel) {
+    const mixing *m = &g->of;
+    float block[LANES][BLOCK], first[BLOCK], value[BLOCK];
+    for (number start = 0; start < m->length; start += BLOCK) {
+        number n = least(BLOCK, m->length - start), from = m->length - start - n;
+        untwisted(block, dz + start, m->twist + 2 * start, n);
+        const uint8_t *mask = m->mask ? m->mask + batch * m->length + from : 0;
+        for (number lane = 0; lane < LANES; lane++) {
+            number c = channel + lane;
+            float *d_first = row_of(&g->d_first, batch, c) + from;
+            float *d_value = row_of(&g->d_value, batch, c) + from;
+            filtered(first, row_of(&m->first, batch, c), &m->first_filter, c, from, n);
+            filtered(value, row_of(&m->value, batch, c), &m->value_filter, c, from, n);
+            for (number i = 0; i < n; i++) {
+                float d = mask && !mask[i] ? 0 : block[lane][n - 1 - i];
+                d_first[i] = d * value[i];
+                d_value[i] = d * first[i];
+            }
+        }
+    }
+}
+
+/* The gradients of a short filter, to which they are added, and of its stream, in place of that
+   of its answer. */
+static void filtered_backward(float *d, const float *x, const filter *f, const filter_gradient *to,
+                              number channel, number length) {
+    number before = f->n_taps - 1;
+    const float *taps = f->taps + channel * f->n_taps;
+    float *d_taps = to->taps + channel * f->n_taps, *d_edge = to->edge + channel * before;
+    for (number i = 0; i < before && i < length; i++) d_edge[i] += d[i];
+    for (number start = 0; start < length; start += BLOCK) {
+        number n = least(BLOCK, length - start);
+        float sum = 0, d_stream[BLOCK] = {0};
+#pragma omp simd reduction(+ : sum)
+        for (number i = 0; i < n; i++) sum += d[start + i];
+        to->bias[channel] += sum;
+        for (number lag = 0; lag <= before; lag++) {
+            float product = 0, tap = taps[before - lag];
+            number first = start < lag ? least(n, lag - start) : 0;
+#pragma omp simd reduction(+ : product)
+            for (number i = first; i < n; i++) product += d[start + i] * x[start + i - lag];
+            d_taps[before - lag] += product;
+            number last = least(n, length - lag - start);
+            for (number i = 0; i < last; i++) d_stream[i] += tap * d[start + i + lag];
+        }
+        for (number i = 0; i < n; i++) d[start + i] = d_stream[i];
+    }
+}
+
+static void streams_backward(const gradient *g, number batch, number channel) {
+    const mixing *m = &g->of;
+    for (number c = channel; c < channel + LANES; c++) {
+        filtered_backward(row_of(&g->d_last, batch, c), row_of(&m->last, batch, c),
+                          &m->last_filter, &g->d_last_filter, c, m->length);
+        filtered_backward(row_of(&g->d_first, batch, c), row_of(&m->first, batch, c),
+                          &m->first_filter, &g->d_first_filter, c, m->length);
+        filtered_backward(row_of(&g->d_value, batch, c), row_of(&m->value, batch, c),
+                          &m->value_filter, &g->d_value_filter, c, m->length);
+    }
+}
+
+static void add_product(point *sum, const point *x, const point *y, number n) {
+    for (number k = 0; k < n; k++) {
+        sum[k].re += x[k].re * y[k].re - x[k].im * y[k].im;
+        sum[k].im += x[k].re * y[k].im + x[k].im * y[k].re;
+    }
+}
+
+/* The gradient of the long filter, from the reversed one, whose spectrum `sum` is. */
+static void long_backward(point *sum, const gradient *g, number channel) {
+    const mixing *m = &g->of;
+    float block[LANES][BLOCK], scale = 1.0f / m->n;
+    back(sum, m->n, m->twiddles);
+    for (number start = 0; start < m->length; start += BLOCK) {
+        number n = least(BLOCK, m->length - start);
+        untwisted(block, sum + start, m->twist + 2 * start, n);
+        for (number lane = 0; lane < LANES; lane++) {
+            float *end = g->d_long + (channel + lane + 1) * m->length - 1 - start;
+            for (number i = 0; i < n; i++) end[-i] = block[lane][i] * scale;
+        }
+    }
+}
+
+/* Write all gradients; each thread has room for four signals of n points in all lanes. */
+void mix_channels_backward(const gradient *g) {
+    const mixing *m = &g->of;
+#pragma omp parallel for schedule(dynamic)
+    for (number c = 0; c < m->n_channels; c += LANES) {
+        point *h = (point *)m->room + 4 * m->n * omp_get_thread_num();
+        point *z = h + m->n, *x = z + m->n, *sum = x + m->n;
+        enter_taps(h, m, c);
+        for (number k = 0; k < m->n; k++) sum[k] = (point){{0}, {0}};
+        for (number b = 0; b < m->batch; b++) {
+            enter(z, m, b, c);
+            transform(z, m->n, m->twiddles);
+            for (number k = 0; k < m->n; k++) x[k] = z[k];
+            multiply(x, h, m->n);
+            back(x, m->n, m->twiddles);
+            leave_backward(x, g, b, c);
+            enter_reversed(x, &g->d_first, m, b, c);
+            transform(x, m->n, m->twiddles);
+            add_product(sum, x, z, m->n);
+            multiply(x, h, m->n);
+            back(x, m->n, m->twiddles);
+            enter_backward(x, g, b, c);
+            streams_backward(g, b, c);
+        }
+        long_backward(sum, g, c);
+    }
+}
