@@ -7,6 +7,7 @@ from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 from megabase.model.fingerprint import fingerprint
 from megabase.model.load import load, weights_sha256
 from megabase.model.probe import seconds_per_token
+from megabase.model.steps import about_steps
 from megabase.run.environment import LIBRARIES_BYTES, Finding, extras, storage
 from megabase.run.location import cache_folder
 from megabase.run.output import record_of
@@ -69,6 +70,7 @@ def describe_computer() -> list[Finding]:
         *(Finding(name, value) for name, value in versions().items()),
         *(Finding(name, value) for name, value in describe_devices().items()),
         _products(),
+        _steps(),
         *extras(),
         *storage(cache_folder()),
     ]
@@ -81,3 +83,9 @@ def _products() -> Finding:
         f"{rates.bfloat16:,.1f} in bfloat16"
     )
     return Finding("products", figures, rates.advice)
+
+
+def _steps() -> Finding:
+    about = about_steps()
+    note = "" if about.startswith("compiled") else "slower on a CPU; docs/performance.md"
+    return Finding("steps", about, note)

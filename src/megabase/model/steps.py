@@ -16,7 +16,7 @@ def steps_for(like: Tensor) -> Steps:
     return (_compiled()[0] if can else None) or Steps()
 
 
-def about_steps(dtype: torch.dtype) -> str:
+def about_steps(dtype: torch.dtype = torch.float32) -> str:
     """Say which they are, and why."""
     if dtype is not torch.float32:
         return f"by torch, for they are {dtype}"
@@ -27,4 +27,9 @@ def about_steps(dtype: torch.dtype) -> str:
 @cache
 def _compiled() -> tuple[NativeSteps | None, str]:
     library, why_not = compile_here(SOURCES)
-    return (None if library is None else NativeSteps(library)), why_not
+    if library is None:
+        return None, why_not
+    try:
+        return NativeSteps(library), ""
+    except OSError as error:  # a cache whose files may not be run
+        return None, str(error)

@@ -1,8 +1,8 @@
 """The steps between the products of a layer, compiled: `native_tokens.c`, in float32, on a CPU."""
 
 import ctypes
-from collections.abc import Sequence
 from ctypes import c_float, c_int64, c_void_p
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from megabase.ops import native_conv
 from megabase.ops.gated_conv import Mixer, ShortFilter
-from megabase.ops.native_mixer import NativeMixer, mixer_bytes, pointer
+from megabase.ops.native_mixer import N_BACKWARD, N_FORWARD, NativeMixer, mixer_bytes, pointer
 from megabase.ops.steps import CUBIC, Steps
 
 SOURCES = tuple(
@@ -64,29 +64,27 @@ class NativeSteps(Steps):
 
     def mixer(self, like: Tensor, n_channels: int, *, n_filters: int, dtype: torch.dtype) -> Mixer:
         """Give what mixes, as `Steps.mixer`: compiled for whole vectors of float32 channels."""
-        if native := self._native_mixer(like.shape, n_channels, dtype):
-            return native
+        _, d_model, length = like.shape
+        if self._can_mix(N_FORWARD, length, dtype, d_model, n_channels):
+            return NativeMixer(self._library, length)
         return super().mixer(like, n_channels, n_filters=n_filters, dtype=dtype)
 
     def gated_conv(
         self, streams: Tensor, short: ShortFilter, h: Tensor, d: Tensor, mask: Tensor | None = None
     ) -> Tensor:
         """Mix with a gradient, as `Steps.gated_conv`."""
-        native = self._native_mixer((len(streams), *h.shape), len(h), streams.dtype)
-        if native and {t.dtype for t in (*short, h, d)} == {torch.float32}:
-            return native_conv.gated_conv(native, streams, short, h, d, mask)
+        n_channels, length = h.shape
+        is_narrow = {t.dtype for t in (*short, h, d)} == {torch.float32}
+        if is_narrow and self._can_mix(N_BACKWARD, length, streams.dtype, n_channels):
+            make_mixer = partial(NativeMixer, self._library, length)
+            return native_conv.gated_conv(make_mixer, streams, short, h, d, mask)
         return super().gated_conv(streams, short, h, d, mask)
 
-    def _native_mixer(
-        self, shape: Sequence[int], n_channels: int, dtype: torch.dtype
-    ) -> NativeMixer | None:
-        """Give a mixer for (batch, channel, length), if there is one."""
-        _, d_model, length = shape
+    def _can_mix(self, n_signals: int, length: int, dtype: torch.dtype, *n_channels: int) -> bool:
+        """Whether channels fill vectors, and there is room for them."""
         n_lanes = self._library.n_lanes()
-        is_whole = d_model % n_lanes == 0 and n_channels % n_lanes == 0
-        if is_whole and dtype is torch.float32 and mixer_bytes(length):
-            return NativeMixer(self._library, length, n_lanes)
-        return None
+        is_whole = all(n % n_lanes == 0 for n in n_channels)
+        return is_whole and dtype is torch.float32 and mixer_bytes(length, n_signals=n_signals) > 0
 
 
 def _pointers(*tensors: Tensor) -> list[c_void_p]:

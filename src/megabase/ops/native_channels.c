@@ -23,14 +23,14 @@ int n_lanes(void) { return LANES; }
 
 /* Write the spectra of all channels, as mix_channels takes them. */
 void spectra_of_channels(const mixing *m) {
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(m->n_threads)
     for (number c = 0; c < m->n_channels; c += LANES)
         enter_taps((point *)(m->room + 2 * c * m->n), m, c);
 }
 
 /* Mix all channels; each thread has room for two signals of n points in all lanes. */
 void mix_channels(const mixing *m) {
-#pragma omp parallel for collapse(2) schedule(dynamic)
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(m->n_threads)
     for (number c = 0; c < m->n_channels; c += LANES)
         for (number b = 0; b < m->batch; b++) {
             point *x = (point *)m->room + 2 * m->n * omp_get_thread_num(), *own = x + m->n;

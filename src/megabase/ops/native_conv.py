@@ -1,5 +1,6 @@
 """The mixing of the operator with its gradient, compiled; it keeps only streams and filter."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -16,22 +17,22 @@ from megabase.ops.native_mixer import NativeMixer
 
 
 def gated_conv(
-    mixer: NativeMixer,
+    make_mixer: Callable[[], NativeMixer],
     streams: Float[Tensor, "batch stream_channel length"],
     short: ShortFilter,
     h: Float[Tensor, "channel length"],
     d: Float[Tensor, " channel"],
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `gated_conv.gated_conv`."""
-    return cast("Tensor", _GatedConv.apply(mixer, streams, *short, h, d, mask))
+    """Compute `gated_conv.gated_conv`, with a mixer for each way: none is kept in between."""
+    return cast("Tensor", _GatedConv.apply(make_mixer, streams, *short, h, d, mask))
 
 
 class _GatedConv(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401 torch's own
-        mixer: NativeMixer,
+        make_mixer: Callable[[], NativeMixer],
         streams: Tensor,
         taps: Tensor,
         bias: Tensor,
@@ -41,7 +42,7 @@ class _GatedConv(torch.autograd.Function):
         mask: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(streams, taps, bias, edge, h, d, mask)
-        ctx.mixer = mixer
+        ctx.make_mixer, mixer = make_mixer, make_mixer()
         long, y = with_skip(h, d), streams.new_empty(len(streams), *h.shape)
         if len(streams) > 1:
             long = mixer.spectra_of(long)
@@ -62,7 +63,7 @@ class _GatedConv(torch.autograd.Function):
         parts = split_streams(streams, short, every)
         d_parts = split_streams(d_streams, d_short, every)
         long = with_skip(h, d)
-        d_h = ctx.mixer.mix_backward(dy.contiguous(), parts, d_parts, mask, long)
+        d_h = ctx.make_mixer().mix_backward(dy.contiguous(), parts, d_parts, mask, long)
         return None, d_streams, *d_short, d_h, d_h[:, 0], None  # the skip is in the first tap
 
 

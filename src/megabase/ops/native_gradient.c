@@ -141,7 +141,7 @@ static void long_backward(point *sum, const gradient *g, number channel) {
 /* Write all gradients; each thread has room for four signals of n points in all lanes. */
 void mix_channels_backward(const gradient *g) {
     const mixing *m = &g->of;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(m->n_threads)
     for (number c = 0; c < m->n_channels; c += LANES) {
         point *h = (point *)m->room + 4 * m->n * omp_get_thread_num();
         point *z = h + m->n, *x = z + m->n, *sum = x + m->n;

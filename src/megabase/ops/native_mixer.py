@@ -12,24 +12,21 @@ from torch import Tensor
 
 from megabase.ops.gated_conv import Part, ShortFilter
 
-_MOST_BYTES = 512 << 20  # of the room of all threads
+_MOST_BYTES = 512 << 20  # of the signals of all threads
 _MOST_LANES = 16
+N_FORWARD, N_BACKWARD = 2, 4
+"""Signals, in all lanes, that a thread holds on the way there and back."""
 
 
-def mixer_bytes(length: int) -> int:
+def mixer_bytes(length: int, *, n_signals: int = N_FORWARD) -> int:
     """Give the most memory that a mixer works in, 0 where it would be too much for one."""
-    n_bytes = torch.get_num_threads() * _room(length, _MOST_LANES) * 4
+    n_bytes = torch.get_num_threads() * n_signals * 2 * _MOST_LANES * n_points(length) * 4
     return n_bytes if n_bytes <= _MOST_BYTES else 0
 
 
 def n_points(length: int) -> int:
     """Give the complex points of a transform: a power of two."""
     return 1 << (length - 1).bit_length()
-
-
-def _room(length: int, n_lanes: int) -> int:
-    """Count the numbers of two signals in all lanes."""
-    return 2 * 2 * n_lanes * n_points(length)
 
 
 class _Rows(ctypes.Structure):
@@ -53,7 +50,17 @@ class _Mixing(ctypes.Structure):
         *((name, _Rows) for name in ("out", "last", "first", "value")),
         *((name, _Filter) for name in ("last_filter", "first_filter", "value_filter")),
         *((name, c_void_p) for name in ("mask", "taps", "spectra", "twiddles", "twist", "room")),
-        *((name, c_int64) for name in ("batch", "n_channels", "length", "n", "n_taps_apart")),
+        *(
+            (name, c_int64)
+            for name in (
+                "batch",
+                "n_channels",
+                "length",
+                "n",
+                "n_taps_apart",
+                "n_threads",
+            )
+        ),
     )
 
 
@@ -86,20 +93,21 @@ class NativeMixer:
         What the compiler made.
     length
         Of the sequences.
-    n_lanes
-        Channels come in multiples of it.
 
     Attributes
     ----------
     layout
-        How spectra lie: those of `n_lanes` channels side by side, in the order of the transform.
+        How spectra lie: those of some channels side by side, in the order of the transform.
     """
 
-    def __init__(self, library: ctypes.CDLL, length: int, n_lanes: int) -> None:
+    def __init__(self, library: ctypes.CDLL, length: int) -> None:
+        n_lanes = library.n_lanes()
         self._library, self._length, self._n = library, length, n_points(length)
         self.layout = f"{n_lanes} lanes"
         self._twiddles, self._twist = _tables(self._n)
-        self._room = torch.empty(torch.get_num_threads() * _room(length, n_lanes))
+        self._n_threads = torch.get_num_threads()  # another thread may have another number
+        self._signal = self._n_threads * 2 * n_lanes * self._n
+        self._room = torch.empty(0)
 
     def chunks(self, n_channels: int) -> Iterator[slice]:
         """Give all channels at once."""
@@ -125,7 +133,7 @@ class NativeMixer:
     ) -> None:
         """Write the operator's answer, as `gated_conv.Workspace.mix` does."""
         task = self._whole_task(parts, mask, long)
-        task.out = _rows(out)
+        task.out, task.room = _rows(out), self._room_for(N_FORWARD)
         self._library.mix_channels(ctypes.byref(task))
 
     def mix_backward(
@@ -137,9 +145,8 @@ class NativeMixer:
         taps: Float[Tensor, "channel length"],
     ) -> Float[Tensor, "channel length"]:
         """Write the gradients of streams and short filters; give that of the long filter."""
-        room = taps.new_empty(2 * self._room.numel())
         task = _Gradient(self._whole_task(parts, mask, taps), _rows(dy))
-        task.of.room = pointer(room)
+        task.of.room = self._room_for(N_BACKWARD)
         task.d_last, task.d_first, task.d_value = (_rows(part.stream) for part in d_parts)
         task.d_last_filter, task.d_first_filter, task.d_value_filter = (
             _FilterGradient(*map(pointer, (t.zero_() for t in part.short))) for part in d_parts
@@ -148,6 +155,12 @@ class NativeMixer:
         task.d_long = pointer(d_taps)
         self._library.mix_channels_backward(ctypes.byref(task))
         return d_taps
+
+    def _room_for(self, n_signals: int) -> int:
+        """Give room for some signals in all lanes of each thread."""
+        if self._room.numel() < n_signals * self._signal:
+            self._room = torch.empty(n_signals * self._signal)
+        return pointer(self._room)
 
     def _whole_task(self, parts: list[Part], mask: Tensor | None, long: Tensor) -> _Mixing:
         """Describe all but where the answer goes."""
@@ -163,9 +176,10 @@ class NativeMixer:
 
     def _task(self, long: Tensor) -> _Mixing:
         """Describe what does not depend on the streams; `long` is taps or spectra."""
-        task = _Mixing(n_channels=len(long), length=self._length, n=self._n)
+        task = _Mixing(
+            n_channels=len(long), length=self._length, n=self._n, n_threads=self._n_threads
+        )
         task.twiddles, task.twist = pointer(self._twiddles), pointer(self._twist)
-        task.room = pointer(self._room)
         if long.shape[1] == self._length:
             task.taps, task.n_taps_apart = _start(long), long.stride(0)
         else:

@@ -33,7 +33,7 @@ typedef struct {
     const uint8_t *mask;
     const float *taps, *spectra, *twiddles, *twist;
     float *room;
-    number batch, n_channels, length, n, n_taps_apart;
+    number batch, n_channels, length, n, n_taps_apart, n_threads;
 } mixing;
 
 static inline point plus(point a, point b) { return (point){a.re + b.re, a.im + b.im}; }
