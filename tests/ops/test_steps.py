@@ -117,6 +117,7 @@ def edgeless(taps, bias):
 @pytest.mark.parametrize("as_spectra", [False, True])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_the_mixer_gives_the_defining_sum(steps, length, as_spectra):
+    """Check Eq. right-angle."""
     streams, taps, bias, h, d = draw(length)
     truth = reference.gated_conv(*(t.double() for t in (streams, taps, bias, h, d)))
     ours = mixed(steps, streams, edgeless(taps, bias), h, d, as_spectra=as_spectra)

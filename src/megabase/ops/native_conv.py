@@ -1,6 +1,6 @@
 """The mixing of the operator with its gradient, compiled; it keeps only streams and filter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -13,7 +13,9 @@ from megabase.ops.gated_conv import (
     split_streams,
     with_skip,
 )
-from megabase.ops.native_mixer import NativeMixer
+from megabase.ops.native_mixer import MOST_LANES, NativeMixer
+
+_AT_ONCE = 64  # channels
 
 
 def gated_conv(
@@ -43,11 +45,11 @@ class _GatedConv(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(streams, taps, bias, edge, h, d, mask)
         ctx.make_mixer, mixer = make_mixer, make_mixer()
-        long, y = with_skip(h, d), streams.new_empty(len(streams), *h.shape)
-        if len(streams) > 1:
-            long = mixer.spectra_of(long)
-        parts = split_streams(streams, _rows_of(taps, bias, edge), slice(0, len(h)))
-        mixer.mix(parts, mask, long, out=y)
+        y, short = streams.new_empty(len(streams), *h.shape), _rows_of(taps, bias, edge)
+        for rows in _pieces(len(h)):
+            long = with_skip(h[rows], d[rows])
+            long = mixer.spectra_of(long) if len(streams) > 1 else long
+            mixer.mix(split_streams(streams, short, rows), mask, long, out=y[:, rows])
         return y
 
     @staticmethod
@@ -59,12 +61,20 @@ class _GatedConv(torch.autograd.Function):
         streams, taps, bias, edge, h, d, mask = ctx.saved_tensors
         short = _rows_of(taps, bias, edge)
         d_streams, d_short = torch.empty_like(streams), ShortFilter(*map(torch.empty_like, short))
-        every = slice(0, len(h))
-        parts = split_streams(streams, short, every)
-        d_parts = split_streams(d_streams, d_short, every)
-        long = with_skip(h, d)
-        d_h = ctx.make_mixer().mix_backward(dy.contiguous(), parts, d_parts, mask, long)
+        d_h, mixer = torch.empty_like(h), ctx.make_mixer()
+        for rows in _pieces(len(h)):
+            parts = split_streams(streams, short, rows)
+            d_parts = split_streams(d_streams, d_short, rows)
+            long, piece = with_skip(h[rows], d[rows]), dy[:, rows].contiguous()
+            d_h[rows] = mixer.mix_backward(piece, parts, d_parts, mask, long)
         return None, d_streams, *d_short, d_h, d_h[:, 0], None  # the skip is in the first tap
+
+
+def _pieces(n_channels: int) -> Iterator[slice]:
+    """Divide channels so that every thread has some vectors of each, and copies are small."""
+    at_once = max(_AT_ONCE, 2 * MOST_LANES * torch.get_num_threads())
+    for start in range(0, n_channels, at_once):
+        yield slice(start, min(start + at_once, n_channels))
 
 
 def _rows_of(*short: Tensor) -> ShortFilter:

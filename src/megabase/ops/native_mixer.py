@@ -1,4 +1,20 @@
-"""The mixing of the operator, compiled: `native_channels.c`, in float32, on a CPU."""
+r"""The mixing of the operator, compiled: `native_channels.c`, in float32, on a CPU.
+
+A causal convolution of real signals is read from a weighted one of as many complex points as
+they are long, :math:`n`, where a library's real FFT needs room for twice as many:
+
+.. math:: w = e^{i\pi/2n}, \quad \tilde x_j = w^j x_j, \quad
+          \tilde y = \mathcal F^{-1}(\mathcal F \tilde x \cdot \mathcal F \tilde h)
+          \;\Rightarrow\; w^{-j} \tilde y_j = y_j + i\,y_{n+j}
+   :label: right-angle
+
+for what wraps around comes back times :math:`w^n = i`. So :math:`y` is the real part. As many
+channels as a vector of the CPU has lanes are transformed at once, without a shuffle; the
+spectra are never put in order, for the way back undoes the order of the way there.
+
+Source: the right-angle convolution of Crandall & Fagin 1994, "Discrete weighted transforms and
+large-integer arithmetic", doi:10.1090/S0025-5718-1994-1185244-1.
+"""
 
 import ctypes
 import math
@@ -13,14 +29,16 @@ from torch import Tensor
 from megabase.ops.gated_conv import Part, ShortFilter
 
 _MOST_BYTES = 512 << 20  # of the signals of all threads
-_MOST_LANES = 16
+MOST_LANES = 16
+"""Channels of the widest vector."""
+
 N_FORWARD, N_BACKWARD = 2, 4
 """Signals, in all lanes, that a thread holds on the way there and back."""
 
 
 def mixer_bytes(length: int, *, n_signals: int = N_FORWARD) -> int:
     """Give the most memory that a mixer works in, 0 where it would be too much for one."""
-    n_bytes = torch.get_num_threads() * n_signals * 2 * _MOST_LANES * n_points(length) * 4
+    n_bytes = torch.get_num_threads() * n_signals * 2 * MOST_LANES * n_points(length) * 4
     return n_bytes if n_bytes <= _MOST_BYTES else 0
 
 

@@ -64,11 +64,12 @@ def compile_here(sources: tuple[Path, ...]) -> Compiled:
 
 
 def _loaded_openmp() -> Path | None:
-    """Find the library of gcc's OpenMP that this process has loaded, if it has one only."""
+    """Find gcc's OpenMP as torch has loaded it; other libraries may bring one of their own."""
     if not _MAPS.exists():
         return None
     loaded = {line.split()[-1] for line in _MAPS.read_text().splitlines() if "libgomp" in line}
-    return Path(loaded.pop()) if len(loaded) == 1 else None
+    of_torch = {path for path in loaded if "/torch/" in path} or loaded
+    return Path(of_torch.pop()) if len(of_torch) == 1 else None
 
 
 def _key(sources: tuple[Path, ...], compiler: str, openmp: Path) -> str:
