@@ -27,7 +27,8 @@ def gated_conv(
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> Float[Tensor, "batch channel length"]:
     """Compute `gated_conv.gated_conv`, with a mixer for each way: none is kept in between."""
-    return cast("Tensor", _GatedConv.apply(make_mixer, streams, *short, h, d, mask))
+    rows = streams.contiguous()
+    return cast("Tensor", _GatedConv.apply(make_mixer, rows, *short, h, d, mask))
 
 
 class _GatedConv(torch.autograd.Function):

@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterator
 from ctypes import c_int64, c_void_p
 from functools import lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -125,7 +126,7 @@ class NativeMixer:
         self._twiddles, self._twist = _tables(self._n)
         self._n_threads = torch.get_num_threads()  # another thread may have another number
         self._signal = self._n_threads * 2 * n_lanes * self._n
-        self._room = torch.empty(0)
+        self._room = self._twist.new_empty(0)
 
     def chunks(self, n_channels: int) -> Iterator[slice]:
         """Give all channels at once."""
@@ -150,6 +151,7 @@ class NativeMixer:
         out: Float[Tensor, "batch channel length"],
     ) -> None:
         """Write the operator's answer, as `gated_conv.Workspace.mix` does."""
+        mask = None if mask is None else mask.contiguous()  # held while C reads it
         task = self._whole_task(parts, mask, long)
         task.out, task.room = _rows(out), self._room_for(N_FORWARD)
         self._library.mix_channels(ctypes.byref(task))
@@ -163,6 +165,7 @@ class NativeMixer:
         taps: Float[Tensor, "channel length"],
     ) -> Float[Tensor, "channel length"]:
         """Write the gradients of streams and short filters; give that of the long filter."""
+        mask = None if mask is None else mask.contiguous()  # held while C reads it
         task = _Gradient(self._whole_task(parts, mask, taps), _rows(dy))
         task.of.room = self._room_for(N_BACKWARD)
         task.d_last, task.d_first, task.d_value = (_rows(part.stream) for part in d_parts)
@@ -177,7 +180,7 @@ class NativeMixer:
     def _room_for(self, n_signals: int) -> int:
         """Give room for some signals in all lanes of each thread."""
         if self._room.numel() < n_signals * self._signal:
-            self._room = torch.empty(n_signals * self._signal)
+            self._room = self._room.new_empty(n_signals * self._signal)
         return pointer(self._room)
 
     def _whole_task(self, parts: list[Part], mask: Tensor | None, long: Tensor) -> _Mixing:
@@ -189,7 +192,7 @@ class NativeMixer:
             _filter(part.short) for part in parts
         )
         if mask is not None:
-            task.mask = mask.contiguous().data_ptr()
+            task.mask = mask.data_ptr()
         return task
 
     def _task(self, long: Tensor) -> _Mixing:
@@ -208,13 +211,13 @@ class NativeMixer:
 @lru_cache(maxsize=4)
 def _tables(n: int) -> tuple[Tensor, Tensor]:
     """Give the twiddles and the twist of a transform of n points."""
-    levels, points = [torch.empty(0, dtype=torch.float64)], n
+    on_cpu: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
+    levels, points = [torch.empty(0, **on_cpu)], n
     while points >= 4:
-        j = torch.arange(points // 4, dtype=torch.float64)[:, None]
-        turns = j * torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64) / points
-        levels.append(_cos_and_sin(-2 * math.pi * turns).flatten())
+        turns = torch.outer(torch.arange(points // 4, **on_cpu), torch.arange(1, 4, **on_cpu))
+        levels.append(_cos_and_sin(-2 * math.pi / points * turns).flatten())
         points //= 4
-    twist = _cos_and_sin(math.pi / (2 * n) * torch.arange(n, dtype=torch.float64))
+    twist = _cos_and_sin(math.pi / (2 * n) * torch.arange(n, **on_cpu))
     return torch.cat(levels).float(), twist.float()
 
 
