@@ -48,7 +48,7 @@ class _GatedConv(torch.autograd.Function):
         ctx.make_mixer, mixer = make_mixer, make_mixer()
         y, short = streams.new_empty(len(streams), *h.shape), _rows_of(taps, bias, edge)
         for rows in _pieces(len(h)):
-            long = with_skip(h[rows], d[rows])
+            long = with_skip(h[rows], d[rows]).contiguous()
             long = mixer.spectra_of(long) if len(streams) > 1 else long
             mixer.mix(split_streams(streams, short, rows), mask, long, out=y[:, rows])
         return y
@@ -66,7 +66,8 @@ class _GatedConv(torch.autograd.Function):
         for rows in _pieces(len(h)):
             parts = split_streams(streams, short, rows)
             d_parts = split_streams(d_streams, d_short, rows)
-            long, piece = with_skip(h[rows], d[rows]), dy[:, rows].contiguous()
+            long = with_skip(h[rows], d[rows]).contiguous()
+            piece = dy[:, rows].contiguous()
             d_h[rows] = mixer.mix_backward(piece, parts, d_parts, mask, long)
         return None, d_streams, *d_short, d_h, d_h[:, 0], None  # the skip is in the first tap
 
