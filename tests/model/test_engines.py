@@ -8,6 +8,7 @@ from torch import nn
 
 from megabase.model import block, steps, streamed
 from megabase.model.engine import Engine, plan_streamed
+from megabase.model.filter import ImplicitFilter
 from megabase.model.steps import steps_for
 from megabase.ops import streamed as tiles
 from megabase.ops.steps import Steps
@@ -287,6 +288,16 @@ def test_spectra_are_given_back_when_training_goes_on():
     assert operator in streamed._SPECTRA
     made(tokens)
     assert operator not in streamed._SPECTRA
+
+
+@pytest.mark.usefixtures("_steps")
+def test_where_spectra_are_kept_the_filter_is_computed_once(monkeypatch):
+    made, tokens = model("streamed"), toys.tokens(1, 20)
+    answer(made, tokens)
+    computed = []
+    monkeypatch.setattr(ImplicitFilter, "features", lambda *_: computed.append(1))
+    answer(made, tokens)
+    assert computed == []
 
 
 def test_kept_spectra_follow_the_parameters():

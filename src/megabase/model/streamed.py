@@ -132,9 +132,7 @@ def run(
     for block in cast("list[Block]", list(blocks)):
         weights = _folded(block, with_mask=mask is not None)
         operator = cast("HyenaOperator", block.mixer)
-        filters_of = _made(operator, r.shape[1], group)
-        if keep_spectra:
-            filters_of = _kept(operator, r.shape[1], filters_of, room)
+        filters_of = (_kept if keep_spectra else _made)(operator, r.shape[1], room)
         streamed.mix(residual, weights, filters_of, room, over_channels)
         streamed.feed_forward(residual, weights, room)
         del weights
@@ -173,14 +171,14 @@ def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
     )
 
 
-def _made(operator: HyenaOperator, length: int, group: int) -> Filters:
+def _made(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
     """Make the taps of some channels when they are asked for, the skip weight in the first."""
     filters = cast("ImplicitFilter", operator.filters)
     features = filters.features(length)
-    room = features.new_empty(group, length)
+    of_group = features.new_empty(room.group, length)
 
     def make(channels: slice) -> Tensor:
-        taps = room[: channels.stop - channels.start]
+        taps = of_group[: channels.stop - channels.start]
         filters.write_taps(features, channels, taps)
         taps[:, 0] += operator.skip[channels]
         return taps
@@ -188,7 +186,7 @@ def _made(operator: HyenaOperator, length: int, group: int) -> Filters:
     return make
 
 
-def _kept(operator: HyenaOperator, length: int, make: Filters, room: streamed.Room) -> Filters:
+def _kept(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
     """Give spectra that were made before, if from the same parameters, or make them."""
     filters = cast("ImplicitFilter", operator.filters)
     parameters = [*filters.parameters(), operator.skip]
@@ -196,13 +194,14 @@ def _kept(operator: HyenaOperator, length: int, make: Filters, room: streamed.Ro
     kept = _SPECTRA.get(operator)
     if kept is None or kept.numbers != numbers or not all(map(_same, kept.made_from, parameters)):
         made_from = [parameter.detach().clone() for parameter in parameters]
-        kept = Spectra(made_from, numbers, _spectra(operator.d_model, make, room))
+        kept = Spectra(made_from, numbers, _spectra(operator, length, room))
         _SPECTRA[operator] = kept
     return lambda channels: kept.values[channels]
 
 
-def _spectra(d_model: int, make: Filters, room: streamed.Room) -> Tensor:
+def _spectra(operator: HyenaOperator, length: int, room: streamed.Room) -> Tensor:
     """Transform the filters of a layer."""
+    make, d_model = _made(operator, length, room), operator.d_model
     starts = range(0, d_model, room.group)
     groups = [slice(start, min(start + room.group, d_model)) for start in starts]
     return torch.cat([room.mixer.spectra_of(make(group)) for group in groups])
