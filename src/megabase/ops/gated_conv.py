@@ -4,7 +4,7 @@ It is `reference.gated_conv`, some channels at a time, so that what is made on t
 stays in the caches of a CPU and is never held for all channels at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -72,14 +72,17 @@ def gated_conv(
     h: Float[Tensor, "channel length"],
     d: Float[Tensor, " channel"],
     mask: Bool[Tensor, "batch 1 length"] | None = None,
+    *,
+    make_mixer: "MakeMixer | None" = None,
 ) -> Float[Tensor, "batch channel length"]:
     """Compute `reference.gated_conv`, keeping only streams and filter for the gradient.
 
     Gates are made again for the gradient, and so are convolutions and spectra, but where they
     are few (`n_kept`). The arithmetic is float32 or wider, under autocast too; the answer has
-    the dtype of `streams`.
+    the dtype of `streams`. What mixes is a `Workspace`, or what `make_mixer` gives.
     """
-    return cast("Tensor", _GatedConv.apply(streams, *short, h, d, mask))
+    make_mixer = make_mixer or _make_workspace
+    return cast("Tensor", _GatedConv.apply(make_mixer, streams, *short, h, d, mask))
 
 
 def n_kept(batch: int, n_channels: int, length: int) -> int:
@@ -93,6 +96,7 @@ class _GatedConv(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401 torch's own
+        make_mixer: "MakeMixer",
         streams: Tensor,
         taps: Tensor,
         bias: Tensor,
@@ -105,13 +109,12 @@ class _GatedConv(torch.autograd.Function):
         y = streams.new_empty(len(streams), len(h), streams.shape[-1])
         is_kept = any(ctx.needs_input_grad) and n_kept(len(streams), *h.shape) > 0
         kept: list[Tensor] = []
-        workspace = Workspace(streams, len(h), reuse_spectra=not is_kept)
+        ctx.make_mixer, mixer = make_mixer, make_mixer(streams, len(h), is_kept)
         with torch.autocast(streams.device.type, enabled=False):
-            for rows in workspace.chunks(len(h)):
+            for rows in mixer.chunks(len(h)):
                 parts = split_streams(streams, short, rows)
                 long = with_skip(h[rows], d[rows])
-                made = workspace.mix(parts, mask, long, out=y[:, rows], keep=is_kept)
-                kept.extend(made if is_kept else ())
+                kept.extend(mixer.mix(parts, mask, long, out=y[:, rows], keep=is_kept) or ())
         ctx.save_for_backward(streams, taps, bias, edge, h, d, mask, *kept)
         return y
 
@@ -125,19 +128,16 @@ class _GatedConv(torch.autograd.Function):
         short = _wide(taps, bias, edge)
         d_streams, d_h, d_d = torch.empty_like(streams), torch.empty_like(h), torch.empty_like(d)
         d_short = ShortFilter(*map(torch.empty_like, short))
-        workspace, of_chunks = Workspace(streams, len(h)), iter(kept)
+        mixer, of_chunks = ctx.make_mixer(streams, len(h), False), iter(kept)
         with torch.autocast(streams.device.type, enabled=False):
-            for rows in workspace.chunks(len(h)):
+            for rows in mixer.chunks(len(h)):
                 parts = split_streams(streams, short, rows)
                 d_parts = split_streams(d_streams, d_short, rows)
-                if kept:
-                    made = Convolved(*islice(of_chunks, len(Convolved._fields)))
-                else:
-                    long = with_skip(h[rows], d[rows])
-                    made = workspace.convolve(parts, mask, long, keep=True)
-                d_h[rows] = workspace.mix_backward(dy[:, rows], parts, d_parts, mask, made)
+                made = list(islice(of_chunks, len(Convolved._fields)))
+                given = Convolved(*made) if made else with_skip(h[rows], d[rows])
+                d_h[rows] = mixer.mix_backward(dy[:, rows], parts, d_parts, mask, given)
                 d_d[rows] = d_h[rows, 0]  # the skip weight is part of the first tap
-        return d_streams, *d_short, d_h, d_d, None
+        return None, d_streams, *d_short, d_h, d_d, None
 
 
 def refuse_second_derivative() -> None:
@@ -154,7 +154,8 @@ def with_skip(
     h: Float[Tensor, "channel length"], d: Float[Tensor, " channel"]
 ) -> Float[Tensor, "channel length"]:
     """Give the long filter with the skip weight in its first tap, in float32 or wider."""
-    taps = h.to(torch.promote_types(h.dtype, torch.float32), copy=True)
+    wide = torch.promote_types(h.dtype, torch.float32)
+    taps = h.to(wide, copy=True, memory_format=torch.contiguous_format)
     taps[:, 0] += d
     return taps
 
@@ -178,9 +179,26 @@ def split_streams(streams: Tensor, short: ShortFilter, rows: slice) -> list[Part
     return [whole.at(slice(start, start + rows.stop - rows.start)) for start in starts]
 
 
+class Convolved(NamedTuple):
+    """What is made on the way to the last gate, for some channels.
+
+    Attributes
+    ----------
+    conv
+        The long convolution, (batch, channel, length).
+    z, h
+        The spectra of what was convolved, (channel, batch, frequency), and of the long filter,
+        (channel, 1, frequency).
+    """
+
+    conv: Tensor
+    z: Tensor
+    h: Tensor
+
+
 @runtime_checkable
 class Mixer(Protocol):
-    """What mixes streams for inference, some channels at a time; see `Workspace`.
+    """What mixes streams, some channels at a time; see `Workspace`.
 
     Attributes
     ----------
@@ -198,26 +216,38 @@ class Mixer(Protocol):
         """Transform long filters, the skip weight in their first tap, for `mix`."""
         ...
 
-    def mix(self, parts: list[Part], mask: Tensor | None, long: Tensor, *, out: Tensor) -> object:
-        """Write the operator's answer; `long` is taps or their spectra."""
+    def mix(
+        self,
+        parts: list[Part],
+        mask: Tensor | None,
+        long: Tensor,
+        *,
+        out: Tensor,
+        keep: bool = False,
+    ) -> Convolved | None:
+        """Write the operator's answer; `long` is taps or their spectra.
+
+        With `keep` it may give what spares `mix_backward` work.
+        """
+        ...
+
+    def mix_backward(
+        self,
+        dy: Tensor,
+        parts: list[Part],
+        d_parts: list[Part],
+        mask: Tensor | None,
+        given: Tensor | Convolved,
+    ) -> Tensor:
+        """Write the gradients of streams and short filters; give that of the long filter.
+
+        What is given are its taps, or what `mix` gave.
+        """
         ...
 
 
-class Convolved(NamedTuple):
-    """What is made on the way to the last gate, for some channels.
-
-    Attributes
-    ----------
-    conv
-        The long convolution, (batch, channel, length).
-    z, h
-        The spectra of what was convolved, (channel, batch, frequency), and of the long filter,
-        (channel, 1, frequency).
-    """
-
-    conv: Tensor
-    z: Tensor
-    h: Tensor
+MakeMixer = Callable[[Tensor, int, bool], Mixer]
+"""Gives a mixer for streams, of so many channels each, and whether it is to keep."""
 
 
 class Workspace:
@@ -281,8 +311,8 @@ class Workspace:
         *,
         out: Tensor,
         keep: bool = False,
-    ) -> Convolved:
-        """Write the operator's answer for some channels; give what `convolve` gives.
+    ) -> Convolved | None:
+        """Write the operator's answer for some channels; with `keep`, give what was made for it.
 
         Parameters
         ----------
@@ -296,13 +326,13 @@ class Workspace:
         out
             (batch, channel, length), of any dtype.
         keep
-            As in `convolve`.
+            Whether `mix_backward` is to be spared it.
         """
         made = self.convolve(parts, mask, long, keep=keep)
         for rows in self._in_cache(len(long)):
             last = self._filtered(parts[_LAST].at(rows), 0)
             torch.mul(last, made.conv[:, rows], out=out[:, rows])
-        return made
+        return made if keep else None
 
     def convolve(
         self, parts: list[Part], mask: Tensor | None, long: Tensor, *, keep: bool
@@ -319,9 +349,11 @@ class Workspace:
         parts: list[Part],
         d_parts: list[Part],
         mask: Tensor | None,
-        made: Convolved,
+        given: Tensor | Convolved,
     ) -> Tensor:
         """Write the gradients of streams and short filters; give that of the long filter."""
+        is_made = isinstance(given, Convolved)
+        made = given if is_made else self.convolve(parts, mask, given, keep=True)
         n_channels = dy.shape[1]
         padded = self._padded[:n_channels, : self.batch]
         for rows in self._in_cache(n_channels):
@@ -390,6 +422,10 @@ class Workspace:
         """Divide the channels of a chunk further, for all but the FFT."""
         for start in range(0, n_rows, self._n_in_cache):
             yield slice(start, min(start + self._n_in_cache, n_rows))
+
+
+def _make_workspace(streams: Tensor, n_channels: int, keep: bool) -> Workspace:
+    return Workspace(streams, n_channels, reuse_spectra=not keep)
 
 
 def _short_backward(d_out: Tensor, part: Part, d_part: Part) -> None:

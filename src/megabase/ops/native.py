@@ -2,14 +2,12 @@
 
 import ctypes
 from ctypes import c_float, c_int64, c_void_p
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from megabase.ops import native_conv
-from megabase.ops.gated_conv import Mixer, ShortFilter
+from megabase.ops.gated_conv import Mixer, ShortFilter, gated_conv
 from megabase.ops.native_mixer import N_BACKWARD, N_FORWARD, NativeMixer, mixer_bytes, pointer
 from megabase.ops.steps import CUBIC, Steps
 
@@ -76,9 +74,12 @@ class NativeSteps(Steps):
         n_channels, length = h.shape
         is_narrow = {t.dtype for t in (*short, h, d)} == {torch.float32}
         if is_narrow and self._can_mix(N_BACKWARD, length, streams.dtype, n_channels):
-            make_mixer = partial(NativeMixer, self._library, length)
-            return native_conv.gated_conv(make_mixer, streams, short, h, d, mask)
+            streams, short = streams.contiguous(), ShortFilter(*(t.contiguous() for t in short))
+            return gated_conv(streams, short, h, d, mask, make_mixer=self._make_mixer)
         return super().gated_conv(streams, short, h, d, mask)
+
+    def _make_mixer(self, streams: Tensor, n_channels: int, keep: bool) -> Mixer:
+        return NativeMixer(self._library, streams.shape[2])
 
     def _can_mix(self, n_signals: int, length: int, dtype: torch.dtype, *n_channels: int) -> bool:
         """Whether channels fill vectors, and there is room for them."""

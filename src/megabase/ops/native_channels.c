@@ -28,18 +28,31 @@ void spectra_of_channels(const mixing *m) {
         enter_taps((point *)(m->room + 2 * c * m->n), m, c);
 }
 
+/* Mix some channels of a sequence; h are the spectra of their filters, x is room. */
+static void mix(point *x, const point *h, const mixing *m, number batch, number channel) {
+    enter(x, m, batch, channel);
+    transform(x, m->n, m->twiddles);
+    multiply(x, h, m->n);
+    back(x, m->n, m->twiddles);
+    leave(x, m, batch, channel);
+}
+
 /* Mix all channels; each thread has room for two signals of n points in all lanes. */
 void mix_channels(const mixing *m) {
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(m->n_threads)
-    for (number c = 0; c < m->n_channels; c += LANES)
-        for (number b = 0; b < m->batch; b++) {
-            point *x = (point *)m->room + 2 * m->n * omp_get_thread_num(), *own = x + m->n;
-            const point *h = m->spectra ? (const point *)(m->spectra + 2 * c * m->n) : own;
-            if (!m->spectra) enter_taps(own, m, c);
-            enter(x, m, b, c);
-            transform(x, m->n, m->twiddles);
-            multiply(x, h, m->n);
-            back(x, m->n, m->twiddles);
-            leave(x, m, b, c);
+#pragma omp parallel num_threads(m->n_threads)
+    {
+        point *x = (point *)m->room + 2 * m->n * omp_get_thread_num(), *h = x + m->n;
+        if (m->spectra) {
+#pragma omp for collapse(2) schedule(dynamic)
+            for (number c = 0; c < m->n_channels; c += LANES)
+                for (number b = 0; b < m->batch; b++)
+                    mix(x, (const point *)(m->spectra + 2 * c * m->n), m, b, c);
+        } else {
+#pragma omp for schedule(dynamic)
+            for (number c = 0; c < m->n_channels; c += LANES) {
+                enter_taps(h, m, c);
+                for (number b = 0; b < m->batch; b++) mix(x, h, m, b, c);
+            }
         }
+    }
 }

@@ -21,14 +21,15 @@ import math
 from collections.abc import Iterator
 from ctypes import c_int64, c_void_p
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from megabase.ops.gated_conv import Part, ShortFilter
+from megabase.ops.gated_conv import Convolved, Part, ShortFilter
 
+_AT_ONCE = 64  # channels: what is copied for them is small
 _MOST_BYTES = 512 << 20  # of the signals of all threads
 MOST_LANES = 16
 """Channels of the widest vector."""
@@ -129,8 +130,10 @@ class NativeMixer:
         self._room = self._twist.new_empty(0)
 
     def chunks(self, n_channels: int) -> Iterator[slice]:
-        """Give all channels at once."""
-        yield slice(0, n_channels)
+        """Divide channels so that every thread has some vectors of each chunk."""
+        at_once = max(_AT_ONCE, 2 * MOST_LANES * self._n_threads)
+        for start in range(0, n_channels, at_once):
+            yield slice(start, min(start + at_once, n_channels))
 
     def spectra_of(
         self, taps: Float[Tensor, "channel length"]
@@ -149,8 +152,9 @@ class NativeMixer:
         long: Float[Tensor, "channel taps_or_two_points"],
         *,
         out: Float[Tensor, "batch channel length"],
+        keep: bool = False,
     ) -> None:
-        """Write the operator's answer, as `gated_conv.Workspace.mix` does."""
+        """Write the operator's answer, as `gated_conv.Mixer.mix`; nothing is worth keeping."""
         mask = None if mask is None else mask.contiguous()  # held while C reads it
         task = self._whole_task(parts, mask, long)
         task.out, task.room = _rows(out), self._room_for(N_FORWARD)
@@ -162,9 +166,10 @@ class NativeMixer:
         parts: list[Part],
         d_parts: list[Part],
         mask: Bool[Tensor, "batch 1 length"] | None,
-        taps: Float[Tensor, "channel length"],
+        given: Float[Tensor, "channel length"] | Convolved,
     ) -> Float[Tensor, "channel length"]:
-        """Write the gradients of streams and short filters; give that of the long filter."""
+        """Write and give gradients, as `gated_conv.Mixer.mix_backward`, from the taps."""
+        taps, dy = cast("Tensor", given), dy.contiguous()
         mask = None if mask is None else mask.contiguous()  # held while C reads it
         task = _Gradient(self._whole_task(parts, mask, taps), _rows(dy))
         task.of.room = self._room_for(N_BACKWARD)
@@ -172,7 +177,7 @@ class NativeMixer:
         task.d_last_filter, task.d_first_filter, task.d_value_filter = (
             _FilterGradient(*map(pointer, (t.zero_() for t in part.short))) for part in d_parts
         )
-        d_taps = torch.empty_like(taps, memory_format=torch.contiguous_format)
+        d_taps = torch.empty_like(taps)
         task.d_long = pointer(d_taps)
         self._library.mix_channels_backward(ctypes.byref(task))
         return d_taps
