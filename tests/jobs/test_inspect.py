@@ -1,5 +1,6 @@
 """A model and a computer are described by what they are."""
 
+from megabase.jobs import inspect
 from megabase.jobs.inspect import describe_computer, describe_model
 from megabase.model.load import save, weights_sha256
 from tests import toys
@@ -22,3 +23,14 @@ def test_a_model_is_described_with_the_memory_for_a_length(tmp_path):
 def test_the_computer_is_described_from_versions_to_cache():
     names = [finding.name for finding in describe_computer()]
     assert {"machine", "python", "torch", "transformers", "cpu", "memory", "cache"} <= set(names)
+
+
+def test_the_computer_is_said_to_lack_a_compiler(monkeypatch):
+    def steps():
+        return next(finding for finding in describe_computer() if finding.name == "steps")
+
+    monkeypatch.setattr(inspect, "why_not_compiled", lambda: None)
+    assert (steps().value, steps().note) == ("compiled by gcc", "")
+    monkeypatch.setattr(inspect, "why_not_compiled", lambda: "gcc is not installed")
+    assert steps().value == "not compiled"
+    assert steps().note == "slower on a CPU: gcc is not installed"

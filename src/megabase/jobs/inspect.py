@@ -7,7 +7,7 @@ from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 from megabase.model.fingerprint import fingerprint
 from megabase.model.load import load, weights_sha256
 from megabase.model.probe import seconds_per_token
-from megabase.model.steps import about_steps
+from megabase.model.steps import why_not_compiled
 from megabase.run.environment import LIBRARIES_BYTES, Finding, extras, storage
 from megabase.run.location import cache_folder
 from megabase.run.output import record_of
@@ -86,6 +86,6 @@ def _products() -> Finding:
 
 
 def _steps() -> Finding:
-    about = about_steps()
-    note = "" if about.startswith("compiled") else "slower on a CPU; docs/performance.md"
-    return Finding("steps", about, note)
+    if why_not := why_not_compiled():
+        return Finding("steps", "not compiled", f"slower on a CPU: {why_not}")
+    return Finding("steps", "compiled by gcc")

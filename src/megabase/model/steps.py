@@ -16,12 +16,18 @@ def steps_for(like: Tensor) -> Steps:
     return (_compiled()[0] if can else None) or Steps()
 
 
-def about_steps(dtype: torch.dtype = torch.float32) -> str:
-    """Say which they are, and why."""
+def why_not_compiled() -> str | None:
+    """Say what keeps the steps from being compiled here, or None if nothing does."""
+    native, why_not = _compiled()
+    return why_not if native is None else None
+
+
+def about_steps(dtype: torch.dtype) -> str:
+    """Say which they are for a dtype, and why."""
     if dtype is not torch.float32:
         return f"by torch, for they are {dtype}"
-    native, why_not = _compiled()
-    return f"by torch, not compiled: {why_not}" if native is None else "compiled by gcc"
+    why_not = why_not_compiled()
+    return f"by torch, not compiled: {why_not}" if why_not else "compiled by gcc"
 
 
 @cache
