@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from megabase.errors import InputError
-from megabase.model.heads import JOINT
+from megabase.model.architecture import JOINT
 
 LABEL = "label"
 """The column of labels."""

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.inference.embed import Pooling
-from megabase.inference.hidden_states import check_layer
+from megabase.inference.pooling import Pooling, check_layer
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import EMBEDDING_STRANDS, strands_of
 from megabase.inference.variant_effect import choose_window
@@ -25,9 +24,9 @@ from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.jobs.stream import Journal, Shard, kept_journal
-from megabase.run.location import genome_path
+from megabase.run.location import check_there, genome_path
 from megabase.run.log import Meter, progress
-from megabase.run.output import Output, check_no_input, parts_folder
+from megabase.run.output import Output, check_no_input, check_place, parts_folder
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -107,9 +106,12 @@ def embed(
     check_arrays(output)
     inputs = [genome_path(each) for each in (source, genome) if each is not None]
     check_no_input(output, inputs)
+    for each in inputs:
+        check_there(each, "file")
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
     is_vcf = source.endswith(_VCF)
     _check_goes_with(is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map)
+    check_place(output, is_folder=False)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
@@ -125,7 +127,7 @@ def embed(
         "precision": precision,
         "input": file_sha256(inputs[0]),
         "genome": file_sha256(inputs[1]) if genome else None,
-        "layer": check_layer(layer, predictor.model.config.n_layer),
+        "layer": check_layer(layer, predictor.language.config.n_layer),
         "pooling": str(pool),
         "strand": strand,
         "stride": stride,
@@ -195,7 +197,7 @@ class _Work:
         self._dtype = np.dtype(request["dtype"])
         self._strands = EMBEDDING_STRANDS[request["strand"]]
         n_sides = 2 if request["strand"] == "both" else 1
-        self._n_channels = n_sides * predictor.model.config.d_model
+        self._n_channels = n_sides * predictor.language.config.d_model
 
     def write(self, place: Output) -> None:
         """Embed what is not done yet, then put the whole in its place."""

@@ -6,12 +6,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
+from megabase.genome.vocabulary import TokenArray
 from megabase.inference.variant_effect import allele_tokens
 from megabase.io.bed import BedRecord
 from megabase.io.vcf import VcfFile, VcfRecord
 from megabase.jobs.sequences import Letters
 from megabase.jobs.vcf_survey import survey
-from megabase.model.padding import TokenArray
 
 _LONGEST_NAMED, _LETTERS_NAMED = 40, 30  # of an allele
 

@@ -16,10 +16,10 @@ from megabase.genome.alphabet import DNA
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.mutagenesis import MODES, gradient_windows
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
 from megabase.inference.variant_effect import choose_window
+from megabase.inference.windows import MODES, gradient_windows
 from megabase.io.bed import BedRecord
 from megabase.io.table import delimiter_to_write, read_rows, write_table
 from megabase.jobs.mutagenesis_table import (
@@ -35,7 +35,7 @@ from megabase.measure.correlation import Correlation, correlate
 from megabase.report.mutagenesis import MOST_BASES, check_logo, draw_mutagenesis
 from megabase.run.location import genome_path
 from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input, whole_files
+from megabase.run.output import Output, check_no_input, check_place, whole_files
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ def mutagenesis(
     if figures is not None:
         _check_figures(records)
     _check_letters(reference, records)
+    check_place(output, is_folder=False)
     predictor = Predictor.load(model, device=device)
     n_window = choose_window(window, predictor.context_length)
     request = {

@@ -39,7 +39,7 @@ from megabase.jobs.variant_fields import (
 from megabase.jobs.vcf_survey import Survey, survey
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.log import Meter, progress
-from megabase.run.output import Output, check_no_input, only_writer
+from megabase.run.output import Output, check_no_input, check_place, only_writer
 from megabase.run.provenance import file_sha256, stamp
 
 _log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ def score_vcf(
     part = Shard.from_text(shard)
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
     reference = open_reference(genome_path(genome), cache=cache_folder())
+    check_place(output, is_folder=False)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )

@@ -13,13 +13,8 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.base_distribution import (
-    QUANTITIES,
-    base_quantity,
-    log_probabilities,
-    on_other_strand,
-)
 from megabase.inference.predictor import Predictor
+from megabase.inference.quantity import QUANTITIES, base_quantity, on_other_strand
 from megabase.inference.strands import strands_of
 from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
@@ -27,7 +22,7 @@ from megabase.jobs.genome import open_genome
 from megabase.jobs.parts import Parts, kept_parts
 from megabase.run.location import genome_path
 from megabase.run.log import Meter, progress
-from megabase.run.output import Output
+from megabase.run.output import Output, check_place
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -62,7 +57,7 @@ def tracks(
     output
         The track: ``.bw``, ``.bigwig``, ``.bedgraph`` or ``.bg``.
     quantity
-        One of `base_distribution.QUANTITIES`.
+        One of `quantity.QUANTITIES`.
     strand
         One of `inference.strands.STRANDS`.
     stride
@@ -79,10 +74,11 @@ def tracks(
     """
     _check(output, quantity)
     strands = strands_of(strand)
+    reference = open_genome(genome)
+    check_place(output, is_folder=False)
     predictor = Predictor.load(model, device=device)
     context = predictor.context_length
     step = max(1, context // 2) if stride is None else stride
-    reference = open_genome(genome)
     work = _Work(predictor, reference, quantity, strands, step)
     request = {
         "command": "tracks",
@@ -178,7 +174,7 @@ class _Work:
         if whole.strand == "-":
             quantity = on_other_strand(quantity)
         for group in wanted:
-            found = log_probabilities(self._predictor.model, tokens, group.windows)
+            found = self._predictor.log_probabilities(tokens, group.windows)
             values = [
                 base_quantity(quantity, log_p, tokens[window.first : window.end])
                 for window, log_p in zip(group.windows, found, strict=True)

@@ -16,16 +16,10 @@ from torch.nn import functional
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 
-PREFIX = "head."
-"""Of the names of a head's tensors in a model's."""
-
 REGRESSION, ONE_CLASS, ANY_LABELS = (
     "regression", "single_label_classification", "multi_label_classification",
 )  # fmt: skip
 """The problem types, as transformers names them."""
-
-JOINT = ";"
-"""What stands between the names of several labels where they are one text."""
 
 
 @runtime_checkable

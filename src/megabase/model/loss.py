@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
+
+from megabase.model.made_again import recomputed
 
 _NO_TARGET = -100
 _CHUNK = 1 << 14  # tokens whose logits are held at once
@@ -60,7 +61,7 @@ def next_token_loss(
     for start in range(0, len(target), _CHUNK):
         part = slice(start, start + _CHUNK)
         arguments = (states[part], head, target[part], flat[part])
-        total = total + checkpoint(_sum_of_chunk, *arguments, use_reentrant=False)
+        total = total + recomputed(_sum_of_chunk, *arguments)
     return total / (counted.sum().clamp(min=1e-9) if n_targets is None else n_targets)
 
 

@@ -1,6 +1,6 @@
 """The Hugging Face classes: the backbone as a base model and as a causal language model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from megabase.errors import InputError
 from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.filter import ImplicitFilter
+from megabase.model.language import LanguageModel, TokenReader, check_fits
 from megabase.model.loss import next_token_loss
 from megabase.model.operator import HyenaOperator
 from megabase.model.past import Past
@@ -29,7 +30,7 @@ _HUB_OPTIONS = (
 )  # fmt: skip
 
 
-class HyenaDNAPreTrainedModel(PreTrainedModel):
+class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
     """What the classes share: the configuration, the starting weights, strict loading.
 
     The starting weights, where s is `initializer_range`, or for linear maps
@@ -49,7 +50,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
     """
 
     config_class = HyenaDNAConfig
-    config: HyenaDNAConfig
+    config: HyenaDNAConfig  # pyright: ignore[reportIncompatibleVariableOverride] a narrower one
     base_model_prefix = "backbone"
     supports_gradient_checkpointing = True
     _no_split_modules = ["Block"]  # noqa: RUF012 transformers asks for a plain list
@@ -144,38 +145,6 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         del config, tensors
         return {}
 
-    def _embedded(
-        self,
-        input_ids: Int[Tensor, "batch length"] | None,
-        inputs_embeds: Float[Tensor, "batch length d_model"] | None,
-    ) -> Float[Tensor, "batch length d_model"]:
-        """Give the vectors of tokens, or those that are given in their place."""
-        if (input_ids is None) == (inputs_embeds is None):
-            raise InputError("give either input_ids or inputs_embeds, and not both")
-        return self.backbone.embedding(input_ids) if inputs_embeds is None else inputs_embeds
-
-    def _hidden_states(
-        self,
-        input_ids: Int[Tensor, "batch length"] | None,
-        attention_mask: Tensor | None,
-        inputs_embeds: Float[Tensor, "batch length d_model"] | None,
-        every_layer: bool,
-    ) -> list[Float[Tensor, "batch length d_model"]]:
-        """Embed if need be, check the length, and run the backbone."""
-        embedded = self._embedded(input_ids, inputs_embeds)
-        length, limit = embedded.shape[1], self.config.max_seq_len
-        if not embedded.numel():
-            raise InputError(f"a batch holds at least one token, got {tuple(embedded.shape[:2])}")
-        if length > limit:
-            raise InputError(
-                f"a sequence of {length:,} tokens is longer than this model's {limit:,} positions; "
-                "cut it into windows"
-            )
-        mask = None if attention_mask is None else attention_mask.bool()
-        return self.backbone(
-            embedded, mask, every_layer=every_layer, overwrite=inputs_embeds is None
-        )
-
 
 class HyenaDNAModel(HyenaDNAPreTrainedModel):
     """The model without a head: tokens to hidden states."""
@@ -209,7 +178,7 @@ class HyenaDNAModel(HyenaDNAPreTrainedModel):
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
 
 
-class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
+class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, LanguageModel, GenerationMixin):
     """The language model: the chance of each next token.
 
     The head is the embedding, transposed; logits are those of the real vocabulary,
@@ -217,6 +186,23 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
     """
 
     accepts_loss_kwargs = True  # the Trainer passes num_items_in_batch
+
+    @classmethod
+    def around(cls, language: LanguageModel, config: HyenaDNAConfig) -> "HyenaDNAForCausalLM":
+        """Return the same model, of the same weights, as one of this class.
+
+        Parameters
+        ----------
+        language
+            In evaluation mode; its backbone is shared from now on, not copied.
+        config
+            Of the same architecture.
+        """
+        with torch.device("meta"):
+            model = cls(config)
+        model.backbone = language.backbone
+        model.backbone.config = config
+        return model.eval()
 
     def forward(
         self,
@@ -313,74 +299,6 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
         is_ours = what_is_changed(self.backbone.blocks, self.backbone.norm) is None
         if generation_config.use_cache and grows and is_ours and not self.training:
             model_kwargs["past_key_values"] = Past(self.backbone, max_cache_length)
-
-    def logits_in_parts(
-        self,
-        input_ids: Int[Tensor, "batch length"],
-        attention_mask: Tensor | None = None,
-        *,
-        at_once: int = 1 << 14,
-    ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
-        """Give the logits of some positions at a time, with the positions.
-
-        So a million tokens are scored without ever holding the logits of all. It computes
-        when it is asked for a part: switch gradients off around the whole loop.
-
-        Parameters
-        ----------
-        input_ids, attention_mask
-            As in `forward`.
-        at_once
-            Positions of a part.
-        """
-        yield from self.logits_of(
-            self._hidden_states(input_ids, attention_mask, None, False)[-1], at_once=at_once
-        )
-
-    def logits_of(
-        self, hidden: Float[Tensor, "batch length d_model"], *, at_once: int = 1 << 14
-    ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
-        """Give the logits of hidden states, as `logits_in_parts`, which are the last layer's."""
-        head = self.backbone.embedding.weight[: self.config.vocab_size]
-        for start in range(0, hidden.shape[1], at_once):
-            positions = slice(start, min(start + at_once, hidden.shape[1]))
-            yield positions, functional.linear(hidden[:, positions], head)
-
-
-def check_fits(
-    tensors: Mapping[str, Tensor],
-    config: HyenaDNAConfig,
-    source: str,
-    *,
-    head: Mapping[str, Tensor] | None = None,
-) -> None:
-    """Raise an InputError unless the tensors are exactly the parameters of the configuration.
-
-    Parameters
-    ----------
-    tensors
-        By name.
-    config
-        Of the model.
-    source
-        What to call them in an error.
-    head
-        What is expected beside the backbone.
-    """
-    with torch.device("meta"):
-        expected = {**Backbone(config).state_dict(prefix="backbone."), **(head or {})}
-    for problem, names in (
-        ("lacks", expected.keys() - tensors.keys()),
-        ("has a tensor too many:", tensors.keys() - expected.keys()),
-    ):
-        if names:
-            raise InputError(f"{source} {problem} {min(names)} ({len(names)} such in all)")
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            raise InputError(
-                f"{source}: {name} has shape {tuple(tensor.shape)}, the configuration asks for "
-                f"{tuple(expected[name].shape)}"
-            )
 
 
 def _or(given: bool | None, otherwise: bool | None) -> bool:

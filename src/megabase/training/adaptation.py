@@ -5,8 +5,8 @@ from typing import cast
 from torch import Tensor
 
 from megabase.model import heads, prompted
-from megabase.model.fingerprint import Classifier
 from megabase.model.heads import SequenceModel
+from megabase.model.load import Classifier
 
 
 def freeze(model: Classifier, adapt: str) -> None:

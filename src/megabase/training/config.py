@@ -9,8 +9,7 @@ from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
 
 from megabase.data.labels import KINDS
 from megabase.data.sequence_table import CROPS
-from megabase.model.config import POOLED, PRESETS, HyenaDNAConfig
-from megabase.model.heads import JOINT
+from megabase.model.architecture import JOINT, POOLED, PRESETS, Architecture
 from megabase.run.config import RunConfig
 
 _LONG = 1024  # tokens, from which a preset's keys but max_seq_len are those of any longer context
@@ -164,9 +163,9 @@ class PretrainConfig(RunConfig):
         keys = self.model_dump(mode="json", exclude={"workers", "memory_gib"})
         return keys | {"architecture": self.shape().architecture()}
 
-    def shape(self) -> HyenaDNAConfig:
-        """Give the configuration of the model."""
-        shape = HyenaDNAConfig.from_preset(self.preset, self.context_length, **self.architecture)
+    def shape(self) -> Architecture:
+        """Give the architecture of the model."""
+        shape = Architecture.from_preset(self.preset, self.context_length, **self.architecture)
         shape.embed_dropout = self.embed_dropout
         return shape
 
@@ -291,7 +290,7 @@ class AdaptConfig(RunConfig):
         return keys
 
     def _keys_of(self, preset: str) -> dict[str, Any]:
-        shape = HyenaDNAConfig.from_preset(preset, self.context_length or _LONG)
+        shape = Architecture.from_preset(preset, self.context_length or _LONG)
         return {k: value for k, value in shape.architecture().items() if k != "max_seq_len"}
 
     @property

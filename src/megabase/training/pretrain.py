@@ -13,9 +13,10 @@ from megabase.data.genome_dataset import StepDataset
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
-from megabase.model.load import save, weights_sha256
+from megabase.model.load import save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
+from megabase.model.weights import weights_sha256
 from megabase.run.log import progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.training.arguments import training_arguments
@@ -66,7 +67,7 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
         sources = Sources(config)
     schedule = _schedule(config, arguments)
     share = Share(sources.mixture(), schedule, arguments.process_index, arguments.world_size)
-    shape = config.shape()
+    shape = HyenaDNAConfig.of(config.shape())
     checkpoints = Checkpoints(output / CHECKPOINTS)
     with arguments.main_process_first(local=False):
         place = Output(
