@@ -100,3 +100,18 @@ def test_help_lists_and_configurations_are_shown_without_torch(answers):
 def test_what_can_be_refused_is_refused_without_torch(answers):
     assert {line: answers[0].get(line) for line in REFUSED} == dict.fromkeys(REFUSED, "2 [")
     assert "Traceback" not in answers[1]
+
+
+def test_scoring_imports_neither_transformers_nor_the_compiler_of_torch(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGTACGTAC\n")
+    code = (
+        "import sys\n"
+        "sys.argv = ['megabase', 'score', '-i', 'a.fa', '-o', 's.tsv']\n"
+        "from megabase.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: code = end.code\n"
+        "print({'transformers', 'torch._dynamo', 'sympy', 'scipy'} & set(sys.modules), code)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1:] == ["set() 0"], done.stderr

@@ -47,9 +47,9 @@ class Backbone(nn.Module):
         self.norm = nn.LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
 
     @classmethod
-    def empty(cls, config: Architecture) -> "Backbone":
-        """Return a backbone on the meta device: names and shapes of parameters, no values."""
-        with _NoDraws(), torch.device("meta"):
+    def empty(cls, config: Architecture, device: str = "meta") -> "Backbone":
+        """Return a backbone whose parameters have no values yet; on meta, only names and shapes."""
+        with _NoDraws(), torch.device(device):
             return cls(config)
 
     def forward(

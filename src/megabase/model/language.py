@@ -125,8 +125,7 @@ class PlainLanguageModel(LanguageModel):
     def __init__(self, config: Architecture) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone.empty(config)
-        self.to_empty(device="cpu")
+        self.backbone = Backbone.empty(config, "cpu")
         self.eval()
 
 
