@@ -178,7 +178,9 @@ class HyenaDNAModel(HyenaDNAPreTrainedModel):
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
 
 
-class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, LanguageModel, GenerationMixin):
+class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride] a narrower config
+    HyenaDNAPreTrainedModel, LanguageModel, GenerationMixin
+):
     """The language model: the chance of each next token.
 
     The head is the embedding, transposed; logits are those of the real vocabulary,
