@@ -11,8 +11,7 @@ from jaxtyping import Float
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
-from megabase.io.bed import is_record
-from megabase.io.compression import open_text
+from megabase.io.bed import record_lines, whole_number
 from megabase.run.output import whole_path
 
 BEDGRAPH = (".bedgraph", ".bg")
@@ -127,10 +126,8 @@ def read_bedgraph(path: Path) -> Iterator[Entry]:
     """
     if not path.is_file():
         raise InputError(f"there is no bedGraph file {path}")
-    with open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            if is_record(line):
-                yield _entry(line.split(), f"{path}, line {number}")
+    for line, place in record_lines(path):
+        yield _entry(line.split(), place)
 
 
 class BigWig:
@@ -177,7 +174,8 @@ class BigWig:
 
 def _entry(fields: Sequence[Any], place: str) -> Entry:
     try:
-        contig, start, end, value = fields[0], int(fields[1]), int(fields[2]), float(fields[3])
+        contig, start, end = fields[0], whole_number(str(fields[1])), whole_number(str(fields[2]))
+        value = float(fields[3])
     except (IndexError, ValueError):
         contig, start, end, value = "", 0, 0, nan
     if len(fields) != 4 or not 0 <= start < end or not isfinite(value):
