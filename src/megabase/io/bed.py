@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.io.compression import open_text
-
-SUFFIXES = (".bed", ".bed.gz")
-"""How the names of BED files end."""
+from megabase.io.compression import open_text, uncompressed_name
 
 _HEADERS = ("track", "browser")
+
+
+def is_bed(path: Path) -> bool:
+    """Whether a file is BED by its name."""
+    return uncompressed_name(path).lower().endswith(".bed")
 
 
 class BedRecord(NamedTuple):

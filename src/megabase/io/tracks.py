@@ -1,6 +1,7 @@
 """A value for each base, as bedGraph or bigWig."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from math import isfinite, nan
 from pathlib import Path
@@ -159,20 +160,46 @@ class BigWig:
         if not path.is_file():
             raise InputError(f"there is no bigWig file {path}")
         self._path = path
-        try:
+        with _damage_named(path, "is no bigWig that can be read"):
             self._file = pybigtools.open(str(path))
             self.lengths: Mapping[str, int] = self._file.chroms()
-        except Exception as error:
-            raise InputError(f"{path} is no bigWig that can be read: {error}") from error
 
     def entries(self, interval: Interval) -> Iterator[Entry]:
-        """Give the places in an interval that have a value, cut to it."""
+        """Yield the places in an interval that have a value, in order and cut to it.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged: what it holds cannot be read, or is not in the interval.
+        """
         length = self.lengths.get(interval.contig, 0)
         if interval.start >= length:
             return
         end = min(interval.end, length)
-        for start, stop, value in self._file.records(interval.contig, interval.start, end):
+        last = interval.start
+        for start, stop, value in self._records(interval.contig, interval.start, end):
+            if not last <= start < stop <= end:
+                raise InputError(
+                    f"{self._path} is damaged: asked for {interval}, it gave [{start:,}, "
+                    f"{stop:,}), which lies beyond or over what came before; copy it again"
+                )
+            last = stop
             yield _entry([interval.contig, start, stop, value], str(self._path))
+
+    def _records(self, contig: str, start: int, end: int) -> Iterator[tuple[int, int, float]]:
+        with _damage_named(self._path, f"cannot be read at {contig}:[{start:,}, {end:,})"):
+            yield from self._file.records(contig, start, end)
+
+
+@contextmanager
+def _damage_named(path: Path, what: str) -> Generator[None]:
+    """Turn what the library raises, also its panics, which are no Exception, into an InputError."""
+    try:
+        yield
+    except (GeneratorExit, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise InputError(f"{path} {what}: {error}; copy it again") from error
 
 
 def _entry(fields: Sequence[Any], place: str) -> Entry:
