@@ -143,6 +143,14 @@ def test_shards_together_are_the_plain_run(command, paths):
         part = load(paths.folder / f"{shard}.npz")
         for name in ("embeddings", "names"):
             assert np.array_equal(part[name], whole[name][shard - 1 :: 2])
+    reads = paths.folder / "reads.fastq"  # of one name: shards and their order are told by number
+    fastq = (f"@r\n{text}\n+\n{'I' * len(text)}\n" for text in SEQUENCES.values())
+    reads.write_text("".join(fastq))
+    for shard in (1, 2):
+        assert command(reads, f"r{shard}.npz", "--shard", f"{shard}/2").code == 0
+        part = load(paths.folder / f"r{shard}.npz")
+        assert np.array_equal(part["embeddings"], whole["embeddings"][shard - 1 :: 2])
+        assert set(part["names"].tolist()) == {"r"}
     answer = command(paths.fasta, "none.npz", "--shard", "10/10")
     assert (answer.code, load(paths.folder / "none.npz")["embeddings"].shape) == (0, (0, 8))
 

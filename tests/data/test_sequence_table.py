@@ -164,6 +164,15 @@ def test_the_place_of_a_record_is_that_of_its_letters(tmp_path):
     assert next(SequenceTable(written(tmp_path, "sequence\nA\n")).records()).place is None
 
 
+@pytest.mark.parametrize("name", ["reads.fq.gz", "reads"])
+def test_fastq_is_read_too_by_its_name_or_its_content(tmp_path, name, caplog):
+    path = written(tmp_path, "@a x\nAC\nGT\n+\n@III\n@a x\nGG\n+\nII\n", name)
+    with caplog.at_level("INFO"):
+        assert letters(SequenceTable(path)) == ["ACGT", "GG"]
+        list(SequenceTable(path).records(tell=False))
+    assert caplog.text.count("is FASTQ: its qualities are not used") == 1
+
+
 def test_fasta_is_read_under_its_names_and_errors_bear_them(tmp_path):
     path = written(tmp_path, ">a first\nAC\nGT\n>b\nGG\n", "s.fa.gz")
     assert [record.row["name"] for record in SequenceTable(path).records()] == ["a first", "b"]

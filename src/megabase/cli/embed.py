@@ -27,7 +27,9 @@ def embed(
     model: Model,
     source: Annotated[
         str,
-        typer.Option("--input", "-i", help="FASTA or 2bit; or BED, VCF or BCF, with --genome."),
+        typer.Option(
+            "--input", "-i", help="FASTA, FASTQ or 2bit; or BED, VCF or BCF, with --genome."
+        ),
     ],
     output: OutputFile,
     genome: Annotated[

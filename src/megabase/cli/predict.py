@@ -22,7 +22,7 @@ def predict(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA; BED; or CSV, TSV, Parquet: sequence, or contig,start,end.",
+            help="FASTA or FASTQ; BED; or CSV, TSV, Parquet: sequence, or contig,start,end.",
         ),
     ],
     output: OutputFile,

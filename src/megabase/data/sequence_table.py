@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from megabase.data.class_folder import read_class_folder, read_fasta_rows
+from megabase.data.class_folder import read_class_folder, read_sequence_rows
 from megabase.errors import InputError
 from megabase.genome.interval import Interval, parse_strand
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.io.bed import SUFFIXES, read_bed
-from megabase.io.fasta import is_fasta
+from megabase.io.bed import is_bed, read_bed
+from megabase.io.sequence_file import holds_sequences
 from megabase.io.table import check_columns, read_rows
 
 CROPS = ("centre", "left", "random")
@@ -41,9 +41,9 @@ class SequenceTable:
     path
         CSV, TSV or Parquet with a column ``sequence``; or with the columns ``contig``,
         ``start``, ``end`` (0-based, half-open) and perhaps ``strand``, and a genome; or BED,
-        whose columns are these and ``name``. Or FASTA, whose rows are ``name`` (the whole
-        header) and ``sequence``; or a folder of FASTA files, whose rows also have ``label``, as
-        `class_folder` says.
+        whose columns are these and ``name``. Or FASTA or FASTQ, whose rows are ``name`` (the
+        whole header) and ``sequence``; or a folder of such files, whose rows also have
+        ``label``, as `class_folder` says.
     columns
         What columns it must have besides.
     reference
@@ -73,7 +73,7 @@ class SequenceTable:
         if crop is not None and crop not in CROPS:
             raise InputError(f"crop is one of {', '.join(CROPS)}; got {crop!r}")
         self.path = path
-        self._is_fasta = path.is_dir() or is_fasta(path)
+        self._is_fasta = path.is_dir() or holds_sequences(path)
         self._reference = reference
         of_place = ("sequence",) if reference is None else ("contig", "start", "end")
         self._columns = (*of_place, *columns)
@@ -102,7 +102,7 @@ class SequenceTable:
             empty, no DNA, no part of the genome, or too long.
         """
         n_rows = n_cropped = n_ambiguous = 0
-        for n_rows, row in enumerate(self._rows(), start=1):
+        for n_rows, row in enumerate(self._rows(tell=tell), start=1):
             name = f"{self.path}, row {n_rows}" + (f" ({row['name']})" if self._is_fasta else "")
             place = None if self._reference is None else _place(row, name)
             encoded = DNA_VOCABULARY.encode(self._letters(row, place, name), name=name)
@@ -120,14 +120,14 @@ class SequenceTable:
         if tell and n_ambiguous:
             _log.info("%s: %s ambiguous letters were read as N", self.path, f"{n_ambiguous:,}")
 
-    def _rows(self) -> Iterator[dict[str, str]]:
+    def _rows(self, *, tell: bool) -> Iterator[dict[str, str]]:
         if self._is_fasta and self._reference is not None:
             raise InputError(f"a genome goes with intervals; {self.path} has its own letters")
         if self.path.is_dir():
-            return read_class_folder(self.path, self._columns)
+            return read_class_folder(self.path, self._columns, tell=tell)
         if self._is_fasta:
-            return read_fasta_rows(self.path, self._columns)
-        if self.path.name.endswith(SUFFIXES):
+            return read_sequence_rows(self.path, self._columns, tell=tell)
+        if is_bed(self.path):
             return self._bed_rows()
         return read_rows(self.path, self._columns)
 

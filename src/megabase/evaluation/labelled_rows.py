@@ -11,8 +11,8 @@ from megabase.errors import InputError
 from megabase.evaluation.examples import Examples, Label
 from megabase.evaluation.task_folder import check_splits, split_paths
 from megabase.evaluation.tasks.task import Task
-from megabase.io.compression import open_text
-from megabase.io.fasta import read_fasta
+from megabase.io.compression import open_text, uncompressed_name
+from megabase.io.sequence_file import read_sequences
 from megabase.io.table import read_rows
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def _read_split(task: Task, paths: Sequence[Path]) -> Iterator[Row]:
     for path in paths:
         if path.is_dir():
             yield from _read_class_folders(task, path)
-        elif path.name.removesuffix(".gz").endswith((".tsv", ".csv", ".parquet")):
+        elif uncompressed_name(path).endswith((".tsv", ".csv", ".parquet")):
             yield from _columns(task, read_rows(path, ()), str(path))
         else:
             yield from _read_fasta(path)
@@ -91,7 +91,7 @@ def _first(columns: Sequence[str], row: Mapping[str, str], name: str) -> str:
 
 
 def _read_fasta(path: Path) -> Iterator[Row]:
-    for header, letters in read_fasta(path):
+    for header, letters in read_sequences(path):
         _, bar, label = header.rpartition("|")
         if not bar:
             raise InputError(f"{path}: a header ends in |label, got {header!r}")

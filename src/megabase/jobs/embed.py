@@ -19,6 +19,8 @@ from megabase.inference.variant_effect import choose_window
 from megabase.inference.windows import describe_windows, windows
 from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
 from megabase.io.chrom_map import read_chrom_map
+from megabase.io.compression import file_format
+from megabase.io.file_format import BCF, VCF
 from megabase.io.vcf import VcfFile
 from megabase.jobs.entries import AlleleEntries, Entries, Entry, EntryRecord, SequenceEntries
 from megabase.jobs.frames import Frames, frame_of
@@ -68,7 +70,7 @@ def embed(
     model
         What `model.load` takes.
     source
-        FASTA or 2bit; or BED, VCF or BCF, with `genome`.
+        FASTA, FASTQ or 2bit; or BED, VCF or BCF, with `genome`.
     output
         A file that `io.arrays.write_arrays` writes: ``.npz``, ``.h5``, ``.hdf5``, ``.parquet``.
     genome
@@ -108,7 +110,7 @@ def embed(
     inputs = [genome_path(each) for each in (source, genome) if each is not None]
     check_no_input(output, inputs)
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
-    is_vcf = source.endswith(_VCF)
+    is_vcf = source.endswith(_VCF) or (inputs[0].is_file() and file_format(inputs[0]) in (VCF, BCF))
     _check_goes_with(is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
@@ -153,14 +155,16 @@ def _check_goes_with(
 def _sequences(
     source: str, genome: str | None, context: int, stride: int | None
 ) -> SequenceEntries:
-    reference, records = open_sequences(source, genome)
+    sequences = open_sequences(source, genome)
     if stride is None:
         check_lengths(
-            records, context, mend="--stride cuts it into windows (half the context is usual)"
+            sequences.records,
+            context,
+            mend="--stride cuts it into windows (half the context is usual)",
         )
     else:
         windows(1, context, stride)
-    return SequenceEntries(reference, records)
+    return SequenceEntries(sequences)
 
 
 def _alleles(

@@ -7,9 +7,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.inference.variant_effect import allele_tokens
-from megabase.io.bed import BedRecord
 from megabase.io.vcf import VcfFile, VcfRecord
-from megabase.jobs.sequences import Letters
+from megabase.jobs.sequences import Sequences
 from megabase.jobs.vcf_survey import survey
 from megabase.model.padding import TokenArray
 
@@ -50,25 +49,25 @@ class Entries(Protocol):
 
 
 class SequenceEntries:
-    """Sequences of a FASTA file or intervals of a BED file: an entry for each."""
+    """Sequences of a file or intervals of a BED file: an entry for each."""
 
     has_reasons = False
 
-    def __init__(self, reference: Reference, records: list[BedRecord]) -> None:
-        self._records = records
-        self._letters = Letters(reference)
+    def __init__(self, sequences: Sequences) -> None:
+        self._sequences = sequences
 
     def records(self) -> Iterator[EntryRecord]:
         """Give a record for each sequence or interval."""
-        for record in self._records:
-            yield EntryRecord([len(record.interval)], partial(self._read, record))
+        for number, record in enumerate(self._sequences.records):
+            yield EntryRecord([len(record.interval)], partial(self._read, number))
 
-    def _read(self, record: BedRecord) -> list[Entry]:
-        return [Entry(record.name, self._letters.tokens(record))]
+    def _read(self, number: int) -> list[Entry]:
+        name = self._sequences.records[number].name
+        return [Entry(name, self._sequences.tokens(number))]
 
     def tell(self) -> None:
         """Say how many letters were read as N."""
-        self._letters.tell_ambiguous()
+        self._sequences.tell_ambiguous()
 
 
 class AlleleEntries:
