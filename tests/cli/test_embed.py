@@ -119,7 +119,10 @@ def test_both_alleles_have_a_row_or_a_reason(command, paths):
     options = ["--genome", paths.genome, "--window", 20]
     for pooling in ("mean", "none"):
         answer = command(vcf, "o.npz", *options, "--pooling", pooling, "--overwrite")
-        assert (answer.code, "2 rows are NaN" in answer.err) == (0, True)
+        assert (answer.code, "NaN, for what skip_reason says: 2 (symbolic 2)" in answer.err) == (
+            0,
+            True,
+        )
         found = load(paths.folder / "o.npz")
         assert found["names"].tolist() == [
             f"chrI:100:{ref}>{change}:{allele}"
@@ -218,6 +221,21 @@ def test_a_bad_input(command, paths, name, text, message):
     answer = command(paths.folder / name, "o.npz", "--genome", paths.genome)
     assert refused(answer, message)
     assert not list(paths.folder.glob("*o.npz*"))
+
+
+def test_a_record_that_is_not_in_the_genome_has_rows_with_its_reason(command, paths):
+    ref = LETTERS[99]
+    alt = "A" if ref != "A" else "C"
+    odd = [("chrI", 0, "N", "A", "."), ("MT", 5, "A", "T", "."), ("chrI", 900, "A", "T", ".")]
+    rows = [("chrI", 100, ref, alt, "."), *odd, ("chrI", 100, ref, alt, ".")]
+    vcf = write_vcf_file(paths.folder / "in.vcf", vcf_text(rows))
+    answer = command(vcf, "o.npz", "--genome", paths.genome, "--window", 20)
+    assert answer.code == 0
+    assert "(ambiguous 2; no_contig 2; outside 2)" in answer.err
+    found = load(paths.folder / "o.npz")
+    reasons = ["ambiguous", "no_contig", "outside"]
+    assert found["skip_reason"].tolist() == ["", "", *np.repeat(reasons, 2), "", ""]
+    assert found["names"].tolist()[2:4] == ["chrI:0:N>A:ref", "chrI:0:N>A:alt"]
 
 
 def test_what_else_is_refused(command, paths, monkeypatch):

@@ -38,14 +38,7 @@ def test_intervals_are_read_on_their_strand(tmp_path):
     assert letters(table) == ["AACC", "GGTT", "T"]
 
 
-@pytest.mark.parametrize(
-    ("strands", "expected"),
-    [
-        ([-1, 1], ["GGTT", "AACC"]),
-        ([-1.0, 1.0], ["GGTT", "AACC"]),
-        (["-1", "+1"], ["GGTT", "AACC"]),
-    ],
-)
+@pytest.mark.parametrize("strands", [[-1, 1], [-1.0, 1.0], ["-1", "+1"]])
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet"])
 def test_a_strand_may_be_a_number_in_every_kind_of_table(tmp_path, strands, name):
     rows = {"contig": ["chr1"] * 2, "start": [0] * 2, "end": [4] * 2, "strand": strands}

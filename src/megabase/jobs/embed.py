@@ -27,6 +27,7 @@ from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.jobs.stream import Journal, Shard, kept_journal
+from megabase.jobs.variant_fields import skipped_text
 from megabase.run.location import genome_path
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, check_no_input, parts_folder
@@ -211,13 +212,17 @@ class _Work:
                 self._fill(journal, meter)
             frames = Frames(journal.body, self._n_channels, self._dtype)
             layout = self._layout(frames)
-            n_skipped = sum(bool(each) for rows in frames.heads() for each in rows.skip_reasons)
-            if n_skipped:
-                _log.info("%s rows are NaN; skip_reason says why", f"{n_skipped:,}")
+            reasons = Counter(each for rows in frames.heads() for each in rows.skip_reasons if each)
+            if self._entries.has_reasons:
+                _log.info(
+                    "%s rows; NaN, for what skip_reason says: %s", f"{layout.n_rows:,}",
+                    skipped_text(reasons),
+                )  # fmt: skip
             with place.write_at(
                 n_sequences=layout.n_sequences,
                 n_rows=layout.n_rows,
-                n_skipped=n_skipped,
+                n_skipped=reasons.total(),
+                skip_reasons=dict(sorted(reasons.items())),
                 device=device,
             ) as path:
                 write_arrays(path, layout, frames.__iter__)

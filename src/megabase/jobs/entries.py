@@ -114,7 +114,7 @@ class AlleleEntries:
             site.alts, allele_tokens(self._reference, site, self._window), strict=True
         ):
             change = f"{_shortened(site.ref)}>{_shortened(alt)}"
-            name = f"{record.contig}:{site.position + 1}:{change}"
+            name = f"{record.contig}:{record.columns[1]}:{change}"
             found.append(Entry(f"{name}:ref", each.ref, each.skip_reason))
             found.append(Entry(f"{name}:alt", each.alt, each.skip_reason))
         return found
