@@ -279,3 +279,35 @@ def test_a_number_too_large_for_float16_is_an_error_that_leaves_nothing(command,
     answer = command(paths.fasta, "o.npz", "--dtype", "float16")
     assert refused(answer, "too large for float16; take --dtype float32")
     assert not list(paths.folder.glob("*o.npz*"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_the_rows_of_a_table_are_embedded_under_their_names(command, paths, suffix):
+    table = {"id": list(SEQUENCES), "name": [f"gene {n}" for n in SEQUENCES]}
+    source = paths.folder / f"in.{suffix}"
+    if suffix == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.table({**table, "sequence": list(SEQUENCES.values())}), source)
+    else:
+        separator = "," if suffix == "csv" else "\t"
+        rows = zip(*table.values(), SEQUENCES.values(), strict=True)
+        lines = [("id", "name", "sequence"), *rows]
+        source.write_text("".join(separator.join(line) + "\n" for line in lines))
+    assert command(source, "o.npz").code == 0
+    found = load(paths.folder / "o.npz")
+    assert found["names"].tolist() == table["name"]
+    np.testing.assert_allclose(found["embeddings"], expected(SEQUENCES.values()), rtol=1e-4)
+
+
+def test_a_table_without_names_and_with_another_column_of_sequences(command, paths):
+    source = paths.folder / "in.csv"
+    source.write_text("dna|x\nACGTACGT|1\nGGCC|2\n")
+    options = ["--sequence-column", "dna", "--delimiter", "|"]
+    assert command(source, "o.npz", *options).code == 0
+    assert load(paths.folder / "o.npz")["names"].tolist() == ["1", "2"]
+    answer = command(paths.fasta, "p.npz", *options)
+    assert refused(answer, "--sequence-column, --delimiter goes with a table")
+    source.write_text(f"sequence\n{toys.letters(70)}\n")
+    assert refused(command(source, "q.npz"), "row 1 has 70 bp, and the model reads at most 64")
+    assert command(source, "q.npz", "--stride", 32).code == 0

@@ -130,7 +130,7 @@ def test_parquet_is_read(tmp_path):
     records = list(SequenceTable(tmp_path / "t.parquet", columns=["label"]).records())
     assert [record.row["label"] for record in records] == ["1.5", ""]
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="no whole Parquet"):
+    with pytest.raises(InputError, match="not a whole Parquet"):
         list(SequenceTable(tmp_path / "t.parquet").records())
 
 
@@ -174,3 +174,19 @@ def test_fasta_is_read_under_its_names_and_errors_bear_them(tmp_path):
         list(SequenceTable(path, context_length=3).records())
     with pytest.raises(InputError, match=r"a genome goes with intervals; .*s.fa.gz has its own"):
         list(SequenceTable(path, reference=MemoryReference({"a": "ACGT"})).records())
+
+
+def test_the_column_of_sequences_may_have_another_name_and_the_columns_another_delimiter(tmp_path):
+    path = written(tmp_path, "seq|y\nACGT|1\n")
+    table = SequenceTable(path, columns=["y"], sequence_column="seq", delimiter="|")
+    assert letters(table) == ["ACGT"]
+    assert next(table.records()).row == {"seq": "ACGT", "y": "1"}
+    with pytest.raises(InputError, match="has no column 'sequence'; it has seq, y"):
+        letters(SequenceTable(path, delimiter="|"))
+    fasta = written(tmp_path, ">a\nACGT\n", "s.fa")
+    with pytest.raises(InputError, match="--delimiter is of a CSV or TSV file"):
+        letters(SequenceTable(fasta, delimiter="|"))
+    with pytest.raises(InputError, match="has no column 'seq'"):
+        letters(SequenceTable(fasta, sequence_column="seq"))
+    with pytest.raises(InputError, match="a genome has the sequences; leave --sequence-column"):
+        SequenceTable(path, sequence_column="seq", reference=MemoryReference({"a": "ACGT"}))

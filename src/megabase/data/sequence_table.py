@@ -20,6 +20,9 @@ from megabase.io.table import check_columns, read_rows
 CROPS = ("centre", "left", "random")
 """Which part of a sequence that is longer than the context is kept."""
 
+SEQUENCE = "sequence"
+"""The column of sequences."""
+
 _BED_COLUMNS = ["contig", "start", "end", "name", "strand"]
 
 _log = logging.getLogger(__name__)
@@ -46,6 +49,10 @@ class SequenceTable:
         ``label``, as `class_folder` says.
     columns
         What columns it must have besides.
+    sequence_column
+        Another name of the column ``sequence``.
+    delimiter, list_columns
+        As of `read_rows`.
     reference
         The genome of its intervals; None: sequences are written out.
     context_length
@@ -64,6 +71,9 @@ class SequenceTable:
         path: Path,
         *,
         columns: Sequence[str] = (),
+        sequence_column: str = SEQUENCE,
+        delimiter: str | None = None,
+        list_columns: Sequence[str] = (),
         reference: Reference | None = None,
         context_length: int | None = None,
         n_prompt_tokens: int = 0,
@@ -75,8 +85,12 @@ class SequenceTable:
         self.path = path
         self._is_fasta = path.is_dir() or holds_sequences(path)
         self._reference = reference
-        of_place = ("sequence",) if reference is None else ("contig", "start", "end")
+        if reference is not None and sequence_column != SEQUENCE:
+            raise InputError("a genome has the sequences; leave --sequence-column out")
+        of_place = (sequence_column,) if reference is None else ("contig", "start", "end")
         self._columns = (*of_place, *columns)
+        self._sequence_column = sequence_column
+        self._delimiter, self._list_columns = delimiter, list_columns
         self._longest = None if context_length is None else context_length - n_prompt_tokens
         if self._longest is not None and self._longest < 1:
             raise InputError(
@@ -123,13 +137,18 @@ class SequenceTable:
     def _rows(self, *, tell: bool) -> Iterator[dict[str, str]]:
         if self._is_fasta and self._reference is not None:
             raise InputError(f"a genome goes with intervals; {self.path} has its own letters")
+        is_table = not (self._is_fasta or is_bed(self.path))
+        if self._delimiter is not None and not is_table:
+            raise InputError(f"--delimiter is of a CSV or TSV file, and {self.path} is not one")
         if self.path.is_dir():
             return read_class_folder(self.path, self._columns, tell=tell)
         if self._is_fasta:
             return read_sequence_rows(self.path, self._columns, tell=tell)
         if is_bed(self.path):
             return self._bed_rows()
-        return read_rows(self.path, self._columns)
+        return read_rows(
+            self.path, self._columns, delimiter=self._delimiter, list_columns=self._list_columns
+        )
 
     def _bed_rows(self) -> Iterator[dict[str, str]]:
         if self._reference is None:
@@ -142,9 +161,9 @@ class SequenceTable:
 
     def _letters(self, row: dict[str, str], place: Interval | None, name: str) -> str:
         if self._reference is None or place is None:
-            if not row["sequence"]:
+            if not (letters := row[self._sequence_column]):
                 raise InputError(f"{name}: the sequence is empty; remove the row")
-            return row["sequence"]
+            return letters
         try:
             return self._reference.fetch(place)
         except InputError as error:

@@ -46,6 +46,15 @@ def delimiter_of(path: Path) -> str:
     return _DELIMITERS[suffix]
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name, and not FASTA under such a name."""
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if suffix == PARQUET or suffix not in _DELIMITERS:
+        return suffix == PARQUET
+    with open_text(path) as file:
+        return file.read(1) != ">"
+
+
 def delimiter_to_write(path: Path) -> str:
     """Give what parts the columns of a table that is to be written, by its suffix.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.inference.variant_effect import allele_tokens
@@ -12,6 +13,7 @@ from megabase.jobs.sequences import Sequences
 from megabase.jobs.vcf_survey import survey
 from megabase.model.padding import TokenArray
 
+_NAME = "name"
 _LONGEST_NAMED, _LETTERS_NAMED = 40, 30  # of an allele
 
 
@@ -68,6 +70,47 @@ class SequenceEntries:
     def tell(self) -> None:
         """Say how many letters were read as N."""
         self._sequences.tell_ambiguous()
+
+
+class TableEntries:
+    """The sequences of a table: an entry for each row, named by its column ``name``.
+
+    Without such a column the name is the number of the row, from 1.
+
+    Parameters
+    ----------
+    table
+        The table; it is read once to check it.
+    longest
+        The most bases that a row may have; None: any.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or a row has more bases.
+    """
+
+    has_reasons = False
+
+    def __init__(self, table: SequenceTable, longest: int | None) -> None:
+        self._table = table
+        for number, record in enumerate(table.records(), start=1):
+            n = len(record.tokens)
+            if longest is not None and n > longest:
+                raise InputError(
+                    f"{table.path}, row {number:,} has {n:,} bp, and the model reads at most "
+                    f"{longest:,} at once; --stride cuts it into windows (half the context is "
+                    "usual)"
+                )
+
+    def records(self) -> Iterator[EntryRecord]:
+        """Yield a record for each row."""
+        for number, record in enumerate(self._table.records(tell=False), start=1):
+            entry = Entry(record.row.get(_NAME, str(number)), record.tokens)
+            yield EntryRecord([len(record.tokens)], partial(list, [entry]))
+
+    def tell(self) -> None:
+        """Log nothing: the table did when it was checked."""
 
 
 class AlleleEntries:
