@@ -1,7 +1,9 @@
 """Register our classes at the moment transformers makes its Auto classes.
 
 So `import megabase` costs nothing, and `AutoModelForCausalLM.from_pretrained` knows
-our models whichever of the two packages is imported first.
+our models whichever of the two packages is imported first. What transformers imports on
+the way of one of our modules may ask for the Auto classes; ours are registered once that
+module is whole.
 """
 
 import importlib
@@ -13,15 +15,15 @@ from types import ModuleType
 
 _AUTO_CLASSES = "transformers.models.auto"
 _MODELS = "transformers.modeling_utils"  # which our models need whole, and which may ask for Auto
+_OURS = "megabase.model."
 
 _being_imported: set[str] = set()
-"""Those of the two that have begun and not ended."""
+"""Those of these modules that have begun and not ended."""
 
 
 def register_with_transformers() -> None:
     """Register at once if the Auto classes are there, else as soon as they are."""
-    if absent := {_AUTO_CLASSES, _MODELS} - sys.modules.keys():
-        sys.meta_path.insert(0, _Finder(absent))
+    sys.meta_path.insert(0, _Finder())
     _register_if_whole()
 
 
@@ -32,20 +34,22 @@ def _register_if_whole() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules once each, where they are, with a loader that tells us."""
+    """Finds modules where they are, with a loader that tells us."""
 
-    def __init__(self, names: set[str]) -> None:
-        self._names = names
+    def __init__(self) -> None:
+        self._being_found: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: object, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in self._names:
+        is_needed = fullname in (_AUTO_CLASSES, _MODELS) or fullname.startswith(_OURS)
+        if not is_needed or fullname in self._being_found:
             return None
-        self._names.remove(fullname)
-        if not self._names:
-            sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self._being_found.add(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._being_found.remove(fullname)
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader)
         return spec
@@ -56,6 +60,10 @@ class _Loader(Loader):
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
+
+    def __getattr__(self, name: str) -> object:
+        """Answer for the module's own loader, which knows of its source and more."""
+        return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)

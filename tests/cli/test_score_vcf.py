@@ -481,7 +481,7 @@ def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genom
 
 
 def test_two_processes_do_not_write_one_output(capsys, model, genome, vcf, tmp_path):
-    with only_writer(tmp_path / ".o.vcf.parts"):
+    with only_writer(tmp_path / "o.vcf", is_folder=False):
         answer = score(capsys, model, genome, vcf, tmp_path / "o.vcf")
     assert refused(answer, "another process is writing")
 

@@ -2,7 +2,9 @@
 
 import gzip
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
@@ -34,6 +36,42 @@ def test_intervals_are_read_on_their_strand(tmp_path):
     text = "contig,start,end,strand\nchr1,0,4,+\nchr1,0,4,-\nchr1,7,8,.\n"
     table = SequenceTable(written(tmp_path, text), reference=genome)
     assert letters(table) == ["AACC", "GGTT", "T"]
+
+
+@pytest.mark.parametrize(
+    ("strands", "expected"),
+    [
+        ([-1, 1], ["GGTT", "AACC"]),
+        ([-1.0, 1.0], ["GGTT", "AACC"]),
+        (["-1", "+1"], ["GGTT", "AACC"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet"])
+def test_a_strand_may_be_a_number_in_every_kind_of_table(tmp_path, strands, name):
+    rows = {"contig": ["chr1"] * 2, "start": [0] * 2, "end": [4] * 2, "strand": strands}
+    if name.endswith(".parquet"):
+        parquet.write_table(pyarrow.table(rows), tmp_path / name)
+    else:
+        lines = [rows, *zip(*rows.values(), strict=True)]
+        delimiter = "," if name.endswith("csv") else "\t"
+        written(tmp_path, "".join(delimiter.join(map(str, line)) + "\n" for line in lines), name)
+    genome = MemoryReference({"chr1": "AACCGGTT"})
+    assert letters(SequenceTable(tmp_path / name, reference=genome)) == ["GGTT", "AACC"]
+
+
+@pytest.mark.parametrize("strand", ["- ", "minus", "", "0", "nan"])
+def test_a_strand_that_is_not_valid_is_an_error_of_its_row(tmp_path, strand):
+    text = f"contig,start,end,strand\nchr1,0,4,+\nchr1,0,4,{strand}\n"
+    table = SequenceTable(written(tmp_path, text), reference=MemoryReference({"chr1": "AACCGGTT"}))
+    with pytest.raises(InputError, match=r"t.csv, row 2: a strand is \+, -, 1, \+1, -1, or \."):
+        letters(table)
+
+
+def test_a_column_of_strands_by_another_name_is_not_passed_over(tmp_path):
+    path = written(tmp_path, "contig,start,end,Strand\nchr1,0,4,-\n")
+    table = SequenceTable(path, reference=MemoryReference({"chr1": "AACCGGTT"}))
+    with pytest.raises(InputError, match="there is 'Strand'; rename it"):
+        letters(table)
 
 
 def test_what_is_too_long_is_cut_where_asked(tmp_path, caplog):

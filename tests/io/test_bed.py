@@ -38,6 +38,10 @@ def test_what_was_written_is_read_back(tmp_path):
         ("chrI\t5", "line 2: expected contig, start and end"),
         ("chrI\tfive\t9", "line 2: expected contig, start and end"),
         ("chrI\t9\t5", "line 2: an interval needs 0 <= start < end"),
+        ("chrI\t1_0\t20", "line 2: expected contig, start and end"),
+        ("chrI\t-1\t20", "line 2: expected contig, start and end"),
+        ("track\t0\tfive", "line 2: expected contig, start and end"),
+        ("browser\t0", "line 2: expected contig, start and end"),
     ],
 )
 def test_a_line_that_is_no_interval_is_an_error_with_its_number(tmp_path, line, message):
@@ -55,7 +59,57 @@ def test_a_file_without_intervals_is_an_error(tmp_path):
         read_bed(tmp_path / "none.bed")
 
 
-def test_a_contig_may_begin_like_a_header(tmp_path):
-    (tmp_path / "a.bed").write_text("track name=x\nbrowser hide\ntrack_1\t0\t5\nchrI\t1\t2\n")
+def test_a_contig_may_begin_like_a_header_or_be_called_so(tmp_path):
+    headers = "track name=x\nbrowser hide all\nbrowser position chrI:1-9\ntrack\n"
+    rows = "track_1\t0\t5\ntrack\t0\t5\nbrowser 3 6\nchrI\t1\t2"
+    (tmp_path / "a.bed").write_text(headers + rows)
     names = [record.interval.contig for record in read_bed(tmp_path / "a.bed")]
-    assert names == ["track_1", "chrI"]
+    assert names == ["track_1", "track", "browser", "chrI"]
+
+
+@pytest.mark.parametrize(
+    ("text", "strand"),
+    [("+", "+"), (".", "+"), ("1", "+"), ("+1", "+"), ("-", "-"), ("-1", "-"), ("-1.0", "-")],
+)
+def test_a_strand_may_be_a_sign_or_a_number(tmp_path, text, strand):
+    (tmp_path / "a.bed").write_text(f"chrI\t0\t5\tgene\t0\t{text}\n")
+    assert read_bed(tmp_path / "a.bed")[0].interval == Interval("chrI", 0, 5, strand)
+
+
+@pytest.mark.parametrize("text", ["- ", " -", "minus", "", "0", "2", "−", "-\t", "--", "+-"])
+def test_another_strand_is_refused_with_its_line(tmp_path, text):
+    text = text.replace("\t", " \t")
+    (tmp_path / "a.bed").write_text(f"chrI\t0\t5\ta\t0\t-\nchrI\t0\t5\tgene\t0\t{text}\n")
+    with pytest.raises(ValueError, match=r"a.bed, line 2: a strand is \+, -, 1, \+1, -1, or \."):
+        read_bed(tmp_path / "a.bed")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["chrI 0 5 gene A 0 -", "chrI 0 5 gene A", "chrI 0 5 exon 2 1 -", "chrI 0 5 exon 2 1 -1"],
+)
+def test_a_name_with_a_blank_does_not_move_the_columns_of_a_line_without_tabs(tmp_path, line):
+    (tmp_path / "a.bed").write_text(f"chrI 0 5 gene 0 -\n{line}\n")
+    with pytest.raises(ValueError, match=r"line 2: .* six columns, .* split the columns at tabs"):
+        read_bed(tmp_path / "a.bed")
+    name = line.removeprefix("chrI 0 5 ").removesuffix(" 0 -")
+    (tmp_path / "a.bed").write_text(f"chrI\t0\t5\t{name}\t0\t-\n")
+    assert read_bed(tmp_path / "a.bed") == [(Interval("chrI", 0, 5, "-"), name)]
+
+
+def test_a_line_of_columns_split_at_blanks_may_have_all_columns(tmp_path):
+    peak = "chrI 0 5 peak 12.5 - 3.1e-2 -1 -1 2"
+    genes = "chrI 0 9 gene . + 2 5 255,0,0 2 3,2, 0,7,"
+    (tmp_path / "a.bed").write_text(f"{peak}\n{genes}\n")
+    assert read_bed(tmp_path / "a.bed") == [
+        (Interval("chrI", 0, 5, "-"), "peak"),
+        (Interval("chrI", 0, 9), "gene"),
+    ]
+
+
+def test_the_log_counts_intervals_behind_a_comment_sign(tmp_path, caplog):
+    text = "# a comment\n#chrom\tstart\tend\n#1\t0\t5\nchrI\t0\t5\n# chrI 7 9\n"
+    (tmp_path / "a.bed").write_text(text)
+    with caplog.at_level("INFO"):
+        assert len(read_bed(tmp_path / "a.bed")) == 1
+    assert "a.bed: 1 intervals are not read, for their lines start with #" in caplog.text

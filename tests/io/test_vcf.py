@@ -1,9 +1,13 @@
 """VCF and BCF become sites in order, 0-based, and nothing but INFO changes on the way back."""
 
+from pathlib import Path
+
 import pysam
 import pytest
 
+from megabase.errors import WorkError
 from megabase.genome.site import Site
+from megabase.io.bcf import with_contigs, write_bcf
 from megabase.io.vcf import (
     InfoField,
     VcfFile,
@@ -13,6 +17,8 @@ from megabase.io.vcf import (
     read_lines,
     write_vcf,
 )
+from megabase.run.output import whole_path
+from tests.full_disk import file_limit
 from tests.vcf_files import COLUMNS, HEADER, vcf_text, write_vcf_file
 
 ROWS = [
@@ -153,3 +159,31 @@ def test_a_record_that_lacks_columns_of_the_header_is_an_error(tmp_path):
     path = write_vcf_file(tmp_path / "a.vcf", vcf_text(ROWS)[: -len("\t0/1\n")])
     with pytest.raises(ValueError, match=r"line 8: expected the 10 columns .* got 9 in 'chrI"):
         list(VcfFile(path).records())
+
+
+@pytest.mark.parametrize("suffix", [".vcf", ".vcf.gz", ".bcf"])
+def test_records_for_which_there_is_no_room_are_an_error_and_leave_nothing(tmp_path, suffix, capfd):
+    contig = ["##contig=<ID=chrI,length=90000>"]
+    header = with_contigs([*HEADER.splitlines()[:-1], *contig, COLUMNS], {})
+    body, plain = tmp_path / "body", tmp_path / "plain.vcf"
+    body.write_text("".join(f"chrI\t{n}\t.\tA\tT\t.\t.\tDP={n}\n" for n in range(1, 5_000)))
+    write_vcf(plain, header, body, bgzip=False)
+
+    def write(path):
+        if suffix == ".bcf":
+            write_bcf(path, Path(f"{path}.csi"), plain)
+        else:
+            write_vcf(path, header, body, bgzip=suffix == ".vcf.gz")
+
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / f"a{suffix}"
+    write(path)
+    size = path.stat().st_size
+    for file in path.parent.iterdir():
+        file.unlink()
+    for limit in (0, 100, size // 3, size - 500, size - 20, size - 1):
+        with file_limit(limit), pytest.raises(WorkError, match="could not be written"):
+            with whole_path(path, *([".csi"] if suffix == ".bcf" else []), suffix=suffix) as part:
+                write(part)
+        assert not list(path.parent.iterdir()), limit
+    assert capfd.readouterr().err == ""

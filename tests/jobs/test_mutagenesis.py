@@ -117,7 +117,7 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
 def test_two_processes_do_not_make_one_table(paths):
     arguments, folder = paths
     with (
-        only_writer(folder / ".t.tsv.parts"),
+        only_writer(folder / "t.tsv", is_folder=False),
         pytest.raises(InputError, match="another process is writing"),
     ):
         mutagenesis(*arguments, folder / "t.tsv")

@@ -22,7 +22,7 @@ def test_one_process_makes_the_parts_also_when_it_removes_those_of_another_reque
     Parts(tmp_path / "a.bg", {"stride": 1}).save("x", np.arange(3))
     with kept_parts(tmp_path / "a.bg", {"stride": 2}) as parts:
         with pytest.raises(InputError, match="another process is writing"):
-            only_writer(tmp_path / ".a.bg.parts").__enter__()
+            only_writer(tmp_path / "a.bg", is_folder=False).__enter__()
         parts.save("y", np.arange(2))
     assert not list(tmp_path.iterdir())
 

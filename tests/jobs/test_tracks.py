@@ -17,6 +17,7 @@ from megabase.jobs.tracks import tracks
 from megabase.model.load import save
 from megabase.run.output import only_writer
 from tests import toys
+from tests.full_disk import file_limit
 
 CONTIGS = {"long": toys.letters(200) + "NNN" + toys.letters(30, seed=1), "short": "ACGTTGCA"}
 
@@ -110,7 +111,7 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
 
 def test_two_processes_do_not_write_one_track(paths):
     model, genome, folder = paths
-    with only_writer(folder / ".a.bg.parts"):
+    with only_writer(folder / "a.bg", is_folder=False):
         with pytest.raises(InputError, match="another process is writing"):
             tracks(model, genome, folder / "a.bg")
     tracks(model, genome, folder / "a.bg")
@@ -204,3 +205,16 @@ def test_each_option_that_decides_a_value_makes_another_request(paths, change):
     options = {name: value for name, value in change.items() if name != "genome"}
     with pytest.raises(InputError, match=rf"another request \({key} was"):
         tracks(model, asked, folder / "a.bg", **options)
+
+
+def test_a_track_for_which_there_is_no_room_is_neither_there_nor_finished(paths):
+    """Its parts fit below the limit, the bigWig does not; the same command then goes on."""
+    pytest.importorskip("pybigtools")
+    model, genome, folder = paths
+    tracks(model, genome, folder / "whole.bw")
+    size = (folder / "whole.bw").stat().st_size
+    with file_limit(size - 1), pytest.raises(WorkError, match="bigWig could not be written"):
+        tracks(model, genome, folder / "a.bw")
+    assert [path.name for path in folder.glob("*a.bw*")] == [".a.bw.parts"]
+    tracks(model, genome, folder / "a.bw")
+    assert (folder / "a.bw").read_bytes() == (folder / "whole.bw").read_bytes()

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from megabase.run.location import DEFAULT_MODEL, cache_folder, genome_path, model_place
+from megabase.run.location import (
+    DEFAULT_MODEL,
+    cache_folder,
+    describe_missing,
+    genome_path,
+    is_hub_id,
+    model_place,
+)
 
 
 def test_a_path_is_itself_and_an_asset_lies_in_the_package():
@@ -45,3 +52,22 @@ def test_without_a_home_the_cache_must_be_named(monkeypatch):
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(ValueError, match="set MEGABASE_CACHE"):
         cache_folder()
+
+
+def test_a_hub_id_is_owner_and_name_and_nothing_like_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    assert is_hub_id("LongSafari/hyenadna-tiny-1k-seqlen-hf")
+    assert is_hub_id("owner/model-v1.0")
+    for name in ("name", "models/ecoli", "a/b/c", "./a", "../a", "/a/b", "~/a", "a/b.safetensors"):
+        assert not is_hub_id(name), name
+
+
+def test_the_missing_part_of_a_path_is_named_with_what_is_nearly_so(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "file").touch()
+    assert describe_missing(tmp_path / "result" / "model") == (
+        f"{tmp_path} has no 'result'; did you mean 'results'?"
+    )
+    assert describe_missing(tmp_path / "other") == f"{tmp_path} has no 'other'"
+    assert describe_missing(tmp_path / "file" / "model") == f"{tmp_path / 'file'} is no folder"

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from megabase.data.class_folder import read_class_folder, read_fasta_rows
 from megabase.errors import InputError
-from megabase.genome.interval import Interval
+from megabase.genome.interval import Interval, parse_strand
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.io.bed import SUFFIXES, read_bed
@@ -188,6 +188,18 @@ def _place(row: dict[str, str], name: str) -> Interval:
             f"{row['end']!r}"
         ) from error
     try:
-        return Interval(row["contig"], start, end, "-" if row.get("strand") == "-" else "+")
+        return Interval(row["contig"], start, end, _strand(row))
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def _strand(row: dict[str, str]) -> str:
+    if "strand" in row:
+        return parse_strand(row["strand"])
+    for column in row:
+        if column.strip().lower() == "strand":
+            raise InputError(
+                f"the strand is read from a column 'strand', and there is {column!r}; rename it, "
+                "or remove it if every interval is on the forward strand"
+            )
+    return "+"

@@ -19,7 +19,7 @@ from megabase.inference.predictor import Predictor
 from megabase.measure.result import Result
 from megabase.report.table import results_table
 from megabase.run.log import Meter, progress
-from megabase.run.output import Output, whole_files
+from megabase.run.output import Output, only_writer, whole_files
 from megabase.training.few_shot import (
     BATCH_SIZE,
     LEARNING_RATE,
@@ -107,16 +107,17 @@ def evaluate_few_shot(
         return list(map(Result.from_row, json.loads((output / RESULTS).read_text())["results"]))
     runs = [run for each in asked for run in _runs(each, shots, tune, seeds, predictor)]
     _tell(runs, predictor)
-    place.start()
-    results = [result for each in asked for result in each.majority()]
-    name = Path(model).name
-    with progress(sum(run.n_prompts for run in runs), "few-shot", "prompts") as meter:
-        results += [result for run in runs for result in run.measure(predictor, name, meter)]
-    with whole_files(output) as folder:
-        rows = [result.to_row() for result in results]
-        (folder / RESULTS).write_text(json.dumps(about | {"results": rows}, indent=2) + "\n")
-        (folder / TABLE).write_text(results_table(results).to_markdown())
-    place.finish()
+    with only_writer(output):
+        place.start()
+        results = [result for each in asked for result in each.majority()]
+        name = Path(model).name
+        with progress(sum(run.n_prompts for run in runs), "few-shot", "prompts") as meter:
+            results += [result for run in runs for result in run.measure(predictor, name, meter)]
+        with whole_files(output) as folder:
+            rows = [result.to_row() for result in results]
+            (folder / RESULTS).write_text(json.dumps(about | {"results": rows}, indent=2) + "\n")
+            (folder / TABLE).write_text(results_table(results).to_markdown())
+        place.finish()
     return results
 
 

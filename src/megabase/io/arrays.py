@@ -3,7 +3,9 @@
 The file is a function of what is written alone: it bears no time and no chance.
 """
 
+import errno
 import json
+import re
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ PARQUET = (".parquet",)
 
 _EXTRAS = {"h5py": ("hdf5", HDF5), "pyarrow": ("parquet", PARQUET)}
 _ROWS_IN_GROUP = 1 << 14  # of Parquet
+_ERRNO = re.compile(r"errno = (\d+)")
 
 
 class Rows(NamedTuple):
@@ -176,6 +179,22 @@ def _write_texts(
 
 
 def _write_hdf5(path: Path, layout: Layout, read: Read) -> None:
+    import h5py  # noqa: PLC0415 an extra, imported at its door
+
+    try:
+        _fill_hdf5(path, layout, read)
+        with h5py.File(path) as file:  # refuses one that is cut
+            is_whole = file["embeddings"].shape == (layout.n_rows, layout.n_channels)
+    except RuntimeError as error:  # of a file that cannot be closed, as on a full disk
+        number = _ERRNO.search(str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), str(error)) from error
+    if not is_whole:
+        raise OSError(errno.EIO, "the HDF5 file has other rows than were written")
+
+
+def _fill_hdf5(path: Path, layout: Layout, read: Read) -> None:
     import h5py  # noqa: PLC0415 an extra, imported at its door
 
     text = h5py.string_dtype()

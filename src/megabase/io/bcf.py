@@ -9,7 +9,7 @@ import pysam
 import pysam.bcftools
 
 from megabase.errors import InputError, WorkError
-from megabase.io.vcf import VcfFile, VcfRecord
+from megabase.io.vcf import VcfFile, VcfRecord, check_written_whole, work_errors
 
 _DECLARED = re.compile(r"##(INFO|FILTER|FORMAT|contig)=<(?:.*,)?ID=([^,>]+)")
 _NUMERIC = re.compile(r"##INFO=<(?:.*,)?ID=([^,>]+).*,Type=(Integer|Float)\b")
@@ -123,12 +123,15 @@ def write_bcf(path: Path, index: Path, vcf: Path) -> None:
         If a record is not as the header declares it.
     """
     try:  # not by pysam.VariantFile, which adds END to records of symbolic alleles
-        pysam.bcftools.view(
-            "--no-version", "-O", "b", "-o", str(path), str(vcf), catch_stdout=False
-        )
-        pysam.bcftools.index("-f", "-c", "-o", str(index), str(path), catch_stdout=False)
+        with work_errors("BCF"):
+            pysam.bcftools.view(
+                "--no-version", "-O", "b", "-o", str(path), str(vcf), catch_stdout=False
+            )
+            pysam.bcftools.index("-f", "-c", "-o", str(index), str(path), catch_stdout=False)
     except pysam.SamtoolsError as error:
         raise WorkError(
-            f"BCF could not be written ({error}); the input may not be as its header declares "
-            "it: a .vcf.gz takes it as it is"
+            f"BCF could not be written ({error}); the disk may be full, or the input not be as "
+            "its header declares it: a .vcf.gz takes it as it is"
         ) from error
+    check_written_whole(path)
+    check_written_whole(index)

@@ -8,13 +8,13 @@ import gzip
 import shutil
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import pysam
 
-from megabase.errors import InputError
+from megabase.errors import InputError, WorkError
 from megabase.genome.site import Site
 from megabase.io.compression import check_bgzip_is_whole, compression
 
@@ -251,15 +251,46 @@ def write_vcf(path: Path, header: Iterable[str], body: Path, *, bgzip: bool) -> 
         Whether to compress by bgzip.
     """
     text = "".join(f"{line}\n" for line in header).encode(**_TEXT)
-    with body.open("rb") as lines:
-        if bgzip:
-            with pysam.BGZFile(str(path), "wb", None) as file:
-                file.write(text)
-                shutil.copyfileobj(lines, file, length=1 << 20)
-        else:
-            with path.open("wb") as file:
-                file.write(text)
-                shutil.copyfileobj(lines, file, length=1 << 20)
+    opened = _bgzip(path) if bgzip else path.open("wb")
+    with body.open("rb") as lines, opened as file:
+        file.write(text)
+        shutil.copyfileobj(lines, file, length=1 << 20)
+
+
+@contextmanager
+def _bgzip(path: Path) -> Generator[pysam.BGZFile]:
+    with work_errors("a bgzip file"):
+        file = pysam.BGZFile(str(path), "wb", None)
+        try:
+            yield file
+            file.close()
+        except OSError:
+            with suppress(OSError):  # else it is closed, with a traceback, when it is collected
+                file.close()
+            raise
+    check_written_whole(path)
+
+
+@contextmanager
+def work_errors(what: str) -> Generator[None]:
+    """Raise a WorkError where pysam cannot write, which does not tell why, and keep it quiet."""
+    loudness = pysam.set_verbosity(0)
+    try:
+        yield
+    except OSError as error:
+        if error.errno:
+            raise
+        raise WorkError(f"{what} could not be written ({error}): the disk may be full") from error
+    finally:
+        pysam.set_verbosity(loudness)
+
+
+def check_written_whole(path: Path) -> None:
+    """Raise a WorkError unless a bgzip file that was written has its end."""
+    try:
+        check_bgzip_is_whole(path, name=path.name)
+    except InputError as error:
+        raise WorkError(f"{path} could not be written whole: the disk may be full") from error
 
 
 def encode_lines(lines: Iterable[str]) -> bytes:
@@ -286,10 +317,12 @@ def index_vcf(path: Path, index: Path, *, longest_contig: int) -> None:
     longest_contig
         Bases of the longest contig.
     """
-    pysam.tabix_index(
-        str(path), preset="vcf", index=str(index), force=True,
-        csi=index_suffix(longest_contig) == ".csi",
-    )  # fmt: skip
+    with work_errors("the index"):
+        pysam.tabix_index(
+            str(path), preset="vcf", index=str(index), force=True,
+            csi=index_suffix(longest_contig) == ".csi",
+        )  # fmt: skip
+    check_written_whole(index)
 
 
 def index_suffix(longest_contig: int) -> str:

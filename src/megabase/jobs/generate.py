@@ -25,7 +25,7 @@ from megabase.io.genome_file import open_reference
 from megabase.model.padding import TokenArray
 from megabase.run.location import cache_folder
 from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input
+from megabase.run.output import Output, check_no_input, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -125,7 +125,11 @@ def generate(
     )  # fmt: skip
     _log.info("generating: %s", plan)
     n_bases = length * len(sequences)
-    with progress(n_bases, "generating", "bases") as meter, place.write() as file:
+    with (
+        only_writer(output, is_folder=False),
+        progress(n_bases, "generating", "bases") as meter,
+        place.write() as file,
+    ):
         for start in range(0, len(sequences), plan.at_once):
             beside = sequences[start : start + plan.at_once]
             made = continue_prompts(

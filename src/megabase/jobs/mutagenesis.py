@@ -35,7 +35,7 @@ from megabase.measure.correlation import Correlation, correlate
 from megabase.report.mutagenesis import MOST_BASES, check_logo, draw_mutagenesis
 from megabase.run.location import genome_path
 from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input, whole_files
+from megabase.run.output import Output, check_no_input, only_writer, whole_files
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -295,18 +295,19 @@ def _draw(
     table: Path, place: Output, reference: Reference, records: Sequence[BedRecord], column: str
 ) -> None:
     """Draw each region from the rows of the table."""
-    place.start()
-    with (
-        whole_files(place.path) as folder,
-        progress(len(records), "drawing", "figures") as meter,
-    ):
-        rows = read_rows(table, [*COLUMNS, column])
-        for number, record in enumerate(records, start=1):
-            interval, name = record
-            ratios = ratios_of(rows, reference, record, column)
-            letters = forward_letters(reference, interval)
-            path = folder / f"{number:04d}-{_NOT_OF_A_NAME.sub('_', name)[:80]}.png"
-            title = f"{name}, {interval}: {column}"
-            draw_mutagenesis(ratios, letters, path, start=interval.start, title=title)
-            meter.advance()
-    place.finish()
+    with only_writer(place.path):
+        place.start()
+        with (
+            whole_files(place.path) as folder,
+            progress(len(records), "drawing", "figures") as meter,
+        ):
+            rows = read_rows(table, [*COLUMNS, column])
+            for number, record in enumerate(records, start=1):
+                interval, name = record
+                ratios = ratios_of(rows, reference, record, column)
+                letters = forward_letters(reference, interval)
+                path = folder / f"{number:04d}-{_NOT_OF_A_NAME.sub('_', name)[:80]}.png"
+                title = f"{name}, {interval}: {column}"
+                draw_mutagenesis(ratios, letters, path, start=interval.start, title=title)
+                meter.advance()
+        place.finish()

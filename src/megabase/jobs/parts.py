@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from megabase.run.output import difference, only_writer, parts_folder, whole_file
+from megabase.run.output import difference, only_writer, parts_folder, whole_file, whole_path
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Parts:
         note = self._folder / "request.json"
         change = "no note says of which"
         if note.is_file():
-            change = difference(json.loads(note.read_text()), request)
+            change = difference(json.loads(note.read_text(encoding="utf-8")), request)
         if not change:
             return
         others = [*self._folder.iterdir()]
@@ -55,10 +55,8 @@ class Parts:
 
     def save(self, name: str, values: np.ndarray) -> None:
         """Keep a part; after a kill it is there whole or not at all."""
-        half = self._folder / f"{name}.half"
-        with half.open("wb") as stream:
+        with whole_path(self._file(name)) as part, part.open("wb") as stream:
             np.save(stream, values)
-        half.replace(self._file(name))
 
     def load(self, name: str) -> np.ndarray:
         """Give a part."""
@@ -81,7 +79,7 @@ def kept_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
     InputError
         If another process is making them.
     """
-    with only_writer(parts_folder(output)):
+    with only_writer(output, is_folder=False):
         parts = Parts(output, request)
         yield parts
         parts.remove()

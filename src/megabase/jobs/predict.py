@@ -23,7 +23,7 @@ from megabase.model.load import load_classifier, weights_sha256
 from megabase.model.padding import TokenArray
 from megabase.run.location import genome_path
 from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input
+from megabase.run.output import Output, check_no_input, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ def predict(
             yield record.tokens
 
     with (
+        only_writer(output, is_folder=False),
         progress(len(lengths), "predicting", "rows") as meter,
         place.write(n_rows=len(lengths)) as file,
     ):

@@ -21,7 +21,7 @@ from megabase.io.tracks import write_bedgraph
 from megabase.jobs.sequences import Letters, check_lengths, open_sequences
 from megabase.run.location import genome_path
 from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input
+from megabase.run.output import Output, check_no_input, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ def score(
     _log.info("scoring: %s", plan)
     letters = Letters(reference)
     with (
+        only_writer(output, is_folder=False),
         progress(n_strands * reading.n_windows, "scoring", "windows") as meter,
         place.write(**reading.results) as file,
     ):

@@ -99,7 +99,7 @@ class Journal:
     def _noted(self) -> tuple[int, int]:
         if not self._note.exists():
             return 0, 0
-        note = json.loads(self._note.read_text())
+        note = json.loads(self._note.read_text(encoding="utf-8"))
         if change := difference(note["request"], self._request):
             n = f"{note['n_records']:,}"
             _log.info("starting anew: %s records were done by another request (%s)", n, change)
@@ -136,9 +136,8 @@ def kept_journal(output: Path, request: Mapping[str, Any]) -> Generator[Journal]
     InputError
         If another process is making the same output.
     """
-    folder = parts_folder(output)
-    with only_writer(folder):
-        journal = Journal(folder, request)
+    with only_writer(output, is_folder=False):
+        journal = Journal(parts_folder(output), request)
         try:
             yield journal
         except InputError:

@@ -191,7 +191,7 @@ class _Work:
         if path.suffix.lower() in BIGWIG:
             write_bigwig(path, self._reference.lengths, self.contigs(parts))
         else:
-            with path.open("w") as file:
+            with path.open("w", encoding="utf-8") as file:
                 for interval, values in self.contigs(parts):
                     write_bedgraph(file, interval, values)
 

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -17,6 +17,7 @@ from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.files import ModelFiles, find_file, find_model, read_config_file
 from megabase.model.fingerprint import (
     FILE,
     Classifier,
@@ -42,8 +43,8 @@ from megabase.model.published import (
 )
 from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.model.tokenizer import HyenaDNATokenizer
-from megabase.model.weights import find_file, read_checkpoint, read_config_file, read_tensors
-from megabase.run.location import DEFAULT_MODEL, model_place
+from megabase.model.weights import read_checkpoint, read_tensors
+from megabase.run.location import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
 
@@ -87,14 +88,12 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
         not answer as it did when it was saved.
     """
     disable_progress_bar()
-    place = model_place(name)
+    files = find_model(name, revision=revision)
     if name == DEFAULT_MODEL:
         _log.info("the model is %s, which ships with megabase", name)
-    file = Path(place) if Path(place).is_file() else None
-    folder = str(file.parent) if file else place
-    hub: dict[str, Any] = {} if revision is None else {"revision": revision}
-    config = _read_config(folder, hub)
-    tensors = read_checkpoint(file) if file else read_tensors(folder, hub)
+    config = _read_config(files)
+    checkpoint = files.checkpoint
+    tensors = read_checkpoint(checkpoint) if checkpoint else read_tensors(files.folder, files.hub)
     if is_published(tensors):
         tensors = from_published(tensors, config, name)
     if has_head(tensors) or has_prompt(tensors):
@@ -106,9 +105,9 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     check_fits(tensors, config, name)
     model = HyenaDNAForCausalLM(config)
     _fill(model, tensors, name)
-    kept = None if file else find_file(folder, FILE, hub)
+    kept = None if checkpoint else find_file(files.folder, FILE, files.hub)
     answer = None if kept is None else check_fingerprint(model, kept)
-    return Loaded(model, HyenaDNATokenizer(), _commit(folder, hub), answer)
+    return Loaded(model, HyenaDNATokenizer(), _commit(files), answer)
 
 
 def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
@@ -132,10 +131,9 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
         did when it was saved.
     """
     disable_progress_bar()
-    hub: dict[str, Any] = {} if revision is None else {"revision": revision}
-    place = model_place(name)
-    config = _read_config(place, hub)
-    tensors = read_tensors(place, hub)
+    files = find_model(name, revision=revision)
+    config = _read_config(files)
+    tensors = read_tensors(files.folder, files.hub)
     if not has_head(tensors) and not has_prompt(tensors):
         raise InputError(
             f"{name} is a language model without a head for labels; `megabase finetune --model "
@@ -152,7 +150,7 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
             f"{name} holds other weights than its prompt was learnt on (base_sha256 of its "
             "config.json); fetch the folder anew"
         )
-    if kept := find_file(place, FILE, hub):
+    if kept := find_file(files.folder, FILE, files.hub):
         check_head_fingerprint(model, kept)
     return model
 
@@ -226,8 +224,8 @@ def _sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _read_config(folder: str, hub: dict[str, Any]) -> HyenaDNAConfig:
-    keys = read_config_file(folder, hub)
+def _read_config(files: ModelFiles) -> HyenaDNAConfig:
+    folder, keys = files.folder, read_config_file(files.folder, files.hub)
     kind = keys.get("model_type")
     if kind is None:
         config = config_from_original(keys, f"{folder}/config.json")
@@ -245,8 +243,8 @@ def _read_config(folder: str, hub: dict[str, Any]) -> HyenaDNAConfig:
     return config
 
 
-def _commit(folder: str, hub: dict[str, Any]) -> str | None:
+def _commit(files: ModelFiles) -> str | None:
     """Read the commit off the path of a file in the hub's cache."""
-    path = find_file(folder, "config.json", hub)
+    path = find_file(files.folder, "config.json", files.hub)
     match = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix()) if path else None
     return match[1] if match else None

@@ -14,63 +14,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers.utils.hub import cached_file
 
 from megabase.errors import InputError
+from megabase.model.files import find_file
 
 CHECKPOINT = "weights.ckpt"
 _SAFE, _SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
-
-
-def find_file(name: str, filename: str, hub: Mapping[str, Any]) -> Path | None:
-    """Find a file in a folder, or in a hub repository if there is no such folder.
-
-    Parameters
-    ----------
-    name
-        A folder, or a hub id.
-    filename
-        The file wanted.
-    hub
-        Options of the hub, as `transformers` has them: revision, token, cache_dir, ...
-    """
-    found = cached_file(name, filename, _raise_exceptions_for_missing_entries=False, **hub)
-    return None if found is None else Path(found)
-
-
-def _is_path(name: str) -> bool:
-    """Whether a name can only be a path: the hub's have one slash at most, and none in front."""
-    return name.startswith(("/", "./", "../", "~")) or name.count("/") > 1
-
-
-def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
-    """Read config.json of a folder or hub id.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it is no JSON object.
-    """
-    if _is_path(name) and not Path(name).is_dir():
-        raise InputError(f"there is no model folder {name}")
-    try:
-        path = find_file(name, "config.json", hub)
-    except OSError as error:
-        raise InputError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
-    if path is None and Path(name).is_dir():
-        raise InputError(f"{name} is no model folder: it has no config.json")
-    if path is None:
-        raise InputError(
-            f"there is no model folder {name!r}, and no hub model of that name that can be read "
-            "(offline, only what was downloaded before)"
-        )
-    try:
-        config = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path} holds no configuration, but {type(config).__name__}")
-    return config
 
 
 def read_tensors(name: str, hub: Mapping[str, Any]) -> dict[str, Tensor]:

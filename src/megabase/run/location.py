@@ -1,6 +1,8 @@
 """Where things lie: a path, or asset:NAME for what ships with the package."""
 
+import difflib
 import os
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +15,11 @@ DEFAULT_MODEL = "asset:default"
 _ASSET = "asset:"
 _GENOMES = {"ecoli": "ecoli.2bit"}
 _MODELS = {"default": "default"}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_FILE_SUFFIXES = (
+    ".bin", ".ckpt", ".fa", ".fasta", ".gz", ".h5", ".json", ".npz", ".onnx", ".pt", ".pth",
+    ".safetensors", ".tar", ".yaml", ".yml", ".zip",
+)  # fmt: skip
 
 
 def genome_path(text: str) -> Path:
@@ -45,6 +52,39 @@ def model_place(name: str) -> str:
         If no model of that name ships with the package.
     """
     return str(_shipped(name, _MODELS, "models")) if name.startswith(_ASSET) else name
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name may be asked for on the hub: ``owner/name``, and nothing like a path.
+
+    What ends like a file, or begins with the name of a folder that is here, is a path.
+
+    Examples
+    --------
+    >>> is_hub_id("LongSafari/hyenadna-tiny-1k-seqlen-hf")
+    True
+    >>> [is_hub_id(name) for name in ("model", "./model", "a/b/c", "~/model", "a/weights.ckpt")]
+    [False, False, False, False, False]
+    """
+    return (
+        _HUB_ID.fullmatch(name) is not None
+        and not name.lower().endswith(_FILE_SUFFIXES)
+        and not Path(name.partition("/")[0]).is_dir()
+    )
+
+
+def describe_missing(path: Path) -> str:
+    """Say which part of a path that does not exist is missing, and name what is nearly so."""
+    part = path
+    while part.parent != part and not part.parent.exists():
+        part = part.parent
+    if not part.parent.is_dir():
+        return f"{part.parent} is no folder"
+    where = "the current folder" if part.parent == Path() else str(part.parent)
+    beside = sorted(each.name for each in part.parent.iterdir() if not each.name.startswith("."))
+    near = difflib.get_close_matches(part.name, beside, n=3, cutoff=0.6)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{where} has no {part.name!r}{hint}"
 
 
 def _shipped(text: str, known: Mapping[str, str], kind: str) -> Path:
