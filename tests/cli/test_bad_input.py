@@ -82,6 +82,21 @@ def test_a_truncated_gzip(capsys, tmp_path):
     assert refused(answer, "is cut short")
 
 
+def test_control_characters_of_an_input_are_escaped_in_the_error_line(capsys, tmp_path):
+    table = write(tmp_path / "train.csv", b"seq\x00\x1b[31m,label\nACGT,a\n")
+    answer = run(capsys, "finetune", "--train", table, "--output", tmp_path / "out")
+    assert refused(answer, r"it has seq\x00\x1b[31m, label")
+    assert answer.err.strip().isprintable()
+
+
+def test_a_long_text_of_an_input_is_cut_in_the_error_line(capsys, tmp_path):
+    table = write(tmp_path / "train.csv", f"{'A' * 90_000},label\nACGT,a\n")
+    answer = run(capsys, "finetune", "--train", table, "--output", tmp_path / "out")
+    assert refused(answer, "has no column 'sequence'; it has AAA")
+    assert "characters ...] " in answer.err
+    assert len(answer.err) < 1100
+
+
 def test_a_missing_file(capsys, model, tmp_path):
     options = ["--model", model, "--output", tmp_path / "scores.tsv"]
     assert refused(

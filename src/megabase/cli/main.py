@@ -38,6 +38,7 @@ for verb in (
     verb.add_to(app)
 
 
+_LONGEST_LINE = 1000  # characters of an error, of which a file's own text may be many more
 _OUT_OF_MEMORY = ("out of memory", "not enough memory")  # as torch says it
 
 
@@ -68,5 +69,11 @@ def plain_errors() -> Generator[None]:
 
 
 def _stop(message: str, *, code: int) -> None:
-    sys.stderr.write(f"megabase: error: {' '.join(message.split())}\n")
+    """Write an error on one line of bounded length, control characters of an input escaped."""
+    words = " ".join(message.split())
+    line = "".join(each if each.isprintable() else repr(each)[1:-1] for each in words)
+    if len(line) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        line = f"{line[:half]} [... {len(line) - 2 * half:,} characters ...] {line[-half:]}"
+    sys.stderr.write(f"megabase: error: {line}\n")
     sys.exit(code)
