@@ -14,6 +14,7 @@ from megabase.cli.options import (
     Precision,
     Quiet,
     Shard,
+    Splice,
     VariantWindow,
 )
 
@@ -27,12 +28,17 @@ def embed(
     model: Model,
     source: Annotated[
         str,
-        typer.Option("--input", "-i", help="FASTA or 2bit; or BED, VCF or BCF, with --genome."),
+        typer.Option(
+            "--input",
+            "-i",
+            help="FASTA or 2bit; BED, VCF or BCF, with --genome; GTF, with --splice.",
+        ),
     ],
     output: OutputFile,
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of a BED or VCF file.")
     ] = None,
+    splice: Splice = False,
     layer: Annotated[
         int | None, typer.Option(help="0, the embedding, to the number of blocks; default: that.")
     ] = None,
@@ -70,8 +76,8 @@ def embed(
 
     start_logging(quiet=quiet)
     run(
-        model, source, output, genome=genome, layer=layer, pooling=pooling, strand=strand,
-        stride=stride, window=window, chrom_map=chrom_map, shard=shard, dtype=dtype,
+        model, source, output, genome=genome, splice=splice, layer=layer, pooling=pooling,
+        strand=strand, stride=stride, window=window, chrom_map=chrom_map, shard=shard, dtype=dtype,
         device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

@@ -47,6 +47,7 @@ def embed(
     output: Path,
     *,
     genome: str | None = None,
+    splice: bool = False,
     layer: int | None = None,
     pooling: str = "mean",
     strand: str = "average",
@@ -74,6 +75,9 @@ def embed(
         A file that `io.arrays.write_arrays` writes: ``.npz``, ``.h5``, ``.hdf5``, ``.parquet``.
     genome
         FASTA or 2bit that the intervals or variants are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of each transcript of a GTF or GFF3 file,
+        are joined without the introns.
     layer
         As of `inference.hidden_states`.
     pooling
@@ -110,7 +114,9 @@ def embed(
     check_no_input(output, inputs)
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
     is_vcf = source.endswith(_VCF)
-    _check_goes_with(is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map)
+    _check_goes_with(
+        is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map, splice=splice
+    )
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
@@ -119,7 +125,7 @@ def embed(
         window = choose_window(window, context)
         entries: Entries = _alleles(source, genome, contigs, window)
     else:
-        entries = _sequences(source, genome, context, stride)
+        entries = _sequences(source, genome, context, stride, splice=splice)
     request = {
         "command": "embed",
         "model": predictor.weights_sha256,
@@ -134,6 +140,7 @@ def embed(
         "contigs": contigs,
         "shard": str(part),
         "dtype": dtype,
+        **({"splice": True} if splice else {}),
     }
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if not place.is_finished:
@@ -141,9 +148,16 @@ def embed(
 
 
 def _check_goes_with(
-    *, is_vcf: bool, stride: int | None, window: int | None, chrom_map: Path | None
+    *,
+    is_vcf: bool,
+    stride: int | None,
+    window: int | None,
+    chrom_map: Path | None,
+    splice: bool,
 ) -> None:
     """Refuse an option that has no meaning for the kind of input."""
+    if is_vcf and splice:
+        raise InputError("--splice goes with BED12, GTF or GFF3; leave it out for a VCF file")
     if is_vcf and stride is not None:
         raise InputError("--stride goes with FASTA or BED; for a VCF file give --window")
     for name, value in (("--window", window), ("--chrom-map", chrom_map)):
@@ -152,9 +166,9 @@ def _check_goes_with(
 
 
 def _sequences(
-    source: str, genome: str | None, context: int, stride: int | None
+    source: str, genome: str | None, context: int, stride: int | None, *, splice: bool
 ) -> SequenceEntries:
-    reference, records = open_sequences(source, genome)
+    reference, records = open_sequences(source, genome, splice=splice)
     if stride is None:
         check_lengths(
             records, context, mend="--stride cuts it into windows (half the context is usual)"

@@ -10,15 +10,19 @@ from jaxtyping import UInt8
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
+from megabase.genome.transcript import SplicedReference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.io.bed import SUFFIXES, BedRecord, read_bed
+from megabase.io.bed import SUFFIXES, BedRecord, read_bed, read_spliced
+from megabase.io.gtf import is_gtf, read_transcripts
 from megabase.jobs.genome import open_genome
 from megabase.run.location import genome_path
 
 _log = logging.getLogger(__name__)
 
 
-def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
+def open_sequences(
+    source: str, genome: str | None, *, splice: bool = False
+) -> tuple[Reference, list[BedRecord]]:
     """Open the letters of a request, and say which of them are meant.
 
     Parameters
@@ -27,6 +31,9 @@ def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[Bed
         FASTA or 2bit, of which every contig with letters is meant; or BED, with `genome`.
     genome
         FASTA or 2bit that the intervals of a BED file are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of the transcripts of a GTF or GFF3 file,
+        are joined to sequences without introns.
 
     Raises
     ------
@@ -34,6 +41,13 @@ def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[Bed
         If an input cannot be used, or holds nothing.
     """
     path = genome_path(source)
+    if splice:
+        return _open_spliced(path, genome)
+    if is_gtf(path):
+        raise InputError(
+            f"{source} has genes and their parts, GTF or GFF3: --splice with --genome joins the "
+            "exons of each transcript; for other parts of it give a BED file"
+        )
     if path.name.endswith(SUFFIXES):
         if genome is None:
             raise InputError(f"the intervals of {source} need the genome they are of: --genome")
@@ -46,6 +60,27 @@ def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[Bed
     if not records:
         raise InputError(f"{source} holds no letter; a FASTA file has some after each '>name'")
     return reference, records
+
+
+def _open_spliced(path: Path, genome: str | None) -> tuple[Reference, list[BedRecord]]:
+    is_bed = path.name.endswith(SUFFIXES)
+    if not is_bed and not is_gtf(path):
+        raise InputError(f"--splice goes with BED12, GTF or GFF3; got {path}")
+    if genome is None:
+        raise InputError(f"the intervals of {path} need the genome they are of: --genome")
+    transcripts = read_spliced(path) if is_bed else read_transcripts(path)
+    if not transcripts:
+        raise InputError(f"{path} holds no interval; a line is contig, start, end")
+    reference = SplicedReference(open_genome(genome), transcripts)
+    _log.info(
+        "%s: %s sequences, spliced of %s exons", path, f"{len(transcripts):,}",
+        f"{sum(len(each.exons) for each in transcripts):,}",
+    )  # fmt: skip
+    places = zip(reference.contigs, transcripts, strict=True)
+    return reference, [
+        BedRecord(Interval(contig, 0, reference.lengths[contig]), each.name)
+        for contig, each in places
+    ]
 
 
 def open_regions(genome: str, regions: Path) -> tuple[Reference, list[BedRecord]]:
