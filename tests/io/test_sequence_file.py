@@ -99,7 +99,9 @@ def test_what_is_no_letter_is_an_error_with_its_place(tmp_path, data, message):
         read(tmp_path, data)
 
 
-@pytest.mark.parametrize("data", [gzip.compress(PAIRS * 9, mtime=0)[:-9], gzip.compress(PAIRS, mtime=0) + b"junk"])
+@pytest.mark.parametrize(
+    "data", [gzip.compress(PAIRS * 9, mtime=0)[:-9], gzip.compress(PAIRS, mtime=0) + b"junk"]
+)
 def test_a_gzip_that_is_cut_or_goes_on_is_an_error(tmp_path, data):
     with pytest.raises(InputError, match="is cut short or damaged"):
         read(tmp_path, data)

@@ -16,6 +16,7 @@ from megabase.cli.options import (
     Quiet,
     SequenceColumn,
     Shard,
+    Splice,
     VariantWindow,
 )
 
@@ -32,13 +33,15 @@ def embed(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA, FASTQ, 2bit, CSV, TSV or Parquet; or BED, VCF or BCF, with --genome.",
+            help="FASTA, FASTQ, 2bit, CSV, TSV or Parquet; or BED, VCF or BCF, with --genome; "
+            "or GTF, with --splice.",
         ),
     ],
     output: OutputFile,
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of a BED or VCF file.")
     ] = None,
+    splice: Splice = False,
     layer: Annotated[
         int | None, typer.Option(help="0, the embedding, to the number of blocks; default: that.")
     ] = None,
@@ -78,9 +81,9 @@ def embed(
 
     start_logging(quiet=quiet)
     run(
-        model, source, output, genome=genome, layer=layer, pooling=pooling, strand=strand,
-        stride=stride, window=window, chrom_map=chrom_map, sequence_column=sequence_column,
-        delimiter=delimiter, shard=shard, dtype=dtype, device=device,
-        max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
+        model, source, output, genome=genome, splice=splice, layer=layer, pooling=pooling,
+        strand=strand, stride=stride, window=window, chrom_map=chrom_map,
+        sequence_column=sequence_column, delimiter=delimiter, shard=shard, dtype=dtype,
+        device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

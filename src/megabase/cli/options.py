@@ -65,6 +65,13 @@ WindowOfContext = Annotated[
     int | None,
     typer.Option("--context-length", help="Bases of a window; default: all that the model reads."),
 ]
+Splice = Annotated[
+    bool,
+    typer.Option(
+        "--splice",
+        help="Join the blocks of BED12, or the exons of each transcript of GTF or GFF3.",
+    ),
+]
 Shard = Annotated[str, typer.Option(help="i/n: of every n records the i-th.")]
 ChromMap = Annotated[
     Path | None,

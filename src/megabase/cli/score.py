@@ -12,6 +12,7 @@ from megabase.cli.options import (
     Overwrite,
     Precision,
     Quiet,
+    Splice,
     Strand,
 )
 
@@ -24,12 +25,18 @@ def add_to(app: typer.Typer) -> None:
 def score(
     model: Model,
     source: Annotated[
-        str, typer.Option("--input", "-i", help="FASTA, FASTQ or 2bit; or BED, with --genome.")
+        str,
+        typer.Option(
+            "--input",
+            "-i",
+            help="FASTA, FASTQ or 2bit; or BED, with --genome; or GTF, with --splice.",
+        ),
     ],
     output: OutputFile,
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of the intervals of a BED file.")
     ] = None,
+    splice: Splice = False,
     stride: Annotated[
         int | None,
         typer.Option(
@@ -50,13 +57,15 @@ def score(
     megabase score --model model --input genes.bed --genome genome.fa --output bases.bedgraph
 
     megabase score --model model --input contigs.fa --stride 512 --output scores.tsv
+
+    megabase score --model model --input genes.gtf --genome genome.fa --splice --output scores.tsv
     """
     from megabase.jobs.score import score as run
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet)
     run(
-        model, source, output, genome=genome, stride=stride, strand=strand, device=device,
-        max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
+        model, source, output, genome=genome, splice=splice, stride=stride, strand=strand,
+        device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

@@ -37,6 +37,7 @@ def score(
     output: Path,
     *,
     genome: str | None = None,
+    splice: bool = False,
     stride: int | None = None,
     strand: str = "forward",
     device: str = "auto",
@@ -63,6 +64,9 @@ def score(
         The table or track.
     genome
         FASTA or 2bit that the intervals of a BED file are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of each transcript of a GTF or GFF3 file,
+        are joined without the introns; the output is a table.
     stride
         Bases from window to window, from 1 to the context length; None: no sequence may be
         longer than the context.
@@ -82,9 +86,14 @@ def score(
     """
     check_no_input(output, map(genome_path, filter(None, (source, genome))))
     n_strands = len(strands_of(strand))
-    sequences = open_sequences(source, genome)
-    records = sequences.records
     is_track = output.suffix.lower() in _TRACKS
+    if is_track and splice:
+        raise InputError(
+            f"{output} is a track by its name, which has the places of the genome, and --splice "
+            "joins exons; write a table (.tsv), or leave --splice out"
+        )
+    sequences = open_sequences(source, genome, splice=splice)
+    records = sequences.records
     if is_track:
         _check_apart(records)
     held = _bytes_held(records, n_strands) if stride is not None else 0
@@ -103,6 +112,7 @@ def score(
         "genome": file_sha256(genome_path(genome)) if genome else None,
         "stride": stride,
         "strand": strand,
+        **({"splice": True} if splice else {}),
     }
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
