@@ -70,4 +70,4 @@ def _read_line(line: str, place: str) -> BedRecord:
 def write_bed(intervals: Iterable[Interval], path: Path) -> None:
     """Write contig, start and end of each interval."""
     lines = (f"{interval.contig}\t{interval.start}\t{interval.end}\n" for interval in intervals)
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")

@@ -192,14 +192,14 @@ def _find_index(path: Path, cache: Path, name: str) -> _Index:
     """
     note = cache / "fai" / f"{_state_key(path)}.json"
     if note.exists():
-        place, n_empty, changed = json.loads(note.read_text())
+        place, n_empty, changed = json.loads(note.read_text(encoding="utf-8"))
         if Path(place).exists() and Path(place).stat().st_mtime_ns == changed:
             return _Index(Path(place), n_empty)
     index = _index_place(path, cache)
     _build_index(path, index, name)
     n_empty = _check_names(path, index, name)
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps([str(index), n_empty, index.stat().st_mtime_ns]))
+    note.write_text(json.dumps([str(index), n_empty, index.stat().st_mtime_ns]), encoding="utf-8")
     return _Index(index, n_empty)
 
 

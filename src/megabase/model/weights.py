@@ -65,7 +65,7 @@ def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
             "(offline, only what was downloaded before)"
         )
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no JSON: {error}") from error
     if not isinstance(config, dict):
@@ -127,7 +127,7 @@ def _read_safetensors(paths: Iterable[Path]) -> dict[str, Tensor]:
 def _shards(index: Path) -> list[str]:
     """Read which files an index names."""
     try:
-        return sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{index} is no index of safetensors files: {error!r}") from error
 

@@ -94,7 +94,7 @@ def to_yaml(config: RunConfig) -> str:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(file.read_text(), _Loader)
+        tree = yaml.load(file.read_text(encoding="utf-8-sig"), _Loader)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"there is no configuration file {file}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
