@@ -74,5 +74,5 @@ def card(
         rows=rows or ROWS,
         overwrite=overwrite,
     )
-    typer.echo((output / TEXT).read_text().partition("\n## Calibration")[0])
+    typer.echo((output / TEXT).read_text(encoding="utf-8").partition("\n## Calibration")[0])
     typer.echo(output / PAGE)

@@ -124,7 +124,7 @@ def evaluate(
         from_scratch=from_scratch,
         overwrite=overwrite,
     )
-    typer.echo((folder / TEXT).read_text().partition("\n## Leaks")[0])
+    typer.echo((folder / TEXT).read_text(encoding="utf-8").partition("\n## Leaks")[0])
     typer.echo(folder / PAGE)
 
 

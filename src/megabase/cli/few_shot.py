@@ -56,7 +56,7 @@ def few_shot(
         offline=offline,
         overwrite=overwrite,
     )
-    typer.echo((output / TABLE).read_text(), nl=False)
+    typer.echo((output / TABLE).read_text(encoding="utf-8"), nl=False)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -1,5 +1,7 @@
 """The command: its verbs, and what it makes of errors. Imports neither torch nor transformers."""
 
+import io
+import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -39,11 +41,15 @@ for verb in (
 
 
 _LONGEST_LINE = 1000  # characters of an error, of which a file's own text may be many more
+_NO_UTF8 = re.compile("[\udc80-\udcff]")  # bytes of a path as Python holds them
 _OUT_OF_MEMORY = ("out of memory", "not enough memory")  # as torch says it
 
 
 def main() -> None:
     """Run the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # what its encoding does not have
     with plain_errors():
         app()
 
@@ -53,10 +59,13 @@ def plain_errors() -> Generator[None]:
     """Print an error that is no bug as one line; 2 is the exit code of misuse, 1 of failure."""
     try:
         yield
-    except InputError as error:
-        _stop(str(error), code=2)
-    except WorkError as error:
-        _stop(str(error), code=1)
+    except (InputError, WorkError) as error:
+        _stop(str(error), code=2 if isinstance(error, InputError) else 1)
+    except UnicodeEncodeError as error:
+        if not _NO_UTF8.search(text := str(error.object)):
+            raise
+        _stop(f"{text}: not every library takes a path that is not UTF-8; rename it, or give the "
+              "path from within that folder", code=2)  # fmt: skip
     except MemoryError:
         _stop("out of memory; ask for shorter sequences or a smaller model", code=1)
     except OSError as error:

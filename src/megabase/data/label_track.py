@@ -77,7 +77,7 @@ def open_label_track(path: Path, reference: Reference) -> LabelTrack:
 def check_label_track(path: Path) -> None:
     """Raise an InputError if an extra that its suffix asks for is not there."""
     if path.name.lower().endswith(BIGWIG):
-        check_bigwig()
+        check_bigwig(path)
 
 
 def _classes(path: Path, reference: Reference) -> "_Runs":

@@ -52,7 +52,7 @@ class TokenStore:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
-        index = _Index(**json.loads((folder / _INDEX).read_text()))
+        index = _Index(**json.loads((folder / _INDEX).read_text(encoding="utf-8")))
         self.lengths: Mapping[str, int] = index.lengths
         self.sha256 = index.sha256
         self.case_sha256 = index.case_sha256
@@ -122,7 +122,7 @@ def _place(path: Path, cache: Path) -> Path:
 
 
 def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _build(reference: Reference, folder: Path) -> None:
@@ -131,7 +131,7 @@ def _build(reference: Reference, folder: Path) -> None:
     part.mkdir(parents=True)
     try:
         index = _write_tokens(reference, part / _TOKENS)
-        (part / _INDEX).write_text(json.dumps(index._asdict()))
+        (part / _INDEX).write_text(json.dumps(index._asdict()), encoding="utf-8")
         part.replace(folder)
     except OSError:
         if not folder.exists():  # else another process was faster, with the same tokens

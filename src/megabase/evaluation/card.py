@@ -121,7 +121,7 @@ def evaluate_card(
             _write(about | {"data": found.to_dict()}, runs, output)
             place.finish()
     shutil.rmtree(output / _PARTS, ignore_errors=True)
-    return json.loads((output / JSON).read_text())
+    return json.loads((output / JSON).read_text(encoding="utf-8"))
 
 
 def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
@@ -195,13 +195,13 @@ class _Runs:
         with progress(len(networks) * self.settings.epochs, "card", "epochs") as meter:
             for path, each in todo.items():
                 self._run(each, path, meter)
-        return [json.loads(path.read_text()) for path in trainings]
+        return [json.loads(path.read_text(encoding="utf-8")) for path in trainings]
 
     def _run(self, training: Training, path: Path, meter: Meter) -> None:
         record, answers = training.run(self.folder, meter)
         with whole_path(path, _ANSWERS) as part:
             np.save(f"{part}{_ANSWERS}", answers)
-            part.write_text(json.dumps(without_nan(record)))
+            part.write_text(json.dumps(without_nan(record)), encoding="utf-8")
 
     def answers(self) -> Mapping[str, list[Predictions]]:
         """Give each system's answers to the test rows, of each seed, learned from all rows."""
@@ -238,9 +238,13 @@ def _write(about: Mapping[str, Any], runs: _Runs, output: Path) -> None:
         "machine": machine(),
     }
     with whole_files(output) as folder:
-        (folder / JSON).write_text(json.dumps(without_nan(report), indent=2) + "\n")
+        (folder / JSON).write_text(
+            json.dumps(without_nan(report), indent=2) + "\n", encoding="utf-8"
+        )
         draw_label_efficiency(report, folder / EFFICIENCY)
         if report["calibration"] is not None:
             draw_reliabilities(runs.test.targets(), answers, folder / RELIABILITY)
-        (folder / TEXT).write_text(card_text(report))
-        (folder / PAGE).write_text(card_page(report, folder))
+        (folder / TEXT).write_text(card_text(report), encoding="utf-8", errors="backslashreplace")
+        (folder / PAGE).write_text(
+            card_page(report, folder), encoding="utf-8", errors="backslashreplace"
+        )

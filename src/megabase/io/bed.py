@@ -198,4 +198,4 @@ def _is_score(text: str) -> bool:
 def write_bed(intervals: Iterable[Interval], path: Path) -> None:
     """Write contig, start and end of each interval."""
     lines = (f"{interval.contig}\t{interval.start}\t{interval.end}\n" for interval in intervals)
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")

@@ -111,7 +111,7 @@ def _check(output: Path, quantity: str) -> None:
         if got not in known:
             raise InputError(f"{what}: expected one of {', '.join(known)}; got {got!r}")
     if output.suffix.lower() in BIGWIG:
-        check_bigwig()
+        check_bigwig(output)
 
 
 class _Group(NamedTuple):

@@ -157,7 +157,10 @@ class Output:
 
         `results` go into the record.
         """
-        with self.write_at(**results) as path, path.open("w", encoding="utf-8") as file:
+        with (
+            self.write_at(**results) as path,
+            path.open("w", encoding="utf-8", newline="\n") as file,
+        ):
             yield file
 
     @contextmanager

@@ -207,6 +207,9 @@ def _metrics(
     """Write metrics and show progress, from where the run goes on."""
     lines = keep_metrics(path, step_of(newest) if newest else 0)
     seconds = lines[-1]["seconds"] if lines else 0.0
-    with path.open("a") as file, progress(schedule.n_steps, "pretraining", "steps") as meter:
+    with (
+        path.open("a", encoding="utf-8") as file,
+        progress(schedule.n_steps, "pretraining", "steps") as meter,
+    ):
         trainer.add_callback(MetricsCallback(file, meter, schedule, seconds))
         yield
