@@ -13,7 +13,9 @@ from megabase.cli.options import (
     Precision,
     Quiet,
     Strand,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("score")(score)
 
 
+@with_streams(reads=("source", "genome"), writes=".tsv")
 def score(
     model: Model,
     source: Annotated[
@@ -32,9 +35,7 @@ def score(
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(
-            help="Read what is longer than the context in windows, one each so many bases."
-        ),
+        typer.Option(help="Bases from window to window, for sequences longer than the context."),
     ] = None,
     strand: Strand = "forward",
     device: Device = "auto",
@@ -42,6 +43,7 @@ def score(
     precision: Precision = "float32",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Log-likelihood (nats) and bits per base of each sequence, as a table or a track.
 
@@ -54,7 +56,7 @@ def score(
     from megabase.jobs.score import score as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, source, output, genome=genome, stride=stride, strand=strand, device=device,
         max_memory_gib=max_memory, precision=precision, overwrite=overwrite,

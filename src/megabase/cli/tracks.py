@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from megabase.cli.options import Device, Genome, Model, OutputFile, Overwrite, Quiet, Strand
+from megabase.cli.options import (
+    Device,
+    Genome,
+    Model,
+    OutputFile,
+    Overwrite,
+    Quiet,
+    Strand,
+    Verbose,
+)
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -12,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("tracks")(tracks)
 
 
+@with_streams(reads=("genome",), writes=".bedgraph")
 def tracks(
     model: Model,
     genome: Genome,
@@ -26,6 +37,7 @@ def tracks(
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """What a model expects at each base of a whole genome, as bigWig or bedGraph.
 
@@ -36,7 +48,7 @@ def tracks(
     from megabase.jobs.tracks import tracks as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, genome, output, quantity=quantity, strand=strand, stride=stride, device=device,
         overwrite=overwrite,

@@ -24,9 +24,9 @@ from megabase.jobs.entries import AlleleEntries, Entries, Entry, EntryRecord, Se
 from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
-from megabase.jobs.stream import Journal, Shard, kept_journal
+from megabase.jobs.stream import LINES_PER_RECORD, Journal, Shard, kept_journal, packed_counts
 from megabase.run.location import genome_path
-from megabase.run.log import Meter, progress
+from megabase.run.log import Meter, counted, progress
 from megabase.run.output import Output, check_no_input, parts_folder
 from megabase.run.provenance import file_sha256
 
@@ -144,7 +144,7 @@ def _check_goes_with(
 ) -> None:
     """Refuse an option that has no meaning for the kind of input."""
     if is_vcf and stride is not None:
-        raise InputError("--stride goes with FASTA or BED; for a VCF file give --window")
+        raise InputError("--stride goes with FASTA or BED; for VCF or BCF give --window")
     for name, value in (("--window", window), ("--chrom-map", chrom_map)):
         if not is_vcf and value is not None:
             raise InputError(f"{name} goes with a VCF file; leave it out")
@@ -210,7 +210,12 @@ class _Work:
             n_skipped = sum(bool(each) for rows in frames.heads() for each in rows.skip_reasons)
             if n_skipped:
                 _log.info("%s rows are NaN; skip_reason says why", f"{n_skipped:,}")
+            shard = {}
+            if self._shard.count > 1:
+                records = self._shard.of(self._entries.records())
+                shard[LINES_PER_RECORD] = packed_counts(len(record.lengths) for record in records)
             with place.write_at(
+                **shard,
                 n_sequences=layout.n_sequences,
                 n_rows=layout.n_rows,
                 n_skipped=n_skipped,
@@ -259,9 +264,9 @@ class _Work:
             _log.info("%s of a sequence", describe_windows(context, stride))
         n_bytes = extent.n_rows * per_row + extent.n_entries * _LETTERS_OF_NAME
         _log.info(
-            "the output: %s rows of %d numbers in %s, about %s on disk, and as much again "
+            "the output: %s of %d numbers in %s, about %s on disk, and as much again "
             "until it is whole",
-            f"{extent.n_rows:,}", self._n_channels, self._dtype, _size(n_bytes),
+            counted(extent.n_rows, "row"), self._n_channels, self._dtype, _size(n_bytes),
         )  # fmt: skip
         n_done = sum(file.stat().st_size for file in folder.glob("*"))
         there = next(place for place in folder.absolute().parents if place.exists())
@@ -277,7 +282,7 @@ class _Work:
         """Add the records that the journal lacks, a part at a time."""
         records = self._shard.of(self._entries.records())
         if journal.n_done:
-            _log.info("%s records are done already", f"{journal.n_done:,}")
+            _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
             done = islice(records, journal.n_done)
             meter.skip(sum(self._n_read(length) for record in done for length in record.lengths))
         for part in _parts(records):
