@@ -13,11 +13,17 @@ _log = logging.getLogger(__name__)
 _INDEXES = (".fai", ".gzi")
 
 
-def class_files(folder: Path) -> dict[str, Path]:
+def class_files(folder: Path, *, tell: bool = False) -> dict[str, Path]:
     """Find the FASTA file of each class: what stands before the suffix of its name.
 
-    ``promoter.fa`` and ``promoter.fasta.gz`` are of the class ``promoter``. Of other files
-    the log says that they are passed over.
+    ``promoter.fa`` and ``promoter.fasta.gz`` are of the class ``promoter``.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    tell
+        Whether to log which other files are passed over.
 
     Raises
     ------
@@ -40,7 +46,7 @@ def class_files(folder: Path) -> dict[str, Path]:
         raise InputError(
             f"{folder} holds no FASTA file; a folder has one for each class, such as promoter.fa"
         )
-    if others:
+    if tell and others:
         _log.info("%s: passed over %s, which is no FASTA by its name", folder, ", ".join(others))
     return found
 
@@ -62,7 +68,7 @@ def read_class_folder(folder: Path, columns: Iterable[str] = ()) -> Iterator[dic
         holds no sequence.
     """
     others = [column for column in columns if column != LABEL]
-    for label, path in class_files(folder).items():
+    for label, path in class_files(folder, tell=True).items():
         for row in read_fasta_rows(path, others):
             yield {**row, LABEL: label}
 
