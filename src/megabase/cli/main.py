@@ -5,6 +5,8 @@ import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -28,7 +30,6 @@ from megabase.errors import InputError, WorkError
 
 app = typer.Typer(
     name="megabase",
-    help="Train, adapt and query DNA language models that read up to a million nucleotides.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,6 +39,26 @@ for verb in (
     generate, info, convert, doctor,
 ):  # fmt: skip
     verb.add_to(app)
+
+
+def _print_version(is_wanted: bool) -> bool:
+    if is_wanted:
+        typer.echo(f"megabase {metadata.version('megabase')}")
+        raise typer.Exit
+    return is_wanted
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Train, adapt and query DNA language models that read up to a million nucleotides."""
 
 
 _LONGEST_LINE = 1000  # characters of an error, of which a file's own text may be many more

@@ -14,7 +14,9 @@ from megabase.cli.options import (
     Quiet,
     Splice,
     Strand,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("score")(score)
 
 
+@with_streams(reads=("source", "genome"), writes=".tsv")
 def score(
     model: Model,
     source: Annotated[
@@ -39,9 +42,7 @@ def score(
     splice: Splice = False,
     stride: Annotated[
         int | None,
-        typer.Option(
-            help="Read what is longer than the context in windows, one each so many bases."
-        ),
+        typer.Option(help="Bases from window to window, for sequences longer than the context."),
     ] = None,
     strand: Strand = "forward",
     device: Device = "auto",
@@ -49,6 +50,7 @@ def score(
     precision: Precision = "float32",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Log-likelihood (nats) and bits per base of each sequence, as a table or a track.
 
@@ -63,7 +65,7 @@ def score(
     from megabase.jobs.score import score as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, source, output, genome=genome, splice=splice, stride=stride, strand=strand,
         device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,

@@ -16,6 +16,7 @@ from megabase.genome.reference import Reference, check_contig, check_inside
 from megabase.io.bed import BedRecord, is_bed, read_bed
 from megabase.io.compression import uncompressed_name
 from megabase.io.tracks import BEDGRAPH, BIGWIG, BigWig, Entry, check_bigwig, read_bedgraph
+from megabase.run.log import counted
 
 OUTSIDE, INSIDE = "none", "in"
 """The class of a base without an entry, and of one with an entry that has no name."""
@@ -190,4 +191,8 @@ def _check_contigs(ends: Mapping[str, int], path: Path, reference: Reference) ->
     for contig in known:
         check_inside(Interval(contig, 0, ends[contig]), reference.lengths, reference.name)
     if n_left := len(ends) - len(known):
-        _log.info("%s: labels on %d contigs that the genome lacks are passed over", path, n_left)
+        _log.info(
+            "%s: labels on %s that the genome lacks are passed over",
+            path,
+            counted(n_left, "contig"),
+        )

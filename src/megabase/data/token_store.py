@@ -18,6 +18,7 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.io.genome_file import open_reference
+from megabase.run.log import counted
 from megabase.run.provenance import remembered_sha256
 
 _log = logging.getLogger(__name__)
@@ -140,11 +141,11 @@ def _build(reference: Reference, folder: Path) -> None:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     _log.info(
-        "read %s: %d contigs, %s bp, %s ambiguous letters counted as N",
+        "read %s: %s, %s bp, %s counted as N",
         reference.name,
-        len(index.lengths),
+        counted(len(index.lengths), "contig"),
         f"{sum(index.lengths.values()):,}",
-        f"{index.n_ambiguous:,}",
+        counted(index.n_ambiguous, "ambiguous letter"),
     )
 
 

@@ -29,7 +29,7 @@ from megabase.model.probe import seconds_per_token
 from megabase.report.card import EFFICIENCY, RELIABILITY, card_page, card_text
 from megabase.report.card_figures import draw_label_efficiency, draw_reliabilities
 from megabase.report.plot import figure_class
-from megabase.run.log import Meter, progress
+from megabase.run.log import Meter, counted, progress
 from megabase.run.output import Output, only_writer, whole_files, whole_path
 from megabase.run.provenance import machine, versions
 from megabase.training.adapt import check
@@ -181,9 +181,9 @@ class _Runs:
         each = seconds_per_token(model, int(lengths.max()), at_once=at_once, training=True)
         n_rows = sum(self.sizes) * config.n_seeds * 2 * config.epochs
         _log.info(
-            "%s training rows, %s seeds, pretrained and from scratch: at most about %.1f minutes",
+            "%s training rows, %s, pretrained and from scratch: at most about %.1f minutes",
             ", ".join(f"{n:,}" for n in self.sizes),
-            config.n_seeds,
+            counted(config.n_seeds, "seed"),
             n_rows * float(lengths.mean()) * each / 60,
         )
 

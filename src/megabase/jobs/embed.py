@@ -35,10 +35,10 @@ from megabase.jobs.entries import (
 from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
-from megabase.jobs.stream import Journal, Shard, kept_journal
+from megabase.jobs.stream import LINES_PER_RECORD, Journal, Shard, kept_journal, packed_counts
 from megabase.jobs.variant_fields import skipped_text
 from megabase.run.location import genome_path
-from megabase.run.log import Meter, progress
+from megabase.run.log import Meter, counted, progress
 from megabase.run.output import Output, check_no_input, parts_folder
 from megabase.run.provenance import file_sha256
 
@@ -177,7 +177,7 @@ def _check_goes_with(
     if is_vcf and splice:
         raise InputError("--splice goes with BED12, GTF or GFF3; leave it out for a VCF file")
     if is_vcf and stride is not None:
-        raise InputError("--stride goes with FASTA or BED; for a VCF file give --window")
+        raise InputError("--stride goes with FASTA or BED; for VCF or BCF give --window")
     for name, value in (("--window", window), ("--chrom-map", chrom_map)):
         if not is_vcf and value is not None:
             raise InputError(f"{name} goes with a VCF file; leave it out")
@@ -267,7 +267,12 @@ class _Work:
                     "%s rows; NaN, for what skip_reason says: %s", f"{layout.n_rows:,}",
                     skipped_text(reasons),
                 )  # fmt: skip
+            shard = {}
+            if self._shard.count > 1:
+                records = self._shard.of(self._entries.records())
+                shard[LINES_PER_RECORD] = packed_counts(len(record.lengths) for record in records)
             with place.write_at(
+                **shard,
                 n_sequences=layout.n_sequences,
                 n_rows=layout.n_rows,
                 n_skipped=reasons.total(),
@@ -317,9 +322,9 @@ class _Work:
             _log.info("%s of a sequence", describe_windows(context, stride))
         n_bytes = extent.n_rows * per_row + extent.n_entries * _LETTERS_OF_NAME
         _log.info(
-            "the output: %s rows of %d numbers in %s, about %s on disk, and as much again "
+            "the output: %s of %d numbers in %s, about %s on disk, and as much again "
             "until it is whole",
-            f"{extent.n_rows:,}", self._n_channels, self._dtype, _size(n_bytes),
+            counted(extent.n_rows, "row"), self._n_channels, self._dtype, _size(n_bytes),
         )  # fmt: skip
         n_done = sum(file.stat().st_size for file in folder.glob("*"))
         there = next(place for place in folder.absolute().parents if place.exists())
@@ -335,7 +340,7 @@ class _Work:
         """Add the records that the journal lacks, a part at a time."""
         records = self._shard.of(self._entries.records())
         if journal.n_done:
-            _log.info("%s records are done already", f"{journal.n_done:,}")
+            _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
             done = islice(records, journal.n_done)
             meter.skip(sum(self._n_read(length) for record in done for length in record.lengths))
         for part in _parts(records):

@@ -20,7 +20,7 @@ from megabase.io.table import delimiter_to_write, write_table
 from megabase.io.tracks import write_bedgraph
 from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.run.location import genome_path
-from megabase.run.log import progress
+from megabase.run.log import counted, progress
 from megabase.run.output import Output, check_no_input, only_writer
 from megabase.run.provenance import file_sha256
 
@@ -165,8 +165,9 @@ def _reading(records: Sequence[BedRecord], context_length: int, stride: int | No
     n_long = sum(n > 1 for n in n_windows)
     if n_long:
         _log.info(
-            "%s of %s sequences are longer than the context; %s", f"{n_long:,}",
-            f"{len(lengths):,}", describe_windows(context_length, stride),
+            "%s of %s longer than the context; %s", f"{n_long:,}",
+            counted(len(lengths), "sequence is", "sequences are"),
+            describe_windows(context_length, stride),
         )  # fmt: skip
     else:
         _log.info("no sequence is longer than the context: the stride changes nothing")
