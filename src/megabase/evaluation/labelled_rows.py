@@ -108,7 +108,8 @@ def _read_class_folders(task: Task, folder: Path) -> Iterator[Row]:
         )  # fmt: skip
     for name in task.classes:
         for path in sorted(found[name].glob("*.txt")):
-            yield path.read_text().strip(), name
+            with open_text(path) as file:
+                yield file.read().strip(), name
 
 
 def _labels(task: Task, names: Sequence[str], split: str, rows: Sequence[Row]) -> Iterator[Label]:
