@@ -183,3 +183,16 @@ def test_each_option_makes_another_request(capsys, model, prompt, tmp_path, key,
     answer = run(capsys, *options, f"--{key}", value)
     assert answer.code == 2
     assert f"another request ({key.replace('-', '_')} was" in answer.err
+
+
+def test_prompts_may_be_reads_with_one_name_and_some_may_be_empty(capsys, model, tmp_path):
+    (tmp_path / "p.fq").write_text("@a\nACGT\n+\nIIII\n@none\n\n+\n\n@a\nGG\n+\nII\n")
+    output = tmp_path / "o.fa"
+    answer = run(
+        capsys, "generate", "-m", model, "-n", 9, "-o", output, "--prompt", tmp_path / "p.fq"
+    )
+    assert answer.code == 0
+    assert [words[:2] for words, _ in read(output)] == [
+        ["a_1", "prompt_length=4"], ["a_1", "prompt_length=2"],
+    ]  # fmt: skip
+    assert "1 of 3 sequences of" in answer.err

@@ -19,7 +19,7 @@ GENOME = MemoryReference({"chr1": "A" * 40, "chr2": "C" * 20}, "g.fa")
 
 def opened(tmp_path, text, name="labels.bed"):
     path = tmp_path / name
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
     return open_label_track(path, GENOME)
 
 
@@ -28,7 +28,7 @@ def classes(track, contig, start, end, strand="+"):
     return [track.classes[number] for number in numbers]
 
 
-@pytest.mark.parametrize("name", ["labels.bed", "labels.bed.gz"])
+@pytest.mark.parametrize("name", ["labels.bed", "labels.bed.gz", "LABELS.BED.bgz"])
 def test_a_name_is_a_class_and_a_base_without_an_entry_is_none(tmp_path, name):
     track = opened(tmp_path, "chr1\t2\t4\texon\nchr1\t6\t7\tcds\nchr1\t3\t6\texon\n", name)
     assert track.classes == ("none", "cds", "exon")
@@ -114,3 +114,19 @@ def test_contigs_that_the_genome_lacks_are_counted(tmp_path, caplog):
     with caplog.at_level("INFO"):
         opened(tmp_path, "chr1\t0\t9\ta\nchrX\t0\t9\tb\n")
     assert "labels on 1 contigs that the genome lacks" in caplog.text
+
+
+def test_a_damaged_bigwig_is_an_error_or_gives_the_values_that_were_written(tmp_path):
+    path, values = tmp_path / "v.bw", np.arange(1, 41, dtype=np.float32)
+    write_bigwig(path, GENOME.lengths, [(Interval("chr1", 0, 40), values)])
+    whole = path.read_bytes()
+    n_errors = 0
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            found = open_label_track(path, GENOME).fetch(Interval("chr1", 3, 30))
+        except InputError as error:
+            n_errors += "v.bw" in str(error)
+        else:
+            np.testing.assert_array_equal(found, values[3:30])
+    assert n_errors

@@ -151,6 +151,39 @@ def test_a_letter_that_is_none_names_its_sequence_and_leaves_nothing(model, tmp_
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(("scores", ".scores"))]
 
 
+@pytest.mark.parametrize("stride", [None, 2])
+def test_every_read_is_scored_in_order_though_names_repeat(model, tmp_path, stride):
+    pairs = {"r1": ["ACGTACGT", "GGATC"], "r2": ["TTTTT", "CA"]}
+    records = [(name, text) for name, texts in pairs.items() for text in texts]
+    fastq = "".join(f"@{name}\n{text}\n+\n{'I' * len(text)}\n" for name, text in records)
+    (tmp_path / "pairs.fastq").write_text(fastq)
+    (tmp_path / "pairs.fa").write_text("".join(f">{name}\n{text}\n" for name, text in records))
+    for name in ("pairs.fastq", "pairs.fa"):
+        score(model, str(tmp_path / name), tmp_path / f"{name}.tsv", stride=stride)
+        rows = read(tmp_path / f"{name}.tsv")
+        assert [row["name"] for row in rows] == ["r1", "r1", "r2", "r2"]
+        found = [float(row["log_likelihood"]) for row in rows]
+        expected = [values_of(text).sum() for _, text in records]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="overlap, and a track"):
+        score(model, str(tmp_path / "pairs.fa"), tmp_path / "pairs.bg")
+
+
+def test_blocks_of_ten_are_scored_as_the_letters_they_hold(model, tmp_path):
+    text = toys.letters(60)
+    blocks = " ".join(text[start : start + 10] for start in range(0, 60, 10))
+    (tmp_path / "blocks.fa").write_text(f">chr1\n{blocks[:33]}\n\n{blocks[33:]} \n")
+    toys.write_fasta(tmp_path / "plain.fa", {"chr1": text})
+    (tmp_path / "in.bed").write_text("chr1\t12\t18\n")
+    for name in ("blocks", "plain"):
+        score(model, str(tmp_path / f"{name}.fa"), tmp_path / f"{name}.tsv")
+    assert (tmp_path / "blocks.tsv").read_bytes() == (tmp_path / "plain.tsv").read_bytes()
+    bed, genome = str(tmp_path / "in.bed"), str(tmp_path / "blocks.fa")
+    with pytest.raises(ValueError, match=r"blocks.fa, line 2, column 11: a blank .* 'chr1'"):
+        score(model, bed, tmp_path / "o.tsv", genome=genome)
+    assert not (tmp_path / "o.tsv").exists()
+
+
 def test_intervals_that_overlap_make_no_track(model, tmp_path):
     genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": toys.letters(200)})
     (tmp_path / "genes.bed").write_text("chrI\t10\t60\nchrI\t50\t90\n")

@@ -6,6 +6,7 @@ import typer
 
 from megabase.cli.options import (
     ChromMap,
+    Delimiter,
     Device,
     MaxMemory,
     Model,
@@ -13,6 +14,7 @@ from megabase.cli.options import (
     Overwrite,
     Precision,
     Quiet,
+    SequenceColumn,
     Shard,
     VariantWindow,
 )
@@ -27,7 +29,11 @@ def embed(
     model: Model,
     source: Annotated[
         str,
-        typer.Option("--input", "-i", help="FASTA or 2bit; or BED, VCF or BCF, with --genome."),
+        typer.Option(
+            "--input",
+            "-i",
+            help="FASTA, FASTQ, 2bit, CSV, TSV or Parquet; or BED, VCF or BCF, with --genome.",
+        ),
     ],
     output: OutputFile,
     genome: Annotated[
@@ -49,6 +55,8 @@ def embed(
     ] = None,
     window: VariantWindow = None,
     chrom_map: ChromMap = None,
+    sequence_column: SequenceColumn = None,
+    delimiter: Delimiter = None,
     shard: Shard = "1/1",
     dtype: Annotated[str, typer.Option(help="float32 or float16, of what is written.")] = "float32",
     device: Device = "auto",
@@ -71,7 +79,8 @@ def embed(
     start_logging(quiet=quiet)
     run(
         model, source, output, genome=genome, layer=layer, pooling=pooling, strand=strand,
-        stride=stride, window=window, chrom_map=chrom_map, shard=shard, dtype=dtype,
-        device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
+        stride=stride, window=window, chrom_map=chrom_map, sequence_column=sequence_column,
+        delimiter=delimiter, shard=shard, dtype=dtype, device=device,
+        max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

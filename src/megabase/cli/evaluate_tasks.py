@@ -8,13 +8,16 @@ from typer.core import TyperGroup
 
 from megabase.cli.options import (
     ConfigFile,
+    Delimiter,
     Epochs,
     FirstSeed,
+    LabelColumn,
     Offline,
     Overrides,
     Overwrite,
     Quiet,
     Seeds,
+    SequenceColumn,
     StandIn,
     TaskData,
     WindowLength,
@@ -64,6 +67,9 @@ def evaluate(
     seed: FirstSeed = None,
     length: WindowLength = None,
     windows: WindowsOfClass = None,
+    sequence_column: SequenceColumn = None,
+    label_column: LabelColumn = None,
+    delimiter: Delimiter = None,
     probes: Annotated[
         bool, typer.Option("--probes", help="Simple models on frozen embeddings, too.")
     ] = False,
@@ -102,7 +108,17 @@ def evaluate(
     evaluate_tasks(
         tasks,
         folder,
-        choice=Choice(data, protocol, offline, stand_in, length, windows),
+        choice=Choice(
+            data,
+            protocol,
+            offline,
+            stand_in,
+            length,
+            windows,
+            sequence_column,
+            label_column,
+            delimiter,
+        ),
         settings=settings,
         probes=probes,
         from_scratch=from_scratch,

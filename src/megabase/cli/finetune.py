@@ -8,12 +8,15 @@ import typer
 from megabase.cli.options import (
     ConfigFile,
     Crop,
+    Delimiter,
     Epochs,
     FirstSeed,
+    LabelColumn,
     Overrides,
     Overwrite,
     Quiet,
     Seeds,
+    SequenceColumn,
 )
 from megabase.errors import InputError
 
@@ -57,6 +60,16 @@ def finetune(
             help="Labels of each base of the genome: BED (classes), bedGraph or bigWig (values)."
         ),
     ] = None,
+    sequence_column: SequenceColumn = None,
+    label_column: LabelColumn = None,
+    label_text: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels that differ in blanks, case or the form of a number only: checked (an "
+            "error), merge (one class) or exact (classes of their own)."
+        ),
+    ] = None,
+    delimiter: Delimiter = None,
     crop: Crop = None,
     kind: Annotated[
         str | None, typer.Option(help="auto, classification, multilabel or regression.")
@@ -96,7 +109,8 @@ def finetune(
     options: dict[str, Any] = {
         "train": train, "validation": validation, "test": test, "model": model,
         "preset": preset, "adapt": adapt, "genome": genome, "labels": labels, "crop": crop,
-        "kind": kind,
+        "sequence_column": sequence_column, "label_column": label_column,
+        "label_text": label_text, "delimiter": delimiter, "kind": kind,
         "epochs": epochs, "n_seeds": seeds, "seed": seed, "device": device,
     }  # fmt: skip
     tried = [f"sweep.{_swept(text)}" for text in sweep or ()]

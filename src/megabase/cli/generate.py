@@ -18,7 +18,7 @@ def generate(
     length: Annotated[int, typer.Option("--length", "-n", help="Bases of each sequence.")],
     output: OutputFile,
     prompt: Annotated[
-        Path | None, typer.Option(help="FASTA; each sequence of it is continued.")
+        Path | None, typer.Option(help="FASTA or FASTQ; each sequence of it is continued.")
     ] = None,
     number: Annotated[
         int, typer.Option("--number", "-k", help="Sequences, or continuations of each prompt.")

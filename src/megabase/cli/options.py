@@ -37,6 +37,19 @@ Precision = Annotated[
 Strand = Annotated[
     str, typer.Option(help="average, of what is computed on either strand; or forward.")
 ]
+SequenceColumn = Annotated[
+    str | None, typer.Option(help="Name of the column of sequences; default: sequence.")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Name of the column of labels; default: label.")
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        help="What separates columns of a text table: a character, or comma, tab or semicolon; "
+        "default: as its first line tells."
+    ),
+]
 Crop = Annotated[
     str | None,
     typer.Option(help="Cut sequences longer than the context: centre, left or random."),

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from megabase.cli.options import Crop, Device, OutputFile, Overwrite, Quiet, Strand
+from megabase.cli.options import (
+    Crop,
+    Delimiter,
+    Device,
+    OutputFile,
+    Overwrite,
+    Quiet,
+    SequenceColumn,
+    Strand,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,7 +31,7 @@ def predict(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA; BED; or CSV, TSV, Parquet: sequence, or contig,start,end.",
+            help="FASTA or FASTQ; BED; or CSV, TSV, Parquet: sequence, or contig,start,end.",
         ),
     ],
     output: OutputFile,
@@ -30,6 +39,8 @@ def predict(
         str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
     ] = None,
     crop: Crop = None,
+    sequence_column: SequenceColumn = None,
+    delimiter: Delimiter = None,
     strand: Strand = "forward",
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -44,7 +55,8 @@ def predict(
 
     start_logging(quiet=quiet)
     run(
-        model, source, output, genome=genome, crop=crop, strand=strand, device=device,
-        overwrite=overwrite,
+        model, source, output, genome=genome, crop=crop,
+        sequence_column=sequence_column or "sequence", delimiter=delimiter, strand=strand,
+        device=device, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

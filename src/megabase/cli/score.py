@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 def score(
     model: Model,
     source: Annotated[
-        str, typer.Option("--input", "-i", help="FASTA or 2bit; or BED, with --genome.")
+        str, typer.Option("--input", "-i", help="FASTA, FASTQ or 2bit; or BED, with --genome.")
     ],
     output: OutputFile,
     genome: Annotated[

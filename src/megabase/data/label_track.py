@@ -13,7 +13,8 @@ from megabase.data.labels import in_order
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_contig, check_inside
-from megabase.io.bed import SUFFIXES, BedRecord, read_bed
+from megabase.io.bed import BedRecord, is_bed, read_bed
+from megabase.io.compression import uncompressed_name
 from megabase.io.tracks import BEDGRAPH, BIGWIG, BigWig, Entry, check_bigwig, read_bedgraph
 
 OUTSIDE, INSIDE = "none", "in"
@@ -61,12 +62,11 @@ def open_label_track(path: Path, reference: Reference) -> LabelTrack:
         If it is none of these or cannot be read, none of its contigs is in the genome or one
         is shorter there, or entries that differ overlap.
     """
-    name = path.name.lower()
-    if name.endswith(SUFFIXES):
+    if is_bed(path):
         return _classes(path, reference)
-    if name.removesuffix(".gz").endswith(BEDGRAPH):
+    if uncompressed_name(path).lower().endswith(BEDGRAPH):
         return _Runs((), read_bedgraph(path), path, reference)
-    if name.endswith(BIGWIG):
+    if path.name.lower().endswith(BIGWIG):
         return _BigWigLabels(path, reference)
     raise InputError(
         f"{path}: labels of bases are BED (.bed), bedGraph ({', '.join(BEDGRAPH)}) or bigWig "

@@ -18,6 +18,7 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.io.genome_file import open_reference
+from megabase.run.provenance import remembered_sha256
 
 _log = logging.getLogger(__name__)
 
@@ -114,11 +115,10 @@ def open_token_store(path: Path, *, cache: Path) -> TokenStore:
 
 
 def _place(path: Path, cache: Path) -> Path:
-    """Name the folder by the file and by its state: a changed file has another folder."""
-    stat = path.stat()
+    """Name the folder by the file and by its content: a changed file has another folder."""
     file = _short_hash(str(path.resolve()))
-    state = _short_hash(f"{_LAYOUT}:{stat.st_size}:{stat.st_mtime_ns}")
-    return cache / "tokens" / f"{file}-{state}"
+    content = _short_hash(f"{_LAYOUT}:{remembered_sha256(path, cache)}")
+    return cache / "tokens" / f"{file}-{content}"
 
 
 def _short_hash(text: str) -> str:

@@ -46,7 +46,7 @@ class Choice:
         Folder of the data, or of several tasks' data; None: from the hub.
     protocol
         One of `task_rows.PROTOCOLS`.
-    offline, stand_in, length, n_windows
+    offline, stand_in, length, n_windows, sequence_column, label_column, delimiter
         As of `task_data.read_task_data`.
     """
 
@@ -56,16 +56,22 @@ class Choice:
     stand_in: bool = False
     length: int | None = None
     n_windows: int | None = None
+    sequence_column: str | None = None
+    label_column: str | None = None
+    delimiter: str | None = None
 
     def request(self) -> dict[str, Any]:
-        """Give all that decides which rows are had but the folder: digests say which data."""
-        return asdict(self) | {"data": None}
+        """Return what decides which rows are read, but for what digests of rows tell."""
+        of_digest = ("sequence_column", "label_column", "delimiter")
+        keys = {key: value for key, value in asdict(self).items() if key not in of_digest}
+        return keys | {"data": None}
 
     def read(self, task: Task, seed: int) -> TaskData:
         """Read the rows of a task."""
         return read_task_data(
             task, self.data, offline=self.offline, stand_in=self.stand_in, length=self.length,
-            n_windows=self.n_windows, seed=seed,
+            n_windows=self.n_windows, sequence_column=self.sequence_column,
+            label_column=self.label_column, delimiter=self.delimiter, seed=seed,
         )  # fmt: skip
 
 

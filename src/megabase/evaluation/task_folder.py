@@ -6,6 +6,7 @@ from pathlib import Path
 
 from megabase.errors import InputError
 from megabase.evaluation.tasks.task import Task
+from megabase.io.compression import uncompressed_name
 
 _SPLIT_WORDS = {
     "train": "train", "validation": "validation", "valid": "validation", "val": "validation",
@@ -13,7 +14,7 @@ _SPLIT_WORDS = {
 }  # fmt: skip
 
 FORMATS = (".tsv", ".csv", ".parquet", ".fna", ".fa", ".fasta")
-"""What a file of rows may end with, before ``.gz``."""
+"""What a file of rows may end with, before ``.gz`` or ``.bgz``."""
 
 
 def task_folder(task: Task, data: Path) -> Path:
@@ -77,7 +78,7 @@ def split_paths(folder: Path) -> dict[str, list[Path]]:
 
 
 def _split_of(path: Path) -> str | None:
-    name = path.name.removesuffix(".gz")
+    name = uncompressed_name(path)
     if path.is_dir():
         return _SPLIT_WORDS.get(name)
     if not name.endswith(FORMATS):

@@ -184,7 +184,8 @@ def _write_hdf5(path: Path, layout: Layout, read: Read) -> None:
     try:
         _fill_hdf5(path, layout, read)
         with h5py.File(path) as file:  # refuses one that is cut
-            is_whole = file["embeddings"].shape == (layout.n_rows, layout.n_channels)
+            shape = np.shape(file["embeddings"])  # pyright: ignore[reportArgumentType] a dataset
+            is_whole = shape == (layout.n_rows, layout.n_channels)
     except RuntimeError as error:  # of a file that cannot be closed, as on a full disk
         number = _ERRNO.search(str(error))
         if number is None:

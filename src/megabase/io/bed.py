@@ -8,15 +8,17 @@ from typing import NamedTuple
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval, parse_strand
-from megabase.io.compression import open_text
-
-SUFFIXES = (".bed", ".bed.gz")
-"""How the names of BED files end."""
+from megabase.io.compression import open_text, uncompressed_name
 
 _BROWSER = ("position", "hide", "dense", "pack", "squish", "full")
 """What follows ``browser`` in a header line (UCSC Genome Browser, "Custom annotation tracks")."""
 
 _log = logging.getLogger(__name__)
+
+
+def is_bed(path: Path) -> bool:
+    """Whether a file is BED by its name."""
+    return uncompressed_name(path).lower().endswith(".bed")
 
 
 class BedRecord(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from megabase.errors import InputError
-from megabase.io.compression import open_text
+from megabase.io.compression import open_text, uncompressed_name
 from megabase.io.parquet_column import ParquetColumn
 
 PARQUET = ".parquet"
@@ -37,13 +37,22 @@ def delimiter_of(path: Path) -> str:
     InputError
         If the suffix is of no table.
     """
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    suffix = Path(uncompressed_name(path)).suffix.lower()
     if suffix not in _DELIMITERS:
         raise InputError(
             f"{path} is no table by its name: expected .csv, .tsv, .tab or .txt (each may end in "
-            ".gz to be read)"
+            ".gz or .bgz to be read)"
         )
     return _DELIMITERS[suffix]
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name, and not FASTA under such a name."""
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if suffix == PARQUET or suffix not in _DELIMITERS:
+        return suffix == PARQUET
+    with open_text(path) as file:
+        return file.read(1) != ">"
 
 
 def delimiter_to_write(path: Path) -> str:
@@ -54,8 +63,8 @@ def delimiter_to_write(path: Path) -> str:
     InputError
         If the suffix is of no text table, or promises a compressed one.
     """
-    if path.suffix.lower() == ".gz":
-        raise InputError(f"{path}: tables are written plain; leave .gz away")
+    if uncompressed_name(path) != path.name:
+        raise InputError(f"{path}: tables are written plain; leave {path.suffix} away")
     return delimiter_of(path)
 
 

@@ -231,15 +231,28 @@ class BigWig:
             self.lengths: Mapping[str, int] = self._file.chroms()
 
     def entries(self, interval: Interval) -> Iterator[Entry]:
-        """Give the places in an interval that have a value, cut to it."""
+        """Yield the places in an interval that have a value, in order and cut to it.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged: what it holds cannot be read, or is not in the interval.
+        """
         length = self.lengths.get(interval.contig, 0)
         if interval.start >= length:
             return
+        last = interval.start
         inside = Interval(interval.contig, interval.start, min(interval.end, length))
         for part in inside.windows(_AT_ONCE):
             with _library(InputError, f"{self._path} is damaged in {part}; copy it again"):
                 found = list(self._file.records(part.contig, part.start, part.end))
             for start, stop, value in found:
+                if not max(last, part.start) <= start < stop <= part.end:
+                    raise InputError(
+                        f"{self._path} is damaged: requested {part}, it returned [{start:,}, "
+                        f"{stop:,}), which lies beyond it or over what came before; copy it again"
+                    )
+                last = stop
                 yield _entry([part.contig, start, stop, value], str(self._path))
 
     def values(self, interval: Interval) -> Float32[np.ndarray, " length"]:

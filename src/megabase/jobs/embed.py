@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from megabase.data.sequence_table import SEQUENCE, SequenceTable
 from megabase.errors import InputError
 from megabase.inference.embed import Pooling
 from megabase.inference.hidden_states import check_layer
@@ -19,12 +20,23 @@ from megabase.inference.variant_effect import choose_window
 from megabase.inference.windows import describe_windows, windows
 from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
 from megabase.io.chrom_map import read_chrom_map
+from megabase.io.compression import file_format
+from megabase.io.file_format import BCF, VCF
+from megabase.io.table import is_table
 from megabase.io.vcf import VcfFile
-from megabase.jobs.entries import AlleleEntries, Entries, Entry, EntryRecord, SequenceEntries
+from megabase.jobs.entries import (
+    AlleleEntries,
+    Entries,
+    Entry,
+    EntryRecord,
+    SequenceEntries,
+    TableEntries,
+)
 from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.jobs.stream import Journal, Shard, kept_journal
+from megabase.jobs.variant_fields import skipped_text
 from megabase.run.location import genome_path
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, check_no_input, parts_folder
@@ -52,6 +64,8 @@ def embed(
     stride: int | None = None,
     window: int | None = None,
     chrom_map: Path | None = None,
+    sequence_column: str | None = None,
+    delimiter: str | None = None,
     shard: str = "1/1",
     dtype: str = "float32",
     device: str = "auto",
@@ -68,7 +82,8 @@ def embed(
     model
         What `model.load` takes.
     source
-        FASTA or 2bit; or BED, VCF or BCF, with `genome`.
+        FASTA, FASTQ, 2bit, or a table as `SequenceTable` reads it; or BED, VCF or BCF, with
+        `genome`.
     output
         A file that `io.arrays.write_arrays` writes: ``.npz``, ``.h5``, ``.hdf5``, ``.parquet``.
     genome
@@ -85,6 +100,8 @@ def embed(
         Bases of the window around a variant; None: as `choose_window`.
     chrom_map
         Two columns: a contig's name in a VCF file, and in the genome.
+    sequence_column, delimiter
+        Of a table, as of `SequenceTable`; None: ``sequence``, and as its first line tells.
     shard
         ``i/n``: of every n records the i-th.
     dtype
@@ -108,17 +125,19 @@ def embed(
     inputs = [genome_path(each) for each in (source, genome) if each is not None]
     check_no_input(output, inputs)
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
-    is_vcf = source.endswith(_VCF)
+    is_vcf = source.endswith(_VCF) or (inputs[0].is_file() and file_format(inputs[0]) in (VCF, BCF))
     _check_goes_with(is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map)
+    of_table = {"sequence_column": sequence_column, "delimiter": delimiter}
+    of_table = {key: value for key, value in of_table.items() if value is not None}
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
     context = predictor.context_length
-    if is_vcf:
+    if is_vcf and not of_table:
         window = choose_window(window, context)
         entries: Entries = _alleles(source, genome, contigs, window)
     else:
-        entries = _sequences(source, genome, context, stride)
+        entries = _sequences(source, genome, context, stride, of_table)
     request = {
         "command": "embed",
         "model": predictor.weights_sha256,
@@ -133,7 +152,7 @@ def embed(
         "contigs": contigs,
         "shard": str(part),
         "dtype": dtype,
-    }
+    } | of_table
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if not place.is_finished:
         _Work(predictor, entries, request).write(place)
@@ -151,16 +170,35 @@ def _check_goes_with(
 
 
 def _sequences(
-    source: str, genome: str | None, context: int, stride: int | None
-) -> SequenceEntries:
-    reference, records = open_sequences(source, genome)
+    source: str,
+    genome: str | None,
+    context: int,
+    stride: int | None,
+    of_table: Mapping[str, str],
+) -> Entries:
+    if stride is not None:
+        windows(1, context, stride)
+    path = genome_path(source)
+    if path.is_file() and is_table(path):
+        reference = None if genome is None else open_genome(genome)
+        table = SequenceTable(
+            path,
+            reference=reference,
+            sequence_column=of_table.get("sequence_column", SEQUENCE),
+            delimiter=of_table.get("delimiter"),
+        )
+        return TableEntries(table, context if stride is None else None)
+    if of_table:
+        named = ", ".join(f"--{key.replace('_', '-')}" for key in of_table)
+        raise InputError(f"{named} goes with a table (CSV, TSV or Parquet); {source} is none")
+    sequences = open_sequences(source, genome)
     if stride is None:
         check_lengths(
-            records, context, mend="--stride cuts it into windows (half the context is usual)"
+            sequences.records,
+            context,
+            mend="--stride cuts it into windows (half the context is usual)",
         )
-    else:
-        windows(1, context, stride)
-    return SequenceEntries(reference, records)
+    return SequenceEntries(sequences)
 
 
 def _alleles(
@@ -207,13 +245,17 @@ class _Work:
                 self._fill(journal, meter)
             frames = Frames(journal.body, self._n_channels, self._dtype)
             layout = self._layout(frames)
-            n_skipped = sum(bool(each) for rows in frames.heads() for each in rows.skip_reasons)
-            if n_skipped:
-                _log.info("%s rows are NaN; skip_reason says why", f"{n_skipped:,}")
+            reasons = Counter(each for rows in frames.heads() for each in rows.skip_reasons if each)
+            if self._entries.has_reasons:
+                _log.info(
+                    "%s rows; NaN, for what skip_reason says: %s", f"{layout.n_rows:,}",
+                    skipped_text(reasons),
+                )  # fmt: skip
             with place.write_at(
                 n_sequences=layout.n_sequences,
                 n_rows=layout.n_rows,
-                n_skipped=n_skipped,
+                n_skipped=reasons.total(),
+                skip_reasons=dict(sorted(reasons.items())),
                 device=device,
             ) as path:
                 write_arrays(path, layout, frames.__iter__)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from megabase.data.sequence_table import SequenceTable
+from megabase.data.sequence_table import SEQUENCE, SequenceTable
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.inference.device import choose_device
@@ -16,7 +16,7 @@ from megabase.inference.plan import plan_inference
 from megabase.inference.predict import prediction_columns, predictions
 from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.strands import strands_of
-from megabase.io.table import check_no_clash, delimiter_to_write, write_table
+from megabase.io.table import check_cells, check_no_clash, delimiter_to_write, write_table
 from megabase.jobs.genome import open_genome
 from megabase.model.heads import AnswersEachToken
 from megabase.model.load import load_classifier, weights_sha256
@@ -36,6 +36,8 @@ def predict(
     *,
     genome: str | None = None,
     crop: str | None = None,
+    sequence_column: str = SEQUENCE,
+    delimiter: str | None = None,
     strand: str = "forward",
     device: str = "auto",
     overwrite: bool = False,
@@ -57,6 +59,8 @@ def predict(
         FASTA or 2bit that the intervals of the input are of; None: it has sequences.
     crop
         One of `sequence_table.CROPS`; None: a sequence over the context is an error.
+    sequence_column, delimiter
+        As of `SequenceTable`.
     strand
         One of `inference.strands.STRANDS`.
     device
@@ -72,20 +76,22 @@ def predict(
     if source.is_dir():
         raise InputError(f"{source} is a folder; predict reads one table or FASTA file")
     check_no_input(output, [source, *([genome_path(genome)] if genome else [])])
-    delimiter = delimiter_to_write(output)
+    written_delimiter = delimiter_to_write(output)
     n_strands = len(strands_of(strand))
     classifier = load_classifier(model)
     classifier.to(choose_device(device))  # pyright: ignore[reportArgumentType] transformers hides its self
     per_base = isinstance(classifier, AnswersEachToken)
-    written = PredictionTable(classifier.config, per_base, genome is not None)
+    written = PredictionTable(classifier.config, per_base, genome is not None, sequence_column)
     table = SequenceTable(
         source,
         reference=open_genome(genome) if genome else None,
         context_length=classifier.config.context_length,
         n_prompt_tokens=classifier.config.n_prompt_tokens,
         crop=crop,
+        sequence_column=sequence_column,
+        delimiter=delimiter,
     )
-    lengths, header = _survey(table, written.added())
+    lengths, header = _survey(table, written, written_delimiter)
     request = {
         "command": "predict",
         "model": weights_sha256(classifier),
@@ -94,7 +100,7 @@ def predict(
         "genome": file_sha256(genome_path(genome)) if genome else None,
         "crop": crop,
         "strand": strand,
-    }
+    } | ({} if sequence_column == SEQUENCE else {"sequence_column": sequence_column})
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return
@@ -121,15 +127,26 @@ def predict(
         lines = written.rows(
             iter(rows.popleft, None), (np.atleast_2d(answer) for answer in answers)
         )
-        write_table(file, written.columns(header), lines, delimiter=delimiter)
+        write_table(file, written.columns(header), lines, delimiter=written_delimiter)
 
 
-def _survey(table: SequenceTable, columns: list[str]) -> tuple[list[int], list[str]]:
-    """Read a table once: the length of each sequence, and the columns that it has."""
+def _survey(
+    table: SequenceTable, written: PredictionTable, delimiter: str
+) -> tuple[list[int], list[str]]:
+    """Read a table once: the length of each sequence, and the columns that it has.
+
+    Raises
+    ------
+    InputError
+        If what will be written has a column twice, or a cell that the output cannot hold.
+    """
     lengths: list[int] = []
     header: list[str] = []
-    for record in table.records(tell=False):
+    for number, record in enumerate(table.records(tell=False), start=1):
         lengths.append(len(record.tokens))
         header = header or list(record.row)
-    check_no_clash(header, columns, str(table.path))
+        check_cells(record.row, delimiter, f"{table.path}, row {number}")
+    columns = written.columns(header)
+    check_cells(dict(zip(columns, columns, strict=True)), delimiter, f"{table.path}, the header")
+    check_no_clash(header, written.added(), str(table.path))
     return lengths, header

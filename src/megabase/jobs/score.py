@@ -1,4 +1,4 @@
-"""FASTA, or BED with its genome, to a table of likelihoods or to a track of them."""
+"""FASTA or FASTQ, or BED with its genome, to a table of likelihoods or to a track of them."""
 
 import logging
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from megabase.inference.windows import describe_windows, windows
 from megabase.io.bed import BedRecord
 from megabase.io.table import delimiter_to_write, write_table
 from megabase.io.tracks import write_bedgraph
-from megabase.jobs.sequences import Letters, check_lengths, open_sequences
+from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.run.location import genome_path
 from megabase.run.log import progress
 from megabase.run.output import Output, check_no_input, only_writer
@@ -44,7 +44,7 @@ def score(
     precision: str = "float32",
     overwrite: bool = False,
 ) -> None:
-    """Score every sequence of a FASTA file, or every interval of a BED file.
+    """Score every sequence of a FASTA or FASTQ file, or every interval of a BED file.
 
     The output is a table with the columns of `COLUMNS`: the log-likelihood in nats of
     all bases but N, the first with probability 1/4, and the same in bits for each base.
@@ -58,7 +58,7 @@ def score(
     model
         What `model.load` takes.
     source
-        FASTA or 2bit; or BED, with `genome`.
+        FASTA, FASTQ or 2bit; or BED, with `genome`.
     output
         The table or track.
     genome
@@ -82,7 +82,8 @@ def score(
     """
     check_no_input(output, map(genome_path, filter(None, (source, genome))))
     n_strands = len(strands_of(strand))
-    reference, records = open_sequences(source, genome)
+    sequences = open_sequences(source, genome)
+    records = sequences.records
     is_track = output.suffix.lower() in _TRACKS
     if is_track:
         _check_apart(records)
@@ -111,14 +112,13 @@ def score(
         longest=reading.longest, n_tokens=n_strands * reading.n_tokens, n_bytes_held=held
     )
     _log.info("scoring: %s", plan)
-    letters = Letters(reference)
     with (
         only_writer(output, is_folder=False),
         progress(n_strands * reading.n_windows, "scoring", "windows") as meter,
         place.write(**reading.results) as file,
     ):
         values = predictor.log_likelihoods(
-            map(letters.tokens, records), stride=stride, strand=strand, advance=meter.advance
+            sequences.all_tokens(), stride=stride, strand=strand, advance=meter.advance
         )
         scored = zip(records, values, strict=True)
         if is_track:
@@ -127,7 +127,7 @@ def score(
         else:
             rows = (_row(record, each) for record, each in scored)
             write_table(file, COLUMNS, rows, delimiter=delimiter)
-    letters.tell_ambiguous()
+    sequences.tell_ambiguous()
 
 
 class _Reading(NamedTuple):
@@ -174,6 +174,8 @@ def _bytes_held(records: Sequence[BedRecord], n_strands: int) -> int:
 
 def _check_apart(records: Sequence[BedRecord]) -> None:
     """Refuse intervals that overlap: a track has one value for each base."""
+    if not all(record.interval.contig for record in records):
+        raise InputError("a track needs the name of every sequence, and one has none; name it")
     ordered = sorted(record.interval for record in records)
     for before, after in pairwise(ordered):
         if before.overlaps(after):

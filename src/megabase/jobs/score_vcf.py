@@ -3,6 +3,7 @@
 import logging
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
@@ -14,7 +15,7 @@ from megabase.genome.reference import Reference
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
 from megabase.inference.variant_effect import choose_window
-from megabase.io.bcf import check_fits_bcf, with_contigs, write_bcf
+from megabase.io.bcf import bits_of_index, check_fits_bcf, with_contigs, write_bcf
 from megabase.io.chrom_map import read_chrom_map
 from megabase.io.genome_file import open_reference
 from megabase.io.table import check_parquet, write_parquet, write_table
@@ -31,8 +32,10 @@ from megabase.io.vcf import (
 from megabase.jobs.stream import Journal, Shard, kept_journal
 from megabase.jobs.variant_fields import (
     NAMES,
+    count_skipped,
     info_entries,
     info_fields,
+    skipped_text,
     table_columns,
     table_rows,
 )
@@ -176,23 +179,33 @@ class _Work:
         self._request = request
         self._shard = Shard.from_text(request["shard"])
         self._with_distance: bool = request["distance"]
+        self._n_alleles, self._n_skipped = 0, Counter[str]()
 
     def write(self, place: Output) -> None:
         """Score what is not done yet, then put the whole in its place."""
         is_indexed = place.path.name.endswith(_INDEXED)
         found = survey(self._vcf, self._reference, self._contigs, needs_order=is_indexed)
         if place.path.suffix == ".bcf":
-            check_fits_bcf(self._vcf)
+            check_fits_bcf(self._vcf, replaced=NAMES)
         self._announce(found)
         device = self._predictor.device.type  # which decides the last bits
         with kept_journal(place.path, {**self._request, "device": device}) as journal:
             with progress(self._shard.size(found.n_records), "scoring", "records") as meter:
                 self._score(journal, meter)
                 self._check_all_there(journal, found)
+            self._count(journal.body)
             if place.path.suffix in _TABLES:
                 self._write_table(place, journal.body, found)
             else:
                 self._write_records(place, journal.body, found)
+
+    def _count(self, body: Path) -> None:
+        """Count what has a score and what has none, for the log, the header and the record."""
+        self._n_alleles, self._n_skipped = count_skipped(read_lines(body))
+        _log.info(
+            "%s alternative alleles; skipped: %s", f"{self._n_alleles:,}",
+            skipped_text(self._n_skipped),
+        )  # fmt: skip
 
     def _announce(self, found: Survey) -> None:
         """Tell windows, memory and time of the whole shard."""
@@ -237,27 +250,50 @@ class _Work:
         for record, each in zip(records, effects, strict=True):
             yield record.with_info(info_entries(each, with_distance=self._with_distance), NAMES)
 
-    def _write_records(self, place: Output, body: Path, found: Survey) -> None:
-        """Put the records under their header; VCF or BCF."""
+    def _header(self) -> list[str]:
         fields = info_fields(with_distance=self._with_distance)
-        header = extended_header(
+        return extended_header(
             self._vcf.header, fields, self._notes(), declared=NAMES, prefix=_PREFIX
         )
-        longest = max(self._reference.lengths.values())
+
+    def _write_records(self, place: Output, body: Path, found: Survey) -> None:
+        """Put the records under their header; VCF or BCF."""
         match place.path.suffix:
             case ".bcf":
-                plain = body.with_name("whole.vcf")
-                write_vcf(plain, with_contigs(header, found.contigs), body, bgzip=False)
-                with self._open(place, ".csi") as part:
-                    write_bcf(part, Path(f"{part}.csi"), plain)
+                self._write_bcf(place, body, found)
             case ".gz":
-                suffix = index_suffix(longest)
-                with self._open(place, suffix) as part:
-                    write_vcf(part, header, body, bgzip=True)
-                    index_vcf(part, Path(f"{part}{suffix}"), longest_contig=longest)
+                longest = max(*self._reference.lengths.values(), found.furthest)
+                suffix = "" if found.not_in_index else index_suffix(longest)
+                with self._open_indexed(place, suffix, found) as part:
+                    write_vcf(part, self._header(), body, bgzip=True)
+                    if suffix:
+                        index_vcf(part, Path(f"{part}{suffix}"), longest_contig=longest)
             case _:
                 with self._open(place) as part:
-                    write_vcf(part, header, body, bgzip=False)
+                    write_vcf(part, self._header(), body, bgzip=False)
+
+    def _write_bcf(self, place: Output, body: Path, found: Survey) -> None:
+        plain, header = body.with_name("whole.vcf"), with_contigs(self._header(), found.contigs)
+        bits = bits_of_index(header, found.furthest)
+        if found.n_before > 1:  # htslib takes the second one for unsorted
+            bits = None
+        write_vcf(plain, header, body, bgzip=False)
+        with self._open_indexed(place, "" if bits is None else ".csi", found) as part:
+            write_bcf(part, plain, index_shift=bits)
+
+    @contextmanager
+    def _open_indexed(self, place: Output, suffix: str, found: Survey) -> Generator[Path]:
+        """Open an output with an index of this suffix; without one, a log line gives the reason."""
+        with self._open(place, *filter(None, [suffix])) as part:
+            yield part
+        for other in {".tbi", ".csi"} - {suffix}:  # of a file that was replaced
+            Path(f"{place.path}{other}").unlink(missing_ok=True)
+        if not suffix:
+            _log.warning(
+                "%s has no index, for none holds all of its records: %s", place.path,
+                f"{found.not_in_index} is not a position" if found.not_in_index
+                else f"some lie at POS 0 or end as far as {found.furthest:,}",
+            )  # fmt: skip
 
     def _write_table(self, place: Output, body: Path, found: Survey) -> None:
         """Write a row for each alternative allele, of the numbers that the records have."""
@@ -274,7 +310,12 @@ class _Work:
                     write_table(file, list(columns), rows)
 
     def _open(self, place: Output, *companions: str) -> AbstractContextManager[Path]:
-        return place.write_at(*companions, device=self._predictor.device.type)
+        return place.write_at(
+            *companions,
+            device=self._predictor.device.type,
+            n_alleles=self._n_alleles,
+            n_skipped=dict(sorted(self._n_skipped.items())),
+        )
 
     def _notes(self) -> dict[str, str]:
         """Say in the header what made the scores."""
@@ -288,5 +329,7 @@ class _Work:
             "strand": request["strand"],
             "precision": request["precision"],
             "shard": request["shard"],
+            "alleles": str(self._n_alleles),
+            "skipped": skipped_text(self._n_skipped),
             "command": made["command"],
         }

@@ -57,6 +57,8 @@ ONE_VALUE = {
     "hyena_dropout": 0.0, "hyena_filter_dropout": 0.0, "train_freq": True, "use_bias": True,
 }  # fmt: skip
 
+_HEADS = "num_attention_heads"
+
 
 @typing.no_type_check  # transformers makes a dataclass of it and replaces its __init__
 class HyenaDNAConfig(PreTrainedConfig):
@@ -68,6 +70,8 @@ class HyenaDNAConfig(PreTrainedConfig):
         Channels, blocks, and channels inside the MLP (None: four times `d_model`).
     vocab_size, pad_vocab_size_multiple
         Tokens, and the number whose multiple the rows of the embedding are.
+    n_added_tokens
+        Tokens after those of DNA that `resize_token_embeddings` added.
     max_seq_len
         Positions of the filter's grid: the context length plus `EXTRA_POSITIONS`.
     hyena_order, short_filter_order
@@ -115,6 +119,7 @@ class HyenaDNAConfig(PreTrainedConfig):
     d_inner: int | None = None
     vocab_size: int = len(DNA_VOCABULARY)
     pad_vocab_size_multiple: int = 8
+    n_added_tokens: int = 0
     max_seq_len: int = 1026
     hyena_order: int = 2
     short_filter_order: int = 3
@@ -167,6 +172,14 @@ class HyenaDNAConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         _check_head(self)
         _check_prompt(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all keys; peft's prompt tuning asks for heads of attention, of which 1 is said."""
+        return {**super().to_dict(), _HEADS: 1}
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """Return the keys that are saved."""
+        return {key: value for key, value in super().to_diff_dict().items() if key != _HEADS}
 
     def architecture(self) -> dict[str, Any]:
         """Give all keys of `ARCHITECTURE`."""
@@ -239,7 +252,7 @@ class HyenaDNAConfig(PreTrainedConfig):
 _WHOLE = (
     "d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple", "max_seq_len", "hyena_order",
     "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps", "n_near_taps",
-    "n_prompt_tokens",
+    "n_prompt_tokens", "n_added_tokens",
 )  # fmt: skip
 _REAL = (
     "activation_freq", "filter_shift", "shortest_reach", "longest_reach",
@@ -249,7 +262,7 @@ _REAL = (
 
 ARCHITECTURE = frozenset(
     {*_WHOLE, *_REAL, "d_inner", "filter_family", "initializer_gain"}
-    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens"}
+    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "n_added_tokens"}
     - {"prompt_dropout", "head_dropout", "embed_dropout"}
 )
 """Keys that say what a language model is, and how its weights start."""

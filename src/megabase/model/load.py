@@ -235,7 +235,7 @@ def _read_config(files: ModelFiles) -> HyenaDNAConfig:
         raise InputError(
             f"{folder} holds a model of type {kind!r}; expected {HyenaDNAConfig.model_type!r}"
         )
-    if config.vocab_size != len(DNA_VOCABULARY):
+    if config.vocab_size - config.n_added_tokens != len(DNA_VOCABULARY):
         raise InputError(
             f"{folder} has a vocabulary of {config.vocab_size} tokens; "
             f"the one of DNA has {len(DNA_VOCABULARY)}"

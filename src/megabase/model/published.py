@@ -231,7 +231,9 @@ def config_from_original(original: Mapping[str, Any], source: str) -> HyenaDNACo
 
 
 # What the code of the released -hf folders does not read, and takes to be so.
-_HF_FIXED = {"hyena_order": 2, "filter_shift": 0.05, "initializer_gain": None}
+_HF_FIXED = {
+    "hyena_order": 2, "filter_shift": 0.05, "initializer_gain": None, "n_added_tokens": 0,
+}  # fmt: skip
 _HF_KEYS = (
     *_SAME_KEY, "max_seq_len", "emb_dim", "filter_order", "short_filter_order", "activation_freq",
     "hyena_order", "num_inner_mlps", "layer_norm_epsilon", "initializer_range", "pad_token_id",

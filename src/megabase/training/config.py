@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
 
-from megabase.data.labels import KINDS
-from megabase.data.sequence_table import CROPS
+from megabase.data.label_text import LABEL_TEXTS
+from megabase.data.labels import KINDS, LABEL
+from megabase.data.sequence_table import CROPS, SEQUENCE
 from megabase.model.config import POOLED, PRESETS, HyenaDNAConfig
 from megabase.model.heads import JOINT
 from megabase.run.config import RunConfig
@@ -336,6 +337,16 @@ class FinetuneConfig(AdaptConfig):
     """What labels are: classification, multilabel, regression, or auto."""
     label_columns: tuple[str, ...] = ()
     """Columns of 0 and 1, one for each of several labels; none: the column label."""
+    sequence_column: str = SEQUENCE
+    """The column of sequences."""
+    label_column: str = LABEL
+    """The column of labels. In Parquet it may hold lists, of kind multilabel."""
+    label_text: str = LABEL_TEXTS[0]
+    """What becomes of labels that differ in blanks, case or the form of a number only: checked (an
+    error), merge (one class) or exact (classes of their own, also what stands for a missing one).
+    """
+    delimiter: str | None = None
+    """What separates the columns of a text table; None: as its first line tells."""
 
     @model_validator(mode="after")
     def _tables(self) -> "FinetuneConfig":
@@ -349,8 +360,23 @@ class FinetuneConfig(AdaptConfig):
                 )
         _check_known("crop", self.crop, CROPS)
         _check_known("kind", self.kind, KINDS)
+        _check_known("label_text", self.label_text, LABEL_TEXTS)
         _check_label_columns(self.label_columns, self.kind)
+        if self.label_column != LABEL and (self.labels or self.label_columns):
+            raise ValueError("label_column goes without labels and label_columns")
         return self
+
+    def request(self) -> dict[str, Any]:
+        """Return all that decides what is learned; keys of later versions only where they do."""
+        default = type(self).model_fields
+        return {
+            key: value
+            for key, value in super().request().items()
+            if key not in _ADDED or value != default[key].default
+        }
+
+
+_ADDED = ("sequence_column", "label_column", "label_text", "delimiter")
 
 
 def _check_sweep(sweep: Mapping[str, Sequence[object]], select: str) -> None:
