@@ -24,7 +24,7 @@ def prepare(folder: Path) -> None:
     assets = folder / "assets"
     server.empty(assets)
     wellformed.make_assets(assets)
-    for command in (wellformed.CLASSIFIER, wellformed.TAGGER, wellformed.PROMPTED):
+    for command in wellformed.MADE:
         outcome = server.run(command, assets)
         if outcome.code:
             sys.exit(f"{command}: {outcome.err}")

@@ -48,8 +48,11 @@ def lines_of(text):
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def fasta_records(data):
-    """Give (header, letters) of each record; `DAMAGED` if it must be refused; None: who knows."""
+def fasta_records(data, *, all_read=True):
+    """Give (header, letters) of each record; `DAMAGED` if it must be refused; None: who knows.
+
+    Unless `all_read`, letters that are none may stand in it: they are of another contig.
+    """
     text = text_of(data)
     if text == DAMAGED:
         return DAMAGED
@@ -63,7 +66,7 @@ def fasta_records(data):
             if not found:
                 return DAMAGED
             found[-1][1] += "".join(line.split(" ")).replace("\t", "")
-    if any(set(letters) - _LETTERS for _, letters in found):
+    if all_read and any(set(letters) - _LETTERS for _, letters in found):
         return DAMAGED
     return found or DAMAGED
 
@@ -117,6 +120,8 @@ def letters_at(genome, record):
     if contig not in contigs or end > len(contigs[contig]):
         return DAMAGED
     letters = contigs[contig][start:end]
+    if set(letters) - _LETTERS:
+        return DAMAGED
     return letters if strand == "+" else letters.translate(_COMPLEMENT)[::-1]
 
 
@@ -172,7 +177,7 @@ def input_records(case):
     data = case.files[case.target]
     if case.kind == "bed" or case.kind == "bed12" or case.role == "genome":
         source = case.files[case.regions]
-        genome = fasta_records(case.files["genome.fa"])
+        genome = fasta_records(case.files["genome.fa"], all_read=False)
         beds = bed_records(source)
         if DAMAGED in (genome, beds):
             return DAMAGED

@@ -492,7 +492,7 @@ def odd_checkpoint(rng, data):
         return flip_bytes(rng, data)
     choices = (
         lambda: tensors.pop(name), lambda: tensors.update({name: tensors[name].half()}),
-        lambda: tensors.update({name: tensors[name].T}),
+        lambda: tensors.update({name: tensors[name].flatten().flip(0)[None]}),
         lambda: tensors.update({name: tensors[name].to_sparse()}),
         lambda: tensors.update({name: tensors[name] * float("nan")}),
         lambda: tensors.update({name: tensors[name].long()}),

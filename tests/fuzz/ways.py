@@ -376,6 +376,20 @@ def _tasks():
     yield Way("evaluate", "task fasta", "enhancers/train.fna", w.labelled_fasta, T,
               (nt, "--data", ".", *few), "out", a.of_model_folder,
               beside={"enhancers/test.fna": w.labelled_fasta}, weight=0.1)
+    others = {f"{gb}/{split}/{name}/{n}.txt": w.one_row for split in ("train", "test")
+              for name in ("negative", "positive") for n in range(4)}
+    yield Way("evaluate", "class folder", f"{gb}/train/negative/9.txt", w.one_row, T,
+              (f"genomic_benchmarks/{gb}", "--data", ".", *few), "out", a.of_model_folder,
+              beside=others, weight=0.1)
+    for of, verb in ((("-g", "genome.fa"), "evaluate perplexity"), ((), "evaluate perplexity")):
+        yield Way(verb, "record", "trained/megabase.json", w.gtf, mutations.JSON,
+                  ("-m", "trained", *of, "-o", "o.json"), "o.json", a.of_json,
+                  beside=_genome_fa(), folder="trained", weight=0.5)
+    yield Way("convert", "record", "trained/megabase.json", w.gtf, mutations.JSON,
+              ("-i", "trained", "-o", "out"), "out", a.of_model_folder, folder="trained",
+              weight=0.3)
+    yield Way("info", "record", "trained/megabase.json", w.gtf, mutations.JSON,
+              ("-m", "trained", "--json"), "", a.of_json, folder="trained", weight=0.3)
     yield Way("evaluate", "maf", "human/apes_chr22.maf", w.maf, T,
               ("species/apes_chr22_256", "--length", "16", "--data", ".", *few), "out",
               a.of_model_folder, weight=0.3)

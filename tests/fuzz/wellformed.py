@@ -366,6 +366,10 @@ def labelled_fasta(rng):
     ).encode()
 
 
+def one_row(rng):
+    return draw_letters(rng, 20).encode() + b"\n"
+
+
 def class_fasta(rng):
     return "".join(
         wrapped(f"c{i}", letters) for i, (letters, _) in enumerate(rows(rng, 8))
@@ -423,6 +427,15 @@ PROMPTED = (
     "finetune", "--train", "table.csv", "--model", "model", "--output", "prompted", "--epochs", "1",
     "--seeds", "1", "--adapt", "prompt", "--set", "prompt_tokens=4",
 )  # fmt: skip
+
+
+TRAINED = (
+    "pretrain", "--genome", "genome.fa", "--output", "trained", "--steps", "1", "--context-length",
+    "32", "--set", "architecture={d_model: 8, n_layer: 1}", "--set", "tokens_per_step=64", "--set",
+    "validations=0", "--set", "split={test_contigs: [chr2], validation_fraction: 0.1}",
+)  # fmt: skip
+MADE = (CLASSIFIER, TAGGER, PROMPTED, TRAINED)
+"""Commands that make the other models, in the folder of `make_assets`."""
 
 
 def folder_files(folder, name):
