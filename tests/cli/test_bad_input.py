@@ -83,9 +83,9 @@ def test_a_truncated_gzip(capsys, tmp_path):
 
 
 def test_control_characters_of_an_input_are_escaped_in_the_error_line(capsys, tmp_path):
-    table = write(tmp_path / "train.csv", b"seq\x00\x1b[31m,label\nACGT,a\n")
+    table = write(tmp_path / "train.csv", b"seq\x07\x1b[31m,label\nACGT,a\n")
     answer = run(capsys, "finetune", "--train", table, "--output", tmp_path / "out")
-    assert refused(answer, r"it has seq\x00\x1b[31m, label")
+    assert refused(answer, r"it has seq\x07\x1b[31m, label")
     assert answer.err.strip().isprintable()
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.genome.reference import Reference, check_inside, on_strand
+from megabase.genome.reference import Reference, check_inside, checked_on_strand
 
 
 class Transcript(NamedTuple):
@@ -90,5 +90,6 @@ class SplicedReference:
         check_inside(interval, self._lengths, self.name)
         exons = self._exons[interval.contig]
         forward = "".join(self._reference.fetch(replace(exon, strand="+")) for exon in exons)
-        letters = on_strand(forward, exons[0])
-        return on_strand(letters[interval.start : interval.end], interval)
+        whole = Interval(interval.contig, 0, len(forward), exons[0].strand)
+        letters = checked_on_strand(forward, whole, self.name)
+        return checked_on_strand(letters[interval.start : interval.end], interval, self.name)

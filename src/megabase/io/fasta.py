@@ -145,7 +145,7 @@ def _find_index(path: Path, cache: Path, name: str) -> _Index:
     folder = cache / "fai" / f"{remembered_sha256(path, cache)}-{_LAYOUT}"
     if not folder.exists():
         _build_index(path, folder, name)
-    n_empty = json.loads((folder / "n_empty.json").read_text())
+    n_empty = json.loads((folder / "n_empty.json").read_text(encoding="utf-8"))
     return _Index(folder / "index.fai", folder / "index.gzi", n_empty)
 
 
@@ -156,8 +156,10 @@ def _build_index(path: Path, folder: Path, name: str) -> None:
     part.mkdir(parents=True)
     try:
         filled = [contig for contig in contigs if contig.length]
-        (part / "index.fai").write_text("".join(f"{contig.fai_line}\n" for contig in filled))
-        (part / "n_empty.json").write_text(json.dumps(len(contigs) - len(filled)))
+        (part / "index.fai").write_text(
+            "".join(f"{contig.fai_line}\n" for contig in filled), encoding="utf-8"
+        )
+        (part / "n_empty.json").write_text(json.dumps(len(contigs) - len(filled)), encoding="utf-8")
         if compression(path) == "bgzip":
             write_gzi(path, part / "index.gzi")
         part.replace(folder)
