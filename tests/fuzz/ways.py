@@ -268,6 +268,9 @@ def _tables():
         yield Way("finetune", "table", target, write, changes,
                   ("--train", target, "-m", MODEL, *_ONCE, "-o", "out"), "out", a.of_model_folder,
                   weight=0.25)
+    for target, write in (("t.csv", w.table(",")), ("t.tsv", w.table("\t"))):
+        yield Way("embed", "table", target, write, T, ("-m", MODEL, "-i", target, "-o", "o.npz"),
+                  "o.npz", a.of_embed_table)
     for target, write, more in (
         ("t.csv", w.values_table, ()), ("t.csv", w.several_labels, ("--kind", "multilabel")),
         ("t.csv", w.table(";"), ()),
