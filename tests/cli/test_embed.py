@@ -111,6 +111,24 @@ def test_intervals_are_read_on_their_strand(command, paths):
     assert np.array_equal(found["embeddings"], rows)
 
 
+def test_transcripts_are_spliced(command, paths):
+    exons = [(31, 40), (11, 20)]
+    text = "".join(
+        f'chrI\tx\texon\t{first}\t{last}\t.\t-\t.\ttranscript_id "t1";\n' for first, last in exons
+    )
+    (paths.folder / "in.gtf").write_text(text)
+    source, genome = paths.folder / "in.gtf", ["--genome", paths.genome]
+    assert refused(command(source, "o.npz", *genome), "--splice with --genome joins the exons")
+    answer = command(source, "o.npz", *genome, "--splice")
+    assert answer.code == 0, answer.err
+    found = load(paths.folder / "o.npz")
+    assert found["names"].tolist() == ["t1"]
+    joined = DNA.reverse_complement(LETTERS[10:20] + LETTERS[30:40])
+    assert np.array_equal(found["embeddings"], expected([joined]))
+    vcf = write_vcf_file(paths.folder / "in.vcf", vcf_text([]))
+    assert refused(command(vcf, "v.npz", *genome, "--splice"), "--splice goes with BED12")
+
+
 def test_both_alleles_have_a_row_or_a_reason(command, paths):
     ref = LETTERS[99]
     alt = "A" if ref != "A" else "C"

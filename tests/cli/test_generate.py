@@ -115,8 +115,8 @@ def test_motifs_are_absent_and_gc_lies_in_the_range(capsys, model, prompt, tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-n", 101], "a prompt of 0 bp and a length of 101 bp make 101, and the model reads "
-                      "at most 100"),
+        (["-n", 101], "a length of 101 bp is more than the 100 bp that the model reads; "
+                      "shorten it, or train with --context-length 101 or more"),
         (["-n", 0], "at least 1 base, got 0"),
         (["-n", 5, "--temperature", 0], "temperature is above 0, got 0"),
         (["-n", 5, "--top-p", 0], "top-p is above 0 and at most 1, got 0"),

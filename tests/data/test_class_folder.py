@@ -43,11 +43,12 @@ def test_a_class_may_be_fastq_or_compressed_as_bgz(tmp_path):
     ]
 
 
-def test_the_log_says_what_is_passed_over(folder, caplog):
+def test_the_log_says_once_what_is_passed_over(folder, caplog):
     (folder / "README.md").write_text("")
     with caplog.at_level("INFO"):
         assert list(class_files(folder)) == ["other", "promoter.v2"]
-    assert "passed over README.md" in caplog.text
+        assert len(list(read_class_folder(folder))) == 3
+    assert caplog.text.count("passed over README.md") == 1
 
 
 def test_what_is_no_folder_of_classes(folder, tmp_path):

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from megabase.genome.interval import Interval
-from megabase.io.bed import read_bed, write_bed
+from megabase.io.bed import read_bed, read_spliced, write_bed
 
 
 def test_columns_after_the_third_may_be_missing(tmp_path):
@@ -113,3 +113,47 @@ def test_the_log_counts_intervals_behind_a_comment_sign(tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert len(read_bed(tmp_path / "a.bed")) == 1
     assert "a.bed: 1 intervals are not read, for their lines start with #" in caplog.text
+
+
+BED12 = "chrI\t10\t40\tgene\t0\t-\t10\t40\t0\t3\t5,6,10,\t0,8,20,\n"
+
+
+@pytest.mark.parametrize("text", [BED12, BED12.replace("\t", " "), BED12.replace(",\t", "\t")])
+def test_the_blocks_of_bed12_are_the_exons_of_a_transcript(tmp_path, text):
+    (tmp_path / "a.bed").write_text(f"track name=x\n{text}")
+    places = [(10, 15), (18, 24), (30, 40)]
+    exons = tuple(Interval("chrI", start, end, "-") for start, end in places)
+    assert read_spliced(tmp_path / "a.bed") == [("gene", exons)]
+
+
+def test_the_log_says_that_introns_are_included(tmp_path, caplog):
+    caplog.set_level("INFO")
+    one_block = BED12.replace("\t3\t5,6,10,\t0,8,20,", "\t1\t30,\t0,")
+    (tmp_path / "a.bed").write_text(one_block)
+    assert len(read_bed(tmp_path / "a.bed")) == 1
+    assert not caplog.records
+    (tmp_path / "a.bed").write_text(one_block + BED12)
+    assert len(read_bed(tmp_path / "a.bed")) == 2
+    assert "a.bed: 1 intervals have several blocks (BED12): the introns" in caplog.text
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\t3\t", "\t2\t", "as many block sizes and starts as blockCount, .* 3, 3 and 2"),
+        ("\t3\t5,6,10,", "\t2\t5,6,", "as many .* got 2, 3 and 2"),
+        ("\t3\t5,6,10,\t0,8,20,", "\t0\t\t", "the blocks are not valid"),
+        ("5,6,10,", "5,x,10,", "the blocks are not valid: .* got 'x'"),
+        ("0,8,20,", "0,-8,20,", "the blocks are not valid: .* got '-8'"),
+        ("5,6,10,", "5,6,11,", "expected blocks of at least 1 base that lie within the 30 bp"),
+        ("5,6,10,", "5,0,10,", "expected blocks of at least 1 base"),
+        ("5,6,10,", "9,6,10,", "sorted and without overlap; got sizes 9,6,10, and starts 0,8,20,"),
+        ("0,8,20,", "8,0,20,", "sorted and without overlap"),
+        ("\t3\t5,6,10,\t0,8,20,", "", "expected the 12 columns of BED12, .* got 9"),
+    ],
+)
+def test_blocks_that_are_not_valid_are_an_error_with_their_line(tmp_path, old, new, message):
+    (tmp_path / "a.bed").write_text(BED12 + BED12.replace(old, new))
+    with pytest.raises(ValueError, match=rf"a.bed, line 2: .*{message}"):
+        read_spliced(tmp_path / "a.bed")

@@ -249,3 +249,48 @@ def test_each_option_that_decides_a_value_makes_another_request(model, tmp_path,
     (key,) = change
     with pytest.raises(ValueError, match=rf"another request \({key} was"):
         score(*ask, **(keys | {"genome": genomes[keys["genome"]]}))
+
+
+GENES = (
+    'a\tx\texon\t31\t40\t.\t-\t.\ttranscript_id "t1";\n'
+    'a\tx\texon\t11\t25\t.\t-\t.\ttranscript_id "t1";\n'
+    'a\tx\texon\t1\t9\t.\t+\t.\ttranscript_id "t2";\n'
+)
+BLOCKS = "a\t10\t40\tt1\t0\t-1\t10\t40\t0\t2\t15,10\t0,20\na\t0\t9\tt2\t0\t1\t0\t0\t0\t1\t9\t0\n"
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.gtf", GENES), ("a.bed", BLOCKS)])
+def test_spliced_sequences_have_the_scores_of_their_joined_exons(
+    model, fasta, tmp_path, caplog, name, text
+):
+    caplog.set_level("INFO", logger="megabase")
+    (tmp_path / name).write_text(text)
+    output = tmp_path / "scores.tsv"
+    score(model, str(tmp_path / name), output, genome=str(fasta), splice=True)
+    rows = read(output)
+    assert [(row["name"], row["length"]) for row in rows] == [("t1", "25"), ("t2", "9")]
+    letters = CONTIGS["a"]
+    joined = [DNA.reverse_complement(letters[10:25] + letters[30:40]), letters[:9]]
+    for row, each in zip(rows, joined, strict=True):
+        total = np.nansum(values_of(each))
+        assert float(row["log_likelihood"]) == pytest.approx(total, rel=1e-5)
+    assert f"{name}: 2 sequences, spliced of 3 exons" in caplog.text
+    assert "introns between them" not in caplog.text
+    assert json.loads((tmp_path / "scores.tsv.megabase.json").read_text())["request"]["splice"]
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "options", "message"),
+    [
+        ("a.gtf", "o.tsv", {}, "GTF or GFF3: --splice with --genome joins"),
+        ("a.gtf", "o.tsv", {"splice": True, "genome": None}, "need the genome they are of"),
+        ("a.gtf", "o.bedgraph", {"splice": True}, "is a track by its name"),
+        ("genes.fa", "o.tsv", {"splice": True}, "--splice goes with BED12, GTF or GFF3; got"),
+    ],
+)
+def test_what_cannot_be_spliced_is_refused(model, fasta, tmp_path, name, output, options, message):
+    (tmp_path / "a.gtf").write_text(GENES)
+    options = {"genome": str(fasta)} | options
+    with pytest.raises(ValueError, match=message):
+        score(model, str(tmp_path / name), tmp_path / output, **options)
+    assert not (tmp_path / output).exists()

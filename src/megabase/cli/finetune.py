@@ -17,7 +17,9 @@ from megabase.cli.options import (
     Quiet,
     Seeds,
     SequenceColumn,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 from megabase.errors import InputError
 
 
@@ -26,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("finetune")(finetune)
 
 
+@with_streams()
 def finetune(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
     train: Annotated[
@@ -36,20 +39,20 @@ def finetune(
         ),
     ] = None,
     validation: Annotated[
-        str | None, typer.Option(help="The same; without it, a part of train.")
+        str | None, typer.Option(help="Likewise; default: a part of --train.")
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="The same, measured at the end; nothing is chosen on it.")
+        str | None, typer.Option(help="Likewise; measured at the end, nothing is chosen on it.")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Language model to start from: as of score."),
+        typer.Option("--model", "-m", help="Language model to start from."),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Size of a model from scratch, without --model: tiny, ...")
     ] = None,
     adapt: Annotated[
-        str | None, typer.Option(help="What moves: full, head, lora or prompt.")
+        str | None, typer.Option(help="What is trained: full (all weights), head, lora or prompt.")
     ] = None,
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
@@ -89,6 +92,7 @@ def finetune(
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Adapt a model to labelled sequences, from several seeds, and save the best on validation.
 
@@ -105,7 +109,7 @@ def finetune(
     from megabase.training.config import FinetuneConfig
     from megabase.training.finetune import finetune as run
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     options: dict[str, Any] = {
         "train": train, "validation": validation, "test": test, "model": model,
         "preset": preset, "adapt": adapt, "genome": genome, "labels": labels, "crop": crop,

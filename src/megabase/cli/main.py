@@ -1,8 +1,12 @@
 """The command: its verbs, and what it makes of errors. Imports neither torch nor transformers."""
 
+import io
+import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -26,7 +30,6 @@ from megabase.errors import InputError, WorkError
 
 app = typer.Typer(
     name="megabase",
-    help="Train, adapt and query DNA language models that read up to a million nucleotides.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,12 +41,36 @@ for verb in (
     verb.add_to(app)
 
 
+def _print_version(is_wanted: bool) -> bool:
+    if is_wanted:
+        typer.echo(f"megabase {metadata.version('megabase')}")
+        raise typer.Exit
+    return is_wanted
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Train, adapt and query DNA language models that read up to a million nucleotides."""
+
+
 _LONGEST_LINE = 1000  # characters of an error, of which a file's own text may be many more
+_NO_UTF8 = re.compile("[\udc80-\udcff]")  # bytes of a path as Python holds them
 _OUT_OF_MEMORY = ("out of memory", "not enough memory")  # as torch says it
 
 
 def main() -> None:
     """Run the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # what its encoding does not have
     with plain_errors():
         app()
 
@@ -53,10 +80,13 @@ def plain_errors() -> Generator[None]:
     """Print an error that is no bug as one line; 2 is the exit code of misuse, 1 of failure."""
     try:
         yield
-    except InputError as error:
-        _stop(str(error), code=2)
-    except WorkError as error:
-        _stop(str(error), code=1)
+    except (InputError, WorkError) as error:
+        _stop(str(error), code=2 if isinstance(error, InputError) else 1)
+    except UnicodeEncodeError as error:
+        if not _NO_UTF8.search(text := str(error.object)):
+            raise
+        _stop(f"{text}: not every library takes a path that is not UTF-8; rename it, or give the "
+              "path from within that folder", code=2)  # fmt: skip
     except MemoryError:
         _stop("out of memory; ask for shorter sequences or a smaller model", code=1)
     except OSError as error:

@@ -1,7 +1,8 @@
 """megabase predict: a table of sequences, or FASTA, to the labels of a fine-tuned model."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +15,9 @@ from megabase.cli.options import (
     Quiet,
     SequenceColumn,
     Strand,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,6 +25,13 @@ def add_to(app: typer.Typer) -> None:
     app.command("predict")(predict)
 
 
+def _suffix_of_table(options: Mapping[str, Any]) -> str:
+    """Return the suffix of a table for standard output: CSV after CSV, else TSV."""
+    name = options["source"].name.lower().removesuffix(".gz")
+    return ".csv" if name.endswith(".csv") else ".tsv"
+
+
+@with_streams(reads=("source", "genome"), writes=_suffix_of_table)
 def predict(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Folder that finetune wrote, or a hub id.")
@@ -45,6 +55,7 @@ def predict(
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Predict the label of each row, or base: the input's columns, then predicted and p_CLASS.
 
@@ -53,7 +64,7 @@ def predict(
     from megabase.jobs.predict import predict as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, source, output, genome=genome, crop=crop,
         sequence_column=sequence_column or "sequence", delimiter=delimiter, strand=strand,

@@ -5,7 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import ConfigFile, Overrides, Overwrite, Quiet
+from megabase.cli.options import (
+    ConfigFile,
+    Overrides,
+    Overwrite,
+    Quiet,
+    Verbose,
+)
+from megabase.cli.streams import with_streams
 from megabase.errors import InputError
 
 
@@ -14,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("pretrain")(pretrain)
 
 
+@with_streams()
 def pretrain(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
     genome: Annotated[
@@ -34,6 +42,7 @@ def pretrain(
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Pretrain a language model on a genome and save it as a Hugging Face folder.
 
@@ -47,7 +56,7 @@ def pretrain(
     from megabase.training.config import PretrainConfig
     from megabase.training.pretrain import pretrain as run
 
-    start_logging(quiet=quiet or not is_first_process())
+    start_logging(quiet=quiet or not is_first_process(), verbose=verbose)
     options: dict[str, Any] = {
         "genome": genome,
         "steps": steps,

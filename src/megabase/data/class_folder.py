@@ -14,11 +14,17 @@ _log = logging.getLogger(__name__)
 _INDEXES = (".fai", ".gzi")
 
 
-def class_files(folder: Path) -> dict[str, Path]:
+def class_files(folder: Path, *, tell: bool = False) -> dict[str, Path]:
     """Find the FASTA or FASTQ file of each class: what stands before the suffix of its name.
 
-    ``promoter.fa`` and ``promoter.fastq.gz`` are of the class ``promoter``. Of other files
-    the log says that they are passed over.
+    ``promoter.fa`` and ``promoter.fastq.gz`` are of the class ``promoter``.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    tell
+        Whether to log which other files are passed over.
 
     Raises
     ------
@@ -41,7 +47,7 @@ def class_files(folder: Path) -> dict[str, Path]:
         raise InputError(
             f"{folder} holds no FASTA file; a folder has one for each class, such as promoter.fa"
         )
-    if others:
+    if tell and others:
         _log.info(
             "%s: passed over %s, which is neither FASTA nor FASTQ by its name",
             folder,
@@ -71,7 +77,7 @@ def read_class_folder(
         holds no sequence.
     """
     others = [column for column in columns if column != LABEL]
-    for label, path in class_files(folder).items():
+    for label, path in class_files(folder, tell=tell).items():
         for row in read_sequence_rows(path, others, tell=tell):
             yield {**row, LABEL: label}
 

@@ -16,6 +16,7 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.io.bed import is_bed, read_bed
 from megabase.io.sequence_file import holds_sequences
 from megabase.io.table import check_columns, read_rows
+from megabase.run.log import counted
 
 CROPS = ("centre", "left", "random")
 """Which part of a sequence that is longer than the context is kept."""
@@ -128,11 +129,12 @@ class SequenceTable:
             raise InputError(f"{self.path} holds no row; a line is one sequence")
         if tell and n_cropped:
             _log.info(
-                "%s: %s of %s sequences were cut to %s bp (--crop %s)", self.path,
-                f"{n_cropped:,}", f"{n_rows:,}", f"{self._longest:,}", self._crop,
+                "%s: %s of %s cut to %s bp (--crop %s)", self.path, f"{n_cropped:,}",
+                counted(n_rows, "sequence was", "sequences were"), f"{self._longest:,}", self._crop,
             )  # fmt: skip
         if tell and n_ambiguous:
-            _log.info("%s: %s ambiguous letters were read as N", self.path, f"{n_ambiguous:,}")
+            n = counted(n_ambiguous, "ambiguous letter was", "ambiguous letters were")
+            _log.info("%s: %s read as N", self.path, n)
 
     def _rows(self, *, tell: bool) -> Iterator[dict[str, str]]:
         if self._is_fasta and self._reference is not None:

@@ -17,6 +17,7 @@ from megabase.io.compression import open_text
 from megabase.io.genome_file import open_reference
 from megabase.io.table import read_table
 from megabase.run.location import cache_folder
+from megabase.run.log import counted
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +114,8 @@ def read_annotation(task: Task, folder: Path) -> dict[str, Examples]:
                 examples.labels.append(per_window[number].copy())
             else:
                 n_unknown += 1
-    _log.info("%s: %d windows with more N than a tenth are passed over", task.name, n_unknown)
+    n = counted(n_unknown, "window", "windows")
+    _log.info("%s: passed over, with more N than a tenth: %s", task.name, n)
     return found
 
 

@@ -146,7 +146,7 @@ def evaluate_tasks(
     } | ({"from_scratch": True} if from_scratch else {})
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
-        return json.loads((output / RESULTS).read_text())
+        return json.loads((output / RESULTS).read_text(encoding="utf-8"))
     with only_writer(output):
         if place.unfinished is None:
             shutil.rmtree(output / _TASKS, ignore_errors=True)
@@ -161,9 +161,13 @@ def evaluate_tasks(
             "tasks": [run(task).report() for task in tasks],
         }
         with whole_files(output) as folder:
-            (folder / RESULTS).write_text(json.dumps(report, indent=2) + "\n")
-            (folder / TEXT).write_text(benchmark_text(report))
-            (folder / PAGE).write_text(benchmark_page(report, output))
+            (folder / RESULTS).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            (folder / TEXT).write_text(
+                benchmark_text(report), encoding="utf-8", errors="backslashreplace"
+            )
+            (folder / PAGE).write_text(
+                benchmark_page(report, output), encoding="utf-8", errors="backslashreplace"
+            )
         place.finish()
     return report
 
@@ -291,7 +295,7 @@ class _Run:
             command=f"evaluate {self._found.task.name}", inputs=self._found.sha256,
             is_fresh=is_fresh,
         )  # fmt: skip
-        report = json.loads((folder / METRICS).read_text())
+        report = json.loads((folder / METRICS).read_text(encoding="utf-8"))
         best = report["best_seed"]
         return [
             result
@@ -324,7 +328,7 @@ class _Run:
         if not path.is_file():
             with whole_file(path) as file:
                 json.dump(measure(), file)
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
     def _results(self, model: str, seed: int | None, measured: dict[str, Any]) -> list[Result]:
         found = self._found

@@ -29,7 +29,7 @@ from megabase.model.probe import seconds_per_token
 from megabase.report.card import EFFICIENCY, RELIABILITY, card_page, card_text
 from megabase.report.card_figures import draw_label_efficiency, draw_reliabilities
 from megabase.report.plot import figure_class
-from megabase.run.log import Meter, progress
+from megabase.run.log import Meter, counted, progress
 from megabase.run.output import Output, only_writer, whole_files, whole_path
 from megabase.run.provenance import machine, versions
 from megabase.training.adapt import check
@@ -121,7 +121,7 @@ def evaluate_card(
             _write(about | {"data": found.to_dict()}, runs, output)
             place.finish()
     shutil.rmtree(output / _PARTS, ignore_errors=True)
-    return json.loads((output / JSON).read_text())
+    return json.loads((output / JSON).read_text(encoding="utf-8"))
 
 
 def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
@@ -181,9 +181,9 @@ class _Runs:
         each = seconds_per_token(model, int(lengths.max()), at_once=at_once, training=True)
         n_rows = sum(self.sizes) * config.n_seeds * 2 * config.epochs
         _log.info(
-            "%s training rows, %s seeds, pretrained and from scratch: at most about %.1f minutes",
+            "%s training rows, %s, pretrained and from scratch: at most about %.1f minutes",
             ", ".join(f"{n:,}" for n in self.sizes),
-            config.n_seeds,
+            counted(config.n_seeds, "seed"),
             n_rows * float(lengths.mean()) * each / 60,
         )
 
@@ -195,13 +195,13 @@ class _Runs:
         with progress(len(networks) * self.settings.epochs, "card", "epochs") as meter:
             for path, each in todo.items():
                 self._run(each, path, meter)
-        return [json.loads(path.read_text()) for path in trainings]
+        return [json.loads(path.read_text(encoding="utf-8")) for path in trainings]
 
     def _run(self, training: Training, path: Path, meter: Meter) -> None:
         record, answers = training.run(self.folder, meter)
         with whole_path(path, _ANSWERS) as part:
             np.save(f"{part}{_ANSWERS}", answers)
-            part.write_text(json.dumps(without_nan(record)))
+            part.write_text(json.dumps(without_nan(record)), encoding="utf-8")
 
     def answers(self) -> Mapping[str, list[Predictions]]:
         """Give each system's answers to the test rows, of each seed, learned from all rows."""
@@ -238,9 +238,13 @@ def _write(about: Mapping[str, Any], runs: _Runs, output: Path) -> None:
         "machine": machine(),
     }
     with whole_files(output) as folder:
-        (folder / JSON).write_text(json.dumps(without_nan(report), indent=2) + "\n")
+        (folder / JSON).write_text(
+            json.dumps(without_nan(report), indent=2) + "\n", encoding="utf-8"
+        )
         draw_label_efficiency(report, folder / EFFICIENCY)
         if report["calibration"] is not None:
             draw_reliabilities(runs.test.targets(), answers, folder / RELIABILITY)
-        (folder / TEXT).write_text(card_text(report))
-        (folder / PAGE).write_text(card_page(report, folder))
+        (folder / TEXT).write_text(card_text(report), encoding="utf-8", errors="backslashreplace")
+        (folder / PAGE).write_text(
+            card_page(report, folder), encoding="utf-8", errors="backslashreplace"
+        )

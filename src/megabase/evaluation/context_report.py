@@ -75,7 +75,7 @@ def report_context(
     request |= {key: value for key, value in options.items() if value}
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
-        return json.loads((output / JSON).read_text())
+        return json.loads((output / JSON).read_text(encoding="utf-8"))
     with only_writer(output):
         place.start()
         found = evaluate_context(
@@ -83,8 +83,10 @@ def report_context(
         )
         report = about | found.to_dict()
         with whole_files(output) as folder:
-            (folder / JSON).write_text(json.dumps(report, indent=2) + "\n")
+            (folder / JSON).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             plot_context(report, folder / FIGURE)
-            (folder / PAGE).write_text(context_page(report, folder / FIGURE))
+            (folder / PAGE).write_text(
+                context_page(report, folder / FIGURE), encoding="utf-8", errors="backslashreplace"
+            )
         place.finish()
     return report

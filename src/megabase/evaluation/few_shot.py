@@ -104,7 +104,12 @@ def evaluate_few_shot(
         output, {"command": "evaluate few-shot", **about}, is_folder=True, overwrite=overwrite
     )
     if place.is_finished:
-        return list(map(Result.from_row, json.loads((output / RESULTS).read_text())["results"]))
+        return list(
+            map(
+                Result.from_row,
+                json.loads((output / RESULTS).read_text(encoding="utf-8"))["results"],
+            )
+        )
     runs = [run for each in asked for run in _runs(each, shots, tune, seeds, predictor)]
     _tell(runs, predictor)
     with only_writer(output):
@@ -115,8 +120,12 @@ def evaluate_few_shot(
             results += [result for run in runs for result in run.measure(predictor, name, meter)]
         with whole_files(output) as folder:
             rows = [result.to_row() for result in results]
-            (folder / RESULTS).write_text(json.dumps(about | {"results": rows}, indent=2) + "\n")
-            (folder / TABLE).write_text(results_table(results).to_markdown())
+            (folder / RESULTS).write_text(
+                json.dumps(about | {"results": rows}, indent=2) + "\n", encoding="utf-8"
+            )
+            (folder / TABLE).write_text(
+                results_table(results).to_markdown(), encoding="utf-8", errors="backslashreplace"
+            )
         place.finish()
     return results
 

@@ -87,7 +87,7 @@ def evaluate_held_out(
         request["context_length"] = context_length
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
-        return json.loads(output.read_text())
+        return json.loads(output.read_text(encoding="utf-8"))
     several = [(store, chosen[name].training) for name, store in stores.items()]
     with only_writer(output, is_folder=False) if output else nullcontext():
         pooled = fit_pooled(several) if len(several) > 1 else None

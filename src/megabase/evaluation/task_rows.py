@@ -19,6 +19,7 @@ from megabase.measure.metrics import Labels as RowLabels
 from megabase.measure.words import Bases
 from megabase.model.heads import JOINT
 from megabase.model.padding import TokenArray
+from megabase.run.log import counted
 from megabase.training.labelled import LabelledData, part_validation
 
 _log = logging.getLogger(__name__)
@@ -143,7 +144,8 @@ def encoded_rows(task: Task, split: str, sequences: Sequence[str]) -> list[Token
         for number, letters in enumerate(sequences, start=1)
     ]
     if n_ambiguous := sum(each.n_ambiguous for each in encoded):
-        _log.info("%s: %s ambiguous letters were read as N", name, f"{n_ambiguous:,}")
+        n = counted(n_ambiguous, "ambiguous letter was", "ambiguous letters were")
+        _log.info("%s: %s read as N", name, n)
     return [each.tokens for each in encoded]
 
 

@@ -197,9 +197,16 @@ def check_request(
         raise InputError("some prompts are empty and some are not; generate from them apart")
     longest, limit = max(map(len, prompts)), model.config.context_length
     if longest + length > limit:
+        asked = f"a length of {length:,} bp is more"
+        if longest:
+            asked = (
+                f"a prompt of {longest:,} bp and a length of {length:,} bp make "
+                f"{longest + length:,}, which is more"
+            )
         raise InputError(
-            f"a prompt of {longest:,} bp and a length of {length:,} bp make "
-            f"{longest + length:,}, and the model reads at most {limit:,}; shorten one of them"
+            f"{asked} than the {limit:,} bp that the model reads; shorten "
+            f"{'one of them' if longest else 'it'}, or train with --context-length "
+            f"{longest + length} or more"
         )
     if template is not None and len(template) != length:
         raise InputError(

@@ -184,7 +184,7 @@ def _write_hdf5(path: Path, layout: Layout, read: Read) -> None:
     try:
         _fill_hdf5(path, layout, read)
         with h5py.File(path) as file:  # refuses one that is cut
-            shape = np.shape(file["embeddings"])  # pyright: ignore[reportArgumentType] a dataset
+            shape = np.shape(file["embeddings"])  # pyright: ignore[reportCallIssue] a dataset
             is_whole = shape == (layout.n_rows, layout.n_channels)
     except RuntimeError as error:  # of a file that cannot be closed, as on a full disk
         number = _ERRNO.search(str(error))
@@ -230,7 +230,7 @@ def _write_parquet(path: Path, layout: Layout, read: Read) -> None:
     schema = pa.schema(
         [*fields, ("embedding", pa.list_(number))], metadata={"notes": json.dumps(layout.notes)}
     )
-    with parquet.ParquetWriter(path, schema) as writer:
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
         for lines in _regrouped(_lines(read, layout)):
             ends = np.arange(len(lines["name"]) + 1, dtype=np.int32) * layout.n_channels
             flat = np.ascontiguousarray(lines["embedding"]).reshape(-1)

@@ -3,15 +3,20 @@
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from operator import gt
 from pathlib import Path
 from typing import NamedTuple
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval, parse_strand
+from megabase.genome.transcript import Transcript
 from megabase.io.compression import open_text, uncompressed_name
 
 _BROWSER = ("position", "hide", "dense", "pack", "squish", "full")
 """What follows ``browser`` in a header line (UCSC Genome Browser, "Custom annotation tracks")."""
+
+_N_COLUMNS = 12  # of BED12, which has blocks
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +46,66 @@ def read_bed(path: Path) -> list[BedRecord]:
     """
     if not path.is_file():
         raise InputError(f"there is no BED file {path}")
-    records = [_read_line(line, place) for line, place in record_lines(path)]
+    records: list[BedRecord] = []
+    n_with_introns = 0
+    for line, place in record_lines(path):
+        records.append(_read_line(line, place))
+        columns = _columns(line, place)
+        n_with_introns += len(columns) >= _N_COLUMNS and columns[9].strip() not in ("0", "1")
     if not records:
         raise InputError(f"{path} holds no interval; a line is contig, start, end")
+    if n_with_introns:
+        _log.info(
+            "%s: %s intervals have several blocks (BED12): the introns between them are included; "
+            "score and embed leave them out with --splice", path, f"{n_with_introns:,}",
+        )  # fmt: skip
     return records
+
+
+def read_spliced(path: Path) -> list[Transcript]:
+    """Read the blocks of each line of a BED12 file as the exons of a transcript.
+
+    Raises
+    ------
+    InputError
+        As `read_bed`; or at the first line without blocks, or whose blocks are not valid.
+    """
+    return [_read_blocks(line, place) for line, place in record_lines(path)]
+
+
+def _read_blocks(line: str, place: str) -> Transcript:
+    interval, name = _read_line(line, place)
+    columns = _columns(line, place)
+    if len(columns) < _N_COLUMNS:
+        raise InputError(
+            f"{place}: expected the 12 columns of BED12, the last three blockCount, blockSizes and "
+            f"blockStarts, got {len(columns)}; --splice joins blocks"
+        )
+    try:
+        count, sizes, starts = whole_number(columns[9]), *map(_numbers, columns[10:12])
+    except ValueError as error:
+        raise InputError(f"{place}: the blocks are not valid: {error}") from error
+    if not 0 < count == len(sizes) == len(starts):
+        raise InputError(
+            f"{place}: expected as many block sizes and starts as blockCount, at least 1; got "
+            f"{len(sizes)}, {len(starts)} and {count}"
+        )
+    ends = [start + size for start, size in zip(starts, sizes, strict=True)]
+    if min(sizes) < 1 or max(ends) > len(interval) or any(map(gt, ends, starts[1:])):
+        raise InputError(
+            f"{place}: expected blocks of at least 1 base that lie within the {len(interval):,} bp "
+            f"of the interval, sorted and without overlap; got sizes {columns[10]} and starts "
+            f"{columns[11]}"
+        )
+    blocks = (
+        replace(interval, start=interval.start + start, end=interval.start + end)
+        for start, end in zip(starts, ends, strict=True)
+    )
+    return Transcript(name, tuple(blocks))
+
+
+def _numbers(text: str) -> list[int]:
+    return [whole_number(each) for each in text.strip().removesuffix(",").split(",")]
 
 
 def record_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -98,7 +159,7 @@ def _is_number(text: str) -> bool:
 
 
 def _read_line(line: str, place: str) -> BedRecord:
-    fields = line.rstrip("\r\n").split("\t") if "\t" in line else _split_at_blanks(line, place)
+    fields = _columns(line, place)
     try:
         start, end = whole_number(fields[1]), whole_number(fields[2])
     except (IndexError, ValueError) as error:
@@ -112,6 +173,10 @@ def _read_line(line: str, place: str) -> BedRecord:
         raise InputError(f"{place}: {error}") from error
     name = fields[3] if len(fields) > 3 else f"{fields[0]}:{start}-{end}"
     return BedRecord(interval, name)
+
+
+def _columns(line: str, place: str) -> list[str]:
+    return line.rstrip("\r\n").split("\t") if "\t" in line else _split_at_blanks(line, place)
 
 
 def _split_at_blanks(line: str, place: str) -> list[str]:
@@ -133,4 +198,4 @@ def _is_score(text: str) -> bool:
 def write_bed(intervals: Iterable[Interval], path: Path) -> None:
     """Write contig, start and end of each interval."""
     lines = (f"{interval.contig}\t{interval.start}\t{interval.end}\n" for interval in intervals)
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")

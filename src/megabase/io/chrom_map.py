@@ -6,8 +6,17 @@ from megabase.errors import InputError
 from megabase.io.compression import open_text
 
 
-def read_chrom_map(path: Path) -> dict[str, str]:
-    """Read lines of two names: of a contig in the VCF file, and of the same in the genome.
+def read_chrom_map(
+    path: Path, *, names_of: str = "of the VCF file and of the genome"
+) -> dict[str, str]:
+    """Read lines of two names of a contig: the one that is found, and the one that it means.
+
+    Parameters
+    ----------
+    path
+        Text of two columns.
+    names_of
+        What the two names are, for errors.
 
     Raises
     ------
@@ -23,10 +32,7 @@ def read_chrom_map(path: Path) -> dict[str, str]:
     for number, line in enumerate(lines, start=1):
         columns = line.split()
         if columns and len(columns) != 2:
-            raise InputError(
-                f"{path}, line {number}: expected two names, of the VCF file and of the genome; "
-                f"got {line!r}"
-            )
+            raise InputError(f"{path}, line {number}: expected two names, {names_of}; got {line!r}")
         if columns and names.setdefault(columns[0], columns[1]) != columns[1]:
             raise InputError(
                 f"{path}, line {number}: {columns[0]!r} is {columns[1]!r} here and "

@@ -170,7 +170,7 @@ def write_parquet(
         [(name, kinds[kind]) for name, kind in columns.items()], metadata=dict(notes)
     )
     pending = iter(rows)
-    with parquet.ParquetWriter(path, schema) as writer:
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
         while group := list(islice(pending, _ROWS_IN_GROUP)):
             values = {name: [row[name] for row in group] for name in columns}
             writer.write_table(pyarrow.table(values, schema=schema))
@@ -380,7 +380,10 @@ def _read_parquet(
 
     n_rows = 0
     try:
-        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        with (
+            path.open("rb") as opened,  # by ourselves: a path may be no UTF-8
+            parquet.ParquetFile(opened, page_checksum_verification=True) as file,
+        ):
             names = file.schema_arrow.names
             check_columns(names, columns, str(path))
             single = set(columns) - set(list_columns)

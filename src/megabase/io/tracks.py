@@ -56,12 +56,25 @@ def _rows(
             yield interval.contig, position, position + 1, float(some[offset])
 
 
-def check_bigwig() -> None:
-    """Raise an InputError unless there is pybigtools; ask before long work that needs it."""
+def check_bigwig(path: Path) -> None:
+    """Raise an InputError unless such a file can be read or written; ask before long work.
+
+    Parameters
+    ----------
+    path
+        The file, which pybigtools takes by a UTF-8 path only.
+    """
     if find_spec("pybigtools") is None:
         raise InputError(
             "bigWig needs pybigtools: pip install 'megabase[bigwig]'; or take .bedgraph"
         )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path}: bigWig cannot be at a path that is not UTF-8; take another folder, a path "
+            "from within it, or .bedgraph"
+        ) from error
 
 
 def write_bigwig(
@@ -220,7 +233,7 @@ class BigWig:
     """
 
     def __init__(self, path: Path) -> None:
-        check_bigwig()
+        check_bigwig(path)
         import pybigtools  # noqa: PLC0415 an extra, imported at its door
 
         if not path.is_file():

@@ -35,10 +35,10 @@ from megabase.jobs.entries import (
 from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
-from megabase.jobs.stream import Journal, Shard, kept_journal
+from megabase.jobs.stream import LINES_PER_RECORD, Journal, Shard, kept_journal, packed_counts
 from megabase.jobs.variant_fields import skipped_text
 from megabase.run.location import genome_path
-from megabase.run.log import Meter, progress
+from megabase.run.log import Meter, counted, progress
 from megabase.run.output import Output, check_no_input, parts_folder
 from megabase.run.provenance import file_sha256
 
@@ -58,6 +58,7 @@ def embed(
     output: Path,
     *,
     genome: str | None = None,
+    splice: bool = False,
     layer: int | None = None,
     pooling: str = "mean",
     strand: str = "average",
@@ -88,6 +89,9 @@ def embed(
         A file that `io.arrays.write_arrays` writes: ``.npz``, ``.h5``, ``.hdf5``, ``.parquet``.
     genome
         FASTA or 2bit that the intervals or variants are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of each transcript of a GTF or GFF3 file,
+        are joined without the introns.
     layer
         As of `inference.hidden_states`.
     pooling
@@ -126,7 +130,9 @@ def embed(
     check_no_input(output, inputs)
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
     is_vcf = source.endswith(_VCF) or (inputs[0].is_file() and file_format(inputs[0]) in (VCF, BCF))
-    _check_goes_with(is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map)
+    _check_goes_with(
+        is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map, splice=splice
+    )
     of_table = {"sequence_column": sequence_column, "delimiter": delimiter}
     of_table = {key: value for key, value in of_table.items() if value is not None}
     predictor = Predictor.load(
@@ -137,7 +143,7 @@ def embed(
         window = choose_window(window, context)
         entries: Entries = _alleles(source, genome, contigs, window)
     else:
-        entries = _sequences(source, genome, context, stride, of_table)
+        entries = _sequences(source, genome, context, stride, of_table, splice=splice)
     request = {
         "command": "embed",
         "model": predictor.weights_sha256,
@@ -152,6 +158,7 @@ def embed(
         "contigs": contigs,
         "shard": str(part),
         "dtype": dtype,
+        **({"splice": True} if splice else {}),
     } | of_table
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if not place.is_finished:
@@ -159,11 +166,18 @@ def embed(
 
 
 def _check_goes_with(
-    *, is_vcf: bool, stride: int | None, window: int | None, chrom_map: Path | None
+    *,
+    is_vcf: bool,
+    stride: int | None,
+    window: int | None,
+    chrom_map: Path | None,
+    splice: bool,
 ) -> None:
     """Refuse an option that has no meaning for the kind of input."""
+    if is_vcf and splice:
+        raise InputError("--splice goes with BED12, GTF or GFF3; leave it out for a VCF file")
     if is_vcf and stride is not None:
-        raise InputError("--stride goes with FASTA or BED; for a VCF file give --window")
+        raise InputError("--stride goes with FASTA or BED; for VCF or BCF give --window")
     for name, value in (("--window", window), ("--chrom-map", chrom_map)):
         if not is_vcf and value is not None:
             raise InputError(f"{name} goes with a VCF file; leave it out")
@@ -175,11 +189,13 @@ def _sequences(
     context: int,
     stride: int | None,
     of_table: Mapping[str, str],
+    *,
+    splice: bool,
 ) -> Entries:
     if stride is not None:
         windows(1, context, stride)
     path = genome_path(source)
-    if path.is_file() and is_table(path):
+    if not splice and path.is_file() and is_table(path):
         reference = None if genome is None else open_genome(genome)
         table = SequenceTable(
             path,
@@ -191,7 +207,7 @@ def _sequences(
     if of_table:
         named = ", ".join(f"--{key.replace('_', '-')}" for key in of_table)
         raise InputError(f"{named} goes with a table (CSV, TSV or Parquet); {source} is none")
-    sequences = open_sequences(source, genome)
+    sequences = open_sequences(source, genome, splice=splice)
     if stride is None:
         check_lengths(
             sequences.records,
@@ -251,7 +267,12 @@ class _Work:
                     "%s rows; NaN, for what skip_reason says: %s", f"{layout.n_rows:,}",
                     skipped_text(reasons),
                 )  # fmt: skip
+            shard = {}
+            if self._shard.count > 1:
+                records = self._shard.of(self._entries.records())
+                shard[LINES_PER_RECORD] = packed_counts(len(record.lengths) for record in records)
             with place.write_at(
+                **shard,
                 n_sequences=layout.n_sequences,
                 n_rows=layout.n_rows,
                 n_skipped=reasons.total(),
@@ -301,9 +322,9 @@ class _Work:
             _log.info("%s of a sequence", describe_windows(context, stride))
         n_bytes = extent.n_rows * per_row + extent.n_entries * _LETTERS_OF_NAME
         _log.info(
-            "the output: %s rows of %d numbers in %s, about %s on disk, and as much again "
+            "the output: %s of %d numbers in %s, about %s on disk, and as much again "
             "until it is whole",
-            f"{extent.n_rows:,}", self._n_channels, self._dtype, _size(n_bytes),
+            counted(extent.n_rows, "row"), self._n_channels, self._dtype, _size(n_bytes),
         )  # fmt: skip
         n_done = sum(file.stat().st_size for file in folder.glob("*"))
         there = next(place for place in folder.absolute().parents if place.exists())
@@ -319,7 +340,7 @@ class _Work:
         """Add the records that the journal lacks, a part at a time."""
         records = self._shard.of(self._entries.records())
         if journal.n_done:
-            _log.info("%s records are done already", f"{journal.n_done:,}")
+            _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
             done = islice(records, journal.n_done)
             meter.skip(sum(self._n_read(length) for record in done for length in record.lengths))
         for part in _parts(records):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from megabase.run.log import counted
 from megabase.run.output import difference, only_writer, parts_folder, whole_file, whole_path
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,9 @@ class Parts:
         self._keep_those_of(json.loads(json.dumps(request)))
         self.n_found = sum(1 for _ in self._folder.glob("*.npy"))
         if self.n_found:
-            _log.info("%s was interrupted: %s parts are done", output, f"{self.n_found:,}")
+            _log.info(
+                "%s was interrupted: %s done", output, counted(self.n_found, "part is", "parts are")
+            )
 
     def _keep_those_of(self, request: Mapping[str, Any]) -> None:
         """Remove what is of another request, but not the folder, which may be locked."""

@@ -20,7 +20,7 @@ from megabase.io.table import delimiter_to_write, write_table
 from megabase.io.tracks import write_bedgraph
 from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.run.location import genome_path
-from megabase.run.log import progress
+from megabase.run.log import counted, progress
 from megabase.run.output import Output, check_no_input, only_writer
 from megabase.run.provenance import file_sha256
 
@@ -37,6 +37,7 @@ def score(
     output: Path,
     *,
     genome: str | None = None,
+    splice: bool = False,
     stride: int | None = None,
     strand: str = "forward",
     device: str = "auto",
@@ -63,6 +64,9 @@ def score(
         The table or track.
     genome
         FASTA or 2bit that the intervals of a BED file are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of each transcript of a GTF or GFF3 file,
+        are joined without the introns; the output is a table.
     stride
         Bases from window to window, from 1 to the context length; None: no sequence may be
         longer than the context.
@@ -82,9 +86,14 @@ def score(
     """
     check_no_input(output, map(genome_path, filter(None, (source, genome))))
     n_strands = len(strands_of(strand))
-    sequences = open_sequences(source, genome)
-    records = sequences.records
     is_track = output.suffix.lower() in _TRACKS
+    if is_track and splice:
+        raise InputError(
+            f"{output} is a track by its name, which has the places of the genome, and --splice "
+            "joins exons; write a table (.tsv), or leave --splice out"
+        )
+    sequences = open_sequences(source, genome, splice=splice)
+    records = sequences.records
     if is_track:
         _check_apart(records)
     held = _bytes_held(records, n_strands) if stride is not None else 0
@@ -103,6 +112,7 @@ def score(
         "genome": file_sha256(genome_path(genome)) if genome else None,
         "stride": stride,
         "strand": strand,
+        **({"splice": True} if splice else {}),
     }
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
@@ -155,8 +165,9 @@ def _reading(records: Sequence[BedRecord], context_length: int, stride: int | No
     n_long = sum(n > 1 for n in n_windows)
     if n_long:
         _log.info(
-            "%s of %s sequences are longer than the context; %s", f"{n_long:,}",
-            f"{len(lengths):,}", describe_windows(context_length, stride),
+            "%s of %s longer than the context; %s", f"{n_long:,}",
+            counted(len(lengths), "sequence is", "sequences are"),
+            describe_windows(context_length, stride),
         )  # fmt: skip
     else:
         _log.info("no sequence is longer than the context: the stride changes nothing")

@@ -1,8 +1,6 @@
 """VCF to VCF, or to a table, with a score for each alternative allele."""
 
 import logging
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -29,7 +27,7 @@ from megabase.io.vcf import (
     read_lines,
     write_vcf,
 )
-from megabase.jobs.stream import Journal, Shard, kept_journal
+from megabase.jobs.stream import LINES_PER_RECORD, Journal, Shard, kept_journal, packed_counts
 from megabase.jobs.variant_fields import (
     NAMES,
     count_skipped,
@@ -41,8 +39,8 @@ from megabase.jobs.variant_fields import (
 )
 from megabase.jobs.vcf_survey import Survey, survey
 from megabase.run.location import cache_folder, genome_path
-from megabase.run.log import Meter, progress
-from megabase.run.output import Output, check_no_input, only_writer
+from megabase.run.log import Meter, counted, progress
+from megabase.run.output import Output, check_no_input
 from megabase.run.provenance import file_sha256, stamp
 
 _log = logging.getLogger(__name__)
@@ -82,7 +80,7 @@ def score_vcf(
     genome
         FASTA or 2bit.
     source
-        VCF, plain or compressed by gzip or bgzip; BCF; or ``-`` for standard input.
+        VCF, plain or compressed by gzip or bgzip; or BCF.
     output
         A ``.vcf``; a ``.vcf.gz``, compressed by bgzip, or a ``.bcf``, with an index; or a
         ``.tsv`` or ``.parquet``, a table with a row for each alternative allele.
@@ -114,24 +112,22 @@ def score_vcf(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
     n_window = choose_window(window, predictor.context_length)
-    with _on_disk(source, output) as path:
-        request = {
-            "command": "score-vcf",
-            "model": predictor.weights_sha256,
-            "precision": precision,
-            "input": file_sha256(path),
-            "genome": file_sha256(genome_path(genome)),
-            "window": n_window,
-            "strand": strand,
-            "distance": distance,
-            "shard": str(part),
-            "contigs": contigs,
-        }
-        vcf = VcfFile(path, name="standard input" if source == "-" else source)
-        place = Output(output, request, is_folder=False, overwrite=overwrite)
-        if not place.is_finished:
-            work = _Work(predictor, reference, vcf, contigs, request)
-            work.write(place)
+    request = {
+        "command": "score-vcf",
+        "model": predictor.weights_sha256,
+        "precision": precision,
+        "input": file_sha256(Path(source)),
+        "genome": file_sha256(genome_path(genome)),
+        "window": n_window,
+        "strand": strand,
+        "distance": distance,
+        "shard": str(part),
+        "contigs": contigs,
+    }
+    vcf = VcfFile(Path(source))
+    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    if not place.is_finished:
+        _Work(predictor, reference, vcf, contigs, request).write(place)
 
 
 def _check_options(source: str, genome: str, output: Path, strand: str) -> None:
@@ -141,24 +137,8 @@ def _check_options(source: str, genome: str, output: Path, strand: str) -> None:
     if output.suffix == ".parquet":
         check_parquet()
     check_no_input(output, (Path(source), genome_path(genome)))
-    if source != "-" and not Path(source).is_file():
+    if not Path(source).is_file():
         raise InputError(f"there is no VCF file {source}")
-
-
-@contextmanager
-def _on_disk(source: str, output: Path) -> Generator[Path]:
-    """Give the path of the input; standard input is copied beside the output for so long."""
-    if source != "-":
-        yield Path(source)
-        return
-    folder = output.with_name(f".{output.name}.stdin.parts")
-    with only_writer(folder):
-        try:
-            with (folder / "copy").open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-            yield folder / "copy"
-        finally:
-            shutil.rmtree(folder)
 
 
 class _Work:
@@ -180,6 +160,7 @@ class _Work:
         self._shard = Shard.from_text(request["shard"])
         self._with_distance: bool = request["distance"]
         self._n_alleles, self._n_skipped = 0, Counter[str]()
+        self._lines_per_record: dict[str, str] = {}
 
     def write(self, place: Output) -> None:
         """Score what is not done yet, then put the whole in its place."""
@@ -194,6 +175,13 @@ class _Work:
                 self._score(journal, meter)
                 self._check_all_there(journal, found)
             self._count(journal.body)
+            if self._shard.count > 1:
+                is_table = place.path.suffix in _TABLES
+                counts = (
+                    len(record.site(record.contig).alts) if is_table else 1
+                    for record in read_lines(journal.body)
+                )  # fmt: skip
+                self._lines_per_record[LINES_PER_RECORD] = packed_counts(counts)
             if place.path.suffix in _TABLES:
                 self._write_table(place, journal.body, found)
             else:
@@ -212,7 +200,8 @@ class _Work:
         window, strand = self._request["window"], self._request["strand"]
         n_strands = len(strands_of(strand))
         n_windows = n_strands * self._shard.size(found.n_records + found.n_alts)
-        _log.info("at most %s windows of %s bases; strand: %s", n_windows, f"{window:,}", strand)
+        n = counted(n_windows, "window")
+        _log.info("at most %s of %s bases; strand: %s", n, f"{window:,}", strand)
         if n_windows:
             plan = self._predictor.plan(longest=window, n_tokens=n_windows * window)
             _log.info("scoring: %s", plan)
@@ -220,7 +209,7 @@ class _Work:
     def _score(self, journal: Journal, meter: Meter) -> None:
         """Add the records that the journal lacks, a part at a time."""
         if journal.n_done:
-            _log.info("%s records are done already", f"{journal.n_done:,}")
+            _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
         meter.skip(journal.n_done)
         records = islice(self._shard.of(self._vcf.records()), journal.n_done, None)
         n_in_part = min(_MOST_IN_PART, max(1, _BASES_IN_PART // self._request["window"]))
@@ -315,6 +304,7 @@ class _Work:
             device=self._predictor.device.type,
             n_alleles=self._n_alleles,
             n_skipped=dict(sorted(self._n_skipped.items())),
+            **self._lines_per_record,
         )
 
     def _notes(self) -> dict[str, str]:

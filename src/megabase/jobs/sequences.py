@@ -10,10 +10,12 @@ from jaxtyping import UInt8
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
+from megabase.genome.transcript import SplicedReference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.io.bed import BedRecord, is_bed, read_bed
+from megabase.io.bed import BedRecord, is_bed, read_bed, read_spliced
 from megabase.io.compression import file_format
 from megabase.io.file_format import FASTA, FASTQ, TWOBIT
+from megabase.io.gtf import is_gtf, read_transcripts
 from megabase.io.sequence_file import SequenceFile, holds_sequences
 from megabase.jobs.genome import open_genome
 from megabase.run.location import genome_path
@@ -57,7 +59,7 @@ class Sequences:
             _log.info("%s ambiguous letters were read as N", f"{self._n_ambiguous:,}")
 
 
-def open_sequences(source: str, genome: str | None) -> Sequences:
+def open_sequences(source: str, genome: str | None, *, splice: bool = False) -> Sequences:
     """Open the sequences of a request.
 
     Parameters
@@ -67,6 +69,9 @@ def open_sequences(source: str, genome: str | None) -> Sequences:
         of which every contig with letters is; or BED, with `genome`.
     genome
         FASTA or 2bit that the intervals of a BED file are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of the transcripts of a GTF or GFF3 file,
+        are joined to sequences without introns.
 
     Raises
     ------
@@ -74,6 +79,13 @@ def open_sequences(source: str, genome: str | None) -> Sequences:
         If an input cannot be used, or holds nothing.
     """
     path = genome_path(source)
+    if splice:
+        return _of_regions(*_open_spliced(path, genome))
+    if is_gtf(path):
+        raise InputError(
+            f"{source} has genes and their parts, GTF or GFF3: --splice with --genome joins the "
+            "exons of each transcript; for other parts of it give a BED file"
+        )
     found = "BED" if is_bed(path) and path.is_file() else file_format(path)
     if genome is not None:
         if found == TWOBIT or holds_sequences(path):
@@ -118,6 +130,26 @@ def _contigs_of(reference: Reference) -> tuple[Reference, list[BedRecord]]:
 
 def _of_regions(reference: Reference, records: Sequence[BedRecord]) -> Sequences:
     return Sequences(records, lambda number: reference.fetch(records[number].interval))
+
+
+def _open_spliced(path: Path, genome: str | None) -> tuple[Reference, list[BedRecord]]:
+    if not is_bed(path) and not is_gtf(path):
+        raise InputError(f"--splice goes with BED12, GTF or GFF3; got {path}")
+    if genome is None:
+        raise InputError(f"the intervals of {path} need the genome they are of: --genome")
+    transcripts = read_spliced(path) if is_bed(path) else read_transcripts(path)
+    if not transcripts:
+        raise InputError(f"{path} holds no interval; a line is contig, start, end")
+    reference = SplicedReference(open_genome(genome), transcripts)
+    _log.info(
+        "%s: %s sequences, spliced of %s exons", path, f"{len(transcripts):,}",
+        f"{sum(len(each.exons) for each in transcripts):,}",
+    )  # fmt: skip
+    places = zip(reference.contigs, transcripts, strict=True)
+    return reference, [
+        BedRecord(Interval(contig, 0, reference.lengths[contig]), each.name)
+        for contig, each in places
+    ]
 
 
 def open_regions(genome: str, regions: Path) -> tuple[Reference, list[BedRecord]]:

@@ -130,7 +130,7 @@ def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
             "(offline, only what was downloaded before)"
         )
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no JSON: {error}") from error
     if not isinstance(config, dict):

@@ -80,7 +80,7 @@ def write_fingerprint(model: Fingerprinted, folder: Path) -> None:
         kept: dict[str, object] = {_KEY: fingerprint(model)}
     else:
         kept = {_KEY_OF_HEAD: head_fingerprint(model)}
-    (folder / FILE).write_text(json.dumps(kept) + "\n")
+    (folder / FILE).write_text(json.dumps(kept) + "\n", encoding="utf-8")
 
 
 def check_fingerprint(model: HyenaDNAForCausalLM, file: Path) -> float:
@@ -122,7 +122,9 @@ def check_head_fingerprint(model: Classifier, file: Path) -> list[float]:
 def _kept(file: Path, key: str) -> list[float]:
     """Read what was kept under a key, one number or several."""
     try:
-        return np.atleast_1d(np.asarray(json.loads(file.read_text())[key], dtype=float)).tolist()
+        return np.atleast_1d(
+            np.asarray(json.loads(file.read_text(encoding="utf-8"))[key], dtype=float)
+        ).tolist()
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} holds no {key}: {error}") from error
 

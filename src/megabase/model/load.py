@@ -4,8 +4,10 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from safetensors import SafetensorError
@@ -181,7 +183,7 @@ def save(model: Fingerprinted, folder: Path) -> None:
         model.save_pretrained(folder)
     except SafetensorError as error:
         raise WorkError(f"the weights could not be written to {folder}: {error}") from error
-    HyenaDNATokenizer().save_pretrained(folder)
+    _save_tokenizer(folder)
     write_fingerprint(model, folder)
 
 
@@ -201,8 +203,19 @@ def save_published(model: HyenaDNAForCausalLM, folder: Path) -> None:
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     except SafetensorError as error:
         raise WorkError(f"the weights could not be written to {folder}: {error}") from error
-    (folder / "config.json").write_text(json.dumps(keys, indent=2) + "\n")
-    HyenaDNATokenizer().save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(keys, indent=2) + "\n", encoding="utf-8")
+    _save_tokenizer(folder)
+
+
+def _save_tokenizer(folder: Path) -> None:
+    """Write the tokenizer by way of a temporary folder.
+
+    Its library takes no path that is not UTF-8, and does not tell when a disk is full.
+    """
+    with TemporaryDirectory() as made:
+        HyenaDNATokenizer().save_pretrained(made)
+        for file in Path(made).iterdir():
+            shutil.copyfile(file, folder / file.name)
 
 
 def weights_sha256(model: HyenaDNAPreTrainedModel) -> str:

@@ -76,7 +76,7 @@ def _read_safetensors(paths: Iterable[Path]) -> dict[str, Tensor]:
 def _shards(index: Path) -> list[str]:
     """Read which files an index names."""
     try:
-        return sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{index} is no index of safetensors files: {error!r}") from error
 

@@ -8,6 +8,7 @@ from megabase.measure.published import Published
 from megabase.measure.result import Result
 from megabase.report.sections import Section, sections_page, sections_text
 from megabase.report.table import Table, published_table, results_table
+from megabase.run.log import counted
 
 _PROTOCOLS = {
     "clean": "Protocol clean: the epoch and the seed that is saved are chosen on validation rows; "
@@ -103,8 +104,8 @@ def _how(report: Mapping[str, Any]) -> str:
         if value not in (None, {}) and key not in _SAID and not key.startswith(others)
     ]
     return (
-        f"{start}; {settings['n_seeds']} seeds from {settings['seed']}, "
-        f"at most {settings['epochs']} epochs, patience {settings['patience']}"
+        f"{start}; {counted(settings['n_seeds'], 'seed')} from {settings['seed']}, "
+        f"at most {counted(settings['epochs'], 'epoch')}, patience {settings['patience']}"
         + (f", {swept} swept on the validation rows for the model alone" if swept else "")
         + f"; {', '.join(keys)}; megabase "
         f"{versions['megabase']}, torch {versions['torch']}; {report['machine']}. Of one seed or "

@@ -7,6 +7,7 @@ from typing import Any
 
 from megabase.report.sections import Section, sections_page, sections_text
 from megabase.report.table import Table
+from megabase.run.log import counted
 
 EFFICIENCY, RELIABILITY = "label-efficiency.png", "reliability.png"
 
@@ -52,9 +53,10 @@ def _how(report: _Report) -> list[str]:
     return [
         f"Pretrained: {settings['model']} (weights {report['model_sha256'][:8]}…), "
         f"adapt={settings['adapt']}. From scratch: the same architecture and size with weights "
-        f"drawn anew, all of which move. At most {settings['epochs']} epochs of batches of "
-        f"{settings['batch_size']}, patience {settings['patience']}, peak learning rate "
-        f"{about_rates}, else the same settings; {settings['n_seeds']} seeds from "
+        "drawn anew, all of which move. At most "
+        f"{counted(settings['epochs'], 'epoch')} of batches of {settings['batch_size']}, "
+        f"patience {settings['patience']}, peak learning rate "
+        f"{about_rates}, else the same settings; {counted(settings['n_seeds'], 'seed')} from "
         f"{settings['seed']}. Beside them regression on the frequencies of k-mers.",
         "Protocol clean: epoch, k and penalty are chosen on validation rows; all "
         f"{report['n_test']:,} test rows are measured once for each training. Rows: "

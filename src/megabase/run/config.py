@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from yaml.constructor import ConstructorError
 
 from megabase.errors import InputError
+from megabase.run.location import refuse_url
 
 C = TypeVar("C", bound="RunConfig")
 
@@ -87,6 +88,7 @@ def read_config(
     tree |= {key: value for key, value in (options or {}).items() if value is not None}
     for text in overrides:
         _override(tree, text)
+    _refuse_urls(tree)
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
@@ -122,6 +124,21 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise InputError(f"{file} must hold keys and values, it holds {type(tree).__name__}")
     return tree
+
+
+def _refuse_urls(tree: object, key: str = "") -> None:
+    """Raise an InputError if a value is a URL: what a configuration names is local."""
+    if isinstance(tree, str):
+        try:
+            refuse_url(tree)
+        except InputError as error:
+            raise InputError(f"configuration key {key!r}: {error}") from error
+    elif isinstance(tree, dict):
+        for name, value in tree.items():
+            _refuse_urls(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(tree, list):
+        for value in tree:
+            _refuse_urls(value, key)
 
 
 def _override(tree: dict[str, Any], text: str) -> None:

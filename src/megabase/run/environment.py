@@ -55,6 +55,6 @@ def memory_bytes() -> int:
     """Give the memory of this computer, or the part of it that a container may take."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        return min(physical, int(_CONTAINER_LIMIT.read_text()))
+        return min(physical, int(_CONTAINER_LIMIT.read_text(encoding="utf-8")))
     except (OSError, ValueError):  # no such file, or "max"
         return physical

@@ -157,7 +157,10 @@ class Output:
 
         `results` go into the record.
         """
-        with self.write_at(**results) as path, path.open("w", encoding="utf-8") as file:
+        with (
+            self.write_at(**results) as path,
+            path.open("w", encoding="utf-8", newline="\n") as file,
+        ):
             yield file
 
     @contextmanager
@@ -373,12 +376,24 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     --------
     >>> difference({"a": 1, "of": {"b": 2}}, {"a": 1, "of": {"b": 3}})
     'of.b was 2, is 3'
+    >>> difference({"genome": "4910cd8c" * 8}, {"genome": None})
+    'genome was of SHA-256 4910cd8c…, is not given now'
     """
     old, new = _flat(old), _flat(new)
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
-            return f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
+            now = " now" if new.get(key) is None else ""
+            return f"{key} was {_in_words(old.get(key))}, is {_in_words(new.get(key))}{now}"
     return ""
+
+
+def _in_words(value: object) -> str:
+    """Write a value of a request as a reader of a message understands it."""
+    if value is None:
+        return "not given"
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        return f"of SHA-256 {value[:8]}…"
+    return repr(value)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -40,7 +40,7 @@ def machine() -> str:
 def _processor() -> str:
     """The name of the processor, where the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or "unknown processor"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -70,14 +70,14 @@ def remembered_sha256(path: Path, cache: Path) -> str:
     """
     state = _state(path)
     note = cache / "sha256" / hashlib.sha256(repr(state).encode()).hexdigest()[:32]
-    if note.is_file() and len(found := note.read_text()) == _HASH_LETTERS:
+    if note.is_file() and len(found := note.read_text(encoding="utf-8")) == _HASH_LETTERS:
         return found
     is_settled = time.time_ns() - state[-1] > _SETTLED_NS
     found = file_sha256(path)
     if is_settled and _state(path) == state:
         note.parent.mkdir(parents=True, exist_ok=True)
         part = note.with_name(f".{note.name}.{uuid4().hex[:12]}.part")
-        part.write_text(found)
+        part.write_text(found, encoding="utf-8")
         part.replace(note)
     return found
 

@@ -235,10 +235,10 @@ class _Run:
                 part.rename(folder)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-            return json.loads((folder / _SEED_RECORD).read_text())
+            return json.loads((folder / _SEED_RECORD).read_text(encoding="utf-8"))
         _log.info("seed %s is done already", seed)
         meter.skip(self.config.epochs)
-        return json.loads((folder / _SEED_RECORD).read_text())
+        return json.loads((folder / _SEED_RECORD).read_text(encoding="utf-8"))
 
     def _train(self, seed: int, folder: Path, meter: Meter) -> None:
         """Adapt the model from one seed; measure; keep model and answers."""
@@ -258,7 +258,7 @@ class _Run:
             record["test"] = metrics_of(
                 data.kind, data.test.targets(), data.test.counted(answers), groups=data.label_groups
             )
-        (folder / _SEED_RECORD).write_text(json.dumps(record))
+        (folder / _SEED_RECORD).write_text(json.dumps(record), encoding="utf-8")
 
     def report(self, seeds: list[dict[str, Any]]) -> dict[str, Any]:
         """Put together what the seeds became; the best is that of validation."""
@@ -325,7 +325,9 @@ class _Run:
             "versions": versions(),
             "machine": machine(),
         }
-        (folder / METRICS).write_text(json.dumps(without_nan(metrics), indent=2) + "\n")
+        (folder / METRICS).write_text(
+            json.dumps(without_nan(metrics), indent=2) + "\n", encoding="utf-8"
+        )
         name = data.held_out_name
         draw(
             data.kind, *self._held_out(report["best_seed"]), data.labels.classes or (LABEL,),
@@ -337,7 +339,7 @@ class _Run:
         parted = np.split(answers.reshape(len(answers), -1), data.test.ends()[:-1])
         places = data.test_places or [None] * len(data.test)
         rows = table.rows(zip(data.test_rows, places, strict=True), parted)
-        with (folder / PREDICTIONS).open("w") as file:
+        with (folder / PREDICTIONS).open("w", encoding="utf-8") as file:
             write_table(file, table.columns(list(data.test_rows[0])), rows, delimiter=",")
 
 

@@ -181,10 +181,10 @@ def _trainer(
         checkpoints=checkpoints,
     )
     _log.info(
-        "%s: %s parameters; about %.1f GiB at the peak; %s", config.preset,
+        "%s: %s parameters; about %.1f GiB at the peak", config.preset,
         f"{n_parameters(shape):,}", plan.peak_gib,
-        model.backbone.choose_engine(next(model.parameters())),
     )  # fmt: skip
+    _log.debug("the engine is %s", model.backbone.choose_engine(next(model.parameters())))
     if arguments.world_size > 1:
         _log.info("%d processes share the windows of each step", arguments.world_size)
     if not trainer.is_fsdp_enabled:  # whose model is not on its device yet
@@ -207,6 +207,9 @@ def _metrics(
     """Write metrics and show progress, from where the run goes on."""
     lines = keep_metrics(path, step_of(newest) if newest else 0)
     seconds = lines[-1]["seconds"] if lines else 0.0
-    with path.open("a") as file, progress(schedule.n_steps, "pretraining", "steps") as meter:
+    with (
+        path.open("a", encoding="utf-8") as file,
+        progress(schedule.n_steps, "pretraining", "steps") as meter,
+    ):
         trainer.add_callback(MetricsCallback(file, meter, schedule, seconds))
         yield

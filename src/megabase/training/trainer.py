@@ -251,7 +251,7 @@ class PretrainTrainer(Trainer):
             super()._save_checkpoint(model, None)
             if self.args.should_save:
                 unlogged = self._checkpoints.being_written(step) / _UNLOGGED
-                unlogged.write_text(json.dumps(self._unlogged))
+                unlogged.write_text(json.dumps(self._unlogged), encoding="utf-8")
         except (OSError, RuntimeError) as error:
             self._checkpoints.remove_part()
             raise WorkError(
@@ -268,7 +268,7 @@ class PretrainTrainer(Trainer):
         if checkpoint is None:
             return
         folder = Path(checkpoint)
-        self._unlogged = json.loads((folder / _UNLOGGED).read_text())
+        self._unlogged = json.loads((folder / _UNLOGGED).read_text(encoding="utf-8"))
         if self.is_fsdp_enabled:
             super()._load_optimizer_and_scheduler(checkpoint)
             return
