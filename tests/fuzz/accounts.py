@@ -228,6 +228,16 @@ def of_embed(case, folder):
     yield from _checked(case, check)
 
 
+def of_embed_table(case, folder):
+    with np.load(folder / case.output, allow_pickle=False) as arrays:
+        n_rows = len(arrays["embeddings"])
+    expected = table_rows(case)
+    if expected == DAMAGED:
+        yield "accepted what must be refused"
+    elif expected is not None and len(expected) - 1 != n_rows:
+        yield f"wrong count: {n_rows} embeddings for {len(expected) - 1} rows"
+
+
 def of_predict(case, folder):
     is_tsv = case.output.endswith(".tsv")
     rows = read_tsv(folder / case.output, "\t" if is_tsv else ",")
@@ -258,6 +268,9 @@ def table_rows(case):
     if "\x00" in text or '"' in text or "\r" in text.replace("\r\n", ""):
         return None
     delimiter = "\t" if case.target.endswith((".tsv", ".tsv.gz")) else ","
+    first = text.partition("\n")[0]
+    if delimiter not in first or any(mark in first for mark in "\t;," if mark != delimiter):
+        return None  # perhaps of another kind than its suffix says
     if any(
         mark in text
         for mark in ("\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")

@@ -41,7 +41,7 @@ class Case:
 
 
 _MAY_REFUSE = (
-    "gtf", "options", "fastq", "parquet", "config.json", "tokenizer", "fingerprint", "record",
+    "gtf", "options", "parquet", "config.json", "tokenizer", "fingerprint", "record",
     "yaml evil"
 )  # fmt: skip
 """Kinds of which not every well-formed one is read."""

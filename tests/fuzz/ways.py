@@ -89,6 +89,11 @@ def _sequences():
     yield Way("predict", "fastq", "s.fastq", w.fastq, T, ("-m", CLASSIFIER, "-i", "s.fastq", "-o",
         "o.csv"),
               "o.csv", a.of_predict)
+    for name, write, kind in (("s.bed", w.bed12, "bed12"), ("s.gtf", w.gtf, "gtf")):
+        for verb, output in (("score", "o.tsv"), ("embed", "o.npz")):
+            yield Way(verb, kind, name, write, T,
+                      (*m, "-i", name, "-g", "genome.fa", "--splice", "-o", output), output,
+                      a.of_nothing, beside=_genome_fa())
     yield Way("embed", "gtf", "s.gtf", w.gtf, T, (*m, "-i", "s.gtf", "-g", "genome.fa", "-o",
         "o.npz"),
               "o.npz", a.of_nothing, beside=_genome_fa())
@@ -268,6 +273,9 @@ def _tables():
         yield Way("finetune", "table", target, write, changes,
                   ("--train", target, "-m", MODEL, *_ONCE, "-o", "out"), "out", a.of_model_folder,
                   weight=0.25)
+    for target, write in (("t.csv", w.table(",")), ("t.tsv", w.table("\t"))):
+        yield Way("embed", "table", target, write, T, ("-m", MODEL, "-i", target, "-o", "o.npz"),
+                  "o.npz", a.of_embed_table)
     for target, write, more in (
         ("t.csv", w.values_table, ()), ("t.csv", w.several_labels, ("--kind", "multilabel")),
         ("t.csv", w.table(";"), ()),

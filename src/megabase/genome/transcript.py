@@ -90,6 +90,6 @@ class SplicedReference:
         check_inside(interval, self._lengths, self.name)
         exons = self._exons[interval.contig]
         forward = "".join(self._reference.fetch(replace(exon, strand="+")) for exon in exons)
-        whole = Interval(interval.contig, 0, len(forward), exons[0].strand)
+        whole = Interval(interval.contig, 0, self._lengths[interval.contig], exons[0].strand)
         letters = checked_on_strand(forward, whole, self.name)
         return checked_on_strand(letters[interval.start : interval.end], interval, self.name)
