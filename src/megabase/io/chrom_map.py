@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from megabase.errors import InputError
+from megabase.io.compression import open_text
 
 
 def read_chrom_map(path: Path) -> dict[str, str]:
@@ -11,17 +12,15 @@ def read_chrom_map(path: Path) -> dict[str, str]:
     Raises
     ------
     InputError
-        If there is no such file, it is no text, or at the first line that has not two columns,
+        If there is no such file, it is not text, or at the first line that has not two columns,
         or gives a name another meaning.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path} with names of contigs")
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # as it is, or with the mark that editors put
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text: {error}") from error
+    with open_text(path) as file:
+        lines = [line.rstrip("\n") for line in file]
     names: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         columns = line.split()
         if columns and len(columns) != 2:
             raise InputError(
