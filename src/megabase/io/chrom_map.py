@@ -21,7 +21,7 @@ def read_chrom_map(
     Raises
     ------
     InputError
-        If there is no such file, it is no text, or at the first line that has not two columns,
+        If there is no such file, it is not text, or at the first line that has not two columns,
         or gives a name another meaning.
     """
     if not path.is_file():

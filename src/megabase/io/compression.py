@@ -14,7 +14,8 @@ from megabase.io.file_format import format_of, is_text, unsupported
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BGZIP_BLOCK = b"\x1f\x8b\x08\x04"
-_BGZIP_HEADER = 18  # bytes
+_BGZIP_FIELD = b"\x06\x00BC\x02\x00"  # the extra field of a block, before its size
+_BGZIP_HEADER, _BGZIP_LEAST = 18, 26  # bytes of the beginning of a block, and of the least one
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 """The empty block that ends every whole bgzip file (SAM specification, section 4.1.2)."""
 
@@ -74,8 +75,8 @@ def write_gzi(path: Path, target: Path) -> None:
             file.seek(at)
             head = file.read(_BGZIP_HEADER)
             length = int.from_bytes(head[16:18], "little") + 1
-            is_block = head.startswith(_BGZIP_BLOCK) and head[12:14] == b"BC"
-            if not is_block or at + length > n_bytes:
+            is_block = head.startswith(_BGZIP_BLOCK) and head[10:16] == _BGZIP_FIELD
+            if not is_block or length < _BGZIP_LEAST or at + length > n_bytes:
                 raise InputError(f"{path} is damaged: no bgzip block at byte {at:,}; copy it again")
             file.seek(at + length - 4)
             at, unpacked = at + length, unpacked + int.from_bytes(file.read(4), "little")

@@ -93,10 +93,13 @@ class FastaReference:
     def fetch(self, interval: Interval) -> str:
         """Give the letters of `interval`, as `Reference.fetch`."""
         check_inside(interval, self._lengths, self._name)
+        loudness = pysam.set_verbosity(0)  # our message in place of the library's
         try:
             letters: str = self._file.fetch(interval.contig, interval.start, interval.end)
         except (OSError, ValueError) as error:
             raise WorkError(f"{interval} of {self._name} could not be read: {error}") from error
+        finally:
+            pysam.set_verbosity(loudness)
         return checked_on_strand(letters, interval, self._name)
 
 
