@@ -193,6 +193,7 @@ class _Work:
         self._records = records
         self._request = request
         self._modes = _ASKED[request["mode"]]
+        self._n_rows = self._n_missing = 0
         self._parts = [
             [part for mode in self._modes for part in _divide(index, record.interval, mode)]
             for index, record in enumerate(records)
@@ -212,6 +213,11 @@ class _Work:
                 write_table(
                     file, columns, self._rows(parts), delimiter=delimiter_to_write(place.path)
                 )
+        if self._n_missing:
+            _log.info(
+                "%s of %s substitutions have no value (nan): more than half of a window is N",
+                f"{self._n_missing:,}", f"{self._n_rows:,}",
+            )  # fmt: skip
 
     def _announce(self) -> None:
         """Tell what it will take."""
@@ -272,7 +278,12 @@ class _Work:
     def _rows(self, parts: Parts) -> Iterator[Mapping[str, object]]:
         for index, record in enumerate(self._records):
             ratios = {_RATIOS[mode]: self._ratios(parts, index, mode) for mode in self._modes}
-            yield from rows_of(self._reference, record, ratios)
+            for row in rows_of(self._reference, record, ratios):
+                self._n_rows += 1
+                self._n_missing += any(
+                    isinstance(value, float) and math.isnan(value) for value in row.values()
+                )
+                yield row
 
     def _compare(self, parts: Parts) -> dict[str, Any]:
         """Tell how far the estimate agrees with what it estimates, over all regions."""
