@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from megabase.data.labelled_dataset import Examples
-from megabase.data.labels import Labels
+from megabase.data.labels import LABEL, Labels
 from megabase.errors import InputError
 from megabase.evaluation.examples import Examples as Rows
 from megabase.evaluation.task_data import TaskData
@@ -19,7 +19,7 @@ from megabase.measure.metrics import Labels as RowLabels
 from megabase.measure.words import Bases
 from megabase.model.heads import JOINT
 from megabase.model.padding import TokenArray
-from megabase.training.labelled import LABEL, LabelledData, part_validation
+from megabase.training.labelled import LabelledData, part_validation
 
 _log = logging.getLogger(__name__)
 
