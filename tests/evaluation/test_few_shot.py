@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from megabase.errors import InputError
 from megabase.evaluation.few_shot import evaluate_few_shot
 from megabase.model.load import save
+from megabase.run.output import only_writer
 from tests import toys
 from tests.cli.command import run
 
@@ -114,3 +116,8 @@ def test_the_command(capsys, data):
     wrong = run(capsys, "evaluate", "few-shot", TASK, *options, "--shots", "0;2")
     assert wrong.code == 2
     assert "--shots is whole numbers with commas" in wrong.err
+
+
+def test_two_processes_do_not_write_one_folder(data):
+    with only_writer(data / "out"), pytest.raises(InputError, match="another process is writing"):
+        evaluate(data, shots=(0,))

@@ -15,7 +15,14 @@ from megabase.errors import InputError
 from megabase.evaluation.benchmark import Choice
 from megabase.evaluation.card_rows import part_of, read_sizes
 from megabase.evaluation.card_summary import summarise_card
-from megabase.evaluation.card_systems import PRETRAINED, SCRATCH, SYSTEMS, Training, settings_of
+from megabase.evaluation.card_systems import (
+    PRETRAINED,
+    SCRATCH,
+    SYSTEMS,
+    Training,
+    peak_memory_bytes,
+    settings_of,
+)
 from megabase.evaluation.rivals import KMERS, majority
 from megabase.evaluation.task_rows import labelled_data
 from megabase.evaluation.tasks.catalogue import find_task
@@ -128,6 +135,7 @@ def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
     """Refuse before any work what a card cannot be made of; give the name of the model."""
     figure_class()
     check_sklearn()
+    peak_memory_bytes()
     if settings.model is None:
         raise InputError(
             "a card compares a pretrained model with one from scratch of the same size: give the "

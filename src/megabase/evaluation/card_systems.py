@@ -1,6 +1,5 @@
 """The systems of an evaluation card: each learns from the same rows, and tells what that took."""
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from megabase.data.labelled_dataset import Examples
+from megabase.errors import InputError
 from megabase.evaluation.rivals import KMERS, kmer_baseline
 from megabase.evaluation.task_rows import as_bases
 from megabase.measure.kmers import kmer_names
@@ -133,6 +133,16 @@ def settings_of(system: str, settings: AdaptConfig) -> AdaptConfig:
 
 
 def peak_memory_bytes() -> int:
-    """Give the most memory that this process has had resident since it began."""
+    """Return the most memory that this process has had resident since it began.
+
+    Raises
+    ------
+    InputError
+        If this system has no such count.
+    """
+    try:
+        import resource  # noqa: PLC0415 Windows has none
+    except ImportError as error:
+        raise InputError("a card measures memory, which takes Linux or macOS") from error
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # elsewhere it is in KiB
