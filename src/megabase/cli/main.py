@@ -19,6 +19,7 @@ from megabase.cli import (
     finetune,
     generate,
     info,
+    merge,
     mutagenesis,
     predict,
     pretrain,
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for verb in (
     pretrain, finetune, predict, evaluate, card, score, score_vcf, mutagenesis, embed, tracks,
-    generate, info, convert, doctor,
+    merge, generate, info, convert, doctor,
 ):  # fmt: skip
     verb.add_to(app)
 

@@ -6,7 +6,6 @@ name when it is complete. So a stream is copied to a temporary file first, or fr
 
 import io
 import logging
-import os
 import shutil
 import signal
 import stat
@@ -109,7 +108,8 @@ def with_streams(
                 output = given.get("output")
                 if to_stream:
                     suffix = writes(given) if callable(writes) else writes
-                    given["output"] = folder / f"output{suffix}"
+                    named = Path(str(output)).suffix  # of a named pipe
+                    given["output"] = folder / f"output{named or suffix}"
                     called[str(given["output"])] = _name_of(str(output), _STDOUT, "standard output")
                 with _names(called):
                     _run(verb, given, str(output) if to_stream else None)
@@ -264,5 +264,5 @@ def _copy_out(path: Path, place: str) -> None:
             shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
         except OSError:  # the reader has gone, or the disk is full: at exit nothing is tried again
-            sys.stdout = open(os.devnull, "w")
+            sys.stdout = io.StringIO()
             raise

@@ -176,6 +176,48 @@ def write_parquet(
             writer.write_table(pyarrow.table(values, schema=schema))
 
 
+class ParquetTable:
+    """A table that `write_parquet` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    columns, notes
+        As `write_parquet` takes them.
+
+    Raises
+    ------
+    InputError
+        If it is cut short or damaged, or has other kinds of columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_parquet()
+        import pyarrow  # noqa: PLC0415 an extra, imported at its door
+        from pyarrow import parquet  # noqa: PLC0415 likewise
+
+        self._path = path
+        kinds = {"string": str, "int64": int, "double": float, "bool": bool}
+        try:
+            schema = parquet.read_schema(path)
+            self.columns = {each.name: kinds[str(each.type)] for each in schema}
+        except (pyarrow.ArrowInvalid, KeyError) as error:
+            raise InputError(f"{path} is damaged, or was not written by megabase") from error
+        self.notes = {key.decode(): value.decode() for key, value in schema.metadata.items()}
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """Yield the rows; null is None."""
+        from pyarrow import parquet  # noqa: PLC0415 an extra, imported at its door
+
+        with parquet.ParquetFile(self._path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+
+
 def read_table(
     file: Iterable[str],
     columns: Iterable[str],
