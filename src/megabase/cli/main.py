@@ -23,6 +23,7 @@ from megabase.cli import (
     tracks,
 )
 from megabase.errors import InputError, WorkError
+from megabase.run.interruption import Interrupted
 
 app = typer.Typer(
     name="megabase",
@@ -49,13 +50,18 @@ def main() -> None:
 
 @contextmanager
 def plain_errors() -> Generator[None]:
-    """Print an error that is no bug as one line; 2 is the exit code of misuse, 1 of failure."""
+    """Print an error that is no bug as one line.
+
+    The exit code is 2 of misuse, 1 of failure, and 128 + number of a signal that stopped the work.
+    """
     try:
         yield
     except InputError as error:
         _stop(str(error), code=2)
     except WorkError as error:
         _stop(str(error), code=1)
+    except Interrupted as stop:
+        _stop(str(stop), code=stop.exit_code)
     except MemoryError:
         _stop("out of memory; ask for shorter sequences or a smaller model", code=1)
     except OSError as error:
