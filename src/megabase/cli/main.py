@@ -28,6 +28,7 @@ from megabase.cli import (
     tracks,
 )
 from megabase.errors import InputError, WorkError
+from megabase.run.interruption import Interrupted
 
 app = typer.Typer(
     name="megabase",
@@ -78,11 +79,14 @@ def main() -> None:
 
 @contextmanager
 def plain_errors() -> Generator[None]:
-    """Print an error that is no bug as one line; 2 is the exit code of misuse, 1 of failure."""
+    """Print an error that is no bug as one line.
+
+    The exit code is 2 of misuse, 1 of failure, and 128 + number of a signal that stopped the work.
+    """
     try:
         yield
-    except (InputError, WorkError) as error:
-        _stop(str(error), code=2 if isinstance(error, InputError) else 1)
+    except (InputError, WorkError, Interrupted) as error:
+        _stop(str(error), code=_exit_code(error))
     except UnicodeEncodeError as error:
         if not _NO_UTF8.search(text := str(error.object)):
             raise
@@ -97,6 +101,12 @@ def plain_errors() -> Generator[None]:
         if not any(sign in str(error) for sign in _OUT_OF_MEMORY):
             raise
         _stop(f"out of memory ({str(error).splitlines()[0]})", code=1)
+
+
+def _exit_code(error: InputError | WorkError | Interrupted) -> int:
+    if isinstance(error, Interrupted):
+        return error.exit_code
+    return 2 if isinstance(error, InputError) else 1
 
 
 def _stop(message: str, *, code: int) -> None:

@@ -25,7 +25,20 @@ def add_to(app: typer.Typer) -> None:
 def pretrain(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
     genome: Annotated[
-        str | None, typer.Option("--genome", "-g", help="FASTA or 2bit file, or asset:ecoli.")
+        list[str] | None,
+        typer.Option(
+            "--genome",
+            "-g",
+            help="FASTA or 2bit file, or asset:ecoli. Give it once for each genome.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Language model to continue training from: as of score. From scratch without it.",
+        ),
     ] = None,
     config: ConfigFile = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
@@ -49,16 +62,19 @@ def pretrain(
     megabase pretrain --genome genome.fa --output model --steps 2000
 
     megabase pretrain --config configs/ecoli.yaml --output model --set learning_rate=1e-3
+
+    megabase pretrain --model asset:default -g yeast.fa -g worm.fa --output model --steps 500
     """
     from megabase.run.config import read_config, to_yaml
     from megabase.run.environment import is_first_process
     from megabase.run.log import start_logging
-    from megabase.training.config import PretrainConfig
+    from megabase.training.config import PretrainConfig, genome_options
     from megabase.training.pretrain import pretrain as run
 
     start_logging(quiet=quiet or not is_first_process(), verbose=verbose)
     options: dict[str, Any] = {
-        "genome": genome,
+        **genome_options(genome or ()),
+        "model": model,
         "steps": steps,
         "context_length": context_length,
         "preset": preset,

@@ -36,6 +36,7 @@ from megabase.model.probe import seconds_per_token
 from megabase.report.card import EFFICIENCY, RELIABILITY, card_page, card_text
 from megabase.report.card_figures import draw_label_efficiency, draw_reliabilities
 from megabase.report.plot import figure_class
+from megabase.run.interruption import interruptible
 from megabase.run.log import Meter, counted, progress
 from megabase.run.output import Output, only_writer, whole_files, whole_path
 from megabase.run.provenance import machine, versions
@@ -68,7 +69,7 @@ def evaluate_card(
 
     All learn from the same rows, ever more of them, and are measured on all test rows. The
     folder gets `card.json`, `card.md`, `card.html` and the figures. Work that was interrupted
-    goes on after the last system, number of rows and seed that was done.
+    goes on with the system, number of rows, seed and step that it was at.
 
     Parameters
     ----------
@@ -121,9 +122,11 @@ def evaluate_card(
     if not place.is_finished:
         runs = _Runs(settings, language, data, test, about["rows"], output / _PARTS)
         runs.tell()
-        with only_writer(output):
+        with only_writer(output), interruptible(output):
             if place.unfinished is None:
                 shutil.rmtree(output / _PARTS, ignore_errors=True)
+            else:
+                _log.info("%s was interrupted: going on after what is done of it", output)
             place.start()
             _write(about | {"data": found.to_dict()}, runs, output)
             place.finish()
@@ -206,10 +209,12 @@ class _Runs:
         return [json.loads(path.read_text(encoding="utf-8")) for path in trainings]
 
     def _run(self, training: Training, path: Path, meter: Meter) -> None:
-        record, answers = training.run(self.folder, meter)
+        checkpoints = path.with_suffix(".checkpoints")
+        record, answers = training.run(checkpoints, meter)
         with whole_path(path, _ANSWERS) as part:
             np.save(f"{part}{_ANSWERS}", answers)
             part.write_text(json.dumps(without_nan(record)), encoding="utf-8")
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
     def answers(self) -> Mapping[str, list[Predictions]]:
         """Give each system's answers to the test rows, of each seed, learned from all rows."""
