@@ -89,6 +89,9 @@ def jobs() -> list[Job]:
         Job("embed", (*m, "-i", "s.fa", "-o", f"o.{end}"), s, f"o.{end}")
         for end in ("npz", "h5", "parquet")
     ]
+    prompts = "".join(
+        wellformed.wrapped(f"p{n}", wellformed.draw_letters(rng, 40)) for n in range(20)
+    )
     found += [
         Job("tracks", (*m, "-g", "g.fa", "--stride", "8", "-o", f"o.{end}"), g, f"o.{end}")
         for end in ("bedgraph", "bw")
@@ -97,7 +100,7 @@ def jobs() -> list[Job]:
         Job(
             "generate",
             (*m, "-n", "100", "-k", "1", "--prompt", "p.fa", "-o", "o.fa"),
-            {"p.fa": many[:3000].rpartition(b"\n>")[0] + b"\n"},
+            {"p.fa": prompts.encode()},
             "o.fa",
         )
     )
