@@ -1,7 +1,9 @@
 """The outputs of all shards of a request to the output of the request without shards."""
 
+import gzip
 import logging
 import re
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
@@ -17,7 +19,7 @@ from megabase.io.bcf import write_bcf
 from megabase.io.compression import open_text
 from megabase.io.table import ParquetTable, write_parquet
 from megabase.io.tracks import BIGWIG, BigWig, write_bigwig
-from megabase.io.vcf import VcfFile, encode_lines, index_suffix, index_vcf, write_vcf
+from megabase.io.vcf import VcfFile, encode_lines, index_vcf, write_vcf
 from megabase.jobs.stream import LINES_PER_RECORD, Shard, kept_journal, unpacked_counts
 from megabase.run.log import counted, progress
 from megabase.run.output import RECORD, Output, check_no_input, difference, read_record
@@ -40,6 +42,10 @@ class _Part(NamedTuple):
     shard: Shard
     request: dict[str, Any]
     results: dict[str, Any]
+
+    def beside(self, suffix: str) -> Path:
+        """Return the place of a companion, such as an index."""
+        return Path(f"{self.path}{suffix}")
 
     @property
     def counts(self) -> Iterator[int]:
@@ -224,22 +230,27 @@ def _merge_vcf(parts: Sequence[_Part], place: Output) -> None:
 
 
 def _write_vcf(parts: Sequence[_Part], place: Output, header: list[str], body: Path) -> None:
-    results = _results(parts)
-    match _format(place.path):
-        case ".bcf":
+    """Write the records with an index of the same kind as the parts have, which know the whole."""
+    results, packed = _results(parts), _format(place.path) in (".bcf", ".vcf.gz")
+    suffix = next((each for each in (".csi", ".tbi") if parts[0].beside(each).exists()), "")
+    companions = [suffix] if packed and suffix else []
+    with place.write_at(*companions, **results) as path:
+        if _format(place.path) == ".bcf":
             plain = body.with_name("whole.vcf")
             write_vcf(plain, header, body, bgzip=False)
-            with place.write_at(".csi", **results) as path:
-                write_bcf(path, Path(f"{path}.csi"), plain)
-        case ".vcf.gz":
-            longest = _REACH_OF_TBI if Path(f"{parts[0].path}.csi").exists() else 0
-            suffix = index_suffix(longest)
-            with place.write_at(suffix, **results) as path:
-                write_vcf(path, header, body, bgzip=True)
-                index_vcf(path, Path(f"{path}{suffix}"), longest_contig=longest)
-        case _:
-            with place.write_at(**results) as path:
-                write_vcf(path, header, body, bgzip=False)
+            write_bcf(path, plain, index_shift=_bits(parts[0].beside(suffix)) if suffix else None)
+            return
+        write_vcf(path, header, body, bgzip=packed)
+        if companions:
+            longest = _REACH_OF_TBI if suffix == ".csi" else 0
+            index_vcf(path, Path(f"{path}{suffix}"), longest_contig=longest)
+
+
+def _bits(index: Path) -> int:
+    """Read the bits of the smallest bin of a .csi index (SAM specification, CSIv1)."""
+    with gzip.open(index) as file:
+        _, bits = struct.unpack("<4si", file.read(8))
+    return bits
 
 
 def _merged_header(headers: Sequence[Sequence[str]]) -> list[str]:
