@@ -259,6 +259,7 @@ def test_a_bcf_holds_what_the_vcf_holds_and_can_be_asked_for_a_region(
         ("DP=3", "DP=1e5", "INFO 'DP' is declared Integer (32-bit), and is '1e5'"),
         ("DP=3", "DP=2147483648", "INFO 'DP' is declared Integer (32-bit), and is '2147483648'"),
         ("DP=3", "DP=-2147483641", "INFO 'DP' is declared Integer"),
+        ("DP=3", f"DP={'9' * 5000}", "INFO 'DP' is declared Integer"),
         ("\t50\t", "\thigh\t", "QUAL is no 32-bit number, 'high'"),
         ("\t50\t", "\t1e39\t", "QUAL is no 32-bit number, '1e39'"),
         ("0/1", "0/1\t0/1", "there are other columns than in the header"),

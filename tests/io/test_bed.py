@@ -38,6 +38,8 @@ def test_what_was_written_is_read_back(tmp_path):
         ("chrI\t5", "line 2: expected contig, start and end"),
         ("chrI\tfive\t9", "line 2: expected contig, start and end"),
         ("chrI\t9\t5", "line 2: an interval needs 0 <= start < end"),
+        (f"chrI\t9\t{10**29}", "line 2: an interval needs 0 <= start < end < 2"),
+        (f"chrI\t9\t{'9' * 5000}", "line 2: expected contig, start and end"),
         ("chrI\t1_0\t20", "line 2: expected contig, start and end"),
         ("chrI\t-1\t20", "line 2: expected contig, start and end"),
         ("track\t0\tfive", "line 2: expected contig, start and end"),

@@ -1,6 +1,7 @@
 """Interval: a stretch of a contig, 0-based and half-open, on one strand."""
 
 import re
+import sys
 from dataclasses import dataclass, replace
 
 from megabase.errors import InputError
@@ -55,9 +56,9 @@ class Interval:
     strand: str = "+"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
+        if not 0 <= self.start < self.end <= sys.maxsize:  # which is the most that len() may say
             raise InputError(
-                f"an interval needs 0 <= start < end (0-based, half-open), "
+                f"an interval needs 0 <= start < end < 2^63 (0-based, half-open), "
                 f"got {self.contig}:[{self.start}, {self.end})"
             )
         if self.strand not in ("+", "-"):

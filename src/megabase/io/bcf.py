@@ -21,9 +21,9 @@ from megabase.io.vcf import (
 
 _NUMERIC = re.compile(r"##INFO=<(?:.*,\s*)?Type=(Integer|Float)\b")
 _LENGTH = re.compile(r"##contig=<(?:.*,\s*)?length=(\d+)")
-_INTEGER = re.compile(r"[+-]?\d+")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _INTEGERS = range(-(1 << 31) + 8, 1 << 31)  # the eight below are marks of BCF
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _LARGEST = float(np.finfo(np.float32).max)
 _FURTHEST = (1 << 31) - 1  # position, counted from 1
