@@ -13,7 +13,7 @@ def test_two_processes_do_not_write_one_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MEGABASE_CACHE", str(tmp_path / "cache"))
     save(toys.model(), tmp_path / "model")
     genome = toys.write_fasta(tmp_path / "g.fa", {"chrI": toys.letters(1000)})
-    (tmp_path / "r.bed").write_text("chrI\t0\t1000\n")
+    (tmp_path / "r.bed").write_text("chrI\t0\t500\n")
     with (
         only_writer(tmp_path / "out"),
         pytest.raises(InputError, match="another process is writing"),
