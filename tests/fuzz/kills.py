@@ -205,28 +205,33 @@ def _differing(one, other) -> list[str]:
 
 def disturb(
     job: Job, expected, seconds: float, folder: Path, rng: Random, *, by_process: bool
-) -> tuple[int, list[str]]:
-    """Kill a job several times and finish it; give the kills and the problems."""
+) -> tuple[int, float, list[str]]:
+    """Kill a job several times and finish it; give the kills, its seconds and the problems."""
     place = Place(job, folder, by_process=by_process)
     problems, n_kills = [], 0
     for _ in range(rng.randrange(1, _MOST_KILLS + 1)):
-        code, _, err = place.run(kill_after=rng.uniform(0, seconds))
+        code, took, err = place.run(kill_after=rng.uniform(0, seconds))
         if code == 0:
+            seconds = seconds if n_kills else min(took, seconds)  # the machine is less busy now
             break
         if code != -signal.SIGKILL:
-            return n_kills, [*problems, f"exit code {code} after {n_kills} kills: {err[-300:]}"]
+            return (
+                n_kills,
+                seconds,
+                [*problems, f"exit code {code} after {n_kills} kills: {err[-300:]}"],
+            )
         n_kills += 1
         problems += _half_written(place, expected)
     code, _, err = place.run()
     if code:
-        return n_kills, [*problems, f"exit code {code} at the end: {err[-300:]}"]
+        return n_kills, seconds, [*problems, f"exit code {code} at the end: {err[-300:]}"]
     found = place.files()
     for name in _differing(expected, found):
         how = (
             "is missing" if name not in found else "is left" if name not in expected else "differs"
         )
         problems.append(f"{name} {how}")
-    return n_kills, problems
+    return n_kills, seconds, problems
 
 
 def _half_written(place: Place, expected) -> list[str]:
@@ -248,9 +253,10 @@ def work(folder: Path, arguments, number: int, ready) -> None:
             rng = Random(f"{arguments.seed}:{turn}")
             job, expected, seconds = ready[turn // arguments.jobs % len(ready)]
             place = folder / f"round-{number}"
-            killed, problems = disturb(
+            killed, seconds, problems = disturb(
                 job, expected, seconds, place, rng, by_process=arguments.processes
             )
+            ready[turn // arguments.jobs % len(ready)] = (job, expected, seconds)
             n_kills += killed
             line = {
                 "turn": turn,
