@@ -165,9 +165,7 @@ def _read(path: Path) -> Iterator[tuple[str, TokenArray]]:
     """Give the name and tokens of each sequence, of the letters A C G T N and no others."""
     reference = open_reference(path, cache=cache_folder())
     for name, n_letters in reference.lengths.items():
-        if not n_letters:
-            continue
-        letters = reference.fetch(Interval(name, 0, n_letters))
+        letters = reference.fetch(Interval(name, 0, n_letters)) if n_letters else ""
         if found := re.search(f"[^{_READ}]", letters, flags=re.IGNORECASE):
             raise InputError(
                 f"{found[0]!r} at position {found.start():,} (counted from 0) of {name} in {path} "
