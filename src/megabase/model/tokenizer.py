@@ -13,11 +13,11 @@ from transformers import BatchEncoding, TokenizersBackend
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.config import HyenaDNAConfig
 from megabase.model.weights import HUB_OPTIONS, read_config_file
 
 _log = logging.getLogger(__name__)
 
+_BESIDE = 2  # positions beyond the context, as of `config.EXTRA_POSITIONS`
 _DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OSError, RuntimeError, RecursionError)
 
 # What a folder says of a tokenizer and this class builds itself, or of the folder's own code.
@@ -105,13 +105,17 @@ def context_beside(name: str, hub: Mapping[str, Any]) -> int | float:
     """Return the most letters that the model of a folder or hub id reads; no end if unknown."""
     try:
         keys = read_config_file(name, hub)
-        if keys.get("model_type") != HyenaDNAConfig.model_type:
-            return math.inf
-        return HyenaDNAConfig(
-            **{key: keys[key] for key in keys if key != "model_type"}
-        ).longest_sequence
-    except (ValueError, TypeError, OSError):
+    except (ValueError, OSError):
         return math.inf
+    positions = keys.get("max_seq_len", keys.get("max_position_embeddings"))
+    n_prompt = keys.get("n_prompt_tokens", 0)
+    if (
+        keys.get("model_type") != "hyenadna"
+        or type(positions) is not int
+        or type(n_prompt) is not int
+    ):
+        return math.inf
+    return max(1, positions - _BESIDE - n_prompt)
 
 
 def _holds(ids: object, wanted: int) -> bool:
