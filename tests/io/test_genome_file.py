@@ -31,12 +31,15 @@ def test_the_content_says_which_it_is(tmp_path, name):
     ("data", "message"),
     [
         (b"@r\nACGT\n+\nIIII\n", "is FASTQ; expected a genome: FASTA"),
-        (gzip.compress(b"@r\nACGT\n+\nIIII\n"), "is FASTQ; expected a genome"),
+        (gzip.compress(b"@r\nACGT\n+\nIIII\n", mtime=0), "is FASTQ; expected a genome"),
         (gzip.compress(b"BAM\1\0", mtime=0), "is BAM; expected a genome.*samtools"),
         (b"PK\3\4\0", "is a zip archive; expected a genome.*unpack it"),
         (b"LOCUS       U00096 10 bp", "is GenBank; expected a genome"),
         (">c\nACGT\n".encode("utf-16"), "is UTF-16 text; expected a genome"),
-        (gzip.compress(b"\x43\x27\x41\x1a\0\0\0\0"), "is a compressed 2bit file; unpack it"),
+        (
+            gzip.compress(b"\x43\x27\x41\x1a\0\0\0\0", mtime=0),
+            "is a compressed 2bit file; unpack it",
+        ),
         (b"", "is empty"),
         (b"\x43\x27\x41", "holds no sequence: line 1 is"),
     ],

@@ -20,6 +20,7 @@ from megabase.inference.plan import plan_generation
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling
 from megabase.io.fasta import write_fasta
+from megabase.io.sequence_file import holds_sequences, read_sequences
 from megabase.jobs.sequences import open_sequences
 from megabase.model.padding import TokenArray
 from megabase.run.log import progress
@@ -165,12 +166,19 @@ def _read_template(path: Path) -> TokenArray:
 
 def _read(path: Path) -> Iterator[tuple[str, TokenArray]]:
     """Yield the name and tokens of each sequence, of the letters A C G T N and no others."""
-    sequences = open_sequences(str(path), None)
-    for number, (_, name) in enumerate(sequences.records):
-        letters = sequences.letters(number)
+    for name, letters in _named_letters(path):
         if found := re.search(f"[^{_READ}]", letters, flags=re.IGNORECASE):
             raise InputError(
                 f"{found[0]!r} at position {found.start():,} (counted from 0) of {name} in {path} "
                 f"is none of {' '.join(_READ)}; replace it, by N if the base is unknown"
             )
         yield name, DNA_VOCABULARY.encode(letters, name=name).tokens
+
+
+def _named_letters(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the sequences of a FASTA, FASTQ or 2bit file; one without letters is a prompt, too."""
+    if holds_sequences(path):
+        yield from ((record.name, record.letters) for record in read_sequences(path))
+        return
+    sequences = open_sequences(str(path), None)
+    yield from ((each.name, sequences.letters(n)) for n, each in enumerate(sequences.records))

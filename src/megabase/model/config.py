@@ -1,7 +1,6 @@
 """HyenaDNAConfig: every number of the architecture, under its published key."""
 
 import difflib
-import math
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -161,6 +160,8 @@ class HyenaDNAConfig(PreTrainedConfig):
             if kwargs.pop(key, required) != required:
                 raise InputError(f"{key} can only be {required!r} in a HyenaDNA model")
         _check_kinds(self)
+        _check_foreign(self, kwargs)
+        _check_labels(self, kwargs)
         kwargs.pop("auto_map", None)  # where the folder's own code lies: only ours runs
         if self.d_inner is None:
             self.d_inner = 4 * self.d_model
@@ -260,6 +261,11 @@ _REAL = (
     "initializer_range", "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
+_DTYPES = ("float32", "float64", "float16", "bfloat16", "auto")
+_LARGEST = 3e38  # of float32
+_NESTED = ("text_config", "per_layer_config", "quantization_config")  # of other kinds of model
+_MOST, _MOST_LABELS, _MOST_SHOWN = 1 << 40, 1_000_000, 60
+
 ARCHITECTURE = frozenset(
     {*_WHOLE, *_REAL, "d_inner", "filter_family", "initializer_gain"}
     - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "n_added_tokens"}
@@ -292,11 +298,59 @@ def _reals(config: HyenaDNAConfig) -> tuple[str, ...]:
 def _check_kinds(config: HyenaDNAConfig) -> None:
     """Refuse what is no number."""
     for key in (*_WHOLE, *(("d_inner",) if config.d_inner is not None else ())):
-        if type(getattr(config, key)) is not int:
-            raise InputError(f"{key} must be a whole number, got {getattr(config, key)!r}")
+        value = getattr(config, key)
+        if type(value) is not int:
+            raise InputError(f"{key} must be a whole number, got {_short(value)}")
+        if abs(value) > _MOST:
+            raise InputError(f"{key} must be at most {_MOST:,}, got {_short(value)}")
     for key in _reals(config):
-        if type(getattr(config, key)) not in (int, float):
-            raise InputError(f"{key} must be a number, got {getattr(config, key)!r}")
+        value = getattr(config, key)
+        if type(value) not in (int, float) or (type(value) is int and abs(value) > _MOST):
+            raise InputError(f"{key} must be a number, got {_short(value)}")
+
+
+@typing.no_type_check
+def _check_foreign(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
+    """Refuse what transformers takes from a configuration and would fail at."""
+    for key in keys:
+        is_method = callable(getattr(type(config), key, None))
+        if is_method or (key in _NESTED and keys[key] is not None):
+            raise InputError(f"{key} is not of a HyenaDNA model; remove it from the configuration")
+    for key in ("dtype", "torch_dtype"):
+        value = keys.get(key, getattr(config, key, None))
+        if isinstance(value, str | int | float | list | dict) and value not in _DTYPES:
+            raise InputError(f"{key} is one of {', '.join(_DTYPES)}; got {_short(value)}")
+    pad = config.pad_token_id
+    if pad is not None and (type(pad) is not int or not 0 <= pad < config.vocab_size):
+        raise InputError(f"pad_token_id must be the number of a token, got {_short(pad)}")
+    attention = keys.get("attn_implementation")
+    if attention is not None and not isinstance(attention, str):
+        raise InputError(f"attn_implementation must be a text, got {_short(attention)}")
+
+
+@typing.no_type_check
+def _check_labels(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
+    """Refuse labels that transformers would fail at, or fill the memory with."""
+    n = keys.get("num_labels")
+    if n is not None and (type(n) is not int or not 0 <= n <= _MOST_LABELS):
+        raise InputError(f"num_labels must be from 0 to {_MOST_LABELS:,}, got {_short(n)}")
+    for key in ("id2label", "label2id"):
+        value = keys.get(key, getattr(config, key, None))
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"{key} must be a table, got {_short(value)}")
+    names = getattr(config, "architectures", None)
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+    ):
+        raise InputError(f"architectures must be a list of names, got {_short(names)}")
+
+
+def _short(value: object) -> str:
+    """Return a value as a message can hold it, however long its number is."""
+    if isinstance(value, int) and value.bit_length() > _MOST.bit_length():
+        return f"a number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 @typing.no_type_check
@@ -320,7 +374,7 @@ def _check_numbers(config: HyenaDNAConfig) -> None:
 def _check_reals(config: HyenaDNAConfig) -> None:
     """Refuse numbers of which no weight or answer could be computed."""
     for key in _reals(config):
-        if not math.isfinite(getattr(config, key)):
+        if not abs(getattr(config, key)) < _LARGEST:  # which NaN is not either
             raise InputError(f"{key} must be a finite number, got {getattr(config, key)}")
     if config.initializer_range < 0:
         raise InputError(f"initializer_range must not be negative, got {config.initializer_range}")
@@ -359,7 +413,11 @@ def _check_head(config: HyenaDNAConfig) -> None:
     if units == (None, None):
         return
     for key, values in zip(("target_mean", "target_scale"), units, strict=True):
-        if not isinstance(values, list) or len(values) != config.num_labels:
+        if (
+            not isinstance(values, list)
+            or len(values) != config.num_labels
+            or not all(type(value) in (int, float) and abs(value) < _MOST for value in values)
+        ):
             raise InputError(f"{key} must be a list of {config.num_labels} numbers, got {values!r}")
     if not all(scale > 0 for scale in config.target_scale):
         raise InputError(f"target_scale must be above 0, got {config.target_scale!r}")
@@ -379,6 +437,8 @@ def _check_prompt(config: HyenaDNAConfig) -> None:
     known = {*DNA_VOCABULARY.alphabet.bases, DNA_VOCABULARY.alphabet.unknown}
     if letters is None:
         return
+    if not isinstance(letters, str):
+        raise InputError(f"answer_letters must be a text, got {_short(letters)}")
     if len({*letters} & known) != len(letters) or len(letters) != config.num_labels:
         raise InputError(
             f"answer_letters must be {config.num_labels} different letters of "

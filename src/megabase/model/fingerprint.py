@@ -122,10 +122,9 @@ def check_head_fingerprint(model: Classifier, file: Path) -> list[float]:
 def _kept(file: Path, key: str) -> list[float]:
     """Read what was kept under a key, one number or several."""
     try:
-        return np.atleast_1d(
-            np.asarray(json.loads(file.read_text(encoding="utf-8"))[key], dtype=float)
-        ).tolist()
-    except (ValueError, KeyError, TypeError) as error:
+        kept = np.asarray(json.loads(file.read_text(encoding="utf-8"))[key], dtype=float)
+        return np.atleast_1d(kept).ravel().tolist()
+    except (ValueError, LookupError, TypeError, ArithmeticError, OSError, RecursionError) as error:
         raise InputError(f"{file} holds no {key}: {error}") from error
 
 

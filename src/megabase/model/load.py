@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -45,10 +45,12 @@ from megabase.model.published import (
 )
 from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.model.tokenizer import HyenaDNATokenizer
-from megabase.model.weights import read_checkpoint, read_tensors
+from megabase.model.weights import UNREADABLE, read_checkpoint, read_tensors
 from megabase.run.location import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
+
+_Kind = TypeVar("_Kind", bound=HyenaDNAPreTrainedModel)
 
 
 class Loaded(NamedTuple):
@@ -105,11 +107,11 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
             "needed. `megabase predict` takes the fine-tuned one"
         )
     check_fits(tensors, config, name)
-    model = HyenaDNAForCausalLM(config)
+    model = _built(HyenaDNAForCausalLM, config, name)
     _fill(model, tensors, name)
     kept = None if checkpoint else find_file(files.folder, FILE, files.hub)
     answer = None if kept is None else check_fingerprint(model, kept)
-    return Loaded(model, HyenaDNATokenizer(), _commit(files), answer)
+    return Loaded(model, _tokenizer_for(config), _commit(files), answer)
 
 
 def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
@@ -145,7 +147,7 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     is_prompted = kind is HyenaDNAForPromptedClassification
     beside = prompt_tensors(config) if is_prompted else head_tensors(config)
     check_fits(tensors, config, name, head=beside)
-    model = kind(config)
+    model = _built(kind, config, name)
     _fill(model, tensors, name)
     if is_prompted and base_sha256(model) != config.base_sha256:
         raise InputError(
@@ -162,6 +164,15 @@ def _class_of(config: HyenaDNAConfig) -> type[Classifier]:
         if kind.__name__ in (config.architectures or ()):
             return kind
     return HyenaDNAForSequenceClassification
+
+
+def _built(kind: type[_Kind], config: HyenaDNAConfig, name: str) -> _Kind:
+    """Build a model, whose configuration may hold what transformers cannot do with."""
+    try:
+        return kind(config)
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{name}: no model can be built of its config.json: {reason}") from error
 
 
 def _fill(model: HyenaDNAPreTrainedModel, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -183,7 +194,7 @@ def save(model: Fingerprinted, folder: Path) -> None:
         model.save_pretrained(folder)
     except SafetensorError as error:
         raise WorkError(f"the weights could not be written to {folder}: {error}") from error
-    _save_tokenizer(folder)
+    _save_tokenizer(model.config, folder)
     write_fingerprint(model, folder)
 
 
@@ -204,16 +215,20 @@ def save_published(model: HyenaDNAForCausalLM, folder: Path) -> None:
     except SafetensorError as error:
         raise WorkError(f"the weights could not be written to {folder}: {error}") from error
     (folder / "config.json").write_text(json.dumps(keys, indent=2) + "\n", encoding="utf-8")
-    _save_tokenizer(folder)
+    _save_tokenizer(model.config, folder)
 
 
-def _save_tokenizer(folder: Path) -> None:
+def _tokenizer_for(config: HyenaDNAConfig) -> HyenaDNATokenizer:
+    return HyenaDNATokenizer(model_max_length=config.longest_sequence)
+
+
+def _save_tokenizer(config: HyenaDNAConfig, folder: Path) -> None:
     """Write the tokenizer by way of a temporary folder.
 
     Its library takes no path that is not UTF-8, and does not tell when a disk is full.
     """
     with TemporaryDirectory() as made:
-        HyenaDNATokenizer().save_pretrained(made)
+        _tokenizer_for(config).save_pretrained(made)
         for file in Path(made).iterdir():
             shutil.copyfile(file, folder / file.name)
 
@@ -238,22 +253,31 @@ def _sha256(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read_config(files: ModelFiles) -> HyenaDNAConfig:
-    folder, keys = files.folder, read_config_file(files.folder, files.hub)
-    kind = keys.get("model_type")
-    if kind is None:
-        config = config_from_original(keys, f"{folder}/config.json")
-    elif kind == HyenaDNAConfig.model_type:
-        config = HyenaDNAConfig(**{key: keys[key] for key in keys if key != "model_type"})
-    else:
-        raise InputError(
-            f"{folder} holds a model of type {kind!r}; expected {HyenaDNAConfig.model_type!r}"
-        )
+    folder = files.folder
+    config = _config_of(read_config_file(folder, files.hub), folder)
     if config.vocab_size - config.n_added_tokens != len(DNA_VOCABULARY):
         raise InputError(
             f"{folder} has a vocabulary of {config.vocab_size} tokens; "
             f"the one of DNA has {len(DNA_VOCABULARY)}"
         )
     return config
+
+
+def _config_of(keys: dict[str, Any], folder: str) -> HyenaDNAConfig:
+    """Make a configuration of what was read; whatever transformers objects to is an InputError."""
+    kind, source = keys.get("model_type"), f"{folder}/config.json"
+    try:
+        if kind is None:
+            return config_from_original(keys, source)
+        if kind == HyenaDNAConfig.model_type:
+            return HyenaDNAConfig(**{key: keys[key] for key in keys if key != "model_type"})
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        named = reason if source in reason else f"{source}: {reason}"
+        raise InputError(named) from error
+    raise InputError(
+        f"{folder} holds a model of type {kind!r}; expected {HyenaDNAConfig.model_type!r}"
+    )
 
 
 def _commit(files: ModelFiles) -> str | None:

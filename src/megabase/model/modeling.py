@@ -1,8 +1,10 @@
 """The Hugging Face classes: the backbone as a base model and as a causal language model."""
 
+import re
 from collections.abc import Iterator, Mapping
 from copy import copy
 from os import PathLike
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -31,12 +33,8 @@ from megabase.model.past import Past
 from megabase.model.published import from_published, is_published
 from megabase.model.residual import ResidualLinear
 from megabase.model.stopping import StopLetters
-from megabase.model.weights import read_tensors
+from megabase.model.weights import HUB_OPTIONS, read_config_file, read_tensors
 from megabase.ops.tracing import static_size
-
-_HUB_OPTIONS = (
-    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
-)  # fmt: skip
 
 
 class HyenaDNAPreTrainedModel(PreTrainedModel):
@@ -149,11 +147,13 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         if kwargs.get("state_dict") is not None:
             return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
         name = str(pretrained_model_name_or_path)
-        hub = {key: kwargs[key] for key in _HUB_OPTIONS if kwargs.get(key) is not None}
-        for key in _HUB_OPTIONS:
+        hub = {key: kwargs[key] for key in HUB_OPTIONS if kwargs.get(key) is not None}
+        for key in HUB_OPTIONS:
             kwargs.pop(key, None)
         config = kwargs.pop("config", None)
         if config is None:
+            if Path(name).is_dir():
+                read_config_file(name, {})  # which names what is wrong with it
             read = HyenaDNAConfig.from_pretrained(name, return_unused_kwargs=True, **hub, **kwargs)
             config, kwargs = cast("tuple[HyenaDNAConfig, dict[str, Any]]", read)
         tensors = read_tensors(name, hub)
@@ -471,8 +471,7 @@ def check_fits(
     head
         What is expected beside the backbone.
     """
-    with torch.device("meta"):
-        expected = {**Backbone(config).state_dict(prefix="backbone."), **(head or {})}
+    expected = {**_expected(config, tensors, source), **(head or {})}
     for problem, names in (
         ("lacks", expected.keys() - tensors.keys()),
         ("has a tensor too many:", tensors.keys() - expected.keys()),
@@ -485,6 +484,40 @@ def check_fits(
                 f"{source}: {name} has shape {tuple(tensor.shape)}, the configuration asks for "
                 f"{tuple(expected[name].shape)}"
             )
+        if not tensor.is_floating_point():
+            raise InputError(f"{source}: {name} holds {tensor.dtype}; expected real numbers")
+
+
+_BLOCK = re.compile(r"backbone\.blocks\.(\d+)\.")
+
+
+def _expected(
+    config: HyenaDNAConfig, tensors: Mapping[str, Tensor], source: str
+) -> dict[str, Tensor]:
+    """Give names and shapes of the backbone's tensors, without values.
+
+    Of a small configuration a model of any size can be asked for: blocks are counted, and what
+    the numbers of one have to be, before anything as large is built.
+    """
+    blocks = {match[1] for match in map(_BLOCK.match, tensors) if match}
+    if config.n_layer != len(blocks):
+        raise InputError(
+            f"{source} has the tensors of {len(blocks):,} blocks; the configuration asks for "
+            f"{config.n_layer:,} (n_layer)"
+        )
+    if config.num_inner_mlps > len(tensors):
+        raise InputError(
+            f"{source} lacks the filters' {config.num_inner_mlps:,} inner layers that the "
+            "configuration asks for (num_inner_mlps)"
+        )
+    try:
+        with torch.device("meta"):
+            return Backbone(config).state_dict(prefix="backbone.")
+    except (RuntimeError, OverflowError, TypeError, ValueError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{source}: no model can be as large as the configuration asks: {reason}"
+        ) from error
 
 
 def _ours(past: object) -> Past:

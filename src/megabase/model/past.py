@@ -1,7 +1,7 @@
 """The cache that `generate()` of transformers, and a loop of one's own, carry from call to call."""
 
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import transformers
@@ -12,9 +12,6 @@ from torch.nn import functional
 from megabase.errors import InputError
 from megabase.model.cache import Cache
 from megabase.model.streamed import what_is_changed
-
-if TYPE_CHECKING:
-    from megabase.model.modeling import HyenaDNAForCausalLM
 
 _FEWEST_STEPS = 64  # room of a cache whose end is not known
 
@@ -36,7 +33,11 @@ class Past(transformers.Cache):
     is_compileable = False  # pyright: ignore[reportAssignmentType] transformers asks a property
     """Transformers' question: whether its steps can be compiled."""
 
-    def __init__(self, model: "HyenaDNAForCausalLM", max_length: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 a causal language model, of the module that imports this one
+        max_length: int | None = None,
+    ) -> None:
         super().__init__(layers=[])
         self._model, self._max_length = model, max_length
         self._cache: Cache | None = None
