@@ -109,7 +109,7 @@ def main() -> None:
         rows.append({"work": name, **taken})
     if arguments.output:
         result = {**about, "runs": arguments.runs, "milliseconds": rows}
-        arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+        arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -132,7 +132,9 @@ def main() -> None:
         about["exponent"] = exponent(rows)
         print(f"exponent {about['exponent']:.3f}")
     if arguments.output:
-        arguments.output.write_text(json.dumps({**about, "results": rows}, indent=1) + "\n")
+        arguments.output.write_text(
+            json.dumps({**about, "results": rows}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

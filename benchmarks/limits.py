@@ -99,7 +99,9 @@ def limits_of(shape: str, length: int, products: float, copies: float) -> dict[s
 
 def read_measured(files: list[Path]) -> dict[int, float]:
     """Give our seconds by length from what speed.py wrote."""
-    rows = [row for file in files for row in json.loads(file.read_text())["results"]]
+    rows = [
+        row for file in files for row in json.loads(file.read_text(encoding="utf-8"))["results"]
+    ]
     return {row["length"]: row["seconds"] for row in rows if row["system"] == "megabase"}
 
 
@@ -132,7 +134,7 @@ def main() -> None:
     if arguments.output:
         result = {**about, "shape": arguments.shape, "products_per_second": products,
                   "copied_bytes_per_second": copies, "results": rows}  # fmt: skip
-        arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+        arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

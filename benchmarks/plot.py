@@ -17,7 +17,7 @@ def main() -> None:
     curves: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
     about = {}
     for file in files:
-        about = json.loads(file.read_text())
+        about = json.loads(file.read_text(encoding="utf-8"))
         for row in about["results"]:
             curves[row["system"]].append((row["length"], row["seconds"], row["peak_gib"]))
     figure = Figure(figsize=(9, 3.8), layout="constrained")

@@ -54,7 +54,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model"
         pretrain(config, output)
-        lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+        lines = [
+            json.loads(line)
+            for line in (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
         record = read_record(output)
     rates = [line["tokens_per_second"] for line in lines if "tokens_per_second" in line]
     windows = next(iter(record["results"]["plan"]["windows_per_pass"].values()))

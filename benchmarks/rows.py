@@ -76,7 +76,9 @@ def main() -> None:
         print(f"{engine:<8}{wall:>8.3f} s{cpu:>8.3f} CPU s{rate:>10,.0f} tokens/s")
         results.append({"engine": engine, "seconds": wall, "cpu_seconds": cpu})
     if arguments.output:
-        arguments.output.write_text(json.dumps({**about, "results": results}, indent=1) + "\n")
+        arguments.output.write_text(
+            json.dumps({**about, "results": results}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

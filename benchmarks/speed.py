@@ -111,7 +111,9 @@ def main() -> None:
             )
             results.append({"length": length, **row})
     if arguments.output:
-        arguments.output.write_text(json.dumps({**about, "results": results}, indent=1) + "\n")
+        arguments.output.write_text(
+            json.dumps({**about, "results": results}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

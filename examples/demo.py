@@ -78,7 +78,7 @@ def draw(output: Path, predictor: Predictor, metrics: dict[str, Any]) -> None:
     """Draw the training curve, the surprisal along the gene, and what they say of it."""
     figure = new_figure(3)
     training, locus, summary = figure.axes
-    lines = (output / "model" / METRICS).read_text().splitlines()
+    lines = (output / "model" / METRICS).read_text(encoding="utf-8").splitlines()
     rivals = {
         f"Markov, order {metrics['markov_order']} (held-out)": metrics["markov_bits_per_base"],
         "composition (held-out)": metrics["order0_bits_per_base"],

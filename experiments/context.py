@@ -72,16 +72,18 @@ def probed(
     model: Path, genome: Path, name: str, part: str, windows: int, *options: str
 ) -> dict[str, Any]:
     """Give the report of a model on a part of a genome that it never learned from."""
-    record = json.loads((model / "megabase.json").read_text())
+    record = json.loads((model / "megabase.json").read_text(encoding="utf-8"))
     folder = model.parent / "-".join([model.name, name, part, *options])
     regions = folder.with_suffix(".bed")
     places = record["results"]["genomes"][name]["split"][part]
-    regions.write_text("".join("\t".join(map(str, place)) + "\n" for place in places))
+    regions.write_text(
+        "".join("\t".join(map(str, place)) + "\n" for place in places), encoding="utf-8"
+    )
     megabase(
         "evaluate", "context", "--model", model, "--genome", genome, "--output", folder,
         "--regions", regions, "--windows", windows, *options,
     )  # fmt: skip
-    return json.loads((folder / "context.json").read_text())
+    return json.loads((folder / "context.json").read_text(encoding="utf-8"))
 
 
 def gained(report: dict[str, Any]) -> Lines:

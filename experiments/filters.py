@@ -76,7 +76,7 @@ def bits(name: str, model: Path, genome: Path, contig: str) -> float:
     """Score the windows of a contig, each after the one base before it."""
     start, end = SCORED[contig]
     regions = model.parent / f"{contig}.bed"
-    regions.write_text(f"{contig}\t{start}\t{end}\n")
+    regions.write_text(f"{contig}\t{start}\t{end}\n", encoding="utf-8")
     printed = megabase(
         "evaluate", "perplexity", "--model", model, "--genome", genome, "--regions", regions,
         "--context-length", LENGTH, "--json", "--quiet",

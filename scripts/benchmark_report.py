@@ -50,15 +50,21 @@ def main() -> None:
     kept = arguments.output.with_suffix("")
     kept.mkdir(exist_ok=True)
     for folder in arguments.folders:
-        report = json.loads((folder / RESULTS).read_text())
+        report = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
         if report["settings"]["model"]:
             report["settings"]["model"] = Path(report["settings"]["model"]).name
         for task in report["tasks"]:
             task["data"]["place"] = Path(task["data"]["place"]).name
-        (kept / f"{folder.name}.json").write_text(json.dumps(report, indent=1) + "\n")
-    reports = [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"), key=_name)]
+        (kept / f"{folder.name}.json").write_text(
+            json.dumps(report, indent=1) + "\n", encoding="utf-8"
+        )
+    reports = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(kept.glob("*.json"), key=_name)
+    ]
     arguments.output.write_text(
-        "\n".join([_HEAD, overview_text(without_repeats(reports)), *map(_section, reports)])
+        "\n".join([_HEAD, overview_text(without_repeats(reports)), *map(_section, reports)]),
+        encoding="utf-8",
     )
 
 

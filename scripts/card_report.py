@@ -50,20 +50,24 @@ def main() -> None:
     for folder in arguments.folders:
         _keep(folder, kept / folder.name)
     sections = [section(path, kept.name) for path in sorted(kept.glob("*.json"))]
-    arguments.output.write_text("\n".join([_HEAD, *sections]))
+    arguments.output.write_text("\n".join([_HEAD, *sections]), encoding="utf-8")
 
 
 def _keep(folder: Path, target: Path) -> None:
     """Copy what a card tells, and its curve, without paths."""
-    report: dict[str, Any] = json.loads((folder / JSON).read_text())
+    report: dict[str, Any] = json.loads((folder / JSON).read_text(encoding="utf-8"))
     report["data"]["place"] = Path(report["data"]["place"]).name
-    target.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    target.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(folder / EFFICIENCY, target.with_suffix(".png"))
 
 
 def section(card: Path, folder: str) -> str:
     """Give the text of a card below the page's own heading; of its figures the curve."""
-    text = card_text(json.loads(card.read_text())).replace("## ", "### ").replace("### ", "## ", 1)
+    text = (
+        card_text(json.loads(card.read_text(encoding="utf-8")))
+        .replace("## ", "### ")
+        .replace("### ", "## ", 1)
+    )
     lines = text.replace(f"({EFFICIENCY})", f"({folder}/{card.stem}.png)").splitlines()
     return "\n".join(line for line in lines if not line.startswith("![Calibration]")) + "\n"
 

@@ -66,8 +66,10 @@ def main() -> None:
 
 def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path) -> None:
     """Copy the files of a model to `output`, with the card that its reports make."""
-    measured = json.loads(perplexity.read_text())["genomes"]
-    contexts = {folder.name: json.loads((folder / JSON).read_text()) for folder in context}
+    measured = json.loads(perplexity.read_text(encoding="utf-8"))["genomes"]
+    contexts = {
+        folder.name: json.loads((folder / JSON).read_text(encoding="utf-8")) for folder in context
+    }
     record = record_of(str(model))
     if record is None or not record["finished"]:
         raise SystemExit(f"{model} is no folder of a finished `megabase pretrain`")
@@ -82,7 +84,10 @@ def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path
     kept = [name for name in record["files"] if name != "metrics.jsonl"]
     if sum((model / name).stat().st_size for name in kept) > MOST_BYTES:
         raise SystemExit(f"{model} takes more than {MOST_BYTES:,} bytes")
-    lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     output.mkdir(parents=True, exist_ok=True)
     for name in (RECORD, *kept):
         shutil.copyfile(model / name, output / name)
@@ -93,9 +98,9 @@ def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path
         _context(contexts),
         _curve(lines),
         _USE,
-        _fingerprint(sha256, json.loads((model / "fingerprint.json").read_text())),
+        _fingerprint(sha256, json.loads((model / "fingerprint.json").read_text(encoding="utf-8"))),
     ]
-    (output / CARD).write_text("\n".join(parts))
+    (output / CARD).write_text("\n".join(parts), encoding="utf-8")
 
 
 def _head(

@@ -12,12 +12,12 @@ LONG_FILE, LONG_FUNCTION = 300, 60
 
 def lines_of(path: Path) -> int:
     """Count the lines that are not blank."""
-    return sum(bool(line.strip()) for line in path.read_text().splitlines())
+    return sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines())
 
 
 def look(path: Path) -> list[str]:
     """Name what is long or asserts in one file of the package."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     name = path.relative_to(ROOT)
     found = [f"{name}: {lines_of(path)} lines"] if lines_of(path) > LONG_FILE else []
     for node in ast.walk(tree):

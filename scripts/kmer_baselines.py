@@ -37,7 +37,7 @@ def find_part(folder: Path, name: str) -> Path | None:
 
 def read_part(path: Path) -> Sequences:
     """Read the sequences and labels of a table."""
-    with gzip.open(path, "rt") as file:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter=ENDINGS["".join(path.suffixes[-2:])]))
     tokens = [DNA_VOCABULARY.encode(row["sequence"], name=path.name).tokens for row in rows]
     labels = np.array([int(row["label"]) for row in rows])
@@ -114,7 +114,9 @@ def main(
         show(found["results"])
         everything[str(folder)] = {**found, "leaks": found["leaks"].to_dict()}
     if output is not None:
-        output.write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n")
+        output.write_text(
+            json.dumps(everything, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -29,4 +29,4 @@ about = {
     "sha256_of_letters": hashlib.sha256(letters.encode()).hexdigest(),
     "sha256_of_file": file_sha256(assets / "ecoli.2bit"),
 }
-(assets / "ecoli.json").write_text(json.dumps(about, indent=2) + "\n")
+(assets / "ecoli.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

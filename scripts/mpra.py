@@ -53,7 +53,7 @@ class Measured(NamedTuple):
 
 def read_element(table: Path, element: str, release: str) -> Measured:
     """Read the substitutions of an element with enough barcodes; positions become 0-based."""
-    with gzip.open(table, "rt") as file:
+    with gzip.open(table, "rt", encoding="utf-8") as file:
         rows = [
             row
             for row in csv.DictReader(file, delimiter="\t")

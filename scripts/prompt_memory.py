@@ -31,12 +31,16 @@ BATCH, EPOCHS = 16, 3
 
 def take_rows(table: Path, output: Path, n_rows: int) -> None:
     """Write as many rows of each of the first two classes of a TSV."""
-    opened = gzip.open(table, "rt") if table.suffix == ".gz" else table.open()
+    opened = (
+        gzip.open(table, "rt", encoding="utf-8")
+        if table.suffix == ".gz"
+        else table.open(encoding="utf-8")
+    )
     with opened as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     labels = sorted({row["label"] for row in rows})[:2]
     chosen = [[row for row in rows if row["label"] == label][: n_rows // 2] for label in labels]
-    with output.open("w") as file:
+    with output.open("w", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(row for part in chosen for row in part)

@@ -66,7 +66,7 @@ class Run:
 
     def _n_done(self) -> int:
         note = self.output.with_name(f".{self.output.name}.parts") / "done.json"
-        return json.loads(note.read_text())["n_records"] if note.exists() else 0
+        return json.loads(note.read_text(encoding="utf-8"))["n_records"] if note.exists() else 0
 
     def records(self) -> list[str]:
         """Read the records back by bcftools; the index must give the same."""

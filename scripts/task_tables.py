@@ -88,11 +88,11 @@ def tables() -> str:
 
 def page() -> str:
     """Give the page with its tables made anew."""
-    text = PAGE.read_text()
+    text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     return before + BEGIN + "\n" + tables() + "\n" + END + rest.split(END)[1]
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    PAGE.write_text(page(), encoding="utf-8")
     print(f"{PAGE} has {len(find_tasks(groups()))} tasks")

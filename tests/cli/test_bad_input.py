@@ -48,7 +48,6 @@ def write(path, content):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b">chr1\nACGT\n>chr1\nAC\n", "'chr1' stands twice"),
         (b">chr1\nACGTXACGT\n", "'X' at position 4"),
         (b">chr1\nAUGC\n", "'U' at position 1"),
         (b"chr1\nACGT\n", "holds no sequence"),
@@ -66,6 +65,16 @@ def test_a_bad_fasta(capsys, model, tmp_path, verb, content, message):
     assert not output.exists()
 
 
+def test_a_genome_that_has_a_name_twice_or_is_of_another_format(capsys, tmp_path):
+    for content, message in (
+        (b">chr1\nACGT\n>chr1\nAC\n", "'chr1' stands twice"),
+        (b"@r\nACGT\n+\nIIII\n", "is FASTQ; expected a genome: FASTA"),
+    ):
+        fasta = write(tmp_path / "genome.fa", content)
+        answer = run(capsys, "pretrain", "--genome", fasta, "--output", tmp_path / "model")
+        assert refused(answer, message)
+
+
 def test_a_truncated_gzip(capsys, tmp_path):
     whole = gzip.compress(f">chr1\n{toys.letters(5000)}\n".encode())
     fasta = write(tmp_path / "genome.fa.gz", whole[: len(whole) // 2])
@@ -73,9 +82,26 @@ def test_a_truncated_gzip(capsys, tmp_path):
     assert refused(answer, "is cut short")
 
 
+def test_control_characters_of_an_input_are_escaped_in_the_error_line(capsys, tmp_path):
+    table = write(tmp_path / "train.csv", b"seq\x07\x1b[31m,label\nACGT,a\n")
+    answer = run(capsys, "finetune", "--train", table, "--output", tmp_path / "out")
+    assert refused(answer, r"it has seq\x07\x1b[31m, label")
+    assert answer.err.strip().isprintable()
+
+
+def test_a_long_text_of_an_input_is_cut_in_the_error_line(capsys, tmp_path):
+    table = write(tmp_path / "train.csv", f"{'A' * 90_000},label\nACGT,a\n")
+    answer = run(capsys, "finetune", "--train", table, "--output", tmp_path / "out")
+    assert refused(answer, "has no column 'sequence'; it has AAA")
+    assert "characters ...] " in answer.err
+    assert len(answer.err) < 1100
+
+
 def test_a_missing_file(capsys, model, tmp_path):
     options = ["--model", model, "--output", tmp_path / "scores.tsv"]
-    assert refused(run(capsys, "score", "--input", tmp_path / "no.fa", *options), "no genome file")
+    assert refused(
+        run(capsys, "score", "--input", tmp_path / "no.fa", *options), "there is no file"
+    )
     assert refused(run(capsys, "score", "--input", "asset:yeast", *options), "asset:ecoli")
 
 
@@ -210,7 +236,7 @@ def test_a_bed_file_that_is_cut_short_or_no_text(capsys, model, genome, tmp_path
     whole = gzip.compress(b"chr1\t0\t50\n" * 100)
     for name, content, message in (
         ("cut.bed.gz", whole[: len(whole) // 2], "is cut short or damaged"),
-        ("latin.bed", b"chr1\t0\t5\t\xff\n", "is no text"),
+        ("latin.bed", b"chr1\t0\t5\t\xff\n", "line 1: byte 0xff is not UTF-8"),
     ):
         options = {"--input": write(tmp_path / name, content), "--output": tmp_path / "s.tsv"}
         flat = [str(text) for pair in options.items() for text in pair]

@@ -112,6 +112,24 @@ def test_intervals_are_read_on_their_strand(command, paths):
     assert np.array_equal(found["embeddings"], rows)
 
 
+def test_transcripts_are_spliced(command, paths):
+    exons = [(31, 40), (11, 20)]
+    text = "".join(
+        f'chrI\tx\texon\t{first}\t{last}\t.\t-\t.\ttranscript_id "t1";\n' for first, last in exons
+    )
+    (paths.folder / "in.gtf").write_text(text)
+    source, genome = paths.folder / "in.gtf", ["--genome", paths.genome]
+    assert refused(command(source, "o.npz", *genome), "--splice with --genome joins the exons")
+    answer = command(source, "o.npz", *genome, "--splice")
+    assert answer.code == 0, answer.err
+    found = load(paths.folder / "o.npz")
+    assert found["names"].tolist() == ["t1"]
+    joined = DNA.reverse_complement(LETTERS[10:20] + LETTERS[30:40])
+    assert np.array_equal(found["embeddings"], expected([joined]))
+    vcf = write_vcf_file(paths.folder / "in.vcf", vcf_text([]))
+    assert refused(command(vcf, "v.npz", *genome, "--splice"), "--splice goes with BED12")
+
+
 def test_both_alleles_have_a_row_or_a_reason(command, paths):
     ref = LETTERS[99]
     alt = "A" if ref != "A" else "C"
@@ -120,7 +138,10 @@ def test_both_alleles_have_a_row_or_a_reason(command, paths):
     options = ["--genome", paths.genome, "--window", 20]
     for pooling in ("mean", "none"):
         answer = command(vcf, "o.npz", *options, "--pooling", pooling, "--overwrite")
-        assert (answer.code, "2 rows are NaN" in answer.err) == (0, True)
+        assert (answer.code, "NaN, for what skip_reason says: 2 (symbolic 2)" in answer.err) == (
+            0,
+            True,
+        )
         found = load(paths.folder / "o.npz")
         assert found["names"].tolist() == [
             f"chrI:100:{ref}>{change}:{allele}"
@@ -144,6 +165,14 @@ def test_shards_together_are_the_plain_run(command, paths):
         part = load(paths.folder / f"{shard}.npz")
         for name in ("embeddings", "names"):
             assert np.array_equal(part[name], whole[name][shard - 1 :: 2])
+    reads = paths.folder / "reads.fastq"  # of one name: shards and their order are told by number
+    fastq = (f"@r\n{text}\n+\n{'I' * len(text)}\n" for text in SEQUENCES.values())
+    reads.write_text("".join(fastq))
+    for shard in (1, 2):
+        assert command(reads, f"r{shard}.npz", "--shard", f"{shard}/2").code == 0
+        part = load(paths.folder / f"r{shard}.npz")
+        assert np.array_equal(part["embeddings"], whole["embeddings"][shard - 1 :: 2])
+        assert set(part["names"].tolist()) == {"r"}
     answer = command(paths.fasta, "none.npz", "--shard", "10/10")
     assert (answer.code, load(paths.folder / "none.npz")["embeddings"].shape) == (0, (0, 8))
 
@@ -213,6 +242,21 @@ def test_a_bad_input(command, paths, name, text, message):
     assert not list(paths.folder.glob("*o.npz*"))
 
 
+def test_a_record_that_is_not_in_the_genome_has_rows_with_its_reason(command, paths):
+    ref = LETTERS[99]
+    alt = "A" if ref != "A" else "C"
+    odd = [("chrI", 0, "N", "A", "."), ("MT", 5, "A", "T", "."), ("chrI", 900, "A", "T", ".")]
+    rows = [("chrI", 100, ref, alt, "."), *odd, ("chrI", 100, ref, alt, ".")]
+    vcf = write_vcf_file(paths.folder / "in.vcf", vcf_text(rows))
+    answer = command(vcf, "o.npz", "--genome", paths.genome, "--window", 20)
+    assert answer.code == 0
+    assert "(ambiguous 2; no_contig 2; outside 2)" in answer.err
+    found = load(paths.folder / "o.npz")
+    reasons = ["ambiguous", "no_contig", "outside"]
+    assert found["skip_reason"].tolist() == ["", "", *np.repeat(reasons, 2), "", ""]
+    assert found["names"].tolist()[2:4] == ["chrI:0:N>A:ref", "chrI:0:N>A:alt"]
+
+
 def test_what_else_is_refused(command, paths, monkeypatch):
     (paths.folder / "empty.fa").write_text("")
     assert refused(command(paths.folder / "empty.fa", "o.npz"), "is empty")
@@ -254,3 +298,35 @@ def test_a_number_too_large_for_float16_is_an_error_that_leaves_nothing(command,
     answer = command(paths.fasta, "o.npz", "--dtype", "float16")
     assert refused(answer, "too large for float16; take --dtype float32")
     assert not list(paths.folder.glob("*o.npz*"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_the_rows_of_a_table_are_embedded_under_their_names(command, paths, suffix):
+    table = {"id": list(SEQUENCES), "name": [f"gene {n}" for n in SEQUENCES]}
+    source = paths.folder / f"in.{suffix}"
+    if suffix == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.table({**table, "sequence": list(SEQUENCES.values())}), source)
+    else:
+        separator = "," if suffix == "csv" else "\t"
+        rows = zip(*table.values(), SEQUENCES.values(), strict=True)
+        lines = [("id", "name", "sequence"), *rows]
+        source.write_text("".join(separator.join(line) + "\n" for line in lines))
+    assert command(source, "o.npz").code == 0
+    found = load(paths.folder / "o.npz")
+    assert found["names"].tolist() == table["name"]
+    np.testing.assert_allclose(found["embeddings"], expected(SEQUENCES.values()), rtol=1e-4)
+
+
+def test_a_table_without_names_and_with_another_column_of_sequences(command, paths):
+    source = paths.folder / "in.csv"
+    source.write_text("dna|x\nACGTACGT|1\nGGCC|2\n")
+    options = ["--sequence-column", "dna", "--delimiter", "|"]
+    assert command(source, "o.npz", *options).code == 0
+    assert load(paths.folder / "o.npz")["names"].tolist() == ["1", "2"]
+    answer = command(paths.fasta, "p.npz", *options)
+    assert refused(answer, "--sequence-column, --delimiter goes with a table")
+    source.write_text(f"sequence\n{toys.letters(70)}\n")
+    assert refused(command(source, "q.npz"), "row 1 has 70 bp, and the model reads at most 64")
+    assert command(source, "q.npz", "--stride", 32).code == 0

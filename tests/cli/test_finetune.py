@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 
+from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.load import save
 from tests import toys
 from tests.cli.command import run
@@ -227,3 +229,60 @@ def test_a_sweep_is_declared_by_keys_and_values(capsys, folder, tmp_path):
     options = ["--sweep", "batch_size=8,many"]
     answer = tuned(capsys, folder, tmp_path / "m", *options)
     assert refused(answer, "configuration key 'batch_size'")
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classifier")
+    torch.manual_seed(0)
+    save(HyenaDNAForSequenceClassification(toys.config()).eval(), folder)
+    return folder
+
+
+def test_a_cell_that_a_tsv_cannot_hold_is_refused_before_any_row_is_predicted(
+    capsys, classifier, tmp_path, monkeypatch
+):
+    table, fasta = tmp_path / "note.csv", tmp_path / "tabs.fa"
+    table.write_text('sequence,note\nACGT,a\nACGT,"two\nlines"\n')
+    fasta.write_text(">a\tb\nACGT\n")
+    fixed = ["predict", "--quiet", "--model", classifier]
+    with monkeypatch.context() as patch:
+        patch.setattr("megabase.jobs.predict.predictions", None)
+        for source, message in (
+            (table, "row 2, column 'note': the cell has a line break, which a table between tabs"),
+            (fasta, "row 1, column 'name': the cell has a tab"),
+        ):
+            answer = run(capsys, *fixed, "--input", source, "--output", tmp_path / "p.tsv")
+            assert refused(answer, message)
+            assert "a name that ends in .csv" in answer.err
+    assert {path.name for path in tmp_path.iterdir()} == {"note.csv", "tabs.fa"}
+    for source in (table, fasta):
+        answer = run(
+            capsys, *fixed, "--input", source, "--output", tmp_path / f"{source.stem}.out.csv"
+        )
+        assert answer.code == 0
+    assert read_rows(tmp_path / "note.out.csv")[1]["note"] == "two\nlines"
+    assert read_rows(tmp_path / "tabs.out.csv")[0]["name"] == "a\tb"
+
+
+def test_predict_reads_another_column_and_delimiter(capsys, classifier, tmp_path):
+    source = tmp_path / "s.txt"
+    source.write_text("id;dna\nx;ACGT\ny;GGCC\n")
+    fixed = ["predict", "--quiet", "--model", classifier, "--input", source]
+    assert refused(run(capsys, *fixed, "--output", tmp_path / "p.csv"), "no column 'sequence'")
+    for number, delimiter in enumerate(([], ["--delimiter", "semicolon"])):
+        output = tmp_path / f"{number}.csv"
+        answer = run(capsys, *fixed, "--sequence-column", "dna", *delimiter, "--output", output)
+        assert answer.code == 0, answer.err
+        assert [row["dna"] for row in read_rows(output)] == ["ACGT", "GGCC"]
+    answer = run(
+        capsys,
+        *fixed,
+        "--sequence-column",
+        "dna",
+        "--delimiter",
+        ",",
+        "--output",
+        tmp_path / "q.csv",
+    )
+    assert refused(answer, "has no column 'dna'; it has id;dna")

@@ -115,8 +115,8 @@ def test_motifs_are_absent_and_gc_lies_in_the_range(capsys, model, prompt, tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-n", 101], "a prompt of 0 bp and a length of 101 bp make 101, and the model reads "
-                      "at most 100"),
+        (["-n", 101], "a length of 101 bp is more than the 100 bp that the model reads; "
+                      "shorten it, or train with --context-length 101 or more"),
         (["-n", 0], "at least 1 base, got 0"),
         (["-n", 5, "--temperature", 0], "temperature is above 0, got 0"),
         (["-n", 5, "--top-p", 0], "top-p is above 0 and at most 1, got 0"),
@@ -183,3 +183,16 @@ def test_each_option_makes_another_request(capsys, model, prompt, tmp_path, key,
     answer = run(capsys, *options, f"--{key}", value)
     assert answer.code == 2
     assert f"another request ({key.replace('-', '_')} was" in answer.err
+
+
+def test_prompts_may_be_reads_with_one_name_and_some_may_be_empty(capsys, model, tmp_path):
+    (tmp_path / "p.fq").write_text("@a\nACGT\n+\nIIII\n@none\n\n+\n\n@a\nGG\n+\nII\n")
+    output = tmp_path / "o.fa"
+    answer = run(
+        capsys, "generate", "-m", model, "-n", 9, "-o", output, "--prompt", tmp_path / "p.fq"
+    )
+    assert answer.code == 0
+    assert [words[:2] for words, _ in read(output)] == [
+        ["a_1", "prompt_length=4"], ["a_1", "prompt_length=2"],
+    ]  # fmt: skip
+    assert "1 of 3 sequences of" in answer.err

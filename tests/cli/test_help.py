@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.cli.command import run
 
 VERBS = (
     ["pretrain"], ["evaluate", "perplexity"], ["score"], ["score-vcf"], ["tracks"], ["generate"],
-    ["info"], ["convert"], ["doctor"],
+    ["merge"], ["info"], ["convert"], ["doctor"],
 )  # fmt: skip
 
 
@@ -41,3 +42,8 @@ def test_no_verb_shows_the_help(capsys):
 def test_an_unknown_verb_or_option_is_misuse(capsys):
     assert run(capsys, "pretrane").code == 2
     assert run(capsys, "score", "--modle", "x").code == 2
+
+
+def test_the_version_is_printed(capsys):
+    answer = run(capsys, "--version")
+    assert (answer.code, answer.out) == (0, f"megabase {metadata.version('megabase')}\n")

@@ -1,14 +1,12 @@
 """megabase score-vcf: every record comes back in order, with scores, or with the reason why not."""
 
 import csv
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import pysam
 import pysam.bcftools
@@ -139,7 +137,7 @@ def test_each_option_changes_scores(capsys, model, genome, vcf, tmp_path):
     assert len(bodies) == 3
 
 
-def test_the_form_of_the_input_changes_nothing(capsys, model, genome, vcf, tmp_path, monkeypatch):
+def test_the_form_of_the_input_changes_nothing(capsys, model, genome, vcf, tmp_path):
     assert score(capsys, model, genome, vcf, tmp_path / "o.vcf").code == 0
     expected = records(tmp_path / "o.vcf")
     for name in ("in.gzip", "in.bcf"):
@@ -147,10 +145,6 @@ def test_the_form_of_the_input_changes_nothing(capsys, model, genome, vcf, tmp_p
         source = write_vcf_file(tmp_path / name, text)
         assert score(capsys, model, genome, source, tmp_path / "o.vcf", "--overwrite").code == 0
         assert records(tmp_path / "o.vcf") == expected
-    stdin = SimpleNamespace(buffer=io.BytesIO(vcf.read_bytes()))
-    monkeypatch.setattr(sys, "stdin", stdin)
-    assert score(capsys, model, genome, "-", tmp_path / "o.vcf", "--overwrite").code == 0
-    assert records(tmp_path / "o.vcf") == expected
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
@@ -161,7 +155,7 @@ def test_what_another_device_or_precision_began_is_begun_anew_with_a_line(
     folder, output = tmp_path / ".o.vcf.parts", tmp_path / "o.vcf"
     assert score(capsys, model, genome, vcf, output, "--device", "cpu").code == 0
     record = json.loads((tmp_path / "o.vcf.megabase.json").read_text())
-    assert record["results"] == {"device": "cpu"}
+    assert record["results"]["device"] == "cpu"
     request = record["request"] | {"device": "cpu"} | {key: other}
     Journal(folder, request).append(b"what the other wrote\n", 5)
     answer = score(capsys, model, genome, vcf, output, "--device", "cpu", "--overwrite")
@@ -266,9 +260,11 @@ def test_a_bcf_holds_what_the_vcf_holds_and_can_be_asked_for_a_region(
         ("DP=3", "DP=1e5", "INFO 'DP' is declared Integer (32-bit), and is '1e5'"),
         ("DP=3", "DP=2147483648", "INFO 'DP' is declared Integer (32-bit), and is '2147483648'"),
         ("DP=3", "DP=-2147483641", "INFO 'DP' is declared Integer"),
+        ("DP=3", f"DP={'9' * 5000}", "INFO 'DP' is declared Integer"),
         ("\t50\t", "\thigh\t", "QUAL is no 32-bit number, 'high'"),
         ("\t50\t", "\t1e39\t", "QUAL is no 32-bit number, '1e39'"),
         ("0/1", "0/1\t0/1", "there are other columns than in the header"),
+        ("<DEL>,*", "<DEL>,,*", "an allele is empty"),
     ],
 )
 def test_what_bcf_would_not_hold_is_refused_before_any_work(
@@ -376,7 +372,7 @@ def test_another_genome_or_map_is_another_request(capsys, model, genome, vcf, tm
     (tmp_path / "map").write_text("x chrI\n")
     options = ["--chrom-map", tmp_path / "map"]
     answer = score(capsys, model, genome, vcf, output, *options)
-    assert refused(answer, "another request (contigs.x was None, is 'chrI')")
+    assert refused(answer, "another request (contigs.x was not given, is 'chrI')")
 
 
 def test_contigs_of_other_names_are_mapped_and_keep_theirs(capsys, model, genome, tmp_path):
@@ -388,6 +384,112 @@ def test_contigs_of_other_names_are_mapped_and_keep_theirs(capsys, model, genome
     options = ["--chrom-map", tmp_path / "map"]
     assert score(capsys, model, genome, source, output, *options).code == 0
     assert records(output)[0].startswith("1\t100\t")
+
+
+ODD = {
+    ("chrI", 0, "N", "]chrI:50]", "DP=1"): "symbolic",
+    ("chrI", 0, "A", "T,<DEL>", "DP=1"): "outside,symbolic",
+    ("chrI", 5, "R", "<NON_REF>", "DP=1"): "symbolic",
+    ("chrI", 398, LETTERS[397:] + "A", "G", "DP=1"): "outside",
+    ("chrI", 401, "N", "[chrI:50[", "DP=1"): "symbolic",
+    ("chrI", 20_000, "A", "T", "DP=1"): "outside",
+    ("chrI", 600_000_000, "A", "*,T", "DP=1"): "star,outside",
+    ("MT", 7, "A", "T", "DP=1"): "no_contig",
+    ("#MT", 7, "A", "T", "DP=1"): "no_contig",
+}
+
+
+@pytest.mark.parametrize("name", ["o.vcf", "o.vcf.gz", "o.bcf", "o.tsv"])
+def test_a_record_that_is_not_in_the_genome_is_kept_and_skipped_with_its_reason(
+    capsys, model, genome, tmp_path, name
+):
+    rows = [*list(ODD)[:3], row(100), row(150), *list(ODD)[3:]]
+    source = write_vcf_file(tmp_path / "in.vcf", vcf_text(rows))
+    answer = score(capsys, model, genome, source, tmp_path / name)
+    assert answer.code == 0, answer.err
+    assert "2 of 11 records are on 2 contigs that " in answer.err
+    if name == "o.tsv":
+        found = [row_["skip"] for row_ in table(tmp_path / name)]
+        assert found == [text for each in rows for text in ODD.get(each, "").split(",")]
+    else:
+        found = [info(line) for line in records(tmp_path / name)]
+        assert [each.get("MB_SKIP", "") for each in found] == [ODD.get(each, "") for each in rows]
+        assert [line.split("\t")[:2] for line in records(tmp_path / name)] == [
+            [each[0], str(each[1])] for each in rows
+        ]
+    results = json.loads((tmp_path / f"{name}.megabase.json").read_text())["results"]
+    skipped = {"no_contig": 2, "outside": 4, "star": 1, "symbolic": 4}
+    assert (results["n_alleles"], results["n_skipped"]) == (13, skipped)
+    text = "11 (outside 4; symbolic 4; no_contig 2; star 1)"
+    assert f"13 alternative alleles; skipped: {text}" in answer.err
+    if name == "o.vcf":
+        header = (tmp_path / name).read_text()
+        assert f"\n##megabase_alleles=13\n##megabase_skipped={text}\n" in header
+    if name == "o.vcf.gz":
+        with pysam.VariantFile(str(tmp_path / name)) as file:
+            assert [each.pos for each in file.fetch("chrI", 120, 700_000_000)] == [
+                150, 398, 401, 20_000, 600_000_000,
+            ]  # fmt: skip
+    assert ("o.bcf has no index" in answer.err) == (name == "o.bcf")  # htslib and POS 0 twice
+
+
+def test_a_bcf_with_a_record_beyond_its_contig_can_be_asked_for_a_region(
+    capsys, model, genome, tmp_path
+):
+    far = [("chrI", position, "A", "T", "DP=1") for position in (20_000, 600_000_000)]
+    source = write_vcf_file(tmp_path / "in.vcf", vcf_text([row(100), *far]))
+    assert score(capsys, model, genome, source, tmp_path / "o.bcf").code == 0
+    with pysam.VariantFile(str(tmp_path / "o.bcf")) as file:
+        assert [each.pos for each in file.fetch("chrI", 500, 700_000_000)] == [20_000, 600_000_000]
+    vcf_text_beyond = vcf_text([row(100), ("chrI", 2_000_000_000, "A", "T", "DP=1")])
+    write_vcf_file(source, vcf_text_beyond)
+    answer = score(capsys, model, genome, source, tmp_path / "o.bcf", "--overwrite")
+    assert answer.code == 0
+    assert "o.bcf has no index, for none holds all of its records" in answer.err
+    assert len(records(tmp_path / "o.bcf")) == 2
+    assert not (tmp_path / "o.bcf.csi").exists()
+
+
+@pytest.mark.parametrize("declared", ["", "Number=1,Type=Integer", "Number=A"])
+@pytest.mark.parametrize("name", ["o.vcf", "o.bcf"])
+def test_fields_of_ours_are_replaced_however_they_are_declared(
+    capsys, model, genome, tmp_path, declared, name
+):
+    lines = f'##INFO=<{declared},ID=MB_LLR,Description="of old">\n' if declared else ""
+    text = vcf_text([row(100, info="MB_LLR=old;DP=3;MB_SKIP;MB_EDGE=x")])
+    source = write_vcf_file(tmp_path / "in.vcf", text.replace("#CHROM", f"{lines}#CHROM"))
+    answer = score(capsys, model, genome, source, tmp_path / name)
+    assert answer.code == 0, answer.err
+    (line,) = records(tmp_path / name)
+    assert list(info(line)) == ["DP", "MB_LLR", "MB_LLR_BASE", "MB_LLR_FLANK"]
+    assert float(info(line)["MB_LLR"]) != 0
+    header = pysam.bcftools.view("-h", str(tmp_path / name))
+    assert header.count("ID=MB_LLR,") == 1
+    assert "of old" not in header
+
+
+def test_a_position_that_is_not_a_number_is_kept_where_the_form_can_hold_it(
+    capsys, model, genome, tmp_path
+):
+    text = vcf_text([row(100), ("chrI", "one", "A", "T", "DP=3"), row(5)])
+    source = write_vcf_file(tmp_path / "in.vcf", text)
+    for name in ("o.vcf", "o.tsv", "o.parquet"):
+        assert score(capsys, model, genome, source, tmp_path / name).code == 0
+    lines = (tmp_path / "o.vcf").read_text().splitlines()[-3:]
+    assert lines[1].startswith("chrI\tone\trs1\tA\tT\t50\tPASS\tDP=3;MB_LLR=.;")
+    rows = parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert [(each["position_1based"], each["skip"]) for each in rows] == [
+        (100, None), (None, "outside"), (5, None),
+    ]  # fmt: skip
+    write_vcf_file(source, vcf_text([row(5), *[("chrI", "one", "A", "T", "DP=3")], row(100)]))
+    answer = score(capsys, model, genome, source, tmp_path / "o.vcf.gz")
+    assert (answer.code, "has no index" in answer.err) == (0, True)
+    assert "chrI:one is not a position" in answer.err
+    assert not (tmp_path / "o.vcf.gz.tbi").exists()
+    answer = score(capsys, model, genome, source, tmp_path / "o.bcf")
+    assert refused(
+        answer, "chrI:one: POS is not a whole number up to 2,147,483,647, 'one', and BCF"
+    )
 
 
 def test_a_file_without_records_gives_one_without_records(capsys, model, genome, tmp_path):
@@ -402,6 +504,11 @@ def test_a_file_without_records_gives_one_without_records(capsys, model, genome,
         ("in.vcf", "chrI\t1\t.\tA\tT\t.\t.\t.\n", "no header of a VCF file"),
         ("in.vcf", vcf_text([row(9), row(5)]), "is not sorted: chrI:5"),
         ("in.vcf", vcf_text([("chrI", 401, "A", "T", ".")]), "ends beyond its contig"),
+        (
+            "in.vcf",
+            vcf_text([("chrI", "five", "A", "T", ".")]),
+            "no record has a whole number as POS",
+        ),
         ("in.vcf", vcf_text([(*row(5)[:2], row(5)[3], "<DEL>", ".")]), "another assembly"),
         ("none.vcf", None, "there is no VCF file"),
     ],
@@ -482,21 +589,9 @@ def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genom
 
 
 def test_two_processes_do_not_write_one_output(capsys, model, genome, vcf, tmp_path):
-    with only_writer(tmp_path / ".o.vcf.parts"):
+    with only_writer(tmp_path / "o.vcf", is_folder=False):
         answer = score(capsys, model, genome, vcf, tmp_path / "o.vcf")
     assert refused(answer, "another process is writing")
-
-
-def test_standard_input_of_one_run_is_not_touched_by_another(
-    capsys, model, genome, vcf, tmp_path, monkeypatch
-):
-    folder = tmp_path / ".o.vcf.stdin.parts"
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(vcf.read_bytes())))
-    with only_writer(folder):
-        (folder / "copy").write_text("of the first")
-        answer = score(capsys, model, genome, "-", tmp_path / "o.vcf")
-        assert refused(answer, "another process is writing")
-        assert (folder / "copy").read_text() == "of the first"
 
 
 def test_a_file_that_loses_records_while_it_is_read_gives_no_output(

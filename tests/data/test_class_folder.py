@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from megabase.data.class_folder import class_files, read_class_folder, read_fasta_rows
+from megabase.data.class_folder import class_files, read_class_folder, read_sequence_rows
 from megabase.errors import InputError
 
 
@@ -33,11 +33,22 @@ def test_the_suffix_of_a_class_may_be_in_capitals(tmp_path):
         class_files(tmp_path)
 
 
-def test_the_log_says_what_is_passed_over(folder, caplog):
+def test_a_class_may_be_fastq_or_compressed_as_bgz(tmp_path):
+    (tmp_path / "Reads.fq").write_text("@r\nAC\n+\nII\n@r\nGG\n+\nII\n")
+    (tmp_path / "other.fasta.bgz").write_bytes(gzip.compress(b">o\nT T\n"))
+    assert list(read_class_folder(tmp_path)) == [
+        {"name": "r", "sequence": "AC", "label": "Reads"},
+        {"name": "r", "sequence": "GG", "label": "Reads"},
+        {"name": "o", "sequence": "TT", "label": "other"},
+    ]
+
+
+def test_the_log_says_once_what_is_passed_over(folder, caplog):
     (folder / "README.md").write_text("")
     with caplog.at_level("INFO"):
         assert list(class_files(folder)) == ["other", "promoter.v2"]
-    assert "passed over README.md" in caplog.text
+        assert len(list(read_class_folder(folder))) == 3
+    assert caplog.text.count("passed over README.md") == 1
 
 
 def test_what_is_no_folder_of_classes(folder, tmp_path):
@@ -48,12 +59,16 @@ def test_what_is_no_folder_of_classes(folder, tmp_path):
     with pytest.raises(InputError, match="two files of the class 'other'"):
         class_files(folder)
     (folder / "empty.fa").write_text("")
-    with pytest.raises(InputError, match=r"empty.fa holds no sequence"):
-        list(read_fasta_rows(folder / "empty.fa"))
-    with pytest.raises(InputError, match=r"other.fna is FASTA, which has no column 'label'"):
-        list(read_fasta_rows(folder / "other.fna", ["sequence", "label"]))
+    with pytest.raises(InputError, match=r"empty.fa is empty"):
+        list(read_sequence_rows(folder / "empty.fa"))
+    with pytest.raises(
+        InputError, match=r"other.fna is FASTA or FASTQ, which has no column 'label'"
+    ):
+        list(read_sequence_rows(folder / "other.fna", ["sequence", "label"]))
 
 
 def test_a_folder_has_no_other_columns(folder):
-    with pytest.raises(InputError, match=r"other.fa.gz is FASTA, which has no column 'CTCF'"):
+    with pytest.raises(
+        InputError, match=r"other.fa.gz is FASTA or FASTQ, which has no column 'CTCF'"
+    ):
         list(read_class_folder(folder, ["sequence", "label", "CTCF"]))

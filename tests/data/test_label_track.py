@@ -1,6 +1,7 @@
 """Labels of bases come from BED, bedGraph or bigWig, in the order of the strand that is read."""
 
 import gzip
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ GENOME = MemoryReference({"chr1": "A" * 40, "chr2": "C" * 20}, "g.fa")
 
 def opened(tmp_path, text, name="labels.bed"):
     path = tmp_path / name
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
     return open_label_track(path, GENOME)
 
 
@@ -28,7 +29,7 @@ def classes(track, contig, start, end, strand="+"):
     return [track.classes[number] for number in numbers]
 
 
-@pytest.mark.parametrize("name", ["labels.bed", "labels.bed.gz"])
+@pytest.mark.parametrize("name", ["labels.bed", "labels.bed.gz", "LABELS.BED.bgz"])
 def test_a_name_is_a_class_and_a_base_without_an_entry_is_none(tmp_path, name):
     track = opened(tmp_path, "chr1\t2\t4\texon\nchr1\t6\t7\tcds\nchr1\t3\t6\texon\n", name)
     assert track.classes == ("none", "cds", "exon")
@@ -114,3 +115,22 @@ def test_contigs_that_the_genome_lacks_are_counted(tmp_path, caplog):
     with caplog.at_level("INFO"):
         opened(tmp_path, "chr1\t0\t9\ta\nchrX\t0\t9\tb\n")
     assert "labels on 1 contigs that the genome lacks" in caplog.text
+
+
+@pytest.mark.parametrize("n_bytes", [0, 100, 400, 600])
+def test_a_bigwig_that_is_cut_short_is_an_error(tmp_path, n_bytes):
+    path = tmp_path / "v.bw"
+    write_bigwig(path, GENOME.lengths, [(Interval("chr1", 0, 40), np.ones(40, np.float32))])
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(InputError, match=r"v\.bw is no bigWig that can be read|cannot be read at"):
+        open_label_track(path, GENOME).fetch(Interval("chr1", 3, 30))
+
+
+@pytest.mark.parametrize("places", [[(0, 9)], [(5, 31)], [(5, 9), (8, 12)], [(9, 9)]])
+def test_values_beyond_what_was_asked_for_are_an_error(tmp_path, places):
+    path = tmp_path / "v.bw"
+    write_bigwig(path, GENOME.lengths, [(Interval("chr1", 0, 40), np.ones(40, np.float32))])
+    file = tracks.BigWig(path)
+    file._file = SimpleNamespace(records=lambda *_: [(start, end, 1.0) for start, end in places])
+    with pytest.raises(InputError, match=r"v\.bw is damaged: asked for chr1:\[3, 30\)"):
+        list(file.entries(Interval("chr1", 3, 30)))

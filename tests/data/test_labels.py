@@ -83,3 +83,55 @@ def test_columns_of_names_hold_0_or_1():
     assert joined(row, ["c", "b", "a"], name="t.csv, row 1") == "c;a"
     with pytest.raises(InputError, match=r"t.csv, row 1: column 'b' has '2'; expected 0 or 1"):
         joined(row | {"b": "2"}, ["a", "b"], name="t.csv, row 1")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["1", "0", "1.0"], r"'1' \(1 rows, the first is row 1\), '1.0' \(1 rows, .* row 3\)"),
+        (["pos", "neg", "pos "], r"several ways: 'pos' .* 'pos ' .*--label-text merge"),
+        (["POS", "neg", "pos"], "several ways: 'POS'"),
+        (["pos", "neg", '"pos"'], "several ways: 'pos'"),
+        (["a  b", "a b", "c"], "several ways"),
+        (["\u00e9", "e\u0301", "c"], "several ways"),
+        (["pos", "neg", "NA", "NA"], r"may be missing: 'NA' \(2 rows, .* row 3\); .* exact"),
+        (["pos", "neg", "nan"], "may be missing: 'nan'"),
+        (["1.5", "2.5", "NA"], "may be missing: 'NA'"),
+        (["pos", "neg", " "], "may be missing: ' '"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["auto", "classification"])
+def test_labels_written_in_several_ways_or_missing_are_listed(texts, message, kind):
+    with pytest.raises(InputError, match=message):
+        learnt(texts, kind)
+    exact = Labels.from_training(texts, kind=kind, name="t", label_text="exact")
+    assert set(exact.classes) == set(texts)
+
+
+def test_labels_in_other_words_are_no_error():
+    for texts in (["a_b", "a-b"], ["class 1", "class 10"], ["none", "some"], ["1", "10", "-1"]):
+        assert set(learnt(texts).classes) == set(texts)
+
+
+def test_labels_that_are_merged_are_one_class_in_every_table():
+    texts = ["1", "1.0", "1", "pos ", "Pos", "pos"]
+    labels = Labels.from_training(texts, kind="auto", name="t", label_text="merge")
+    assert labels.classes == ("1", "pos")
+    assert labels.encode([*texts, "POS", "1e0"], name="x").tolist() == [0, 0, 0, 1, 1, 1, 1, 0]
+    for missing in ("NA", "nan"):
+        with pytest.raises(InputError, match="may be missing"):
+            Labels.from_training(["a", "b", missing], kind="auto", name="t", label_text="merge")
+
+
+def test_names_of_several_labels_are_checked_too():
+    with pytest.raises(InputError, match=r"'a' \(1 rows, .* row 1\), 'A' \(1 rows, .* row 2\)"):
+        learnt(["a;b", "A"], kind="multilabel")
+    labels = Labels.from_training(
+        ["a;b", "a", "A"], kind="multilabel", name="t", label_text="merge"
+    )
+    assert labels.encode(["B", "A;b"], name="x").tolist() == [[0, 1], [1, 1]]
+
+
+def test_a_label_that_training_writes_in_another_way_is_told_so():
+    with pytest.raises(InputError, match=r"has 0, 1; if it is '1', take --label-text merge"):
+        learnt(["0", "1"]).encode(["1.0"], name="x")

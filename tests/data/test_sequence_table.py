@@ -2,7 +2,9 @@
 
 import gzip
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
@@ -34,6 +36,35 @@ def test_intervals_are_read_on_their_strand(tmp_path):
     text = "contig,start,end,strand\nchr1,0,4,+\nchr1,0,4,-\nchr1,7,8,.\n"
     table = SequenceTable(written(tmp_path, text), reference=genome)
     assert letters(table) == ["AACC", "GGTT", "T"]
+
+
+@pytest.mark.parametrize("strands", [[-1, 1], [-1.0, 1.0], ["-1", "+1"]])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet"])
+def test_a_strand_may_be_a_number_in_every_kind_of_table(tmp_path, strands, name):
+    rows = {"contig": ["chr1"] * 2, "start": [0] * 2, "end": [4] * 2, "strand": strands}
+    if name.endswith(".parquet"):
+        parquet.write_table(pyarrow.table(rows), tmp_path / name)
+    else:
+        lines = [rows, *zip(*rows.values(), strict=True)]
+        delimiter = "," if name.endswith("csv") else "\t"
+        written(tmp_path, "".join(delimiter.join(map(str, line)) + "\n" for line in lines), name)
+    genome = MemoryReference({"chr1": "AACCGGTT"})
+    assert letters(SequenceTable(tmp_path / name, reference=genome)) == ["GGTT", "AACC"]
+
+
+@pytest.mark.parametrize("strand", ["- ", "minus", "", "0", "nan"])
+def test_a_strand_that_is_not_valid_is_an_error_of_its_row(tmp_path, strand):
+    text = f"contig,start,end,strand\nchr1,0,4,+\nchr1,0,4,{strand}\n"
+    table = SequenceTable(written(tmp_path, text), reference=MemoryReference({"chr1": "AACCGGTT"}))
+    with pytest.raises(InputError, match=r"t.csv, row 2: a strand is \+, -, 1, \+1, -1, or \."):
+        letters(table)
+
+
+def test_a_column_of_strands_by_another_name_is_not_passed_over(tmp_path):
+    path = written(tmp_path, "contig,start,end,Strand\nchr1,0,4,-\n")
+    table = SequenceTable(path, reference=MemoryReference({"chr1": "AACCGGTT"}))
+    with pytest.raises(InputError, match="there is 'Strand'; rename it"):
+        letters(table)
 
 
 def test_what_is_too_long_is_cut_where_asked(tmp_path, caplog):
@@ -99,7 +130,7 @@ def test_parquet_is_read(tmp_path):
     records = list(SequenceTable(tmp_path / "t.parquet", columns=["label"]).records())
     assert [record.row["label"] for record in records] == ["1.5", ""]
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="no whole Parquet"):
+    with pytest.raises(InputError, match="not a whole Parquet"):
         list(SequenceTable(tmp_path / "t.parquet").records())
 
 
@@ -126,6 +157,15 @@ def test_the_place_of_a_record_is_that_of_its_letters(tmp_path):
     assert next(SequenceTable(written(tmp_path, "sequence\nA\n")).records()).place is None
 
 
+@pytest.mark.parametrize("name", ["reads.fq.gz", "reads"])
+def test_fastq_is_read_too_by_its_name_or_its_content(tmp_path, name, caplog):
+    path = written(tmp_path, "@a x\nAC\nGT\n+\n@III\n@a x\nGG\n+\nII\n", name)
+    with caplog.at_level("INFO"):
+        assert letters(SequenceTable(path)) == ["ACGT", "GG"]
+        list(SequenceTable(path).records(tell=False))
+    assert caplog.text.count("is FASTQ: its qualities are not used") == 1
+
+
 def test_fasta_is_read_under_its_names_and_errors_bear_them(tmp_path):
     path = written(tmp_path, ">a first\nAC\nGT\n>b\nGG\n", "s.fa.gz")
     assert [record.row["name"] for record in SequenceTable(path).records()] == ["a first", "b"]
@@ -134,3 +174,19 @@ def test_fasta_is_read_under_its_names_and_errors_bear_them(tmp_path):
         list(SequenceTable(path, context_length=3).records())
     with pytest.raises(InputError, match=r"a genome goes with intervals; .*s.fa.gz has its own"):
         list(SequenceTable(path, reference=MemoryReference({"a": "ACGT"})).records())
+
+
+def test_the_column_of_sequences_may_have_another_name_and_the_columns_another_delimiter(tmp_path):
+    path = written(tmp_path, "seq|y\nACGT|1\n")
+    table = SequenceTable(path, columns=["y"], sequence_column="seq", delimiter="|")
+    assert letters(table) == ["ACGT"]
+    assert next(table.records()).row == {"seq": "ACGT", "y": "1"}
+    with pytest.raises(InputError, match="has no column 'sequence'; it has seq, y"):
+        letters(SequenceTable(path, delimiter="|"))
+    fasta = written(tmp_path, ">a\nACGT\n", "s.fa")
+    with pytest.raises(InputError, match="--delimiter is of a CSV or TSV file"):
+        letters(SequenceTable(fasta, delimiter="|"))
+    with pytest.raises(InputError, match="has no column 'seq'"):
+        letters(SequenceTable(fasta, sequence_column="seq"))
+    with pytest.raises(InputError, match="a genome has the sequences; leave --sequence-column"):
+        SequenceTable(path, sequence_column="seq", reference=MemoryReference({"a": "ACGT"}))

@@ -65,6 +65,18 @@ def test_an_unchanged_file_is_read_once(fasta, tmp_path, monkeypatch):
     assert open_token_store(fasta, cache=tmp_path).lengths["chrI"] == 500
 
 
+def test_a_file_replaced_with_the_same_size_and_times_is_read_anew(tmp_path):
+    fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT" * 20})
+    stat = fasta.stat()
+    before = open_token_store(fasta, cache=tmp_path).fetch(Interval("chrI", 0, 4))
+    write_fasta(fasta, {"chrI": "TTTT" * 20})
+    os.utime(fasta, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert fasta.stat().st_size == stat.st_size
+    after = open_token_store(fasta, cache=tmp_path).fetch(Interval("chrI", 0, 4))
+    assert before.tolist() == [7, 8, 9, 10]
+    assert after.tolist() == [10, 10, 10, 10]
+
+
 def test_a_letter_that_is_none_is_an_error_with_its_place_and_leaves_nothing(tmp_path):
     fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT" * 20 + "E"})
     with pytest.raises(ValueError, match=r"'E' at position 80 .* of chrI"):
@@ -74,7 +86,7 @@ def test_a_letter_that_is_none_is_an_error_with_its_place_and_leaves_nothing(tmp
 
 def test_a_genome_without_bases_is_an_error(tmp_path):
     (tmp_path / "genome.fa").write_text(">chrI\n>chrII\n")
-    with pytest.raises(ValueError, match="holds no sequence"):
+    with pytest.raises(ValueError, match="holds no sequence with letters"):
         open_token_store(tmp_path / "genome.fa", cache=tmp_path)
     write_twobit(MemoryReference({"chrI": ""}), tmp_path / "genome.2bit")
     with pytest.raises(ValueError, match="holds no base"):

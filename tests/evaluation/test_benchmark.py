@@ -7,6 +7,7 @@ import pytest
 
 from megabase.errors import InputError
 from megabase.evaluation import benchmark as module
+from megabase.evaluation import rivals
 from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, Choice, evaluate_tasks
 from megabase.model.load import save
 from megabase.run.output import only_writer
@@ -106,6 +107,80 @@ def test_an_interrupted_run_goes_on_after_what_is_done(data, tmp_path, monkeypat
         evaluated(data, tmp_path / "out", epochs=2)
 
 
+def collapsing(monkeypatch, rates):
+    """Let the network answer one class at some learning rates, as if it had collapsed."""
+    fit_cnn, seen = rivals.fit_cnn, []
+
+    def fitted(*arguments, learning_rate, **options):
+        seen.append(learning_rate)
+        network, record = fit_cnn(*arguments, learning_rate=learning_rate, **options)
+        if learning_rate in rates:
+            network.head.linear.weight.data.zero_()
+            record["validation"] |= {"mcc": 0.0, "loss": 0.7}
+        else:
+            record["validation"] |= {"mcc": 0.5, "loss": 0.1}
+        return network, record
+
+    monkeypatch.setattr(rivals, "fit_cnn", fitted)
+    return seen
+
+
+def test_a_baseline_that_collapsed_is_trained_once_more_and_both_are_kept(
+    data, tmp_path, monkeypatch, caplog
+):
+    seen = collapsing(monkeypatch, [1e-3])
+    report = evaluated(data, tmp_path / "out")
+    assert seen == [1e-3, pytest.approx(3e-4)]
+    assert "CNN, seed 0, collapsed" in caplog.text
+    rows = [row for row in report["results"] if row["model"] == "CNN"]
+    for row in rows:
+        again, first = row["settings"]["attempts"]
+        assert (first["learning_rate"], first["is_reported"]) == (1e-3, False)
+        assert again["learning_rate"] == pytest.approx(3e-4)
+        assert (again["value"], again["is_reported"]) == (row["value"], True)
+    (first,) = [r["settings"]["attempts"][1] for r in rows if r["metric"] == "mcc"]
+    assert first["value"] == 0
+    text = (tmp_path / "out" / TEXT).read_text()
+    line = "CNN: it collapsed on validation with learning rate 0.001, and was trained once more"
+    assert f"{line} with 0.0003; the better by validation is reported: 0.0003 (seed 0)." in text
+
+
+def test_a_baseline_that_collapsed_twice_is_flagged_in_every_table(data, tmp_path, monkeypatch):
+    collapsing(monkeypatch, [1e-3, 1e-3 * 0.3])
+    evaluated(data, tmp_path / "out", n_seeds=2)
+    text, page = ((tmp_path / "out" / name).read_text() for name in (TEXT, PAGE))
+    lines = [line for line in text.splitlines() if line.startswith(f"| {TASK} | 40 |")]
+    place = next(line for line in text.splitlines() if "| CNN |" in line).split(" | ").index("CNN")
+    assert len(lines) > 4
+    assert all(line.split(" | ")[place].endswith("(2 seeds), collapsed") for line in lines)
+    assert "collapsed: a training that tells no more than the most frequent class does" in text
+    assert page.count("(2 seeds), collapsed</td>") >= len(lines)
+
+
+def test_a_model_from_scratch_that_collapsed_is_trained_once_more(data, tmp_path, monkeypatch):
+    save(toys.model(), tmp_path / "language")
+    adapt, rates = module.adapt, []
+
+    def collapsed(settings, rows, language, folder, *, is_fresh=False, **options):
+        adapt(settings, rows, language, folder, is_fresh=is_fresh, **options)
+        if is_fresh:
+            rates.append(settings.peak_rate)
+            report = json.loads((folder / "metrics.json").read_text())
+            value = 0.0 if len(rates) == 1 else 0.9
+            report["seeds"][0]["validation"]["mcc"] = value
+            report["validation"]["loss"]["mean"] = 1 - value
+            (folder / "metrics.json").write_text(json.dumps(report))
+
+    monkeypatch.setattr(module, "adapt", collapsed)
+    config = AdaptConfig(**FEW, model=str(tmp_path / "language"))
+    report = evaluate_tasks(
+        [TASK], tmp_path / "out", choice=Choice(data), settings=config, from_scratch=True
+    )
+    assert rates == [6e-4, pytest.approx(1.8e-4)]
+    rows = [row for row in report["tasks"][0]["results"] if row["model"] == module.SCRATCH]
+    assert {len(row["settings"]["attempts"]) for row in rows} == {2}
+
+
 def test_the_papers_protocol_chooses_on_the_test_and_says_so(data, tmp_path, caplog):
     out = tmp_path / "out"
     report = evaluated(data, out, protocol="paper")
@@ -121,6 +196,7 @@ def test_the_papers_protocol_chooses_on_the_test_and_says_so(data, tmp_path, cap
     assert metrics["validation"]["mcc"]["mean"] == metrics["test"]["mcc"]["mean"]
 
 
+@pytest.mark.learned
 def test_a_model_of_shuffled_labels_is_at_chance(tmp_path):
     folder = tmp_path / "human_enhancers_cohn"
     folder.mkdir()

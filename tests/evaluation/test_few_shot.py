@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from megabase.errors import InputError
+from megabase.evaluation import few_shot as module
 from megabase.evaluation.few_shot import evaluate_few_shot
 from megabase.model.load import save
+from megabase.run.output import only_writer
 from tests import toys
 from tests.cli.command import run
 
@@ -77,6 +80,31 @@ def test_the_same_again_is_read_and_another_request_refused(data, caplog):
         evaluate(data, shots=(1,), seeds=1)
 
 
+def test_figures_that_were_done_before_a_kill_are_not_measured_again(data, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="megabase")
+    options = {"shots": (1,), "tune": 2, "seeds": 3}
+    tune, seen = module.tune_few_shot, []
+
+    def watched(*arguments, seed, **more):
+        if seed == 2 and "killed" not in seen:
+            seen.append("killed")
+            raise KeyboardInterrupt
+        seen.append(seed)
+        return tune(*arguments, seed=seed, **more)
+
+    monkeypatch.setattr(module, "tune_few_shot", watched)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(data, **options)
+    assert not (data / "out" / "few_shot.json").exists()
+    found = evaluate(data, **options)
+    assert seen == [0, 1, "killed", 2]
+    assert "2 of 3 figures are done already" in caplog.text
+    assert {path.name for path in (data / "out").iterdir() if path.suffix != ".json"} == {
+        "few_shot.md"
+    }
+    assert evaluate(data, overwrite=True, **options) == found
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -114,3 +142,8 @@ def test_the_command(capsys, data):
     wrong = run(capsys, "evaluate", "few-shot", TASK, *options, "--shots", "0;2")
     assert wrong.code == 2
     assert "--shots is whole numbers with commas" in wrong.err
+
+
+def test_two_processes_do_not_write_one_folder(data):
+    with only_writer(data / "out"), pytest.raises(InputError, match="another process is writing"):
+        evaluate(data, shots=(0,))

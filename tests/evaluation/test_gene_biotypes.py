@@ -35,6 +35,9 @@ def test_genes_are_read_on_their_own_strand(tmp_path):
     rows = splits["train"]
     assert rows.sequences[:2] == [CHR20[:80], DNA.reverse_complement(CHR20[105:185])]
     assert rows.labels[:2] == [0, 1]
+    table = tmp_path / "annotation_grch37/genes.tsv"
+    table.write_text(table.read_text().replace("\t+\t", "\t1\t").replace("\t-\t", "\t-1\t"))
+    assert read_genes(TASK, tmp_path)[0]["train"] == rows
 
 
 def test_the_split_is_by_place_and_genes_over_an_edge_are_passed_over(tmp_path, caplog):
@@ -75,7 +78,7 @@ def test_unknown_letters_and_strands_are_told(tmp_path, caplog):
     write_fasta(tmp_path / "chr20_grch37.fa", {"20": "N" * 9 + CHR20[9:]})
     read_genes(TASK, tmp_path)
     assert "1 with more N than a tenth" in caplog.text
-    write_genes(tmp_path, [(5, 9, ".", "miRNA")])
+    write_genes(tmp_path, [(5, 9, "minus", "miRNA")])
     with pytest.raises(InputError, match=r"genes.tsv, line 95: a strand is"):
         read_genes(TASK, tmp_path)
 

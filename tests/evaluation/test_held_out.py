@@ -135,6 +135,27 @@ def test_a_model_without_record_asks_for_a_genome(tmp_path):
         evaluate_held_out(str(tmp_path / "plain"))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda genomes: genomes["genome"].pop("sha256"),
+        lambda genomes: genomes["genome"]["split"].pop("test"),
+        lambda genomes: genomes["genome"]["split"]["test"].append(["chrI", 5, "x"]),
+        lambda genomes: genomes["genome"]["split"]["train"].append(["chrI", 5, 3]),
+        lambda genomes: genomes["genome"]["split"]["train"].append([1, 3, 5]),
+        lambda genomes: genomes["genome"].update(path=None),
+        lambda genomes: genomes.update(genome=[]),
+    ],
+)
+def test_a_damaged_record_of_the_training_is_an_error(trained, genome, tmp_path, change):
+    place = tmp_path / "model" / "megabase.json"
+    record = json.loads(place.read_text())
+    change(record["results"]["genomes"])
+    place.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"megabase.json holds no valid genomes of its training"):
+        evaluate_held_out(trained, str(genome))
+
+
 def test_a_converted_model_knows_its_split(trained, genome, tmp_path):
     convert(trained, tmp_path / "copy")
     report = evaluate_held_out(str(tmp_path / "copy"), str(genome))

@@ -120,6 +120,14 @@ def test_a_missing_class_folder_is_told(tmp_path):
         read_labelled(TASK, tmp_path)
 
 
+def test_a_row_of_a_class_folder_that_is_no_text_is_an_error(tmp_path):
+    for split in ("train", "test"):
+        write_folders(tmp_path / split)
+    (tmp_path / "test" / "negative" / "9.txt").write_bytes(b"AC\xffGT\n")
+    with pytest.raises(ValueError, match=r"9.txt is no text"):
+        read_labelled(TASK, tmp_path)
+
+
 def test_a_header_without_label_is_told(tmp_path):
     for split in ("train", "test"):
         (tmp_path / f"{split}.fna").write_text(">row1\nACGT\n")

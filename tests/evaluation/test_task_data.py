@@ -138,3 +138,15 @@ def test_worm_triples_are_53516_of_14959_genes(shared):
     data = read_task_data(find_task("splice_triples/worm"), benchmark(shared, "splice_eie"))
     assert sum(map(len, data.splits.values())) == 53_516
     assert data.differences == ("no rows of this task are published: these were prepared here",)
+
+
+def test_tables_with_other_columns_and_delimiters_are_read_where_they_are_named(tmp_path):
+    folder = write(tmp_path, **ROWS)
+    expected = read_task_data(COHN, folder).sha256
+    for path in folder.glob("*.csv"):
+        text = path.read_text().replace("sequence,label", "dna,y")
+        path.write_text(text.replace(",", "|"))
+    named = {"sequence_column": "dna", "label_column": "y", "delimiter": "|"}
+    assert read_task_data(COHN, folder, **named).sha256 == expected
+    with pytest.raises(InputError, match="has no table of sequences and labels: --sequence-column"):
+        read_task_data(find_task("splice_triples/worm"), folder, sequence_column="dna")

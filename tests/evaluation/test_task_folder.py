@@ -3,7 +3,7 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.task_folder import split_paths, task_files, task_folder
+from megabase.evaluation.task_folder import check_splits, split_paths, task_files, task_folder
 from megabase.evaluation.tasks.catalogue import find_task
 
 
@@ -36,6 +36,17 @@ def test_parts_are_one_and_two_files_are_an_error(tmp_path):
     touch(folder, "train.csv")
     with pytest.raises(InputError, match=r"several files for train: train-00000"):
         split_paths(folder)
+
+
+def test_a_folder_without_rows_is_told_with_the_paths_tried_and_the_folder_that_has_them(tmp_path):
+    task = find_task("gue/EMP/H3")
+    folder = touch(tmp_path / "data", "dev.txt")
+    tried = f"in {folder}, .*{folder / 'EMP/H3'}"
+    with pytest.raises(InputError, match=f"no train and no test rows of .*{tried}[^;]*$"):
+        check_splits(task, split_paths(folder), folder)
+    touch(folder / "deeper", "train.csv", "test.csv")
+    with pytest.raises(InputError, match=f"; did you mean --data {folder / 'deeper'}\\?"):
+        check_splits(task, split_paths(folder), folder)
 
 
 def test_the_folder_is_found_inside_or_is_the_one_given(tmp_path):

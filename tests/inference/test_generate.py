@@ -153,8 +153,15 @@ def test_what_cannot_be_generated():
         generate(MODEL, [encode("ACG")], 198)
     with pytest.raises(ValueError, match="template has 3 letters, and 4 bases"):
         generate(MODEL, [NOTHING], 4, template=encode("ACG"))
-    with pytest.raises(ValueError, match="some prompts are empty and some are not"):
-        generate(MODEL, [NOTHING, encode("A")], 4)
+
+
+def test_some_prompts_may_be_empty():
+    prompts = [encode("ACG"), NOTHING, encode("T"), NOTHING]
+    together = generate(MODEL, prompts, 12, seed=3)
+    for row, prompt in enumerate(prompts):
+        (alone,) = generate(MODEL, [prompt], 12, seed=3, numbers=[(row,)])
+        assert together[row].tokens.tolist() == alone.tokens.tolist()
+        assert together[row].log_likelihood == pytest.approx(alone.log_likelihood, abs=1e-3)
 
 
 def test_a_model_that_has_diverged_is_an_error():

@@ -190,6 +190,17 @@ def test_the_length_of_an_insertion_alone_moves_no_score(length):
         (site(200, 1, LETTERS[200] + "A" * 32), "too_long"),
         (site(200, 33, "A"), "too_long"),
         (Site("n", 42, "G", ("T",)), "mostly_n"),
+        (Site("MT", 200, "G", ("T",)), "no_contig"),
+        (Site("chrI", -1, "A", ("T",)), "outside"),
+        (Site("chrI", 400, "A", ("T",)), "outside"),
+        (Site("chrI", 398, LETTERS[398:] + "A", ("T",)), "outside"),
+        (Site("chrI", 10**20, "A", ("T",)), "outside"),
+        (Site("chrI", -1, "N", ("]chrI:5]",)), "symbolic"),
+        (Site("MT", 200, "G", ("*",)), "star"),
+        (Site("chrI", 200, "", ("T",)), "outside"),
+        (Site("chrI", 200, ".", ("T",)), "ambiguous"),
+        (site(200, 1, ""), "symbolic"),
+        (site(200, 1, "<NON_REF>"), "symbolic"),
     ],
 )
 def test_what_cannot_be_scored_says_why(wanted, reason):
@@ -197,6 +208,22 @@ def test_what_cannot_be_scored_says_why(wanted, reason):
     assert found.skip_reason == reason
     assert np.isnan(found[:3]).all()
     assert reason in SKIP_REASONS
+
+
+@pytest.mark.parametrize("case", [str.upper, str.lower])
+def test_an_ambiguity_code_of_the_genome_is_its_first_base_in_ref(case):
+    """VCF 4.3, section 1.6.1: REF has A where the genome has R; N stays N."""
+    for code, first in zip("RYSWKMBDHV", "ACCAGACAAA", strict=True):
+        genome = MemoryReference({"chrI": LETTERS[:200] + case(code) + LETTERS[201:]})
+        plain = MemoryReference({"chrI": LETTERS[:200] + first + LETTERS[201:]})
+        alt = "T"
+        found = effect(Site("chrI", 200, case(first) + LETTERS[201], (alt,)), genome)
+        assert found.skip_reason == ""
+        assert found == effect(Site("chrI", 200, first + LETTERS[201], (alt,)), plain)
+        other = effect(Site("chrI", 200, "T", ("G",)), genome)
+        assert other.skip_reason == "ref_mismatch"
+    genome = MemoryReference({"chrI": LETTERS[:200] + "N" + LETTERS[201:]})
+    assert effect(Site("chrI", 200, "A", ("T",)), genome).skip_reason == "ref_mismatch"
 
 
 def test_a_skipped_allele_leaves_the_others_their_scores():

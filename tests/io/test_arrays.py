@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from megabase.errors import InputError
+from megabase.errors import InputError, WorkError
 from megabase.io import arrays
 from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
+from megabase.run.output import whole_path
+from tests.full_disk import file_limit
 
 VALUES = np.arange(30, dtype=np.float32).reshape(6, 5)
 PARTS = [
@@ -84,3 +86,24 @@ def test_an_unknown_format_and_a_missing_extra_are_named(monkeypatch):
         check_arrays(Path("a.h5"))
     with pytest.raises(InputError, match=r"pip install 'megabase\[parquet\]'"):
         check_arrays(Path("a.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "library"), [(".npz", "numpy"), (".h5", "h5py"), (".parquet", "pyarrow")]
+)
+def test_arrays_for_which_there_is_no_room_are_an_error_and_leave_nothing(
+    tmp_path, suffix, library
+):
+    pytest.importorskip(library)
+    n = 5_000
+    rows = Rows([f"s{i}" for i in range(n)], [1] * n, [""] * n, np.ones((n, 8), np.float32))
+    layout = Layout(n, n, 8, "float32", 5, 0, 0, False, {})
+    path = tmp_path / f"a{suffix}"
+    write_arrays(path, layout, lambda: iter([rows]))
+    size = path.stat().st_size
+    path.unlink()
+    for limit in (0, 100, size // 3, size - 500, size - 1):
+        with file_limit(limit), pytest.raises(WorkError, match=r"could not be written: File too"):
+            with whole_path(path, suffix=suffix) as part:
+                write_arrays(part, layout, lambda: iter([rows]))
+        assert not list(tmp_path.iterdir()), limit

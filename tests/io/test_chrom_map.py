@@ -1,5 +1,7 @@
 """A map of contigs has two names a line."""
 
+import gzip
+
 import pytest
 
 from megabase.io.chrom_map import read_chrom_map
@@ -18,6 +20,11 @@ def test_a_line_without_two_names_is_an_error(tmp_path):
         read_chrom_map(tmp_path / "none")
 
 
+def test_it_may_be_compressed(tmp_path):
+    (tmp_path / "map.gz").write_bytes(gzip.compress(b"1 chrI\n"))
+    assert read_chrom_map(tmp_path / "map.gz") == {"1": "chrI"}
+
+
 def test_a_name_with_two_meanings_is_an_error(tmp_path):
     (tmp_path / "map").write_text("1 chrI\n1 chrI\n1 chrII\n")
     with pytest.raises(ValueError, match=r"line 3: '1' is 'chrII' here and 'chrI' above"):
@@ -28,5 +35,5 @@ def test_the_mark_of_an_editor_is_no_part_of_a_name_and_other_bytes_are_an_error
     (tmp_path / "map").write_bytes(b"\xef\xbb\xbf1 chrI\r\n")
     assert read_chrom_map(tmp_path / "map") == {"1": "chrI"}
     (tmp_path / "map").write_bytes(b"\xff\xfe1\x00 \x00")
-    with pytest.raises(ValueError, match="map is no text"):
+    with pytest.raises(ValueError, match="map is UTF-16 text"):
         read_chrom_map(tmp_path / "map")

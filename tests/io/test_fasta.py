@@ -7,7 +7,7 @@ import pysam
 import pytest
 
 from megabase.genome.interval import Interval
-from megabase.io.fasta import FastaEntry, FastaReference, read_fasta
+from megabase.io.fasta import FastaReference
 from tests.toys import letters, write_fasta
 
 CONTIGS = {"chrI": letters(1000), "chrII": letters(130, seed=1)}
@@ -57,22 +57,42 @@ def test_an_older_file_under_a_newer_index_is_read_anew(tmp_path):
     assert dict(FastaReference(fasta, cache=tmp_path / "cache").lengths) == {"other": 120}
 
 
-def test_the_index_stands_beside_the_file(tmp_path):
+def test_a_file_replaced_with_the_same_size_and_times_is_read_anew(fasta, tmp_path):
+    cache = tmp_path / "cache"
+    stat = fasta.stat()
+    before = FastaReference(fasta, cache=cache).fetch(Interval("chrI", 0, 500))
+    plain = write_fasta(tmp_path / "other.fa", {"chrI": CONTIGS["chrI"][::-1], "chrII": "A" * 130})
+    if fasta.suffix == ".gz":
+        packed = gzip.compress(plain.read_bytes())
+        fasta.write_bytes(packed)
+    else:
+        fasta.write_bytes(plain.read_bytes())
+        assert fasta.stat().st_size == stat.st_size
+    os.utime(fasta, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    after = FastaReference(fasta, cache=cache).fetch(Interval("chrI", 0, 500))
+    assert before == CONTIGS["chrI"][:500]
+    assert after == CONTIGS["chrI"][::-1][:500]
+
+
+def test_indexes_beside_the_file_are_neither_read_nor_written(fasta, tmp_path):
+    foreign = {".fai": "chrI\t9\t0\t9\t10\n", ".gzi": "no index"}
+    for suffix, text in foreign.items():
+        fasta.with_name(fasta.name + suffix).write_text(text)
+    before = sorted(fasta.parent.iterdir())
+    reference = FastaReference(fasta, cache=tmp_path / "cache")
+    assert reference.fetch(Interval("chrII", 7, 130)) == CONTIGS["chrII"][7:]
+    assert [path for path in sorted(fasta.parent.iterdir()) if path.name != "cache"] == before
+    for suffix, text in foreign.items():
+        assert fasta.with_name(fasta.name + suffix).read_text() == text
+
+
+def test_a_copy_has_the_index_of_its_original(tmp_path, monkeypatch):
     fasta = write_fasta(tmp_path / "genome.fa", CONTIGS)
     FastaReference(fasta, cache=tmp_path / "cache")
-    assert (tmp_path / "genome.fa.fai").exists()
-    assert not list((tmp_path / "cache" / "fai").glob("*.fai"))
-
-
-def test_the_index_of_a_file_in_a_read_only_folder_goes_to_the_cache(tmp_path):
-    folder = tmp_path / "genomes"
-    folder.mkdir()
-    fasta = write_fasta(folder / "genome.fa", CONTIGS)
-    folder.chmod(0o555)  # which would not keep root from writing there
-    reference = FastaReference(fasta, cache=tmp_path / "cache")
-    assert reference.fetch(Interval("chrI", 0, 9)) == CONTIGS["chrI"][:9]
-    assert list(folder.iterdir()) == [fasta]
-    assert list((tmp_path / "cache" / "fai").glob("*-genome.fa.fai"))
+    (tmp_path / "copy.fa").write_bytes(fasta.read_bytes())
+    monkeypatch.setattr("megabase.io.fasta.scan_contigs", None)
+    copy = FastaReference(tmp_path / "copy.fa", cache=tmp_path / "cache")
+    assert copy.fetch(Interval("chrII", 3, 9)) == CONTIGS["chrII"][3:9]
 
 
 def test_a_name_ends_at_the_first_blank(tmp_path):
@@ -89,9 +109,8 @@ def test_case_is_kept_and_the_minus_strand_is_turned(tmp_path):
 def test_a_name_that_stands_twice_is_an_error(tmp_path):
     fasta = tmp_path / "genome.fa"
     fasta.write_text(">chrI one\nACGT\n>chrII\nAC\n>chrI two\nGGGG\n")
-    for _ in range(2):  # the second time there is an index, which passes over the second chrI
-        with pytest.raises(ValueError, match="'chrI' stands twice"):
-            FastaReference(fasta, cache=tmp_path)
+    with pytest.raises(ValueError, match="line 5: contig 'chrI' stands twice"):
+        FastaReference(fasta, cache=tmp_path)
 
 
 def test_a_contig_without_letters_is_said(tmp_path, caplog):
@@ -100,11 +119,18 @@ def test_a_contig_without_letters_is_said(tmp_path, caplog):
     for _ in range(2):  # made anew, then found
         caplog.clear()
         assert dict(FastaReference(fasta, cache=tmp_path).lengths) == {"chrI": 4}
-        assert "1 contigs of" in caplog.text
+        assert "1 of 2 contigs of" in caplog.text
         assert "have no letters" in caplog.text
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "is empty"), ("ACGT\n", "holds no sequence")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("ACGT\n", "holds no sequence: line 1 is 'ACGT'"),
+        (">a\n", "no sequence with letters"),
+    ],
+)
 def test_a_file_without_sequences_is_an_error(tmp_path, text, message):
     fasta = tmp_path / "genome.fa"
     fasta.write_text(text)
@@ -125,14 +151,7 @@ def test_a_truncated_file_is_an_error_and_leaves_nothing(fasta, tmp_path):
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
-def test_ragged_lines_are_an_error(tmp_path):
-    fasta = tmp_path / "genome.fa"
-    fasta.write_text(">chrI\nACGT\nACG\nACGT\n")
-    with pytest.raises(ValueError, match="all lines of a sequence but its last have one length"):
-        FastaReference(fasta, cache=tmp_path)
-
-
-def test_headers_are_found_across_pieces(tmp_path, monkeypatch):
+def test_many_contigs_are_found(tmp_path):
     many = {f"contig{i}": "ACGT" * (i % 5 + 1) for i in range(300)}
     fasta = write_fasta(tmp_path / "genome.fa", many)
     assert list(FastaReference(fasta, cache=tmp_path).lengths) == list(many)
@@ -145,18 +164,21 @@ def test_a_real_genome_with_blanks_after_its_names(shared, tmp_path):
     assert len(reference.lengths) == 14
 
 
-@pytest.mark.parametrize("is_packed", [False, True])
-def test_entries_come_one_after_another_with_their_whole_headers(tmp_path, is_packed):
-    text = b">one |1\nACGT\nAC\n\n>two|0\n>three\nn\n"
-    (tmp_path / "a.fna").write_bytes(gzip.compress(text) if is_packed else text)
-    assert list(read_fasta(tmp_path / "a.fna")) == [
-        FastaEntry("one |1", "ACGTAC"),
-        FastaEntry("two|0", ""),
-        FastaEntry("three", "n"),
-    ]
+def test_letters_that_are_not_those_requested_are_an_error(tmp_path):
+    fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT" * 50_000})
+    reference = FastaReference(fasta, cache=tmp_path / "cache")
+    with fasta.open("r+b") as file:  # in place, while it is open
+        file.seek(-100, os.SEEK_END)
+        file.write(b"\0" * 50)
+    with pytest.raises(
+        ValueError, match=r"chrI.* has 200,000 bp, and 199,[0-9]{3} letters were read"
+    ):
+        reference.fetch(Interval("chrI", 0, 200_000))
 
 
-def test_entries_begin_with_a_header(tmp_path):
-    (tmp_path / "a.fna").write_text("ACGT\n")
-    with pytest.raises(ValueError, match="no FASTA file: it begins with 'ACGT'"):
-        list(read_fasta(tmp_path / "a.fna"))
+def test_a_letter_that_is_none_is_an_error_with_its_place(tmp_path):
+    fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT*ACGT"})
+    reference = FastaReference(fasta, cache=tmp_path / "cache")
+    assert reference.fetch(Interval("chrI", 5, 9, "-")) == "ACGT"
+    with pytest.raises(ValueError, match=r"'\*' at position 4 \(counted from 0\) of chrI"):
+        reference.fetch(Interval("chrI", 2, 6, "-"))

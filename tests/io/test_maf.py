@@ -34,6 +34,8 @@ def test_rows_by_block(tmp_path, is_packed):
     [
         ("s Hsap.22 10 5 + 100", "line 3: expected s, source"),
         ("s Hsap.22 10 4 + 100 ACG-TA", "line 3: 4 bp are announced, and 5 letters"),
+        ("s Hsap.22 10 5 minus 100 ACG-TA", "line 3: a strand is .* got 'minus'"),
+        ("S Hsap.22 10 5 + 100 ACG-TA", "line 3: a line of MAF begins with .* got 'S Hsap"),
     ],
 )
 def test_a_row_that_is_none_is_named(tmp_path, line, problem):
@@ -49,7 +51,7 @@ def test_rows_of_a_block_are_of_one_length(tmp_path):
 
 
 def test_a_file_without_blocks_is_an_error(tmp_path):
-    (tmp_path / "a.maf").write_text(">chr1\nACGT\n")
+    (tmp_path / "a.maf").write_text("##maf version=1\n")
     with pytest.raises(InputError, match="no alignment block"):
         list(read_maf(tmp_path / "a.maf"))
 

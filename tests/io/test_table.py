@@ -3,13 +3,14 @@
 import pytest
 from pyarrow import parquet
 
+from megabase.errors import InputError
 from megabase.io import table
-from megabase.io.table import read_rows, read_table, write_parquet, write_table
+from megabase.io.table import read_delimiter, read_rows, read_table, write_parquet, write_table
 
 
-def write(path, columns, rows):
+def write(path, columns, rows, delimiter="\t"):
     with path.open("w") as file:
-        write_table(file, columns, rows)
+        write_table(file, columns, rows, delimiter=delimiter)
     return path.read_text()
 
 
@@ -97,5 +98,83 @@ def test_parquet_is_read_as_text_like_the_others(tmp_path):
     with pytest.raises(ValueError, match="has no column 'label'; it has name, value"):
         list(read_rows(path, ["label"]))
     path.write_text("name,value\n")
-    with pytest.raises(ValueError, match="is no whole Parquet file"):
+    with pytest.raises(ValueError, match="is not a whole Parquet file"):
         list(read_rows(path, []))
+
+
+ROW = {"sequence": "ACGT", "label": "a, b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", 'sequence,label\nACGT,"a, b"\n'),
+        ("t.csv", "sequence;label\nACGT;a, b\n"),
+        ("t.csv", "sequence\tlabel\nACGT\ta, b\n"),
+        ("t.tsv", "sequence\tlabel\nACGT\ta, b\n"),
+        ("t.tsv", '"sequence"\t"label"\n"ACGT"\t"a, b"\n'),
+        ("t.tsv", "sequence;label\r\nACGT;a, b\r\n"),
+        ("t.txt", '"sequence","label"\n"ACGT","a, b"\n'),
+        ("t.txt", '"sequence";"label"\n"ACGT";"a, b"\n'),
+    ],
+)
+def test_the_header_tells_what_separates_columns_and_whether_they_are_quoted(tmp_path, name, text):
+    (tmp_path / name).write_text(text, newline="")
+    assert list(read_rows(tmp_path / name, ["sequence", "label"])) == [ROW]
+
+
+def test_a_delimiter_that_is_given_is_taken(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("sequence|label\nACGT|a, b\n")
+    assert list(read_rows(path, ["label"], delimiter="|")) == [ROW]
+    path.write_text("sequence\tlabel,x\nACGT\ta, b\n")
+    assert list(read_rows(path, [], delimiter="tab")) == [{"sequence": "ACGT", "label,x": "a, b"}]
+    with pytest.raises(InputError, match=r"has no column 'label'; it has sequence.label,x"):
+        list(read_rows(path, ["label"], delimiter=";"))
+    for text in ("", "ab", "\n", '"'):
+        with pytest.raises(InputError, match="a delimiter is one character, or one of comma, tab"):
+            read_delimiter(text)
+
+
+def test_a_header_that_two_delimiters_fit_is_an_error(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text("a,b;c\n1,2;3\n")
+    with pytest.raises(InputError, match=r"separated by a comma or a semicolon; .* --delimiter"):
+        list(read_rows(path, []))
+    with pytest.raises(InputError, match="has no column 'b'; it has a,b;c"):
+        list(read_rows(path, ["b"]))
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [("a\tb", "a tab"), ("a\nb", "a line break"), ("a\rb", "a carriage return"), ("a\0b", "NUL")],
+)
+def test_a_cell_that_a_tsv_cannot_hold_is_named(tmp_path, cell, found):
+    rows = [{"name": "a"}, {"name": cell}]
+    with pytest.raises(
+        InputError, match=f"row 2, column 'name': the cell has .*{found.split()[-1]}"
+    ):
+        write(tmp_path / "t.tsv", ["name"], rows)
+
+
+def test_a_csv_holds_every_text_but_nul(tmp_path):
+    cells = ["a\tb", "a\nb", "a\rb", "a\r\nb", 'a"b', "a,b", "", " a "]
+    rows = [{"name": cell, "n": str(n)} for n, cell in enumerate(cells)]
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="\n") as file:
+        write_table(file, ["name", "n"], rows, delimiter=",")
+    assert list(read_rows(path, ["name"])) == rows
+    with pytest.raises(InputError, match="row 1, column 'name': the cell has a NUL byte"):
+        write(tmp_path / "u.csv", ["name"], [{"name": "\0"}], delimiter=",")
+
+
+def test_a_parquet_file_that_is_damaged_is_one_error(tmp_path):
+    path = tmp_path / "t.parquet"
+    rows = [{"name": f"name {n}" * 9} for n in range(5_000)]
+    write_parquet(path, {"name": str}, rows, {})
+    whole = path.read_bytes()
+    zeros = whole[:100] + bytes(len(whole) // 2) + whole[100 + len(whole) // 2 :]
+    for content in (whole[:-1], whole[: len(whole) // 2], zeros, b"", b"PAR1PAR1"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"t\.parquet is not a whole Parquet file"):
+            list(read_rows(path, ["name"]))

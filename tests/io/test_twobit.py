@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import struct
 from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
 from megabase.io.twobit import TwoBitReference, write_twobit
@@ -40,8 +42,82 @@ def test_a_file_cut_short_is_an_error(tmp_path, keep):
     path = tmp_path / "genome.2bit"
     write_twobit(MemoryReference({"chrI": "ACGTACGTAC" * 40}), path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match="no whole 2bit file"):
+    with pytest.raises(ValueError, match="is not a whole 2bit file"):
         TwoBitReference(path)
+
+
+def packed(order="<", version=0, **changes):
+    """Write the contigs a, of ACGTNNac, and b, of TTTTT, as 2bit; some words may be others."""
+    words = {
+        "signature": 0x1A412743, "n_contigs": 2, "length": 8, "n_unknown": 1, "start": 4, "run": 2,
+        "n_lower": 1, "start_of_lower": 6, "reserved": 0, "offset_of_b": None, "name": b"b",
+    } | changes  # fmt: skip
+    offset = "Q" if version else "I"
+    n_index = 16 + sum(1 + len(name) + struct.calcsize(offset) for name in (b"a", words["name"]))
+    a = struct.pack(
+        f"{order}9I", words["length"], words["n_unknown"], words["start"], words["run"],
+        words["n_lower"], words["start_of_lower"], 2, words["reserved"], 0,
+    )[:-4] + bytes([0b10011100, 0b00001001])  # fmt: skip
+    b = struct.pack(f"{order}4I", 5, 0, 0, 0) + bytes(2)
+    at_b = n_index + len(a) if words["offset_of_b"] is None else words["offset_of_b"]
+    head = struct.pack(f"{order}4I", words["signature"], version, words["n_contigs"], 0)
+    index = b"\1a" + struct.pack(order + offset, n_index)
+    index += bytes([len(words["name"])]) + words["name"] + struct.pack(order + offset, at_b)
+    return head + index + a + b
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("version", [0, 1])
+def test_both_byte_orders_and_versions_are_read(tmp_path, order, version):
+    path = tmp_path / "g.2bit"
+    path.write_bytes(packed(order, version))
+    genome = TwoBitReference(path)
+    assert genome.lengths == {"a": 8, "b": 5}
+    assert genome.fetch(Interval("a", 0, 8)) == "ACGTNNac"
+    assert genome.fetch(Interval("b", 1, 4, "-")) == "AAA"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_contigs": 2**32 - 1}, "names a contig|ends early"),
+        ({"length": 2**32 - 1}, "ends at byte 1,073,741,"),
+        ({"length": 20}, "contig 'b' lies over contig 'a'"),
+        ({"n_unknown": 2**32 - 1}, "ends early"),
+        ({"start": 7}, "the N of contig 'a' are not in order, or beyond its 8 bp"),
+        ({"start": 2**32 - 1}, "beyond its 8 bp"),
+        ({"start_of_lower": 7}, "the lower case of contig 'a' are not in order, or beyond"),
+        ({"reserved": 1}, "the reserved word of contig 'a' is 1"),
+        ({"offset_of_b": 2**32 - 1}, "ends early"),
+        ({"offset_of_b": 0}, "contig 'b'|ends early|runs of"),
+        ({"offset_of_b": 28}, "lies over"),
+        ({"name": b"a"}, "names a contig 'a', twice"),
+        ({"name": b""}, "names a contig ''"),
+        ({"name": b"\xff"}, "can't decode"),
+        ({"version": 2}, "version 2 are not of 2bit"),
+        ({"signature": 1}, "signature"),
+    ],
+)
+def test_a_damaged_file_is_one_error(tmp_path, changes, message):
+    path = tmp_path / "g.2bit"
+    path.write_bytes(packed(**changes))
+    with pytest.raises(InputError, match=f"g.2bit is not a whole 2bit file: .*({message})"):
+        TwoBitReference(path)
+
+
+def test_every_cut_is_an_error(tmp_path):
+    path, whole = tmp_path / "g.2bit", packed()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match="is not a whole 2bit file"):
+            TwoBitReference(path)
+
+
+def test_bytes_that_belong_to_no_contig_are_said(tmp_path, caplog):
+    path = tmp_path / "g.2bit"
+    path.write_bytes(packed() + b"more")
+    assert TwoBitReference(path).lengths == {"a": 8, "b": 5}
+    assert "4 bytes belong to no contig" in caplog.text
 
 
 def test_another_file_is_an_error(tmp_path):

@@ -1,9 +1,13 @@
 """VCF and BCF become sites in order, 0-based, and nothing but INFO changes on the way back."""
 
+from pathlib import Path
+
 import pysam
 import pytest
 
+from megabase.errors import WorkError
 from megabase.genome.site import Site
+from megabase.io.bcf import with_contigs, write_bcf
 from megabase.io.vcf import (
     InfoField,
     VcfFile,
@@ -13,6 +17,8 @@ from megabase.io.vcf import (
     read_lines,
     write_vcf,
 )
+from megabase.run.output import whole_path
+from tests.full_disk import file_limit
 from tests.vcf_files import COLUMNS, HEADER, vcf_text, write_vcf_file
 
 ROWS = [
@@ -76,6 +82,17 @@ def test_a_header_is_extended_once():
     )
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    ["ID=MB_X,Number=1", "Number=A,ID=MB_X", 'Description="a, b",ID=MB_X', "Number=A, ID=MB_X"],
+)
+def test_an_earlier_declaration_is_replaced_wherever_its_id_stands(attributes):
+    lines = [f"##INFO=<{attributes},Type=String>", "##INFO=<ID=MB_XY,Number=1,Type=String>"]
+    field = InfoField("MB_X", "A", "Float", "of it")
+    found = extended_header([*lines, COLUMNS], [field], {}, declared=["MB_X"], prefix="megabase_")
+    assert found == [lines[1], str(field), COLUMNS]
+
+
 @pytest.mark.parametrize("longest", [400, 1 << 29])
 def test_a_packed_file_can_be_asked_for_a_region(tmp_path, longest):
     (tmp_path / "body").write_bytes(b"".join(_lines(ROWS)))
@@ -113,11 +130,58 @@ def test_what_is_no_vcf_file_is_an_error(tmp_path, text, message):
         VcfFile(tmp_path / "a.vcf")
 
 
-@pytest.mark.parametrize("row", ["chrI 1 . A T . . .", "chrI\tone\t.\tA\tT\t.\t.\t.", "chrI\t1\tA"])
+@pytest.mark.parametrize("row", ["chrI 1 . A T . . .", "chrI\t1\tA", "# a comment", "#chrI\t1\tA"])
 def test_a_line_that_is_no_record_is_named(tmp_path, row):
     (tmp_path / "a.vcf").write_text(vcf_text(ROWS) + row + "\n")
     with pytest.raises(ValueError, match="line 9: expected eight columns"):
         list(VcfFile(tmp_path / "a.vcf").records())
+
+
+@pytest.mark.parametrize("position", ["0", "401", "one", "1e3", "-7", "", ".", "²"])
+def test_a_record_is_read_wherever_it_lies(tmp_path, position):
+    text = vcf_text([("chrI", position, "N", "]chrI:5]", "."), *ROWS])
+    first, *others = VcfFile(write_vcf_file(tmp_path / "a.vcf", text)).records()
+    number = int(position) if position in ("0", "401") else 0
+    assert first.site("chrI") == Site("chrI", number - 1, "N", ("]chrI:5]",))
+    assert first.has_position == (position in ("0", "401"))
+    assert first.columns[1] == position
+    assert [record.site("chrI") for record in others] == SITES
+
+
+def test_a_record_whose_contig_begins_with_the_sign_of_comments_is_kept(tmp_path):
+    text = vcf_text([("chrI", 1, "A", "T", "."), ("#chrI", 2, "A", "T", "."), *ROWS])
+    vcf = VcfFile(write_vcf_file(tmp_path / "a.vcf", text))
+    assert [record.contig for record in vcf.records()] == ["chrI", "#chrI", "chrI", "chrI", "chrI"]
+
+
+def test_empty_lines_are_counted_and_a_second_header_is_an_error(tmp_path):
+    text = vcf_text(ROWS)
+    vcf = VcfFile(write_vcf_file(tmp_path / "a.vcf", text.replace("chrI\t7", "\nchrI\t7") + "  \n"))
+    assert (len(list(vcf.records())), vcf.n_empty) == (3, 3)
+    (tmp_path / "a.vcf").write_text(text + text)
+    with pytest.raises(ValueError, match=r"line 9: a line of a header .* bcftools concat joins"):
+        list(vcf.records())
+    (tmp_path / "a.vcf").write_text(text + f"{COLUMNS}\tFORMAT\tsample\n")
+    with pytest.raises(ValueError, match=r"line 9: a line of a header"):
+        list(vcf.records())
+
+
+@pytest.mark.parametrize("name", ["a.vcf", "a.vcf.gz"])
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path, name):
+    vcf = VcfFile(write_vcf_file(tmp_path / name, "\ufeff" + vcf_text(ROWS)))
+    assert vcf.header[0] == "##fileformat=VCFv4.2"
+    assert len(list(vcf.records())) == 3
+
+
+def test_bytes_of_a_bcf_file_that_are_not_utf8_pass(tmp_path):
+    header = HEADER + '##INFO=<ID=N,Number=1,Type=String,Description="caf\xe9">\n'
+    plain = tmp_path / "a.vcf"
+    plain.write_bytes(vcf_text([("chrI", 1, "A", "T", "N=\xe9")], header).encode("latin-1"))
+    pysam.bcftools.view("-Ob", "-o", str(tmp_path / "a.bcf"), str(plain), catch_stdout=False)
+    vcf = VcfFile(tmp_path / "a.bcf")
+    (record,) = vcf.records()
+    assert b"N=\xe9\t" in encode_lines([record.with_info([], [])])
+    assert any("caf\udce9" in line for line in vcf.header)
 
 
 def test_a_file_that_is_cut_short_is_an_error(tmp_path):
@@ -153,3 +217,31 @@ def test_a_record_that_lacks_columns_of_the_header_is_an_error(tmp_path):
     path = write_vcf_file(tmp_path / "a.vcf", vcf_text(ROWS)[: -len("\t0/1\n")])
     with pytest.raises(ValueError, match=r"line 8: expected the 10 columns .* got 9 in 'chrI"):
         list(VcfFile(path).records())
+
+
+@pytest.mark.parametrize("suffix", [".vcf", ".vcf.gz", ".bcf"])
+def test_records_for_which_there_is_no_room_are_an_error_and_leave_nothing(tmp_path, suffix, capfd):
+    contig = ["##contig=<ID=chrI,length=90000>"]
+    header = with_contigs([*HEADER.splitlines()[:-1], *contig, COLUMNS], {})
+    body, plain = tmp_path / "body", tmp_path / "plain.vcf"
+    body.write_text("".join(f"chrI\t{n}\t.\tA\tT\t.\t.\tDP={n}\n" for n in range(1, 5_000)))
+    write_vcf(plain, header, body, bgzip=False)
+
+    def write(path):
+        if suffix == ".bcf":
+            write_bcf(path, Path(f"{path}.csi"), plain)
+        else:
+            write_vcf(path, header, body, bgzip=suffix == ".vcf.gz")
+
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / f"a{suffix}"
+    write(path)
+    size = path.stat().st_size
+    for file in path.parent.iterdir():
+        file.unlink()
+    for limit in (0, 100, size // 3, size - 500, size - 20, size - 1):
+        with file_limit(limit), pytest.raises(WorkError, match="could not be written"):
+            with whole_path(path, *([".csi"] if suffix == ".bcf" else []), suffix=suffix) as part:
+                write(part)
+        assert not list(path.parent.iterdir()), limit
+    assert capfd.readouterr().err == ""

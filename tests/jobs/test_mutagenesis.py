@@ -81,7 +81,8 @@ def test_the_correlation_of_the_modes_is_in_the_record(paths, caplog):
     assert "GiB at the peak" in caplog.text
 
 
-def test_where_no_substitution_has_a_score_there_is_no_correlation(paths):
+def test_where_no_substitution_has_a_score_there_is_no_correlation(paths, caplog):
+    caplog.set_level("INFO", logger="megabase")
     (model, _, _), folder = paths
     genome = toys.write_fasta(folder / "n.fa", {"chrI": "N" * 60 + "A" + "N" * 60})
     bed = write_bed(folder / "n.bed", [("chrI", 58, 63, "lone", "+")])
@@ -90,6 +91,7 @@ def test_where_no_substitution_has_a_score_there_is_no_correlation(paths):
     assert results["n_substitutions"] == 0
     assert results["correlation"]["spearman"] == {"value": None, "interval": None}
     assert [row["llr"] for row in read(folder / "n.tsv")] == ["nan"] * 3
+    assert "3 of 3 substitutions have no value (nan): more than half of a window" in caplog.text
 
 
 def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
@@ -117,7 +119,7 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
 def test_two_processes_do_not_make_one_table(paths):
     arguments, folder = paths
     with (
-        only_writer(folder / ".t.tsv.parts"),
+        only_writer(folder / "t.tsv", is_folder=False),
         pytest.raises(InputError, match="another process is writing"),
     ):
         mutagenesis(*arguments, folder / "t.tsv")

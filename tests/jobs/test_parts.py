@@ -12,7 +12,7 @@ def test_parts_of_another_request_are_not_used_and_a_line_says_so(tmp_path, capl
     caplog.set_level("INFO", logger="megabase")
     Parts(tmp_path / "a.bg", {"stride": 1}).save("x", np.arange(3))
     assert "x" in Parts(tmp_path / "a.bg", {"stride": 1})
-    assert "1 parts are done" in caplog.text
+    assert "1 part is done" in caplog.text
     assert "starting anew" not in caplog.text
     assert "x" not in Parts(tmp_path / "a.bg", {"stride": 2})
     assert "starting anew: what is kept is of another request (stride was 1, is 2)" in caplog.text
@@ -22,7 +22,7 @@ def test_one_process_makes_the_parts_also_when_it_removes_those_of_another_reque
     Parts(tmp_path / "a.bg", {"stride": 1}).save("x", np.arange(3))
     with kept_parts(tmp_path / "a.bg", {"stride": 2}) as parts:
         with pytest.raises(InputError, match="another process is writing"):
-            only_writer(tmp_path / ".a.bg.parts").__enter__()
+            only_writer(tmp_path / "a.bg", is_folder=False).__enter__()
         parts.save("y", np.arange(2))
     assert not list(tmp_path.iterdir())
 

@@ -151,6 +151,39 @@ def test_a_letter_that_is_none_names_its_sequence_and_leaves_nothing(model, tmp_
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(("scores", ".scores"))]
 
 
+@pytest.mark.parametrize("stride", [None, 2])
+def test_every_read_is_scored_in_order_though_names_repeat(model, tmp_path, stride):
+    pairs = {"r1": ["ACGTACGT", "GGATC"], "r2": ["TTTTT", "CA"]}
+    records = [(name, text) for name, texts in pairs.items() for text in texts]
+    fastq = "".join(f"@{name}\n{text}\n+\n{'I' * len(text)}\n" for name, text in records)
+    (tmp_path / "pairs.fastq").write_text(fastq)
+    (tmp_path / "pairs.fa").write_text("".join(f">{name}\n{text}\n" for name, text in records))
+    for name in ("pairs.fastq", "pairs.fa"):
+        score(model, str(tmp_path / name), tmp_path / f"{name}.tsv", stride=stride)
+        rows = read(tmp_path / f"{name}.tsv")
+        assert [row["name"] for row in rows] == ["r1", "r1", "r2", "r2"]
+        found = [float(row["log_likelihood"]) for row in rows]
+        expected = [values_of(text).sum() for _, text in records]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="overlap, and a track"):
+        score(model, str(tmp_path / "pairs.fa"), tmp_path / "pairs.bg")
+
+
+def test_blocks_of_ten_are_scored_as_the_letters_they_hold(model, tmp_path):
+    text = toys.letters(60)
+    blocks = " ".join(text[start : start + 10] for start in range(0, 60, 10))
+    (tmp_path / "blocks.fa").write_text(f">chr1\n{blocks[:33]}\n\n{blocks[33:]} \n")
+    toys.write_fasta(tmp_path / "plain.fa", {"chr1": text})
+    (tmp_path / "in.bed").write_text("chr1\t12\t18\n")
+    for name in ("blocks", "plain"):
+        score(model, str(tmp_path / f"{name}.fa"), tmp_path / f"{name}.tsv")
+    assert (tmp_path / "blocks.tsv").read_bytes() == (tmp_path / "plain.tsv").read_bytes()
+    bed, genome = str(tmp_path / "in.bed"), str(tmp_path / "blocks.fa")
+    with pytest.raises(ValueError, match=r"blocks.fa, line 2, column 11: a blank .* 'chr1'"):
+        score(model, bed, tmp_path / "o.tsv", genome=genome)
+    assert not (tmp_path / "o.tsv").exists()
+
+
 def test_intervals_that_overlap_make_no_track(model, tmp_path):
     genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": toys.letters(200)})
     (tmp_path / "genes.bed").write_text("chrI\t10\t60\nchrI\t50\t90\n")
@@ -216,3 +249,48 @@ def test_each_option_that_decides_a_value_makes_another_request(model, tmp_path,
     (key,) = change
     with pytest.raises(ValueError, match=rf"another request \({key} was"):
         score(*ask, **(keys | {"genome": genomes[keys["genome"]]}))
+
+
+GENES = (
+    'a\tx\texon\t31\t40\t.\t-\t.\ttranscript_id "t1";\n'
+    'a\tx\texon\t11\t25\t.\t-\t.\ttranscript_id "t1";\n'
+    'a\tx\texon\t1\t9\t.\t+\t.\ttranscript_id "t2";\n'
+)
+BLOCKS = "a\t10\t40\tt1\t0\t-1\t10\t40\t0\t2\t15,10\t0,20\na\t0\t9\tt2\t0\t1\t0\t0\t0\t1\t9\t0\n"
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.gtf", GENES), ("a.bed", BLOCKS)])
+def test_spliced_sequences_have_the_scores_of_their_joined_exons(
+    model, fasta, tmp_path, caplog, name, text
+):
+    caplog.set_level("INFO", logger="megabase")
+    (tmp_path / name).write_text(text)
+    output = tmp_path / "scores.tsv"
+    score(model, str(tmp_path / name), output, genome=str(fasta), splice=True)
+    rows = read(output)
+    assert [(row["name"], row["length"]) for row in rows] == [("t1", "25"), ("t2", "9")]
+    letters = CONTIGS["a"]
+    joined = [DNA.reverse_complement(letters[10:25] + letters[30:40]), letters[:9]]
+    for row, each in zip(rows, joined, strict=True):
+        total = np.nansum(values_of(each))
+        assert float(row["log_likelihood"]) == pytest.approx(total, rel=1e-5)
+    assert f"{name}: 2 sequences, spliced of 3 exons" in caplog.text
+    assert "introns between them" not in caplog.text
+    assert json.loads((tmp_path / "scores.tsv.megabase.json").read_text())["request"]["splice"]
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "options", "message"),
+    [
+        ("a.gtf", "o.tsv", {}, "GTF or GFF3: --splice with --genome joins"),
+        ("a.gtf", "o.tsv", {"splice": True, "genome": None}, "need the genome they are of"),
+        ("a.gtf", "o.bedgraph", {"splice": True}, "is a track by its name"),
+        ("genes.fa", "o.tsv", {"splice": True}, "--splice goes with BED12, GTF or GFF3; got"),
+    ],
+)
+def test_what_cannot_be_spliced_is_refused(model, fasta, tmp_path, name, output, options, message):
+    (tmp_path / "a.gtf").write_text(GENES)
+    options = {"genome": str(fasta)} | options
+    with pytest.raises(ValueError, match=message):
+        score(model, str(tmp_path / name), tmp_path / output, **options)
+    assert not (tmp_path / output).exists()

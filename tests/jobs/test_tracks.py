@@ -17,6 +17,7 @@ from megabase.jobs.tracks import tracks
 from megabase.model.load import save
 from megabase.run.output import only_writer
 from tests import toys
+from tests.full_disk import file_limit
 
 CONTIGS = {"long": toys.letters(200) + "NNN" + toys.letters(30, seed=1), "short": "ACGTTGCA"}
 
@@ -110,7 +111,7 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
 
 def test_two_processes_do_not_write_one_track(paths):
     model, genome, folder = paths
-    with only_writer(folder / ".a.bg.parts"):
+    with only_writer(folder / "a.bg", is_folder=False):
         with pytest.raises(InputError, match="another process is writing"):
             tracks(model, genome, folder / "a.bg")
     tracks(model, genome, folder / "a.bg")
@@ -204,3 +205,87 @@ def test_each_option_that_decides_a_value_makes_another_request(paths, change):
     options = {name: value for name, value in change.items() if name != "genome"}
     with pytest.raises(InputError, match=rf"another request \({key} was"):
         tracks(model, asked, folder / "a.bg", **options)
+
+
+def test_a_track_for_which_there_is_no_room_is_neither_there_nor_finished(paths):
+    """Its parts fit below the limit, the bigWig does not; the same command then goes on."""
+    pytest.importorskip("pybigtools")
+    model, genome, folder = paths
+    tracks(model, genome, folder / "whole.bw")
+    size = (folder / "whole.bw").stat().st_size
+    with file_limit(size - 1), pytest.raises(WorkError, match="bigWig could not be written"):
+        tracks(model, genome, folder / "a.bw")
+    assert [path.name for path in folder.glob("*a.bw*")] == [".a.bw.parts"]
+    tracks(model, genome, folder / "a.bw")
+    assert (folder / "a.bw").read_bytes() == (folder / "whole.bw").read_bytes()
+
+
+def test_regions_have_the_values_of_the_whole_track_and_the_rest_has_none(paths):
+    model, genome, folder = paths
+    (folder / "r.bed").write_text(
+        "long\t150\t230\tlater\t0\t-\nlong\t3\t40\nlong\t30\t60\nshort\t2\t8\n"
+    )
+    tracks(model, genome, folder / "whole.bg")
+    tracks(model, genome, folder / "some.bg", regions=folder / "r.bed")
+    whole, some = read(folder / "whole.bg"), read(folder / "some.bg")
+    inside = {contig: np.zeros(len(letters), bool) for contig, letters in CONTIGS.items()}
+    inside["long"][3:60] = inside["long"][150:230] = inside["short"][2:8] = True
+    for contig in CONTIGS:
+        np.testing.assert_allclose(some[contig][inside[contig]], whole[contig][inside[contig]],
+                                   rtol=1e-4)  # fmt: skip
+        assert np.isnan(some[contig][~inside[contig]]).all()
+    lines = (folder / "some.bg").read_text().splitlines()
+    starts = [(line.split("\t")[0], int(line.split("\t")[1])) for line in lines]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("regions", [None, "long\t3\t40\nlong\t99\t180\nshort\t0\t5\n"])
+def test_shards_in_order_are_the_whole_track_to_the_byte(paths, regions):
+    model, genome, folder = paths
+    bed = None
+    if regions:
+        bed = folder / "r.bed"
+        bed.write_text(regions)
+    tracks(model, genome, folder / "whole.bg", regions=bed)
+    shards = [folder / f"{i}.bg" for i in range(1, 4)]
+    for number, path in enumerate(shards, start=1):
+        tracks(model, genome, path, regions=bed, shard=f"{number}/3")
+        assert path.read_bytes()
+    joined = b"".join(path.read_bytes() for path in shards)
+    assert joined == (folder / "whole.bg").read_bytes()
+
+
+def test_more_shards_than_parts_leave_some_empty(paths, caplog):
+    model, genome, folder = paths
+    caplog.set_level("INFO", logger="megabase")
+    tracks(model, genome, folder / "one.bg", shard="1/99")
+    assert (folder / "one.bg").read_bytes() == b""
+    assert "there is no base in shard 1/99" in caplog.text
+
+
+def test_contigs_have_their_new_names(paths):
+    pybigtools = pytest.importorskip("pybigtools")
+    model, genome, folder = paths
+    (folder / "names.txt").write_text("long chr1\nother chr9\n")
+    tracks(model, genome, folder / "old.bg")
+    for name in ("new.bg", "new.bw"):
+        tracks(model, genome, folder / name, rename_contigs=folder / "names.txt")
+    old = (folder / "old.bg").read_text()
+    assert (folder / "new.bg").read_text() == old.replace("long\t", "chr1\t")
+    assert pybigtools.open(str(folder / "new.bw")).chroms() == {"chr1": 233, "short": 8}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("chrX a\n", "names no contig of .*genome.fa, which has long, short"),
+        ("long short\n", "'long' and 'short' would both be 'short'"),
+        ("long a b\n", "line 1: expected two names, of the genome and of the track"),
+    ],
+)
+def test_new_names_that_cannot_be(paths, names, message):
+    model, genome, folder = paths
+    (folder / "names.txt").write_text(names)
+    with pytest.raises(InputError, match=message):
+        tracks(model, genome, folder / "a.bg", rename_contigs=folder / "names.txt")
+    assert not (folder / "a.bg").exists()

@@ -133,3 +133,85 @@ def test_a_file_that_is_no_pickle_is_an_error(folder):
     (folder / "weights.ckpt").write_bytes(b"not a pickle at all")
     with pytest.raises(ValueError, match="read safely"):
         load(str(folder / "weights.ckpt"))
+
+
+def configure(folder, **keys):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"n_layer": 10**9}, r"tensors of 2 blocks; .* 1,000,000,000 \(n_layer\)"),
+        ({"num_inner_mlps": 10**9}, "num_inner_mlps"),
+        ({"d_model": 10**12}, "has shape|can be as large"),
+        ({"max_seq_len": 10**400}, "max_seq_len must be at most"),
+        ({"filter_shift": 10**400}, "filter_shift must be a number"),
+        ({"activation_freq": float("nan")}, "finite"),
+        ({"layer_norm_epsilon": -1e308}, "finite"),
+        ({"pad_vocab_size_multiple": -8}, "pad_vocab_size_multiple|shape|large"),
+        ({"num_labels": 10**9}, "num_labels must be from 0"),
+        ({"num_labels": "x"}, "num_labels must be from 0"),
+        ({"id2label": [1]}, "id2label must be a table"),
+        ({"architectures": 5}, "architectures must be a list"),
+        ({"quantization_config": {"quant_method": "x"}}, "quantization_config is not of"),
+        ({"text_config": 0}, "text_config is not of"),
+        ({"to_dict": 1}, "to_dict is not of"),
+        ({"dtype": "float99"}, "dtype is one of"),
+        ({"pad_token_id": "x"}, "pad_token_id must be"),
+        ({"target_scale": ["a"], "target_mean": ["b"], "num_labels": 1}, "must be a list of 1"),
+        ({"model_type": None, "layer": 7}, "config.json"),
+        ({"model_type": []}, "holds a model of type"),
+    ],
+    ids=str,
+)
+def test_a_configuration_that_no_model_has_is_one_line(folder, keys, message):
+    configure(folder, **keys)
+    with pytest.raises(ValueError, match=message) as caught:
+        load(str(folder))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 900
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "fingerprint.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000, b"{}", b"\x00" * 50])
+def test_a_damaged_file_is_one_line(folder, name, content):
+    (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=str(folder)) as caught:
+        load(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_in_the_configuration_is_ignored(folder):
+    path = folder / "config.json"
+    path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
+    assert torch.equal(load(str(folder)).model(TOKENS).logits, MODEL(TOKENS).logits)
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.complex64])
+def test_numbers_that_are_not_real_are_an_error(folder, kind):
+    change(folder, lambda t: t.update({"backbone.norm.bias": torch.zeros(8, dtype=kind)}))
+    with pytest.raises(ValueError, match="expected real numbers"):
+        load(str(folder))
+
+
+@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", 7, None])
+def test_an_index_names_files_of_its_own_folder_only(folder, name):
+    (folder / "model.safetensors").rename(folder.parent / "model.safetensors")
+    index = {"weight_map": {"backbone.norm.bias": name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match="expected files of the same folder"):
+        load(str(folder))
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.zeros(1).expand(1000, 1000), torch.zeros(8, device="meta"), torch.eye(3).to_sparse()],
+    ids=["repeated", "meta", "sparse"],
+)
+def test_a_checkpoint_that_stores_fewer_numbers_than_it_says_is_an_error(folder, tensor):
+    (folder / "model.safetensors").unlink()
+    torch.save({"state_dict": {"backbone.norm.bias": tensor}}, folder / "weights.ckpt")
+    with pytest.raises(ValueError, match=r"fewer numbers are stored|no plain tensor|read safely"):
+        load(str(folder))

@@ -72,3 +72,69 @@ def test_a_saved_model_generates(tmp_path):
     MODEL.save_pretrained(tmp_path)
     loaded = type(MODEL).from_pretrained(tmp_path).eval()
     assert torch.equal(generate(loaded, do_sample=False), generate(do_sample=False))
+
+
+def test_a_loop_of_ones_own_goes_on_from_what_a_call_with_use_cache_gave():
+    tokens = toys.tokens(2, 12)
+    truth = MODEL(tokens).logits
+    output = MODEL(tokens[:, :5], use_cache=True)
+    torch.testing.assert_close(output.logits, truth[:, :5], rtol=1e-4, atol=1e-4)
+    parts = (tokens[:, 5:6], tokens[:, 6:7], tokens[:, 7:10], tokens[:, 10:])
+    answers = [MODEL(part, past_key_values=output.past_key_values).logits for part in parts]
+    torch.testing.assert_close(torch.cat(answers, 1), truth[:, 5:], rtol=1e-4, atol=1e-4)
+
+
+def test_tokens_may_be_taken_back():
+    tokens, past = toys.tokens(1, 12), MODEL(toys.tokens(1, 12), use_cache=True).past_key_values
+    MODEL(tokens[:, :1], past_key_values=past)
+    past.crop(-5)
+    past.crop(0)
+    assert past.get_seq_length() == 8
+    answer = MODEL(tokens[:, 8:9], past_key_values=past).logits
+    torch.testing.assert_close(answer, MODEL(tokens[:, :9]).logits[:, -1:], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+@pytest.mark.parametrize("with_tokens", [True, False])
+def test_a_prompt_may_be_embedded(use_cache, with_tokens):
+    tokens = toys.tokens(2, 9)
+    given = {"inputs_embeds": MODEL.get_input_embeddings()(tokens), "use_cache": use_cache}
+    options = {"max_new_tokens": 40, "do_sample": False} | given
+    answer = MODEL.generate(tokens, **options) if with_tokens else MODEL.generate(**options)
+    assert torch.equal(answer[:, -40:], generate(do_sample=False)[:, -40:])
+
+
+@pytest.mark.filterwarnings("ignore:.*generation_config")
+@pytest.mark.parametrize("kind", ["a model", "itself", "the prompt"])
+def test_assisted_decoding_gives_what_greedy_search_gives(kind):
+    assistants = {"a model": toys.model(seed=1, max_seq_len=202), "itself": MODEL}
+    assistant = assistants.get(kind)
+    given = {"assistant_model": assistant} if assistant else {"prompt_lookup_num_tokens": 3}
+    assert torch.equal(generate(batch=1, do_sample=False, **given),
+                       generate(batch=1, do_sample=False))  # fmt: skip
+
+
+def test_generation_stops_after_letters():
+    tokens = torch.tensor([[7, 8, 9, 10, 7, 8]])
+    options = {"max_new_tokens": 30, "do_sample": False, "suppress_tokens": list(range(7))}
+    whole = MODEL.generate(tokens, **options)[0]
+    letters = "".join("ACGTN"[token - 7] for token in whole.tolist())
+    end = letters[10:14]
+    stopped = MODEL.generate(tokens, stop_strings=[end.lower(), "G" * 30], **options)[0]
+    assert torch.equal(stopped, whole[: letters.index(end, 3) + 4])
+    assert len(stopped) < len(whole)
+    with pytest.raises(ValueError, match="letters A, C, G, T and N"):
+        MODEL.generate(tokens, max_new_tokens=3, stop_strings="R")
+
+
+def test_what_a_step_would_leave_out_is_refused():
+    for given in ({"output_attentions": True, "return_dict_in_generate": True},
+                  {"position_ids": torch.full((2, 9), 3)}):  # fmt: skip
+        with pytest.raises(ValueError, match=r"no attention|must count"):
+            generate(**given)
+
+
+def test_hidden_states_are_given_where_they_are_wanted():
+    output = generate(output_hidden_states=True, return_dict_in_generate=True, do_sample=False)
+    assert torch.equal(output.sequences, generate(do_sample=False))
+    assert output.hidden_states[-1][-1].shape == (2, 48, 8)

@@ -7,7 +7,9 @@ from transformers import AutoTokenizer
 
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.load import load, save
 from megabase.model.tokenizer import HyenaDNATokenizer
+from tests import toys
 
 TOKENIZER = HyenaDNATokenizer()
 
@@ -39,3 +41,42 @@ def test_a_saved_tokenizer_loads_as_it_was(tmp_path, side):
     assert isinstance(again, HyenaDNATokenizer)
     assert again.padding_side == side
     assert again("ACGTNacgtnR")["input_ids"] == TOKENIZER("ACGTNacgtnR")["input_ids"]
+
+
+def test_truncation_cuts_to_the_context_of_the_model_that_was_saved_beside(tmp_path):
+    save(toys.model(), tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.model_max_length == 64 == load(str(tmp_path)).tokenizer.model_max_length
+    assert len(tokenizer("A" * 3000, truncation=True)["input_ids"]) == 64
+    batch = tokenizer(["A" * 3000, "AC"], truncation=True, padding=True)["input_ids"]
+    assert list(map(len, batch)) == [64, 64]
+    tokenizer.save_pretrained(tmp_path / "alone")
+    assert AutoTokenizer.from_pretrained(tmp_path / "alone").model_max_length == 64
+
+
+def test_a_folder_saved_without_a_limit_has_that_of_its_configuration(tmp_path):
+    save(toys.model(), tmp_path)
+    HyenaDNATokenizer().save_pretrained(tmp_path)
+    assert '"model_max_length": 1000000000' in (tmp_path / "tokenizer_config.json").read_text()
+    assert AutoTokenizer.from_pretrained(tmp_path).model_max_length == 64
+    assert AutoTokenizer.from_pretrained(tmp_path, model_max_length=7).model_max_length == 7
+
+
+@pytest.mark.parametrize("text", ["ACGU", ["AC", "A-"], "A*"])
+def test_a_character_that_is_no_letter_is_told_once(caplog, text):
+    tokenizer = HyenaDNATokenizer()
+    tokenizer("ACGTNacgtnR[SEP]")
+    assert not caplog.records
+    for _ in range(2):
+        tokenizer(text)
+        tokenizer(text, return_tensors="np" if isinstance(text, str) else None)
+    (record,) = caplog.records
+    assert "write U as T" in record.message
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"padding_side": 7}', "\x00\xff"])
+def test_a_damaged_tokenizer_is_one_line(tmp_path, content):
+    save(toys.model(), tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"the tokenizer of .* cannot be read"):
+        HyenaDNATokenizer.from_pretrained(tmp_path)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from megabase.ops import gated_conv as module
 from megabase.ops import reference, transform
-from megabase.ops.gated_conv import ShortFilter, gated_conv, n_kept, with_input_bias
+from megabase.ops.gated_conv import (
+    ShortFilter,
+    gated_conv,
+    n_kept,
+    refuse_second_derivative,
+    with_input_bias,
+)
 
 WAYS = ("whole", "made again", "some channels at a time", "few in the cache", "split transform")
 LENGTHS = (1, 2, 3, 33, 64, 301)
@@ -168,9 +174,19 @@ def test_the_short_filter_by_hand():
     torch.testing.assert_close(s, torch.tensor([[[100.5, 210.5, 320.6]]]))
 
 
-def test_a_second_derivative_is_refused():
-    streams, *rest = (t.requires_grad_() for t in draw(9))
-    (gradient,) = torch.autograd.grad(without_edge(streams, *rest).sum(), streams)
-    assert gradient.shape == streams.shape
-    with pytest.raises(ValueError, match="a second derivative needs the engine 'plain'"):
-        torch.autograd.grad(without_edge(streams, *rest).sum(), streams, create_graph=True)
+def second_derivatives(function, inputs):
+    inputs = [t.detach().double().requires_grad_() for t in inputs]
+    first = torch.autograd.grad(function(*inputs).square().sum(), inputs, create_graph=True)
+    return torch.autograd.grad(sum(g.square().sum() for g in first), inputs)
+
+
+def test_a_second_derivative_is_that_of_the_definition():
+    inputs = draw(9)
+    ours, truth = (second_derivatives(f, inputs) for f in (without_edge, reference.gated_conv))
+    for a, b in zip(ours, truth, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_kernels_refuse_a_second_derivative_and_name_the_switch():
+    with pytest.raises(ValueError, match=r"model.backbone.engine = .*Engine\('plain'\)"):
+        refuse_second_derivative()

@@ -1,5 +1,7 @@
 """The steps between the products are what they are defined to be, by torch and compiled."""
 
+import ctypes
+
 import pytest
 import torch
 from torch.nn import functional
@@ -18,7 +20,7 @@ SIZES = ((1, 1), (3, 7), (5, 16), (7, 129), (64, 256))
 def compiled():
     steps = steps_for(torch.empty(0, dtype=torch.float32))
     if not isinstance(steps, NativeSteps):
-        pytest.skip(about_steps())
+        pytest.skip(about_steps(torch.float32))
     return steps
 
 
@@ -234,11 +236,20 @@ def test_numbers_may_lie_in_any_order_and_the_defaults_be_any():
         torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=3e-6 * b.abs().max().item())
 
 
-def test_a_second_derivative_is_refused():
-    streams, taps, bias, h, d = (t.requires_grad_() for t in draw(20))
-    y = compiled().gated_conv(streams, edgeless(taps, bias), h, d)
-    with pytest.raises(ValueError, match="second derivative"):
-        torch.autograd.grad(y.sum(), h, create_graph=True)
+def test_a_second_derivative_is_that_of_the_defining_sum():
+    def twice(function, wide):
+        inputs = [t.to(wide).requires_grad_() for t in given]
+        (first,) = torch.autograd.grad(
+            function(*inputs).square().sum(), inputs[3], create_graph=True
+        )
+        return torch.autograd.grad(first.square().sum(), inputs)
+
+    given = draw(20)
+    steps = compiled()
+    ours = twice(lambda s, t, b, h, d: steps.gated_conv(s, edgeless(t, b), h, d), torch.float32)
+    truth = twice(reference.gated_conv, torch.float64)
+    for a, b in zip(ours, truth, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5 * b.abs().max().item())
 
 
 @pytest.mark.parametrize("length", [8192, 10_000])
@@ -283,3 +294,28 @@ def test_compiled_steps_refuse_what_they_would_misread():
         compiled().norm(torch.randn(4, 6).t(), EPS)
     with pytest.raises(TypeError, match="float32"):
         compiled().norm(torch.randn(4, 6).double(), EPS)
+
+
+def test_a_structure_that_lies_otherwise_in_c_is_refused_before_use(monkeypatch):
+    library = compiled()._library
+    native_mixer.check_layout(library)
+    fields = native_mixer._Rows._fields_
+
+    class Swapped(ctypes.Structure):
+        _fields_ = (fields[0], fields[2], fields[1])
+
+    class Shorter(ctypes.Structure):
+        _fields_ = fields[:2]
+
+    for other, message in ((Swapped, r"rows.batch is 8 bytes in C, 16"), (Shorter, "rows is 24")):
+        monkeypatch.setitem(native_mixer._STRUCTURES, "rows", other)
+        with pytest.raises(OSError, match=message):
+            native_mixer.check_layout(library)
+
+
+def test_functions_of_c_refuse_what_they_do_not_take():
+    library = compiled()._library
+    with pytest.raises(ctypes.ArgumentError):
+        library.norm_tokens(1.5, None, 1, 1, 0.0)
+    with pytest.raises(OSError, match="lacks no_such_function"):
+        native_mixer.declare(library, {"no_such_function": (None, ())})

@@ -39,7 +39,7 @@ def report_of(values, majority=float("nan")):
         "task": "toy/values", "metric": "spearman", "rows": [10, 1000], "n_test": 5,
         "n_validation": 100, "settings": settings, "model_sha256": "0" * 64, "machine": "a toy",
         "learning_rates": {"pretrained": 0.01, "from scratch": 6e-4},
-        "data": {"differences": []}, "versions": {"megabase": "0", "torch": "0"},
+        "runs": records, "data": {"differences": []}, "versions": {"megabase": "0", "torch": "0"},
         **summarise_card(
             "spearman", "regression", records, answers, TRUE, majority=majority, seed=0
         ),
@@ -100,3 +100,19 @@ def test_the_figure_has_the_means_against_the_rows(monkeypatch, tmp_path):
     np.testing.assert_allclose(lines[0], [[10, 0.5], [1000, 0.8]])
     np.testing.assert_allclose(lines[2], [[10, 0.1], [1000, 0.4]])
     assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_a_system_that_collapsed_is_flagged_and_a_repeated_training_is_told():
+    report = report_of([[(0.4, 0.6), (0.7, 0.9)], [(0.2, 0.2), (0.8, 0.8)], [(0.1,), (0.4,)]])
+    assert "collapsed" not in card_text(report)
+    for run in report["runs"]:
+        if run["system"] == "from scratch" and run["n_rows"] == 10:
+            run["metrics"] = {"mcc": 0.0}
+            run["attempts"] = [
+                {"learning_rate": 6e-4, "metrics": {"mcc": 0.0}, "is_reported": True},
+                {"learning_rate": 1.8e-4, "metrics": {"mcc": 0.0}, "is_reported": False},
+            ]
+    text = card_text(report)
+    assert "| 0.2000 ± 0.0000, collapsed |" in text
+    assert "from scratch, 10 rows, seed 0: it collapsed on validation with learning rate" in text
+    assert "0.0006, and was trained once more with 0.00018;" in text

@@ -55,7 +55,25 @@ def test_what_cannot_be_is_one_clear_line(overrides, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [", "is no YAML"), ("- a\n", "holds list")])
+BOMB = "a0: &a0 [x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "is no YAML"),
+        ("- a\n", "holds list"),
+        ("name: a\nsteps: 1\nsteps: 2\n", "is no YAML: the key 'steps' stands twice"),
+        ("name: 2001-02-30\n", "is no YAML: day is out of range"),
+        ("[" * 3000, "is no YAML"),
+        (f"name: {'9' * 5000}\n", "is no YAML"),
+        (f"name: 0x{'f' * 9000}\n", "'name': .*got a value of type int"),
+        (f"{BOMB}name: *a11\n", "unknown configuration key 'a0'"),
+        (f"name: {{{BOMB.replace(chr(10), ', ')}}}\n", "'name': Input should be a valid string"),
+    ],
+)
 def test_a_file_that_is_no_configuration_is_an_error(tmp_path, text, message):
     (tmp_path / "run.yaml").write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -64,12 +82,20 @@ def test_a_file_that_is_no_configuration_is_an_error(tmp_path, text, message):
         read_config(Outer, file=tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_is_read_as_unicode_whatever_the_locale(tmp_path, encoding):
+    (tmp_path / "run.yaml").write_bytes("name: gène\n".encode(encoding))
+    assert read_config(Outer, file=tmp_path / "run.yaml").name == "gène"
+
+
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Outer(name="a").steps = 3
 
 
-@pytest.mark.parametrize("value", ["[", "!!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    "value", ["[", "!!python/object:os.system {}", "2001-02-30", "{a: 1, a: 2}", "[" * 3000]
+)
 def test_an_override_that_is_no_yaml_is_an_error(value):
     with pytest.raises(ValueError, match="the value is no YAML"):
         read_config(Outer, overrides=["name=a", f"steps={value}"])

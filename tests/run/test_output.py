@@ -2,10 +2,14 @@
 
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
+from megabase.errors import WorkError
 from megabase.run.output import (
     RECORD,
     Output,
@@ -14,7 +18,9 @@ from megabase.run.output import (
     read_record,
     whole_file,
     whole_files,
+    whole_path,
 )
+from tests.full_disk import file_limit
 
 REQUEST = {"command": "score", "model": "abc", "config": {"steps": 3}}
 
@@ -220,3 +226,89 @@ def test_an_input_under_another_spelling_is_still_an_input(tmp_path):
         with pytest.raises(ValueError, match="is an input of this command"):
             check_no_input(output_path, [source])
     check_no_input(tmp_path / "out.vcf", [source, tmp_path / "none"])
+
+
+def test_where_there_is_no_room_for_the_record_there_is_no_output(tmp_path):
+    with file_limit(100), pytest.raises(WorkError, match=r"scores\.tsv could not be written: File"):
+        write(output(tmp_path / "scores.tsv"))  # which has 5 bytes
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_for_which_there_is_no_room_has_none_of_its_files(tmp_path):
+    def fill():
+        with whole_files(tmp_path) as folder:
+            (folder / "small").write_text("x")
+            (folder / "large").write_text("x" * 101)
+
+    with file_limit(100), pytest.raises(WorkError, match="could not be written: File too large"):
+        fill()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_is_never_beside_companions_of_another_content(tmp_path, monkeypatch):
+    """Stop between any two renames: what is there then is the old, the new, or absent."""
+    path, replace = tmp_path / "a.vcf.gz", type(tmp_path).replace
+
+    def fill(text):
+        with output(path, overwrite=True).write_at(".tbi") as part:
+            part.write_text(text)
+            (tmp_path / f"{part.name}.tbi").write_text(text)
+
+    for n_renamed in range(3):
+        fill("old")
+        left = [n_renamed]
+
+        def stop(self, target, left=left):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return replace(self, target)
+
+        monkeypatch.setattr(type(tmp_path), "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fill("new")
+        monkeypatch.undo()
+        assert not path.exists()
+        assert not output(path).is_finished
+
+
+def test_a_lock_ends_with_its_process_and_what_that_left_half_written_is_removed(tmp_path):
+    path = tmp_path / "scores.tsv"
+    code = (
+        "import sys, time, pathlib; from megabase.run.output import only_writer, whole_path\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "with only_writer(path, is_folder=False), whole_path(path) as part:\n"
+        "    part.write_text('half'); print('locked', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout.readline() == b"locked\n"
+        with pytest.raises(ValueError, match=r"another process is writing .*scores\.tsv"):
+            only_writer(path, is_folder=False).__enter__()
+        process.send_signal(signal.SIGKILL)
+    assert len(list(tmp_path.iterdir())) == 2  # the lock and the half
+    assert not output(path).is_finished
+    with only_writer(path, is_folder=False):
+        assert [file.name for file in tmp_path.iterdir()] == [".scores.tsv.lock"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_is_nothing_that_a_folder_holds(tmp_path):
+    with only_writer(tmp_path):
+        place = output(tmp_path, is_folder=True)
+        place.start()
+        place.finish()
+    assert read_record(tmp_path)["files"] == []
+    assert [file.name for file in tmp_path.iterdir()] == [RECORD]
+
+
+def test_where_locks_are_unknown_a_line_says_so(tmp_path, monkeypatch, caplog):
+    def no_locks(*_):
+        raise OSError(38, "Function not implemented")
+
+    caplog.set_level("INFO", logger="megabase")
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with only_writer(tmp_path / "model"), whole_path(tmp_path / "model" / "a") as part:
+        part.write_text("x")
+    assert "cannot be locked" in caplog.text
+    assert [file.name for file in (tmp_path / "model").iterdir()] == ["a"]

@@ -1,5 +1,7 @@
 """The convolutional baseline learns, is blind to padding, and is trained as a model is."""
 
+from uuid import uuid4
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.model.heads import ANY_LABELS, SequenceModel, losses
 from megabase.model.padding import pad
 from megabase.run.log import Meter
+from megabase.training.checkpoint import Checkpoints
 from megabase.training.cnn import (
     LEARNING_RATE,
     ConvolutionalNetwork,
@@ -49,7 +52,8 @@ def data(labels=CLASSES, change=lambda examples: examples):
 
 def fitted(folder, of, config=CONFIG, seed=0):
     meter = Meter(config.epochs, "epochs", None)
-    return fit_cnn(config, of, seed=seed, folder=folder, meter=meter)
+    checkpoints = Checkpoints(folder / uuid4().hex)
+    return fit_cnn(config, of, seed=seed, checkpoints=checkpoints, meter=meter)
 
 
 def test_what_is_trained_in_bfloat16_answers_in_float32(tmp_path):
@@ -63,6 +67,7 @@ def test_what_is_trained_in_bfloat16_answers_in_float32(tmp_path):
     np.testing.assert_array_equal(*answers)
 
 
+@pytest.mark.learned
 def test_a_motif_is_learnt_and_test_rows_are_measured(tmp_path):
     of = data()
     network, record = fitted(tmp_path, of)
@@ -82,6 +87,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_others(tmp_path):
     assert not torch.equal(first.fc1.weight, other.fc1.weight)
 
 
+@pytest.mark.learned
 def test_values_are_learnt_in_their_own_unit(tmp_path):
     labels = in_unit(rows(160, 0)).labels
     of = data(Labels((), float(labels.mean()), float(labels.std())), in_unit)

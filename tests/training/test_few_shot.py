@@ -18,6 +18,7 @@ def rows(n, seed):
 
 
 POOL = DemonstrationPool(rows(200, 1), ("a", "n"), [])
+MANY = DemonstrationPool(rows(600, 1), ("a", "n"), [])
 TEST = rows(40, 2)
 
 
@@ -25,8 +26,8 @@ def model(**keys):
     return toys.model(**{"max_seq_len": 130, "d_model": 16, "n_layer": 1} | keys)
 
 
-def samples(n, seed=0):
-    return draw_samples(POOL, n, n_per_class=1, n_classes=2, seed=seed)
+def samples(n, seed=0, pool=POOL):
+    return draw_samples(pool, n, n_per_class=1, n_classes=2, seed=seed)
 
 
 def accuracy(tuned):
@@ -35,15 +36,16 @@ def accuracy(tuned):
     return (found.argmax(1) == [row.label for row in TEST]).mean()
 
 
+@pytest.mark.learned
 def test_after_tuning_it_answers_better_than_chance_and_the_model_is_as_it_was():
+    # so many samples at so low a rate that from each of the seeds 2 to 5 all are right
     untuned, told = model(seed=2, embed_dropout=0.0), []
     before = {name: value.clone() for name, value in untuned.state_dict().items()}
-    tuned = tune_few_shot(
-        untuned, samples(150, seed=2), "AN", seed=2, learning_rate=1e-2, advance=told.append
-    )
+    many = samples(400, seed=2, pool=MANY)
+    tuned = tune_few_shot(untuned, many, "AN", seed=2, learning_rate=1.5e-3, advance=told.append)
     assert accuracy(untuned) < 0.65
     assert accuracy(tuned) >= 0.85
-    assert (sum(told), tuned.training) == (150, False)
+    assert (sum(told), tuned.training) == (400, False)
     for name, value in untuned.state_dict().items():
         assert torch.equal(value, before[name])
         assert not torch.equal(value, tuned.state_dict()[name])

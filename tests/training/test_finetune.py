@@ -63,6 +63,7 @@ def weights(folder):
     return load_classifier(str(folder)).state_dict()
 
 
+@pytest.mark.learned
 def test_a_motif_is_learnt_from_scratch_and_measured_with_an_interval(tables):
     write_rows(tables / "train.csv", motif_rows(120))
     keys = {"model": None, "preset": "tiny", "epochs": 3, "pooling": "max"}
@@ -113,6 +114,18 @@ def test_seeds_differ_and_the_best_on_validation_is_saved(tables):
     assert not (out / "seeds").exists()
 
 
+def test_the_log_has_units_and_ends_with_the_test_beside_the_majority(tables, caplog):
+    caplog.set_level("INFO", logger="megabase")
+    out = run(tables, adapt="head", test=str(tables / "test.csv"))
+    assert "losses are in nats" in caplog.text
+    found = metrics(out)
+    assert found["majority"]["accuracy"] == 0.5
+    *_, summary, places = caplog.messages
+    mean = found["test"]["accuracy"]["mean"]
+    assert f"summary: test, 20 rows, 1 seed: accuracy {mean:.4f} (majority 0.5000)" in summary
+    assert all(str(out / name) in places for name in (METRICS, PREDICTIONS, "test.png"))
+
+
 def test_with_adapt_head_only_the_head_moves(made, tables):
     out = run(tables, adapt="head")
     found, before = weights(out), LANGUAGE.state_dict()
@@ -141,6 +154,7 @@ def test_without_a_test_table_validation_is_drawn(tables):
     assert found["brier_score"] == pytest.approx(brier, rel=1e-5)
 
 
+@pytest.mark.learned
 def test_training_stops_after_epochs_without_a_better_and_ends_with_the_best(tables):
     # labels of chance: what is learnt of them makes validation worse
     rng = np.random.default_rng(0)
@@ -157,6 +171,7 @@ def test_training_stops_after_epochs_without_a_better_and_ends_with_the_best(tab
     assert loss == pytest.approx(min(losses), rel=1e-6)
 
 
+@pytest.mark.learned
 def test_a_regression_is_learnt_in_its_own_unit(tables):
     rows = [
         row | {"label": str(1000.5 + 100 * row["sequence"].count("G"))} for row in motif_rows(400)
@@ -193,6 +208,7 @@ def test_an_interrupted_run_goes_on_with_the_seed_that_it_was_at(tables, monkeyp
         run(tables, n_seeds=2, epochs=2)
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize("of", ["three rows", "one length"])
 def test_passes_add_up_to_the_same_step(tables, monkeypatch, of):
     whole = weights(run(tables, embed_dropout=0.0))
@@ -206,6 +222,7 @@ def test_passes_add_up_to_the_same_step(tables, monkeypatch, of):
         torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.learned
 def test_balanced_weights_help_the_rare_class(tables):
     rows = motif_rows(120)
     rare = [row for number, row in enumerate(rows) if number % 2 == 0 or number % 20 == 1]

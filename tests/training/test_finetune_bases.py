@@ -66,6 +66,7 @@ def metrics(folder):
     return json.loads((folder / METRICS).read_text())
 
 
+@pytest.mark.learned
 def test_the_class_of_each_base_is_learnt_and_written_with_its_place(folder):
     finetune(config(folder, "gc.bed", class_weights="balanced"), folder / "out")
     found = metrics(folder / "out")
@@ -121,6 +122,7 @@ def test_validation_holds_no_base_of_training(folder):
     assert not any(each[12:28] in other for each in held for other in learnt)
 
 
+@pytest.mark.learned
 def test_labelled_bases_in_memory_are_learnt_on_either_strand(tmp_path):
     sequences = [DNA_VOCABULARY.encode(toys.letters(20 + n, seed=n)).tokens for n in range(40)]
     strong = [DNA_VOCABULARY.id_of(letter) for letter in "GC"]

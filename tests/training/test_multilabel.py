@@ -48,6 +48,7 @@ def made(tmp_path_factory):
     return tuned(folder, test=str(folder / "test.csv"), kind="multilabel", **keys)
 
 
+@pytest.mark.learned
 def test_two_motifs_are_learnt_side_by_side(made):
     found = json.loads((made / METRICS).read_text())
     assert (found["kind"], found["classes"]) == ("multilabel", ["GATA", "TATA"])

@@ -8,9 +8,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from megabase.errors import WorkError
+from megabase.model.load import save
 from megabase.run.output import read_record
-from megabase.training.config import PretrainConfig
+from megabase.training.config import PretrainConfig, genome_options
 from megabase.training.pretrain import METRICS, pretrain
+from tests import toys
 from tests.toys import letters, write_fasta
 
 SMALL = {"context_length": 32, "tokens_per_step": 128, "steps": 6, "log_every": 2, "validations": 2}
@@ -35,6 +37,7 @@ def metrics(folder):
     return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
 
 
+@pytest.mark.learned
 def test_a_repeat_is_learned(genome, tmp_path):
     lines = metrics(run(genome, tmp_path / "model", steps=60, learning_rate=5e-3))
     losses = [line["loss"] for line in lines if "loss" in line]
@@ -71,6 +74,7 @@ def test_the_same_seed_gives_the_same_weights_bit_by_bit(genome, tmp_path):
     assert not torch.equal(another["backbone.norm.weight"], weights(one)["backbone.norm.weight"])
 
 
+@pytest.mark.learned
 def test_passes_accumulate_to_the_same_step(genome, tmp_path):
     whole = weights(run(genome, tmp_path / "a"))
     parts = weights(run(genome, tmp_path / "b", windows_per_pass=1))
@@ -154,6 +158,7 @@ def test_options_that_change_something(genome, tmp_path):
         assert any(not torch.equal(changed[name], base[name]) for name in base), key
 
 
+@pytest.mark.learned
 def test_gradient_checkpointing_changes_nothing(genome, tmp_path):
     one = weights(run(genome, tmp_path / "a"))
     other = weights(run(genome, tmp_path / "b", gradient_checkpointing=True))
@@ -237,3 +242,75 @@ def test_one_genome_under_two_names_may_not_learn_what_it_holds_out(genome, tmp_
 def test_more_windows_per_pass_than_there_are_is_all_of_them(genome, tmp_path):
     record = read_record(run(genome, tmp_path / "model", windows_per_pass=99))
     assert record["results"]["plan"]["windows_per_pass"] == {"32": 4}
+
+
+def test_training_continues_a_model_on_other_genomes_and_the_record_names_both(
+    genome, tmp_path, caplog
+):
+    caplog.set_level("INFO", logger="megabase")
+    first = run(genome, tmp_path / "first", architecture={"n_near_taps": 3}, seed=5)
+    paths = [
+        write_fasta(tmp_path / f"{name}.fa", {"chr1": letters(3000, seed=seed)})
+        for seed, name in enumerate(("yeast", "worm"), start=9)
+    ]
+    keys = genome_options([str(path) for path in paths])
+    few = {**SMALL, "context_length": 16, "steps": 1, "learning_rate": 1e-9, "model": str(first)}
+    config = PretrainConfig(**keys, **few)
+    pretrain(config, tmp_path / "second")
+    assert "continuing" in caplog.text
+    before, after = weights(first), weights(tmp_path / "second")
+    for name, tensor in before.items():  # a step of nearly no length: they are the model's
+        torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-7)
+    one, two = ((folder / "config.json").read_text() for folder in (first, tmp_path / "second"))
+    assert one == two
+    record, earlier = read_record(tmp_path / "second"), read_record(first)
+    about = record["results"]["continued_from"]
+    fingerprint = json.loads((first / "fingerprint.json").read_text())
+    assert about["model"] == str(first)
+    assert about["weights_sha256"] == earlier["results"]["weights_sha256"]
+    assert record["request"]["inputs"]["model"] == about["weights_sha256"]
+    assert about["log_likelihood"] == pytest.approx(fingerprint["log_likelihood"])
+    assert about["genomes"] == {"genome": earlier["results"]["genomes"]["genome"]["sha256"]}
+    assert set(record["results"]["genomes"]) == {"yeast", "worm"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"preset": "tiny"},
+            "is that of the model .*leave out preset",
+        ),
+        ({"architecture": {"n_near_taps": 3}}, "leave out architecture"),
+        ({"context_length": 65}, "windows of 65 tokens are longer than the context of .* is 64;"),
+    ],
+)
+def test_what_contradicts_the_model_continued_is_an_error(genome, tmp_path, keys, message):
+    save(toys.model(), tmp_path / "language")
+    with pytest.raises(ValueError, match=message):
+        run(genome, tmp_path / "out", model=str(tmp_path / "language"), **keys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_genomes_of_options_have_names_of_their_own():
+    assert genome_options([]) == {"genome": None}
+    assert genome_options(["a.fa"]) == {"genome": "a.fa"}
+    assert genome_options(["a.fa", "asset:ecoli"]) == {
+        "genomes": {"a": {"path": "a.fa"}, "ecoli": {"path": "asset:ecoli"}}
+    }
+    with pytest.raises(ValueError, match=r"a\.fa and b/a\.fa\.gz would both"):
+        genome_options(["a.fa", "b/a.fa.gz"])
+
+
+def test_the_log_has_units_and_ends_with_held_out_bits_beside_a_markov_model(
+    genome, tmp_path, caplog
+):
+    caplog.set_level("INFO", logger="megabase")
+    output = run(genome, tmp_path / "model")
+    nats = metrics(output)[-1]["validation_loss"]
+    bits = f"{nats / math.log(2):.4f}"
+    assert f"validation after step 6: {nats:.4f} nats a base ({bits} bits)" in caplog.text
+    *_, summary, places = caplog.messages
+    assert f"summary: genome, held out: {bits} bits per base ({nats:.4f} nats)" in summary
+    assert "a Markov model of order" in summary
+    assert places == f"the model: {output}; figures: {output / METRICS}"

@@ -59,6 +59,7 @@ def losses(folder):
     return torch.tensor([line.get("loss", line.get("validation_loss")) for line in lines])
 
 
+@pytest.mark.learned
 def test_two_processes_have_the_loss_curve_of_one(genome, tmp_path):
     one = pretrain(genome, tmp_path / "one", processes=1)
     two = pretrain(genome, tmp_path / "two", processes=2)

@@ -16,9 +16,11 @@ from megabase.cli.options import (
     Seeds,
     StandIn,
     TaskData,
+    Verbose,
     WindowLength,
     WindowsOfClass,
 )
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,18 +28,23 @@ def add_to(app: typer.Typer) -> None:
     app.command("card")(card)
 
 
+@with_streams()
 def card(
-    task: Annotated[str, typer.Argument(help="Name of a task, as of evaluate list.")],
+    task: Annotated[str, typer.Argument(help="Name of a task; evaluate list shows them.")],
     output: OutputFolder,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Pretrained language model.")
     ] = None,
     data: TaskData = None,
     rows: Annotated[
-        str | None, typer.Option(help="Numbers of training rows; 32,128,512,all unless said.")
+        list[str] | None,
+        typer.Option(
+            help="Numbers of training rows, with commas or repeated; default: 32,128,512,all. "
+            "All rows are always compared."
+        ),
     ] = None,
     adapt: Annotated[
-        str | None, typer.Option(help="What moves of the pretrained model: as of finetune.")
+        str | None, typer.Option(help="What is trained of the pretrained model: as in finetune.")
     ] = None,
     epochs: Epochs = None,
     seeds: Seeds = None,
@@ -50,6 +57,7 @@ def card(
     overrides: Overrides = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Evaluation card: labels saved by pretraining, calibration, cost to adapt, spread.
 
@@ -60,7 +68,7 @@ def card(
     from megabase.run.log import start_logging
     from megabase.training.config import AdaptConfig
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     options: dict[str, Any] = {
         "model": model, "adapt": adapt, "epochs": epochs, "n_seeds": seeds, "seed": seed,
     }  # fmt: skip
@@ -74,8 +82,8 @@ def card(
         output,
         choice=Choice(data, "clean", offline, stand_in, length, windows),
         settings=settings,
-        rows=rows or ROWS,
+        rows=",".join(rows) if rows else ROWS,
         overwrite=overwrite,
     )
-    typer.echo((output / TEXT).read_text().partition("\n## Calibration")[0])
+    typer.echo((output / TEXT).read_text(encoding="utf-8").partition("\n## Calibration")[0])
     typer.echo(output / PAGE)

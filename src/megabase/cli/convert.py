@@ -4,7 +4,13 @@ from typing import Annotated
 
 import typer
 
-from megabase.cli.options import OutputFolder, Overwrite, Quiet
+from megabase.cli.options import (
+    OutputFolder,
+    Overwrite,
+    Quiet,
+    Verbose,
+)
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -12,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("convert")(convert)
 
 
+@with_streams()
 def convert(
     source: Annotated[
         str, typer.Option("--input", "-i", help="Released folder or .ckpt, hub id, or our folder.")
@@ -22,6 +29,7 @@ def convert(
     ] = "megabase",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Make a plain model folder of any published one, or the published layout of ours.
 
@@ -30,7 +38,7 @@ def convert(
     from megabase.jobs.check import check_convert
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     check_convert(source, output, layout=layout)
     from megabase.jobs.convert import convert as run
 

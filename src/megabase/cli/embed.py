@@ -6,6 +6,7 @@ import typer
 
 from megabase.cli.options import (
     ChromMap,
+    Delimiter,
     Device,
     MaxMemory,
     Model,
@@ -13,9 +14,13 @@ from megabase.cli.options import (
     Overwrite,
     Precision,
     Quiet,
+    SequenceColumn,
     Shard,
+    Splice,
     VariantWindow,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,18 +28,27 @@ def add_to(app: typer.Typer) -> None:
     app.command("embed")(embed)
 
 
+@with_streams(
+    reads=("source", "genome"), why_no_output="embeddings are binary (.npz, .h5 or .parquet)"
+)
 def embed(
     model: Model,
     source: Annotated[
         str,
-        typer.Option("--input", "-i", help="FASTA or 2bit; or BED, VCF or BCF, with --genome."),
+        typer.Option(
+            "--input",
+            "-i",
+            help="FASTA, FASTQ, 2bit, CSV, TSV or Parquet; or BED, VCF or BCF, with --genome; "
+            "or GTF, with --splice.",
+        ),
     ],
     output: OutputFile,
     genome: Annotated[
-        str | None, typer.Option("--genome", "-g", help="Genome of a BED or VCF file.")
+        str | None, typer.Option("--genome", "-g", help="Genome of a BED, VCF or BCF file.")
     ] = None,
+    splice: Splice = False,
     layer: Annotated[
-        int | None, typer.Option(help="0, the embedding, to the number of blocks; default: that.")
+        int | None, typer.Option(help="Layer: 0 is the token embedding; default: the last.")
     ] = None,
     pooling: Annotated[
         str,
@@ -45,17 +59,22 @@ def embed(
     ] = "average",
     stride: Annotated[
         int | None,
-        typer.Option(help="Bases from window to window of what is longer than the context."),
+        typer.Option(help="Bases from window to window, for sequences longer than the context."),
     ] = None,
     window: VariantWindow = None,
     chrom_map: ChromMap = None,
+    sequence_column: SequenceColumn = None,
+    delimiter: Delimiter = None,
     shard: Shard = "1/1",
-    dtype: Annotated[str, typer.Option(help="float32 or float16, of what is written.")] = "float32",
+    dtype: Annotated[
+        str, typer.Option(help="Numbers of the output: float32 or float16.")
+    ] = "float32",
     device: Device = "auto",
     max_memory: MaxMemory = None,
     precision: Precision = "float32",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Embeddings of sequences, intervals, or both alleles of variants: npz, HDF5 or Parquet.
 
@@ -68,10 +87,11 @@ def embed(
     from megabase.jobs.embed import embed as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
-        model, source, output, genome=genome, layer=layer, pooling=pooling, strand=strand,
-        stride=stride, window=window, chrom_map=chrom_map, shard=shard, dtype=dtype,
+        model, source, output, genome=genome, splice=splice, layer=layer, pooling=pooling,
+        strand=strand, stride=stride, window=window, chrom_map=chrom_map,
+        sequence_column=sequence_column, delimiter=delimiter, shard=shard, dtype=dtype,
         device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

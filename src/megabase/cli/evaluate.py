@@ -17,14 +17,16 @@ from megabase.cli.options import (
     Overwrite,
     Quiet,
     Regions,
+    Verbose,
     WindowOfContext,
 )
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb, with one verb of its own for each task."""
     tasks = typer.Typer(
-        cls=TaskGroup, help="Measure a model beside its rivals.", no_args_is_help=True
+        cls=TaskGroup, help="Measure a model next to its baselines.", no_args_is_help=True
     )
     tasks.command("perplexity")(perplexity)
     tasks.command("context")(context)
@@ -34,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(tasks, name="evaluate")
 
 
+@with_streams(reads=("genome", "regions"), writes=".json")
 def perplexity(
     model: Model,
     genome: Annotated[
@@ -50,6 +53,7 @@ def perplexity(
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Held-out bits per base, beside a Markov model fitted to the same training regions.
 
@@ -58,7 +62,7 @@ def perplexity(
     from megabase.evaluation.check import check_measured
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     check_measured(model, device=device, genome=genome, output=output, is_folder=False)
     from megabase.evaluation.held_out import evaluate_held_out
 
@@ -79,6 +83,7 @@ def perplexity(
         typer.echo(f"{name}\n{_table(one)}" if name else _table(one))
 
 
+@with_streams()
 def context(
     model: Model,
     genome: Genome,
@@ -93,6 +98,7 @@ def context(
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Whether context helps: by position, more or less of it, permuted, and recall; as a page.
 
@@ -101,7 +107,7 @@ def context(
     from megabase.evaluation.check import check_measured
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     check_measured(model, device=device, genome=genome, output=output)
     from megabase.evaluation.context_report import PAGE, report_context
 
@@ -122,6 +128,7 @@ def context(
 
 def _table(report: dict[str, Any]) -> str:
     from megabase.report.page import interval_text
+    from megabase.run.log import counted
 
     perplexity_interval = interval_text(report["perplexity_interval"])
     rows = [("", "bits per base", "95 % interval")]
@@ -141,7 +148,7 @@ def _table(report: dict[str, Any]) -> str:
         [
             *lines,
             f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
-            f"{report['n_bases']:,} bases in {report['n_windows']:,} windows of "
-            f"{report['context_length']:,}",
+            f"{counted(report['n_bases'], 'base')} in "
+            f"{counted(report['n_windows'], 'window')} of {report['context_length']:,}",
         ]
     )

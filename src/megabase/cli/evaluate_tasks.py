@@ -8,18 +8,23 @@ from typer.core import TyperGroup
 
 from megabase.cli.options import (
     ConfigFile,
+    Delimiter,
     Epochs,
     FirstSeed,
+    LabelColumn,
     Offline,
     Overrides,
     Overwrite,
     Quiet,
     Seeds,
+    SequenceColumn,
     StandIn,
     TaskData,
+    Verbose,
     WindowLength,
     WindowsOfClass,
 )
+from megabase.cli.streams import with_streams
 
 TASK = "TASK"
 """The verb that all tasks but those with a verb of their own go by."""
@@ -39,6 +44,7 @@ class TaskGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+@with_streams()
 def evaluate(
     tasks: Annotated[
         list[str], typer.Argument(help="Names, groups or patterns: gue/tf/0, gue/tf, 'gue/*'.")
@@ -55,7 +61,7 @@ def evaluate(
     preset: Annotated[
         str | None, typer.Option(help="Size of a model from scratch: tiny, ...")
     ] = None,
-    adapt: Annotated[str | None, typer.Option(help="What moves: as of finetune.")] = None,
+    adapt: Annotated[str | None, typer.Option(help="What is trained: as in finetune.")] = None,
     protocol: Annotated[
         str, typer.Option(help="clean; or paper: the best epoch is chosen on the test rows.")
     ] = "clean",
@@ -64,11 +70,14 @@ def evaluate(
     seed: FirstSeed = None,
     length: WindowLength = None,
     windows: WindowsOfClass = None,
+    sequence_column: SequenceColumn = None,
+    label_column: LabelColumn = None,
+    delimiter: Delimiter = None,
     probes: Annotated[
-        bool, typer.Option("--probes", help="Simple models on frozen embeddings, too.")
+        bool, typer.Option("--probes", help="Also train simple models on frozen embeddings.")
     ] = False,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="The model's size with new weights, too.")
+        bool, typer.Option("--from-scratch", help="Also train the same size from new weights.")
     ] = False,
     stand_in: StandIn = False,
     offline: Offline = False,
@@ -76,6 +85,7 @@ def evaluate(
     overrides: Overrides = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Adapt a model to a task and measure it beside a CNN, k-mers and the majority.
 
@@ -92,7 +102,7 @@ def evaluate(
     from megabase.run.log import start_logging
     from megabase.training.config import AdaptConfig
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     options: dict[str, Any] = {
         "model": model, "preset": preset, "adapt": adapt, "epochs": epochs, "n_seeds": seeds,
         "seed": seed,
@@ -105,13 +115,23 @@ def evaluate(
     evaluate_tasks(
         tasks,
         folder,
-        choice=Choice(data, protocol, offline, stand_in, length, windows),
+        choice=Choice(
+            data,
+            protocol,
+            offline,
+            stand_in,
+            length,
+            windows,
+            sequence_column,
+            label_column,
+            delimiter,
+        ),
         settings=settings,
         probes=probes,
         from_scratch=from_scratch,
         overwrite=overwrite,
     )
-    typer.echo((folder / TEXT).read_text().partition("\n## Leaks")[0])
+    typer.echo((folder / TEXT).read_text(encoding="utf-8").partition("\n## Leaks")[0])
     typer.echo(folder / PAGE)
 
 

@@ -12,10 +12,13 @@ from megabase.cli.options import (
     Overwrite,
     Quiet,
     TaskData,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 from megabase.errors import InputError
 
 
+@with_streams()
 def few_shot(
     tasks: Annotated[
         list[str], typer.Argument(metavar="TASK...", help="Tasks with 2 to 5 classes: in_context.")
@@ -33,6 +36,7 @@ def few_shot(
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Classes told from demonstrations in the input, perhaps after brief tuning.
 
@@ -42,7 +46,7 @@ def few_shot(
     from megabase.evaluation.check import check_measured
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     numbers = _numbers(shots)
     check_measured(model, device=device, tasks=tasks, output=output)
     from megabase.evaluation.few_shot import TABLE, evaluate_few_shot
@@ -60,7 +64,7 @@ def few_shot(
         offline=offline,
         overwrite=overwrite,
     )
-    typer.echo((output / TABLE).read_text(), nl=False)
+    typer.echo((output / TABLE).read_text(encoding="utf-8"), nl=False)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

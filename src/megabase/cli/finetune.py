@@ -8,13 +8,18 @@ import typer
 from megabase.cli.options import (
     ConfigFile,
     Crop,
+    Delimiter,
     Epochs,
     FirstSeed,
+    LabelColumn,
     Overrides,
     Overwrite,
     Quiet,
     Seeds,
+    SequenceColumn,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 from megabase.errors import InputError
 
 
@@ -23,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("finetune")(finetune)
 
 
+@with_streams()
 def finetune(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
     train: Annotated[
@@ -33,20 +39,20 @@ def finetune(
         ),
     ] = None,
     validation: Annotated[
-        str | None, typer.Option(help="The same; without it, a part of train.")
+        str | None, typer.Option(help="Likewise; default: a part of --train.")
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="The same, measured at the end; nothing is chosen on it.")
+        str | None, typer.Option(help="Likewise; measured at the end, nothing is chosen on it.")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Language model to start from: as of score."),
+        typer.Option("--model", "-m", help="Language model to start from."),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Size of a model from scratch, without --model: tiny, ...")
     ] = None,
     adapt: Annotated[
-        str | None, typer.Option(help="What moves: full, head, lora or prompt.")
+        str | None, typer.Option(help="What is trained: full (all weights), head, lora or prompt.")
     ] = None,
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
@@ -57,6 +63,16 @@ def finetune(
             help="Labels of each base of the genome: BED (classes), bedGraph or bigWig (values)."
         ),
     ] = None,
+    sequence_column: SequenceColumn = None,
+    label_column: LabelColumn = None,
+    label_text: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels that differ in blanks, case or the form of a number only: checked (an "
+            "error), merge (one class) or exact (classes of their own)."
+        ),
+    ] = None,
+    delimiter: Delimiter = None,
     crop: Crop = None,
     kind: Annotated[
         str | None, typer.Option(help="auto, classification, multilabel or regression.")
@@ -76,6 +92,7 @@ def finetune(
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Adapt a model to labelled sequences, from several seeds, and save the best on validation.
 
@@ -92,11 +109,12 @@ def finetune(
     from megabase.training.check import check_finetune
     from megabase.training.config import FinetuneConfig
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     options: dict[str, Any] = {
         "train": train, "validation": validation, "test": test, "model": model,
         "preset": preset, "adapt": adapt, "genome": genome, "labels": labels, "crop": crop,
-        "kind": kind,
+        "sequence_column": sequence_column, "label_column": label_column,
+        "label_text": label_text, "delimiter": delimiter, "kind": kind,
         "epochs": epochs, "n_seeds": seeds, "seed": seed, "device": device,
     }  # fmt: skip
     tried = [f"sweep.{_swept(text)}" for text in sweep or ()]

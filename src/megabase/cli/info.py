@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from megabase.cli.options import Json, Model
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -13,6 +14,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("info")(info)
 
 
+@with_streams()
 def info(
     model: Model,
     length: Annotated[

@@ -1,8 +1,12 @@
 """The command: its verbs, and what it makes of errors. Imports neither torch nor transformers."""
 
+import io
+import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -15,6 +19,7 @@ from megabase.cli import (
     finetune,
     generate,
     info,
+    merge,
     mutagenesis,
     predict,
     pretrain,
@@ -23,39 +28,70 @@ from megabase.cli import (
     tracks,
 )
 from megabase.errors import InputError, WorkError
+from megabase.run.interruption import Interrupted
 
 app = typer.Typer(
     name="megabase",
-    help="Train, adapt and query DNA language models that read up to a million nucleotides.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
     pretrain, finetune, predict, evaluate, card, score, score_vcf, mutagenesis, embed, tracks,
-    generate, info, convert, doctor,
+    merge, generate, info, convert, doctor,
 ):  # fmt: skip
     verb.add_to(app)
 
 
+def _print_version(is_wanted: bool) -> bool:
+    if is_wanted:
+        typer.echo(f"megabase {metadata.version('megabase')}")
+        raise typer.Exit
+    return is_wanted
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Train, adapt and query DNA language models that read up to a million nucleotides."""
+
+
+_LONGEST_LINE = 1000  # characters of an error, of which a file's own text may be many more
+_NO_UTF8 = re.compile("[\udc80-\udcff]")  # bytes of a path as Python holds them
 _OUT_OF_MEMORY = ("out of memory", "not enough memory")  # as torch says it
 
 
 def main() -> None:
     """Run the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # what its encoding does not have
     with plain_errors():
         app()
 
 
 @contextmanager
 def plain_errors() -> Generator[None]:
-    """Print an error that is no bug as one line; 2 is the exit code of misuse, 1 of failure."""
+    """Print an error that is no bug as one line.
+
+    The exit code is 2 of misuse, 1 of failure, and 128 + number of a signal that stopped the work.
+    """
     try:
         yield
-    except InputError as error:
-        _stop(str(error), code=2)
-    except WorkError as error:
-        _stop(str(error), code=1)
+    except (InputError, WorkError, Interrupted) as error:
+        _stop(str(error), code=_exit_code(error))
+    except UnicodeEncodeError as error:
+        if not _NO_UTF8.search(text := str(error.object)):
+            raise
+        _stop(f"{text}: not every library takes a path that is not UTF-8; rename it, or give the "
+              "path from within that folder", code=2)  # fmt: skip
     except MemoryError:
         _stop("out of memory; ask for shorter sequences or a smaller model", code=1)
     except OSError as error:
@@ -67,6 +103,18 @@ def plain_errors() -> Generator[None]:
         _stop(f"out of memory ({str(error).splitlines()[0]})", code=1)
 
 
+def _exit_code(error: InputError | WorkError | Interrupted) -> int:
+    if isinstance(error, Interrupted):
+        return error.exit_code
+    return 2 if isinstance(error, InputError) else 1
+
+
 def _stop(message: str, *, code: int) -> None:
-    sys.stderr.write(f"megabase: error: {' '.join(message.split())}\n")
+    """Write an error on one line of bounded length, control characters of an input escaped."""
+    words = " ".join(message.split())
+    line = "".join(each if each.isprintable() else repr(each)[1:-1] for each in words)
+    if len(line) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        line = f"{line[:half]} [... {len(line) - 2 * half:,} characters ...] {line[-half:]}"
+    sys.stderr.write(f"megabase: error: {line}\n")
     sys.exit(code)

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from megabase.cli.options import Device, Genome, Model, OutputFile, Overwrite, Quiet, Strand
+from megabase.cli.options import (
+    Device,
+    Genome,
+    Model,
+    OutputFile,
+    Overwrite,
+    Quiet,
+    Strand,
+    Verbose,
+)
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -13,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("mutagenesis")(mutagenesis)
 
 
+@with_streams(reads=("genome", "regions"), writes=".tsv")
 def mutagenesis(
     model: Model,
     genome: Genome,
@@ -30,9 +41,13 @@ def mutagenesis(
         typer.Option(help="Bases of a window; default: 1,024, or the context if that is less."),
     ] = None,
     strand: Strand = "average",
+    shard: Annotated[
+        str, typer.Option(help="i/n: every n-th region from the i-th on; merge joins them.")
+    ] = "1/1",
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Log-likelihood ratio (nats) of every base of regions changed to every other, as a table.
 
@@ -43,10 +58,10 @@ def mutagenesis(
     from megabase.jobs.mutagenesis import mutagenesis as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, genome, regions, output, figures=figures, mode=mode, window=window, strand=strand,
-        device=device, overwrite=overwrite,
+        shard=shard, device=device, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)
     if figures is not None:

@@ -28,15 +28,28 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 MaxMemory = Annotated[
     float | None,
-    typer.Option("--max-memory", min=0.0, help="GiB that the process may take, on a CPU."),
+    typer.Option("--max-memory", min=0.0, help="Most memory of the process in GiB, on a CPU."),
 ]
 Precision = Annotated[
     str,
-    typer.Option(help="float32, or bfloat16 matrix products: faster on some CPUs, not the same."),
+    typer.Option(
+        help="float32; or bfloat16 matrix products: faster on some CPUs, other last digits."
+    ),
 ]
-Strand = Annotated[
-    str, typer.Option(help="average, of what is computed on either strand; or forward.")
+SequenceColumn = Annotated[
+    str | None, typer.Option(help="Name of the column of sequences; default: sequence.")
 ]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Name of the column of labels; default: label.")
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        help="What separates columns of a text table: a character, or comma, tab or semicolon; "
+        "default: as its first line tells."
+    ),
+]
+Strand = Annotated[str, typer.Option(help="average of both strands; or forward.")]
 Crop = Annotated[
     str | None,
     typer.Option(help="Cut sequences longer than the context: centre, left or random."),
@@ -52,35 +65,48 @@ WindowOfContext = Annotated[
     int | None,
     typer.Option("--context-length", help="Bases of a window; default: all that the model reads."),
 ]
-Shard = Annotated[str, typer.Option(help="i/n: of every n records the i-th.")]
+Splice = Annotated[
+    bool,
+    typer.Option(
+        "--splice",
+        help="Join the blocks of BED12, or the exons of each transcript of GTF or GFF3.",
+    ),
+]
+Shard = Annotated[
+    str, typer.Option(help="i/n: every n-th record from the i-th on; merge joins them.")
+]
 ChromMap = Annotated[
     Path | None,
-    typer.Option(help="Two columns: a contig's name in the VCF file, and in the genome."),
+    typer.Option(help="File of two columns: a contig's name in the VCF file, and in the genome."),
 ]
-Epochs = Annotated[int | None, typer.Option(help="The most, 10 unless said.")]
-Seeds = Annotated[int | None, typer.Option(help="How many, 3 unless said.")]
-FirstSeed = Annotated[int | None, typer.Option(help="The first; also of splits.")]
+Epochs = Annotated[int | None, typer.Option(help="Most epochs; default: 10.")]
+Seeds = Annotated[int | None, typer.Option(help="Number of seeds; default: 3.")]
+FirstSeed = Annotated[int | None, typer.Option(help="First seed; it also fixes the splits.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file of the configuration.")
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the configuration; repeat."),
 ]
 TaskData = Annotated[
     Path | None, typer.Option("--data", "-d", help="Folder of the data; default: the hub.")
 ]
 WindowLength = Annotated[
-    int | None, typer.Option("--length", min=2, help="Of windows that are cut, bp.")
+    int | None, typer.Option("--length", min=2, help="Length of the windows that are cut, in bp.")
 ]
 WindowsOfClass = Annotated[
-    int | None, typer.Option("--windows", min=1, help="Of each class, where they are drawn.")
+    int | None,
+    typer.Option("--windows", min=1, help="Windows of each class, where windows are drawn."),
 ]
 StandIn = Annotated[
-    bool, typer.Option("--stand-in", help="Other rows stand in for a split that is missing.")
+    bool, typer.Option("--stand-in", help="Use other rows for a split that is missing.")
 ]
 Offline = Annotated[
-    bool, typer.Option("--offline", help="Read only what was fetched from the hub before.")
+    bool, typer.Option("--offline", help="Use only what was downloaded from the hub before.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show technical details too, such as the engine.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,11 +1,23 @@
 """megabase predict: a table of sequences, or FASTA, to the labels of a fine-tuned model."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import Crop, Device, OutputFile, Overwrite, Quiet, Strand
+from megabase.cli.options import (
+    Crop,
+    Delimiter,
+    Device,
+    OutputFile,
+    Overwrite,
+    Quiet,
+    SequenceColumn,
+    Strand,
+    Verbose,
+)
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -13,6 +25,13 @@ def add_to(app: typer.Typer) -> None:
     app.command("predict")(predict)
 
 
+def _suffix_of_table(options: Mapping[str, Any]) -> str:
+    """Return the suffix of a table for standard output: CSV after CSV, else TSV."""
+    name = options["source"].name.lower().removesuffix(".gz")
+    return ".csv" if name.endswith(".csv") else ".tsv"
+
+
+@with_streams(reads=("source", "genome"), writes=_suffix_of_table)
 def predict(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Folder that finetune wrote, or a hub id.")
@@ -22,7 +41,7 @@ def predict(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA; BED; or CSV, TSV, Parquet: sequence, or contig,start,end.",
+            help="FASTA or FASTQ; BED; or CSV, TSV, Parquet: sequence, or contig,start,end.",
         ),
     ],
     output: OutputFile,
@@ -30,10 +49,13 @@ def predict(
         str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
     ] = None,
     crop: Crop = None,
+    sequence_column: SequenceColumn = None,
+    delimiter: Delimiter = None,
     strand: Strand = "forward",
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Predict the label of each row, or base: the input's columns, then predicted and p_CLASS.
 
@@ -42,12 +64,13 @@ def predict(
     from megabase.jobs.check import check_predict
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     check_predict(model, source, output, genome=genome, strand=strand, device=device)
     from megabase.jobs.predict import predict as run
 
     run(
-        model, source, output, genome=genome, crop=crop, strand=strand, device=device,
-        overwrite=overwrite,
+        model, source, output, genome=genome, crop=crop,
+        sequence_column=sequence_column or "sequence", delimiter=delimiter, strand=strand,
+        device=device, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

@@ -5,7 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from megabase.cli.options import ConfigFile, Overrides, Overwrite, Quiet
+from megabase.cli.options import (
+    ConfigFile,
+    Overrides,
+    Overwrite,
+    Quiet,
+    Verbose,
+)
+from megabase.cli.streams import with_streams
 from megabase.errors import InputError
 
 
@@ -14,10 +21,24 @@ def add_to(app: typer.Typer) -> None:
     app.command("pretrain")(pretrain)
 
 
+@with_streams()
 def pretrain(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write.")] = None,
     genome: Annotated[
-        str | None, typer.Option("--genome", "-g", help="FASTA or 2bit file, or asset:ecoli.")
+        list[str] | None,
+        typer.Option(
+            "--genome",
+            "-g",
+            help="FASTA or 2bit file, or asset:ecoli. Give it once for each genome.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Language model to continue training from: as of score. From scratch without it.",
+        ),
     ] = None,
     config: ConfigFile = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
@@ -34,22 +55,26 @@ def pretrain(
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Pretrain a language model on a genome and save it as a Hugging Face folder.
 
     megabase pretrain --genome genome.fa --output model --steps 2000
 
     megabase pretrain --config configs/ecoli.yaml --output model --set learning_rate=1e-3
+
+    megabase pretrain --model asset:default -g yeast.fa -g worm.fa --output model --steps 500
     """
     from megabase.run.config import read_config, to_yaml
     from megabase.run.environment import is_first_process
     from megabase.run.log import start_logging
     from megabase.training.check import check_pretrain
-    from megabase.training.config import PretrainConfig
+    from megabase.training.config import PretrainConfig, genome_options
 
-    start_logging(quiet=quiet or not is_first_process())
+    start_logging(quiet=quiet or not is_first_process(), verbose=verbose)
     options: dict[str, Any] = {
-        "genome": genome,
+        **genome_options(genome or ()),
+        "model": model,
         "steps": steps,
         "context_length": context_length,
         "preset": preset,

@@ -12,8 +12,11 @@ from megabase.cli.options import (
     Overwrite,
     Precision,
     Quiet,
+    Splice,
     Strand,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,20 +24,25 @@ def add_to(app: typer.Typer) -> None:
     app.command("score")(score)
 
 
+@with_streams(reads=("source", "genome"), writes=".tsv")
 def score(
     model: Model,
     source: Annotated[
-        str, typer.Option("--input", "-i", help="FASTA or 2bit; or BED, with --genome.")
+        str,
+        typer.Option(
+            "--input",
+            "-i",
+            help="FASTA, FASTQ or 2bit; or BED, with --genome; or GTF, with --splice.",
+        ),
     ],
     output: OutputFile,
     genome: Annotated[
         str | None, typer.Option("--genome", "-g", help="Genome of the intervals of a BED file.")
     ] = None,
+    splice: Splice = False,
     stride: Annotated[
         int | None,
-        typer.Option(
-            help="Read what is longer than the context in windows, one each so many bases."
-        ),
+        typer.Option(help="Bases from window to window, for sequences longer than the context."),
     ] = None,
     strand: Strand = "forward",
     device: Device = "auto",
@@ -42,6 +50,7 @@ def score(
     precision: Precision = "float32",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Log-likelihood (nats) and bits per base of each sequence, as a table or a track.
 
@@ -50,13 +59,15 @@ def score(
     megabase score --model model --input genes.bed --genome genome.fa --output bases.bedgraph
 
     megabase score --model model --input contigs.fa --stride 512 --output scores.tsv
+
+    megabase score --model model --input genes.gtf --genome genome.fa --splice --output scores.tsv
     """
     from megabase.jobs.score import score as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
-        model, source, output, genome=genome, stride=stride, strand=strand, device=device,
-        max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
+        model, source, output, genome=genome, splice=splice, stride=stride, strand=strand,
+        device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

@@ -17,7 +17,9 @@ from megabase.cli.options import (
     Shard,
     Strand,
     VariantWindow,
+    Verbose,
 )
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("score-vcf")(score_vcf)
 
 
+@with_streams(reads=("source", "genome"), writes=".vcf")
 def score_vcf(
     model: Model,
     genome: Genome,
@@ -44,6 +47,7 @@ def score_vcf(
     precision: Precision = "float32",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Log-likelihood ratio (nats) of each alternative allele, as INFO fields or as a table.
 
@@ -55,7 +59,7 @@ def score_vcf(
     from megabase.jobs.score_vcf import score_vcf as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, genome, source, output, window=window, strand=strand, distance=distance,
         shard=shard, chrom_map=chrom_map, device=device, max_memory_gib=max_memory,

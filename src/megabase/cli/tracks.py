@@ -1,10 +1,21 @@
 """megabase tracks: a genome to a value for each base."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from megabase.cli.options import Device, Genome, Model, OutputFile, Overwrite, Quiet, Strand
+from megabase.cli.options import (
+    Device,
+    Genome,
+    Model,
+    OutputFile,
+    Overwrite,
+    Quiet,
+    Strand,
+    Verbose,
+)
+from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
@@ -12,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("tracks")(tracks)
 
 
+@with_streams(reads=("genome", "regions"), writes=".bedgraph")
 def tracks(
     model: Model,
     genome: Genome,
@@ -23,22 +35,37 @@ def tracks(
     stride: Annotated[
         int | None, typer.Option(help="Bases from window to window; default: half the context.")
     ] = None,
+    regions: Annotated[
+        Path | None,
+        typer.Option("--regions", "-r", help="BED file of the bases that get a value."),
+    ] = None,
+    shard: Annotated[
+        str,
+        typer.Option(help="i/n: the i-th of n stretches of about equal work; merge joins them."),
+    ] = "1/1",
+    rename_contigs: Annotated[
+        Path | None,
+        typer.Option(help="Two columns: a contig's name in the genome, and in the track."),
+    ] = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """What a model expects at each base of a whole genome, as bigWig or bedGraph.
+    """What a model expects at each base of a genome or of regions, as bigWig or bedGraph.
 
     megabase tracks --model model --genome genome.fa --output surprisal.bw
+
+    megabase tracks --model model --genome genome.fa --regions genes.bed --output genes.bw
 
     megabase tracks --model model --genome asset:ecoli --quantity entropy --output entropy.bedgraph
     """
     from megabase.jobs.tracks import tracks as run
     from megabase.run.log import start_logging
 
-    start_logging(quiet=quiet)
+    start_logging(quiet=quiet, verbose=verbose)
     run(
-        model, genome, output, quantity=quantity, strand=strand, stride=stride, device=device,
-        overwrite=overwrite,
+        model, genome, output, quantity=quantity, strand=strand, stride=stride, regions=regions,
+        shard=shard, rename_contigs=rename_contigs, device=device, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(output)

@@ -1,4 +1,4 @@
-"""A folder with one FASTA file for each class, and a FASTA file, as rows of a table."""
+"""A folder with one FASTA or FASTQ file for each class, and such a file, as rows of a table."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -6,18 +6,25 @@ from pathlib import Path
 
 from megabase.data.labels import LABEL
 from megabase.errors import InputError
-from megabase.io.fasta import is_fasta, read_fasta
+from megabase.io.compression import uncompressed_name
+from megabase.io.sequence_file import has_sequence_suffix, read_sequences
 
 _log = logging.getLogger(__name__)
 
 _INDEXES = (".fai", ".gzi")
 
 
-def class_files(folder: Path) -> dict[str, Path]:
-    """Find the FASTA file of each class: what stands before the suffix of its name.
+def class_files(folder: Path, *, tell: bool = False) -> dict[str, Path]:
+    """Find the FASTA or FASTQ file of each class: what stands before the suffix of its name.
 
-    ``promoter.fa`` and ``promoter.fasta.gz`` are of the class ``promoter``. Of other files
-    the log says that they are passed over.
+    ``promoter.fa`` and ``promoter.fastq.gz`` are of the class ``promoter``.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    tell
+        Whether to log which other files are passed over.
 
     Raises
     ------
@@ -29,10 +36,10 @@ def class_files(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix in _INDEXES:
             continue
-        if not path.is_file() or not is_fasta(path):
+        if not path.is_file() or not has_sequence_suffix(path):
             others.append(path.name)
             continue
-        name = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem
+        name = Path(uncompressed_name(path)).stem
         if name in found:
             raise InputError(f"{folder} has two files of the class {name!r}; join them to one")
         found[name] = path
@@ -40,12 +47,18 @@ def class_files(folder: Path) -> dict[str, Path]:
         raise InputError(
             f"{folder} holds no FASTA file; a folder has one for each class, such as promoter.fa"
         )
-    if others:
-        _log.info("%s: passed over %s, which is no FASTA by its name", folder, ", ".join(others))
+    if tell and others:
+        _log.info(
+            "%s: passed over %s, which is neither FASTA nor FASTQ by its name",
+            folder,
+            ", ".join(others),
+        )
     return found
 
 
-def read_class_folder(folder: Path, columns: Iterable[str] = ()) -> Iterator[dict[str, str]]:
+def read_class_folder(
+    folder: Path, columns: Iterable[str] = (), *, tell: bool = True
+) -> Iterator[dict[str, str]]:
     """Give name, sequence and label of every sequence, class by class in the order of names.
 
     Parameters
@@ -54,6 +67,8 @@ def read_class_folder(folder: Path, columns: Iterable[str] = ()) -> Iterator[dic
         As of `class_files`.
     columns
         What is needed.
+    tell
+        As of `read_sequences`.
 
     Raises
     ------
@@ -62,13 +77,15 @@ def read_class_folder(folder: Path, columns: Iterable[str] = ()) -> Iterator[dic
         holds no sequence.
     """
     others = [column for column in columns if column != LABEL]
-    for label, path in class_files(folder).items():
-        for row in read_fasta_rows(path, others):
+    for label, path in class_files(folder, tell=tell).items():
+        for row in read_sequence_rows(path, others, tell=tell):
             yield {**row, LABEL: label}
 
 
-def read_fasta_rows(path: Path, columns: Iterable[str] = ()) -> Iterator[dict[str, str]]:
-    """Give the header of every sequence of a FASTA file as its name, and the sequence.
+def read_sequence_rows(
+    path: Path, columns: Iterable[str] = (), *, tell: bool = True
+) -> Iterator[dict[str, str]]:
+    """Yield the header of every sequence of a FASTA or FASTQ file as its name, and the sequence.
 
     Parameters
     ----------
@@ -76,20 +93,18 @@ def read_fasta_rows(path: Path, columns: Iterable[str] = ()) -> Iterator[dict[st
         The file.
     columns
         What is needed.
+    tell
+        As of `read_sequences`.
 
     Raises
     ------
     InputError
-        If more than these two is needed, or the file holds no sequence.
+        If more than these two is needed, or as of `read_sequences`.
     """
     if lacking := [column for column in columns if column not in ("name", "sequence")]:
         raise InputError(
-            f"{path} is FASTA, which has no column {lacking[0]!r}; give a table, or for classes a "
-            "folder with one FASTA file for each"
+            f"{path} is FASTA or FASTQ, which has no column {lacking[0]!r}; give a table, or for "
+            "classes a folder with one such file for each"
         )
-    is_empty = True
-    for entry in read_fasta(path):
-        is_empty = False
-        yield {"name": entry.header, "sequence": entry.letters}
-    if is_empty:
-        raise InputError(f"{path} holds no sequence")
+    for record in read_sequences(path, tell=tell):
+        yield {"name": record.header, "sequence": record.letters}

@@ -13,8 +13,10 @@ from megabase.data.labels import in_order
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_contig, check_inside
-from megabase.io.bed import SUFFIXES, BedRecord, read_bed
+from megabase.io.bed import BedRecord, is_bed, read_bed
+from megabase.io.compression import uncompressed_name
 from megabase.io.tracks import BEDGRAPH, BIGWIG, BigWig, Entry, check_bigwig, read_bedgraph
+from megabase.run.log import counted
 
 OUTSIDE, INSIDE = "none", "in"
 """The class of a base without an entry, and of one with an entry that has no name."""
@@ -61,12 +63,11 @@ def open_label_track(path: Path, reference: Reference) -> LabelTrack:
         If it is none of these or cannot be read, none of its contigs is in the genome or one
         is shorter there, or entries that differ overlap.
     """
-    name = path.name.lower()
-    if name.endswith(SUFFIXES):
+    if is_bed(path):
         return _classes(path, reference)
-    if name.removesuffix(".gz").endswith(BEDGRAPH):
+    if uncompressed_name(path).lower().endswith(BEDGRAPH):
         return _Runs((), read_bedgraph(path), path, reference)
-    if name.endswith(BIGWIG):
+    if path.name.lower().endswith(BIGWIG):
         return _BigWigLabels(path, reference)
     raise InputError(
         f"{path}: labels of bases are BED (.bed), bedGraph ({', '.join(BEDGRAPH)}) or bigWig "
@@ -77,7 +78,7 @@ def open_label_track(path: Path, reference: Reference) -> LabelTrack:
 def check_label_track(path: Path) -> None:
     """Raise an InputError if an extra that its suffix asks for is not there."""
     if path.name.lower().endswith(BIGWIG):
-        check_bigwig()
+        check_bigwig(path)
 
 
 def _classes(path: Path, reference: Reference) -> "_Runs":
@@ -190,4 +191,8 @@ def _check_contigs(ends: Mapping[str, int], path: Path, reference: Reference) ->
     for contig in known:
         check_inside(Interval(contig, 0, ends[contig]), reference.lengths, reference.name)
     if n_left := len(ends) - len(known):
-        _log.info("%s: labels on %d contigs that the genome lacks are passed over", path, n_left)
+        _log.info(
+            "%s: labels on %s that the genome lacks are passed over",
+            path,
+            counted(n_left, "contig"),
+        )

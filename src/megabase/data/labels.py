@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Shaped
 
+from megabase.data.label_text import LABEL_TEXTS, check_label_texts, label_key, merged
 from megabase.errors import InputError
 from megabase.model.architecture import JOINT
 
@@ -38,6 +39,8 @@ class Labels:
         Whether each base of a sequence has a label, or the sequence has one.
     is_multilabel
         Whether a row has any number of `classes`, and not one of them.
+    is_merged
+        Whether a label is of a class that is written in another way, as `label_key` tells.
     """
 
     classes: tuple[str, ...]
@@ -45,9 +48,12 @@ class Labels:
     scale: float = 1.0
     per_base: bool = False
     is_multilabel: bool = False
+    is_merged: bool = False
 
     @classmethod
-    def from_training(cls, texts: Sequence[str], *, kind: str, name: str) -> "Labels":
+    def from_training(
+        cls, texts: Sequence[str], *, kind: str, name: str, label_text: str = "checked"
+    ) -> "Labels":
         """Learn from the labels of a training table what labels mean.
 
         Parameters
@@ -60,12 +66,15 @@ class Labels:
             between them, or none.
         name
             What to call the table in an error.
+        label_text
+            One of `LABEL_TEXTS`, of labels that are written in several ways. Unless it is
+            ``"exact"``, a text that stands for a missing value is an error.
 
         Raises
         ------
         InputError
             If there is one class only, all targets are one number, no row has a name, or a
-            label is none.
+            label is missing or written in several ways.
         """
         if kind not in KINDS:
             raise InputError(f"kind is one of {', '.join(KINDS)}; got {kind!r}")
@@ -76,18 +85,23 @@ class Labels:
                 raise InputError(f"every target of {name} is {texts[0]}: there is nothing to learn")
             return cls((), float(values.mean()), scale)
         if kind == "multilabel":
-            classes = in_order([each for names in _names(texts, name) for each in names])
+            named = [
+                (row, each)
+                for row, names in enumerate(_names(texts, name), start=1)
+                for each in names
+            ]
+            classes = in_order(_classes(named, label_text, name))
             if not classes:
                 raise InputError(f"no row of {name} has a label: there is nothing to learn")
-            return cls(classes, is_multilabel=True)
+            return cls(classes, is_multilabel=True, is_merged=label_text == "merge")
         if "" in texts:
             raise InputError(f"{name}, row {texts.index('') + 1}: the label is empty")
-        classes = in_order(texts)
+        classes = in_order(_classes(list(enumerate(texts, start=1)), label_text, name))
         if len(classes) < 2:
             raise InputError(
                 f"every label of {name} is {texts[0]!r}; a classifier needs two classes or more"
             )
-        return cls(classes)
+        return cls(classes, is_merged=label_text == "merge")
 
     @classmethod
     def from_bases(
@@ -149,21 +163,45 @@ class Labels:
         if self.is_regression:
             return _numbers(texts, name).astype(np.float32)
         rows = _names(texts, name) if self.is_multilabel else [[text] for text in texts]
-        numbers = {text: number for number, text in enumerate(self.classes)}
+        written = label_key if self.is_merged else str
+        numbers = {written(text): number for number, text in enumerate(self.classes)}
         for row, names in enumerate(rows, start=1):
             for text in names:
-                if text not in numbers:
-                    known = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
-                    raise InputError(
-                        f"{name}, row {row}: label {text!r} does not occur in training, which has "
-                        f"{known}; correct it, or add such rows to training"
-                    )
+                if written(text) not in numbers:
+                    raise InputError(self._unknown(text, f"{name}, row {row}"))
+        found = [[numbers[written(text)] for text in names] for names in rows]
         if not self.is_multilabel:
-            return np.array([numbers[text] for text in texts], dtype=np.int64)
+            return np.array([number for (number,) in found], dtype=np.int64)
         truths = np.zeros((len(rows), len(self.classes)), dtype=np.uint8)
-        for row, names in enumerate(rows):
-            truths[row, [numbers[text] for text in names]] = 1
+        for row, of_row in enumerate(found):
+            truths[row, of_row] = 1
         return truths
+
+    def _unknown(self, text: str, place: str) -> str:
+        """Describe a label that training does not have, and one that may be the same."""
+        known = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
+        alike = [each for each in self.classes if label_key(each) == label_key(text)]
+        mend = (
+            f"if it is {alike[0]!r}, take --label-text merge"
+            if alike
+            else "correct it, or add such rows to training"
+        )
+        return f"{place}: label {text!r} does not occur in training, which has {known}; {mend}"
+
+
+def _classes(labels: Sequence[tuple[int, str]], label_text: str, name: str) -> list[str]:
+    """Return the labels as classes are named by them, each with the number of its row."""
+    if label_text not in LABEL_TEXTS:
+        raise InputError(f"label_text is one of {', '.join(LABEL_TEXTS)}; got {label_text!r}")
+    texts = [text for _, text in labels]
+    if label_text == "exact":
+        return texts
+    if label_text == "checked":
+        check_label_texts(labels, name=name)
+        return texts
+    ways = merged(texts)
+    check_label_texts([(row, ways[label_key(text)]) for row, text in labels], name=name)
+    return list(ways.values())
 
 
 def joined(row: Mapping[str, str], columns: Sequence[str], *, name: str) -> str:

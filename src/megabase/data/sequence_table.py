@@ -8,17 +8,21 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from megabase.data.class_folder import read_class_folder, read_fasta_rows
+from megabase.data.class_folder import read_class_folder, read_sequence_rows
 from megabase.errors import InputError
-from megabase.genome.interval import Interval
+from megabase.genome.interval import Interval, parse_strand
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.io.bed import SUFFIXES, read_bed
-from megabase.io.fasta import is_fasta
+from megabase.io.bed import is_bed, read_bed
+from megabase.io.sequence_file import holds_sequences
 from megabase.io.table import check_columns, read_rows
+from megabase.run.log import counted
 
 CROPS = ("centre", "left", "random")
 """Which part of a sequence that is longer than the context is kept."""
+
+SEQUENCE = "sequence"
+"""The column of sequences."""
 
 _BED_COLUMNS = ["contig", "start", "end", "name", "strand"]
 
@@ -41,11 +45,15 @@ class SequenceTable:
     path
         CSV, TSV or Parquet with a column ``sequence``; or with the columns ``contig``,
         ``start``, ``end`` (0-based, half-open) and perhaps ``strand``, and a genome; or BED,
-        whose columns are these and ``name``. Or FASTA, whose rows are ``name`` (the whole
-        header) and ``sequence``; or a folder of FASTA files, whose rows also have ``label``, as
-        `class_folder` says.
+        whose columns are these and ``name``. Or FASTA or FASTQ, whose rows are ``name`` (the
+        whole header) and ``sequence``; or a folder of such files, whose rows also have
+        ``label``, as `class_folder` says.
     columns
         What columns it must have besides.
+    sequence_column
+        Another name of the column ``sequence``.
+    delimiter, list_columns
+        As of `read_rows`.
     reference
         The genome of its intervals; None: sequences are written out.
     context_length
@@ -64,6 +72,9 @@ class SequenceTable:
         path: Path,
         *,
         columns: Sequence[str] = (),
+        sequence_column: str = SEQUENCE,
+        delimiter: str | None = None,
+        list_columns: Sequence[str] = (),
         reference: Reference | None = None,
         context_length: int | None = None,
         n_prompt_tokens: int = 0,
@@ -73,10 +84,14 @@ class SequenceTable:
         if crop is not None and crop not in CROPS:
             raise InputError(f"crop is one of {', '.join(CROPS)}; got {crop!r}")
         self.path = path
-        self._is_fasta = path.is_dir() or is_fasta(path)
+        self._is_fasta = path.is_dir() or holds_sequences(path)
         self._reference = reference
-        of_place = ("sequence",) if reference is None else ("contig", "start", "end")
+        if reference is not None and sequence_column != SEQUENCE:
+            raise InputError("a genome has the sequences; leave --sequence-column out")
+        of_place = (sequence_column,) if reference is None else ("contig", "start", "end")
         self._columns = (*of_place, *columns)
+        self._sequence_column = sequence_column
+        self._delimiter, self._list_columns = delimiter, list_columns
         self._longest = None if context_length is None else context_length - n_prompt_tokens
         if self._longest is not None and self._longest < 1:
             raise InputError(
@@ -102,7 +117,7 @@ class SequenceTable:
             empty, no DNA, no part of the genome, or too long.
         """
         n_rows = n_cropped = n_ambiguous = 0
-        for n_rows, row in enumerate(self._rows(), start=1):
+        for n_rows, row in enumerate(self._rows(tell=tell), start=1):
             name = f"{self.path}, row {n_rows}" + (f" ({row['name']})" if self._is_fasta else "")
             place = None if self._reference is None else _place(row, name)
             encoded = DNA_VOCABULARY.encode(self._letters(row, place, name), name=name)
@@ -114,22 +129,28 @@ class SequenceTable:
             raise InputError(f"{self.path} holds no row; a line is one sequence")
         if tell and n_cropped:
             _log.info(
-                "%s: %s of %s sequences were cut to %s bp (--crop %s)", self.path,
-                f"{n_cropped:,}", f"{n_rows:,}", f"{self._longest:,}", self._crop,
+                "%s: %s of %s cut to %s bp (--crop %s)", self.path, f"{n_cropped:,}",
+                counted(n_rows, "sequence was", "sequences were"), f"{self._longest:,}", self._crop,
             )  # fmt: skip
         if tell and n_ambiguous:
-            _log.info("%s: %s ambiguous letters were read as N", self.path, f"{n_ambiguous:,}")
+            n = counted(n_ambiguous, "ambiguous letter was", "ambiguous letters were")
+            _log.info("%s: %s read as N", self.path, n)
 
-    def _rows(self) -> Iterator[dict[str, str]]:
+    def _rows(self, *, tell: bool) -> Iterator[dict[str, str]]:
         if self._is_fasta and self._reference is not None:
             raise InputError(f"a genome goes with intervals; {self.path} has its own letters")
+        is_table = not (self._is_fasta or is_bed(self.path))
+        if self._delimiter is not None and not is_table:
+            raise InputError(f"--delimiter is of a CSV or TSV file, and {self.path} is not one")
         if self.path.is_dir():
-            return read_class_folder(self.path, self._columns)
+            return read_class_folder(self.path, self._columns, tell=tell)
         if self._is_fasta:
-            return read_fasta_rows(self.path, self._columns)
-        if self.path.name.endswith(SUFFIXES):
+            return read_sequence_rows(self.path, self._columns, tell=tell)
+        if is_bed(self.path):
             return self._bed_rows()
-        return read_rows(self.path, self._columns)
+        return read_rows(
+            self.path, self._columns, delimiter=self._delimiter, list_columns=self._list_columns
+        )
 
     def _bed_rows(self) -> Iterator[dict[str, str]]:
         if self._reference is None:
@@ -142,9 +163,9 @@ class SequenceTable:
 
     def _letters(self, row: dict[str, str], place: Interval | None, name: str) -> str:
         if self._reference is None or place is None:
-            if not row["sequence"]:
+            if not (letters := row[self._sequence_column]):
                 raise InputError(f"{name}: the sequence is empty; remove the row")
-            return row["sequence"]
+            return letters
         try:
             return self._reference.fetch(place)
         except InputError as error:
@@ -188,6 +209,18 @@ def _place(row: dict[str, str], name: str) -> Interval:
             f"{row['end']!r}"
         ) from error
     try:
-        return Interval(row["contig"], start, end, "-" if row.get("strand") == "-" else "+")
+        return Interval(row["contig"], start, end, _strand(row))
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def _strand(row: dict[str, str]) -> str:
+    if "strand" in row:
+        return parse_strand(row["strand"])
+    for column in row:
+        if column.strip().lower() == "strand":
+            raise InputError(
+                f"the strand is read from a column 'strand', and there is {column!r}; rename it, "
+                "or remove it if every interval is on the forward strand"
+            )
+    return "+"

@@ -18,6 +18,8 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.io.genome_file import open_reference
+from megabase.run.log import counted
+from megabase.run.provenance import remembered_sha256
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class TokenStore:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
-        index = _Index(**json.loads((folder / _INDEX).read_text()))
+        index = _Index(**json.loads((folder / _INDEX).read_text(encoding="utf-8")))
         self.lengths: Mapping[str, int] = index.lengths
         self.sha256 = index.sha256
         self.case_sha256 = index.case_sha256
@@ -114,15 +116,14 @@ def open_token_store(path: Path, *, cache: Path) -> TokenStore:
 
 
 def _place(path: Path, cache: Path) -> Path:
-    """Name the folder by the file and by its state: a changed file has another folder."""
-    stat = path.stat()
+    """Name the folder by the file and by its content: a changed file has another folder."""
     file = _short_hash(str(path.resolve()))
-    state = _short_hash(f"{_LAYOUT}:{stat.st_size}:{stat.st_mtime_ns}")
-    return cache / "tokens" / f"{file}-{state}"
+    content = _short_hash(f"{_LAYOUT}:{remembered_sha256(path, cache)}")
+    return cache / "tokens" / f"{file}-{content}"
 
 
 def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _build(reference: Reference, folder: Path) -> None:
@@ -131,7 +132,7 @@ def _build(reference: Reference, folder: Path) -> None:
     part.mkdir(parents=True)
     try:
         index = _write_tokens(reference, part / _TOKENS)
-        (part / _INDEX).write_text(json.dumps(index._asdict()))
+        (part / _INDEX).write_text(json.dumps(index._asdict()), encoding="utf-8")
         part.replace(folder)
     except OSError:
         if not folder.exists():  # else another process was faster, with the same tokens
@@ -140,11 +141,11 @@ def _build(reference: Reference, folder: Path) -> None:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     _log.info(
-        "read %s: %d contigs, %s bp, %s ambiguous letters counted as N",
+        "read %s: %s, %s bp, %s counted as N",
         reference.name,
-        len(index.lengths),
+        counted(len(index.lengths), "contig"),
         f"{sum(index.lengths.values()):,}",
-        f"{index.n_ambiguous:,}",
+        counted(index.n_ambiguous, "ambiguous letter"),
     )
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from megabase.data.token_store import TokenStore
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
+from megabase.run.log import counted
 
 _log = logging.getLogger(__name__)
 
@@ -58,9 +59,9 @@ class WindowSampler:
             )
         if n_short := int((self._lengths < longest).sum()):
             _log.info(
-                "%d regions of %s are shorter than %s bp: no window of that length is drawn there",
-                n_short,
-                store.name,
+                "%s of %s shorter than %s bp: no window of that length is drawn there",
+                counted(n_short, "region"),
+                f"{store.name} {'is' if n_short == 1 else 'are'}",
                 f"{longest:,}",
             )
         self._ends: dict[int, np.ndarray] = {}  # by length, of which a run has a few

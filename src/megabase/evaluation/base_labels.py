@@ -11,12 +11,13 @@ from megabase.errors import InputError
 from megabase.evaluation.examples import Examples, is_known
 from megabase.evaluation.task_folder import task_files
 from megabase.evaluation.tasks.task import Task
-from megabase.genome.interval import Interval
+from megabase.genome.interval import Interval, parse_strand
 from megabase.genome.reference import check_inside
 from megabase.io.compression import open_text
 from megabase.io.genome_file import open_reference
 from megabase.io.table import read_table
 from megabase.run.location import cache_folder
+from megabase.run.log import counted
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ def read_placed_rows(
     with open_text(path) as file:
         for number, row in enumerate(read_table(file, asked, name=str(path)), start=2):
             contig = contigs.get(row["chrom"], row["chrom"])
-            side = row[strand] if strand else "+"
             try:
+                side = parse_strand(row[strand]) if strand else "+"
                 place = Interval(contig, int(row["start"]) - 1, int(row["end"]), side)
             except ValueError as error:
                 raise InputError(f"{path}, line {number}: {error}") from error
@@ -113,7 +114,8 @@ def read_annotation(task: Task, folder: Path) -> dict[str, Examples]:
                 examples.labels.append(per_window[number].copy())
             else:
                 n_unknown += 1
-    _log.info("%s: %d windows with more N than a tenth are passed over", task.name, n_unknown)
+    n = counted(n_unknown, "window", "windows")
+    _log.info("%s: passed over, with more N than a tenth: %s", task.name, n)
     return found
 
 

@@ -2,8 +2,9 @@
 
 import json
 import logging
+import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 from megabase.errors import InputError
 from megabase.evaluation.probes import PROBES, Frozen, check_probes
-from megabase.evaluation.rivals import CNN, FIXED, cnn
+from megabase.evaluation.rivals import CNN, FIXED, cnn, with_retry
 from megabase.evaluation.task_data import TaskData, read_task_data
 from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
 from megabase.evaluation.tasks.catalogue import find_tasks
 from megabase.evaluation.tasks.task import Task
+from megabase.measure.collapse import has_collapsed
 from megabase.measure.metrics import Predictions, metrics_of
 from megabase.measure.probe import check_sklearn
 from megabase.measure.result import Result
@@ -23,6 +25,7 @@ from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.weights import weights_sha256
 from megabase.report.benchmark import benchmark_page, benchmark_text
+from megabase.run.interruption import interruptible
 from megabase.run.output import Output, only_writer, whole_file, whole_files
 from megabase.run.provenance import machine, versions
 from megabase.training.adapt import METRICS, adapt, check
@@ -47,7 +50,7 @@ class Choice:
         Folder of the data, or of several tasks' data; None: from the hub.
     protocol
         One of `task_rows.PROTOCOLS`.
-    offline, stand_in, length, n_windows
+    offline, stand_in, length, n_windows, sequence_column, label_column, delimiter
         As of `task_data.read_task_data`.
     """
 
@@ -57,16 +60,22 @@ class Choice:
     stand_in: bool = False
     length: int | None = None
     n_windows: int | None = None
+    sequence_column: str | None = None
+    label_column: str | None = None
+    delimiter: str | None = None
 
     def request(self) -> dict[str, Any]:
-        """Give all that decides which rows are had but the folder: digests say which data."""
-        return asdict(self) | {"data": None}
+        """Return what decides which rows are read, but for what digests of rows tell."""
+        of_digest = ("sequence_column", "label_column", "delimiter")
+        keys = {key: value for key, value in asdict(self).items() if key not in of_digest}
+        return keys | {"data": None}
 
     def read(self, task: Task, seed: int) -> TaskData:
         """Read the rows of a task."""
         return read_task_data(
             task, self.data, offline=self.offline, stand_in=self.stand_in, length=self.length,
-            n_windows=self.n_windows, seed=seed,
+            n_windows=self.n_windows, sequence_column=self.sequence_column,
+            label_column=self.label_column, delimiter=self.delimiter, seed=seed,
         )  # fmt: skip
 
 
@@ -86,7 +95,10 @@ def evaluate_tasks(
 
     The folder gets `results.json`, `report.md` and `report.html`, and below ``tasks/`` the
     adapted model of each task with its predictions, as `megabase finetune` writes it. Work
-    that was interrupted goes on after the last model and seed that was done.
+    that was interrupted goes on with the model, seed and step that it was at.
+
+    A baseline that collapsed on validation (`measure.collapse`) is trained once more at a lower
+    learning rate; both attempts stand in the settings of its results.
 
     Parameters
     ----------
@@ -141,10 +153,12 @@ def evaluate_tasks(
     } | ({"from_scratch": True} if from_scratch else {})
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
-        return json.loads((output / RESULTS).read_text())
-    with only_writer(output):
+        return json.loads((output / RESULTS).read_text(encoding="utf-8"))
+    with only_writer(output), interruptible(output):
         if place.unfinished is None:
             shutil.rmtree(output / _TASKS, ignore_errors=True)
+        else:
+            _log.info("%s was interrupted: going on after what is done of it", output)
         place.start()
         report: dict[str, Any] = {
             "protocol": choice.protocol,
@@ -156,9 +170,13 @@ def evaluate_tasks(
             "tasks": [run(task).report() for task in tasks],
         }
         with whole_files(output) as folder:
-            (folder / RESULTS).write_text(json.dumps(report, indent=2) + "\n")
-            (folder / TEXT).write_text(benchmark_text(report))
-            (folder / PAGE).write_text(benchmark_page(report, output))
+            (folder / RESULTS).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            (folder / TEXT).write_text(
+                benchmark_text(report), encoding="utf-8", errors="backslashreplace"
+            )
+            (folder / PAGE).write_text(
+                benchmark_page(report, output), encoding="utf-8", errors="backslashreplace"
+            )
         place.finish()
     return report
 
@@ -265,46 +283,68 @@ class _Run:
         if self._language is None:
             return [*rivals, *self._ours(SCRATCH, _MODEL)]
         if self._is_compared:
-            rivals += self._ours(SCRATCH, _FRESH, is_fresh=True)
+            rivals += self._from_scratch()
         return [*rivals, *self._ours(f"megabase, pretrained, {self._settings.adapt}", _MODEL)]
 
     def _cnn(self, seed: int) -> list[Result]:
         def measure() -> dict[str, Any]:
             found = cnn(self._settings, self._data, self._test, seed=seed, folder=self._folder)
-            return self._measured(found)
+            return _of_attempts(
+                [(each.learning_rate, self._measured(each.answers)) for each in found]
+            )
 
-        return self._results(CNN, seed, self._kept(f"{CNN}-{seed}", measure))
+        measured = self._kept(f"{CNN}-{seed}", measure)
+        for left in self._folder.glob(f"{CNN}-{seed}-*.checkpoints"):
+            shutil.rmtree(left)
+        return self._results(CNN, seed, measured)
 
-    def _ours(self, name: str, kept: str, *, is_fresh: bool = False) -> list[Result]:
-        """Adapt the model, or train one drawn anew; its folder tells what each seed became."""
-        folder = self._folder / kept
-        settings = self._settings
-        if is_fresh:
-            settings = settings.model_copy(update={"adapt": "full"})
+    def _from_scratch(self) -> list[Result]:
+        """Train a model drawn anew from all seeds, and all once more if one collapsed.
+
+        Not where learning rates are swept: others have been tried then.
+        """
+        settings = self._settings.model_copy(update={"adapt": "full"})
+        if "learning_rate" in settings.sweep:
+            report = self._adapted(settings, self._folder / _FRESH, is_fresh=True)
+            return self._results_of(SCRATCH, report)
+
+        def train(rate: float) -> _FromScratch:
+            is_first = rate == settings.peak_rate
+            tried = settings if is_first else settings.model_copy(update={"learning_rate": rate})
+            folder = self._folder / (_FRESH if is_first else f"{_FRESH}-again")
+            return _FromScratch(rate, self._adapted(tried, folder, is_fresh=True))
+
+        attempts = with_retry(train, settings.peak_rate, name=SCRATCH, select=settings.select)
+        measured = [(each.learning_rate, _of_seeds(each.report)) for each in attempts]
+        return [
+            result
+            for seed in self._seeds()
+            for result in self._results(
+                SCRATCH, seed, _of_attempts([(rate, seeds[seed]) for rate, seeds in measured])
+            )
+        ]
+
+    def _ours(self, name: str, kept: str) -> list[Result]:
+        """Adapt the model; its folder tells what each seed became."""
+        return self._results_of(name, self._adapted(self._settings, self._folder / kept))
+
+    def _results_of(self, name: str, report: Mapping[str, Any]) -> list[Result]:
+        return [
+            result
+            for seed, measured in _of_seeds(report).items()
+            for result in self._results(name, seed, measured)
+        ]
+
+    def _adapted(
+        self, settings: AdaptConfig, folder: Path, *, is_fresh: bool = False
+    ) -> dict[str, Any]:
+        """Adapt the model, or train one drawn anew, from all seeds; return what they became."""
         adapt(
             settings, self._data, self._language, folder,
             command=f"evaluate {self._found.task.name}", inputs=self._found.sha256,
             is_fresh=is_fresh,
         )  # fmt: skip
-        report = json.loads((folder / METRICS).read_text())
-        best = report["best_seed"]
-        return [
-            result
-            for each in report["seeds"]
-            for result in self._results(
-                name,
-                each["seed"],
-                {
-                    metric: {
-                        "value": value,
-                        "interval": report["test"][metric]["interval"]
-                        if each["seed"] == best
-                        else None,
-                    }
-                    for metric, value in each["test"].items()
-                },
-            )
-        ]
+        return json.loads((folder / METRICS).read_text(encoding="utf-8"))
 
     def _measured(self, answers: Predictions) -> dict[str, Any]:
         """Give each metric of answers to the test rows, with its interval."""
@@ -319,7 +359,7 @@ class _Run:
         if not path.is_file():
             with whole_file(path) as file:
                 json.dump(measure(), file)
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
     def _results(self, model: str, seed: int | None, measured: dict[str, Any]) -> list[Result]:
         found = self._found
@@ -339,3 +379,63 @@ class _Run:
             )
             for metric, each in measured.items()
         ]
+
+
+@dataclass(frozen=True)
+class _FromScratch:
+    """What a model drawn anew became from all seeds at one learning rate."""
+
+    learning_rate: float
+    report: Mapping[str, Any]
+
+    @property
+    def validation(self) -> Mapping[str, float]:
+        """The mean of each metric over seeds."""
+        means = {name: each["mean"] for name, each in self.report["validation"].items()}
+        return {name: math.nan if mean is None else mean for name, mean in means.items()}
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether the model of a seed collapsed."""
+        return any(has_collapsed(each["validation"]) for each in self.report["seeds"])
+
+
+def _of_seeds(report: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """Give each metric on the test of each seed; only the seed that is saved has intervals."""
+    return {
+        each["seed"]: {
+            metric: {
+                "value": value,
+                "interval": report["test"][metric]["interval"]
+                if each["seed"] == report["best_seed"]
+                else None,
+            }
+            for metric, value in each["test"].items()
+        }
+        for each in report["seeds"]
+    }
+
+
+def _of_attempts(attempts: Sequence[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
+    """Give the metrics of the first attempt; where there are two, with both in the settings.
+
+    Parameters
+    ----------
+    attempts
+        Learning rate and metrics of each, the one to report first.
+    """
+    (_, reported), *others = attempts
+    if not others:
+        return reported
+    return {
+        metric: each
+        | {
+            "settings": {
+                "attempts": [
+                    {"learning_rate": rate, **measured[metric], "is_reported": place == 0}
+                    for place, (rate, measured) in enumerate(attempts)
+                ]
+            }
+        }
+        for metric, each in reported.items()
+    }

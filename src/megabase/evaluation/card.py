@@ -15,7 +15,14 @@ from megabase.errors import InputError
 from megabase.evaluation.benchmark import Choice
 from megabase.evaluation.card_rows import part_of, read_sizes
 from megabase.evaluation.card_summary import summarise_card
-from megabase.evaluation.card_systems import PRETRAINED, SCRATCH, SYSTEMS, Training, settings_of
+from megabase.evaluation.card_systems import (
+    PRETRAINED,
+    SCRATCH,
+    SYSTEMS,
+    Training,
+    peak_memory_bytes,
+    settings_of,
+)
 from megabase.evaluation.rivals import KMERS, majority
 from megabase.evaluation.task_rows import labelled_data
 from megabase.evaluation.tasks.catalogue import find_task
@@ -30,7 +37,8 @@ from megabase.model.weights import weights_sha256
 from megabase.report.card import EFFICIENCY, RELIABILITY, card_page, card_text
 from megabase.report.card_figures import draw_label_efficiency, draw_reliabilities
 from megabase.report.plot import figure_class
-from megabase.run.log import Meter, progress
+from megabase.run.interruption import interruptible
+from megabase.run.log import Meter, counted, progress
 from megabase.run.output import Output, only_writer, whole_files, whole_path
 from megabase.run.provenance import machine, versions
 from megabase.training.adapt import check
@@ -62,7 +70,7 @@ def evaluate_card(
 
     All learn from the same rows, ever more of them, and are measured on all test rows. The
     folder gets `card.json`, `card.md`, `card.html` and the figures. Work that was interrupted
-    goes on after the last system, number of rows and seed that was done.
+    goes on with the system, number of rows, seed and step that it was at.
 
     Parameters
     ----------
@@ -115,20 +123,23 @@ def evaluate_card(
     if not place.is_finished:
         runs = _Runs(settings, language, data, test, about["rows"], output / _PARTS)
         runs.tell()
-        with only_writer(output):
+        with only_writer(output), interruptible(output):
             if place.unfinished is None:
                 shutil.rmtree(output / _PARTS, ignore_errors=True)
+            else:
+                _log.info("%s was interrupted: going on after what is done of it", output)
             place.start()
             _write(about | {"data": found.to_dict()}, runs, output)
             place.finish()
     shutil.rmtree(output / _PARTS, ignore_errors=True)
-    return json.loads((output / JSON).read_text())
+    return json.loads((output / JSON).read_text(encoding="utf-8"))
 
 
 def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
     """Refuse before any work what a card cannot be made of; give the name of the model."""
     figure_class()
     check_sklearn()
+    peak_memory_bytes()
     if settings.model is None:
         raise InputError(
             "a card compares a pretrained model with one from scratch of the same size: give the "
@@ -182,9 +193,9 @@ class _Runs:
         each = seconds_per_token(model, int(lengths.max()), at_once=at_once, training=True)
         n_rows = sum(self.sizes) * config.n_seeds * 2 * config.epochs
         _log.info(
-            "%s training rows, %s seeds, pretrained and from scratch: at most about %.1f minutes",
+            "%s training rows, %s, pretrained and from scratch: at most about %.1f minutes",
             ", ".join(f"{n:,}" for n in self.sizes),
-            config.n_seeds,
+            counted(config.n_seeds, "seed"),
             n_rows * float(lengths.mean()) * each / 60,
         )
 
@@ -196,13 +207,15 @@ class _Runs:
         with progress(len(networks) * self.settings.epochs, "card", "epochs") as meter:
             for path, each in todo.items():
                 self._run(each, path, meter)
-        return [json.loads(path.read_text()) for path in trainings]
+        return [json.loads(path.read_text(encoding="utf-8")) for path in trainings]
 
     def _run(self, training: Training, path: Path, meter: Meter) -> None:
-        record, answers = training.run(self.folder, meter)
+        checkpoints = path.with_suffix(".checkpoints")
+        record, answers = training.run(checkpoints, meter)
         with whole_path(path, _ANSWERS) as part:
             np.save(f"{part}{_ANSWERS}", answers)
-            part.write_text(json.dumps(without_nan(record)))
+            part.write_text(json.dumps(without_nan(record)), encoding="utf-8")
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
     def answers(self) -> Mapping[str, list[Predictions]]:
         """Give each system's answers to the test rows, of each seed, learned from all rows."""
@@ -239,9 +252,13 @@ def _write(about: Mapping[str, Any], runs: _Runs, output: Path) -> None:
         "machine": machine(),
     }
     with whole_files(output) as folder:
-        (folder / JSON).write_text(json.dumps(without_nan(report), indent=2) + "\n")
+        (folder / JSON).write_text(
+            json.dumps(without_nan(report), indent=2) + "\n", encoding="utf-8"
+        )
         draw_label_efficiency(report, folder / EFFICIENCY)
         if report["calibration"] is not None:
             draw_reliabilities(runs.test.targets(), answers, folder / RELIABILITY)
-        (folder / TEXT).write_text(card_text(report))
-        (folder / PAGE).write_text(card_page(report, folder))
+        (folder / TEXT).write_text(card_text(report), encoding="utf-8", errors="backslashreplace")
+        (folder / PAGE).write_text(
+            card_page(report, folder), encoding="utf-8", errors="backslashreplace"
+        )

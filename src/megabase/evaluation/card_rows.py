@@ -1,5 +1,6 @@
 """The rows of an evaluation card: ever fewer of a task's training rows, and validation to match."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,13 @@ ALL = "all"
 
 _FEWEST = 2
 
+_log = logging.getLogger(__name__)
+
 
 def read_sizes(text: str, data: LabelledData, *, name: str) -> tuple[int, ...]:
     """Read the numbers of training rows that a card compares, rising.
+
+    All rows are always among them: calibration, cost and stability are measured on these.
 
     Parameters
     ----------
@@ -32,26 +37,28 @@ def read_sizes(text: str, data: LabelledData, *, name: str) -> tuple[int, ...]:
     Raises
     ------
     InputError
-        If one is no number, or the task has fewer rows; if ``all`` is not among them, which
-        calibration, cost and stability are measured on.
+        If one is no number, or the task has fewer rows.
     """
     n_all = len(data.training)
     found: set[int] = set()
     for each in map(str.strip, text.split(",")):
         if each != ALL and not (each.isdecimal() and int(each) >= _FEWEST):
             raise InputError(
-                f"rows are numbers of training rows, {_FEWEST} at least, and {ALL}, with commas "
+                f"--rows is numbers of training rows from {_FEWEST} on, and {ALL}, with commas "
                 f"between them, as 32,128,{ALL}; got {text!r}"
             )
         found.add(n_all if each == ALL else int(each))
     if max(found) > n_all:
         raise InputError(
-            f"{name} has {n_all:,} training rows (validation is not among them), and rows asks "
-            f"for {max(found):,}; leave out what is more"
+            f"{name} has {n_all:,} training rows (validation is not among them), and --rows asks "
+            f"for {max(found):,}; leave out the greater numbers"
         )
     if n_all not in found:
-        raise InputError(f"rows must have {ALL}: the other sections of a card are of all rows")
-    return tuple(sorted(found))
+        _log.info(
+            "all %s training rows are compared too: calibration, cost and spread are measured on "
+            "them", f"{n_all:,}",
+        )  # fmt: skip
+    return tuple(sorted(found | {n_all}))
 
 
 def part_of(data: LabelledData, n_rows: int, *, seed: int, validation_seed: int) -> LabelledData:

@@ -11,7 +11,7 @@ from megabase.inference.predictor import Predictor
 from megabase.report.page import context_page
 from megabase.report.plot import figure_class, plot_context
 from megabase.run.location import cache_folder, genome_path
-from megabase.run.output import Output, whole_files
+from megabase.run.output import Output, only_writer, whole_files
 
 JSON, FIGURE, PAGE = "context.json", "context.png", "context.html"
 
@@ -75,15 +75,18 @@ def report_context(
     request |= {key: value for key, value in options.items() if value}
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
-        return json.loads((output / JSON).read_text())
-    place.start()
-    found = evaluate_context(
-        predictor, store, chosen.scored, n_windows=n_windows, seed=seed, **options
-    )
-    report = about | found.to_dict()
-    with whole_files(output) as folder:
-        (folder / JSON).write_text(json.dumps(report, indent=2) + "\n")
-        plot_context(report, folder / FIGURE)
-        (folder / PAGE).write_text(context_page(report, folder / FIGURE))
-    place.finish()
+        return json.loads((output / JSON).read_text(encoding="utf-8"))
+    with only_writer(output):
+        place.start()
+        found = evaluate_context(
+            predictor, store, chosen.scored, n_windows=n_windows, seed=seed, **options
+        )
+        report = about | found.to_dict()
+        with whole_files(output) as folder:
+            (folder / JSON).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            plot_context(report, folder / FIGURE)
+            (folder / PAGE).write_text(
+                context_page(report, folder / FIGURE), encoding="utf-8", errors="backslashreplace"
+            )
+        place.finish()
     return report

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from megabase.inference.few_shot import few_shot_probabilities, why_not_once
 from megabase.inference.predictor import Predictor
 from megabase.measure.result import Result
 from megabase.report.table import results_table
+from megabase.run.interruption import interruptible
 from megabase.run.log import Meter, progress
-from megabase.run.output import Output, whole_files
+from megabase.run.output import Output, only_writer, whole_file, whole_files
 from megabase.training.few_shot import (
     BATCH_SIZE,
     LEARNING_RATE,
@@ -31,6 +33,7 @@ from megabase.training.few_shot import (
 _log = logging.getLogger(__name__)
 
 RESULTS, TABLE = "few_shot.json", "few_shot.md"
+_PARTS = "parts"
 
 
 def evaluate_few_shot(
@@ -58,7 +61,8 @@ def evaluate_few_shot(
     model
         What `model.load` takes.
     output
-        The folder: `few_shot.json` and the table `few_shot.md`.
+        The folder: `few_shot.json` and the table `few_shot.md`. Work that was interrupted goes on
+        after the last figure that was done.
     shots
         Demonstrations of each class; 0 is the question alone.
     tune
@@ -104,20 +108,49 @@ def evaluate_few_shot(
         output, {"command": "evaluate few-shot", **about}, is_folder=True, overwrite=overwrite
     )
     if place.is_finished:
-        return list(map(Result.from_row, json.loads((output / RESULTS).read_text())["results"]))
+        return list(
+            map(
+                Result.from_row,
+                json.loads((output / RESULTS).read_text(encoding="utf-8"))["results"],
+            )
+        )
     runs = [run for each in asked for run in _runs(each, shots, tune, seeds, predictor)]
     _tell(runs, predictor)
-    place.start()
-    results = [result for each in asked for result in each.majority()]
-    name = Path(model).name
-    with progress(sum(run.n_prompts for run in runs), "few-shot", "prompts") as meter:
-        results += [result for run in runs for result in run.measure(predictor, name, meter)]
-    with whole_files(output) as folder:
-        rows = [result.to_row() for result in results]
-        (folder / RESULTS).write_text(json.dumps(about | {"results": rows}, indent=2) + "\n")
-        (folder / TABLE).write_text(results_table(results).to_markdown())
-    place.finish()
+    with only_writer(output), interruptible(output):
+        if place.unfinished is None:
+            shutil.rmtree(output / _PARTS, ignore_errors=True)
+        place.start()
+        results = [result for each in asked for result in each.majority()]
+        results += _measured(runs, predictor, Path(model).name, output / _PARTS)
+        with whole_files(output) as folder:
+            rows = [result.to_row() for result in results]
+            (folder / RESULTS).write_text(
+                json.dumps(about | {"results": rows}, indent=2) + "\n", encoding="utf-8"
+            )
+            (folder / TABLE).write_text(
+                results_table(results).to_markdown(), encoding="utf-8", errors="backslashreplace"
+            )
+        place.finish()
+        shutil.rmtree(output / _PARTS, ignore_errors=True)
     return results
+
+
+def _measured(
+    runs: Sequence["_Run"], predictor: Predictor, name: str, folder: Path
+) -> list[Result]:
+    """Measure each figure, unless it was done before the work was interrupted."""
+    paths = [folder / f"{number}.json" for number in range(len(runs))]
+    if n_done := sum(path.is_file() for path in paths):
+        _log.info("it was interrupted: %d of %d figures are done already", n_done, len(runs))
+    with progress(sum(run.n_prompts for run in runs), "few-shot", "prompts") as meter:
+        for run, path in zip(runs, paths, strict=True):
+            if path.is_file():
+                meter.skip(run.n_prompts)
+                continue
+            rows = [result.to_row() for result in run.measure(predictor, name, meter)]
+            with whole_file(path) as file:
+                json.dump(rows, file)
+    return [Result.from_row(row) for path in paths for row in json.loads(path.read_text())]
 
 
 def _check(shots: Sequence[int], tune: int, n_queries: int | None, seeds: int) -> None:

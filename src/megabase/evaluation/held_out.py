@@ -1,6 +1,7 @@
 """Evaluate a model folder on what its training held out, or on regions of one's choice."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from megabase.evaluation.perplexity import evaluate_perplexity, fit_pooled
 from megabase.evaluation.regions import choose_regions, trained_on
 from megabase.inference.predictor import Predictor
 from megabase.run.location import cache_folder, genome_path
-from megabase.run.output import Output
+from megabase.run.output import Output, only_writer
 
 
 def evaluate_held_out(
@@ -86,27 +87,28 @@ def evaluate_held_out(
         request["context_length"] = context_length
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
-        return json.loads(output.read_text())
+        return json.loads(output.read_text(encoding="utf-8"))
     several = [(store, chosen[name].training) for name, store in stores.items()]
-    pooled = fit_pooled(several) if len(several) > 1 else None
-    reports = {
-        name: about[name]
-        | evaluate_perplexity(
-            predictor,
-            store,
-            chosen[name].scored,
-            chosen[name].training,
-            pooled=pooled,
-            context_length=context_length,
-            seed=seed,
-        ).to_dict()
-        for name, store in stores.items()
-    }
-    result = {"genomes": reports} if genome is None else reports[""]
-    if place:
-        with place.write() as file:
-            json.dump(result, file, indent=2)
-            file.write("\n")
+    with only_writer(output, is_folder=False) if output else nullcontext():
+        pooled = fit_pooled(several) if len(several) > 1 else None
+        reports = {
+            name: about[name]
+            | evaluate_perplexity(
+                predictor,
+                store,
+                chosen[name].scored,
+                chosen[name].training,
+                pooled=pooled,
+                context_length=context_length,
+                seed=seed,
+            ).to_dict()
+            for name, store in stores.items()
+        }
+        result = {"genomes": reports} if genome is None else reports[""]
+        if place:
+            with place.write() as file:
+                json.dump(result, file, indent=2)
+                file.write("\n")
     return result
 
 

@@ -11,8 +11,8 @@ from megabase.errors import InputError
 from megabase.evaluation.examples import Examples, Label
 from megabase.evaluation.task_folder import check_splits, split_paths
 from megabase.evaluation.tasks.task import Task
-from megabase.io.compression import open_text
-from megabase.io.fasta import read_fasta
+from megabase.io.compression import open_text, uncompressed_name
+from megabase.io.sequence_file import read_sequences
 from megabase.io.table import read_rows
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ Row = tuple[str, str]
 
 
 def read_labelled(
-    task: Task, folder: Path, *, stand_in: bool = False
+    task: Task, folder: Path, *, stand_in: bool = False, delimiter: str | None = None
 ) -> tuple[dict[str, Examples], tuple[str, ...]]:
     """Read the splits of a task, and say what its classes are.
 
@@ -34,6 +34,8 @@ def read_labelled(
         With a file or a folder of classes for each split (`task_folder.split_paths`).
     stand_in
         Whether the validation rows take the place of training or test rows that are missing.
+    delimiter
+        What separates the columns of text tables; None: as their first lines tell.
 
     Raises
     ------
@@ -44,7 +46,9 @@ def read_labelled(
     if stand_in:
         paths = _with_stand_in(paths)
     check_splits(task, paths, folder)
-    rows = {split: list(_read_split(task, of_split)) for split, of_split in paths.items()}
+    rows = {
+        split: list(_read_split(task, of_split, delimiter)) for split, of_split in paths.items()
+    }
     names = task.classes
     if not names and task.kind != "regression":
         names = tuple(sorted({label for _, label in rows["train"]}))
@@ -62,12 +66,12 @@ def _with_stand_in(paths: dict[str, list[Path]]) -> dict[str, list[Path]]:
     return {missing[0] if split == "validation" else split: some for split, some in paths.items()}
 
 
-def _read_split(task: Task, paths: Sequence[Path]) -> Iterator[Row]:
+def _read_split(task: Task, paths: Sequence[Path], delimiter: str | None) -> Iterator[Row]:
     for path in paths:
         if path.is_dir():
             yield from _read_class_folders(task, path)
-        elif path.name.removesuffix(".gz").endswith((".tsv", ".csv", ".parquet")):
-            yield from _columns(task, read_rows(path, ()), str(path))
+        elif uncompressed_name(path).endswith((".tsv", ".csv", ".parquet")):
+            yield from _columns(task, read_rows(path, (), delimiter=delimiter), str(path))
         else:
             yield from _read_fasta(path)
 
@@ -91,7 +95,7 @@ def _first(columns: Sequence[str], row: Mapping[str, str], name: str) -> str:
 
 
 def _read_fasta(path: Path) -> Iterator[Row]:
-    for header, letters in read_fasta(path):
+    for header, letters in read_sequences(path):
         _, bar, label = header.rpartition("|")
         if not bar:
             raise InputError(f"{path}: a header ends in |label, got {header!r}")
@@ -108,7 +112,8 @@ def _read_class_folders(task: Task, folder: Path) -> Iterator[Row]:
         )  # fmt: skip
     for name in task.classes:
         for path in sorted(found[name].glob("*.txt")):
-            yield path.read_text().strip(), name
+            with open_text(path) as file:
+                yield file.read().strip(), name
 
 
 def _labels(task: Task, names: Sequence[str], split: str, rows: Sequence[Row]) -> Iterator[Label]:

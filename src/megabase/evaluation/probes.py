@@ -30,7 +30,7 @@ from megabase.measure.probe import (
 )
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.report.plot import figure_class, new_figure, plot_map
-from megabase.run.log import progress
+from megabase.run.log import counted, progress
 from megabase.run.output import whole_path
 from megabase.training.config import AdaptConfig
 from megabase.training.labelled import LabelledData
@@ -200,7 +200,7 @@ class Frozen:
         plan = plan_inference(
             model, longest=min(max(lengths), context), at_once=1, n_tokens=n_tokens
         )
-        _log.info("%s: embedding %s rows: %s", self._name, f"{len(rows):,}", plan)
+        _log.info("%s: embedding %s: %s", self._name, counted(len(rows), "row"), plan)
         if n_long := sum(length > context for length in lengths):
             _log.info(
                 "%s: %s rows are longer than the context of %s bp and are read in chunks of it; "

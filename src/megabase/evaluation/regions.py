@@ -10,7 +10,7 @@ from megabase.data.token_store import TokenStore
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.split import hold_out_regions, hold_out_tail, merge, overlap_bp
-from megabase.run.output import record_of
+from megabase.run.output import RECORD, record_of
 
 _log = logging.getLogger(__name__)
 
@@ -26,9 +26,36 @@ class Regions(NamedTuple):
 
 
 def trained_on(model: str) -> Mapping[str, Any]:
-    """Give what a model's folder says of the genomes it was trained on, by name."""
+    """Return what a model's folder says of the genomes it was trained on, by name.
+
+    Raises
+    ------
+    InputError
+        If it says so otherwise than training does.
+    """
     record = record_of(model)
-    return record["results"].get("genomes", {}) if record else {}
+    genomes = record["results"].get("genomes", {}) if record else {}
+    try:
+        for genome in genomes.values():
+            _check_genome(genome)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{model}: {RECORD} holds no valid genomes of its training ({error!r}); fetch the "
+            "folder again, or remove that file to evaluate without a record"
+        ) from error
+    return genomes
+
+
+def _check_genome(genome: Mapping[str, Any]) -> None:
+    """Raise one of the usual errors unless a genome has a path, a hash and the three parts."""
+    texts = [genome["path"], genome["sha256"]]
+    for part in ("train", "validation", "test"):
+        for contig, start, end in genome["split"][part]:
+            Interval(contig, start, end)
+            texts.append(contig)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is not a text")
 
 
 def choose_regions(

@@ -56,7 +56,7 @@ def read_genomes(
 
 
 def _genome(task: Task, folder: Path, name: str) -> Path:
-    ends = [*(end + gz for end in FORMATS[3:] for gz in ("", ".gz")), ".2bit"]
+    ends = [*(end + gz for end in FORMATS[3:] for gz in ("", ".gz", ".bgz")), ".2bit"]
     paths = [folder / f"{name}{end}" for end in ends if (folder / f"{name}{end}").is_file()]
     if len(paths) != 1:
         raise InputError(

@@ -100,6 +100,9 @@ def read_task_data(
     stand_in: bool = False,
     length: int | None = None,
     n_windows: int | None = None,
+    sequence_column: str | None = None,
+    label_column: str | None = None,
+    delimiter: str | None = None,
     seed: int = 0,
 ) -> TaskData:
     """Read the rows of a task from a folder or from the hub, and compare them with the published.
@@ -120,6 +123,8 @@ def read_task_data(
         Another length than the task's, in bp, where windows are cut.
     n_windows
         Of each class to learn from, where they are drawn from genomes or from an alignment.
+    sequence_column, label_column, delimiter
+        Of tables that are not as the task says: names of columns, and what separates them.
     seed
         Of splits and windows that are drawn.
 
@@ -135,8 +140,19 @@ def read_task_data(
             f"{task.name} is read whole: a number of windows is for genomes and alignments"
         )
     wanted = replace(task, length=length) if length is not None else task
+    columns = {"sequence_columns": sequence_column, "label_columns": label_column}
+    named = {key: (name,) for key, name in columns.items() if name is not None}
+    if (named or delimiter is not None) and task.layout != "labelled":
+        raise InputError(
+            f"{task.name} has no table of sequences and labels: --sequence-column, --label-column "
+            "and --delimiter are of one"
+        )
+    wanted = replace(wanted, **named)
     folder = task_folder(task, data if data is not None else hub_folder(task, offline=offline))
-    splits, names = _read(wanted, folder, stand_in=stand_in, n_windows=n_windows, seed=seed)
+    if task.layout == "labelled":
+        splits, names = read_labelled(wanted, folder, stand_in=stand_in, delimiter=delimiter)
+    else:
+        splits, names = _read(wanted, folder, stand_in=stand_in, n_windows=n_windows, seed=seed)
     if stand_in and set(splits) == {"test"}:
         _log.warning("%s: only test rows are there: all parts are taken from them", task.name)
         splits = _in_order(splits["test"])
@@ -152,8 +168,6 @@ def _read(
     task: Task, folder: Path, *, stand_in: bool, n_windows: int | None, seed: int
 ) -> tuple[dict[str, Examples], tuple[str, ...]]:
     match task.layout:
-        case "labelled":
-            return read_labelled(task, folder, stand_in=stand_in)
         case "deepsea":
             return read_deepsea(task, folder, stand_in=stand_in)
         case "alignment":

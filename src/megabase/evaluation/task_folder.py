@@ -6,6 +6,7 @@ from pathlib import Path
 
 from megabase.errors import InputError
 from megabase.evaluation.tasks.task import Task
+from megabase.io.compression import uncompressed_name
 
 _SPLIT_WORDS = {
     "train": "train", "validation": "validation", "valid": "validation", "val": "validation",
@@ -13,7 +14,7 @@ _SPLIT_WORDS = {
 }  # fmt: skip
 
 FORMATS = (".tsv", ".csv", ".parquet", ".fna", ".fa", ".fasta")
-"""What a file of rows may end with, before ``.gz``."""
+"""What a file of rows may end with, before ``.gz`` or ``.bgz``."""
 
 
 def task_folder(task: Task, data: Path) -> Path:
@@ -77,7 +78,7 @@ def split_paths(folder: Path) -> dict[str, list[Path]]:
 
 
 def _split_of(path: Path) -> str | None:
-    name = path.name.removesuffix(".gz")
+    name = uncompressed_name(path)
     if path.is_dir():
         return _SPLIT_WORDS.get(name)
     if not name.endswith(FORMATS):
@@ -89,13 +90,22 @@ def _split_of(path: Path) -> str | None:
 def check_splits(task: Task, found: Mapping[str, object], folder: Path) -> None:
     """Raise an InputError unless there are rows to learn from and rows to test on."""
     missing = [split for split in ("train", "test") if split not in found]
-    if missing:
-        have = ", ".join(found) or "no split"
-        stand_in = "validation" in found and len(missing) == 1
-        mend = (
-            f"its validation rows may stand in for {missing[0]}, if you say so (stand_in)"
-            if stand_in
-            else "expected files or folders named train and test"
+    if not missing:
+        return
+    lacks = f"{folder} has no {' and no '.join(missing)} rows of {task.name}"
+    if "validation" in found and len(missing) == 1:
+        raise InputError(
+            f"{lacks}; its validation rows may stand in for {missing[0]}, if you say --stand-in"
         )
-        raise InputError(f"{folder} has no {' and no '.join(missing)} rows of {task.name}: "
-                         f"it has {have}; {mend}")  # fmt: skip
+    tried = ", ".join(map(str, (folder, *(folder / name for name in task.folders))))
+    near = next((str(each) for each in sorted(folder.iterdir()) if _has_splits(each)), "")
+    hint = f"; did you mean --data {near}?" if near else ""
+    raise InputError(
+        f"{lacks}: tried folders named train and test, and files with these words in their names "
+        f"that end in {', '.join(FORMATS)} (each may be followed by .gz), in {tried}{hint}"
+    )
+
+
+def _has_splits(folder: Path) -> bool:
+    """Whether a folder has rows to learn from and rows to test on, by their names."""
+    return folder.is_dir() and {"train", "test"} <= {_split_of(each) for each in folder.iterdir()}

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from megabase.data.labelled_dataset import Examples
-from megabase.data.labels import Labels
+from megabase.data.labels import LABEL, Labels
 from megabase.errors import InputError
 from megabase.evaluation.examples import Examples as Rows
 from megabase.evaluation.task_data import TaskData
@@ -18,7 +18,8 @@ from megabase.measure.leaks import LeakReport, find_leaks
 from megabase.measure.metrics import Labels as RowLabels
 from megabase.measure.words import Bases
 from megabase.model.architecture import JOINT
-from megabase.training.labelled import LABEL, LabelledData, part_validation
+from megabase.run.log import counted
+from megabase.training.labelled import LabelledData, part_validation
 
 _log = logging.getLogger(__name__)
 
@@ -142,7 +143,8 @@ def encoded_rows(task: Task, split: str, sequences: Sequence[str]) -> list[Token
         for number, letters in enumerate(sequences, start=1)
     ]
     if n_ambiguous := sum(each.n_ambiguous for each in encoded):
-        _log.info("%s: %s ambiguous letters were read as N", name, f"{n_ambiguous:,}")
+        n = counted(n_ambiguous, "ambiguous letter was", "ambiguous letters were")
+        _log.info("%s: %s read as N", name, n)
     return [each.tokens for each in encoded]
 
 

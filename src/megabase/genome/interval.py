@@ -1,9 +1,39 @@
 """Interval: a stretch of a contig, 0-based and half-open, on one strand."""
 
 import re
+import sys
 from dataclasses import dataclass, replace
 
 from megabase.errors import InputError
+
+_STRANDS = {
+    "+": "+", "1": "+", "+1": "+", "1.0": "+", ".": "+",
+    "-": "-", "-1": "-", "-1.0": "-",
+}  # fmt: skip
+
+
+def parse_strand(text: str) -> str:
+    """Return ``"+"`` or ``"-"`` for a strand as files write it.
+
+    ``+``, ``1`` and ``+1`` are the forward strand, ``-`` and ``-1`` the reverse strand (Ensembl
+    and BioMart write numbers; ``1.0`` and ``-1.0`` are what a table makes of a column of numbers
+    with a missing one). ``.``, which says that there is no strand, is read as forward.
+
+    Raises
+    ------
+    InputError
+        If it is anything else, an empty cell or a strand with a blank among them.
+
+    Examples
+    --------
+    >>> [parse_strand(text) for text in ("+", "-", ".", "1", "+1", "-1")]
+    ['+', '-', '+', '+', '+', '-']
+    """
+    if text not in _STRANDS:
+        raise InputError(
+            f"a strand is +, -, 1, +1, -1, or . for no strand, which is read as +; got {text!r}"
+        )
+    return _STRANDS[text]
 
 
 @dataclass(frozen=True, order=True)
@@ -26,9 +56,9 @@ class Interval:
     strand: str = "+"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
+        if not 0 <= self.start < self.end <= sys.maxsize:  # which is the most that len() may say
             raise InputError(
-                f"an interval needs 0 <= start < end (0-based, half-open), "
+                f"an interval needs 0 <= start < end < 2^63 (0-based, half-open), "
                 f"got {self.contig}:[{self.start}, {self.end})"
             )
         if self.strand not in ("+", "-"):

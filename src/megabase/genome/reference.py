@@ -54,11 +54,46 @@ class MemoryReference:
     def fetch(self, interval: Interval) -> str:
         """Give the letters of `interval`, as `Reference.fetch`."""
         check_inside(interval, self.lengths, self.name)
-        return on_strand(self._contigs[interval.contig][interval.start : interval.end], interval)
+        letters = self._contigs[interval.contig][interval.start : interval.end]
+        return checked_on_strand(letters, interval, self._name)
 
 
-def on_strand(letters: str, interval: Interval) -> str:
-    """Turn forward letters to the strand of `interval`."""
+_LETTERS = (DNA.letters + DNA.letters.lower()).encode()
+
+
+def checked_on_strand(letters: str, interval: Interval, genome: str) -> str:
+    """Compare what was read with what was requested, and turn it to the strand of `interval`.
+
+    Parameters
+    ----------
+    letters
+        Of the forward strand, as a file has them.
+    interval
+        What was requested.
+    genome
+        What to call the genome in an error.
+
+    Raises
+    ------
+    InputError
+        If there are fewer or more letters than positions, or one is no letter of DNA.
+    """
+    if len(letters) != len(interval):
+        raise InputError(
+            f"{interval} of {genome} has {len(interval):,} bp, and {len(letters):,} letters were "
+            "read: the file is damaged, or changed while it was open; copy it again"
+        )
+    if strange := letters.encode(errors="replace").translate(None, _LETTERS):
+        known = set(_LETTERS.decode())
+        offset, letter = next(
+            (place, letter) for place, letter in enumerate(letters) if letter not in known
+        )
+        raise InputError(
+            f"{letter!r} at position {interval.start + offset:,} (counted from 0) of "
+            f"{interval.contig} in {genome} is no letter of DNA (expected "
+            f"{', '.join(DNA.letters)}, in either case; {len(strange):,} of {len(letters):,} are "
+            "not); correct it"
+        )
     return letters if interval.strand == "+" else DNA.reverse_complement(letters)
 
 

@@ -61,7 +61,7 @@ def hold_out_regions(intervals: Sequence[Interval], regions: Iterable[Interval])
     """Hold out what lies in `regions`, and keep what is left of each interval around them."""
     merged = merge(regions)
     kept = [rest for interval in intervals for rest in _without(interval, merged)]
-    return kept, [part for interval in intervals for part in _within(interval, merged)]
+    return kept, [part for interval in intervals for part in within(interval, merged)]
 
 
 def merge(intervals: Iterable[Interval]) -> list[Interval]:
@@ -79,12 +79,13 @@ def merge(intervals: Iterable[Interval]) -> list[Interval]:
 def overlap_bp(intervals: Iterable[Interval], others: Iterable[Interval]) -> int:
     """Count the positions that two sets of intervals share."""
     merged = merge(others)
-    return sum(len(part) for interval in merge(intervals) for part in _within(interval, merged))
+    return sum(len(part) for interval in merge(intervals) for part in within(interval, merged))
 
 
-def _within(interval: Interval, merged: Sequence[Interval]) -> list[Interval]:
-    """What of an interval lies in merged regions, found by bisection: assemblies have many."""
+def within(interval: Interval, merged: Sequence[Interval]) -> list[Interval]:
+    """Return the parts of an interval that lie in regions as `merge` returns them, in order."""
     contig, start, end = interval.contig, interval.start, interval.end
+    # by bisection: assemblies have many
     first = bisect_right(merged, (contig, start), key=lambda region: (region.contig, region.end))
     last = bisect_left(merged, (contig, end), key=lambda region: (region.contig, region.start))
     return [
@@ -97,7 +98,7 @@ def _without(interval: Interval, merged: Sequence[Interval]) -> list[Interval]:
     """What is left of an interval when merged regions are taken out."""
     rest: list[Interval] = []
     start = interval.start
-    for part in _within(interval, merged):
+    for part in within(interval, merged):
         if part.start > start:
             rest.append(Interval(interval.contig, start, part.start))
         start = part.end

@@ -57,7 +57,7 @@ def generate(
     model
         A causal language model in evaluation mode, on the device that shall do the work.
     prompts
-        Tokens of each; they may differ in length, and all may be empty.
+        Tokens of each; they may differ in length, and some may be empty.
     length
         Bases to add to each.
     sampling
@@ -85,14 +85,33 @@ def generate(
     check_request(
         prompts, length, context_length=model.config.context_length, template=template, seed=seed
     )
-    walk = None
     if constraint is not None:
         _check_constraint(constraint, length, template)
-        walk, template = Walk(constraint, prompts), constraint.template
-    device = next(model.parameters()).device
     numbers = [(place,) for place in range(len(prompts))] if numbers is None else numbers
     streams = [np.random.default_rng([seed, *number]).random(length) for number in numbers]
-    writer = _Writer(torch.from_numpy(np.stack(streams)).to(device), sampling, template, walk)
+    answers: dict[int, Generated] = {}
+    for is_empty in (False, True):  # each by itself: a model reads at least one token
+        rows = [row for row, prompt in enumerate(prompts) if (len(prompt) == 0) is is_empty]
+        if rows:
+            chosen = [prompts[row] for row in rows]
+            walk = None if constraint is None else Walk(constraint, chosen)
+            fixed = template if constraint is None else constraint.template
+            uniform = torch.from_numpy(np.stack([streams[row] for row in rows]))
+            writer = _Writer(uniform.to(next(model.parameters()).device), sampling, fixed, walk)
+            written = _write(model, chosen, length, writer, advance)
+            answers.update(zip(rows, written, strict=True))
+    return [answers[row] for row in range(len(prompts))]
+
+
+def _write(
+    model: LanguageModel,
+    prompts: Sequence[TokenArray],
+    length: int,
+    writer: "_Writer",
+    advance: Callable[[int], None] | None,
+) -> list[Generated]:
+    """Continue prompts all of which are empty, or none."""
+    device = next(model.parameters()).device
     has_prompt = len(prompts[0]) > 0
     cache = Cache(model.backbone, max(0, length - (1 if has_prompt else 2)))
     with torch.inference_mode():

@@ -24,13 +24,18 @@ def check_request(
         raise InputError(f"a seed is 0 or more, got {seed}")
     if not prompts:
         raise InputError("there is no prompt to continue; an empty one starts from nothing")
-    if len({len(prompt) == 0 for prompt in prompts}) > 1:
-        raise InputError("some prompts are empty and some are not; generate from them apart")
     longest, limit = max(map(len, prompts)), context_length
     if longest + length > limit:
+        asked = f"a length of {length:,} bp is more"
+        if longest:
+            asked = (
+                f"a prompt of {longest:,} bp and a length of {length:,} bp make "
+                f"{longest + length:,}, which is more"
+            )
         raise InputError(
-            f"a prompt of {longest:,} bp and a length of {length:,} bp make "
-            f"{longest + length:,}, and the model reads at most {limit:,}; shorten one of them"
+            f"{asked} than the {limit:,} bp that the model reads; shorten "
+            f"{'one of them' if longest else 'it'}, or train with --context-length "
+            f"{longest + length} or more"
         )
     if template is not None and len(template) != length:
         raise InputError(

@@ -87,9 +87,8 @@ def score_variants(
     Raises
     ------
     InputError
-        If a variant lies beyond its contig, or an option is none. One whose reference allele
-        is not that of the genome, or that has no score for another reason, says so in
-        `skip_reason`.
+        If an option is not valid. A variant whose contig or reference allele is not that of the
+        genome, or that has no score for another reason, says so in `skip_reason`.
     """
     sites = (Site(contig, position, ref, (alt,)) for contig, position, ref, alt in variants)
     effects = model.score_variants(

@@ -1,5 +1,6 @@
 """Memory and time of a request, told before it starts."""
 
+import logging
 from typing import NamedTuple
 
 import torch
@@ -14,20 +15,26 @@ from megabase.model.cost import (
 from megabase.model.language import LanguageModel, TokenReader
 from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
+from megabase.run.log import counted
+
+_log = logging.getLogger(__name__)
 
 _GIB = 1 << 30
 _AT_ONCE = 16  # sequences: with more, the sums of the long filters take all the time
 
 
 class InferencePlan(NamedTuple):
-    """What a request will take: GiB at its peak, the libraries included, seconds, and the way."""
+    """What a request will take: GiB at its peak, the libraries included, seconds; and the engine.
+
+    The engine is a detail of the log (``--verbose``) and not of the text.
+    """
 
     peak_gib: float
     seconds: float
     engine: str
 
     def __str__(self) -> str:
-        return f"about {self.peak_gib:.1f} GiB at the peak and {self.seconds:,.0f} s; {self.engine}"
+        return f"about {self.peak_gib:.1f} GiB at the peak and {self.seconds:,.0f} s"
 
 
 def plan_inference(
@@ -84,6 +91,7 @@ def plan_inference(
         )
     share = 1.0 if n_blocks is None else n_blocks / model.config.n_layer
     seconds = share * n_tokens * seconds_per_token(model, longest)
+    _log.debug("the engine is %s", choice)
     return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
 
 
@@ -118,6 +126,7 @@ def plan_gradients(model: LanguageModel, *, longest: int, n_tokens: int) -> Infe
         )
     seconds = n_tokens * seconds_per_token(model, longest, training=True)
     model.eval()
+    _log.debug("the engine for gradients is %s", choice)
     return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
 
 
@@ -128,7 +137,8 @@ class GenerationPlan(NamedTuple):
     at_once: int
 
     def __str__(self) -> str:
-        return f"about {self.peak_gib:.1f} GiB at the peak, {self.at_once} sequences at a time"
+        n = counted(self.at_once, "sequence")
+        return f"about {self.peak_gib:.1f} GiB at the peak, {n} at a time"
 
 
 def plan_generation(

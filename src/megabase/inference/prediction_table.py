@@ -31,11 +31,14 @@ class PredictionTable:
         Whether it answers each base.
     has_places
         Whether rows are intervals of a genome.
+    sequence_column
+        The column that is left out where each base has a line.
     """
 
     config: HyenaDNAConfig
     per_base: bool
     has_places: bool
+    sequence_column: str = _SEQUENCE
 
     def added(self) -> list[str]:
         """Name the columns that are added to those of a row."""
@@ -44,7 +47,7 @@ class PredictionTable:
 
     def columns(self, header: list[str]) -> list[str]:
         """Name all columns, of a table with this header."""
-        left_out = _SEQUENCE if self.per_base else None
+        left_out = self.sequence_column if self.per_base else None
         return [*(column for column in header if column != left_out), *self.added()]
 
     def rows(
@@ -65,7 +68,7 @@ class PredictionTable:
             if not self.per_base:
                 yield {**row, **prediction_row(self.config, answer[0])}
                 continue
-            kept = {column: cell for column, cell in row.items() if column != _SEQUENCE}
+            kept = {column: cell for column, cell in row.items() if column != self.sequence_column}
             for position, of_base in enumerate(answer):
                 line = {**kept, _ROW: number, _POSITION: position}
                 if place is not None:

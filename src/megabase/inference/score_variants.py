@@ -50,7 +50,8 @@ def score_variants(
     Raises
     ------
     InputError
-        If a site lies beyond its contig, or the model does not read such windows.
+        If the model does not read such windows. A site that is not in the genome is skipped, with
+        its reason.
     WorkError
         If the model answers a base with no number.
     """

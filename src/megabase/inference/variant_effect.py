@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from megabase.errors import InputError
-from megabase.genome.alphabet import DNA
+from megabase.genome.alphabet import BASES_OF, DNA
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.site import Site
@@ -45,11 +45,15 @@ SKIP_REASONS: Mapping[str, str] = {
     "symbolic": "the allele is no sequence: <...>, a breakend, or missing",
     "ambiguous": "an allele has letters other than A C G T",
     "same": "the allele is the reference allele",
+    "no_contig": "the genome has no contig of this name",
+    "outside": "REF does not lie within the contig, or POS is not a whole number",
     "ref_mismatch": "the genome has other letters than REF there",
     "too_long": "an allele is longer than half a window",
     "mostly_n": "more than half of a window is N",
 }
 """Why an allele has no score, and what each reason means."""
+
+_FIRST_BASES = str.maketrans({code: min(BASES_OF[code]) for code in DNA.ambiguous})
 
 
 class VariantEffect(NamedTuple):
@@ -131,11 +135,6 @@ def allele_tokens(reference: Reference, site: Site, window: int) -> list[AlleleT
         A variant by place.
     window
         Bases of a window.
-
-    Raises
-    ------
-    InputError
-        If the site lies beyond its contig.
     """
     requests = requests_of(reference, site, window, both_strands=False)
     return [
@@ -168,16 +167,34 @@ def check_window(window: int, context_length: int) -> None:
         )
 
 
+def lies_within(reference: Reference, site: Site) -> bool:
+    """Whether the genome has the contig of a site, and the whole of its reference allele.
+
+    VCF has places just before and after a contig, for breakends and telomeres.
+    """
+    last = reference.lengths.get(site.contig, 0) - len(site.ref)
+    return bool(site.ref) and 0 <= site.position <= last
+
+
 def has_reference_allele(reference: Reference, site: Site) -> bool:
     """Whether the genome has the letters of `site.ref` at its place, in either case.
+
+    An ambiguity code of the genome, which REF cannot hold, may stand in REF as the first of its
+    bases in alphabetical order: R as A. N stays N.
 
     Raises
     ------
     InputError
         If the site lies beyond its contig.
+
+    Source
+    ------
+    The Variant Call Format Specification, VCFv4.3, section 1.6.1, REF.
     """
     place = Interval(site.contig, site.position, site.position + len(site.ref))
-    return reference.fetch(place).upper() == site.ref.upper()
+    found, ref = reference.fetch(place).upper(), site.ref.upper()
+    pairs = zip(ref, found, found.translate(_FIRST_BASES), strict=True)
+    return ref == found or all(letter in (as_is, first) for letter, as_is, first in pairs)
 
 
 def requests_of(
@@ -186,8 +203,8 @@ def requests_of(
     """Lay the windows of every alternative allele of a site."""
     strands: list[_Strand] = []
     reasons = [_reason_of_letters(site.ref, alt) for alt in site.alts]
-    if not all(reasons) and not has_reference_allele(reference, site):
-        reasons = [reason or "ref_mismatch" for reason in reasons]
+    if not all(reasons) and (of_place := _reason_of_place(reference, site)):
+        reasons = [reason or of_place for reason in reasons]
     if not all(reasons):
         forward = _around(reference, site, window)
         strands = [forward, _turned(forward)] if both_strands else [forward]
@@ -195,6 +212,15 @@ def requests_of(
         VariantRequest((), reason) if reason else _request(strands, alt.upper(), window)
         for alt, reason in zip(site.alts, reasons, strict=True)
     ]
+
+
+def _reason_of_place(reference: Reference, site: Site) -> str:
+    """Return why the reference allele of a site is not in the genome; nothing if it is."""
+    if site.contig not in reference.lengths:
+        return "no_contig"
+    if not lies_within(reference, site):
+        return "outside"
+    return "" if has_reference_allele(reference, site) else "ref_mismatch"
 
 
 def _reason_of_letters(ref: str, alt: str) -> str:

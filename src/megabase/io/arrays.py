@@ -3,12 +3,14 @@
 The file is a function of what is written alone: it bears no time and no chance.
 """
 
+import errno
 import json
+import re
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -24,6 +26,8 @@ PARQUET = (".parquet",)
 
 _EXTRAS = {"h5py": ("hdf5", HDF5), "pyarrow": ("parquet", PARQUET)}
 _ROWS_IN_GROUP = 1 << 14  # of Parquet
+_ERRNO = re.compile(r"errno = (\d+)")
+_SEQUENCES_AT_ONCE = 64  # that are read
 
 
 class Rows(NamedTuple):
@@ -178,6 +182,23 @@ def _write_texts(
 def _write_hdf5(path: Path, layout: Layout, read: Read) -> None:
     import h5py  # noqa: PLC0415 an extra, imported at its door
 
+    try:
+        _fill_hdf5(path, layout, read)
+        with h5py.File(path) as file:  # refuses one that is cut
+            shape = np.shape(file["embeddings"])  # pyright: ignore[reportCallIssue, reportArgumentType]
+            is_whole = shape == (layout.n_rows, layout.n_channels)
+    except RuntimeError as error:  # of a file that cannot be closed, as on a full disk
+        number = _ERRNO.search(str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), str(error)) from error
+    if not is_whole:
+        raise OSError(errno.EIO, "the HDF5 file has other rows than were written")
+
+
+def _fill_hdf5(path: Path, layout: Layout, read: Read) -> None:
+    import h5py  # noqa: PLC0415 an extra, imported at its door
+
     text = h5py.string_dtype()
     with h5py.File(path, "w") as file:
         file.attrs["notes"] = json.dumps(layout.notes)
@@ -210,7 +231,7 @@ def _write_parquet(path: Path, layout: Layout, read: Read) -> None:
     schema = pa.schema(
         [*fields, ("embedding", pa.list_(number))], metadata={"notes": json.dumps(layout.notes)}
     )
-    with parquet.ParquetWriter(path, schema) as writer:
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
         for lines in _regrouped(_lines(read, layout)):
             ends = np.arange(len(lines["name"]) + 1, dtype=np.int32) * layout.n_channels
             flat = np.ascontiguousarray(lines["embedding"]).reshape(-1)
@@ -251,3 +272,152 @@ def _regrouped(lines: Iterator[dict[str, np.ndarray]]) -> Iterator[dict[str, np.
 
 def _stacked(held: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([some[name] for some in held]) for name in held[0]}
+
+
+def read_arrays(path: Path) -> tuple[Layout, Read]:
+    """Open a file that `write_arrays` wrote.
+
+    Returns
+    -------
+    layout, read
+        What `write_arrays` takes; a batch of `read` has some sequences, in order.
+
+    Raises
+    ------
+    InputError
+        If the file is cut short or damaged, or was not written by `write_arrays`.
+    """
+    suffix = path.suffix.lower()
+    readers = {PARQUET: _open_parquet, HDF5: _open_hdf5, NPZ: _open_npz}
+    opened = next(reader for suffixes, reader in readers.items() if suffix in suffixes)
+    try:
+        return opened(path)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is damaged, or was not written by megabase embed ({error})"
+        ) from error
+
+
+def _open_npz(path: Path) -> tuple[Layout, Read]:
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files if name != "embeddings"}
+    with zipfile.ZipFile(path) as archive, archive.open("embeddings.npy") as member:
+        shape, dtype = _read_header(member)
+    columns = _Columns(
+        arrays["names"].tolist(), arrays.get("offsets"), _listed(arrays.get("skip_reason"))
+    )
+
+    def read() -> Iterator[Rows]:
+        with zipfile.ZipFile(path) as archive, archive.open("embeddings.npy") as member:
+            _read_header(member)
+            for names, counts, reasons in columns.batches():
+                n_bytes = sum(counts) * shape[1] * dtype.itemsize
+                values = np.frombuffer(member.read(n_bytes), dtype=dtype)
+                yield Rows(names, counts, reasons, values.reshape(sum(counts), shape[1]))
+
+    return columns.layout(shape, dtype, json.loads(str(arrays["notes"]))), read
+
+
+def _read_header(member: IO[bytes] | zipfile.ZipExtFile) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    np.lib.format.read_magic(member)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    return shape, dtype
+
+
+def _open_hdf5(path: Path) -> tuple[Layout, Read]:
+    import h5py  # noqa: PLC0415 an extra, imported at its door
+
+    with h5py.File(path) as opened:
+        file: Any = opened  # whose members it types as groups, too
+        shape, dtype = file["embeddings"].shape, file["embeddings"].dtype
+        notes = json.loads(file.attrs["notes"])
+        texts = {
+            name: file[name].asstr()[:].tolist()
+            for name in ("names", "skip_reason")
+            if name in file
+        }
+        offsets = file["offsets"][:] if "offsets" in file else None
+    columns = _Columns(texts["names"], offsets, texts.get("skip_reason"))
+
+    def read() -> Iterator[Rows]:
+        with h5py.File(path) as opened:
+            file: Any = opened
+            start = 0
+            for names, counts, reasons in columns.batches():
+                end = start + sum(counts)
+                yield Rows(names, counts, reasons, file["embeddings"][start:end])
+                start = end
+
+    return columns.layout(shape, dtype, notes), read
+
+
+def _open_parquet(path: Path) -> tuple[Layout, Read]:
+    from pyarrow import parquet  # noqa: PLC0415 an extra, imported at its door
+
+    with parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        notes = json.loads(schema.metadata[b"notes"])
+        texts = [name for name in schema.names if name != "embedding"]
+        rows = file.read(texts).to_pydict()
+        dtype = np.dtype(schema.field("embedding").type.value_type.to_pandas_dtype())
+        width = next((len(each) for each in _lists(file, 1)), 0)
+    starts = [row for row, at in enumerate(rows.get("position", [])) if at == 0]
+    offsets = np.array([*starts, len(rows["name"])]) if "position" in rows else None
+    firsts = starts if "position" in rows else range(len(rows["name"]))
+    reasons = [rows["skip_reason"][row] for row in firsts] if "skip_reason" in rows else None
+    columns = _Columns([rows["name"][row] for row in firsts], offsets, reasons)
+
+    def read() -> Iterator[Rows]:
+        with parquet.ParquetFile(path) as file:
+            lists = _lists(file, _ROWS_IN_GROUP)
+            for names, counts, some in columns.batches():
+                found = list(islice(lists, sum(counts)))
+                values = np.array(found, dtype=dtype).reshape(len(found), width)
+                yield Rows(names, counts, some, values)
+
+    layout = columns.layout((len(rows["name"]), width), dtype, notes)
+    return layout, read
+
+
+def _lists(file: Any, n: int) -> Iterator[np.ndarray]:  # noqa: ANN401 a ParquetFile
+    for batch in file.iter_batches(batch_size=n, columns=["embedding"]):
+        for each in batch.column(0):
+            yield each.values.to_numpy()
+
+
+class _Columns(NamedTuple):
+    """What a file has of its sequences besides the numbers."""
+
+    names: list[str]
+    offsets: np.ndarray | None
+    reasons: list[str] | None
+
+    def batches(self) -> Iterator[tuple[list[str], list[int], list[str]]]:
+        """Yield names, rows of each, and reasons of some sequences at a time."""
+        n = len(self.names)
+        ends = np.arange(n + 1) if self.offsets is None else self.offsets
+        counts = np.diff(ends).tolist()
+        reasons = self.reasons or [""] * n
+        for start in range(0, n, _SEQUENCES_AT_ONCE):
+            end = start + _SEQUENCES_AT_ONCE
+            yield self.names[start:end], counts[start:end], reasons[start:end]
+
+    def layout(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], notes: Mapping[str, Any]
+    ) -> Layout:
+        """Describe the file as `write_arrays` takes it; the width of a row is in the notes."""
+        return Layout(
+            n_sequences=len(self.names),
+            n_rows=shape[0],
+            n_channels=shape[1],
+            dtype=str(dtype),
+            longest_name=max(map(len, self.names), default=0),
+            longest_reason=max(map(len, self.reasons or []), default=0),
+            bp_per_row=int(self.offsets is not None),
+            has_reasons=self.reasons is not None,
+            notes=notes,
+        )
+
+
+def _listed(array: np.ndarray | None) -> list[str] | None:
+    return None if array is None else array.tolist()

@@ -1,65 +1,105 @@
 """BCF, which needs every name in its header, from the text of a VCF file."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pysam
 import pysam.bcftools
 
 from megabase.errors import InputError, WorkError
-from megabase.io.vcf import VcfFile, VcfRecord
+from megabase.io.vcf import (
+    VcfFile,
+    VcfRecord,
+    check_written_whole,
+    declaration,
+    without_quoted,
+    work_errors,
+)
 
-_DECLARED = re.compile(r"##(INFO|FILTER|FORMAT|contig)=<(?:.*,)?ID=([^,>]+)")
-_NUMERIC = re.compile(r"##INFO=<(?:.*,)?ID=([^,>]+).*,Type=(Integer|Float)\b")
-_DESCRIPTION = re.compile(r'"(\\.|[^"\\])*"')  # which may look like attributes
-_INTEGER = re.compile(r"[+-]?\d+")
+_NUMERIC = re.compile(r"##INFO=<(?:.*,\s*)?Type=(Integer|Float)\b")
+_LENGTH = re.compile(r"##contig=<(?:.*,\s*)?length=(\d+)")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _INTEGERS = range(-(1 << 31) + 8, 1 << 31)  # the eight below are marks of BCF
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _LARGEST = float(np.finfo(np.float32).max)
+_FURTHEST = (1 << 31) - 1  # position, counted from 1
+_LEAST_BITS, _MOST_BITS, _MARGIN = 14, 30, 256  # of the .csi index that htslib makes
+_NOT_OF_A_CONTIG = frozenset(',<>"')  # which end its name in the header
 _NEEDS_NONE = {("INFO", "."), ("FILTER", "."), ("FILTER", "PASS"), ("FORMAT", "")}
 
 
-def check_fits_bcf(vcf: VcfFile) -> None:
+def check_fits_bcf(vcf: VcfFile, *, replaced: Iterable[str] = ()) -> None:
     """Raise an InputError at a record that BCF would not hold as it stands.
 
     htslib writes a missing value where INFO or QUAL is no number, the beginning of a fraction
     where the header says Integer, and drops a column too many, without a word; a name that the
     header does not declare it refuses at the end. Contigs may be undeclared, for
     `with_contigs`. Values of samples are not looked at.
+
+    Parameters
+    ----------
+    vcf
+        The file.
+    replaced
+        Names of INFO fields that are not written as they stand.
     """
-    declared = _declared(vcf.header) | _NEEDS_NONE
-    attributes = map(_without_descriptions, vcf.header)
-    numeric = {found[1]: found[2] for line in attributes if (found := _NUMERIC.match(line))}
-    n_columns = vcf.header[-1].count("\t")
+    rules = _Rules.of(vcf.header, set(replaced))
     for record in vcf.records():
-        problem = _problem(record, declared, numeric, n_columns)
-        if problem:
+        if problem := _problem(record, rules):
             raise InputError(
                 f"{vcf.name}, {record.contig}:{record.columns[1]}: {problem}, and BCF cannot hold "
                 "it so; mend it (bcftools annotate --header-lines declares), or write .vcf.gz"
             )
 
 
-def _problem(
-    record: VcfRecord,
-    declared: Set[tuple[str, str]],
-    numeric: Mapping[str, str],
-    n_columns: int,
-) -> str:
-    if sum(column.count("\t") + 1 for column in record.columns) != n_columns + 1:
+class _Rules(NamedTuple):
+    """What a header says of its records: names, types of INFO fields, the number of columns."""
+
+    declared: Set[tuple[str, str]]
+    numeric: Mapping[str, str]
+    n_columns: int
+    replaced: Set[str]
+
+    @classmethod
+    def of(cls, header: Sequence[str], replaced: Set[str]) -> "_Rules":
+        numeric = {
+            found[1]: kind[1]
+            for line in header
+            if (kind := _NUMERIC.match(without_quoted(line))) and (found := declaration(line))
+        }
+        return cls(_declared(header) | _NEEDS_NONE, numeric, header[-1].count("\t") + 1, replaced)
+
+
+def _problem(record: VcfRecord, rules: _Rules) -> str:
+    if sum(column.count("\t") + 1 for column in record.columns) != rules.n_columns:
         return "there are other columns than in the header"
-    if not _are_numbers(record.columns[5], "Float"):
-        return f"QUAL is no 32-bit number, {record.columns[5]!r}"
+    return _problem_of_place(record) or _problem_of_values(record, rules)
+
+
+def _problem_of_place(record: VcfRecord) -> str:
+    contig, position, _, ref, alt, qual = record.columns[:6]
+    if not contig or _NOT_OF_A_CONTIG & {*contig}:
+        return f"a contig cannot be called {contig!r}"
+    if not record.has_position or record.position >= _FURTHEST:
+        return f"POS is not a whole number up to {_FURTHEST:,}, {position!r}"
+    if not all((ref, *alt.split(","))):
+        return "an allele is empty (a missing one is written as .)"
+    return "" if _are_numbers(qual, "Float") else f"QUAL is no 32-bit number, {qual!r}"
+
+
+def _problem_of_values(record: VcfRecord, rules: _Rules) -> str:
     for kind, name in _named(record):
-        if (kind, name) not in declared:
+        if (kind, name) not in rules.declared and not (kind == "INFO" and name in rules.replaced):
             return f"the header does not declare {kind} {name!r}"
     for entry in record.columns[7].split(";"):
         name, _, values = entry.partition("=")
-        if name in numeric and not _are_numbers(values, numeric[name]):
-            return f"INFO {name!r} is declared {numeric[name]} (32-bit), and is {values!r}"
+        type_ = None if name in rules.replaced else rules.numeric.get(name)
+        if type_ and not _are_numbers(values, type_):
+            return f"INFO {name!r} is declared {type_} (32-bit), and is {values!r}"
     return ""
 
 
@@ -87,15 +127,10 @@ def _named(record: VcfRecord) -> Iterator[tuple[str, str]]:
 
 
 def _declared(header: Iterable[str]) -> set[tuple[str, str]]:
-    attributes = map(_without_descriptions, header)
-    return {(found[1], found[2]) for line in attributes if (found := _DECLARED.match(line))}
+    return {found for line in header if (found := declaration(line))}
 
 
-def _without_descriptions(line: str) -> str:
-    return _DESCRIPTION.sub('""', line)
-
-
-def with_contigs(header: list[str], lengths: Mapping[str, int]) -> list[str]:
+def with_contigs(header: list[str], lengths: Mapping[str, int | None]) -> list[str]:
     """Declare those contigs that a header lacks.
 
     Parameters
@@ -103,19 +138,28 @@ def with_contigs(header: list[str], lengths: Mapping[str, int]) -> list[str]:
     header
         Lines of a header, the one of the columns last.
     lengths
-        Of the contigs that records are on.
+        Of the contigs that records are on; None where it is not known.
     """
     declared = _declared(header)
     added = [
-        f"##contig=<ID={contig},length={length}>"
+        f"##contig=<ID={contig}" + ("" if length is None else f",length={length}") + ">"
         for contig, length in lengths.items()
         if ("contig", contig) not in declared
     ]
     return [*header[:-1], *added, header[-1]]
 
 
-def write_bcf(path: Path, index: Path, vcf: Path) -> None:
-    """Write a sorted VCF file as BCF with its .csi index.
+def write_bcf(path: Path, vcf: Path, *, index_shift: int | None) -> None:
+    """Write a sorted VCF file as BCF, and its .csi index beside it.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    vcf
+        The file to convert.
+    index_shift
+        Bits of the smallest bin of the index, as `bits_of_index` computes them; None: no index.
 
     Raises
     ------
@@ -123,12 +167,50 @@ def write_bcf(path: Path, index: Path, vcf: Path) -> None:
         If a record is not as the header declares it.
     """
     try:  # not by pysam.VariantFile, which adds END to records of symbolic alleles
-        pysam.bcftools.view(
-            "--no-version", "-O", "b", "-o", str(path), str(vcf), catch_stdout=False
-        )
-        pysam.bcftools.index("-f", "-c", "-o", str(index), str(path), catch_stdout=False)
+        with work_errors("BCF"):
+            pysam.bcftools.view(
+                "--no-version", "-O", "b", "-o", str(path), str(vcf), catch_stdout=False
+            )
+            if index_shift is not None:
+                pysam.bcftools.index(
+                    "-f", "-c", "-m", str(index_shift), "-o", f"{path}.csi", str(path),
+                    catch_stdout=False,
+                )  # fmt: skip
     except pysam.SamtoolsError as error:
         raise WorkError(
-            f"BCF could not be written ({error}); the input may not be as its header declares "
-            "it: a .vcf.gz takes it as it is"
+            f"BCF could not be written ({error}); the disk may be full, or the input not be as "
+            "its header declares it: a .vcf.gz takes it as it is"
         ) from error
+    check_written_whole(path)
+    if index_shift is not None:
+        check_written_whole(Path(f"{path}.csi"))
+
+
+def bits_of_index(header: Iterable[str], furthest: int) -> int | None:
+    """Return the bits of the smallest bin of an index that reaches every record, if there is one.
+
+    htslib makes as many levels of bins, each eight times as large as the one before, as the
+    longest contig of the header needs. A record beyond its contig may need larger bins.
+
+    Parameters
+    ----------
+    header
+        Lines of the header of the BCF file.
+    furthest
+        The last position that a record covers, counted from 1.
+
+    Examples
+    --------
+    >>> header = ["##contig=<ID=chrI,length=400>"]
+    >>> [bits_of_index(header, furthest) for furthest in (400, 20_000, 1 << 31)]
+    [14, 15, None]
+    """
+    lengths = [int(found[1]) for line in header if (found := _LENGTH.match(without_quoted(line)))]
+    longest = max(lengths, default=0) or _FURTHEST
+    for bits in range(_LEAST_BITS, _MOST_BITS + 1):
+        reach = 1 << bits
+        while reach < longest + _MARGIN:
+            reach <<= 3
+        if furthest <= reach:
+            return bits
+    return None

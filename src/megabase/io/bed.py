@@ -1,17 +1,29 @@
 """BED to Intervals and back."""
 
-from collections.abc import Iterable
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from operator import gt
 from pathlib import Path
 from typing import NamedTuple
 
 from megabase.errors import InputError
-from megabase.genome.interval import Interval
-from megabase.io.compression import open_text
+from megabase.genome.interval import Interval, parse_strand
+from megabase.genome.transcript import Transcript
+from megabase.io.compression import open_text, uncompressed_name
 
-SUFFIXES = (".bed", ".bed.gz")
-"""How the names of BED files end."""
+_BROWSER = ("position", "hide", "dense", "pack", "squish", "full")
+"""What follows ``browser`` in a header line (UCSC Genome Browser, "Custom annotation tracks")."""
 
-_HEADERS = ("track", "browser")
+_N_COLUMNS = 12  # of BED12, which has blocks
+
+_log = logging.getLogger(__name__)
+
+
+def is_bed(path: Path) -> bool:
+    """Whether a file is BED by its name."""
+    return uncompressed_name(path).lower().endswith(".bed")
 
 
 class BedRecord(NamedTuple):
@@ -24,42 +36,138 @@ class BedRecord(NamedTuple):
 def read_bed(path: Path) -> list[BedRecord]:
     """Read the contig, start, end, name and strand of each line.
 
-    Columns are split at tabs, or at any blank where there is no tab. Coordinates are
-    0-based and half-open, as BED defines; a strand other than "-" counts as "+".
+    Columns are split at tabs, or at blanks in a line without a tab. Coordinates are 0-based
+    and half-open, as BED defines; the strand is read by `interval.parse_strand`.
 
     Raises
     ------
     InputError
-        At the first line that is no interval, with its number.
+        At the first line that is not an interval, or whose strand is not valid, with its number.
     """
     if not path.is_file():
         raise InputError(f"there is no BED file {path}")
-    with open_text(path) as file:
-        lines = [(number, line) for number, line in enumerate(file, start=1)]
-    records = [
-        _read_line(line, f"{path}, line {number}") for number, line in lines if is_record(line)
-    ]
+    records: list[BedRecord] = []
+    n_with_introns = 0
+    for line, place in record_lines(path):
+        records.append(_read_line(line, place))
+        columns = _columns(line, place)
+        n_with_introns += len(columns) >= _N_COLUMNS and columns[9].strip() not in ("0", "1")
     if not records:
         raise InputError(f"{path} holds no interval; a line is contig, start, end")
+    if n_with_introns:
+        _log.info(
+            "%s: %s intervals have several blocks (BED12): the introns between them are included; "
+            "score and embed leave them out with --splice", path, f"{n_with_introns:,}",
+        )  # fmt: skip
     return records
 
 
-def is_record(line: str) -> bool:
-    """Whether a line of a BED or bedGraph file is neither empty nor a comment or header."""
-    fields = line.split()
-    return bool(fields) and not line.startswith("#") and fields[0] not in _HEADERS
+def read_spliced(path: Path) -> list[Transcript]:
+    """Read the blocks of each line of a BED12 file as the exons of a transcript.
+
+    Raises
+    ------
+    InputError
+        As `read_bed`; or at the first line without blocks, or whose blocks are not valid.
+    """
+    return [_read_blocks(line, place) for line, place in record_lines(path)]
+
+
+def _read_blocks(line: str, place: str) -> Transcript:
+    interval, name = _read_line(line, place)
+    columns = _columns(line, place)
+    if len(columns) < _N_COLUMNS:
+        raise InputError(
+            f"{place}: expected the 12 columns of BED12, the last three blockCount, blockSizes and "
+            f"blockStarts, got {len(columns)}; --splice joins blocks"
+        )
+    try:
+        count, sizes, starts = whole_number(columns[9]), *map(_numbers, columns[10:12])
+    except ValueError as error:
+        raise InputError(f"{place}: the blocks are not valid: {error}") from error
+    if not 0 < count == len(sizes) == len(starts):
+        raise InputError(
+            f"{place}: expected as many block sizes and starts as blockCount, at least 1; got "
+            f"{len(sizes)}, {len(starts)} and {count}"
+        )
+    ends = [start + size for start, size in zip(starts, sizes, strict=True)]
+    if min(sizes) < 1 or max(ends) > len(interval) or any(map(gt, ends, starts[1:])):
+        raise InputError(
+            f"{place}: expected blocks of at least 1 base that lie within the {len(interval):,} bp "
+            f"of the interval, sorted and without overlap; got sizes {columns[10]} and starts "
+            f"{columns[11]}"
+        )
+    blocks = (
+        replace(interval, start=interval.start + start, end=interval.start + end)
+        for start, end in zip(starts, ends, strict=True)
+    )
+    return Transcript(name, tuple(blocks))
+
+
+def _numbers(text: str) -> list[int]:
+    return [whole_number(each) for each in text.strip().removesuffix(",").split(",")]
+
+
+def record_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each line of a BED or bedGraph file that is a record, and its place for messages.
+
+    Empty lines, comments (``#``) and header lines (``track``, ``browser``) are no records. A log
+    line counts the comments that look like records, for a contig may have such a name.
+    """
+    n_commented = 0
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            if line.startswith("#"):
+                n_commented += _has_place(line.split())
+            elif line.strip() and not _is_header(line.split()):
+                yield line, f"{path}, line {number}"
+    if n_commented:
+        _log.info(
+            "%s: %s intervals are not read, for their lines start with #", path, f"{n_commented:,}"
+        )
+
+
+def _has_place(fields: Sequence[str]) -> bool:
+    return len(fields) > 2 and all(_is_number(field) for field in fields[1:3])
+
+
+def _is_header(fields: Sequence[str]) -> bool:
+    """Whether a line is ``track`` with ``key=value`` pairs or ``browser`` with a known word.
+
+    A contig may be called so, and then numbers follow.
+    """
+    match fields:
+        case ["track"] | ["browser"]:
+            return True
+        case ["track", second, *_]:
+            return "=" in second
+        case ["browser", second, *_]:
+            return second in _BROWSER
+        case _:
+            return False
+
+
+def whole_number(text: str) -> int:
+    """Return the number of a text of digits; ValueError for ``1_000``, ``1e3`` and the like."""
+    if not _is_number(text.strip()):
+        raise ValueError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _read_line(line: str, place: str) -> BedRecord:
-    fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
+    fields = _columns(line, place)
     try:
-        start, end = int(fields[1]), int(fields[2])
+        start, end = whole_number(fields[1]), whole_number(fields[2])
     except (IndexError, ValueError) as error:
         raise InputError(
             f"{place}: expected contig, start and end with whole numbers, got {line.strip()!r}"
         ) from error
-    strand = "-" if len(fields) > 5 and fields[5] == "-" else "+"
     try:
+        strand = parse_strand(fields[5]) if len(fields) > 5 else "+"
         interval = Interval(fields[0], start, end, strand)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
@@ -67,7 +175,27 @@ def _read_line(line: str, place: str) -> BedRecord:
     return BedRecord(interval, name)
 
 
+def _columns(line: str, place: str) -> list[str]:
+    return line.rstrip("\r\n").split("\t") if "\t" in line else _split_at_blanks(line, place)
+
+
+def _split_at_blanks(line: str, place: str) -> list[str]:
+    """Split a line without tabs; an InputError if a blank within its name moved the columns."""
+    fields = line.split()
+    score, after = fields[4:5], fields[6:]
+    if not all(map(_is_score, score)) or {"+", "-"} & {*after} or after[:1] == ["-1"]:
+        raise InputError(
+            f"{place}: expected contig, start, end, name, score and strand in six columns, got "
+            f"{line.strip()!r}; if the name holds a blank, split the columns at tabs"
+        )
+    return fields
+
+
+def _is_score(text: str) -> bool:
+    return text == "." or re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", text) is not None
+
+
 def write_bed(intervals: Iterable[Interval], path: Path) -> None:
     """Write contig, start and end of each interval."""
     lines = (f"{interval.contig}\t{interval.start}\t{interval.end}\n" for interval in intervals)
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")

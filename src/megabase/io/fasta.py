@@ -1,38 +1,28 @@
 """Letters by Interval from FASTA: plain, gzip, bgzip, indexed; and letters to FASTA."""
 
 import gzip
-import hashlib
 import json
 import logging
-import os
 import shutil
 import zlib
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from io import BufferedIOBase
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 from uuid import uuid4
 
 import pysam
 
-from megabase.errors import InputError
+from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
-from megabase.genome.reference import check_inside, on_strand
-from megabase.io.compression import check_bgzip_is_whole, compression, open_text
+from megabase.genome.reference import check_inside, checked_on_strand
+from megabase.io.compression import check_bgzip_is_whole, compression, uncompressed_name, write_gzi
+from megabase.io.fasta_index import scan_contigs
+from megabase.run.provenance import remembered_sha256
 
 _log = logging.getLogger(__name__)
 
-
-SUFFIXES = (".fa", ".fasta", ".fna")
-"""What the name of a FASTA file ends with, before ``.gz``."""
-
 _LINE = 60  # letters
-
-
-def is_fasta(path: Path) -> bool:
-    """Whether a file is FASTA by its name."""
-    return path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+_LAYOUT = 1  # raise it when an index changes its meaning
 
 
 def write_fasta(file: IO[str], header: str, letters: str) -> None:
@@ -51,60 +41,25 @@ def write_fasta(file: IO[str], header: str, letters: str) -> None:
     file.write("\n".join([f">{header}", *lines]) + "\n")
 
 
-class FastaEntry(NamedTuple):
-    """One sequence: the whole line after '>', and the letters."""
-
-    header: str
-    letters: str
-
-
-def read_fasta(path: Path) -> Iterator[FastaEntry]:
-    """Give the sequences of a FASTA file one after another, without an index.
-
-    Parameters
-    ----------
-    path
-        FASTA, plain or compressed by gzip or bgzip.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is cut short, or does not begin with '>'.
-    """
-    header: str | None = None
-    lines: list[str] = []
-    with open_text(path) as file:
-        for line in filter(None, map(str.strip, file)):
-            if line.startswith(">"):
-                if header is not None:
-                    yield FastaEntry(header, "".join(lines))
-                header, lines = line[1:].strip(), []
-            elif header is None:
-                raise InputError(f"{path} is no FASTA file: it begins with {line[:20]!r}, not '>'")
-            else:
-                lines.append(line)
-    if header is not None:
-        yield FastaEntry(header, "".join(lines))
-
-
 class FastaReference:
-    """A FASTA file as a Reference, through its .fai index.
+    """A FASTA file as a Reference, through an index.
 
-    The index is made anew for each state of the file: beside it, or in `cache` where that
-    folder is read-only.
-    A file in plain gzip, which has no random access, is unpacked into `cache` once.
+    The index is built from the file itself, each line of which is checked, and is kept in
+    `cache` under the SHA-256 of the file's content; indexes beside the file are neither read
+    nor written. A file in plain gzip, which has no random access, is unpacked into `cache` once.
 
     Parameters
     ----------
     path
         FASTA, plain or compressed by gzip or bgzip.
     cache
-        Folder for what cannot be written beside the file.
+        Folder for indexes and unpacked files.
 
     Raises
     ------
     InputError
-        If there is no such file, no sequence in it, a contig name twice, or the file is cut short.
+        If there is no such file, no sequence in it, a contig name twice, a line that no index
+        can hold, or the file is cut short or damaged.
     """
 
     def __init__(self, path: Path, *, cache: Path) -> None:
@@ -115,13 +70,15 @@ class FastaReference:
             check_bgzip_is_whole(path, name=self._name)
         indexed = _unpacked(path, cache) if kind == "gzip" else path
         index = _find_index(indexed, cache, self._name)
-        blocks = str(index.path.with_suffix(".gzi")) if kind == "bgzip" else None
         self._file = pysam.FastaFile(
-            str(indexed), filepath_index=str(index.path), filepath_index_compressed=blocks
+            str(indexed),
+            filepath_index=str(index.path),
+            filepath_index_compressed=str(index.blocks) if kind == "bgzip" else None,
         )
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
         if index.n_empty:
-            _log.warning("%d contigs of %s have no letters", index.n_empty, path)
+            n, n_all = index.n_empty, index.n_empty + len(self._lengths)
+            _log.warning("%s of %s contigs of %s have no letters", f"{n:,}", f"{n_all:,}", path)
 
     @property
     def name(self) -> str:
@@ -136,8 +93,14 @@ class FastaReference:
     def fetch(self, interval: Interval) -> str:
         """Give the letters of `interval`, as `Reference.fetch`."""
         check_inside(interval, self._lengths, self._name)
-        letters: str = self._file.fetch(interval.contig, interval.start, interval.end)
-        return on_strand(letters, interval)
+        loudness = pysam.set_verbosity(0)  # our message in place of the library's
+        try:
+            letters: str = self._file.fetch(interval.contig, interval.start, interval.end)
+        except (OSError, ValueError) as error:
+            raise WorkError(f"{interval} of {self._name} could not be read: {error}") from error
+        finally:
+            pysam.set_verbosity(loudness)
+        return checked_on_strand(letters, interval, self._name)
 
 
 def _check_readable(path: Path) -> None:
@@ -148,8 +111,9 @@ def _check_readable(path: Path) -> None:
 
 
 def _unpacked(path: Path, cache: Path) -> Path:
-    """Unpack a gzip file into the cache, once for each state of the file."""
-    target = cache / "fasta" / f"{_state_key(path)}-{path.name.removesuffix('.gz')}"
+    """Unpack a gzip file into the cache, once for each content of the file."""
+    key = remembered_sha256(path, cache)[:16]
+    target = cache / "fasta" / f"{key}-{uncompressed_name(path)}"
     if target.exists():
         return target
     _log.info("%s is plain gzip: unpacking it once to %s", path, target)
@@ -158,10 +122,11 @@ def _unpacked(path: Path, cache: Path) -> Path:
     try:
         with gzip.open(path) as packed, part.open("wb") as file:
             shutil.copyfileobj(packed, file, length=1 << 20)
+        part.replace(target)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        part.unlink()
         raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
-    part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
     return target
 
 
@@ -170,111 +135,39 @@ def _part(target: Path) -> Path:
     return target.with_name(f".{target.name}.{uuid4().hex[:12]}.part")
 
 
-def _state_key(path: Path) -> str:
-    """Name a file in the state that it is in: by place, size and time of change."""
-    stat = path.stat()
-    state = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-    return hashlib.sha256(state.encode()).hexdigest()[:16]
-
-
 class _Index(NamedTuple):
-    """Where the index of a file is, and how many contigs without letters it passes over."""
+    """Where the index of a file is, and how many contigs without letters it leaves out."""
 
     path: Path
+    blocks: Path
     n_empty: int
 
 
 def _find_index(path: Path, cache: Path, name: str) -> _Index:
-    """Give the index that was made of the file as it is now; make it if there is none.
-
-    What was made is noted in the cache under the state of the file: the time of an index
-    beside a file does not tell that it is of that file.
-    """
-    note = cache / "fai" / f"{_state_key(path)}.json"
-    if note.exists():
-        place, n_empty, changed = json.loads(note.read_text())
-        if Path(place).exists() and Path(place).stat().st_mtime_ns == changed:
-            return _Index(Path(place), n_empty)
-    index = _index_place(path, cache)
-    _build_index(path, index, name)
-    n_empty = _check_names(path, index, name)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps([str(index), n_empty, index.stat().st_mtime_ns]))
-    return _Index(index, n_empty)
+    """Return the index of the content that a file has now; build it if there is none."""
+    folder = cache / "fai" / f"{remembered_sha256(path, cache)}-{_LAYOUT}"
+    if not folder.exists():
+        _build_index(path, folder, name)
+    n_empty = json.loads((folder / "n_empty.json").read_text(encoding="utf-8"))
+    return _Index(folder / "index.fai", folder / "index.gzi", n_empty)
 
 
-def _index_place(path: Path, cache: Path) -> Path:
-    """Beside the file if it can be written there, else in the cache."""
-    beside = path.with_name(path.name + ".fai")
-    if _is_writable(path.parent):
-        return beside
-    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    place = cache / "fai" / f"{key}-{path.name}.fai"
-    _log.info("the folder of %s is read-only: its index is %s", path, place)
-    return place
-
-
-def _is_writable(folder: Path) -> bool:
-    """Whether the folder may be written to; its mode counts for root too, who may do anything."""
-    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
-
-
-def _build_index(path: Path, index: Path, name: str) -> None:
-    index.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(index)
-    part_of_blocks = part.with_suffix(".gzi")
-    loudness = pysam.set_verbosity(0)  # our message in place of the library's
+def _build_index(path: Path, folder: Path, name: str) -> None:
+    """Write the index under a temporary name, then rename it."""
+    contigs = scan_contigs(path, name)
+    part = _part(folder)
+    part.mkdir(parents=True)
     try:
-        pysam.faidx(  # pyright: ignore[reportAttributeAccessIssue] made at run time
-            str(path), "--fai-idx", str(part), "--gzi-idx", str(part_of_blocks)
+        filled = [contig for contig in contigs if contig.length]
+        (part / "index.fai").write_text(
+            "".join(f"{contig.fai_line}\n" for contig in filled), encoding="utf-8"
         )
-    except pysam.SamtoolsError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(
-            f"{name} holds no sequence that can be indexed: FASTA starts with a line '>name', "
-            "letters follow, and all lines of a sequence but its last have one length; wrap it anew"
-        ) from error
+        (part / "n_empty.json").write_text(json.dumps(len(contigs) - len(filled)), encoding="utf-8")
+        if compression(path) == "bgzip":
+            write_gzi(path, part / "index.gzi")
+        part.replace(folder)
+    except OSError:
+        if not folder.exists():  # else another process was faster, with the same index
+            raise
     finally:
-        pysam.set_verbosity(loudness)
-    if part_of_blocks.exists():
-        part_of_blocks.replace(index.with_suffix(".gzi"))
-    part.replace(index)
-
-
-def _check_names(path: Path, index: Path, name: str) -> int:
-    """Look for what an index passes over: names that stand twice, contigs without letters."""
-    seen: set[bytes] = set()
-    with _open_bytes(path) as file:
-        for header in _headers(file):
-            contig = (header[1:].split() or [b""])[0]
-            if not contig.isascii():
-                raise InputError(f"the contig name {contig!r} of {name} is not ASCII; rename it")
-            if contig in seen:
-                raise InputError(
-                    f"contig {contig.decode()!r} stands twice in {name}; rename one of them"
-                )
-            seen.add(contig)
-    return len(seen) - len(index.read_bytes().splitlines())
-
-
-def _headers(file: BufferedIOBase) -> Iterator[bytes]:
-    """Give each line that starts with '>', reading in large pieces."""
-    rest = b"\n"
-    while piece := file.read(1 << 22):
-        text = rest + piece
-        whole, newline, tail = text.rpartition(b"\n")
-        for part in (whole + newline).split(b"\n>")[1:]:
-            yield b">" + part.partition(b"\n")[0]
-        rest = newline + tail
-    for part in rest.split(b"\n>")[1:]:
-        yield b">" + part
-
-
-@contextmanager
-def _open_bytes(path: Path) -> Generator[BufferedIOBase]:
-    if compression(path) == "none":
-        with path.open("rb") as file:
-            yield file
-    else:
-        with gzip.open(path) as file:
-            yield file
+        shutil.rmtree(part, ignore_errors=True)

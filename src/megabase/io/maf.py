@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from megabase.errors import InputError
+from megabase.genome.interval import parse_strand
 from megabase.io.compression import open_text
+
+_KINDS = ("", "a", "s", "i", "e", "q", "track")
+"""How the lines of a MAF file begin, but for comments."""
 
 
 class AlignedRow(NamedTuple):
@@ -41,7 +45,7 @@ class AlignedRow(NamedTuple):
 
 
 def read_maf(path: Path) -> Iterator[list[AlignedRow]]:
-    """Give the rows of each block; lines of other kinds than ``a`` and ``s`` are passed over.
+    """Yield the rows of each block; of the lines of other kinds (i, e, q, track, #) none is read.
 
     Parameters
     ----------
@@ -62,9 +66,10 @@ def read_maf(path: Path) -> Iterator[list[AlignedRow]]:
     n_blocks = 0
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
-            kind = line[:2].strip()
+            place = f"{path}, line {number}"
+            kind = _kind(line, place)
             if kind == "s":
-                rows.append(_read_row(line, f"{path}, line {number}", rows))
+                rows.append(_read_row(line, place, rows))
             elif kind in ("a", "") and rows:
                 yield rows
                 rows, n_blocks = [], n_blocks + 1
@@ -72,6 +77,17 @@ def read_maf(path: Path) -> Iterator[list[AlignedRow]]:
         yield rows
     elif not n_blocks:
         raise InputError(f"{path} holds no alignment block; a MAF file has lines 'a' and 's'")
+
+
+def _kind(line: str, place: str) -> str:
+    """Return the word that a line begins with; an InputError unless it is one of the format."""
+    kind = (line.split(maxsplit=1) or [""])[0]
+    if kind not in _KINDS and not kind.startswith("#"):
+        raise InputError(
+            f"{place}: a line of MAF begins with {', '.join(_KINDS[1:])} or #, got "
+            f"{line[:60].strip()!r}"
+        )
+    return kind
 
 
 def _read_row(line: str, place: str, others: list[AlignedRow]) -> AlignedRow:
@@ -84,6 +100,10 @@ def _read_row(line: str, place: str, others: list[AlignedRow]) -> AlignedRow:
             f"{place}: expected s, source, start, size, strand, length and letters, "
             f"got {line[:60].strip()!r}"
         ) from error
+    try:
+        parse_strand(strand)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
     if others and len(letters) != len(others[0].letters):
         raise InputError(
             f"{place}: a row of {len(letters):,} letters in a block of {len(others[0].letters):,}"

@@ -1,24 +1,31 @@
 """A value for each base, as bedGraph or bigWig."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+import re
+import sys
+import zlib
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite, nan
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
-from megabase.io.bed import is_record
-from megabase.io.compression import open_text
+from megabase.io.bed import record_lines, whole_number
 from megabase.run.output import whole_path
 
 BEDGRAPH = (".bedgraph", ".bg")
 BIGWIG = (".bw", ".bigwig")
 """How the names of such files end."""
 
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 _AT_ONCE = 1 << 16  # bases whose places are listed: a list takes 40 bytes for each
 
 
@@ -49,12 +56,25 @@ def _rows(
             yield interval.contig, position, position + 1, float(some[offset])
 
 
-def check_bigwig() -> None:
-    """Raise an InputError unless there is pybigtools; ask before long work that needs it."""
+def check_bigwig(path: Path) -> None:
+    """Raise an InputError unless such a file can be read or written; ask before long work.
+
+    Parameters
+    ----------
+    path
+        The file, which pybigtools takes by a UTF-8 path only.
+    """
     if find_spec("pybigtools") is None:
         raise InputError(
             "bigWig needs pybigtools: pip install 'megabase[bigwig]'; or take .bedgraph"
         )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path}: bigWig cannot be at a path that is not UTF-8; take another folder, a path "
+            "from within it, or .bedgraph"
+        ) from error
 
 
 def write_bigwig(
@@ -82,30 +102,92 @@ def write_bigwig(
 
     rows = _Rows(tracks)
     with whole_path(path, suffix=BIGWIG[0]) as part:  # the library knows no capital suffix
-        try:
+        with _library(WorkError, "the bigWig could not be written") as printed:
             pybigtools.open(str(part), "w").write(dict(lengths), iter(rows))
-        except Exception as error:
-            raise WorkError(f"the bigWig could not be written: {error}") from error
-        if not rows.is_exhausted:  # the library only prints what fails within
+        if failure := _SYSTEM_ERROR.search(printed.text):  # which the library does not raise
+            raise OSError(int(failure[1]), failure[0])
+        if not rows.is_exhausted:
             raise WorkError("the bigWig could not be written: its values broke off")
-        if rows.is_empty:  # what the library writes then cannot be read
+        if not rows.digests:  # what the library writes then cannot be read
             raise WorkError("no base has a value, and a bigWig cannot be empty; write .bedgraph")
+        if not _is_whole(part, rows.digests):
+            raise WorkError("the bigWig could not be written whole: the disk may be full")
 
 
 class _Rows:
-    """The values as bigWig takes them, whether all were asked for, and whether there was none."""
+    """The values as bigWig takes them, and the digest of each stretch that was taken."""
 
     def __init__(self, tracks: Iterable[tuple[Interval, np.ndarray]]) -> None:
         self._tracks = tracks
         self.is_exhausted = False
-        self.is_empty = True
+        self.digests: dict[Interval, int] = {}
 
     def __iter__(self) -> Iterator[tuple[str, int, int, float]]:
         for interval, values in self._tracks:
-            for row in _rows(interval, values):
-                self.is_empty = False
-                yield row
+            for first in range(0, len(values), _AT_ONCE):
+                some = np.asarray(values[first : first + _AT_ONCE], dtype=np.float32)
+                start = interval.start + first
+                part = Interval(interval.contig, start, start + len(some))
+                if not np.isnan(some).all():
+                    self.digests[part] = _digest(some)
+                    yield from _rows(part, some)
         self.is_exhausted = True
+
+
+def _digest(values: Float32[np.ndarray, " length"]) -> int:
+    """Compute a checksum in which one NaN is as another."""
+    return zlib.crc32(np.where(np.isnan(values), np.float32(nan), values).tobytes())
+
+
+def _is_whole(path: Path, digests: Mapping[Interval, int]) -> bool:
+    """Whether a bigWig has its last bytes, and each value reads as it was written."""
+    with path.open("rb") as file:
+        first = file.read(4)
+        file.seek(-min(4, path.stat().st_size), os.SEEK_END)
+        if file.read() != first:  # the format begins and ends with the same four bytes
+            return False
+    try:
+        track = BigWig(path)
+        return all(_digest(track.values(place)) == digest for place, digest in digests.items())
+    except InputError:
+        return False
+
+
+@dataclass
+class _Printed:
+    """What a library printed, once it is done."""
+
+    text: str = ""
+
+
+@contextmanager
+def _library(kind: type[InputError] | type[WorkError], what: str) -> Generator[_Printed]:
+    """Raise what pybigtools raises, panics among it, as an error of ours; keep what it prints.
+
+    Parameters
+    ----------
+    kind
+        The class of the error.
+    what
+        How its message begins.
+    """
+    printed = _Printed()
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)  # it prints from threads of its own, not through Python
+        try:
+            yield printed
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise kind(f"{what}: {error}") from error
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            printed.text = file.read().decode(errors="replace")
 
 
 class Entry(NamedTuple):
@@ -127,10 +209,8 @@ def read_bedgraph(path: Path) -> Iterator[Entry]:
     """
     if not path.is_file():
         raise InputError(f"there is no bedGraph file {path}")
-    with open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            if is_record(line):
-                yield _entry(line.split(), f"{path}, line {number}")
+    for line, place in record_lines(path):
+        yield _entry(line.split(), place)
 
 
 class BigWig:
@@ -153,31 +233,53 @@ class BigWig:
     """
 
     def __init__(self, path: Path) -> None:
-        check_bigwig()
+        check_bigwig(path)
         import pybigtools  # noqa: PLC0415 an extra, imported at its door
 
         if not path.is_file():
             raise InputError(f"there is no bigWig file {path}")
         self._path = path
-        try:
+        with _library(InputError, f"{path} is not a bigWig file that can be read"):
             self._file = pybigtools.open(str(path))
             self.lengths: Mapping[str, int] = self._file.chroms()
-        except Exception as error:
-            raise InputError(f"{path} is no bigWig that can be read: {error}") from error
 
     def entries(self, interval: Interval) -> Iterator[Entry]:
-        """Give the places in an interval that have a value, cut to it."""
+        """Yield the places in an interval that have a value, in order and cut to it.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged: what it holds cannot be read, or is not in the interval.
+        """
         length = self.lengths.get(interval.contig, 0)
         if interval.start >= length:
             return
-        end = min(interval.end, length)
-        for start, stop, value in self._file.records(interval.contig, interval.start, end):
-            yield _entry([interval.contig, start, stop, value], str(self._path))
+        last = interval.start
+        inside = Interval(interval.contig, interval.start, min(interval.end, length))
+        for part in inside.windows(_AT_ONCE):
+            with _library(InputError, f"{self._path} is damaged in {part}; copy it again"):
+                found = list(self._file.records(part.contig, part.start, part.end))
+            for start, stop, value in found:
+                if not max(last, part.start) <= start < stop <= part.end:
+                    raise InputError(
+                        f"{self._path} is damaged: requested {part}, it returned [{start:,}, "
+                        f"{stop:,}), which lies beyond it or over what came before; copy it again"
+                    )
+                last = stop
+                yield _entry([part.contig, start, stop, value], str(self._path))
+
+    def values(self, interval: Interval) -> Float32[np.ndarray, " length"]:
+        """Return the value of each base of an interval, NaN where it has none."""
+        values = np.full(len(interval), nan, dtype=np.float32)
+        for entry in self.entries(interval):
+            values[entry.start - interval.start : entry.end - interval.start] = entry.value
+        return values
 
 
 def _entry(fields: Sequence[Any], place: str) -> Entry:
     try:
-        contig, start, end, value = fields[0], int(fields[1]), int(fields[2]), float(fields[3])
+        contig, start, end = fields[0], whole_number(str(fields[1])), whole_number(str(fields[2]))
+        value = float(fields[3])
     except (IndexError, ValueError):
         contig, start, end, value = "", 0, 0, nan
     if len(fields) != 4 or not 0 <= start < end or not isfinite(value):

@@ -3,12 +3,17 @@
 A file is a header, an index of (name, offset), and per contig: its length, the runs
 of N, the runs of lower case, and four bases a byte, T C A G = 0 1 2 3, first base high.
 
+Words have 32 bits, in the byte order that the first of them, the signature, shows. In version 1
+the offsets of the index have 64 bits.
+
 Source: "Twobit sequence archives", the .2bit section of the UCSC genome browser's
-page of file formats (version 0, 32-bit offsets).
+page of file formats.
 """
 
+import logging
 import struct
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +22,9 @@ from jaxtyping import UInt8
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.genome.reference import Reference, check_inside, on_strand
+from megabase.genome.reference import Reference, check_inside, checked_on_strand
+
+_log = logging.getLogger(__name__)
 
 _SIGNATURE = 0x1A412743
 _LETTERS = np.frombuffer(b"TCAG", dtype=np.uint8)
@@ -45,7 +52,7 @@ class TwoBitReference:
     Raises
     ------
     InputError
-        If it is not there, is no 2bit file, is cut short, or holds no base.
+        If it is not there, is no 2bit file, is cut short or damaged, or holds no base.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,12 +61,19 @@ class TwoBitReference:
             raise InputError(f"there is no genome file {path}; give the path of a 2bit file")
         try:
             self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
-            self._contigs = _read_contigs(self._bytes)
-            self._lengths = {name: contig.length for name, contig in self._contigs.items()}
-        except (IndexError, ValueError) as error:
-            raise InputError(f"{path} is no whole 2bit file ({error}); make it again") from error
+            file = _Layout(self._bytes)
+            self._contigs = file.contigs()
+            n_unused = file.n_unused()
+        except ValueError as error:
+            raise InputError(
+                f"{path} is not a whole 2bit file: {error}; copy it again, or write it anew with "
+                "faToTwoBit"
+            ) from error
+        self._lengths = {name: contig.length for name, contig in self._contigs.items()}
         if not any(self._lengths.values()):
             raise InputError(f"{path} holds no base; choose another genome")
+        if n_unused:
+            _log.warning("%s: %s bytes belong to no contig; it may be damaged", path, n_unused)
 
     @property
     def name(self) -> str:
@@ -80,7 +94,7 @@ class TwoBitReference:
             letters[start : start + length] = ord("N")
         for start, length in _runs_in(contig.lower, interval):
             letters[start : start + length] |= _LOWER
-        return on_strand(letters.tobytes().decode("ascii"), interval)
+        return checked_on_strand(letters.tobytes().decode("ascii"), interval, self._name)
 
 
 def write_twobit(reference: Reference, path: Path) -> None:
@@ -105,43 +119,95 @@ def write_twobit(reference: Reference, path: Path) -> None:
         file.writelines(records)
 
 
-def _read_contigs(data: np.ndarray) -> dict[str, _Contig]:
-    signature, version, n_contigs, _ = _words(data, 0, 4)
-    if (signature, version) != (_SIGNATURE, 0):
-        raise ValueError(f"signature {signature:#x}, version {version}")
-    contigs: dict[str, _Contig] = {}
-    at = 16
-    for _ in range(n_contigs):
-        size = int(data[at])
-        name = data[at + 1 : at + 1 + size].tobytes().decode()
-        (offset,) = _words(data, at + 1 + size, 1)
-        contigs[name] = _read_contig(data, offset)
-        at += 1 + size + 4
-    return contigs
+class _Layout:
+    """Where everything lies in the bytes of a 2bit file, each place checked before it is read.
 
+    Parameters
+    ----------
+    data
+        The bytes.
 
-def _read_contig(data: np.ndarray, offset: int) -> _Contig:
-    (length,) = _words(data, offset, 1)
-    unknown, offset = _read_runs(data, offset + 4)
-    lower, offset = _read_runs(data, offset)
-    offset += 4  # a reserved word
-    if offset + -(-length // 4) > len(data):
-        raise ValueError("fewer bases than it declares")
-    return _Contig(length, unknown, lower, offset)
+    Raises
+    ------
+    ValueError
+        If they are not those of a 2bit file.
+    """
 
+    def __init__(self, data: np.ndarray) -> None:
+        self._data = data
+        self._order = "<" if data[:4].tobytes() == struct.pack("<I", _SIGNATURE) else ">"
+        signature, version, self._n_contigs, _ = self._words(0, 4).tolist()
+        if signature != _SIGNATURE or version not in (0, 1):
+            raise ValueError(f"signature {signature:#x} and version {version} are not of 2bit")
+        self._word_of_offset = "u8" if version else "u4"
+        self._extents: list[tuple[int, int, str]] = []  # first and last byte and what they are
 
-def _read_runs(data: np.ndarray, offset: int) -> tuple[np.ndarray, int]:
-    (n,) = _words(data, offset, 1)
-    runs = np.array(_words(data, offset + 4, 2 * n), dtype=np.int64).reshape(2, n).T
-    return runs, offset + 4 + 8 * n
+    def contigs(self) -> dict[str, _Contig]:
+        """Read the index, and where the letters of each contig are.
 
+        Raises
+        ------
+        ValueError
+            If a contig lies beyond the file or over another, or its runs are not in order.
+        """
+        found: dict[str, _Contig] = {}
+        at = 16
+        for _ in range(self._n_contigs):
+            (size,) = self._words(at, 1, "u1").tolist()
+            name = self._words(at + 1, size, "u1").tobytes().decode()
+            (offset,) = self._words(at + 1 + size, 1, self._word_of_offset).tolist()
+            at += 1 + size + np.dtype(self._word_of_offset).itemsize
+            if not name or name in found:
+                raise ValueError(f"its index names a contig {name!r}" + ", twice" * bool(name))
+            found[name] = self._contig(name, offset)
+        self._extents.append((0, at, "its index"))
+        self._check_apart()
+        return found
 
-def _words(data: np.ndarray, offset: int, n: int) -> list[int]:
-    """Read `n` little-endian words of 32 bits."""
-    text = data[offset : offset + 4 * n].tobytes()
-    if len(text) < 4 * n:
-        raise ValueError("it ends early")
-    return np.frombuffer(text, dtype="<u4").tolist()
+    def n_unused(self) -> int:
+        """Count the bytes that belong neither to the index nor to a contig."""
+        return len(self._data) - sum(end - start for start, end, _ in self._extents)
+
+    def _check_apart(self) -> None:
+        self._extents.sort()
+        for (_, end, before), (start, _, after) in pairwise(self._extents):
+            if start < end:
+                raise ValueError(f"{after} lies over {before}")
+
+    def _contig(self, name: str, start: int) -> _Contig:
+        (length,) = self._words(start, 1).tolist()
+        unknown, at = self._runs(start + 4, length, f"the N of contig {name!r}")
+        lower, at = self._runs(at, length, f"the lower case of contig {name!r}")
+        (reserved,) = self._words(at, 1).tolist()
+        end = at + 4 + -(-length // 4)
+        if reserved:
+            raise ValueError(f"the reserved word of contig {name!r} is {reserved}, and not 0")
+        if end > len(self._data):
+            raise ValueError(
+                f"contig {name!r} of {length:,} bp ends at byte {end:,}, and there are "
+                f"{len(self._data):,}"
+            )
+        self._extents.append((start, end, f"contig {name!r}"))
+        return _Contig(length, unknown, lower, at + 4)
+
+    def _runs(self, at: int, length: int, what: str) -> tuple[np.ndarray, int]:
+        """Read runs, as rows of start and length, which lie in a contig one after another."""
+        (n,) = self._words(at, 1).tolist()
+        runs = self._words(at + 4, 2 * n).astype(np.int64).reshape(2, n).T
+        ends = runs.sum(axis=1)
+        if (runs[1:, 0] < ends[:-1]).any() or (n and ends[-1] > length):
+            raise ValueError(f"runs of {what} are not in order, or beyond its {length:,} bp")
+        return runs, at + 4 + 8 * n
+
+    def _words(self, at: int, n: int, kind: str = "u4") -> np.ndarray:
+        """Read `n` words of a kind from byte `at` on."""
+        word = np.dtype(self._order + kind)
+        end = at + n * word.itemsize
+        if end > len(self._data):
+            raise ValueError(
+                f"it ends early, at byte {len(self._data):,}; expected {end:,} at least"
+            )
+        return np.frombuffer(self._data[at:end].tobytes(), dtype=word)
 
 
 def _runs_in(runs: np.ndarray, interval: Interval) -> list[tuple[int, int]]:

@@ -5,16 +5,18 @@ positions of the file are 1-based; those of a `Site` are 0-based.
 """
 
 import gzip
+import re
 import shutil
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import pysam
 
-from megabase.errors import InputError
+from megabase.errors import InputError, WorkError
 from megabase.genome.site import Site
 from megabase.io.compression import check_bgzip_is_whole, compression
 
@@ -22,7 +24,11 @@ _FIRST = "##fileformat=VCF"
 _COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 _N_COLUMNS = 8
 _BCF_MAGIC = b"BCF"
-_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}  # bytes of any kind pass unchanged
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ODD_BYTES = "surrogateescape"  # bytes of any kind pass unchanged
+_TEXT = {"encoding": "utf-8", "errors": _ODD_BYTES}
+_QUOTED = re.compile(r'"(\\.|[^"\\])*"')  # which may look like attributes
+_DECLARATION = re.compile(r"##(INFO|FILTER|FORMAT|contig)=<(?:.*,\s*)?ID=([^,>]+)")
 
 
 class InfoField(NamedTuple):
@@ -51,9 +57,17 @@ class VcfRecord(NamedTuple):
         return self.columns[0]
 
     @property
+    def has_position(self) -> bool:
+        """Whether POS is a whole number, of at most 18 digits."""
+        return re.fullmatch(r"[0-9]{1,18}", self.columns[1]) is not None
+
+    @property
     def position(self) -> int:
-        """The 0-based position of the first letter of REF."""
-        return int(self.columns[1]) - 1
+        """The 0-based position of the first letter of REF.
+
+        It is -1, which is before the contig, for a POS of 0 and for one that is not a whole number.
+        """
+        return int(self.columns[1]) - 1 if self.has_position else -1
 
     def site(self, contig: str) -> Site:
         """Give place and alleles, on a contig that the genome may call by another name."""
@@ -95,6 +109,8 @@ class VcfFile:
     ----------
     header
         The lines of the header, the one of the columns last.
+    n_empty
+        Lines without a record, as far as the records were read last.
 
     Raises
     ------
@@ -113,28 +129,38 @@ class VcfFile:
             check_bgzip_is_whole(path, name=self.name)
         with self._mended_errors(), self._bytes() as file:
             self._is_bcf = file.read(len(_BCF_MAGIC)) == _BCF_MAGIC
+        self.n_empty = 0
         with self._mended_errors(), self._lines() as lines:
             self.header = self._read_header(lines)
 
     def records(self) -> Iterator[VcfRecord]:
-        """Read the records in order.
+        """Read the records in order; a name of a contig may begin with #.
 
         Raises
         ------
         InputError
             At the first line that is no record, with its number, or where the file breaks off.
         """
+        self.n_empty = 0
         with self._mended_errors(), self._lines() as lines:
-            for number, line in enumerate(lines, start=1):
-                if line and not line.startswith("#"):
+            first = len(self.header)
+            for number, line in enumerate(islice(lines, first, None), start=first + 1):
+                if line.strip(" "):
                     yield self._record(line, number)
+                else:
+                    self.n_empty += 1
 
     def _record(self, line: str, number: int) -> VcfRecord:
-        columns = line.split("\t", _N_COLUMNS)
-        if len(columns) < _N_COLUMNS or not columns[1].isdecimal():
+        if line.startswith(("##", _COLUMNS)):
             raise InputError(
-                f"{self.name}, line {number:,}: expected eight columns or more, split by tabs, "
-                f"and a whole number as POS; got {line[:60]!r}"
+                f"{self.name}, line {number:,}: a line of a header stands among the records, "
+                f"{line[:60]!r}; are these several files? bcftools concat joins them"
+            )
+        columns = line.split("\t", _N_COLUMNS)
+        if len(columns) < _N_COLUMNS:
+            raise InputError(
+                f"{self.name}, line {number:,}: expected eight columns or more, split by tabs; got "
+                f"{line[:60]!r}"
             )
         n_columns, n_expected = line.count("\t") + 1, self.header[-1].count("\t") + 1
         if n_columns < n_expected:
@@ -181,7 +207,7 @@ class VcfFile:
                 yield _bcf_lines(file)
         else:
             with self._bytes() as file:
-                yield (line.rstrip(b"\r\n").decode(**_TEXT) for line in file)
+                yield _text_lines(file)
 
     @contextmanager
     def _mended_errors(self) -> Generator[None]:
@@ -197,13 +223,45 @@ class VcfFile:
             pysam.set_verbosity(loudness)
 
 
+def _text_lines(file: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(file):
+        text = line if number else line.removeprefix(_BYTE_ORDER_MARK)
+        yield text.rstrip(b"\r\n").decode(**_TEXT)
+
+
 def _bcf_lines(file: pysam.VariantFile) -> Iterator[str]:
-    yield from str(file.header).splitlines()
+    yield from _text_of(file.header).removesuffix("\n").split("\n")
     try:
         for record in file:
-            yield str(record).rstrip("\n")
+            yield _text_of(record).rstrip("\n")
     except OSError as error:
         raise EOFError(str(error)) from error
+
+
+def _text_of(part: pysam.VariantHeader | pysam.VariantRecord) -> str:
+    """Return the text of a part of a BCF file; bytes that are not UTF-8 pass as in a VCF file."""
+    before = pysam.set_encoding_error_handler(_ODD_BYTES)
+    try:
+        return str(part)
+    finally:
+        pysam.set_encoding_error_handler(before)
+
+
+def declaration(line: str) -> tuple[str, str] | None:
+    """Return the kind and the ID of a header line, wherever its ID stands; None for other lines.
+
+    Examples
+    --------
+    >>> declaration('##INFO=<Number=1,Description="not ,ID=XX",ID=DP,Type=Integer>')
+    ('INFO', 'DP')
+    """
+    found = _DECLARATION.match(without_quoted(line))
+    return (found[1], found[2]) if found else None
+
+
+def without_quoted(line: str) -> str:
+    """Return a header line with its quoted texts emptied."""
+    return _QUOTED.sub('""', line)
 
 
 def extended_header(
@@ -230,8 +288,12 @@ def extended_header(
         How the keys of notes start; earlier lines with it go.
     """
     added = [str(field) for field in fields]
-    started = tuple(f"##INFO=<ID={name}," for name in declared)
-    kept = [line for line in header[:-1] if not line.startswith((*started, f"##{prefix}"))]
+    replaced = {("INFO", name) for name in declared}
+    kept = [
+        line
+        for line in header[:-1]
+        if not line.startswith(f"##{prefix}") and declaration(line) not in replaced
+    ]
     written = [f"##{prefix}{key}={value}" for key, value in notes.items()]
     return [*kept, *added, *written, header[-1]]
 
@@ -251,15 +313,46 @@ def write_vcf(path: Path, header: Iterable[str], body: Path, *, bgzip: bool) -> 
         Whether to compress by bgzip.
     """
     text = "".join(f"{line}\n" for line in header).encode(**_TEXT)
-    with body.open("rb") as lines:
-        if bgzip:
-            with pysam.BGZFile(str(path), "wb", None) as file:
-                file.write(text)
-                shutil.copyfileobj(lines, file, length=1 << 20)
-        else:
-            with path.open("wb") as file:
-                file.write(text)
-                shutil.copyfileobj(lines, file, length=1 << 20)
+    opened = _bgzip(path) if bgzip else path.open("wb")
+    with body.open("rb") as lines, opened as file:
+        file.write(text)
+        shutil.copyfileobj(lines, file, length=1 << 20)
+
+
+@contextmanager
+def _bgzip(path: Path) -> Generator[pysam.BGZFile]:
+    with work_errors("a bgzip file"):
+        file = pysam.BGZFile(str(path), "wb", None)
+        try:
+            yield file
+            file.close()
+        except OSError:
+            with suppress(OSError):  # else it is closed, with a traceback, when it is collected
+                file.close()
+            raise
+    check_written_whole(path)
+
+
+@contextmanager
+def work_errors(what: str) -> Generator[None]:
+    """Raise a WorkError where pysam cannot write, which does not tell why, and keep it quiet."""
+    loudness = pysam.set_verbosity(0)
+    try:
+        yield
+    except OSError as error:
+        if error.errno:
+            raise
+        raise WorkError(f"{what} could not be written ({error}): the disk may be full") from error
+    finally:
+        pysam.set_verbosity(loudness)
+
+
+def check_written_whole(path: Path) -> None:
+    """Raise a WorkError unless a bgzip file that was written has its end."""
+    try:
+        check_bgzip_is_whole(path, name=path.name)
+    except InputError as error:
+        raise WorkError(f"{path} could not be written whole: the disk may be full") from error
 
 
 def encode_lines(lines: Iterable[str]) -> bytes:
@@ -284,12 +377,14 @@ def index_vcf(path: Path, index: Path, *, longest_contig: int) -> None:
     index
         Its index, of a name by `index_suffix`.
     longest_contig
-        Bases of the longest contig.
+        Bases of the longest contig, or the last position of a record beyond it.
     """
-    pysam.tabix_index(
-        str(path), preset="vcf", index=str(index), force=True,
-        csi=index_suffix(longest_contig) == ".csi",
-    )  # fmt: skip
+    with work_errors("the index"):
+        pysam.tabix_index(
+            str(path), preset="vcf", index=str(index), force=True,
+            csi=index_suffix(longest_contig) == ".csi",
+        )  # fmt: skip
+    check_written_whole(index)
 
 
 def index_suffix(longest_contig: int) -> str:

@@ -7,7 +7,7 @@ from megabase.jobs.check import check_convert
 from megabase.model.load import load, save, save_published
 from megabase.model.published import check_hf
 from megabase.model.weights import weights_sha256
-from megabase.run.output import Output, record_of, whole_files
+from megabase.run.output import Output, only_writer, record_of, whole_files
 
 _log = logging.getLogger(__name__)
 
@@ -42,10 +42,11 @@ def convert(
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
         return
-    place.start()
-    with whole_files(output) as folder:
-        (save if layout == "megabase" else save_published)(model, folder)
     record = record_of(source)
     trained = record["results"].get("genomes", {}) if record else {}
-    place.finish(source=source, revision=loaded.revision, genomes=trained)
+    with only_writer(output):
+        place.start()
+        with whole_files(output) as folder:
+            (save if layout == "megabase" else save_published)(model, folder)
+        place.finish(source=source, revision=loaded.revision, genomes=trained)
     _log.info("%s: wrote %s in the %s layout", source, output, layout)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from megabase.data.sequence_table import SEQUENCE, SequenceTable
 from megabase.errors import InputError
 from megabase.inference.pooling import Pooling, check_layer
 from megabase.inference.predictor import Predictor
@@ -18,14 +19,25 @@ from megabase.inference.variant_effect import choose_window
 from megabase.inference.windows import describe_windows, windows
 from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
 from megabase.io.chrom_map import read_chrom_map
+from megabase.io.compression import file_format
+from megabase.io.file_format import BCF, VCF
+from megabase.io.table import is_table
 from megabase.io.vcf import VcfFile
-from megabase.jobs.entries import AlleleEntries, Entries, Entry, EntryRecord, SequenceEntries
+from megabase.jobs.entries import (
+    AlleleEntries,
+    Entries,
+    Entry,
+    EntryRecord,
+    SequenceEntries,
+    TableEntries,
+)
 from megabase.jobs.frames import Frames, frame_of
 from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
-from megabase.jobs.stream import Journal, Shard, kept_journal
+from megabase.jobs.stream import LINES_PER_RECORD, Journal, Shard, kept_journal, packed_counts
+from megabase.jobs.variant_fields import skipped_text
 from megabase.run.location import check_there, genome_path
-from megabase.run.log import Meter, progress
+from megabase.run.log import Meter, counted, progress
 from megabase.run.output import Output, check_no_input, check_place, parts_folder
 from megabase.run.provenance import file_sha256
 
@@ -45,12 +57,15 @@ def embed(
     output: Path,
     *,
     genome: str | None = None,
+    splice: bool = False,
     layer: int | None = None,
     pooling: str = "mean",
     strand: str = "average",
     stride: int | None = None,
     window: int | None = None,
     chrom_map: Path | None = None,
+    sequence_column: str | None = None,
+    delimiter: str | None = None,
     shard: str = "1/1",
     dtype: str = "float32",
     device: str = "auto",
@@ -67,11 +82,15 @@ def embed(
     model
         What `model.load` takes.
     source
-        FASTA or 2bit; or BED, VCF or BCF, with `genome`.
+        FASTA, FASTQ, 2bit, or a table as `SequenceTable` reads it; or BED, VCF or BCF, with
+        `genome`.
     output
         A file that `io.arrays.write_arrays` writes: ``.npz``, ``.h5``, ``.hdf5``, ``.parquet``.
     genome
         FASTA or 2bit that the intervals or variants are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of each transcript of a GTF or GFF3 file,
+        are joined without the introns.
     layer
         As of `inference.hidden_states`.
     pooling
@@ -84,6 +103,8 @@ def embed(
         Bases of the window around a variant; None: as `choose_window`.
     chrom_map
         Two columns: a contig's name in a VCF file, and in the genome.
+    sequence_column, delimiter
+        Of a table, as of `SequenceTable`; None: ``sequence``, and as its first line tells.
     shard
         ``i/n``: of every n records the i-th.
     dtype
@@ -109,18 +130,22 @@ def embed(
     for each in inputs:
         check_there(each, "file")
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
-    is_vcf = source.endswith(_VCF)
-    _check_goes_with(is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map)
+    is_vcf = source.endswith(_VCF) or (inputs[0].is_file() and file_format(inputs[0]) in (VCF, BCF))
+    _check_goes_with(
+        is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map, splice=splice
+    )
+    of_table = {"sequence_column": sequence_column, "delimiter": delimiter}
+    of_table = {key: value for key, value in of_table.items() if value is not None}
     check_place(output, is_folder=False)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
     context = predictor.context_length
-    if is_vcf:
+    if is_vcf and not of_table:
         window = choose_window(window, context)
         entries: Entries = _alleles(source, genome, contigs, window)
     else:
-        entries = _sequences(source, genome, context, stride)
+        entries = _sequences(source, genome, context, stride, of_table, splice=splice)
     request = {
         "command": "embed",
         "model": predictor.weights_sha256,
@@ -135,34 +160,63 @@ def embed(
         "contigs": contigs,
         "shard": str(part),
         "dtype": dtype,
-    }
+        **({"splice": True} if splice else {}),
+    } | of_table
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if not place.is_finished:
         _Work(predictor, entries, request).write(place)
 
 
 def _check_goes_with(
-    *, is_vcf: bool, stride: int | None, window: int | None, chrom_map: Path | None
+    *,
+    is_vcf: bool,
+    stride: int | None,
+    window: int | None,
+    chrom_map: Path | None,
+    splice: bool,
 ) -> None:
     """Refuse an option that has no meaning for the kind of input."""
+    if is_vcf and splice:
+        raise InputError("--splice goes with BED12, GTF or GFF3; leave it out for a VCF file")
     if is_vcf and stride is not None:
-        raise InputError("--stride goes with FASTA or BED; for a VCF file give --window")
+        raise InputError("--stride goes with FASTA or BED; for VCF or BCF give --window")
     for name, value in (("--window", window), ("--chrom-map", chrom_map)):
         if not is_vcf and value is not None:
             raise InputError(f"{name} goes with a VCF file; leave it out")
 
 
 def _sequences(
-    source: str, genome: str | None, context: int, stride: int | None
-) -> SequenceEntries:
-    reference, records = open_sequences(source, genome)
+    source: str,
+    genome: str | None,
+    context: int,
+    stride: int | None,
+    of_table: Mapping[str, str],
+    *,
+    splice: bool,
+) -> Entries:
+    if stride is not None:
+        windows(1, context, stride)
+    path = genome_path(source)
+    if not splice and path.is_file() and is_table(path):
+        reference = None if genome is None else open_genome(genome)
+        table = SequenceTable(
+            path,
+            reference=reference,
+            sequence_column=of_table.get("sequence_column", SEQUENCE),
+            delimiter=of_table.get("delimiter"),
+        )
+        return TableEntries(table, context if stride is None else None)
+    if of_table:
+        named = ", ".join(f"--{key.replace('_', '-')}" for key in of_table)
+        raise InputError(f"{named} goes with a table (CSV, TSV or Parquet); {source} is none")
+    sequences = open_sequences(source, genome, splice=splice)
     if stride is None:
         check_lengths(
-            records, context, mend="--stride cuts it into windows (half the context is usual)"
+            sequences.records,
+            context,
+            mend="--stride cuts it into windows (half the context is usual)",
         )
-    else:
-        windows(1, context, stride)
-    return SequenceEntries(reference, records)
+    return SequenceEntries(sequences)
 
 
 def _alleles(
@@ -209,13 +263,22 @@ class _Work:
                 self._fill(journal, meter)
             frames = Frames(journal.body, self._n_channels, self._dtype)
             layout = self._layout(frames)
-            n_skipped = sum(bool(each) for rows in frames.heads() for each in rows.skip_reasons)
-            if n_skipped:
-                _log.info("%s rows are NaN; skip_reason says why", f"{n_skipped:,}")
+            reasons = Counter(each for rows in frames.heads() for each in rows.skip_reasons if each)
+            if self._entries.has_reasons:
+                _log.info(
+                    "%s rows; NaN, for what skip_reason says: %s", f"{layout.n_rows:,}",
+                    skipped_text(reasons),
+                )  # fmt: skip
+            shard = {}
+            if self._shard.count > 1:
+                records = self._shard.of(self._entries.records())
+                shard[LINES_PER_RECORD] = packed_counts(len(record.lengths) for record in records)
             with place.write_at(
+                **shard,
                 n_sequences=layout.n_sequences,
                 n_rows=layout.n_rows,
-                n_skipped=n_skipped,
+                n_skipped=reasons.total(),
+                skip_reasons=dict(sorted(reasons.items())),
                 device=device,
             ) as path:
                 write_arrays(path, layout, frames.__iter__)
@@ -261,9 +324,9 @@ class _Work:
             _log.info("%s of a sequence", describe_windows(context, stride))
         n_bytes = extent.n_rows * per_row + extent.n_entries * _LETTERS_OF_NAME
         _log.info(
-            "the output: %s rows of %d numbers in %s, about %s on disk, and as much again "
+            "the output: %s of %d numbers in %s, about %s on disk, and as much again "
             "until it is whole",
-            f"{extent.n_rows:,}", self._n_channels, self._dtype, _size(n_bytes),
+            counted(extent.n_rows, "row"), self._n_channels, self._dtype, _size(n_bytes),
         )  # fmt: skip
         n_done = sum(file.stat().st_size for file in folder.glob("*"))
         there = next(place for place in folder.absolute().parents if place.exists())
@@ -279,7 +342,7 @@ class _Work:
         """Add the records that the journal lacks, a part at a time."""
         records = self._shard.of(self._entries.records())
         if journal.n_done:
-            _log.info("%s records are done already", f"{journal.n_done:,}")
+            _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
             done = islice(records, journal.n_done)
             meter.skip(sum(self._n_read(length) for record in done for length in record.lengths))
         for part in _parts(records):

@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import TokenArray
 from megabase.inference.variant_effect import allele_tokens
-from megabase.io.bed import BedRecord
 from megabase.io.vcf import VcfFile, VcfRecord
-from megabase.jobs.sequences import Letters
+from megabase.jobs.sequences import Sequences
 from megabase.jobs.vcf_survey import survey
 
+_NAME = "name"
 _LONGEST_NAMED, _LETTERS_NAMED = 40, 30  # of an allele
 
 
@@ -50,25 +51,66 @@ class Entries(Protocol):
 
 
 class SequenceEntries:
-    """Sequences of a FASTA file or intervals of a BED file: an entry for each."""
+    """Sequences of a file or intervals of a BED file: an entry for each."""
 
     has_reasons = False
 
-    def __init__(self, reference: Reference, records: list[BedRecord]) -> None:
-        self._records = records
-        self._letters = Letters(reference)
+    def __init__(self, sequences: Sequences) -> None:
+        self._sequences = sequences
 
     def records(self) -> Iterator[EntryRecord]:
         """Give a record for each sequence or interval."""
-        for record in self._records:
-            yield EntryRecord([len(record.interval)], partial(self._read, record))
+        for number, record in enumerate(self._sequences.records):
+            yield EntryRecord([len(record.interval)], partial(self._read, number))
 
-    def _read(self, record: BedRecord) -> list[Entry]:
-        return [Entry(record.name, self._letters.tokens(record))]
+    def _read(self, number: int) -> list[Entry]:
+        name = self._sequences.records[number].name
+        return [Entry(name, self._sequences.tokens(number))]
 
     def tell(self) -> None:
         """Say how many letters were read as N."""
-        self._letters.tell_ambiguous()
+        self._sequences.tell_ambiguous()
+
+
+class TableEntries:
+    """The sequences of a table: an entry for each row, named by its column ``name``.
+
+    Without such a column the name is the number of the row, from 1.
+
+    Parameters
+    ----------
+    table
+        The table; it is read once to check it.
+    longest
+        The most bases that a row may have; None: any.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or a row has more bases.
+    """
+
+    has_reasons = False
+
+    def __init__(self, table: SequenceTable, longest: int | None) -> None:
+        self._table = table
+        for number, record in enumerate(table.records(), start=1):
+            n = len(record.tokens)
+            if longest is not None and n > longest:
+                raise InputError(
+                    f"{table.path}, row {number:,} has {n:,} bp, and the model reads at most "
+                    f"{longest:,} at once; --stride cuts it into windows (half the context is "
+                    "usual)"
+                )
+
+    def records(self) -> Iterator[EntryRecord]:
+        """Yield a record for each row."""
+        for number, record in enumerate(self._table.records(tell=False), start=1):
+            entry = Entry(record.row.get(_NAME, str(number)), record.tokens)
+            yield EntryRecord([len(record.tokens)], partial(list, [entry]))
+
+    def tell(self) -> None:
+        """Log nothing: the table did when it was checked."""
 
 
 class AlleleEntries:
@@ -115,7 +157,7 @@ class AlleleEntries:
             site.alts, allele_tokens(self._reference, site, self._window), strict=True
         ):
             change = f"{_shortened(site.ref)}>{_shortened(alt)}"
-            name = f"{record.contig}:{site.position + 1}:{change}"
+            name = f"{record.contig}:{record.columns[1]}:{change}"
             found.append(Entry(f"{name}:ref", each.ref, each.skip_reason))
             found.append(Entry(f"{name}:alt", each.alt, each.skip_reason))
         return found

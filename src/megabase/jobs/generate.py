@@ -12,17 +12,16 @@ import numpy as np
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
 from megabase.genome.gc_range import GcRange
-from megabase.genome.interval import Interval
 from megabase.genome.motif import Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.generation_request import check_request, constraint_of
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling
 from megabase.io.fasta import write_fasta
-from megabase.io.genome_file import open_reference
-from megabase.run.location import cache_folder
+from megabase.io.sequence_file import holds_sequences, read_sequences
+from megabase.jobs.sequences import open_sequences
 from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input, check_place
+from megabase.run.output import Output, check_no_input, check_place, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ def generate(
     length
         Bases to add to each prompt.
     prompt
-        FASTA of what is to be continued; None: start from nothing.
+        FASTA or FASTQ of what is to be continued; None: start from nothing.
     number
         Continuations of each prompt, or sequences in all.
     template
@@ -125,7 +124,11 @@ def generate(
     )  # fmt: skip
     _log.info("generating: %s", plan)
     n_bases = length * len(sequences)
-    with progress(n_bases, "generating", "bases") as meter, place.write() as file:
+    with (
+        only_writer(output, is_folder=False),
+        progress(n_bases, "generating", "bases") as meter,
+        place.write() as file,
+    ):
         for start in range(0, len(sequences), plan.at_once):
             beside = sequences[start : start + plan.at_once]
             made = predictor.generate(
@@ -146,31 +149,36 @@ def _sequences(prompt: Path | None, number: int) -> list[_Sequence]:
     if number < 1:
         raise InputError(f"the number of sequences is at least 1, got {number}")
     nothing = np.zeros(0, dtype=np.uint8)
-    prompts = {_FROM_NOTHING: nothing} if prompt is None else dict(_read(prompt))
+    prompts = [(_FROM_NOTHING, nothing)] if prompt is None else _read(prompt)
     return [
         _Sequence(f"{name}_{k + 1}", tokens, (index, k))
-        for index, (name, tokens) in enumerate(prompts.items())
+        for index, (name, tokens) in enumerate(prompts)
         for k in range(number)
     ]
 
 
 def _read_template(path: Path) -> TokenArray:
-    found = dict(_read(path))
+    found = [*_read(path)]
     if len(found) != 1:
         raise InputError(f"a template is one sequence, and {path} has {len(found)}; keep one")
-    return next(iter(found.values()))
+    return found[0][1]
 
 
 def _read(path: Path) -> Iterator[tuple[str, TokenArray]]:
-    """Give the name and tokens of each sequence, of the letters A C G T N and no others."""
-    reference = open_reference(path, cache=cache_folder())
-    for name, n_letters in reference.lengths.items():
-        if not n_letters:
-            continue
-        letters = reference.fetch(Interval(name, 0, n_letters))
+    """Yield the name and tokens of each sequence, of the letters A C G T N and no others."""
+    for name, letters in _named_letters(path):
         if found := re.search(f"[^{_READ}]", letters, flags=re.IGNORECASE):
             raise InputError(
                 f"{found[0]!r} at position {found.start():,} (counted from 0) of {name} in {path} "
                 f"is none of {' '.join(_READ)}; replace it, by N if the base is unknown"
             )
         yield name, DNA_VOCABULARY.encode(letters, name=name).tokens
+
+
+def _named_letters(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the sequences of a FASTA, FASTQ or 2bit file; one without letters is a prompt, too."""
+    if holds_sequences(path):
+        yield from ((record.name, record.letters) for record in read_sequences(path))
+        return
+    sequences = open_sequences(str(path), None)
+    yield from ((each.name, sequences.letters(n)) for n, each in enumerate(sequences.records))

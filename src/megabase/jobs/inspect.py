@@ -47,7 +47,7 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
         "weights_sha256": weights_sha256(loaded.model),
         "fingerprint": round(fingerprint(loaded.model), 4),
         "fingerprint_was_checked": loaded.fingerprint is not None,
-        "made_by": record and record["command"],
+        "made_by": record and record.get("command"),
         "config": {
             key: value
             for key, value in sorted(config.to_diff_dict().items())

@@ -31,11 +31,12 @@ from megabase.jobs.mutagenesis_table import (
 )
 from megabase.jobs.parts import Parts, kept_parts
 from megabase.jobs.sequences import open_regions
+from megabase.jobs.stream import LINES_PER_RECORD, Shard, packed_counts
 from megabase.measure.correlation import Correlation, correlate
 from megabase.report.mutagenesis import MOST_BASES, check_logo, draw_mutagenesis
 from megabase.run.location import genome_path
-from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input, check_place, whole_files
+from megabase.run.log import counted, progress
+from megabase.run.output import Output, check_no_input, check_place, only_writer, whole_files
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ def mutagenesis(
     mode: str = "exact",
     window: int | None = None,
     strand: str = "average",
+    shard: str = "1/1",
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
@@ -86,6 +88,8 @@ def mutagenesis(
         Bases of a window; None: as `choose_window`.
     strand
         One of `inference.strands.STRANDS`.
+    shard
+        ``i/n``: of every n regions the i-th.
     device
         As of `Predictor`.
     overwrite
@@ -99,8 +103,10 @@ def mutagenesis(
     _check_options(mode, strand, output, figures)
     check_no_input(output, (genome_path(genome), regions))
     delimiter_to_write(output)
-    reference, records = open_regions(genome, regions)
-    if figures is not None:
+    part = Shard.from_text(shard)
+    reference, every = open_regions(genome, regions)
+    records = list(part.of(every))
+    if figures is not None and records:
         _check_figures(records)
     _check_letters(reference, records)
     check_place(output, is_folder=False)
@@ -114,6 +120,7 @@ def mutagenesis(
         "mode": mode,
         "window": n_window,
         "strand": strand,
+        "shard": part.in_request(),
     }
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     drawn = None
@@ -122,7 +129,9 @@ def mutagenesis(
     if not place.is_finished:
         _Work(predictor, reference, records, request).write(place)
     if drawn is not None and not drawn.is_finished:
-        _draw(output, drawn, reference, records, _RATIOS[_ASKED[mode][0]])
+        numbers = part.of(range(1, len(every) + 1))
+        _draw(output, drawn, reference, dict(zip(numbers, records, strict=True)),
+              _RATIOS[_ASKED[mode][0]])  # fmt: skip
 
 
 def _check_options(mode: str, strand: str, output: Path, figures: Path | None) -> None:
@@ -185,6 +194,7 @@ class _Work:
         self._records = records
         self._request = request
         self._modes = _ASKED[request["mode"]]
+        self._n_written = self._n_missing = 0
         self._parts = [
             [part for mode in self._modes for part in _divide(index, record.interval, mode)]
             for index, record in enumerate(records)
@@ -196,15 +206,27 @@ class _Work:
         device = self._predictor.device.type
         with kept_parts(place.path, {**self._request, "device": device}) as parts:
             self._fill(parts)
-            results = self._compare(parts) if len(self._modes) > 1 else {}
+            results = self._compare(parts) if len(self._modes) > 1 and self._records else {}
+            if self._request["shard"]:
+                results[LINES_PER_RECORD] = packed_counts(map(self._n_rows, self._records))
             columns = [*COLUMNS, *(_RATIOS[mode] for mode in self._modes)]
             with place.write(**results, device=device) as file:
                 write_table(
                     file, columns, self._rows(parts), delimiter=delimiter_to_write(place.path)
                 )
+        if self._n_missing:
+            _log.info(
+                "%s of %s substitutions have no value (nan): more than half of a window is N",
+                f"{self._n_missing:,}", f"{self._n_written:,}",
+            )  # fmt: skip
 
     def _announce(self) -> None:
         """Tell what it will take."""
+        if not self._records:
+            _log.info(
+                "there is no region in shard %s: the table has no row", self._request["shard"]
+            )
+            return
         window, strand = self._request["window"], self._request["strand"]
         n_strands = len(strands_of(strand))
         every = [part for parts in self._parts for part in parts]
@@ -214,7 +236,7 @@ class _Work:
             )
             plan = self._predictor.plan if mode == "exact" else self._predictor.plan_gradients
             _log.info(
-                "%s: %s windows of %s bases, strand %s: %s", mode, f"{n_windows:,}",
+                "%s: %s of %s bases, strand %s: %s", mode, counted(n_windows, "window"),
                 f"{window:,}", strand, plan(longest=window, n_tokens=n_windows * window),
             )  # fmt: skip
 
@@ -250,10 +272,19 @@ class _Work:
         found = [parts.load(part.name) for part in self._parts[index] if part.mode == mode]
         return np.concatenate(found)
 
+    def _n_rows(self, record: BedRecord) -> int:
+        letters = forward_letters(self._reference, record.interval)
+        return int(np.count_nonzero(is_substitution(letters)))
+
     def _rows(self, parts: Parts) -> Iterator[Mapping[str, object]]:
         for index, record in enumerate(self._records):
             ratios = {_RATIOS[mode]: self._ratios(parts, index, mode) for mode in self._modes}
-            yield from rows_of(self._reference, record, ratios)
+            for row in rows_of(self._reference, record, ratios):
+                self._n_written += 1
+                self._n_missing += any(
+                    isinstance(value, float) and math.isnan(value) for value in row.values()
+                )
+                yield row
 
     def _compare(self, parts: Parts) -> dict[str, Any]:
         """Tell how far the estimate agrees with what it estimates, over all regions."""
@@ -293,21 +324,22 @@ def _plain(found: Correlation) -> dict[str, Any]:
 
 
 def _draw(
-    table: Path, place: Output, reference: Reference, records: Sequence[BedRecord], column: str
+    table: Path, place: Output, reference: Reference, records: Mapping[int, BedRecord], column: str
 ) -> None:
     """Draw each region from the rows of the table."""
-    place.start()
-    with (
-        whole_files(place.path) as folder,
-        progress(len(records), "drawing", "figures") as meter,
-    ):
-        rows = read_rows(table, [*COLUMNS, column])
-        for number, record in enumerate(records, start=1):
-            interval, name = record
-            ratios = ratios_of(rows, reference, record, column)
-            letters = forward_letters(reference, interval)
-            path = folder / f"{number:04d}-{_NOT_OF_A_NAME.sub('_', name)[:80]}.png"
-            title = f"{name}, {interval}: {column}"
-            draw_mutagenesis(ratios, letters, path, start=interval.start, title=title)
-            meter.advance()
-    place.finish()
+    with only_writer(place.path):
+        place.start()
+        with (
+            whole_files(place.path) as folder,
+            progress(len(records), "drawing", "figures") as meter,
+        ):
+            rows = read_rows(table, [*COLUMNS, column])
+            for number, record in records.items():
+                interval, name = record
+                ratios = ratios_of(rows, reference, record, column)
+                letters = forward_letters(reference, interval)
+                path = folder / f"{number:04d}-{_NOT_OF_A_NAME.sub('_', name)[:80]}.png"
+                title = f"{name}, {interval}: {column}"
+                draw_mutagenesis(ratios, letters, path, start=interval.start, title=title)
+                meter.advance()
+        place.finish()

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from megabase.run.output import difference, only_writer, parts_folder, whole_file
+from megabase.run.log import counted
+from megabase.run.output import difference, only_writer, parts_folder, whole_file, whole_path
 
 _log = logging.getLogger(__name__)
 
@@ -32,14 +33,16 @@ class Parts:
         self._keep_those_of(json.loads(json.dumps(request)))
         self.n_found = sum(1 for _ in self._folder.glob("*.npy"))
         if self.n_found:
-            _log.info("%s was interrupted: %s parts are done", output, f"{self.n_found:,}")
+            _log.info(
+                "%s was interrupted: %s done", output, counted(self.n_found, "part is", "parts are")
+            )
 
     def _keep_those_of(self, request: Mapping[str, Any]) -> None:
         """Remove what is of another request, but not the folder, which may be locked."""
         note = self._folder / "request.json"
         change = "no note says of which"
         if note.is_file():
-            change = difference(json.loads(note.read_text()), request)
+            change = difference(json.loads(note.read_text(encoding="utf-8")), request)
         if not change:
             return
         others = [*self._folder.iterdir()]
@@ -55,10 +58,8 @@ class Parts:
 
     def save(self, name: str, values: np.ndarray) -> None:
         """Keep a part; after a kill it is there whole or not at all."""
-        half = self._folder / f"{name}.half"
-        with half.open("wb") as stream:
+        with whole_path(self._file(name)) as part, part.open("wb") as stream:
             np.save(stream, values)
-        half.replace(self._file(name))
 
     def load(self, name: str) -> np.ndarray:
         """Give a part."""
@@ -81,7 +82,7 @@ def kept_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
     InputError
         If another process is making them.
     """
-    with only_writer(parts_folder(output)):
+    with only_writer(output, is_folder=False):
         parts = Parts(output, request)
         yield parts
         parts.remove()

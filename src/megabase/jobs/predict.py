@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from megabase.data.sequence_table import SequenceTable
+from megabase.data.sequence_table import SEQUENCE, SequenceTable
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import TokenArray
 from megabase.inference.device import choose_device
@@ -16,7 +16,7 @@ from megabase.inference.plan import plan_inference
 from megabase.inference.predict import prediction_columns, predictions
 from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.strands import strands_of
-from megabase.io.table import check_no_clash, delimiter_to_write, write_table
+from megabase.io.table import check_cells, check_no_clash, delimiter_to_write, write_table
 from megabase.jobs.check import check_predict
 from megabase.jobs.genome import open_genome
 from megabase.model.heads import AnswersEachToken
@@ -24,7 +24,7 @@ from megabase.model.load import load_classifier
 from megabase.model.weights import weights_sha256
 from megabase.run.location import genome_path
 from megabase.run.log import progress
-from megabase.run.output import Output
+from megabase.run.output import Output, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ def predict(
     *,
     genome: str | None = None,
     crop: str | None = None,
+    sequence_column: str = SEQUENCE,
+    delimiter: str | None = None,
     strand: str = "forward",
     device: str = "auto",
     overwrite: bool = False,
@@ -58,6 +60,8 @@ def predict(
         FASTA or 2bit that the intervals of the input are of; None: it has sequences.
     crop
         One of `sequence_table.CROPS`; None: a sequence over the context is an error.
+    sequence_column, delimiter
+        As of `SequenceTable`.
     strand
         One of `inference.strands.STRANDS`.
     device
@@ -71,20 +75,22 @@ def predict(
         If an input or option cannot be used, or the model has no head.
     """
     check_predict(model, source, output, genome=genome, strand=strand, device=device)
-    delimiter = delimiter_to_write(output)
+    written_delimiter = delimiter_to_write(output)
     n_strands = len(strands_of(strand))
     classifier = load_classifier(model)
     classifier.to(choose_device(device))  # pyright: ignore[reportArgumentType] transformers hides its self
     per_base = isinstance(classifier, AnswersEachToken)
-    written = PredictionTable(classifier.config, per_base, genome is not None)
+    written = PredictionTable(classifier.config, per_base, genome is not None, sequence_column)
     table = SequenceTable(
         source,
         reference=open_genome(genome) if genome else None,
         context_length=classifier.config.context_length,
         n_prompt_tokens=classifier.config.n_prompt_tokens,
         crop=crop,
+        sequence_column=sequence_column,
+        delimiter=delimiter,
     )
-    lengths, header = _survey(table, written.added())
+    lengths, header = _survey(table, written, written_delimiter)
     request = {
         "command": "predict",
         "model": weights_sha256(classifier),
@@ -93,7 +99,7 @@ def predict(
         "genome": file_sha256(genome_path(genome)) if genome else None,
         "crop": crop,
         "strand": strand,
-    }
+    } | ({} if sequence_column == SEQUENCE else {"sequence_column": sequence_column})
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return
@@ -112,6 +118,7 @@ def predict(
             yield record.tokens
 
     with (
+        only_writer(output, is_folder=False),
         progress(len(lengths), "predicting", "rows") as meter,
         place.write(n_rows=len(lengths)) as file,
     ):
@@ -119,15 +126,26 @@ def predict(
         lines = written.rows(
             iter(rows.popleft, None), (np.atleast_2d(answer) for answer in answers)
         )
-        write_table(file, written.columns(header), lines, delimiter=delimiter)
+        write_table(file, written.columns(header), lines, delimiter=written_delimiter)
 
 
-def _survey(table: SequenceTable, columns: list[str]) -> tuple[list[int], list[str]]:
-    """Read a table once: the length of each sequence, and the columns that it has."""
+def _survey(
+    table: SequenceTable, written: PredictionTable, delimiter: str
+) -> tuple[list[int], list[str]]:
+    """Read a table once: the length of each sequence, and the columns that it has.
+
+    Raises
+    ------
+    InputError
+        If what will be written has a column twice, or a cell that the output cannot hold.
+    """
     lengths: list[int] = []
     header: list[str] = []
-    for record in table.records(tell=False):
+    for number, record in enumerate(table.records(tell=False), start=1):
         lengths.append(len(record.tokens))
         header = header or list(record.row)
-    check_no_clash(header, columns, str(table.path))
+        check_cells(record.row, delimiter, f"{table.path}, row {number}")
+    columns = written.columns(header)
+    check_cells(dict(zip(columns, columns, strict=True)), delimiter, f"{table.path}, the header")
+    check_no_clash(header, written.added(), str(table.path))
     return lengths, header

@@ -1,4 +1,4 @@
-"""FASTA, or BED with its genome, to a table of likelihoods or to a track of them."""
+"""FASTA or FASTQ, or BED with its genome, to a table of likelihoods or to a track of them."""
 
 import logging
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from megabase.inference.windows import describe_windows, windows
 from megabase.io.bed import BedRecord
 from megabase.io.table import delimiter_to_write, write_table
 from megabase.io.tracks import write_bedgraph
-from megabase.jobs.sequences import Letters, check_lengths, open_sequences
+from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.run.location import genome_path
-from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input, check_place
+from megabase.run.log import counted, progress
+from megabase.run.output import Output, check_no_input, check_place, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def score(
     output: Path,
     *,
     genome: str | None = None,
+    splice: bool = False,
     stride: int | None = None,
     strand: str = "forward",
     device: str = "auto",
@@ -44,7 +45,7 @@ def score(
     precision: str = "float32",
     overwrite: bool = False,
 ) -> None:
-    """Score every sequence of a FASTA file, or every interval of a BED file.
+    """Score every sequence of a FASTA or FASTQ file, or every interval of a BED file.
 
     The output is a table with the columns of `COLUMNS`: the log-likelihood in nats of
     all bases but N, the first with probability 1/4, and the same in bits for each base.
@@ -58,11 +59,14 @@ def score(
     model
         What `model.load` takes.
     source
-        FASTA or 2bit; or BED, with `genome`.
+        FASTA, FASTQ or 2bit; or BED, with `genome`.
     output
         The table or track.
     genome
         FASTA or 2bit that the intervals of a BED file are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of each transcript of a GTF or GFF3 file,
+        are joined without the introns; the output is a table.
     stride
         Bases from window to window, from 1 to the context length; None: no sequence may be
         longer than the context.
@@ -82,8 +86,14 @@ def score(
     """
     check_no_input(output, map(genome_path, filter(None, (source, genome))))
     n_strands = len(strands_of(strand))
-    reference, records = open_sequences(source, genome)
     is_track = output.suffix.lower() in _TRACKS
+    if is_track and splice:
+        raise InputError(
+            f"{output} is a track by its name, which has the places of the genome, and --splice "
+            "joins exons; write a table (.tsv), or leave --splice out"
+        )
+    sequences = open_sequences(source, genome, splice=splice)
+    records = sequences.records
     if is_track:
         _check_apart(records)
     held = _bytes_held(records, n_strands) if stride is not None else 0
@@ -103,6 +113,7 @@ def score(
         "genome": file_sha256(genome_path(genome)) if genome else None,
         "stride": stride,
         "strand": strand,
+        **({"splice": True} if splice else {}),
     }
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
@@ -112,13 +123,13 @@ def score(
         longest=reading.longest, n_tokens=n_strands * reading.n_tokens, n_bytes_held=held
     )
     _log.info("scoring: %s", plan)
-    letters = Letters(reference)
     with (
+        only_writer(output, is_folder=False),
         progress(n_strands * reading.n_windows, "scoring", "windows") as meter,
         place.write(**reading.results) as file,
     ):
         values = predictor.log_likelihoods(
-            map(letters.tokens, records), stride=stride, strand=strand, advance=meter.advance
+            sequences.all_tokens(), stride=stride, strand=strand, advance=meter.advance
         )
         scored = zip(records, values, strict=True)
         if is_track:
@@ -127,7 +138,7 @@ def score(
         else:
             rows = (_row(record, each) for record, each in scored)
             write_table(file, COLUMNS, rows, delimiter=delimiter)
-    letters.tell_ambiguous()
+    sequences.tell_ambiguous()
 
 
 class _Reading(NamedTuple):
@@ -155,8 +166,9 @@ def _reading(records: Sequence[BedRecord], context_length: int, stride: int | No
     n_long = sum(n > 1 for n in n_windows)
     if n_long:
         _log.info(
-            "%s of %s sequences are longer than the context; %s", f"{n_long:,}",
-            f"{len(lengths):,}", describe_windows(context_length, stride),
+            "%s of %s longer than the context; %s", f"{n_long:,}",
+            counted(len(lengths), "sequence is", "sequences are"),
+            describe_windows(context_length, stride),
         )  # fmt: skip
     else:
         _log.info("no sequence is longer than the context: the stride changes nothing")
@@ -174,6 +186,8 @@ def _bytes_held(records: Sequence[BedRecord], n_strands: int) -> int:
 
 def _check_apart(records: Sequence[BedRecord]) -> None:
     """Refuse intervals that overlap: a track has one value for each base."""
+    if not all(record.interval.contig for record in records):
+        raise InputError("a track needs the name of every sequence, and one has none; name it")
     ordered = sorted(record.interval for record in records)
     for before, after in pairwise(ordered):
         if before.overlaps(after):

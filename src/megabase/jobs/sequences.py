@@ -1,7 +1,7 @@
-"""The sequences of a request: all of a FASTA file, or the intervals of a BED file."""
+"""The sequences of a request: all of a FASTA or FASTQ file, or the intervals of a BED file."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +10,68 @@ from jaxtyping import UInt8
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
+from megabase.genome.transcript import SplicedReference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.io.bed import SUFFIXES, BedRecord, read_bed
+from megabase.io.bed import BedRecord, is_bed, read_bed, read_spliced
+from megabase.io.compression import file_format
+from megabase.io.file_format import FASTA, FASTQ, TWOBIT
+from megabase.io.gtf import is_gtf, read_transcripts
+from megabase.io.sequence_file import SequenceFile, holds_sequences
 from megabase.jobs.genome import open_genome
 from megabase.run.location import genome_path
 
 _log = logging.getLogger(__name__)
 
 
-def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[BedRecord]]:
-    """Open the letters of a request, and say which of them are meant.
+class Sequences:
+    """The sequences of a request, in order, and the tokens of each.
+
+    Parameters
+    ----------
+    records
+        Where each lies, and its name.
+    letters
+        Returns the letters of a sequence by its number in `records`, on its strand.
+    """
+
+    def __init__(self, records: Sequence[BedRecord], letters: Callable[[int], str]) -> None:
+        self.records = records
+        self._letters = letters
+        self._n_ambiguous = 0
+
+    def letters(self, number: int) -> str:
+        """Return the letters of a sequence; numbers that rise read a file only once."""
+        return self._letters(number)
+
+    def tokens(self, number: int) -> UInt8[np.ndarray, " length"]:
+        """Return the tokens of a sequence, and count its ambiguous letters."""
+        encoded = DNA_VOCABULARY.encode(self.letters(number), name=self.records[number].name)
+        self._n_ambiguous += encoded.n_ambiguous
+        return encoded.tokens
+
+    def all_tokens(self) -> Iterator[UInt8[np.ndarray, " length"]]:
+        """Yield the tokens of every sequence."""
+        return map(self.tokens, range(len(self.records)))
+
+    def tell_ambiguous(self) -> None:
+        """Log how many letters were read as N, if any."""
+        if self._n_ambiguous:
+            _log.info("%s ambiguous letters were read as N", f"{self._n_ambiguous:,}")
+
+
+def open_sequences(source: str, genome: str | None, *, splice: bool = False) -> Sequences:
+    """Open the sequences of a request.
 
     Parameters
     ----------
     source
-        FASTA or 2bit, of which every contig with letters is meant; or BED, with `genome`.
+        FASTA or FASTQ, of which every sequence with letters is meant, whatever its name; 2bit,
+        of which every contig with letters is; or BED, with `genome`.
     genome
         FASTA or 2bit that the intervals of a BED file are of.
+    splice
+        Whether the blocks of a BED12 file, or the exons of the transcripts of a GTF or GFF3 file,
+        are joined to sequences without introns.
 
     Raises
     ------
@@ -34,18 +79,77 @@ def open_sequences(source: str, genome: str | None) -> tuple[Reference, list[Bed
         If an input cannot be used, or holds nothing.
     """
     path = genome_path(source)
-    if path.name.endswith(SUFFIXES):
-        if genome is None:
-            raise InputError(f"the intervals of {source} need the genome they are of: --genome")
-        return open_regions(genome, path)
+    if splice:
+        return _of_regions(*_open_spliced(path, genome))
+    if is_gtf(path):
+        raise InputError(
+            f"{source} has genes and their parts, GTF or GFF3: --splice with --genome joins the "
+            "exons of each transcript; for other parts of it give a BED file"
+        )
+    found = "BED" if is_bed(path) and path.is_file() else file_format(path)
     if genome is not None:
-        raise InputError(f"--genome goes with a BED file; {source} has its own letters")
-    reference = open_genome(source)
-    contigs = reference.lengths.items()
-    records = [BedRecord(Interval(name, 0, n), name) for name, n in contigs if n]
+        if found == TWOBIT or holds_sequences(path):
+            raise InputError(f"--genome goes with a BED file; {source} has its own letters")
+        return _of_regions(*open_regions(genome, path))
+    if found == "BED":
+        raise InputError(f"the intervals of {source} need the genome they are of: --genome")
+    if found == TWOBIT or (path.suffix.lower() == ".2bit" and found not in (FASTA, FASTQ)):
+        return _of_regions(*_contigs_of(open_genome(source)))
+    return read_in_order(path)
+
+
+def read_in_order(path: Path) -> Sequences:
+    """Open the sequences of a FASTA or FASTQ file, which are read one after another.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or holds no letter.
+    """
+    file = SequenceFile(path)
+    numbers = [number for number, length in enumerate(file.lengths) if length]
+    records = [
+        BedRecord(Interval(file.names[number], 0, file.lengths[number]), file.names[number])
+        for number in numbers
+    ]
     if not records:
-        raise InputError(f"{source} holds no letter; a FASTA file has some after each '>name'")
-    return reference, records
+        raise InputError(f"{path} holds no letter; a FASTA file has some after each '>name'")
+    if n_empty := len(file.lengths) - len(records):
+        n_all = f"{len(file.lengths):,}"
+        _log.warning(
+            "%s of %s sequences of %s have no letters: they are left out",
+            f"{n_empty:,}", n_all, path,
+        )  # fmt: skip
+    return Sequences(records, lambda number: file.letters(numbers[number]))
+
+
+def _contigs_of(reference: Reference) -> tuple[Reference, list[BedRecord]]:
+    lengths = reference.lengths.items()
+    return reference, [BedRecord(Interval(name, 0, n), name) for name, n in lengths if n]
+
+
+def _of_regions(reference: Reference, records: Sequence[BedRecord]) -> Sequences:
+    return Sequences(records, lambda number: reference.fetch(records[number].interval))
+
+
+def _open_spliced(path: Path, genome: str | None) -> tuple[Reference, list[BedRecord]]:
+    if not is_bed(path) and not is_gtf(path):
+        raise InputError(f"--splice goes with BED12, GTF or GFF3; got {path}")
+    if genome is None:
+        raise InputError(f"the intervals of {path} need the genome they are of: --genome")
+    transcripts = read_spliced(path) if is_bed(path) else read_transcripts(path)
+    if not transcripts:
+        raise InputError(f"{path} holds no interval; a line is contig, start, end")
+    reference = SplicedReference(open_genome(genome), transcripts)
+    _log.info(
+        "%s: %s sequences, spliced of %s exons", path, f"{len(transcripts):,}",
+        f"{sum(len(each.exons) for each in transcripts):,}",
+    )  # fmt: skip
+    places = zip(reference.contigs, transcripts, strict=True)
+    return reference, [
+        BedRecord(Interval(contig, 0, reference.lengths[contig]), each.name)
+        for contig, each in places
+    ]
 
 
 def open_regions(genome: str, regions: Path) -> tuple[Reference, list[BedRecord]]:
@@ -71,23 +175,3 @@ def check_lengths(records: Sequence[BedRecord], context_length: int, *, mend: st
             f"{longest.name} has {len(longest.interval):,} bp, and the model reads at most "
             f"{context_length:,} at once; {mend}"
         )
-
-
-class Letters:
-    """Reads and encodes records, and counts the ambiguous letters on the way."""
-
-    def __init__(self, reference: Reference) -> None:
-        self._reference = reference
-        self._n_ambiguous = 0
-
-    def tokens(self, record: BedRecord) -> UInt8[np.ndarray, " length"]:
-        """Give the tokens of a record, on its strand."""
-        letters = self._reference.fetch(record.interval)
-        encoded = DNA_VOCABULARY.encode(letters, name=record.name)
-        self._n_ambiguous += encoded.n_ambiguous
-        return encoded.tokens
-
-    def tell_ambiguous(self) -> None:
-        """Say in the log how many letters were read as N, if any."""
-        if self._n_ambiguous:
-            _log.info("%s ambiguous letters were read as N", f"{self._n_ambiguous:,}")

@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice, repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
 from megabase.errors import InputError
+from megabase.run.log import counted
 from megabase.run.output import difference, only_writer, parts_folder, whole_file
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,10 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
+    def in_request(self) -> str | None:
+        """Return what a request has of it: nothing if it is all records."""
+        return None if self.count == 1 else str(self)
+
     def of(self, records: Iterable[_Record]) -> Iterator[_Record]:
         """Give the records of this shard, in order.
 
@@ -62,6 +67,35 @@ class Shard:
         3
         """
         return len(range(self.index - 1, n_records, self.count))
+
+
+LINES_PER_RECORD = "lines_per_record"
+"""The result of a shard that says how many lines of its output each of its records has."""
+
+
+def packed_counts(counts: Iterable[int]) -> str:
+    """Write numbers that mostly repeat in a few letters.
+
+    Examples
+    --------
+    >>> packed_counts([1, 1, 1, 2, 1]), packed_counts([])
+    ('1*3 2 1', '')
+    """
+    runs = ((value, sum(1 for _ in run)) for value, run in groupby(counts))
+    return " ".join(str(value) if n == 1 else f"{value}*{n}" for value, n in runs)
+
+
+def unpacked_counts(text: str) -> Iterator[int]:
+    """Yield the numbers that `packed_counts` wrote.
+
+    Examples
+    --------
+    >>> list(unpacked_counts("1*3 2 1"))
+    [1, 1, 1, 2, 1]
+    """
+    for run in text.split():
+        value, _, n = run.partition("*")
+        yield from repeat(int(value), int(n or 1))
 
 
 class Journal:
@@ -99,10 +133,10 @@ class Journal:
     def _noted(self) -> tuple[int, int]:
         if not self._note.exists():
             return 0, 0
-        note = json.loads(self._note.read_text())
+        note = json.loads(self._note.read_text(encoding="utf-8"))
         if change := difference(note["request"], self._request):
-            n = f"{note['n_records']:,}"
-            _log.info("starting anew: %s records were done by another request (%s)", n, change)
+            n = counted(note["n_records"], "record was", "records were")
+            _log.info("starting anew: %s done by another request (%s)", n, change)
             return 0, 0
         if self.body.stat().st_size < note["n_bytes"]:
             return 0, 0
@@ -136,9 +170,8 @@ def kept_journal(output: Path, request: Mapping[str, Any]) -> Generator[Journal]
     InputError
         If another process is making the same output.
     """
-    folder = parts_folder(output)
-    with only_writer(folder):
-        journal = Journal(folder, request)
+    with only_writer(output, is_folder=False):
+        journal = Journal(parts_folder(output), request)
         try:
             yield journal
         except InputError:

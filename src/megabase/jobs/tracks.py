@@ -1,7 +1,7 @@
-"""A genome to a track: what a model expects at each base, over whole contigs and both strands."""
+"""A genome, or regions of it, to a track: what a model expects at each base, on both strands."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,22 +12,27 @@ from jaxtyping import Float32
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
+from megabase.genome.split import merge, within
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
 from megabase.inference.quantity import QUANTITIES, base_quantity, on_other_strand
 from megabase.inference.strands import strands_of
 from megabase.inference.windows import Window, describe_windows, windows
+from megabase.io.chrom_map import read_chrom_map
 from megabase.io.tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
 from megabase.jobs.genome import open_genome
 from megabase.jobs.parts import Parts, kept_parts
+from megabase.jobs.sequences import open_regions
+from megabase.jobs.stream import Shard
 from megabase.run.location import genome_path
-from megabase.run.log import Meter, progress
-from megabase.run.output import Output, check_place
+from megabase.run.log import Meter, counted, progress
+from megabase.run.output import Output, check_no_input, check_place
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
 
 _TOKENS_PER_PART = 1 << 18  # what a kill may cost
+_MOST_LOADED = 4  # parts
 
 
 def tracks(
@@ -38,10 +43,13 @@ def tracks(
     quantity: str = "surprisal",
     strand: str = "average",
     stride: int | None = None,
+    regions: Path | None = None,
+    shard: str = "1/1",
+    rename_contigs: Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Write a value for every base of a genome, as bigWig or bedGraph.
+    """Write a value for every base of a genome or of regions of it, as bigWig or bedGraph.
 
     Contigs longer than the context are read in windows that overlap; each base is taken
     from the first window that reads it. Parts that are done are kept beside the output
@@ -62,6 +70,13 @@ def tracks(
         One of `inference.strands.STRANDS`.
     stride
         Bases from window to window; None: half the context.
+    regions
+        BED file of the bases that get a value, the same as in the track of the whole genome;
+        strands do not count. None: all bases.
+    shard
+        ``i/n``: the i-th of n stretches of the genome, or of the regions, of about equal work.
+    rename_contigs
+        Two columns: a contig's name in the genome, and in the track.
     device
         As of `Predictor`.
     overwrite
@@ -73,13 +88,16 @@ def tracks(
         If an input cannot be used.
     """
     _check(output, quantity)
-    strands = strands_of(strand)
-    reference = open_genome(genome)
+    files = filter(None, (genome_path(genome), regions, rename_contigs))
+    check_no_input(output, files)
+    strands, part = strands_of(strand), Shard.from_text(shard)
+    reference, targets = _open(genome, regions)
+    names = _new_names(rename_contigs, reference)
     check_place(output, is_folder=False)
     predictor = Predictor.load(model, device=device)
     context = predictor.context_length
     step = max(1, context // 2) if stride is None else stride
-    work = _Work(predictor, reference, quantity, strands, step)
+    work = _Work(_Reading(predictor, reference, quantity, strands, step), targets, part, names)
     request = {
         "command": "tracks",
         "model": predictor.weights_sha256,
@@ -87,6 +105,9 @@ def tracks(
         "quantity": quantity,
         "strand": strand,
         "stride": step,
+        "regions": file_sha256(regions) if regions else None,
+        "contigs": names,
+        "shard": part.in_request(),
     }
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
@@ -95,8 +116,52 @@ def tracks(
     results = {"stride": step, "least_context": context - step, "device": predictor.device.type}
     with kept_parts(output, request | {"device": predictor.device.type}) as parts:
         work.fill(parts)
+        if part.count > 1:
+            results["n_values"] = work.n_values(parts)
         with place.write_at(**results) as path:
             work.write(path, parts)
+
+
+def _open(genome: str, regions: Path | None) -> tuple[Reference, list[Interval]]:
+    """Open a genome, and return the places that get a value, sorted and apart."""
+    if regions is None:
+        reference = open_genome(genome)
+        return reference, merge(Interval(name, 0, n) for name, n in reference.lengths.items() if n)
+    reference, records = open_regions(genome, regions)
+    found = merge(record.interval for record in records)
+    n_bases = counted(sum(map(len, found)), "base")
+    _log.info("%s: %s, %s", regions, counted(len(records), "region"), n_bases)
+    return reference, found
+
+
+def _new_names(path: Path | None, reference: Reference) -> dict[str, str]:
+    """Read how the contigs of a genome are called in the track.
+
+    Raises
+    ------
+    InputError
+        If no contig of the genome is named, or two get one name.
+    """
+    if path is None:
+        return {}
+    names = read_chrom_map(path, names_of="of the genome and of the track")
+    known = {contig: names[contig] for contig in reference.lengths if contig in names}
+    if not known:
+        few = ", ".join([*reference.lengths][:3])
+        raise InputError(
+            f"{path} names no contig of {reference.name}, which has {few}, ...; a line is a name "
+            "in the genome and its name in the track"
+        )
+    old_of: dict[str, str] = {}
+    for contig in reference.lengths:
+        new = known.get(contig, contig)
+        if new in old_of:
+            raise InputError(
+                f"{path}: the contigs {old_of[new]!r} and {contig!r} would both be {new!r} in the "
+                "track; give each a name of its own"
+            )
+        old_of[new] = contig
+    return known
 
 
 def _check(output: Path, quantity: str) -> None:
@@ -107,7 +172,7 @@ def _check(output: Path, quantity: str) -> None:
         if got not in known:
             raise InputError(f"{what}: expected one of {', '.join(known)}; got {got!r}")
     if output.suffix.lower() in BIGWIG:
-        check_bigwig()
+        check_bigwig(output)
 
 
 class _Group(NamedTuple):
@@ -117,41 +182,105 @@ class _Group(NamedTuple):
     windows: list[Window]
 
 
+class _Reading(NamedTuple):
+    """What is computed, and how a genome is read for it."""
+
+    predictor: Predictor
+    reference: Reference
+    quantity: str
+    strands: tuple[str, ...]
+    stride: int
+
+
 class _Work:
-    """Computes parts of a genome, each a function of the genome and its own place alone."""
+    """Computes parts of a genome, each a function of the genome and its own place alone.
+
+    Parameters
+    ----------
+    reading
+        What is computed, and how.
+    targets
+        The places that get a value, as `merge` returns them.
+    shard
+        Which stretch of them.
+    names
+        New names of contigs.
+    """
 
     def __init__(
         self,
-        predictor: Predictor,
-        reference: Reference,
-        quantity: str,
-        strands: tuple[str, ...],
-        stride: int,
+        reading: _Reading,
+        targets: Sequence[Interval],
+        shard: Shard,
+        names: Mapping[str, str],
     ) -> None:
-        self._predictor = predictor
-        self._reference = reference
-        self._quantity = quantity
-        self._strands = strands
-        self._stride = stride
+        self._predictor, self._reference, self._quantity, self._strands, self._stride = reading
+        self._shard = shard
+        self._names = names
+        self._targets = targets
+        self._loaded: dict[str, np.ndarray] = {}
         self._groups = dict(self._divide())
+        if shard.count > 1:
+            self._keep_shard()
 
     def _divide(self) -> Iterator[tuple[Interval, list[_Group]]]:
+        """Join the windows that supply a base of the targets to groups, by contig and strand."""
         context = self._predictor.context_length
         size = max(1, _TOKENS_PER_PART // context)
         for index, (contig, n) in enumerate(self._reference.lengths.items()):
-            found = windows(n, context, self._stride) if n else []
+            every = windows(n, context, self._stride) if n else []
             for strand in self._strands if n else ():
+                whole = Interval(contig, 0, n, strand)
+                found = every
+                if within(whole, self._targets) != [Interval(contig, 0, n)]:
+                    found = [each for each in every if self._supplied(whole, each)]
                 parts = [found[start : start + size] for start in range(0, len(found), size)]
                 yield (
-                    Interval(contig, 0, n, strand),
+                    whole,
                     [_Group(f"{index}{strand}{p[0].first}-{p[-1].end}", p) for p in parts],
                 )
 
+    def _supplied(self, whole: Interval, window: Window) -> list[Interval]:
+        """Return the bases of the targets that a window of a strand of a contig supplies."""
+        return within(whole.part(window.first, window.end), self._targets)
+
+    def _keep_shard(self) -> None:
+        """Keep a stretch of the groups of the forward strand, and what else its bases need.
+
+        Groups stay as they are without shards, so that their values are the same to the last bit.
+        """
+        forward = [
+            (whole, group)
+            for whole, groups in self._groups.items()
+            for group in groups
+            if whole.strand == "+"
+        ]
+        i, n = self._shard.index, self._shard.count
+        mine = forward[(i - 1) * len(forward) // n : i * len(forward) // n]
+        self._targets = merge(
+            place
+            for whole, group in mine
+            for window in group.windows
+            for place in self._supplied(whole, window)
+        )
+        self._groups = {
+            whole: [
+                group
+                for group in groups
+                if within(_extent(whole, group), self._targets)
+                and any(self._supplied(whole, window) for window in group.windows)
+            ]
+            for whole, groups in self._groups.items()
+        }
+
     def announce(self) -> None:
-        """Say what it will take, and what each base sees."""
+        """Report what it will take, and what each base sees."""
         context = self._predictor.context_length
         every = [group for groups in self._groups.values() for group in groups]
         lengths = [window.end - window.start for group in every for window in group.windows]
+        if not lengths:
+            _log.info("there is no base in shard %s: the track is empty", self._shard)
+            return
         plan = self._predictor.plan(longest=max(lengths), n_tokens=sum(lengths))
         _log.info("tracks: %s", plan)
         _log.info("%s of a contig", describe_windows(context, self._stride))
@@ -168,8 +297,8 @@ class _Work:
     def _fill(self, parts: Parts, whole: Interval, wanted: list[_Group], meter: Meter) -> None:
         encoded = DNA_VOCABULARY.encode(self._reference.fetch(whole), name=whole.contig)
         if encoded.n_ambiguous and whole.strand == "+":
-            n = f"{encoded.n_ambiguous:,}"
-            _log.info("%s: %s ambiguous letters were read as N", whole.contig, n)
+            n = counted(encoded.n_ambiguous, "ambiguous letter was", "ambiguous letters were")
+            _log.info("%s: %s read as N", whole.contig, n)
         tokens, quantity = encoded.tokens, self._quantity
         if whole.strand == "-":
             quantity = on_other_strand(quantity)
@@ -182,21 +311,60 @@ class _Work:
             parts.save(group.name, np.concatenate(values))
             meter.advance()
 
+    def n_values(self, parts: Parts) -> int:
+        """Count the bases that have a value."""
+        return sum(int(np.count_nonzero(~np.isnan(values))) for _, values in self.values(parts))
+
     def write(self, path: Path, parts: Parts) -> None:
         """Write the track, all parts being there."""
         if path.suffix.lower() in BIGWIG:
-            write_bigwig(path, self._reference.lengths, self.contigs(parts))
+            lengths = {
+                self._names.get(contig, contig): n for contig, n in self._reference.lengths.items()
+            }
+            write_bigwig(path, lengths, self.values(parts))
         else:
-            with path.open("w") as file:
-                for interval, values in self.contigs(parts):
+            with path.open("w", encoding="utf-8") as file:
+                for interval, values in self.values(parts):
                     write_bedgraph(file, interval, values)
 
-    def contigs(self, parts: Parts) -> Iterator[tuple[Interval, Float32[np.ndarray, " length"]]]:
-        """Join the parts of each contig, and average its strands."""
-        for whole in [each for each in self._groups if each.strand == "+"]:
-            total = np.zeros(len(whole), dtype=np.float32)
-            for strand in self._strands:
-                groups = self._groups[replace(whole, strand=strand)]
-                joined = np.concatenate([parts.load(group.name) for group in groups])
-                total += joined if strand == "+" else joined[::-1]
-            yield whole, total / np.float32(len(self._strands))
+    def values(self, parts: Parts) -> Iterator[tuple[Interval, Float32[np.ndarray, " length"]]]:
+        """Yield the places that get a value in the order of the genome, strands averaged."""
+        for contig, n in self._reference.lengths.items():
+            for place in within(Interval(contig, 0, n), self._targets) if n else ():
+                total = np.zeros(len(place), dtype=np.float32)
+                for strand in self._strands:
+                    total += self._joined(parts, Interval(contig, 0, n, strand), place)
+                named = replace(place, contig=self._names.get(contig, contig))
+                yield named, total / np.float32(len(self._strands))
+
+    def _joined(
+        self, parts: Parts, whole: Interval, place: Interval
+    ) -> Float32[np.ndarray, " length"]:
+        """Return the values of a place by one strand, in the order of the forward strand."""
+        joined = np.full(len(place), np.nan, dtype=np.float32)
+        for group in self._groups[whole]:
+            if not _extent(whole, group).overlaps(place):
+                continue
+            found, n_read = self._load(parts, group.name), 0
+            for window in group.windows:
+                read = whole.part(window.first, window.end)
+                some = found[n_read : n_read + len(read)]
+                n_read += len(read)
+                for shared in within(read, [place]):
+                    of_read = slice(shared.start - read.start, shared.end - read.start)
+                    here = slice(shared.start - place.start, shared.end - place.start)
+                    joined[here] = (some[::-1] if whole.strand == "-" else some)[of_read]
+        return joined
+
+    def _load(self, parts: Parts, name: str) -> np.ndarray:
+        """Load a part, and keep it: the next place may be in the same."""
+        if name not in self._loaded:
+            while len(self._loaded) >= _MOST_LOADED:
+                del self._loaded[next(iter(self._loaded))]
+            self._loaded[name] = parts.load(name)
+        return self._loaded[name]
+
+
+def _extent(whole: Interval, group: _Group) -> Interval:
+    """Return the place from the first to the last base that a group of windows supplies."""
+    return whole.part(group.windows[0].first, group.windows[-1].end)

@@ -1,6 +1,7 @@
 """What is said of each alternative allele: as INFO of a VCF record, or as a row of a table."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from megabase.inference.variant_effect import SKIP_REASONS, VariantEffect
@@ -87,12 +88,46 @@ def table_rows(
                 if field in (*_COLUMN_OF, _SKIP.name)
             }
             yield {
-                "contig": contig, "position_1based": int(position),
+                "contig": contig,
+                "position_1based": int(position) if record.has_position else None,
                 "id": None if name == "." else name, "ref": ref, "alt": alt,
                 **{_COLUMN_OF[field.name]: _number(each[field.name])
                    for field in _numbers(with_distance)},
                 "skip": each.get(_SKIP.name), "edge": _EDGE.name in info,
             }  # fmt: skip
+
+
+def count_skipped(records: Iterable[VcfRecord]) -> tuple[int, Counter[str]]:
+    """Count the alternative alleles of records that `info_entries` went into.
+
+    Returns
+    -------
+    n_alleles, n_skipped
+        All of them, and by reason those that have no score.
+    """
+    n_alleles = 0
+    n_skipped: Counter[str] = Counter()
+    mark = f"{_SKIP.name}="
+    for record in records:
+        n_alleles += len(record.site(record.contig).alts)
+        for entry in record.columns[7].split(";"):
+            if entry.startswith(mark):
+                n_skipped.update(entry.removeprefix(mark).split(","))
+    del n_skipped["."]
+    return n_alleles, n_skipped
+
+
+def skipped_text(n_skipped: Mapping[str, int]) -> str:
+    """Return how many were skipped, and by reason, the most frequent one first.
+
+    Examples
+    --------
+    >>> skipped_text({"star": 2, "symbolic": 1_000}), skipped_text({})
+    ('1,002 (symbolic 1,000; star 2)', '0')
+    """
+    ordered = sorted(n_skipped.items(), key=lambda each: (-each[1], each[0]))
+    reasons = "; ".join(f"{reason} {n:,}" for reason, n in ordered)
+    return f"{sum(n_skipped.values()):,}" + (f" ({reasons})" if reasons else "")
 
 
 def _numbers(with_distance: bool) -> tuple[InfoField, ...]:

@@ -1,17 +1,30 @@
-"""What stands in a VCF file, and whether it is of this genome, before any work is done."""
+"""What stands in a VCF file, and whether it is of this genome, before any work is done.
 
+A record that is not of the genome is no reason to refuse the file: it is skipped later, with its
+reason. A file none of whose records is of the genome is refused.
+"""
+
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
-from megabase.genome.interval import Interval
-from megabase.genome.reference import Reference, check_contig, check_inside
+from megabase.genome.reference import Reference, check_contig
 from megabase.genome.site import Site
-from megabase.inference.variant_effect import has_reference_allele
+from megabase.inference.variant_effect import has_reference_allele, lies_within
 from megabase.io.vcf import VcfFile, VcfRecord
 
 _N_COMPARED = 1000
+_N_NAMED = 5  # contigs, in a log line
+_MOST_IN_INDEX = 1 << 40  # the last position; the .csi of a .vcf.gz holds a little more
+_END = re.compile(r"(?:^|;)END=(\d{1,18})(?=;|$)")
+_SPANS = re.compile(r"(?:^|;)SVLEN=([^;]+)")
+_SPAN = re.compile(r"-?(\d{1,18})")
+
+_log = logging.getLogger(__name__)
 
 
 class Survey(NamedTuple):
@@ -24,19 +37,32 @@ class Survey(NamedTuple):
     n_bare
         Records without an alternative allele.
     contigs
-        Contigs that records are on, by their names in the file, with their lengths.
+        Contigs that records are on, by their names in the file, with their lengths; None where
+        the genome has no such contig.
+    furthest
+        The last position that a record covers, counted from 1; 0 if there is no record.
+    not_in_index
+        The first record that no index holds, for its POS is not a whole number or too large, as
+        ``contig:POS``; empty if there is none.
+    n_before
+        The most records that lie at POS 0 of one contig.
     """
 
     n_records: int
     n_alts: int
     n_bare: int
-    contigs: Mapping[str, int]
+    contigs: Mapping[str, int | None]
+    furthest: int
+    not_in_index: str
+    n_before: int
 
 
 def survey(
     vcf: VcfFile, reference: Reference, contigs: Mapping[str, str], *, needs_order: bool
 ) -> Survey:
     """Read a file once, and refuse what would fail later.
+
+    Records on contigs that the genome lacks are counted by a log line, and empty lines by another.
 
     Parameters
     ----------
@@ -52,65 +78,155 @@ def survey(
     Raises
     ------
     InputError
-        If a contig is not in the genome, a record lies beyond its contig, more than half
-        of the first 1,000 reference alleles are not those of the genome, or the records
-        must be sorted and are not.
+        If no contig of the file is in the genome, no record lies within one, no POS is a whole
+        number, more than half of the first 1,000 reference alleles that lie within their contigs
+        are not those of the genome, or the records must be sorted and are not.
     """
-    n_records = n_alts = n_bare = n_compared = n_other = 0
-    found: dict[str, int] = {}
-    records = vcf.records()
-    in_order = _in_order(records, vcf.name) if needs_order else records
-    for site in _checked(in_order, vcf.name, reference, contigs, found):
-        n_records += 1
-        n_alts += len(site.alts)
-        n_bare += not site.alts
-        if n_compared < _N_COMPARED and set(site.ref.upper()) <= set(DNA.bases):
-            n_compared += 1
-            n_other += not has_reference_allele(reference, site)
-            if n_compared == _N_COMPARED:
-                _check_assembly(vcf, reference, n_other, n_compared)
-    _check_assembly(vcf, reference, n_other, n_compared)
-    return Survey(n_records, n_alts, n_bare, found)
+    found = _Found(vcf, reference, contigs)
+    for record in _in_order(vcf.records(), vcf.name) if needs_order else vcf.records():
+        found.add(record)
+    found.check()
+    return Survey(
+        n_records=found.n_records,
+        n_alts=found.n_alts,
+        n_bare=found.n_bare,
+        contigs={
+            contig: reference.lengths.get(contigs.get(contig, contig))
+            for contig in found.n_on_contig
+        },
+        furthest=found.furthest,
+        not_in_index=found.not_in_index,
+        n_before=max(found.n_before.values(), default=0),
+    )
 
 
-def _checked(
-    records: Iterable[VcfRecord],
-    vcf: str,
-    reference: Reference,
-    contigs: Mapping[str, str],
-    found: dict[str, int],
-) -> Iterator[Site]:
-    """Give each site on the genome's contig, once it is known to lie there; note the contig."""
-    lengths, name = reference.lengths, reference.name
-    for record in records:
-        site = record.site(contigs.get(record.contig, record.contig))
-        if site.contig not in lengths:
-            _refuse_contig(record.contig, site.contig, reference, vcf)
+class _Found:
+    """What was found in a file so far."""
+
+    def __init__(self, vcf: VcfFile, reference: Reference, contigs: Mapping[str, str]) -> None:
+        self._vcf, self._reference, self._contigs = vcf, reference, contigs
+        self.n_records = self.n_alts = self.n_bare = self.furthest = 0
+        self.not_in_index = ""
+        self.n_on_contig: Counter[str] = Counter()
+        self.n_before: Counter[str] = Counter()
+        self._n_with_position = self._n_inside = self._n_compared = self._n_other = 0
+        self._first: VcfRecord | None = None
+        self._first_outside: VcfRecord | None = None
+
+    def add(self, record: VcfRecord) -> None:
+        """Count a record, and compare its reference allele if it is one of the first."""
+        site = record.site(self._contigs.get(record.contig, record.contig))
+        self._first = self._first or record
+        self.n_records += 1
+        self.n_alts += len(site.alts)
+        self.n_bare += not site.alts
+        self.n_on_contig[record.contig] += 1
+        self._add_place(record, site)
+        is_of_bases = bool(site.ref) and set(site.ref.upper()) <= set(DNA.bases)
+        if not lies_within(self._reference, site):
+            if is_of_bases and record.has_position and site.contig in self._reference.lengths:
+                self._first_outside = self._first_outside or record
+            return
+        self._n_inside += 1
+        if is_of_bases and self._n_compared < _N_COMPARED:
+            self._n_compared += 1
+            self._n_other += not has_reference_allele(self._reference, site)
+            if self._n_compared == _N_COMPARED:
+                self._check_assembly()
+
+    def _add_place(self, record: VcfRecord, site: Site) -> None:
+        """Note what an index has to hold."""
+        end = _end(record, site)
+        self.furthest = max(self.furthest, end)
+        self._n_with_position += record.has_position
+        if record.has_position and site.position < 0:
+            self.n_before[record.contig] += 1
+        if not record.has_position or end > _MOST_IN_INDEX:
+            self.not_in_index = self.not_in_index or f"{record.contig}:{record.columns[1]}"
+
+    def check(self) -> None:
+        """Refuse a file that is not of the genome, and report what of it is not."""
+        if self._vcf.n_empty:
+            n = f"{self._vcf.n_empty:,}"
+            _log.info("%s: %s lines are empty and are not copied", self._vcf.name, n)
+        if self._first is None:
+            return
+        if not self._n_with_position:
+            raise InputError(
+                f"{self._vcf.name}: no record has a whole number as POS; the first one is "
+                f"{self._first.contig}:{self._first.columns[1]}; are all columns there?"
+            )
+        self._check_contigs()
+        if self._first_outside is not None and not self._n_inside:
+            self._refuse_place(self._first_outside)
+        self._check_assembly()
+
+    def _check_contigs(self) -> None:
+        lengths = self._reference.lengths
+        names = {contig: self._contigs.get(contig, contig) for contig in self.n_on_contig}
+        lacking = [contig for contig, name in names.items() if name not in lengths]
+        if len(lacking) == len(names):
+            self._refuse_contig(lacking[0], names[lacking[0]])
+        if lacking:
+            n_lacking = {contig: self.n_on_contig[contig] for contig in lacking}
+            listed = ", ".join(f"{name!r} ({n:,})" for name, n in [*n_lacking.items()][:_N_NAMED])
+            _log.warning(
+                "%s: %s of %s records are on %d contigs that %s lacks and are skipped (no_contig): "
+                "%s%s; --chrom-map FILE gives their names in the genome", self._vcf.name,
+                f"{sum(n_lacking.values()):,}", f"{self.n_records:,}", len(lacking),
+                self._reference.name, listed, ", ..." if len(lacking) > _N_NAMED else "",
+            )  # fmt: skip
+
+    def _refuse_contig(self, found: str, contig: str) -> None:
         try:
-            place = Interval(site.contig, site.position, site.position + len(site.ref))
-            check_inside(place, lengths, name)
+            check_contig(contig, self._reference.lengths, self._reference.name)
         except InputError as error:
-            where = f"{vcf}, {record.contig}:{site.position + 1}"
-            raise InputError(f"{where}: {error}") from error
-        found[record.contig] = lengths[site.contig]
-        yield site
+            raise InputError(
+                f"contig {found!r} of {self._vcf.name}: {error}; --chrom-map FILE says which is "
+                "which, a line for each: the name in the VCF file, the name in the genome"
+            ) from error
 
-
-def _refuse_contig(found: str, contig: str, reference: Reference, vcf: str) -> None:
-    try:
-        check_contig(contig, reference.lengths, reference.name)
-    except InputError as error:
+    def _refuse_place(self, record: VcfRecord) -> None:
+        contig = self._contigs.get(record.contig, record.contig)
         raise InputError(
-            f"contig {found!r} of {vcf}: {error}; --chrom-map FILE says which is which, a line "
-            f"for each: the name in the VCF file, the name in the genome"
-        ) from error
+            f"{self._vcf.name}, {record.contig}:{record.columns[1]}: the reference allele ends "
+            f"beyond its contig, which has {self._reference.lengths[contig]:,} bp in "
+            f"{self._reference.name}, or starts before it, and no record lies within one; is it "
+            "of another assembly?"
+        )
+
+    def _check_assembly(self) -> None:
+        if 2 * self._n_other > self._n_compared:
+            raise InputError(
+                f"{self._n_other:,} of the first {self._n_compared:,} reference alleles of "
+                f"{self._vcf.name} are not the letters of {self._reference.name}; is the genome of "
+                "another assembly?"
+            )
+
+
+def _end(record: VcfRecord, site: Site) -> int:
+    """Return the last position, counted from 1, that an index takes a record to cover."""
+    end = site.position + max(1, len(site.ref))
+    if "END=" in record.columns[7] or "SVLEN=" in record.columns[7]:
+        if found := _END.search(record.columns[7]):
+            end = max(end, int(found[1]))
+        if found := _SPANS.search(record.columns[7]):
+            spans = filter(None, map(_SPAN.fullmatch, found[1].split(",")))
+            end = max([end, *(end + int(span[1]) for span in spans)])
+    return end
 
 
 def _in_order(records: Iterable[VcfRecord], name: str) -> Iterator[VcfRecord]:
-    """Pass records on while each contig of the file is one block where positions do not fall."""
+    """Pass records on while each contig of the file is one block where positions do not fall.
+
+    A record whose POS is not a number has no place in the order.
+    """
     ended: set[str] = set()
     before: VcfRecord | None = None
     for record in records:
+        if not record.has_position:
+            yield record
+            continue
         if before is not None and record.contig != before.contig:
             ended.add(before.contig)
         elif before is not None and record.position < before.position:
@@ -127,11 +243,3 @@ def _unsorted(record: VcfRecord, name: str) -> InputError:
         "follow it, and .vcf.gz and .bcf have an index; sort it (bcftools sort), or write .vcf, "
         ".tsv or .parquet"
     )
-
-
-def _check_assembly(vcf: VcfFile, reference: Reference, n_other: int, n_compared: int) -> None:
-    if 2 * n_other > n_compared:
-        raise InputError(
-            f"{n_other:,} of the first {n_compared:,} reference alleles of {vcf.name} are not the "
-            f"letters of {reference.name}; is the genome of another assembly?"
-        )

@@ -1,7 +1,6 @@
 """Architecture: every number of a model, under its published key; without torch."""
 
 import difflib
-import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,6 +106,8 @@ class Architecture:
         Channels, blocks, and channels inside the MLP (None: four times `d_model`).
     vocab_size, pad_vocab_size_multiple
         Tokens, and the number whose multiple the rows of the embedding are.
+    n_added_tokens
+        Tokens after those of DNA that `resize_token_embeddings` added.
     max_seq_len
         Positions of the filter's grid: the context length plus `EXTRA_POSITIONS`.
     hyena_order, short_filter_order
@@ -146,6 +147,7 @@ class Architecture:
     d_inner: int | None = None
     vocab_size: int = len(DNA_VOCABULARY)
     pad_vocab_size_multiple: int = 8
+    n_added_tokens: int = 0
     max_seq_len: int = 1026
     hyena_order: int = 2
     short_filter_order: int = 3
@@ -277,7 +279,7 @@ class Architecture:
 _WHOLE = (
     "d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple", "max_seq_len", "hyena_order",
     "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps", "n_near_taps",
-    "n_prompt_tokens",
+    "n_prompt_tokens", "n_added_tokens",
 )  # fmt: skip
 _REAL = (
     "activation_freq", "filter_shift", "shortest_reach", "longest_reach",
@@ -285,9 +287,14 @@ _REAL = (
     "initializer_range", "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
+_LARGEST = 3e38  # of float32
+MOST_OF_NUMBER = 1 << 40
+"""The largest whole number that a key may have."""
+_MOST_SHOWN = 60
+
 ARCHITECTURE = frozenset(
     {*_WHOLE, *_REAL, "d_inner", "filter_family", "initializer_gain"}
-    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens"}
+    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "n_added_tokens"}
     - {"prompt_dropout", "head_dropout", "embed_dropout"}
 )
 """Keys that say what a language model is, and how its weights start."""
@@ -317,11 +324,23 @@ def _reals(config: Architecture) -> tuple[str, ...]:
 def _check_kinds(config: Architecture) -> None:
     """Refuse what is no number."""
     for key in (*_WHOLE, *(("d_inner",) if config.d_inner is not None else ())):
-        if type(getattr(config, key)) is not int:
-            raise InputError(f"{key} must be a whole number, got {getattr(config, key)!r}")
+        value = getattr(config, key)
+        if type(value) is not int:
+            raise InputError(f"{key} must be a whole number, got {short(value)}")
+        if abs(value) > MOST_OF_NUMBER:
+            raise InputError(f"{key} must be at most {MOST_OF_NUMBER:,}, got {short(value)}")
     for key in _reals(config):
-        if type(getattr(config, key)) not in (int, float):
-            raise InputError(f"{key} must be a number, got {getattr(config, key)!r}")
+        value = getattr(config, key)
+        if type(value) not in (int, float) or (type(value) is int and abs(value) > MOST_OF_NUMBER):
+            raise InputError(f"{key} must be a number, got {short(value)}")
+
+
+def short(value: object) -> str:
+    """Return a value as a message can hold it, however long its number is."""
+    if isinstance(value, int) and value.bit_length() > MOST_OF_NUMBER.bit_length():
+        return f"a number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 @typing.no_type_check
@@ -345,7 +364,7 @@ def _check_numbers(config: Architecture) -> None:
 def _check_reals(config: Architecture) -> None:
     """Refuse numbers of which no weight or answer could be computed."""
     for key in _reals(config):
-        if not math.isfinite(getattr(config, key)):
+        if not abs(getattr(config, key)) < _LARGEST:  # which NaN is not either
             raise InputError(f"{key} must be a finite number, got {getattr(config, key)}")
     if config.initializer_range < 0:
         raise InputError(f"initializer_range must not be negative, got {config.initializer_range}")

@@ -21,6 +21,7 @@ from megabase.model.operator import HyenaOperator
 from megabase.model.steps import about_steps
 from megabase.model.untouched import is_untouched
 from megabase.ops.kernels import why_no_kernels
+from megabase.ops.tracing import why_traced
 
 
 class Backbone(nn.Module):
@@ -90,7 +91,8 @@ class Backbone(nn.Module):
         if name == "streamed":
             own = r if is_ours else r.clone()
             return self._streamed(own, mask, every_layer=every_layer, n_blocks=n_blocks)
-        streamed.forget_spectra(self.blocks)
+        if why_traced(r) is None:
+            streamed.forget_spectra(self.blocks)
         earlier: list[Tensor] = []
         for block in list(self.blocks)[:n_blocks]:
             if every_layer:
@@ -108,6 +110,8 @@ class Backbone(nn.Module):
             If what was asked for cannot be had.
         """
         asked = self.engine
+        if traced := why_traced(r, self.norm.weight):
+            return _choose_traced(asked, traced)
         by_name = asked.name not in ("auto", "streamed")
         obstacle = (
             f"engine {asked.name!r} was asked for"
@@ -130,7 +134,7 @@ class Backbone(nn.Module):
         return EngineChoice("lean", f"not streamed: {obstacle}")
 
     def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, engine: str) -> Tensor:
-        if self.gradient_checkpointing and self.training:
+        if self.gradient_checkpointing and self.training and why_traced(r) is None:
             contexts = lambda: (nothing_made_again(), nothing_made_again())  # noqa: E731
             return checkpoint(
                 block, r, mask, engine=engine, use_reentrant=False, context_fn=contexts
@@ -175,6 +179,17 @@ class _NoDraws(TorchFunctionMode):
         if func is torch.randn:
             func = torch.empty
         return func(*args, **(kwargs or {}))
+
+
+def _choose_traced(asked: Engine, why: str) -> EngineChoice:
+    """Return the plain engine, unless another was requested by name or by what only it can do."""
+    if asked.needs_streaming or asked.name == "triton":
+        only = asked.needs_streaming or "engine 'triton'"
+        raise InputError(
+            f"{only} cannot be had where {why}; set model.backbone.engine = "
+            "megabase.model.engine.Engine('plain')"
+        )
+    return EngineChoice("plain", why)
 
 
 def _is_all_on_the_right(mask: Bool[Tensor, "batch length"]) -> bool:

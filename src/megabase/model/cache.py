@@ -107,7 +107,16 @@ class Cache:
         mask
             False where a token is padding.
         """
-        r, taps, future = self._take_in(tokens, mask)
+        return self.absorb_embedded(self._embedding[tokens], mask)
+
+    @torch.inference_mode()
+    def absorb_embedded(
+        self,
+        embedded: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+    ) -> Float[Tensor, "batch token"]:
+        """Take in prompts whose tokens are embedded, as `absorb`."""
+        r, taps, future = self._take_in(embedded, mask)
         self.sums = self._make_sums(taps, future)
         self._prepare_short_conv()
         return self._logits(r[:, -1])
@@ -138,20 +147,22 @@ class Cache:
         return self._logits(r)
 
     def _take_in(
-        self, tokens: Int64[Tensor, "batch length"], mask: Bool[Tensor, "batch length"] | None
+        self,
+        embedded: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None,
     ) -> tuple[
         Float[Tensor, "batch length d_model"],
         Float[Tensor, "layer d_model step"],
         Float[Tensor, "layer d_model batch step"],
     ]:
         """Read the prompts: the stream after all layers, taps, and what they add to each step."""
-        batch, length = tokens.shape
+        batch, length, _ = embedded.shape
         if length + self.n_steps > self._max_length:
             raise InputError(
                 f"a prompt of {length:,} tokens and {self.n_steps:,} more exceed this model's "
                 f"{self._max_length:,} positions; shorten one of them"
             )
-        r = self._embedding[tokens]
+        r = self._own(embedded)
         self._make_room(r)
         n_layers, d_model = len(self._layers), r.shape[-1]
         taps = r.new_empty(n_layers, d_model, self.n_steps)
@@ -163,6 +174,10 @@ class Cache:
             for part in r.view(-1, d_model).split(_TOKENS_AT_ONCE):
                 feed_forward(part, layer)
         return r, taps, future
+
+    def _own(self, embedded: Tensor) -> Tensor:
+        """Copy what will be overwritten, in the dtype of the arithmetic."""
+        return embedded.to(self._embedding.dtype, copy=True)
 
     def _make_room(self, r: Tensor) -> None:
         n_layers, batch, d_model = len(self._layers), len(r), r.shape[-1]

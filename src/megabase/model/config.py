@@ -1,6 +1,7 @@
 """HyenaDNAConfig: the architecture as a configuration of Hugging Face."""
 
 import typing
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -11,10 +12,17 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import (
     ALIASES,
     MODEL_TYPE,
+    MOST_OF_NUMBER,
     POOLED,
     Architecture,
+    short,
     take_fixed,
 )
+
+_HEADS = "num_attention_heads"
+_DTYPES = ("float32", "float64", "float16", "bfloat16", "auto")
+_NESTED = ("text_config", "per_layer_config", "quantization_config")  # of other kinds of model
+_MOST_LABELS = 1_000_000
 
 
 @typing.no_type_check  # transformers makes a dataclass of it and replaces its __init__
@@ -41,9 +49,60 @@ class HyenaDNAConfig(Architecture, PreTrainedConfig):
         take_fixed(kwargs)
         self.tie_word_embeddings = True  # the -hf folders say False and hold the tied matrix twice
         self.settle()
+        _check_foreign(self, kwargs)
+        _check_labels(self, kwargs)
         PreTrainedConfig.__post_init__(self, **kwargs)
         _check_head(self)
         _check_prompt(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all keys; peft's prompt tuning asks for heads of attention, of which 1 is said."""
+        return {**super().to_dict(), _HEADS: 1}
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """Return the keys that are saved."""
+        return {key: value for key, value in super().to_diff_dict().items() if key != _HEADS}
+
+
+@typing.no_type_check
+def _check_foreign(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
+    """Refuse what transformers takes from a configuration and would fail at."""
+    for key in keys:
+        is_method = callable(getattr(type(config), key, None))
+        if is_method or (key in _NESTED and keys[key] is not None):
+            raise InputError(f"{key} is not of a HyenaDNA model; remove it from the configuration")
+    for key in ("dtype", "torch_dtype"):
+        value = keys.get(key, getattr(config, key, None))
+        if isinstance(value, str | int | float | list | dict) and value not in _DTYPES:
+            raise InputError(f"{key} is one of {', '.join(_DTYPES)}; got {short(value)}")
+    pad = config.pad_token_id
+    if pad is not None and (type(pad) is not int or not 0 <= pad < config.vocab_size):
+        raise InputError(f"pad_token_id must be the number of a token, got {short(pad)}")
+    attention = keys.get("attn_implementation")
+    if attention is not None and not isinstance(attention, str):
+        raise InputError(f"attn_implementation must be a text, got {short(attention)}")
+
+
+@typing.no_type_check
+def _check_labels(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
+    """Refuse labels that transformers would fail at, or fill the memory with."""
+    n = keys.get("num_labels")
+    if n is not None and (type(n) is not int or not 0 <= n <= _MOST_LABELS):
+        raise InputError(f"num_labels must be from 0 to {_MOST_LABELS:,}, got {short(n)}")
+    for key in ("id2label", "label2id"):
+        value = keys.get(key, getattr(config, key, None))
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"{key} must be a table, got {short(value)}")
+    names = getattr(config, "architectures", None)
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+    ):
+        raise InputError(f"architectures must be a list of names, got {short(names)}")
+
+
+@typing.no_type_check
+def _is_real(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < MOST_OF_NUMBER
 
 
 @typing.no_type_check
@@ -55,7 +114,13 @@ def _check_head(config: HyenaDNAConfig) -> None:
     if units == (None, None):
         return
     for key, values in zip(("target_mean", "target_scale"), units, strict=True):
-        if not isinstance(values, list) or len(values) != config.num_labels:
+        if (
+            not isinstance(values, list)
+            or len(values) != config.num_labels
+            or not all(
+                type(value) in (int, float) and abs(value) < MOST_OF_NUMBER for value in values
+            )
+        ):
             raise InputError(f"{key} must be a list of {config.num_labels} numbers, got {values!r}")
     if not all(scale > 0 for scale in config.target_scale):
         raise InputError(f"target_scale must be above 0, got {config.target_scale!r}")
@@ -75,6 +140,8 @@ def _check_prompt(config: HyenaDNAConfig) -> None:
     known = {*DNA_VOCABULARY.alphabet.bases, DNA_VOCABULARY.alphabet.unknown}
     if letters is None:
         return
+    if not isinstance(letters, str):
+        raise InputError(f"answer_letters must be a text, got {short(letters)}")
     if len({*letters} & known) != len(letters) or len(letters) != config.num_labels:
         raise InputError(
             f"answer_letters must be {config.num_labels} different letters of "

@@ -8,6 +8,11 @@ from typing import Any, NamedTuple
 from megabase.errors import InputError
 from megabase.run.location import describe_missing, is_hub_id, model_place
 
+HUB_OPTIONS = (
+    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
+)  # fmt: skip
+"""Options of the hub, as transformers has them."""
+
 
 class ModelFiles(NamedTuple):
     """Where a model lies.
@@ -120,7 +125,7 @@ def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
     """
     try:
         path = find_file(name, "config.json", hub)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
     if path is None and Path(name).is_dir():
         raise InputError(f"{name} is no model folder: it has no config.json")
@@ -130,8 +135,10 @@ def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
             "(offline, only what was downloaded before)"
         )
     try:
-        config = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        config = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON: {error}") from error
     if not isinstance(config, dict):
         raise InputError(f"{path} holds no configuration, but {type(config).__name__}")

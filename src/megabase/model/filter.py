@@ -34,7 +34,7 @@ from torch.nn import functional
 from megabase.model.filter_shape import FilterShape
 from megabase.model.made_again import recomputed
 from megabase.model.untouched import is_untouched
-from megabase.ops.gated_conv import refuse_second_derivative
+from megabase.ops.tracing import static_size, why_traced
 
 _POSITIONS_AT_ONCE, _POSITIONS_IN_CACHE = 1 << 17, 1 << 13
 
@@ -102,7 +102,7 @@ class ImplicitFilter(nn.Module):
         """
         last = self.linears[-1]
         with torch.autocast(self.frequency.device.type, enabled=False):
-            if is_untouched(last, nn.Linear):
+            if is_untouched(last, nn.Linear) and why_traced(self.frequency) is None:
                 pieces = _pieces(length, _POSITIONS_AT_ONCE)
                 parts = [recomputed(self._features, p) for p in pieces]
                 h = cast("Tensor", _Taps.apply(torch.cat(parts), last.weight, self.near, self))
@@ -162,7 +162,7 @@ class ImplicitFilter(nn.Module):
         """Add near taps, Eq. near-taps."""
         if self.near is None:
             return h
-        n = min(self.near.shape[1], h.shape[1])
+        n = min(static_size(self.near, 1), static_size(h, 1))
         return torch.cat([h[:, :n] + self.near[:, :n], h[:, n:]], dim=1)
 
 
@@ -188,7 +188,6 @@ class _Taps(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401 torch's own
         d_h: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor | None, None]:
-        refuse_second_derivative()
         features, weight = ctx.saved_tensors
         wide = weight.to(features.dtype)
         d_features, d_weight = torch.empty_like(features), torch.zeros_like(wide)

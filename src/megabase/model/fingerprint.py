@@ -6,7 +6,6 @@ import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -54,7 +53,7 @@ def head_fingerprint(model: TokenReader) -> list[float]:
     tokens = _sequence(model.config.longest_sequence).to(next(model.parameters()).device)
     with _answering(model):
         output = type(model).forward(model, tokens[None])  # pyright: ignore[reportArgumentType]
-    return cast("Any", output).logits.flatten(0, -2)[-1].tolist()
+    return output.logits.flatten(0, -2)[-1].tolist()
 
 
 @contextmanager
@@ -73,7 +72,7 @@ def write_fingerprint(model: TokenReader, folder: Path) -> None:
         kept: dict[str, object] = {_KEY: fingerprint(model)}
     else:
         kept = {_KEY_OF_HEAD: head_fingerprint(model)}
-    (folder / FILE).write_text(json.dumps(kept) + "\n")
+    (folder / FILE).write_text(json.dumps(kept) + "\n", encoding="utf-8")
 
 
 def check_fingerprint(model: LanguageModel, file: Path) -> float:
@@ -115,8 +114,9 @@ def check_head_fingerprint(model: TokenReader, file: Path) -> list[float]:
 def _kept(file: Path, key: str) -> list[float]:
     """Read what was kept under a key, one number or several."""
     try:
-        return np.atleast_1d(np.asarray(json.loads(file.read_text())[key], dtype=float)).tolist()
-    except (ValueError, KeyError, TypeError) as error:
+        kept = np.asarray(json.loads(file.read_text(encoding="utf-8"))[key], dtype=float)
+        return np.atleast_1d(kept).ravel().tolist()
+    except (ValueError, LookupError, TypeError, ArithmeticError, OSError, RecursionError) as error:
         raise InputError(f"{file} holds no {key}: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """What the Hugging Face classes with a head share: the forward pass, and loading of their own."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -12,9 +13,11 @@ from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassif
 from megabase.errors import InputError
 from megabase.model.architecture import HEAD_PREFIX
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.heads import SequenceHead
+from megabase.model.heads import SequenceHead, TokenHead
 from megabase.model.modeling import HyenaDNAPreTrainedModel
 from megabase.model.weights import has_head
+
+_log = logging.getLogger(__name__)
 
 Answered = SequenceClassifierOutput | TokenClassifierOutput
 """What the classes with a head give."""
@@ -27,7 +30,10 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
     with a line of its log; one with a head must fit it exactly, and be of the same class.
     """
 
+    accepts_loss_kwargs = False  # the Trainer divides the loss by the steps of accumulation itself
     _output_type: ClassVar[type[Answered]]
+    _is_warned = False
+    head: SequenceHead | TokenHead
 
     def forward(
         self,
@@ -37,6 +43,8 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         labels: Shaped[Tensor, "batch ..."] | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        past_key_values: object = None,
+        **keywords: Any,
     ) -> Answered | tuple[Any, ...]:
         """Give the logits of each sequence or token, and with `labels` the mean loss.
 
@@ -46,7 +54,12 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
             As in `HyenaDNAModel.forward`.
         labels
             As of `heads.losses` or `heads.token_losses`.
+        past_key_values, **keywords
+            As in `HyenaDNAModel.forward`.
         """
+        self._check(input_ids, attention_mask, inputs_embeds, past_key_values, keywords)
+        if self.training and labels is not None:
+            self._warn_of_frozen_head()
         every = bool(
             self.config.output_hidden_states
             if output_hidden_states is None
@@ -62,6 +75,21 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         )
         wants_dict = self.config.return_dict if return_dict is None else return_dict
         return output if wants_dict else output.to_tuple()
+
+    def _warn_of_frozen_head(self) -> None:
+        """Log a line, once, where the backbone is trained and the head is not."""
+        frozen = [not p.requires_grad for p in self.head.parameters()]
+        if (
+            self._is_warned
+            or not all(frozen)
+            or not any(p.requires_grad for p in self.parameters())
+        ):
+            return
+        self._is_warned = True
+        _log.warning(
+            "the head takes no gradient while other weights do; peft does not know it by its name "
+            "and would neither train nor save it: give modules_to_save=['head'] to its config"
+        )
 
     @abstractmethod
     def _logits(

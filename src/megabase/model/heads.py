@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
+from megabase.ops.tracing import why_traced
 
 REGRESSION, ONE_CLASS, ANY_LABELS = (
     "regression", "single_label_classification", "multi_label_classification",
@@ -94,7 +95,7 @@ def pool(
     if mask is None:
         mask = hidden.new_ones(hidden.shape[:2], dtype=torch.bool)
     lengths = mask.sum(dim=1)
-    if not bool(lengths.all()):
+    if why_traced(mask) is None and not bool(lengths.all()):
         raise InputError("a sequence of the batch is all padding; each needs a token")
     match pooling:
         case "mean":

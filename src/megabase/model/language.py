@@ -1,6 +1,8 @@
 """The language model itself, a plain torch module: what the Hugging Face classes share with it."""
 
+import re
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from megabase.errors import InputError
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
 from megabase.model.loss import next_token_loss
+from megabase.ops.tracing import is_jit_tracing, static_size
 
 
 class TokenReader(nn.Module):
@@ -24,8 +27,7 @@ class TokenReader(nn.Module):
         inputs_embeds: Float[Tensor, "batch length d_model"] | None,
     ) -> Float[Tensor, "batch length d_model"]:
         """Give the vectors of tokens, or those that are given in their place."""
-        if (input_ids is None) == (inputs_embeds is None):
-            raise InputError("give either input_ids or inputs_embeds, and not both")
+        sequence_length(input_ids, inputs_embeds)
         return self.backbone.embedding(input_ids) if inputs_embeds is None else inputs_embeds
 
     def _hidden_states(
@@ -37,14 +39,17 @@ class TokenReader(nn.Module):
     ) -> list[Float[Tensor, "batch length d_model"]]:
         """Embed if need be, check the length, and run the backbone."""
         embedded = self._embedded(input_ids, inputs_embeds)
-        length, limit = embedded.shape[1], self.config.max_seq_len
-        if not embedded.numel():
-            raise InputError(f"a batch holds at least one token, got {tuple(embedded.shape[:2])}")
+        batch, length = static_size(embedded, 0), static_size(embedded, 1)
+        limit = self.config.max_seq_len
+        if not batch * length:
+            raise InputError(f"a batch holds at least one token, got {(batch, length)}")
         if length > limit:
             raise InputError(
                 f"a sequence of {length:,} tokens is longer than this model's {limit:,} positions; "
                 "cut it into windows"
             )
+        if is_jit_tracing():  # so that what was traced refuses another length
+            embedded = embedded.unflatten(1, (length, 1)).squeeze(2)
         mask = None if attention_mask is None else attention_mask.bool()
         return self.backbone(
             embedded, mask, every_layer=every_layer, overwrite=inputs_embeds is None
@@ -149,7 +154,7 @@ def check_fits(
     head
         What is expected beside the backbone.
     """
-    expected = {**Backbone.empty(config).state_dict(prefix="backbone."), **(head or {})}
+    expected = {**_expected(config, tensors, source), **(head or {})}
     for problem, names in (
         ("lacks", expected.keys() - tensors.keys()),
         ("has a tensor too many:", tensors.keys() - expected.keys()),
@@ -162,3 +167,43 @@ def check_fits(
                 f"{source}: {name} has shape {tuple(tensor.shape)}, the configuration asks for "
                 f"{tuple(expected[name].shape)}"
             )
+        if not tensor.is_floating_point():
+            raise InputError(f"{source}: {name} holds {tensor.dtype}; expected real numbers")
+
+
+_BLOCK = re.compile(r"backbone\.blocks\.(\d+)\.")
+
+
+def _expected(
+    config: Architecture, tensors: Mapping[str, Tensor], source: str
+) -> dict[str, Tensor]:
+    """Give names and shapes of the backbone's tensors, without values.
+
+    Of a small configuration a model of any size can be asked for: blocks are counted, and what
+    the numbers of one have to be, before anything as large is built.
+    """
+    blocks = {match[1] for match in map(_BLOCK.match, tensors) if match}
+    if config.n_layer != len(blocks):
+        raise InputError(
+            f"{source} has the tensors of {len(blocks):,} blocks; the configuration asks for "
+            f"{config.n_layer:,} (n_layer)"
+        )
+    if config.num_inner_mlps > len(tensors):
+        raise InputError(
+            f"{source} lacks the filters' {config.num_inner_mlps:,} inner layers that the "
+            "configuration asks for (num_inner_mlps)"
+        )
+    try:
+        return Backbone.empty(config).state_dict(prefix="backbone.")
+    except (RuntimeError, OverflowError, TypeError, ValueError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{source}: no model can be as large as the configuration asks: {reason}"
+        ) from error
+
+
+def sequence_length(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> int:
+    """Return the tokens of a sequence of the batch, of which one of both is given."""
+    if (input_ids is None) == (inputs_embeds is None):
+        raise InputError("give either input_ids or inputs_embeds, and not both")
+    return static_size(cast("Tensor", inputs_embeds if input_ids is None else input_ids), 1)

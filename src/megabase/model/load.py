@@ -1,8 +1,11 @@
 """load(name): a folder, a hub id or a released file becomes a model; save puts it in a folder."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -19,15 +22,23 @@ from megabase.model.language import check_fits
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
 from megabase.model.prompted import HyenaDNAForPromptedClassification, prompt_tensors
 from megabase.model.published import config_to_hf, to_published
-from megabase.model.reading import ReadModel, fill, read_keys, read_language_model
+from megabase.model.reading import (
+    ReadModel,
+    fill,
+    named_in_errors,
+    read_keys,
+    read_language_model,
+)
 from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.model.tokenizer import HyenaDNATokenizer
-from megabase.model.weights import has_head, has_prompt, read_tensors, tensors_sha256
+from megabase.model.weights import UNREADABLE, has_head, has_prompt, read_tensors, tensors_sha256
 
 Classifier = HyenaDNAWithHead | HyenaDNAForPromptedClassification
 """A model that answers a sequence, or its bases, with classes or values."""
 
 Fingerprinted = HyenaDNAForCausalLM | Classifier
+
+_Kind = TypeVar("_Kind", bound=HyenaDNAPreTrainedModel)
 
 
 class Loaded(NamedTuple):
@@ -70,12 +81,21 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     """
     disable_progress_bar()
     read = read_language_model(find_model(name, revision=revision))
-    return Loaded(hugging_face(read), HyenaDNATokenizer(), read.revision, read.fingerprint)
+    model = hugging_face(read)
+    return Loaded(model, _tokenizer_for(model.config), read.revision, read.fingerprint)
 
 
 def hugging_face(read: ReadModel) -> HyenaDNAForCausalLM:
-    """Return the Hugging Face model of what was read, which shares its weights."""
-    model = HyenaDNAForCausalLM.around(read.model, HyenaDNAConfig(**read.keys))
+    """Return the Hugging Face model of what was read, which shares its weights.
+
+    Raises
+    ------
+    InputError
+        If its configuration holds what transformers cannot work with.
+    """
+    with named_in_errors(read.name):
+        config = HyenaDNAConfig(**read.keys)
+    model = _built(lambda: HyenaDNAForCausalLM.around(read.model, config), read.name)
     model.config.name_or_path = read.name
     return model
 
@@ -102,7 +122,9 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     """
     disable_progress_bar()
     files = find_model(name, revision=revision)
-    config = HyenaDNAConfig(**read_keys(files))
+    keys = read_keys(files)
+    with named_in_errors(f"{files.folder}/config.json"):
+        config = HyenaDNAConfig(**keys)
     tensors = read_tensors(files.folder, files.hub)
     if not has_head(tensors) and not has_prompt(tensors):
         raise InputError(
@@ -113,7 +135,7 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     is_prompted = kind is HyenaDNAForPromptedClassification
     beside = prompt_tensors(config) if is_prompted else head_tensors(config)
     check_fits(tensors, config, name, head=beside)
-    model = kind(config)
+    model = _built(lambda: kind(config), name)
     fill(model, tensors)
     model.config.name_or_path = name
     if is_prompted and base_sha256(model) != config.base_sha256:
@@ -133,6 +155,15 @@ def _class_of(config: HyenaDNAConfig) -> type[Classifier]:
     return HyenaDNAForSequenceClassification
 
 
+def _built(build: Callable[[], _Kind], name: str) -> _Kind:
+    """Build a model, whose configuration may hold what transformers cannot do with."""
+    try:
+        return build()
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{name}: no model can be built of its config.json: {reason}") from error
+
+
 def save(model: Fingerprinted, folder: Path) -> None:
     """Write a model, its tokenizer and its fingerprint as a plain Hugging Face folder.
 
@@ -146,7 +177,7 @@ def save(model: Fingerprinted, folder: Path) -> None:
         model.save_pretrained(folder)
     except SafetensorError as error:
         raise WorkError(f"the weights could not be written to {folder}: {error}") from error
-    HyenaDNATokenizer().save_pretrained(folder)
+    _save_tokenizer(model.config, folder)
     write_fingerprint(model, folder)
 
 
@@ -166,8 +197,23 @@ def save_published(model: HyenaDNAForCausalLM, folder: Path) -> None:
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     except SafetensorError as error:
         raise WorkError(f"the weights could not be written to {folder}: {error}") from error
-    (folder / "config.json").write_text(json.dumps(keys, indent=2) + "\n")
-    HyenaDNATokenizer().save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(keys, indent=2) + "\n", encoding="utf-8")
+    _save_tokenizer(model.config, folder)
+
+
+def _tokenizer_for(config: HyenaDNAConfig) -> HyenaDNATokenizer:
+    return HyenaDNATokenizer(model_max_length=config.longest_sequence)
+
+
+def _save_tokenizer(config: HyenaDNAConfig, folder: Path) -> None:
+    """Write the tokenizer by way of a temporary folder.
+
+    Its library takes no path that is not UTF-8, and does not tell when a disk is full.
+    """
+    with TemporaryDirectory() as made:
+        _tokenizer_for(config).save_pretrained(made)
+        for file in Path(made).iterdir():
+            shutil.copyfile(file, folder / file.name)
 
 
 def base_sha256(model: HyenaDNAPreTrainedModel) -> str:

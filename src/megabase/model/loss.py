@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from megabase.model.made_again import recomputed
+from megabase.ops.tracing import static_size, why_traced
 
 _NO_TARGET = -100
 _CHUNK = 1 << 14  # tokens whose logits are held at once
@@ -58,10 +59,13 @@ def next_token_loss(
     target = functional.pad(labels[:, 1:].clamp(min=0), (0, 1)).flatten()
     states, flat = hidden.flatten(0, 1), counted.flatten()
     total = hidden.new_zeros((), dtype=torch.float32)
-    for start in range(0, len(target), _CHUNK):
+    is_traced = why_traced(hidden) is not None
+    for start in range(0, static_size(target, 0), _CHUNK):
         part = slice(start, start + _CHUNK)
         arguments = (states[part], head, target[part], flat[part])
-        total = total + recomputed(_sum_of_chunk, *arguments)
+        total = total + (
+            _sum_of_chunk(*arguments) if is_traced else recomputed(_sum_of_chunk, *arguments)
+        )
     return total / (counted.sum().clamp(min=1e-9) if n_targets is None else n_targets)
 
 

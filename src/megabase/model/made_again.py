@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, cast
 
 import torch
@@ -23,14 +23,20 @@ def recomputed(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
     return cast("Tensor", checkpoint(function, *arguments, use_reentrant=False))
 
 
-@contextmanager
-def nothing_made_again() -> Generator[None]:
-    """Switch `made_again` off within: what it keeps itself, a checkpoint would not see."""
-    before = _IS_WANTED.set(False)
-    try:
-        yield
-    finally:
-        _IS_WANTED.reset(before)
+class nothing_made_again:  # noqa: N801 used as a function
+    """Switch `made_again` off within: what it keeps itself, a checkpoint would not see.
+
+    It may be entered again, as a checkpoint does for each of several gradients.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[Token[bool]] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_IS_WANTED.set(False))
+
+    def __exit__(self, *_: object) -> None:
+        _IS_WANTED.reset(self._before.pop())
 
 
 @contextmanager

@@ -1,33 +1,40 @@
 """The Hugging Face classes: the backbone as a base model and as a causal language model."""
 
 from collections.abc import Mapping
+from copy import copy
 from os import PathLike
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import GenerationConfig, GenerationMixin, PreTrainedModel, initialization
+from transformers import (
+    GenerationConfig,
+    GenerationMixin,
+    PreTrainedModel,
+    StoppingCriteriaList,
+    initialization,
+)
 from transformers.generation.configuration_utils import GenerationMode
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutputWithPast
 
 from megabase.errors import InputError
+from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.files import HUB_OPTIONS, read_config_file
 from megabase.model.filter import ImplicitFilter
-from megabase.model.language import LanguageModel, TokenReader, check_fits
+from megabase.model.keywords import NO_PREFIX, check_causal, check_generation, check_keywords
+from megabase.model.language import LanguageModel, TokenReader, check_fits, sequence_length
 from megabase.model.loss import next_token_loss
 from megabase.model.operator import HyenaOperator
 from megabase.model.past import Past
 from megabase.model.published import from_published, is_published
 from megabase.model.residual import ResidualLinear
-from megabase.model.streamed import what_is_changed
+from megabase.model.stopping import StopLetters
 from megabase.model.weights import read_tensors
-
-_HUB_OPTIONS = (
-    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
-)  # fmt: skip
 
 
 class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
@@ -68,6 +75,27 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the embedding."""
         self.backbone.embedding = cast("nn.Embedding", value)
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, *arguments: Any, **keywords: Any
+    ) -> nn.Embedding:
+        """Change the number of tokens, as in transformers; the first ones stay what they are.
+
+        The configuration then says so many tokens and rows, and a saved folder loads.
+        """
+        config, before = self.config, self.config.vocab_size
+        embedding = super().resize_token_embeddings(new_num_tokens, *arguments, **keywords)
+        if config.n_embedding_rows != embedding.num_embeddings:
+            config.pad_vocab_size_multiple = 1
+        if before - config.n_added_tokens == len(DNA_VOCABULARY):
+            config.n_added_tokens = max(0, config.vocab_size - len(DNA_VOCABULARY))
+        return embedding
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Find a module by its name, and the embedding by the one that peft asks for."""
+        if target == "embeddings.word_embeddings":
+            return self.backbone.embedding
+        return super().get_submodule(target)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Draw the starting weights of one module, as the table of the class says."""
@@ -119,11 +147,13 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
         if kwargs.get("state_dict") is not None:
             return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
         name = str(pretrained_model_name_or_path)
-        hub = {key: kwargs[key] for key in _HUB_OPTIONS if kwargs.get(key) is not None}
-        for key in _HUB_OPTIONS:
+        hub = {key: kwargs[key] for key in HUB_OPTIONS if kwargs.get(key) is not None}
+        for key in HUB_OPTIONS:
             kwargs.pop(key, None)
         config = kwargs.pop("config", None)
         if config is None:
+            if Path(name).is_dir():
+                read_config_file(name, {})  # which names what is wrong with it
             read = HyenaDNAConfig.from_pretrained(name, return_unused_kwargs=True, **hub, **kwargs)
             config, kwargs = cast("tuple[HyenaDNAConfig, dict[str, Any]]", read)
         tensors = read_tensors(name, hub)
@@ -145,6 +175,19 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
         del config, tensors
         return {}
 
+    def _check(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        inputs_embeds: Tensor | None,
+        past_key_values: object,
+        keywords: Mapping[str, Any],
+    ) -> None:
+        """Validate what `forward` of a model without a cache was given."""
+        check_causal(past_key_values, keywords)
+        length = sequence_length(input_ids, inputs_embeds)
+        check_keywords(keywords, attention_mask, length=length)
+
 
 class HyenaDNAModel(HyenaDNAPreTrainedModel):
     """The model without a head: tokens to hidden states."""
@@ -156,6 +199,8 @@ class HyenaDNAModel(HyenaDNAPreTrainedModel):
         inputs_embeds: Float[Tensor, "batch length d_model"] | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        past_key_values: object = None,
+        **keywords: Any,
     ) -> BaseModelOutput | tuple[Any, ...]:
         """Give the hidden state of each token.
 
@@ -169,13 +214,22 @@ class HyenaDNAModel(HyenaDNAPreTrainedModel):
             Give the embedding and the state after each block too.
         return_dict
             False: give a plain tuple.
+        past_key_values
+            Refused: only a causal language model continues from a cache.
+        **keywords
+            What transformers passes to any model, as `keywords.check_keywords` takes it.
         """
+        self._check(input_ids, attention_mask, inputs_embeds, past_key_values, keywords)
         every = _or(output_hidden_states, self.config.output_hidden_states)
         hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
         output = BaseModelOutput(
             last_hidden_state=hidden[-1], hidden_states=tuple(hidden) if every else None
         )
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
+
+
+_ASSISTED = GenerationMode.ASSISTED_GENERATION
+_GROWS = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE, _ASSISTED)
 
 
 class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride] a narrower config
@@ -214,11 +268,13 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         labels: Int[Tensor, "batch length"] | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        logits_to_keep: int = 0,
+        logits_to_keep: int | Int[Tensor, " kept"] | None = 0,
         num_items_in_batch: Tensor | float | int | None = None,
         loss_weights: Float[Tensor, "batch length"] | None = None,
         skip_logits: bool = False,
-        past_key_values: Past | None = None,
+        past_key_values: object = None,
+        use_cache: bool | None = None,
+        **keywords: Any,
     ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Give the logits of the token after each, and with `labels` the loss.
 
@@ -230,7 +286,7 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
             The tokens again, with -100 where a token is no target; the shift by one
             happens here. The loss is the mean cross-entropy in nats, in float32.
         logits_to_keep
-            Give logits of only so many last tokens; 0 for all.
+            Give logits of only so many last tokens, 0 for all; or the places of tokens.
         num_items_in_batch
             Divide the loss by this in place of the sum of weights, as gradient
             accumulation needs.
@@ -239,21 +295,25 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         skip_logits
             Give the loss alone, and never hold the logits of all tokens at once.
         past_key_values
-            What `generate` carries along: `input_ids` go on from it, and only the logits
-            after the last are given.
+            What a call with `use_cache`, or `generate`, gave: the tokens go on from it.
+        use_cache
+            Give `past_key_values`, from which the next call goes on.
+        **keywords
+            What transformers passes to any model, as `keywords.check_keywords` takes it.
         """
-        if past_key_values is not None:
-            if input_ids is None or labels is not None or output_hidden_states:
-                raise InputError(
-                    "with past_key_values there are input_ids, no labels and no hidden states"
-                )
-            return CausalLMOutputWithPast(
-                logits=past_key_values.take(input_ids, attention_mask),
-                past_key_values=cast("Any", past_key_values),  # transformers' kind has far more
-            )
+        length, kept = sequence_length(input_ids, inputs_embeds), _kept(logits_to_keep)
+        past = None if past_key_values is None else _ours(past_key_values)
+        n_before = 0 if past is None else past.get_seq_length()
+        check_keywords(keywords, attention_mask, length=length, n_before=n_before)
+        if past is not None:
+            if labels is not None or output_hidden_states:
+                raise InputError("with past_key_values there are no labels and no hidden states")
+            new = cast("Tensor", input_ids if inputs_embeds is None else inputs_embeds)
+            logits = past.take(new, attention_mask, length if kept is None else kept)
+            return CausalLMOutputWithPast(logits=logits, past_key_values=past)
         every = _or(output_hidden_states, self.config.output_hidden_states)
         hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
-        if labels is not None and logits_to_keep:
+        if labels is not None and kept is not None:
             raise InputError("labels need the logits of all tokens; leave logits_to_keep at 0")
         head = self.backbone.embedding.weight[: self.config.vocab_size]
         loss = None
@@ -263,10 +323,11 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
             )
         output = CausalLMOutputWithPast(
             loss=loss,
-            logits=None
-            if skip_logits
-            else functional.linear(hidden[-1][:, -logits_to_keep:], head),
+            logits=None if skip_logits else functional.linear(_last(hidden[-1], kept), head),
             hidden_states=tuple(hidden) if every else None,
+            past_key_values=_noted(self, input_ids, inputs_embeds, attention_mask)
+            if use_cache
+            else None,
         )
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
 
@@ -275,16 +336,41 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         input_ids: Int[Tensor, "batch length"],
         attention_mask: Tensor | None = None,
         past_key_values: Past | None = None,
-        **_: Any,
+        inputs_embeds: Float[Tensor, "batch given d_model"] | None = None,
+        next_sequence_length: int | None = None,
+        logits_to_keep: int = 1,
+        output_hidden_states: bool | None = None,
+        **passed: Any,
     ) -> dict[str, Any]:
-        """Give the arguments of `forward` for the next token of `generate`."""
-        goes_on = past_key_values is not None and past_key_values.get_seq_length() > 0
+        """Give the arguments of `forward` for the next tokens of `generate`."""
+        n_before = 0 if past_key_values is None else past_key_values.get_seq_length()
+        if n_before:
+            n_new = next_sequence_length or max(1, input_ids.shape[1] - n_before)
+            inputs = {"input_ids": input_ids[:, -n_new:]}
+        elif inputs_embeds is None:
+            inputs = {"input_ids": input_ids}
+        else:
+            inputs = {"inputs_embeds": self._continued(inputs_embeds, input_ids, attention_mask)}
+        if not n_before:
+            check_generation(passed, attention_mask, *inputs.values())
         return {
-            "input_ids": input_ids[:, -1:] if goes_on else input_ids,
+            "input_ids": None,
+            **inputs,
             "attention_mask": attention_mask,
             "past_key_values": past_key_values,
-            "logits_to_keep": 1,
+            "logits_to_keep": logits_to_keep,
+            "output_hidden_states": output_hidden_states,
         }
+
+    def _continued(
+        self, inputs_embeds: Tensor, input_ids: Tensor, attention_mask: Tensor | None
+    ) -> Float[Tensor, "batch length d_model"]:
+        """Add to an embedded prompt what was generated after it, if there is no cache."""
+        n_given = inputs_embeds.shape[1]
+        n_added = 0 if attention_mask is None else attention_mask.shape[1] - n_given
+        if not n_added:
+            return inputs_embeds
+        return torch.cat([inputs_embeds, self.backbone.embedding(input_ids[:, -n_added:])], dim=1)
 
     def _prepare_cache_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride] its hook
         self,
@@ -294,13 +380,64 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         batch_size: int,
         max_cache_length: int,
     ) -> None:
-        """Bring a cache where sequences only grow; a changed model is computed anew each time."""
-        if model_kwargs.get("past_key_values") is not None:
-            raise InputError("generate() makes its own cache; leave past_key_values out")
-        grows = generation_mode in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
-        is_ours = what_is_changed(self.backbone.blocks, self.backbone.norm) is None
-        if generation_config.use_cache and grows and is_ours and not self.training:
-            model_kwargs["past_key_values"] = Past(self.backbone, max_cache_length)
+        """Bring a cache where sequences only grow; beams are computed anew each time."""
+        given = model_kwargs.get("past_key_values")
+        if given is not None:
+            _ours(given)
+        elif not generation_config.use_cache or generation_mode not in _GROWS:
+            return
+        elif generation_mode is _ASSISTED or not model_kwargs.get("output_hidden_states"):
+            model_kwargs["past_key_values"] = Past(self, max_cache_length)
+
+    def _get_stopping_criteria(
+        self,
+        generation_config: GenerationConfig,
+        stopping_criteria: StoppingCriteriaList | None,
+        tokenizer: Any = None,  # noqa: ANN401 as transformers has it
+    ) -> StoppingCriteriaList:
+        """Give transformers' criteria, but ours for `stop_strings`."""
+        strings, others = generation_config.stop_strings, copy(generation_config)
+        others.stop_strings = None
+        criteria = super()._get_stopping_criteria(  # pyright: ignore[reportAttributeAccessIssue]
+            others, stopping_criteria, tokenizer
+        )
+        if strings is not None:
+            criteria.append(StopLetters(strings))
+        return criteria
+
+
+def _ours(past: object) -> Past:
+    """Return what a call goes on from, if this model made it."""
+    if not isinstance(past, Past):
+        raise InputError(f"the model makes its own cache; leave past_key_values out: {NO_PREFIX}")
+    return past
+
+
+def _noted(
+    model: HyenaDNAForCausalLM,
+    input_ids: Tensor | None,
+    inputs_embeds: Tensor | None,
+    mask: Tensor | None,
+) -> Past:
+    """Return what the next call goes on from; the tokens are read again when it comes."""
+    past = Past(model)
+    past.note(cast("Tensor", input_ids if inputs_embeds is None else inputs_embeds), mask)
+    return past
+
+
+def _kept(logits_to_keep: int | Tensor | None) -> int | Tensor | None:
+    """Return how many last logits, or which, are wanted; None for all."""
+    if isinstance(logits_to_keep, Tensor):
+        return logits_to_keep
+    if logits_to_keep is not None and logits_to_keep < 0:
+        raise InputError(f"logits_to_keep must not be negative, got {logits_to_keep}")
+    return logits_to_keep or None
+
+
+def _last(hidden: Tensor, kept: int | Tensor | None) -> Tensor:
+    if kept is None:
+        return hidden
+    return hidden[:, -kept:] if isinstance(kept, int) else hidden[:, kept]
 
 
 def _or(given: bool | None, otherwise: bool | None) -> bool:

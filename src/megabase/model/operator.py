@@ -37,6 +37,7 @@ from megabase.ops import kernels
 from megabase.ops.gated_conv import with_input_bias, without_edge
 from megabase.ops.into_channels import into_channels
 from megabase.ops.long_conv import long_conv
+from megabase.ops.tracing import static_size
 
 
 class HyenaOperator(nn.Module):
@@ -77,7 +78,7 @@ class HyenaOperator(nn.Module):
         mask: Bool[Tensor, "batch 1 length"] | None = None,
     ) -> tuple[Float[Tensor, "batch d_model length"], list[Tensor]]:
         """Give the value v and the gates x¹ … xᴺ, each (batch, d_model, length)."""
-        length = u.shape[1]
+        length = static_size(u, 1)
         streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
         *gates, v = self.short_conv(streams)[..., :length].chunk(self.order + 1, dim=1)
         return v, gates[::-1]
@@ -92,7 +93,8 @@ class HyenaOperator(nn.Module):
         """Gate, then convolve and gate again, once for each filter."""
         first, *rest = gates
         z = first * v
-        for x, h, d in zip(rest, filters, self.skip.view(-1, self.d_model), strict=True):
+        skip = self.skip.view(-1, self.d_model).unbind()
+        for x, h, d in zip(rest, filters.unbind(), skip, strict=True):
             z = x * long_conv(_without_padding(z, mask), h, d)
         return z
 
@@ -113,7 +115,7 @@ class HyenaOperator(nn.Module):
             y = self.mix_at_once(u, over_channels, engine)
         else:
             v, gates = self.project(u, over_channels)
-            y = self.mix(v, gates, self.filters(u.shape[1]), over_channels)
+            y = self.mix(v, gates, self.filters(static_size(u, 1)), over_channels)
         return self.out_proj(y.transpose(1, 2))
 
     def mix_at_once(

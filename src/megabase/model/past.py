@@ -1,56 +1,154 @@
-"""The cache that `generate()` of transformers carries from token to token."""
+"""The cache that `generate()` of transformers, and a loop of one's own, carry from call to call."""
 
-from jaxtyping import Float, Int
+from itertools import accumulate
+from typing import Any
+
+import torch
+import transformers
+from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from megabase.errors import InputError
-from megabase.model.backbone import Backbone
 from megabase.model.cache import Cache
+from megabase.model.streamed import what_is_changed
+
+_FEWEST_STEPS = 64  # room of a cache whose end is not known
 
 
-class Past:
-    """A `Cache` that is made once the length of the prompt is known.
+class Past(transformers.Cache):
+    """The tokens so far, and a `Cache` as long as they go on one by one.
+
+    Where they do not, or where the model was changed, the whole sequence is computed again: so
+    tokens may be taken back (`crop`) and several may come at once, as in assisted decoding.
 
     Parameters
     ----------
-    backbone
-        Of the model that generates.
+    model
+        That generates.
     max_length
-        The most tokens that it will be given, the prompt's included.
+        The most tokens that it will be given, the prompt's included; None: not known.
     """
 
-    is_compileable = False
+    is_compileable = False  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
     """Transformers' question: whether its steps can be compiled."""
 
-    def __init__(self, backbone: Backbone, max_length: int) -> None:
-        self._backbone, self._max_length = backbone, max_length
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 a causal language model, of the module that imports this one
+        max_length: int | None = None,
+    ) -> None:
+        super().__init__(layers=[])
+        self._model, self._max_length = model, max_length
         self._cache: Cache | None = None
-        self._n_tokens = 0
+        self._taken: list[Tensor] = []
+        self._n_tokens = self._n_steps = 0
+        self._mask: Tensor | None = None
 
-    def get_seq_length(self) -> int:
+    def get_seq_length(self, layer_idx: int = 0) -> int:
         """Count the tokens so far, under transformers' name."""
+        del layer_idx
         return self._n_tokens
 
+    def activate_past_recording(self) -> None:
+        """Do nothing, at transformers' wish: all tokens are noted from the first on."""
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Take back the last tokens: -n of them, or, above 0, all but so many first."""
+        n_left = self._n_tokens + min(tokens_to_remove, 0)
+        n_left = n_left if tokens_to_remove <= 0 else min(tokens_to_remove, self._n_tokens)
+        if n_left == self._n_tokens:
+            return
+        starts = [0, *accumulate(part.shape[1] for part in self._taken)]
+        parts = zip(self._taken, starts, strict=False)
+        self._taken = [part[:, : n_left - start] for part, start in parts if start < n_left]
+        self._mask = None if self._mask is None else self._mask[:, :n_left]
+        self._cache, self._n_tokens = None, n_left
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Take the sequences in another order."""
+        self.batch_select_indices(beam_idx)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some sequences of the batch."""
+        self._taken = [part[indices] for part in self._taken]
+        self._mask = None if self._mask is None else self._mask[indices]
+        self._cache = None
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat each sequence of the batch."""
+        n_rows = len(self._taken[0]) if self._taken else 0
+        self.batch_select_indices(torch.arange(n_rows).repeat_interleave(repeats))
+
+    def note(self, new: Tensor, mask: Tensor | None) -> None:
+        """Note tokens, or what they are embedded as, and which of all are padding."""
+        self._taken.append(new.detach())
+        self._n_tokens += new.shape[1]
+        if mask is not None:
+            self._mask = mask.bool()
+        elif self._mask is not None:
+            self._mask = functional.pad(self._mask, (0, new.shape[1]), value=True)
+
     def take(
-        self, tokens: Int[Tensor, "batch length"], mask: Tensor | None
-    ) -> Float[Tensor, "batch 1 token"]:
-        """Take in the prompts, or after them one token of each; give the logits after the last.
+        self, new: Tensor, mask: Tensor | None, kept: int | Tensor
+    ) -> Float[Tensor, "batch kept token"]:
+        """Take in the prompts, or what follows them; give some of the new tokens' logits.
 
         Parameters
         ----------
-        tokens
-            All tokens of the prompts, or one of each sequence.
+        new
+            The new tokens, (batch, length), or what they are embedded as, (batch, length, d_model).
         mask
-            0 where a token of a prompt is padding, which stands on its left.
+            0 where one of all tokens is padding, which stands on the left.
+        kept
+            How many last logits, or which of those of the new tokens.
         """
-        if self._cache is None:
-            self._cache = Cache(self._backbone, max(0, self._max_length - tokens.shape[1]))
-            logits = self._cache.absorb(tokens, None if mask is None else mask.bool())
-        elif tokens.shape[1] == 1:
-            logits = self._cache.step(tokens[:, 0])
+        length = new.shape[1]
+        self._check_length(length)
+        self.note(new, mask)
+        is_last = isinstance(kept, int) and kept == 1
+        if is_last and self._cache is not None and self._n_steps and new.shape[1:] == (1,):
+            self._n_steps -= 1
+            logits = self._cache.step(new[:, 0])
+        elif is_last and not self._is_changed():
+            logits = self._absorbed()
         else:
-            raise InputError(
-                f"after the prompt a cache takes one token at a time, got {tokens.shape[1]}"
-            )
-        self._n_tokens += tokens.shape[1]
+            return self._computed_again(length, kept)
         return logits[:, None].clone()  # outside of inference mode: its owner may write on it
+
+    def _is_changed(self) -> bool:
+        backbone = self._model.backbone
+        return self._model.training or bool(what_is_changed(backbone.blocks, backbone.norm))
+
+    def _check_length(self, length: int) -> None:
+        total, limit = self._n_tokens + length, self._model.config.max_seq_len
+        if total > limit:
+            raise InputError(
+                f"{self._n_tokens:,} tokens and {length:,} more exceed this model's {limit:,} "
+                "positions; shorten one of them"
+            )
+
+    def _embedded(self) -> Tensor:
+        embedding = self._model.backbone.embedding
+        parts = [part if part.ndim > 2 else embedding(part) for part in self._taken]
+        return torch.cat(parts, dim=1)
+
+    def _absorbed(self) -> Tensor:
+        """Read all tokens so far into a cache with room for what may follow."""
+        room = self._model.config.max_seq_len - self._n_tokens
+        if self._max_length is None or self._max_length < self._n_tokens:
+            self._n_steps = min(room, max(_FEWEST_STEPS, self._n_tokens))
+        else:
+            self._n_steps = self._max_length - self._n_tokens
+        self._cache = Cache(self._model.backbone, self._n_steps)
+        return self._cache.absorb_embedded(self._embedded(), self._mask)
+
+    @torch.no_grad()
+    def _computed_again(self, length: int, kept: int | Tensor) -> Tensor:
+        """Compute the whole sequence, and give logits of its last tokens."""
+        self._cache = None
+        whole = self._embedded()
+        keep = kept if isinstance(kept, int) else kept + self._n_tokens - length
+        return self._model(
+            inputs_embeds=whole, attention_mask=self._mask, logits_to_keep=keep
+        ).logits

@@ -29,6 +29,7 @@ from megabase.model.architecture import PROMPT_PREFIX
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.heads import losses
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
+from megabase.ops.tracing import static_size, why_traced
 
 _STD = 0.02
 _SEP = DNA_VOCABULARY.id_of("[SEP]")
@@ -52,7 +53,7 @@ class SoftPrompt(nn.Module):
         self, embedded: Float[Tensor, "batch length d_model"]
     ) -> Float[Tensor, "batch prompted d_model"]:
         """Put the prompt before each sequence; in training each drops channels of its own."""
-        prompt = self.dropout(self.vectors.expand(len(embedded), -1, -1))
+        prompt = self.dropout(self.vectors.expand(static_size(embedded, 0), -1, -1))
         return torch.cat([prompt, embedded], dim=1)
 
 
@@ -71,6 +72,8 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
     InputError
         If it has no prompt.
     """
+
+    accepts_loss_kwargs = False  # the Trainer divides the loss by the steps of accumulation itself
 
     def __init__(self, config: HyenaDNAConfig) -> None:
         super().__init__(config)
@@ -104,6 +107,8 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
         labels: Int[Tensor, " batch"] | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        past_key_values: object = None,
+        **keywords: Any,
     ) -> SequenceClassifierOutput | tuple[Any, ...]:
         """Give the logits of the letters of the classes, and with `labels` the mean loss.
 
@@ -115,27 +120,32 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
             The number of each sequence's class.
         output_hidden_states
             Give the states of prompt, sequence, [SEP] and padding, in this order, too.
+        past_key_values, **keywords
+            As in `HyenaDNAModel.forward`.
 
         Raises
         ------
         InputError
             If prompt and sequence are longer than the context, or a sequence is all padding.
         """
+        self._check(input_ids, attention_mask, inputs_embeds, past_key_values, keywords)
         every = bool(
             self.config.output_hidden_states
             if output_hidden_states is None
             else output_hidden_states
         )
         embedded = self._embedded(input_ids, inputs_embeds)
-        check_length(self.config, embedded.shape[1])
-        lengths = torch.full((len(embedded),), embedded.shape[1], device=embedded.device)
+        batch, length = static_size(embedded, 0), static_size(embedded, 1)
+        check_length(self.config, length)
+        lengths = torch.full((batch,), length, device=embedded.device)
         if attention_mask is not None:
             embedded, lengths = _to_the_left(embedded, attention_mask.bool())
         prompted = self.prompt(_closed(embedded, lengths, self.backbone.embedding.weight[_SEP]))
         last = lengths + self.config.n_prompt_tokens
         mask = torch.arange(prompted.shape[1], device=last.device) <= last[:, None]
-        hidden = self._hidden_states(None, None if mask.all() else mask, prompted, every)
-        at_sep = hidden[-1][torch.arange(len(last), device=last.device), last]
+        is_full = why_traced(embedded) is None and bool(mask.all())
+        hidden = self._hidden_states(None, None if is_full else mask, prompted, every)
+        at_sep = hidden[-1][torch.arange(batch, device=last.device), last]
         logits = functional.linear(at_sep, self.backbone.embedding.weight[self._answers])
         output = SequenceClassifierOutput(
             loss=None if labels is None else losses(logits, labels, self.config).mean(),
@@ -176,7 +186,7 @@ def _to_the_left(
 ) -> tuple[Float[Tensor, "batch length d_model"], Int64[Tensor, " batch"]]:
     """Move real tokens before padding, in their order, and count them."""
     lengths = mask.sum(dim=1)
-    if not bool(lengths.all()):
+    if why_traced(mask) is None and not bool(lengths.all()):
         raise InputError("a sequence of the batch is all padding; each needs a token")
     order = torch.argsort(~mask, dim=1, stable=True)
     return embedded.gather(1, order[..., None].expand_as(embedded)), lengths

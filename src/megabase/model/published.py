@@ -103,6 +103,11 @@ def from_published(tensors: Tensors, config: Architecture, source: str) -> dict[
     """
     anchor = next(name for name in tensors if name.endswith(f"backbone.{_EMBEDDING}"))
     prefix = anchor.removesuffix(_EMBEDDING)
+    if max(config.n_layer, config.num_inner_mlps) > len(tensors):
+        raise InputError(
+            f"{source} has {len(tensors):,} tensors in all; the configuration asks for n_layer "
+            f"{config.n_layer:,} and num_inner_mlps {config.num_inner_mlps:,}"
+        )
     pairs = name_pairs(config)
     ours: dict[str, Tensor] = {}
     extra: dict[str, Tensor] = {}
@@ -126,6 +131,10 @@ def _check_extra(
     """Raise an InputError unless a tensor that we have no place for may be left out."""
     if "torchmetrics" in name:
         return
+    grid = re.search(r"\bpos_emb\.([zt])$", name)
+    shape = (1, config.max_seq_len, config.emb_dim if grid and grid[1] == "z" else 1)
+    if grid and tensor.shape != shape:  # before one as large is computed
+        raise InputError(f"{source}: {name} has shape {tuple(tensor.shape)}, expected {shape}")
     expected = _known_extra(name, ours, config)
     if expected is None:
         raise InputError(f"{source} has a tensor that no HyenaDNA model of this config has: {name}")
@@ -224,6 +233,8 @@ def keys_of_original(original: Mapping[str, Any], source: str) -> dict[str, Any]
     """
     keys: dict[str, Any] = {}
     layer = original.get("layer", {})
+    if not isinstance(layer, Mapping):
+        raise InputError(f"{source}: layer must be a table, got {type(layer).__name__}")
     names = {key: key for key in _SAME_KEY}
     _read(original, names, _NO_EFFECT | {"layer"}, _REQUIRED, keys, source)
     _read(layer, _LAYER_KEY, _LAYER_NO_EFFECT, _LAYER_REQUIRED, keys, f"{source}, layer")
@@ -231,7 +242,9 @@ def keys_of_original(original: Mapping[str, Any], source: str) -> dict[str, Any]
 
 
 # What the code of the released -hf folders does not read, and takes to be so.
-_HF_FIXED = {"hyena_order": 2, "filter_shift": 0.05, "initializer_gain": None}
+_HF_FIXED = {
+    "hyena_order": 2, "filter_shift": 0.05, "initializer_gain": None, "n_added_tokens": 0,
+}  # fmt: skip
 _HF_KEYS = (
     *_SAME_KEY, "max_seq_len", "emb_dim", "filter_order", "short_filter_order", "activation_freq",
     "hyena_order", "num_inner_mlps", "layer_norm_epsilon", "initializer_range", "pad_token_id",

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -14,7 +15,13 @@ from megabase.model.files import ModelFiles, find_file, read_config_file
 from megabase.model.fingerprint import FILE, check_fingerprint
 from megabase.model.language import LanguageModel, PlainLanguageModel, check_fits
 from megabase.model.published import from_published, is_published, keys_of_original
-from megabase.model.weights import has_head, has_prompt, read_checkpoint, read_tensors
+from megabase.model.weights import (
+    UNREADABLE,
+    has_head,
+    has_prompt,
+    read_checkpoint,
+    read_tensors,
+)
 from megabase.run.location import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
@@ -89,18 +96,29 @@ def read_keys(files: ModelFiles) -> dict[str, Any]:
         If it is of a model that is not ours, or of another vocabulary.
     """
     folder, keys = files.folder, read_config_file(files.folder, files.hub)
-    kind = keys.pop("model_type", None)
-    if kind is None:
-        keys = keys_of_original(keys, f"{folder}/config.json")
-    elif kind != MODEL_TYPE:
+    kind, source = keys.pop("model_type", None), f"{files.folder}/config.json"
+    if kind not in (None, MODEL_TYPE):
         raise InputError(f"{folder} holds a model of type {kind!r}; expected {MODEL_TYPE!r}")
-    n_tokens = Architecture.from_keys(keys).vocab_size
-    if n_tokens != len(DNA_VOCABULARY):
+    with named_in_errors(source):
+        if kind is None:
+            keys = keys_of_original(keys, source)
+        config = Architecture.from_keys(keys)
+    if config.vocab_size - config.n_added_tokens != len(DNA_VOCABULARY):
         raise InputError(
-            f"{folder} has a vocabulary of {n_tokens} tokens; the one of DNA has "
-            f"{len(DNA_VOCABULARY)}"
+            f"{folder} has a vocabulary of {config.vocab_size} tokens; "
+            f"the one of DNA has {len(DNA_VOCABULARY)}"
         )
     return keys
+
+
+@contextmanager
+def named_in_errors(source: str) -> Generator[None]:
+    """Make an InputError that names a configuration of whatever is wrong with it."""
+    try:
+        yield
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(reason if source in reason else f"{source}: {reason}") from error
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -36,7 +36,7 @@ class SharedPrompt(Cache):
     @torch.inference_mode()
     def __init__(self, backbone: Backbone, prompt: Int64[Tensor, " length"], longest: int) -> None:
         super().__init__(backbone, longest)
-        _, self._filters_after, future = self._take_in(prompt[None], None)
+        _, self._filters_after, future = self._take_in(self._embedding[prompt[None]], None)
         self._future = future[:, :, 0]
         # the last inputs of the short convolutions; one column more, as there may be none
         self._before = torch.stack([*reversed(self._recent), self._projected], dim=-1)[..., :-1]

@@ -1,5 +1,6 @@
 """The steps between the products of a layer: compiled where this computer can, else torch's."""
 
+import logging
 from functools import cache
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor
 from megabase.ops.native import SOURCES, NativeSteps
 from megabase.ops.steps import Steps
 from megabase.run.compiler import compile_here
+
+_log = logging.getLogger(__name__)
 
 
 def steps_for(like: Tensor) -> Steps:
@@ -37,5 +40,6 @@ def _compiled() -> tuple[NativeSteps | None, str]:
         return None, why_not
     try:
         return NativeSteps(library), ""
-    except OSError as error:  # a cache whose files may not be run
+    except OSError as error:  # a cache whose files may not be run, or a library unlike its source
+        _log.warning("the compiled steps are not used: %s", error)
         return None, str(error)

@@ -4,9 +4,11 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from transformers.modeling_outputs import TokenClassifierOutput
 
+from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.headed import HyenaDNAWithHead
 from megabase.model.heads import (
+    UNCOUNTED,
     AnswersEachToken,
     TokenHead,
     token_losses,
@@ -44,7 +46,13 @@ class HyenaDNAForTokenClassification(HyenaDNAWithHead, AnswersEachToken):
         return self.head(hidden)
 
     def _loss(
-        self, logits: Float[Tensor, "batch length label"], labels: Shaped[Tensor, "batch length"]
+        self, logits: Float[Tensor, "batch length label"], labels: Shaped[Tensor, "batch labelled"]
     ) -> Float[Tensor, ""]:
         """Give the mean over rows, as the class says."""
+        if labels.shape != logits.shape[:2]:
+            raise InputError(
+                f"labels must be {tuple(logits.shape[:2])}, one for each token, got "
+                f"{tuple(labels.shape)}; a token that peft's prompt tuning puts before the others "
+                f"needs one as well: {UNCOUNTED}"
+            )
         return weighted_mean(token_losses(logits, labels, self.config), token_weights(labels))

@@ -7,6 +7,7 @@ which runs no code.
 import hashlib
 import json
 import pickle
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ from megabase.model.architecture import HEAD_PREFIX, PROMPT_PREFIX
 from megabase.model.files import find_file
 
 CHECKPOINT = "weights.ckpt"
+UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError,
+    MemoryError, OSError, RuntimeError, TypeError, ValueError, pickle.PickleError, zlib.error,
+)  # fmt: skip
+"""What libraries raise at a damaged file: a pickle may be cut anywhere in a program of its own."""
 _SAFE, _SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -52,7 +58,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
         raise InputError(f"{path} is no checkpoint that can be read safely: {reason}") from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
@@ -60,9 +66,23 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         not isinstance(tensors, dict)
         or not tensors
         or not all(isinstance(value, Tensor) for value in tensors.values())
+        or not all(isinstance(name, str) for name in tensors)
     ):
         raise InputError(f"{path} is no checkpoint: it holds no table of tensors")
+    for name, tensor in tensors.items():
+        _check_whole(tensor, f"{name} in {path}")
     return dict(tensors)
+
+
+def _check_whole(tensor: Tensor, name: str) -> None:
+    """Raise an InputError unless a tensor is stored number by number, as many as its shape says."""
+    is_plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    if not is_plain or tensor.is_quantized:
+        raise InputError(f"{name} is no plain tensor; save it as one, on the CPU")
+    if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.itemsize:
+        raise InputError(
+            f"{name} is said to be {tuple(tensor.shape)}, and fewer numbers are stored"
+        )
 
 
 def _read_safetensors(paths: Iterable[Path]) -> dict[str, Tensor]:
@@ -70,7 +90,7 @@ def _read_safetensors(paths: Iterable[Path]) -> dict[str, Tensor]:
     for path in paths:
         try:
             tensors |= load_file(path)
-        except SafetensorError as error:
+        except (*UNREADABLE, SafetensorError) as error:
             raise InputError(f"{path} is no whole safetensors file: {error}") from error
     return tensors
 
@@ -78,9 +98,13 @@ def _read_safetensors(paths: Iterable[Path]) -> dict[str, Tensor]:
 def _shards(index: Path) -> list[str]:
     """Read which files an index names."""
     try:
-        return sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except UNREADABLE as error:
         raise InputError(f"{index} is no index of safetensors files: {error!r}") from error
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.isprintable():
+            raise InputError(f"{index} names {name!r}; expected files of the same folder")
+    return names
 
 
 def _all_found(name: str, shards: Iterable[str], hub: Mapping[str, Any]) -> list[Path]:

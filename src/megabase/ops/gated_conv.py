@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from megabase.errors import InputError
+from megabase.ops import torch_fft
 from megabase.ops.transform import make_transform
 
 N_STREAMS = 3
@@ -123,8 +124,9 @@ class _GatedConv(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401 torch's own
         dy: Tensor,
     ) -> tuple[Tensor | None, ...]:
-        refuse_second_derivative()
         streams, taps, bias, edge, h, d, mask, *kept = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient is to be differentiated itself
+            return None, *_plain_gradients((streams, taps, bias, edge, h, d), mask, dy), None
         short = _wide(taps, bias, edge)
         d_streams, d_h, d_d = torch.empty_like(streams), torch.empty_like(h), torch.empty_like(d)
         d_short = ShortFilter(*map(torch.empty_like, short))
@@ -143,7 +145,42 @@ class _GatedConv(torch.autograd.Function):
 def refuse_second_derivative() -> None:
     """Raise an InputError in a backward pass that is to be differentiated itself."""
     if torch.is_grad_enabled():
-        raise InputError("a second derivative needs the engine 'plain'")
+        raise InputError(
+            "a second derivative needs the engine 'plain': set model.backbone.engine = "
+            "megabase.model.engine.Engine('plain')"
+        )
+
+
+def plain_gated_conv(
+    streams: Float[Tensor, "batch stream_channel length"],
+    short: ShortFilter,
+    h: Float[Tensor, "channel length"],
+    d: Float[Tensor, " channel"],
+    mask: Bool[Tensor, "batch 1 length"] | None = None,
+) -> Float[Tensor, "batch channel length"]:
+    """Compute `gated_conv` by operations of torch alone, which are differentiable twice."""
+    taps, bias, edge = _wide(*short)
+    (n_channels, n_taps), length = taps.shape, streams.shape[-1]
+    wide = streams.to(torch.promote_types(streams.dtype, torch.float32))
+    padded = functional.pad(wide, (n_taps - 1, 0))
+    signals = functional.conv1d(padded, taps[:, None], bias, groups=n_channels)
+    signals = signals + functional.pad(edge, (0, length))[:, :length]
+    last, first, value = signals.chunk(N_STREAMS, dim=1)
+    z = first * value
+    z = z if mask is None else z.masked_fill(~mask, 0.0)
+    return (last * torch_fft.causal_conv(z, h, d)).to(streams.dtype)
+
+
+def _plain_gradients(
+    given: tuple[Tensor, ...], mask: Tensor | None, dy: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of streams, short filter, long filter and skip weight, with a graph."""
+    views = [t.view_as(t) for t in given]  # of which none is computed from another
+    streams, taps, bias, edge, h, d = views
+    y = plain_gated_conv(streams, ShortFilter(taps, bias, edge), h, d, mask)
+    wanted = [view for view in views if view.requires_grad]
+    found = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))
+    return tuple(next(found) if view.requires_grad else None for view in views)
 
 
 def _wide(*short: Tensor) -> ShortFilter:

@@ -3,12 +3,21 @@
 import ctypes
 from ctypes import c_float, c_int64, c_void_p
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from megabase.ops.gated_conv import Mixer, ShortFilter, gated_conv
-from megabase.ops.native_mixer import N_BACKWARD, N_FORWARD, NativeMixer, mixer_bytes, pointer
+from megabase.ops.native_mixer import (
+    N_BACKWARD,
+    N_FORWARD,
+    NativeMixer,
+    check_layout,
+    declare,
+    mixer_bytes,
+    pointer,
+)
 from megabase.ops.steps import CUBIC, Steps
 
 SOURCES = tuple(
@@ -24,6 +33,14 @@ SOURCES = tuple(
 """What is compiled."""
 
 
+_FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "read_tokens": (None, (*[c_void_p] * 4, c_int64, c_int64)),
+    "norm_tokens": (None, (*[c_void_p] * 2, c_int64, c_int64, c_float)),
+    "gelu_tokens": (None, (*[c_void_p] * 2, c_int64, c_int64, c_float)),
+    "write_tokens": (None, (*[c_void_p] * 5, c_int64, c_int64, c_float)),
+}
+
+
 class NativeSteps(Steps):
     """The steps, compiled. Tensors are float32 and contiguous.
 
@@ -31,10 +48,17 @@ class NativeSteps(Steps):
     ----------
     library
         What the compiler made of `SOURCES`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be loaded, or is not as this package takes it to be.
     """
 
     def __init__(self, library: Path) -> None:
         self._library = ctypes.CDLL(str(library))
+        check_layout(self._library)
+        declare(self._library, _FUNCTIONS)
 
     def read(self, normed: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         """Undo a norm, as `Steps.read`."""

@@ -2,6 +2,7 @@
    read from its end, so that spectra of reversed signals serve. */
 
 #include <omp.h>
+#include <stddef.h>
 
 #include "native_signals.h"
 
@@ -165,3 +166,31 @@ void mix_channels_backward(const gradient *g) {
         long_backward(sum, g, c);
     }
 }
+
+/* Where each field lies, and the size of each structure: compared with what Python takes them to
+   be before anything else is called; see native_mixer.py. */
+#define AT(structure, field) {#structure "." #field, offsetof(structure, field)}
+#define SIZE(structure) {#structure, sizeof(structure)}
+static const struct {
+    const char *name;
+    number place;
+} layout[] = {
+    AT(rows, start), AT(rows, batch), AT(rows, channel), SIZE(rows),
+    AT(filter, taps), AT(filter, bias), AT(filter, edge), AT(filter, n_taps), SIZE(filter),
+    AT(mixing, out), AT(mixing, last), AT(mixing, first), AT(mixing, value),
+    AT(mixing, last_filter), AT(mixing, first_filter), AT(mixing, value_filter), AT(mixing, mask),
+    AT(mixing, taps), AT(mixing, spectra), AT(mixing, twiddles), AT(mixing, twist),
+    AT(mixing, room), AT(mixing, batch), AT(mixing, n_channels), AT(mixing, length),
+    AT(mixing, n), AT(mixing, n_taps_apart), AT(mixing, n_threads), SIZE(mixing),
+    AT(filter_gradient, taps), AT(filter_gradient, bias), AT(filter_gradient, edge),
+    SIZE(filter_gradient),
+    AT(gradient, of), AT(gradient, d_out), AT(gradient, d_last), AT(gradient, d_first),
+    AT(gradient, d_value), AT(gradient, d_last_filter), AT(gradient, d_first_filter),
+    AT(gradient, d_value_filter), AT(gradient, d_long), SIZE(gradient),
+};
+
+number n_places(void) { return sizeof(layout) / sizeof(layout[0]); }
+
+const char *name_of_place(number i) { return layout[i].name; }
+
+number place_of(number i) { return layout[i].place; }

@@ -18,8 +18,8 @@ large-integer arithmetic", doi:10.1090/S0025-5718-1994-1185244-1.
 
 import ctypes
 import math
-from collections.abc import Iterator
-from ctypes import c_int64, c_void_p
+from collections.abc import Iterator, Mapping
+from ctypes import POINTER, c_char_p, c_int, c_int64, c_void_p
 from functools import lru_cache
 from typing import Any, cast
 
@@ -102,6 +102,68 @@ class _Gradient(ctypes.Structure):
         ),
         ("d_long", c_void_p),
     )
+
+
+_STRUCTURES: dict[str, type[ctypes.Structure]] = {
+    "rows": _Rows,
+    "filter": _Filter,
+    "mixing": _Mixing,
+    "filter_gradient": _FilterGradient,
+    "gradient": _Gradient,
+}
+_FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "n_lanes": (c_int, ()),
+    "n_places": (c_int64, ()),
+    "name_of_place": (c_char_p, (c_int64,)),
+    "place_of": (c_int64, (c_int64,)),
+    "spectra_of_channels": (None, (POINTER(_Mixing),)),
+    "mix_channels": (None, (POINTER(_Mixing),)),
+    "mix_channels_backward": (None, (POINTER(_Gradient),)),
+}
+
+
+def declare(library: ctypes.CDLL, functions: Mapping[str, tuple[Any, tuple[Any, ...]]]) -> None:
+    """Tell ctypes what functions of C return and take.
+
+    Raises
+    ------
+    OSError
+        If the library lacks one.
+    """
+    for name, (returned, taken) in functions.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError as error:
+            raise OSError(f"the compiled library lacks {name}") from error
+        function.restype, function.argtypes = returned, taken
+
+
+def check_layout(library: ctypes.CDLL) -> None:
+    """Declare the functions that mix, and compare their structures with those of this file.
+
+    Raises
+    ------
+    OSError
+        If a field lies elsewhere in C, or a structure has another size.
+    """
+    declare(library, _FUNCTIONS)
+    there = {
+        library.name_of_place(i).decode(): library.place_of(i) for i in range(library.n_places())
+    }
+    here = dict(_layout())
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
+            raise OSError(
+                f"the layout of {name} is {there.get(name)} bytes in C, {here.get(name)} in Python"
+            )
+
+
+def _layout() -> Iterator[tuple[str, int]]:
+    """Yield the offset of each field, and the size of each structure, in bytes."""
+    for name, structure in _STRUCTURES.items():
+        yield name, ctypes.sizeof(structure)
+        for field in structure._fields_:
+            yield f"{name}.{field[0]}", getattr(structure, field[0]).offset
 
 
 class NativeMixer:

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from megabase.ops.tracing import static_size
 from megabase.ops.transform import fft_length
 
 
@@ -18,7 +19,7 @@ def causal_conv(
     FFT has no room to wrap around. The transform runs in float32 or wider, under
     autocast too: half precision has no FFT on the CPU and loses the tail of long filters.
     """
-    length = u.shape[-1]
+    length = static_size(u, -1)
     n = fft_length(2 * length - 1)
     wide = torch.promote_types(u.dtype, torch.float32)
     with torch.autocast(u.device.type, enabled=False):

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from megabase.measure.collapse import collapsed_models
 from megabase.measure.published import Published
 from megabase.measure.result import Result
 from megabase.report.sections import Section, sections_page, sections_text
 from megabase.report.table import Table, published_table, results_table
+from megabase.run.log import counted
 
 _PROTOCOLS = {
     "clean": "Protocol clean: the epoch and the seed that is saved are chosen on validation rows; "
@@ -41,7 +43,9 @@ def benchmark_page(report: Mapping[str, Any], folder: Path) -> str:
 def overview_text(reports: Sequence[Mapping[str, Any]]) -> str:
     """Write one table of the main metric of every task of several reports, as markdown."""
     of_main = [each for report in reports for each in _of_main(report)]
-    return sections_text([Section("Overview", [], results_table(of_main))])
+    whole = [each for report in reports for each in _results(report)]
+    table = results_table(of_main, collapsed_models(whole))
+    return sections_text([Section("Overview", _collapse_lines(whole), table)])
 
 
 def _results(report: Mapping[str, Any]) -> list[Result]:
@@ -55,14 +59,20 @@ def _of_main(report: Mapping[str, Any]) -> list[Result]:
 
 def _sections(report: Mapping[str, Any]) -> list[Section]:
     tasks, results = report["tasks"], _results(report)
+    collapsed = collapsed_models(results)
     published = {
         task["data"]["task"]: [Published(**each) for each in task["published"]] for task in tasks
     }
     return [
         Section(
             "Results",
-            [_PROTOCOLS[report["protocol"]], _how(report), *_frozen(report)],
-            results_table(_of_main(report)),
+            [
+                _PROTOCOLS[report["protocol"]],
+                _how(report),
+                *_frozen(report),
+                *_collapse_lines(results),
+            ],
+            results_table(_of_main(report), collapsed),
         ),
         Section(
             "Published numbers on the same rows and split",
@@ -75,8 +85,41 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
             for task in tasks
             if task["figure"]
         ),
-        Section("All metrics", [], results_table(results)),
+        Section("All metrics", [], results_table(results, collapsed)),
     ]
+
+
+_COLLAPSED = (
+    "collapsed: a training that tells no more than the most frequent class does (an MCC of 0.000, "
+    "or the majority's accuracy from every seed), so that its figures are no measure of the method."
+)
+
+
+def _collapse_lines(results: Sequence[Result]) -> list[str]:
+    """Explain the flag if there is one, and say which baselines were trained once more."""
+    retried: dict[tuple[str, str], list[Result]] = {}
+    for each in results:
+        of_seeds = retried.setdefault((each.task, each.model), [])
+        if "attempts" in each.settings and each.seed not in [other.seed for other in of_seeds]:
+            of_seeds.append(each)
+    lines = [_COLLAPSED] if collapsed_models(results) else []
+    return lines + [_retry_line(each) for each in retried.values() if each]
+
+
+def _retry_line(of_seeds: Sequence[Result]) -> str:
+    first = of_seeds[0]
+    rates = sorted((each["learning_rate"] for each in first.settings["attempts"]), reverse=True)
+    reported = ", ".join(
+        f"{attempt['learning_rate']:.3g}" + ("" if each.seed is None else f" (seed {each.seed})")
+        for each in of_seeds
+        for attempt in each.settings["attempts"]
+        if attempt["is_reported"]
+    )
+    return (
+        f"{first.task}, {first.model}: it collapsed on validation with learning rate "
+        f"{rates[0]:.3g}, and was trained once more with {rates[-1]:.3g}; the better by "
+        f"validation is reported: {reported}."
+    )
 
 
 def _left_out(tasks: list[Mapping[str, Any]]) -> list[str]:
@@ -103,8 +146,8 @@ def _how(report: Mapping[str, Any]) -> str:
         if value not in (None, {}) and key not in _SAID and not key.startswith(others)
     ]
     return (
-        f"{start}; {settings['n_seeds']} seeds from {settings['seed']}, "
-        f"at most {settings['epochs']} epochs, patience {settings['patience']}"
+        f"{start}; {counted(settings['n_seeds'], 'seed')} from {settings['seed']}, "
+        f"at most {counted(settings['epochs'], 'epoch')}, patience {settings['patience']}"
         + (f", {swept} swept on the validation rows for the model alone" if swept else "")
         + f"; {', '.join(keys)}; megabase "
         f"{versions['megabase']}, torch {versions['torch']}; {report['machine']}. Of one seed or "

@@ -5,10 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from megabase.measure.collapse import Collapsed, has_collapsed
 from megabase.report.sections import Section, sections_page, sections_text
 from megabase.report.table import Table
+from megabase.run.log import counted
 
 EFFICIENCY, RELIABILITY = "label-efficiency.png", "reliability.png"
+
+_COLLAPSED = (
+    "collapsed: a training that tells no more than the most frequent class does (an MCC of 0.000); "
+    "its figures are no measure of the method."
+)
 
 _Report = Mapping[str, Any]
 
@@ -52,9 +59,10 @@ def _how(report: _Report) -> list[str]:
     return [
         f"Pretrained: {settings['model']} (weights {report['model_sha256'][:8]}…), "
         f"adapt={settings['adapt']}. From scratch: the same architecture and size with weights "
-        f"drawn anew, all of which move. At most {settings['epochs']} epochs of batches of "
-        f"{settings['batch_size']}, patience {settings['patience']}, peak learning rate "
-        f"{about_rates}, else the same settings; {settings['n_seeds']} seeds from "
+        "drawn anew, all of which move. At most "
+        f"{counted(settings['epochs'], 'epoch')} of batches of {settings['batch_size']}, "
+        f"patience {settings['patience']}, peak learning rate "
+        f"{about_rates}, else the same settings; {counted(settings['n_seeds'], 'seed')} from "
         f"{settings['seed']}. Beside them regression on the frequencies of k-mers.",
         "Protocol clean: epoch, k and penalty are chosen on validation rows; all "
         f"{report['n_test']:,} test rows are measured once for each training. Rows: "
@@ -79,6 +87,7 @@ def _efficiency_lines(report: _Report) -> list[str]:
     return [
         *lines,
         _difference_line(report),
+        *_retry_lines(report),
         "Such numbers of rows lie on straight lines between the measured means, against the "
         "logarithm of rows; where two curves differ by no more than their deviations, so uncertain "
         "are they.",
@@ -116,6 +125,7 @@ def _needed(each: Mapping[str, Any]) -> str:
 def _curve(report: _Report) -> Table:
     """Make a row of each number of training rows, with what each system reaches and needs."""
     points = {(each["n_rows"], each["system"]): each for each in report["curve"]}
+    flags = _flags(report)
     needed = {(each["n_rows"], each["system"]): _needed(each) for each in report["needed"]}
     systems = list(dict.fromkeys(system for _, system in points))
     others = list(dict.fromkeys(system for _, system in needed))
@@ -123,7 +133,7 @@ def _curve(report: _Report) -> Table:
         [
             f"{n:,}",
             f"{points[n, systems[0]]['n_validation']:,}",
-            *(_mean(points[n, system]) for system in systems),
+            *(_mean(points[n, system]) + flags.get((system, n), "") for system in systems),
             *(needed[n, system] for system in others),
         ]
         for n in report["rows"]
@@ -173,8 +183,9 @@ def _cost(report: _Report) -> Section:
 
 
 def _stability(report: _Report) -> Section:
+    flags, n_all = _flags(report), max(report["rows"])
     rows = [
-        [system, metric, f"{each['n']}", _mean(each), *_ends(each)]
+        [system, metric, f"{each['n']}", _mean(each) + flags.get((system, n_all), ""), *_ends(each)]
         for system, metrics in report["stability"].items()
         for metric, each in metrics.items()
     ]
@@ -190,6 +201,34 @@ def _stability(report: _Report) -> Section:
 def _mean(each: Mapping[str, Any], *, digits: int = 4) -> str:
     text = f"{each['mean']:.{digits}f}"
     return text if each["sd"] is None else f"{text} ± {each['sd']:.{digits}f}"
+
+
+def _flags(report: _Report) -> dict[tuple[str, int], str]:
+    """Return the flag of each system and number of rows of which a training collapsed."""
+    of_seeds: dict[tuple[str, int], list[bool]] = {}
+    for run in report["runs"]:
+        place = run["system"], run["n_rows"]
+        of_seeds.setdefault(place, []).append(has_collapsed(run["metrics"]))
+    return {
+        place: f", {Collapsed(sum(found), len(found))}"
+        for place, found in of_seeds.items()
+        if any(found)
+    }
+
+
+def _retry_lines(report: _Report) -> list[str]:
+    """Explain the flag if there is one, and say which trainings were repeated."""
+    lines = [_COLLAPSED] if _flags(report) else []
+    for run in report["runs"]:
+        if attempts := run.get("attempts"):
+            first, again = sorted((each["learning_rate"] for each in attempts), reverse=True)
+            reported = next(each["learning_rate"] for each in attempts if each["is_reported"])
+            lines.append(
+                f"{run['system']}, {run['n_rows']:,} rows, seed {run['seed']}: it collapsed on "
+                f"validation with learning rate {first:.3g}, and was trained once more with "
+                f"{again:.3g}; the better by validation is reported: {reported:.3g}."
+            )
+    return lines
 
 
 def _ends(each: Mapping[str, Any]) -> Sequence[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from megabase.report.table import Table
+from megabase.run.log import counted
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -55,8 +56,8 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
     ]
     parts = [
         f"<h1>Does context help {escape(report['model_name'])}?</h1>",
-        f"<p>{report['n_windows']} held-out windows of {report['context_length']:,} bases of "
-        f"{escape(report['genome'])}; {report['n_targets']:,} targets at the end of each. "
+        f"<p>{counted(report['n_windows'], 'held-out window')} of {report['context_length']:,} "
+        f"bases of {escape(report['genome'])}; {report['n_targets']:,} targets at the end of each. "
         "Intervals are 95 % bootstraps over windows. "
         "Regions, seed and hashes stand in context.json.</p>",
         picture(figure, alt="figures of what stands below"),

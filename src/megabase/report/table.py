@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
+from megabase.measure.collapse import Collapsed
 from megabase.measure.published import Published
 from megabase.measure.result import Result, Summary, summarise
 
@@ -28,7 +29,9 @@ class Table(NamedTuple):
         return "\n".join(["<table>", *rows, "</table>"])
 
 
-def results_table(results: Sequence[Result]) -> Table:
+def results_table(
+    results: Sequence[Result], collapsed: Mapping[tuple[str, str], Collapsed] | None = None
+) -> Table:
     """Make a row of each task and metric, with a column for each model.
 
     Over seeds it is mean ± standard deviation; of one, value and 95 % bootstrap interval.
@@ -37,6 +40,8 @@ def results_table(results: Sequence[Result]) -> Table:
     ----------
     results
         Ours and those of the baselines, in the order of rows and columns.
+    collapsed
+        The models, by task, whose cells are flagged, as of `measure.collapse.collapsed_models`.
 
     Raises
     ------
@@ -45,7 +50,11 @@ def results_table(results: Sequence[Result]) -> Table:
     """
     summaries = summarise(results)
     models = list(dict.fromkeys(each.model for each in summaries))
-    cells = {(each.task, each.metric, each.model): _cell(each) for each in summaries}
+    flags = {place: f", {flag}" for place, flag in (collapsed or {}).items()}
+    cells = {
+        (each.task, each.metric, each.model): _cell(each) + flags.get((each.task, each.model), "")
+        for each in summaries
+    }
     n_test = {each.task: each.n_test for each in summaries}
     rows = [
         [task, f"{n_test[task]:,}", metric]

@@ -67,7 +67,11 @@ def _loaded_openmp() -> Path | None:
     """Find gcc's OpenMP as torch has loaded it; other libraries may bring one of their own."""
     if not _MAPS.exists():
         return None
-    loaded = {line.split()[-1] for line in _MAPS.read_text().splitlines() if "libgomp" in line}
+    loaded = {
+        line.split()[-1]
+        for line in _MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        if "libgomp" in line
+    }
     of_torch = {path for path in loaded if "/torch/" in path} or loaded
     return Path(of_torch.pop()) if len(of_torch) == 1 else None
 
@@ -75,7 +79,7 @@ def _loaded_openmp() -> Path | None:
 def _key(sources: tuple[Path, ...], compiler: str, openmp: Path) -> str:
     """Name all that decides what the compiler makes."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-    lines = _CPU.read_text().splitlines()
+    lines = _CPU.read_text(encoding="utf-8", errors="replace").splitlines()
     able = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     parts = (
         [source.read_bytes() for source in sources],

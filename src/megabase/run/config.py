@@ -2,20 +2,41 @@
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from yaml.constructor import ConstructorError
 
 from megabase.errors import InputError
+from megabase.run.location import refuse_url
 
 C = TypeVar("C", bound="RunConfig")
 
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)  # also an impossible date, a nest too deep
+
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as the number that it is, as YAML 1.2 does and PyYAML does not."""
+    """Reads 1e-3 as the number that it is, as YAML 1.2 does and PyYAML does not.
+
+    A key that stands twice is an error, as YAML says; PyYAML takes the last one in silence.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a dict of a node whose keys are distinct."""
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in seen:
+                raise ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep=deep)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -67,6 +88,7 @@ def read_config(
     tree |= {key: value for key, value in (options or {}).items() if value is not None}
     for text in overrides:
         _override(tree, text)
+    _refuse_urls(tree)
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
@@ -94,14 +116,29 @@ def to_yaml(config: RunConfig) -> str:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(file.read_text(), _Loader)
+        tree = yaml.load(file.read_bytes(), _Loader)  # of bytes it reads byte order marks
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"there is no configuration file {file}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except _NO_YAML as error:
         raise InputError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{file} must hold keys and values, it holds {type(tree).__name__}")
     return tree
+
+
+def _refuse_urls(tree: object, key: str = "") -> None:
+    """Raise an InputError if a value is a URL: what a configuration names is local."""
+    if isinstance(tree, str):
+        try:
+            refuse_url(tree)
+        except InputError as error:
+            raise InputError(f"configuration key {key!r}: {error}") from error
+    elif isinstance(tree, dict):
+        for name, value in tree.items():
+            _refuse_urls(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(tree, list):
+        for value in tree:
+            _refuse_urls(value, key)
 
 
 def _override(tree: dict[str, Any], text: str) -> None:
@@ -116,7 +153,7 @@ def _override(tree: dict[str, Any], text: str) -> None:
         tree = deeper
     try:
         tree[last] = yaml.load(value, _Loader)
-    except yaml.YAMLError as error:
+    except _NO_YAML as error:
         reason = " ".join(str(error).split())
         raise InputError(f"--set {text}: the value is no YAML ({reason})") from error
 
@@ -136,7 +173,17 @@ def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
     reason = problem["msg"].removeprefix("Value error, ")
     if not key:  # several keys together
         return f"the configuration contradicts itself: {reason}"
-    return f"configuration key {key!r}: {reason}, got {problem['input']!r}"
+    return f"configuration key {key!r}: {reason}, got {_shown(problem['input'])}"
+
+
+def _shown(value: object) -> str:
+    """Write a value of a file, cut where it is long: aliases of YAML nest without bound."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, 80, 80, 80
+    try:
+        return short.repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return f"a value of type {type(value).__name__}"
 
 
 def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:

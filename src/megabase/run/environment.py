@@ -1,7 +1,9 @@
 """What this computer has and lacks, for `megabase doctor`."""
 
+import ctypes
 import os
 import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,8 +64,16 @@ def is_first_process() -> bool:
 
 def memory_bytes() -> int:
     """Give the memory of this computer, or the part of it that a container may take."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    physical = _physical_bytes()
     try:
-        return min(physical, int(_CONTAINER_LIMIT.read_text()))
+        return min(physical, int(_CONTAINER_LIMIT.read_text(encoding="utf-8")))
     except (OSError, ValueError):  # no such file, or "max"
         return physical
+
+
+def _physical_bytes() -> int:
+    if sys.platform == "win32":
+        kib = ctypes.c_ulonglong()
+        ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kib))
+        return kib.value * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

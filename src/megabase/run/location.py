@@ -13,6 +13,12 @@ DEFAULT_MODEL = "asset:default"
 """The model that ships with the package: what is meant where none is named."""
 
 _ASSET = "asset:"
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/+(?P<rest>.*)")  # a Path keeps one slash
+_HUB = re.compile(r"(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<id>[^/]+/[^/]+)/?")
+_FETCHED_BY = {
+    "http": " (curl -LO {})", "https": " (curl -LO {})", "ftp": " (curl -LO {})",
+    "s3": " (aws s3 cp {} .)", "gs": " (gcloud storage cp {} .)",
+}  # fmt: skip
 _GENOMES = {"ecoli": "ecoli.2bit"}
 _MODELS = {"default": "default"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -20,6 +26,33 @@ _FILE_SUFFIXES = (
     ".bin", ".ckpt", ".fa", ".fasta", ".gz", ".h5", ".json", ".npz", ".onnx", ".pt", ".pth",
     ".safetensors", ".tar", ".yaml", ".yml", ".zip",
 )  # fmt: skip
+
+
+def refuse_url(text: str, *, is_output: bool = False) -> None:
+    """Raise an InputError with a remedy if a path is a URL: only local files are read and written.
+
+    Parameters
+    ----------
+    text
+        A path, also one that went through `pathlib.Path`, which joins the slashes of a URL.
+    is_output
+        Whether it would be written.
+    """
+    found = _URL.fullmatch(text)
+    if found is None or text.startswith(_ASSET) or os.path.lexists(text):
+        return
+    scheme, rest = found["scheme"].lower(), found["rest"]
+    if scheme == "file":
+        raise InputError(f"file:///{rest} is a URL; give the path of the file: /{rest}")
+    url = f"{found['scheme']}://{rest}"
+    if is_output:
+        raise InputError(f"{url} is a URL, and outputs are local: write to a path, then upload it")
+    if hub := _HUB.fullmatch(rest):
+        raise InputError(f"{url} is a URL; for a model of the hub give its id: {hub['id']}")
+    by = _FETCHED_BY.get(scheme, "").format(url)
+    raise InputError(
+        f"{url} is a URL, and only local files are read: download it first{by}, then give its path"
+    )
 
 
 def genome_path(text: str) -> Path:
@@ -33,8 +66,9 @@ def genome_path(text: str) -> Path:
     Raises
     ------
     InputError
-        If no genome of that name ships with the package.
+        If no genome of that name ships with the package, or it is a URL.
     """
+    refuse_url(text)
     return _shipped(text, _GENOMES, "genomes") if text.startswith(_ASSET) else Path(text)
 
 
@@ -49,8 +83,9 @@ def model_place(name: str) -> str:
     Raises
     ------
     InputError
-        If no model of that name ships with the package.
+        If no model of that name ships with the package, or it is a URL.
     """
+    refuse_url(name)
     return str(_shipped(name, _MODELS, "models")) if name.startswith(_ASSET) else name
 
 

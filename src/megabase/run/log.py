@@ -15,8 +15,16 @@ _log = logging.getLogger(__name__)
 _console = Console(stderr=True)
 
 
-def start_logging(*, quiet: bool) -> None:
-    """Send the log lines of megabase to standard error: all, or only warnings if `quiet`."""
+def start_logging(*, quiet: bool, verbose: bool = False) -> None:
+    """Send the log lines of megabase to standard error.
+
+    Parameters
+    ----------
+    quiet
+        Whether to show warnings only.
+    verbose
+        Whether to show technical details as well, such as the engine of the network.
+    """
     logger = logging.getLogger("megabase")
     if _console.is_terminal:
         handler: logging.Handler = RichHandler(
@@ -26,7 +34,28 @@ def start_logging(*, quiet: bool) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logger.handlers[:] = [handler]
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    usual = logging.DEBUG if verbose else logging.INFO
+    logger.setLevel(logging.WARNING if quiet else usual)
+
+
+def counted(n: int, unit: str, units: str = "") -> str:
+    """Return a number and its unit, in the singular or the plural.
+
+    Parameters
+    ----------
+    n
+        The number.
+    unit
+        What is counted, in the singular.
+    units
+        Its plural; empty: `unit` with an s.
+
+    Examples
+    --------
+    >>> counted(1, "seed"), counted(2000, "seed"), counted(0, "class", "classes")
+    ('1 seed', '2,000 seeds', '0 classes')
+    """
+    return f"{n:,} {unit if n == 1 else units or unit + 's'}"
 
 
 class Meter:
@@ -52,12 +81,16 @@ class Meter:
             self._bar.update(self._task, completed=self._done, note=note)
         elif time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            _log.info("%s %s", self._text(), note)
+            _log.info("%s", "; ".join(filter(None, (self._text(), note))))
 
     def _text(self) -> str:
         done = self._done - self._skipped
         left = (time.monotonic() - self._started) * (self._total - self._done) / max(done, 1)
-        return f"{self._done:,} of {self._total:,} {self._unit}, {left:.0f} s left;"
+        return f"{self._done:,} of {_of_units(self._total, self._unit)}, {left:.0f} s left"
+
+
+def _of_units(n: int, units: str) -> str:
+    return counted(n, units.removesuffix("s"), units)
 
 
 @contextmanager
@@ -73,7 +106,7 @@ def progress(total: int, what: str, unit: str) -> Generator[Meter]:
     unit
         What is counted, in the plural.
     """
-    _log.info("%s: %s %s", what, f"{total:,}", unit)
+    _log.info("%s: %s", what, _of_units(total, unit))
     if not (_console.is_terminal and _log.isEnabledFor(logging.INFO)):
         yield Meter(total, unit, None)
         return

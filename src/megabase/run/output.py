@@ -5,19 +5,21 @@ stamp, whether it is finished, and results. The same request on a finished outpu
 nothing to do; any other request is refused.
 """
 
-import fcntl
+import errno
 import json
 import logging
 import os
 import re
 import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from megabase.errors import InputError
+from filelock import FileLock, Timeout
+
+from megabase.errors import InputError, WorkError
 from megabase.run.location import model_place
 from megabase.run.provenance import stamp
 
@@ -27,7 +29,12 @@ RECORD = "megabase.json"
 """The record of an output folder, in it; of a file it stands beside, after the file's name."""
 
 _JOINT = "."
-_PARTS = r"\..*\.parts?"  # names of what is being written
+_LOCK = ".megabase.lock"
+_PARTS = r"\..*\.(lock|parts?(\..*)?)"  # names of what is being written, and of locks
+_LEFT_BY_A_KILL = r"\.[0-9a-f]{12}\.part(\..*)?"  # after a dot and the name of an output
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # of a file system that has no such call
 
 
 class Output:
@@ -125,21 +132,26 @@ class Output:
     def _write_record(
         self, *, finished: bool, results: Mapping[str, Any], files: list[str]
     ) -> None:
+        with whole_file(self._record) as file:
+            file.write(self._record_text(finished=finished, results=results, files=files))
+
+    def _record_text(self, *, finished: bool, results: Mapping[str, Any], files: list[str]) -> str:
         record = {
             "request": self._request, "finished": finished, "files": files, **stamp(),
             "results": results,
         }  # fmt: skip
-        with whole_file(self._record) as file:
-            json.dump(record, file, indent=2)
-            file.write("\n")
+        return json.dumps(record, indent=2) + "\n"
 
     @contextmanager
     def write(self, **results: Any) -> Generator[IO[str]]:
-        """Open the output file for text; it takes its name once it is whole.
+        """Open the output file for UTF-8 text; it takes its name once it is whole.
 
         `results` go into the record.
         """
-        with self.write_at(**results) as path, path.open("w") as file:
+        with (
+            self.write_at(**results) as path,
+            path.open("w", encoding="utf-8", newline="\n") as file,
+        ):
             yield file
 
     @contextmanager
@@ -155,10 +167,11 @@ class Output:
         results
             What goes into the record.
         """
-        with whole_path(self.path, *companions, suffix=self.path.suffix) as part:
+        record = f"{_JOINT}{RECORD}"
+        with whole_path(self.path, *companions, record, suffix=self.path.suffix) as part:
             yield part
-            self._record.unlink(missing_ok=True)
-        self.finish(**results)
+            text = self._record_text(finished=True, results=results, files=[])
+            Path(f"{part}{record}").write_text(text, encoding="utf-8")
 
 
 def check_place(path: Path, *, is_folder: bool) -> None:
@@ -198,7 +211,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     if not place.is_file():
         return None
     try:
-        record = json.loads(place.read_text())
+        record = json.loads(place.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError):
         return None
     is_ours = (
@@ -212,31 +225,64 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def whole_file(path: Path) -> Generator[IO[str]]:
-    """Write text under a temporary name beside `path`, then rename it to `path`."""
-    with whole_path(path) as part, part.open("w") as file:
+    """Write UTF-8 text under a temporary name beside `path`, then rename it to `path`."""
+    with whole_path(path) as part, part.open("w", encoding="utf-8") as file:
         yield file
 
 
 @contextmanager
 def whole_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path]:
-    """Give a temporary path beside `path`; what is written there is then renamed to `path`.
+    """Yield a temporary path beside `path`; what is written there is then renamed to `path`.
 
-    A file at the temporary path with one of the suffixes `companions` is renamed as well.
-    The temporary name itself ends in `suffix`, for writers that go by it.
+    A file at the temporary path with one of the suffixes `companions` is renamed as well, and
+    `path` is absent while they are: at no time does it stand beside companions of another
+    content. The temporary name itself ends in `suffix`, for writers that go by it.
+
+    Raises
+    ------
+    WorkError
+        If the disk is full, or a quota or limit is reached; nothing is left then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part{suffix}")
     written = {Path(f"{part}{each}"): f"{path}{each}" for each in (*companions, "")}
     try:
-        yield part
-        for file in written:
-            file.stat()  # all are there before one takes its name
+        with _room(path):
+            yield part
+            for file in written:
+                _sync(file)  # all are on the disk before one takes its name
+        if companions:
+            path.unlink(missing_ok=True)
         for file, name in written.items():
             file.replace(name)
     except BaseException:
         for file in written:
             file.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _room(output: Path) -> Generator[None]:
+    """Turn what the system says of a full disk into a line that names the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise WorkError(
+            f"{output} could not be written: {os.strerror(error.errno)}; make room, or "
+            "choose another disk"
+        ) from error
+
+
+def _sync(file: Path) -> None:
+    """Wait until a file is on the disk: some systems find only then that there is no room."""
+    with file.open("r+b") as opened:
+        try:
+            os.fsync(opened.fileno())
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
 
 
 @contextmanager
@@ -251,9 +297,13 @@ def whole_files(folder: Path) -> Generator[Path]:
     part = folder / f".{uuid4().hex[:12]}.parts"
     part.mkdir()
     try:
-        yield part
+        with _room(folder):
+            yield part
+            files = [file for file in part.rglob("*") if file.is_file()]
+            for file in files:
+                _sync(file)
         mode = 0o666 & ~_umask()  # some writers leave files that only their owner may read
-        for file in [file for file in part.rglob("*") if file.is_file()]:
+        for file in files:
             file.chmod(mode)
             place = folder / file.relative_to(part)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -268,27 +318,51 @@ def parts_folder(output: Path) -> Path:
 
 
 @contextmanager
-def only_writer(folder: Path) -> Generator[None]:
-    """Let no other process write a folder for so long; without effect where locks are unknown.
+def only_writer(output: Path, *, is_folder: bool = True) -> Generator[None]:
+    """Let no other process write an output for so long; without effect where locks are unknown.
+
+    The lock ends with the process, however that ends. Its file lies in the folder, or beside
+    the file as ``.NAME.lock``, and is removed at the end. What a kill left half-written of
+    the output is removed at the start.
+
+    Parameters
+    ----------
+    output
+        The folder or file.
+    is_folder
+        Which of the two it is.
 
     Raises
     ------
     InputError
         If another process is writing it.
     """
+    folder = output if is_folder else output.parent
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
+    file = folder / (_LOCK if is_folder else f".{output.name}.lock")
+    lock = FileLock(file, timeout=0, fallback_to_soft=False)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise InputError(f"another process is writing {folder}; wait for it, or end it") from error
-    except OSError as error:  # a file system without locks
-        _log.info("%s cannot be locked (%s): start one process only", folder, error)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(f"another process is writing {output}; wait for it, or end it") from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+        _log.info("%s cannot be locked (%s): start one process only", output, error)
     try:
+        _clear(folder, r".*" if is_folder else re.escape(output.name))
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # gone with the folder; or a system that keeps what is open
+            file.unlink()
+        lock.release()
+
+
+def _clear(folder: Path, name: str) -> None:
+    """Remove from a folder what a kill left half-written of outputs with such a name."""
+    left = re.compile(rf"\.{name}{_LEFT_BY_A_KILL}", re.DOTALL)
+    for file in [each for each in folder.iterdir() if left.fullmatch(each.name)]:
+        file.unlink()
 
 
 def _umask() -> int:
@@ -311,12 +385,24 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     --------
     >>> difference({"a": 1, "of": {"b": 2}}, {"a": 1, "of": {"b": 3}})
     'of.b was 2, is 3'
+    >>> difference({"genome": "4910cd8c" * 8}, {"genome": None})
+    'genome was of SHA-256 4910cd8c…, is not given now'
     """
     old, new = _flat(old), _flat(new)
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
-            return f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
+            now = " now" if new.get(key) is None else ""
+            return f"{key} was {_in_words(old.get(key))}, is {_in_words(new.get(key))}{now}"
     return ""
+
+
+def _in_words(value: object) -> str:
+    """Write a value of a request as a reader of a message understands it."""
+    if value is None:
+        return "not given"
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        return f"of SHA-256 {value[:8]}…"
+    return repr(value)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -5,11 +5,15 @@ import os
 import platform
 import shlex
 import sys
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+_HASH_LETTERS = 64
+_SETTLED_NS = 2_000_000_000  # since the last change: longer than a tick of any clock of files
 _PACKAGES = ("megabase", "torch", "transformers", "numpy")
 
 
@@ -36,7 +40,7 @@ def machine() -> str:
 def _processor() -> str:
     """The name of the processor, where the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or "unknown processor"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -47,3 +51,37 @@ def file_sha256(path: Path) -> str:
     """Hash the bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered_sha256(path: Path, cache: Path) -> str:
+    """Hash the bytes of a file, once for each state that the file has been in.
+
+    A state is path, size, inode and times of change, among them the one that no program can
+    set (``st_ctime``): a file that is replaced under the same name, size and date has another
+    state, and is hashed. A file that was changed just now is hashed every time, because two
+    changes within one tick of the clock leave the same times.
+
+    Parameters
+    ----------
+    path
+        The file.
+    cache
+        Folder in which the hash of each state is kept.
+    """
+    state = _state(path)
+    note = cache / "sha256" / hashlib.sha256(repr(state).encode()).hexdigest()[:32]
+    if note.is_file() and len(found := note.read_text(encoding="utf-8")) == _HASH_LETTERS:
+        return found
+    is_settled = time.time_ns() - state[-1] > _SETTLED_NS
+    found = file_sha256(path)
+    if is_settled and _state(path) == state:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        part = note.with_name(f".{note.name}.{uuid4().hex[:12]}.part")
+        part.write_text(found, encoding="utf-8")
+        part.replace(note)
+    return found
+
+
+def _state(path: Path) -> tuple[str, int, int, int, int]:
+    stat = path.stat()
+    return str(path.resolve()), stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns

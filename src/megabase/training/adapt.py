@@ -24,10 +24,12 @@ from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
 from megabase.model.prompted import check_length
 from megabase.model.weights import weights_sha256
+from megabase.run.interruption import interruptible
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files
 from megabase.run.provenance import machine, versions
 from megabase.training.adaptation import moving
+from megabase.training.checkpoint import Checkpoints
 from megabase.training.config import DEFAULT_PRESET, AdaptConfig
 from megabase.training.finetune_trainer import is_better
 from megabase.training.fit import class_weights, fit_model
@@ -36,6 +38,7 @@ from megabase.training.labelled import LabelledData
 from megabase.training.low_rank import ADAPTER, LowRank
 from megabase.training.plan import rows_per_pass
 from megabase.training.start import classifier_config, starting_model
+from megabase.training.summary import majority_metrics, tell_adapted
 from megabase.training.sweep import Combination, best_of, combinations
 
 _log = logging.getLogger(__name__)
@@ -63,7 +66,7 @@ def adapt(
     calibration, the configuration and the hashes of what was read; with test rows
     `predictions.csv`, these rows with the saved model's answers; and where there is matplotlib
     `test.png`, or without test rows `validation.png`, a figure of these answers. A run that
-    was interrupted goes on with the seed that it was at.
+    was interrupted goes on with the seed and the step that it was at.
 
     Parameters
     ----------
@@ -103,7 +106,7 @@ def adapt(
         return
     check(config, data, language)
     run, grid = _Run(config, data, language, output, is_fresh), combinations(config)
-    with only_writer(output):
+    with only_writer(output), interruptible(output):
         if place.unfinished is None:
             shutil.rmtree(output / _SEEDS, ignore_errors=True)
         place.start()
@@ -116,6 +119,8 @@ def adapt(
             folders=[ADAPTER], weights_sha256=weights_sha256(best), best_seed=report["best_seed"]
         )
         shutil.rmtree(output / _SEEDS)
+    figures = (METRICS, PREDICTIONS, f"{data.held_out_name}.png")
+    tell_adapted(report, data, output, figures)
 
 
 def check(config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM | None) -> None:
@@ -166,6 +171,10 @@ class _Run:
         """Give the place of what one seed became."""
         return self.output / _SEEDS / str(seed)
 
+    def checkpoints(self, seed: int) -> Checkpoints:
+        """Return the checkpoints of one seed while it trains."""
+        return Checkpoints(self.output / _SEEDS / f"{seed}.checkpoints")
+
     def tell(self) -> None:
         """Say in the log what will be done, and how long it will take."""
         config, data = self.config, self.data
@@ -180,6 +189,8 @@ class _Run:
             _log.info("a row counts in the loss by its class: %s", shown)
         minutes = self.minutes() * config.n_seeds
         _log.info("about %.1f minutes for all epochs of all seeds", minutes)
+        units = {"regression": "squared standard deviations of the training values"}
+        _log.info("losses are in %s", units.get(data.kind, "nats, of cross-entropy"))
 
     def minutes(self) -> float:
         """Estimate how long all epochs of one seed take."""
@@ -228,6 +239,8 @@ class _Run:
         """Give what one seed became; it is done unless it lies there whole."""
         folder = self.folder(seed)
         if not folder.is_dir():
+            for left_by_a_kill in folder.parent.glob(f".{seed}.*.part"):
+                shutil.rmtree(left_by_a_kill)
             part = folder.with_name(f".{seed}.{uuid4().hex[:12]}.part")
             part.mkdir(parents=True)
             try:
@@ -235,16 +248,18 @@ class _Run:
                 part.rename(folder)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-            return json.loads((folder / _SEED_RECORD).read_text())
+            self.checkpoints(seed).remove()
+            return json.loads((folder / _SEED_RECORD).read_text(encoding="utf-8"))
         _log.info("seed %s is done already", seed)
+        self.checkpoints(seed).remove()
         meter.skip(self.config.epochs)
-        return json.loads((folder / _SEED_RECORD).read_text())
+        return json.loads((folder / _SEED_RECORD).read_text(encoding="utf-8"))
 
     def _train(self, seed: int, folder: Path, meter: Meter) -> None:
         """Adapt the model from one seed; measure; keep model and answers."""
         config, data = self.config, self.data
         model, adapters, trainer = fit_model(
-            config, data, self.language, seed=seed, folder=folder, meter=meter,
+            config, data, self.language, seed=seed, checkpoints=self.checkpoints(seed), meter=meter,
             is_fresh=self.is_fresh,
         )  # fmt: skip
         if adapters is not None:
@@ -258,7 +273,7 @@ class _Run:
             record["test"] = metrics_of(
                 data.kind, data.test.targets(), data.test.counted(answers), groups=data.label_groups
             )
-        (folder / _SEED_RECORD).write_text(json.dumps(record))
+        (folder / _SEED_RECORD).write_text(json.dumps(record), encoding="utf-8")
 
     def report(self, seeds: list[dict[str, Any]]) -> dict[str, Any]:
         """Put together what the seeds became; the best is that of validation."""
@@ -278,6 +293,7 @@ class _Run:
                     "best_seed": best["test"][name],
                     "interval": None if interval is None else list(interval),
                 }
+        report["majority"] = majority_metrics(self.data)
         calibrated = calibration(self.data.kind, *self._held_out(best["seed"]))
         if calibrated is not None:
             report["calibration"] = {"of": self.data.held_out_name, **calibrated}
@@ -325,7 +341,9 @@ class _Run:
             "versions": versions(),
             "machine": machine(),
         }
-        (folder / METRICS).write_text(json.dumps(without_nan(metrics), indent=2) + "\n")
+        (folder / METRICS).write_text(
+            json.dumps(without_nan(metrics), indent=2) + "\n", encoding="utf-8"
+        )
         name = data.held_out_name
         draw(
             data.kind, *self._held_out(report["best_seed"]), data.labels.classes or (LABEL,),
@@ -337,7 +355,7 @@ class _Run:
         parted = np.split(answers.reshape(len(answers), -1), data.test.ends()[:-1])
         places = data.test_places or [None] * len(data.test)
         rows = table.rows(zip(data.test_rows, places, strict=True), parted)
-        with (folder / PREDICTIONS).open("w") as file:
+        with (folder / PREDICTIONS).open("w", encoding="utf-8") as file:
             write_table(file, table.columns(list(data.test_rows[0])), rows, delimiter=",")
 
 

@@ -99,6 +99,7 @@ def finetune_arguments(
         eval_strategy="steps",
         eval_steps=steps_per_epoch,
         save_strategy="no",
+        ignore_data_skip=True,
         logging_strategy="no",
         seed=seed,
         use_cpu=on_cpu,

@@ -1,7 +1,7 @@
 """What a run needs, checked without torch: files, model, extras and the place of the output.
 
 A verb checks before it imports the run. Whoever calls the run directly meets the same errors:
-`finetune` calls `check_finetune`, and what opens the genomes of `pretrain` looks for them.
+`finetune` calls `check_finetune`, and `pretrain` calls `check_pretrain`.
 """
 
 from pathlib import Path
@@ -16,16 +16,20 @@ from megabase.training.config import AdaptConfig, FinetuneConfig, PretrainConfig
 
 
 def check_pretrain(config: PretrainConfig, output: Path) -> None:
-    """Check the genomes and the output of a pretraining.
+    """Check the genomes, the output and the model that a pretraining continues from.
 
     Raises
     ------
     InputError
-        If a genome is not there, or the output cannot be a folder.
+        If a genome or the model is not there, or the output is the model or cannot be a folder.
     """
     check_place(output, is_folder=True)
     for genome in config.sources().values():
         check_there(Path(config.genome_folder) / genome_path(genome.path), "genome")
+    if config.model is not None:
+        if Path(config.model).absolute() == output.absolute():
+            raise InputError(f"{output} is the model to continue from; choose another output")
+        find_model(config.model)
 
 
 def check_adapt(config: AdaptConfig) -> None:

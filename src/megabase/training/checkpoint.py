@@ -73,7 +73,7 @@ def step_of(checkpoint: Path) -> int:
 
 def keep_metrics(path: Path, step: int) -> list[dict[str, Any]]:
     """Cut a file of metrics back to what was written up to a step, and give these lines."""
-    text = path.read_text() if path.exists() else ""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
     whole = text[: text.rfind("\n") + 1].splitlines()
     lines = [line for line in map(json.loads, whole) if line["step"] <= step]
     with whole_file(path) as file:

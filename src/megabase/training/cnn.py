@@ -1,7 +1,6 @@
 """The convolutional network that stands beside every fine-tuned result, trained as that was."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +25,7 @@ from megabase.model.heads import (
 )
 from megabase.run.environment import LIBRARIES_BYTES
 from megabase.run.log import Meter
+from megabase.training.checkpoint import Checkpoints
 from megabase.training.config import AdaptConfig
 from megabase.training.fit import fit
 from megabase.training.labelled import LabelledData
@@ -34,6 +34,9 @@ from megabase.training.start import set_labels
 
 LEARNING_RATE = 1e-3
 """Peak of the network's learning rate, whatever that of the model beside it is."""
+
+RETRY_SHARE = 0.3
+"""Of the learning rate, at which a baseline that collapsed is trained once more."""
 
 _CHANNELS = 128
 _SPREAD = (1, 4, 16)  # bases between the taps of each kernel, where each base is answered
@@ -164,15 +167,15 @@ def _one_hot(
     return ((input_ids[..., None] == bases) & mask[..., None]).float()
 
 
-def cnn_config(config: AdaptConfig) -> AdaptConfig:
+def cnn_config(config: AdaptConfig, learning_rate: float = LEARNING_RATE) -> AdaptConfig:
     """Give the run of the network beside that of a model: the same but for what starts and moves.
 
-    It starts from scratch, all of it moves, and it has its own `LEARNING_RATE`; rows, batches,
+    It starts from scratch, all of it moves, and it has a learning rate of its own; rows, batches,
     epochs, patience, class weights and strands are those of the model.
     """
     own: dict[str, Any] = {
         "model": None, "preset": None, "context_length": None, "adapt": "full",
-        "learning_rate": LEARNING_RATE,
+        "learning_rate": learning_rate,
     }  # fmt: skip
     return config.model_copy(update=own)
 
@@ -188,7 +191,13 @@ def make_cnn(
 
 
 def fit_cnn(
-    config: AdaptConfig, data: LabelledData, *, seed: int, folder: Path, meter: Meter
+    config: AdaptConfig,
+    data: LabelledData,
+    *,
+    seed: int,
+    checkpoints: Checkpoints,
+    meter: Meter,
+    learning_rate: float = LEARNING_RATE,
 ) -> tuple[ConvolutionalNetwork | ConvolutionalTagger, dict[str, Any]]:
     """Train the network from one seed as `adapt` trains a model, to its best epoch on validation.
 
@@ -200,10 +209,12 @@ def fit_cnn(
         What is learnt and chosen on; of the test rows nothing is used.
     seed
         Of the starting weights, and of the order of rows and the strands they are read from.
-    folder
-        That the Trainer is told of; nothing is written.
+    checkpoints
+        Where the training is saved, as of `fit`.
     meter
         Counts epochs.
+    learning_rate
+        Its peak.
 
     Returns
     -------
@@ -218,10 +229,12 @@ def fit_cnn(
     WorkError
         If the loss becomes no number.
     """
-    own = cnn_config(config)
+    own = cnn_config(config, learning_rate)
     at_once = _rows_at_once(own, data.longest)
     network = make_cnn(own, data.labels, seed=seed)
-    trainer = fit(network, own, data, seed=seed, folder=folder, meter=meter, rows_per_pass=at_once)
+    trainer = fit(
+        network, own, data, seed=seed, checkpoints=checkpoints, meter=meter, rows_per_pass=at_once
+    )
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     return network, {"seed": seed, "n_parameters": n_parameters, **trainer.record()}
 

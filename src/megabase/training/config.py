@@ -1,5 +1,6 @@
 """PretrainConfig, AdaptConfig and FinetuneConfig: every number of a run, with its unit."""
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
@@ -7,9 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
 
-from megabase.data.labels import KINDS
-from megabase.data.sequence_table import CROPS
-from megabase.model.architecture import JOINT, POOLED, PRESETS, Architecture
+from megabase.data.label_text import LABEL_TEXTS
+from megabase.data.labels import KINDS, LABEL
+from megabase.data.sequence_table import CROPS, SEQUENCE
+from megabase.errors import InputError
+from megabase.model.architecture import JOINT, POOLED, PRESETS, A, Architecture
 from megabase.run.config import RunConfig
 
 _LONG = 1024  # tokens, from which a preset's keys but max_seq_len are those of any longer context
@@ -22,7 +25,7 @@ MOST_COMBINATIONS = 64
 
 _NOT_SWEPT = (
     "model", "context_length", "select", "strand", "n_seeds", "seed", "sweep",
-    "validation_fraction", "device", "memory_gib",
+    "validation_fraction", "device", "memory_gib", "checkpoint_every",
 )  # fmt: skip
 """Keys that say what is compared, or how, and not what is learnt."""
 
@@ -73,14 +76,17 @@ class GenomeConfig(RunConfig):
 class PretrainConfig(RunConfig):
     """Pretraining of a causal language model on one genome or several."""
 
+    model: str | None = None
+    """A language model to continue training from: folder, asset:default, released folder or .ckpt,
+    or hub id. The configuration of the network is its own. None: from scratch."""
     genome: str | None = None
     """FASTA or 2bit file, or asset:ecoli: short for one genome of that path."""
     genomes: dict[str, GenomeConfig] = Field(default={})
     """Several genomes, each under a name of its own."""
     genome_folder: str = ""
     """Where relative paths of genomes and of BED files start; empty: the current folder."""
-    preset: str = DEFAULT_PRESET
-    """Size of the model, one of the names of `model.config.PRESETS`."""
+    preset: str | None = None
+    """Size of a model from scratch, one of the names of `model.config.PRESETS`; None: tiny."""
     architecture: dict[str, StrictFloat | StrictInt | StrictStr | None] = Field(default={})
     """Keys of `HyenaDNAConfig` with other values than the preset has, such as n_near_taps; with
     max_seq_len the filter is made for a longer context than is trained on."""
@@ -114,8 +120,9 @@ class PretrainConfig(RunConfig):
     """AdamW's memory of its square."""
     clip_norm: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient; a longer one is scaled down."""
-    embed_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Chance that a channel of an embedded token is dropped."""
+    embed_dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Chance that a channel of an embedded token is dropped; None: as the model says that training
+    continues from, or 0."""
     reverse_complement_p: float = Field(default=0.5, ge=0, le=1)
     """Probability that a window is read from the other strand."""
     max_unknown_fraction: float = Field(default=0.1, ge=0, le=1)
@@ -155,18 +162,62 @@ class PretrainConfig(RunConfig):
             raise ValueError(
                 f"start_length {self.start_length} is above context_length {self.context_length}"
             )
-        self.shape()
+        if self.model is None:
+            self.shape()
+        elif given := [key for key in ("preset", "architecture") if getattr(self, key)]:
+            raise ValueError(
+                f"the configuration of the network is that of the model {self.model}; leave out "
+                f"{' and '.join(given)}, or leave out model to train from scratch"
+            )
         return self
 
     def request(self) -> dict[str, Any]:
         """Give all that decides what is learned, with the whole architecture."""
         keys = self.model_dump(mode="json", exclude={"workers", "memory_gib"})
-        return keys | {"architecture": self.shape().architecture()}
+        if self.model is not None:
+            return keys
+        del keys["model"]
+        own = {
+            "preset": self.preset or DEFAULT_PRESET,
+            "embed_dropout": self.embed_dropout or 0.0,
+            "architecture": self.shape().architecture(),
+        }
+        return keys | own
+
+    @property
+    def start(self) -> str:
+        """What training starts from: the model that it continues, or a preset."""
+        return self.model or self.preset or DEFAULT_PRESET
 
     def shape(self) -> Architecture:
-        """Give the architecture of the model."""
-        shape = Architecture.from_preset(self.preset, self.context_length, **self.architecture)
-        shape.embed_dropout = self.embed_dropout
+        """Return the architecture of a network from scratch."""
+        shape = Architecture.from_preset(
+            self.preset or DEFAULT_PRESET, self.context_length, **self.architecture
+        )
+        shape.embed_dropout = self.embed_dropout or 0.0
+        return shape
+
+    def shape_of(self, continued: A) -> A:
+        """Return the configuration of a network whose training continues from a model.
+
+        Parameters
+        ----------
+        continued
+            That of the model.
+
+        Raises
+        ------
+        InputError
+            If the windows are longer than what that model reads.
+        """
+        if self.context_length > continued.context_length:
+            raise InputError(
+                f"windows of {self.context_length:,} tokens are longer than the context of "
+                f"{self.model}, which is {continued.context_length:,}; lower context_length"
+            )
+        shape = copy.deepcopy(continued)
+        if self.embed_dropout is not None:
+            shape.embed_dropout = self.embed_dropout
         return shape
 
     def sources(self) -> dict[str, GenomeConfig]:
@@ -174,15 +225,43 @@ class PretrainConfig(RunConfig):
         if self.genome is None:
             named = self.genomes
         else:
-            named = {
-                PurePath(self.genome.removeprefix("asset:")).name.partition(".")[0]: GenomeConfig(
-                    path=self.genome
-                )
-            }
+            named = {genome_name(self.genome): GenomeConfig(path=self.genome)}
         return {
             name: genome.model_copy(update={"split": genome.split or self.split})
             for name, genome in named.items()
         }
+
+
+def genome_name(path: str) -> str:
+    """Return what a genome is called that has no name of its own: its file without endings.
+
+    Examples
+    --------
+    >>> genome_name("genomes/sacCer3.fa.gz"), genome_name("asset:ecoli")
+    ('sacCer3', 'ecoli')
+    """
+    return PurePath(path.removeprefix("asset:")).name.partition(".")[0]
+
+
+def genome_options(paths: Sequence[str]) -> dict[str, Any]:
+    """Return the keys of `PretrainConfig` for the genomes that options name.
+
+    Raises
+    ------
+    InputError
+        If two of them have one name.
+    """
+    if len(paths) < 2:
+        return {"genome": paths[0] if paths else None}
+    named: dict[str, dict[str, str]] = {}
+    for path in paths:
+        if (name := genome_name(path)) in named:
+            raise InputError(
+                f"{named[name]['path']} and {path} would both be called {name!r}; name them in a "
+                f"configuration file, or by --set genomes.NAME.path={path}"
+            )
+        named[name] = {"path": path}
+    return {"genomes": named}
 
 
 class AdaptConfig(RunConfig):
@@ -254,6 +333,9 @@ class AdaptConfig(RunConfig):
     is measured is measured in float32, as the saved model answers."""
     memory_gib: float | None = Field(default=None, gt=0)
     """Memory that training may take; None: 80 % of what the device has."""
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    """Steps between two checkpoints within an epoch, each of which is saved at its end too. None:
+    five minutes."""
 
     @model_validator(mode="after")
     def _known(self) -> "AdaptConfig":
@@ -283,7 +365,7 @@ class AdaptConfig(RunConfig):
 
     def request(self) -> dict[str, Any]:
         """Give all that decides what is learned, with what a preset is where one is started."""
-        keys = self.model_dump(mode="json", exclude={"memory_gib"})
+        keys = self.model_dump(mode="json", exclude={"memory_gib", "checkpoint_every"})
         if self.model is None:
             names = [self.preset or DEFAULT_PRESET, *self.sweep.get("preset", ())]
             keys["architecture"] = {name: self._keys_of(name) for name in names}
@@ -335,6 +417,16 @@ class FinetuneConfig(AdaptConfig):
     """What labels are: classification, multilabel, regression, or auto."""
     label_columns: tuple[str, ...] = ()
     """Columns of 0 and 1, one for each of several labels; none: the column label."""
+    sequence_column: str = SEQUENCE
+    """The column of sequences."""
+    label_column: str = LABEL
+    """The column of labels. In Parquet it may hold lists, of kind multilabel."""
+    label_text: str = LABEL_TEXTS[0]
+    """What becomes of labels that differ in blanks, case or the form of a number only: checked (an
+    error), merge (one class) or exact (classes of their own, also what stands for a missing one).
+    """
+    delimiter: str | None = None
+    """What separates the columns of a text table; None: as its first line tells."""
 
     @model_validator(mode="after")
     def _tables(self) -> "FinetuneConfig":
@@ -348,8 +440,23 @@ class FinetuneConfig(AdaptConfig):
                 )
         _check_known("crop", self.crop, CROPS)
         _check_known("kind", self.kind, KINDS)
+        _check_known("label_text", self.label_text, LABEL_TEXTS)
         _check_label_columns(self.label_columns, self.kind)
+        if self.label_column != LABEL and (self.labels or self.label_columns):
+            raise ValueError("label_column goes without labels and label_columns")
         return self
+
+    def request(self) -> dict[str, Any]:
+        """Return all that decides what is learned; keys of later versions only where they do."""
+        default = type(self).model_fields
+        return {
+            key: value
+            for key, value in super().request().items()
+            if key not in _ADDED or value != default[key].default
+        }
+
+
+_ADDED = ("sequence_column", "label_column", "label_text", "delimiter")
 
 
 def _check_sweep(sweep: Mapping[str, Sequence[object]], select: str) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from megabase.model.load import load
+from megabase.run.interruption import interruptible
 from megabase.training.adapt import adapt
 from megabase.training.check import check_finetune
 from megabase.training.config import FinetuneConfig
@@ -27,10 +28,15 @@ def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -
         If a table, the model, the memory or the output cannot be used.
     WorkError
         If the loss becomes no number.
+    Interrupted
+        On SIGTERM or SIGINT, once the step that was being done is saved.
     """
     check_finetune(config, output)
-    inputs = hashes(config)
-    language = None if config.model is None else load(config.model).model
-    limit = config.context_length if language is None else language.config.context_length
-    data = read_labelled(config, limit)
-    adapt(config, data, language, output, command="finetune", inputs=inputs, overwrite=overwrite)
+    with interruptible(output):
+        inputs = hashes(config)
+        language = None if config.model is None else load(config.model).model
+        limit = config.context_length if language is None else language.config.context_length
+        data = read_labelled(config, limit)
+        adapt(
+            config, data, language, output, command="finetune", inputs=inputs, overwrite=overwrite
+        )

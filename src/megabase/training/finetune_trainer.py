@@ -1,17 +1,19 @@
 """A subclass of transformers.Trainer for labelled sequences: early stopping on validation."""
 
-import logging
+import json
 import math
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Shaped
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from megabase.data.labelled_dataset import Examples, Inputs, StepBatches, passes
 from megabase.errors import DivergedError
@@ -26,16 +28,17 @@ from megabase.model.heads import (
 )
 from megabase.run.log import Meter
 from megabase.training.adaptation import moving, set_training
+from megabase.training.checkpoint import Checkpoints, step_of
 from megabase.training.config import AdaptConfig
 from megabase.training.optim import decayed_parameters
-
-_log = logging.getLogger(__name__)
+from megabase.training.resumable import EpochCheckpoints, ResumableTrainer, StepsFromNow
 
 _LESS_IS_BETTER = ("loss", "mse")
+_MOVING, _BEST, _STATE = "moving.pt", "best.pt", "finetune_state.json"  # in a checkpoint
 _WRAPPED = "forward"  # where an instance has the one that the Trainer put under autocast
 
 
-class FinetuneTrainer(Trainer):
+class FinetuneTrainer(ResumableTrainer):
     """Fine-tunes, measures validation after each epoch, and ends with the best epoch's weights.
 
     Parameters
@@ -56,6 +59,8 @@ class FinetuneTrainer(Trainer):
         What each class counts in the loss; None: all the same.
     rows_per_pass
         How many rows pass through the model at once.
+    checkpoints
+        Where the training is saved: what moves, at its best and as it is.
 
     Attributes
     ----------
@@ -77,14 +82,16 @@ class FinetuneTrainer(Trainer):
         kind: Kind,
         class_weights: Float64[np.ndarray, " class"] | None,
         rows_per_pass: int,
+        checkpoints: Checkpoints,
     ) -> None:
         super().__init__(
-            model=cast("nn.Module", model),
-            args=arguments,
-            train_dataset=steps,
-            eval_dataset=cast("Any", validation),
+            cast("nn.Module", model),
+            arguments,
+            steps=steps,
+            validation=validation,
+            checkpoints=checkpoints,
         )
-        self.remove_callback(PrinterCallback)
+        self.add_callback(EpochCheckpoints(config.checkpoint_every))
         self.epochs: list[dict[str, float]] = []
         self.best_epoch = 0
         self._classifier = model
@@ -97,10 +104,17 @@ class FinetuneTrainer(Trainer):
         self._rows_per_pass = rows_per_pass
         self._best: dict[str, Tensor] = {}
         self._training_losses: list[Tensor] = []
+        self._drawn_from: str | None = None  # the checkpoint whose random numbers go on
+        self._started = Seconds(0.0, 0.0).until_now()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Give the batch of each step, in order."""
-        return DataLoader(self._steps, batch_size=None, pin_memory=self.args.dataloader_pin_memory)
+        return DataLoader(
+            self._steps,
+            batch_size=None,
+            sampler=StepsFromNow(self, len(self._steps)),
+            pin_memory=self.args.dataloader_pin_memory,
+        )
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Name the parameters with weight decay."""
@@ -113,6 +127,8 @@ class FinetuneTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
         """Add up the gradient of a step, pass by pass."""
+        super()._load_rng_state(self._drawn_from)
+        self._drawn_from = None
         set_training(self._classifier, self._config.adapt)
         batch = cast("Inputs", self._prepare_inputs(inputs))
         weights = self._weights(batch["labels"])
@@ -178,10 +194,17 @@ class FinetuneTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, {f"{metric_key_prefix}_loss": measured["loss"]}
         )
-        n_worse = len(self.epochs) - 1 - self.best_epoch
-        if self._config.patience is not None and n_worse >= self._config.patience:
+        if self.is_done:
             self.control.should_training_stop = True
         return measured
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no epoch is left, or validation has not become better for too long."""
+        n_worse = len(self.epochs) - 1 - self.best_epoch
+        patience = self._config.patience
+        is_worse = bool(self.epochs) and patience is not None and n_worse >= patience
+        return is_worse or len(self.epochs) == self._config.epochs
 
     def answers(self, examples: Examples) -> Shaped[np.ndarray, "row ..."]:
         """Give probabilities, (row, class) or (row, label), or values; of bases all rows joined."""
@@ -202,6 +225,60 @@ class FinetuneTrainer(Trainer):
         self._classifier.load_state_dict(self._best, strict=False)
         self._classifier.eval()
         vars(self._classifier).pop(_WRAPPED, None)
+
+    # -- what is saved --------------------------------------------------------------------
+
+    def restore(self) -> int:
+        """Load what the newest checkpoint knows of epochs and of the best; return its step.
+
+        It is 0 without a checkpoint. `go_on` loads the rest.
+        """
+        newest = self._checkpoints.newest()
+        if newest is None:
+            return 0
+        state = json.loads((newest / _STATE).read_text())
+        self.epochs, self.best_epoch = state["epochs"], state["best_epoch"]
+        self._training_losses = list(
+            torch.tensor(state["training_losses"], device=self.args.device)
+        )
+        self._best = torch.load(newest / _BEST, weights_only=True)
+        self._started = Seconds(*state["seconds"]).until_now()
+        return step_of(newest)
+
+    def seconds(self) -> "Seconds":
+        """Return how long the training has taken, also before it was interrupted."""
+        return self._started.until_now()
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what moves; the rest is drawn or loaded again."""
+        if output_dir is not None:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            torch.save(moving(self._classifier), Path(output_dir) / _MOVING)
+
+    def save_own(self, folder: Path) -> None:
+        """Write the best weights so far, and what was measured."""
+        torch.save(self._best, folder / _BEST)
+        state = {
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "training_losses": [float(loss) for loss in self._training_losses],
+            "seconds": list(self.seconds()),
+        }
+        (folder / _STATE).write_text(json.dumps(state))
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        weights = torch.load(
+            Path(resume_from_checkpoint) / _MOVING, map_location="cpu", weights_only=True
+        )
+        self._classifier.load_state_dict(weights, strict=False)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Put off until the first step: what reads batches draws a number of its own before."""
+        self._drawn_from = checkpoint
+
+    # -- what is measured -----------------------------------------------------------------
 
     def _validation_loss(
         self, labels: Shaped[np.ndarray, "row ..."], answers: Shaped[np.ndarray, "row ..."]
@@ -224,6 +301,17 @@ class FinetuneTrainer(Trainer):
 
     def _is_better(self, measured: dict[str, float], best: dict[str, float]) -> bool:
         return is_better(self._config.select, measured, best)
+
+
+class Seconds(NamedTuple):
+    """Seconds on the wall and of all threads on processors: a span, or when one began."""
+
+    wall: float
+    processor: float
+
+    def until_now(self) -> "Seconds":
+        """Return the span since a beginning; of a span, when it would have begun to end now."""
+        return Seconds(time.perf_counter() - self.wall, time.process_time() - self.processor)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from megabase.data.grouped_split import (
 )
 from megabase.data.label_track import LabelTrack, open_label_track
 from megabase.data.labelled_dataset import BaseLabels, Examples
-from megabase.data.labels import LABEL, Labels, joined
+from megabase.data.labels import Labels, joined
 from megabase.data.sequence_table import Record, SequenceTable
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
@@ -212,11 +212,14 @@ class _Reader:
 
     def read(self, name: str) -> list[Record]:
         """Give the rows of a table."""
-        columns = [] if self._track else self._config.label_columns or [LABEL]
+        config = self._config
+        columns = [] if self._track else config.label_columns or [config.label_column]
         table = SequenceTable(
-            Path(name), columns=columns, reference=self._reference, crop=self._config.crop,
-            context_length=self.context_length, n_prompt_tokens=self._config.n_prompt_tokens,
-            seed=self._config.seed,
+            Path(name), columns=columns, reference=self._reference, crop=config.crop,
+            sequence_column=config.sequence_column, delimiter=config.delimiter,
+            list_columns=[config.label_column] if config.kind == "multilabel" else [],
+            context_length=self.context_length, n_prompt_tokens=config.n_prompt_tokens,
+            seed=config.seed,
         )  # fmt: skip
         return list(table.records())
 
@@ -228,7 +231,9 @@ class _Reader:
         if self._config.label_columns:
             return Labels(self._config.label_columns, is_multilabel=True)
         texts = self._texts(records, name)
-        return Labels.from_training(texts, kind=_kind_of(self._config), name=name)
+        return Labels.from_training(
+            texts, kind=_kind_of(self._config), name=name, label_text=self._config.label_text
+        )
 
     def examples(self, records: list[Record], labels: Labels, name: str) -> Examples:
         """Put sequences and labels together."""
@@ -248,7 +253,7 @@ class _Reader:
         return [
             joined(record.row, columns, name=f"{name}, row {number}")
             if columns
-            else record.row[LABEL]
+            else record.row[self._config.label_column]
             for number, record in enumerate(records, start=1)
         ]
 

@@ -1,6 +1,8 @@
 """The metrics of a run as JSON lines, and its progress."""
 
 import json
+import logging
+import math
 import time
 from typing import IO, Any
 
@@ -8,6 +10,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from megabase.run.log import Meter
 from megabase.training.length_schedule import LengthSchedule
+
+_log = logging.getLogger(__name__)
 
 _PREFIX = "eval_"  # the Trainer's, of what is measured on validation windows
 
@@ -81,9 +85,13 @@ class MetricsCallback(TrainerCallback):
             line["context_length"] = self._schedule.at(state.global_step - 1).length
             line |= {key: float(logs[key]) for key in ("loss", "grad_norm", "learning_rate")}
             line["tokens_per_second"] = self._rate(tokens)
-            self._note = f"loss {logs['loss']:.4f}, {line['tokens_per_second']:,.0f} tokens/s"
+            self._note = (
+                f"loss {_in_units(logs['loss'])}, {line['tokens_per_second']:,.0f} tokens/s"
+            )
         elif f"{_PREFIX}loss" in logs:
             measured = {key: value for key, value in logs.items() if key.startswith(_PREFIX)}
+            step, loss = f"{state.global_step:,}", _in_units(logs[f"{_PREFIX}loss"])
+            _log.info("validation after step %s: %s", step, loss)
             line |= {f"validation_{key.removeprefix(_PREFIX)}": v for key, v in measured.items()}
         else:
             return
@@ -95,6 +103,10 @@ class MetricsCallback(TrainerCallback):
         rate = (tokens - self._last_tokens) / self._busy
         self._last_tokens, self._busy = tokens, 0.0
         return rate
+
+
+def _in_units(nats: float) -> str:
+    return f"{nats:.4f} nats a base ({nats / math.log(2):.4f} bits)"
 
 
 class LastStepCallback(TrainerCallback):

@@ -165,7 +165,7 @@ def _does_not_fit(
     mends = ["fewer windows_per_pass", *mends] if n > 1 else mends
     mends = mends if checkpointing else ["gradient_checkpointing=true", *mends]
     return (
-        f"training {config.preset} on {n} x {length:,} tokens at once needs about {needed:.1f} "
+        f"training {config.start} on {n} x {length:,} tokens at once needs about {needed:.1f} "
         f"GiB, and may take {budget / _GIB:.1f} (memory_gib); try {', '.join(mends)}"
     )
 

@@ -1,7 +1,7 @@
 """pretrain(config): open the genomes, build the model, fit it, save it."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -13,19 +13,23 @@ from megabase.data.genome_dataset import StepDataset
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
-from megabase.model.load import save
+from megabase.model.fingerprint import fingerprint
+from megabase.model.load import load, save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
 from megabase.model.weights import weights_sha256
+from megabase.run.interruption import interruptible
 from megabase.run.log import progress
-from megabase.run.output import Output, only_writer, whole_files
+from megabase.run.output import Output, only_writer, record_of, whole_files
 from megabase.training.arguments import training_arguments
+from megabase.training.check import check_pretrain
 from megabase.training.checkpoint import Checkpoints, keep_metrics, step_of
 from megabase.training.config import PretrainConfig
 from megabase.training.length_schedule import LengthSchedule, plan_lengths
 from megabase.training.metrics import MetricsCallback
 from megabase.training.plan import Plan, make_plan, memory_budget
 from megabase.training.sources import Share, Sources
+from megabase.training.summary import tell_pretrained
 from megabase.training.trainer import PretrainTrainer
 
 _log = logging.getLogger(__name__)
@@ -60,18 +64,29 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
         If the genomes, a split, the memory or the output cannot be used.
     WorkError
         If the loss becomes no number, or a checkpoint cannot be saved.
+    Interrupted
+        On SIGTERM or SIGINT, once the step that was being done is saved.
     """
+    check_pretrain(config, output)
+    with interruptible(output):
+        _pretrain(config, output, overwrite=overwrite)
+
+
+def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
     arguments = training_arguments(config, str(output))
     is_first = arguments.process_index == 0
     with arguments.main_process_first(local=False):  # which makes the tokens, for all
         sources = Sources(config)
     schedule = _schedule(config, arguments)
     share = Share(sources.mixture(), schedule, arguments.process_index, arguments.world_size)
-    shape = HyenaDNAConfig.of(config.shape())
+    language, shape = _network(config)
     checkpoints = Checkpoints(output / CHECKPOINTS)
     with arguments.main_process_first(local=False):
         place = Output(
-            output, _request(config, sources), is_folder=True, overwrite=overwrite and is_first
+            output,
+            _request(config, sources, language),
+            is_folder=True,
+            overwrite=overwrite and is_first,
         )
         if place.is_finished:
             if is_first:
@@ -83,15 +98,21 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
             writing.enter_context(only_writer(output))
             _start(place, checkpoints, plan)
     with writing:
-        trainer = _trainer(config, shape, sources, share, plan, checkpoints, arguments)
+        model = _starting_model(config, shape, language)
+        trainer = _trainer(config, model, sources, share, plan, checkpoints, arguments)
         newest = checkpoints.newest()
         with _metrics(trainer, output / METRICS, schedule, newest) if is_first else nullcontext():
-            trainer.train(resume_from_checkpoint=newest and str(newest))
+            trainer.go_on()
         model = trainer.plain_model()
         if is_first:
-            tokens = schedule.tokens_before(config.steps)
-            _finish(place, model, tokens=tokens, genomes=sources.record(), plan=asdict(plan))
-            checkpoints.remove()
+            record = {
+                "tokens": schedule.tokens_before(config.steps),
+                "genomes": sources.record(),
+                "plan": asdict(plan),
+                **_continuation(config, language),
+            }
+            _finish(place, model, checkpoints, record)
+            tell_pretrained(output / METRICS, sources)
         # none ends before the folder is whole, nor while its threads still free what was exchanged
         trainer.accelerator.wait_for_everyone()
 
@@ -114,13 +135,53 @@ def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSch
     return schedule
 
 
-def _request(config: PretrainConfig, sources: Sources) -> dict[str, Any]:
+def _network(config: PretrainConfig) -> tuple[HyenaDNAForCausalLM | None, HyenaDNAConfig]:
+    """Load the model that training continues from, None from scratch; and the configuration."""
+    if config.model is None:
+        return None, HyenaDNAConfig.of(config.shape())
+    language = load(config.model).model
+    return language, config.shape_of(language.config)
+
+
+def _request(
+    config: PretrainConfig, sources: Sources, language: HyenaDNAForCausalLM | None
+) -> dict[str, Any]:
     """All that decides what is learned."""
+    read = sources.hashes() | ({} if language is None else {"model": weights_sha256(language)})
+    return {"command": "pretrain", "config": config.request(), "inputs": read}
+
+
+def _continuation(config: PretrainConfig, language: HyenaDNAForCausalLM | None) -> dict[str, Any]:
+    """Return what the record holds of the model continued from: weights, answer, its genomes."""
+    if config.model is None or language is None:
+        return {}
+    earlier = record_of(config.model) or {"results": {}}
+    genomes = earlier["results"].get("genomes", {})
     return {
-        "command": "pretrain",
-        "config": config.request(),
-        "inputs": sources.hashes(),
+        "continued_from": {
+            "model": config.model,
+            "weights_sha256": weights_sha256(language),
+            "log_likelihood": fingerprint(language),
+            "genomes": {name: each["sha256"] for name, each in genomes.items()},
+            "continued_from": earlier["results"].get("continued_from"),
+        }
     }
+
+
+def _starting_model(
+    config: PretrainConfig, shape: HyenaDNAConfig, language: HyenaDNAForCausalLM | None
+) -> HyenaDNAForCausalLM:
+    """Draw the weights, or take those of the model continued from."""
+    set_seed(config.seed)
+    model = HyenaDNAForCausalLM(shape)
+    if language is not None:
+        model.load_state_dict(language.state_dict())
+        _log.info(
+            "continuing %s, in windows of %s tokens of its context of %s; moments and learning "
+            "rate start anew", config.model, f"{config.context_length:,}",
+            f"{shape.context_length:,}",
+        )  # fmt: skip
+    return model
 
 
 def _plan(
@@ -146,6 +207,8 @@ def _start(place: Output, checkpoints: Checkpoints, plan: Plan) -> None:
     """Say whether the run begins or goes on, and clear away what is of neither."""
     newest = checkpoints.newest() if place.unfinished is not None else None
     if newest is None:
+        if place.unfinished is not None:
+            _log.info("%s was interrupted before its first checkpoint: starting anew", place.path)
         checkpoints.remove()
     else:
         _log.info("%s was interrupted: going on after step %s", place.path, f"{step_of(newest):,}")
@@ -155,15 +218,13 @@ def _start(place: Output, checkpoints: Checkpoints, plan: Plan) -> None:
 
 def _trainer(
     config: PretrainConfig,
-    shape: HyenaDNAConfig,
+    model: HyenaDNAForCausalLM,
     sources: Sources,
     share: Share,
     plan: Plan,
     checkpoints: Checkpoints,
     arguments: TrainingArguments,
 ) -> PretrainTrainer:
-    set_seed(config.seed)
-    model = HyenaDNAForCausalLM(shape)
     model.backbone.gradient_checkpointing = plan.gradient_checkpointing
     validation = sources.validation_windows() if config.validations else {}
     if config.validations and not validation:
@@ -182,10 +243,11 @@ def _trainer(
         checkpoints=checkpoints,
     )
     _log.info(
-        "%s: %s parameters; about %.1f GiB at the peak; %s", config.preset,
-        f"{n_parameters(shape):,}", plan.peak_gib,
-        model.backbone.choose_engine(next(model.parameters())),
+        "%s: %s parameters; about %.1f GiB at the peak",
+        config.start,
+        f"{n_parameters(model.config):,}", plan.peak_gib,
     )  # fmt: skip
+    _log.debug("the engine is %s", model.backbone.choose_engine(next(model.parameters())))
     if arguments.world_size > 1:
         _log.info("%d processes share the windows of each step", arguments.world_size)
     if not trainer.is_fsdp_enabled:  # whose model is not on its device yet
@@ -194,11 +256,14 @@ def _trainer(
     return trainer
 
 
-def _finish(place: Output, model: HyenaDNAForCausalLM, **record: Any) -> None:
-    """Save the model, and record how it was made."""
+def _finish(
+    place: Output, model: HyenaDNAForCausalLM, checkpoints: Checkpoints, record: Mapping[str, Any]
+) -> None:
+    """Save the model, record how it was made, and remove the checkpoints."""
     with whole_files(place.path) as folder:
         save(model, folder)
     place.finish(weights_sha256=weights_sha256(model), **record)
+    checkpoints.remove()
 
 
 @contextmanager
@@ -208,6 +273,9 @@ def _metrics(
     """Write metrics and show progress, from where the run goes on."""
     lines = keep_metrics(path, step_of(newest) if newest else 0)
     seconds = lines[-1]["seconds"] if lines else 0.0
-    with path.open("a") as file, progress(schedule.n_steps, "pretraining", "steps") as meter:
+    with (
+        path.open("a", encoding="utf-8") as file,
+        progress(schedule.n_steps, "pretraining", "steps") as meter,
+    ):
         trainer.add_callback(MetricsCallback(file, meter, schedule, seconds))
         yield

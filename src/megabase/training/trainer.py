@@ -1,4 +1,4 @@
-"""The one subclass of transformers.Trainer: a step is one batch, cut into passes by memory."""
+"""The Trainer of a language model: a step is one batch, cut into passes by memory."""
 
 import json
 import math
@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from torch.utils.data import DataLoader
+from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from megabase.data.genome_dataset import Batch, StepDataset, read_windows
@@ -21,14 +21,16 @@ from megabase.errors import WorkError
 from megabase.model.load import save
 from megabase.model.loss import target_weights
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.run.interruption import ignore_signals, stop_is_asked
 from megabase.training.checkpoint import Checkpoints
 from megabase.training.metrics import LastStepCallback
 from megabase.training.optim import decayed_parameters
+from megabase.training.resumable import ResumableTrainer, StepsFromNow
 
 _UNLOGGED = "unlogged.json"  # in a checkpoint
 
 
-class PretrainTrainer(Trainer):
+class PretrainTrainer(ResumableTrainer):
     """Trains so that neither passes, nor processes, nor interruptions change what is learned.
 
     Every random draw of a step is a function of seed, step and process; the loss of a
@@ -66,18 +68,14 @@ class PretrainTrainer(Trainer):
         if not validation:
             arguments.eval_strategy = IntervalStrategy.NO
         super().__init__(
-            model=model,
-            args=arguments,
-            train_dataset=steps,
-            eval_dataset=cast("Any", validation),
+            model, arguments, steps=steps, validation=validation, checkpoints=checkpoints
         )
-        self.remove_callback(PrinterCallback)
         self.add_callback(LastStepCallback)
         self._steps = steps
         self._validation = validation
         self._stores = stores
         self._windows_per_pass = windows_per_pass
-        self._checkpoints = checkpoints
+        self._is_asked_to_stop = False
         self._unlogged: list[float] = []  # losses of the steps since the last line of metrics
 
     # -- what is read ---------------------------------------------------------------------
@@ -87,9 +85,10 @@ class PretrainTrainer(Trainer):
         return DataLoader(
             self._steps,
             batch_size=None,
-            sampler=_FromNow(self, len(self._steps)),
+            sampler=StepsFromNow(self, len(self._steps)),
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
+            worker_init_fn=ignore_signals,
         )
 
     # -- what is learned ------------------------------------------------------------------
@@ -114,11 +113,18 @@ class PretrainTrainer(Trainer):
                 loss = self._loss(model, part, n_targets.clamp(min=1e-9))
                 self.accelerator.backward(loss * n_processes)  # which are averaged over
             total += loss.detach()
-        mean = self._sum(total)
+        # Processes get a signal in different steps: that one of them did, all learn with the loss.
+        asked = torch.full_like(total, float(stop_is_asked()))
+        mean, n_asked = self._sum(torch.stack([total, asked])).unbind()
+        self._is_asked_to_stop = bool(n_asked)
         if not math.isfinite(mean):
             raise WorkError(self._diverged(batch))
         self._unlogged.append(float(mean))
         return mean
+
+    def is_asked_to_stop(self) -> bool:
+        """Return whether any process had got a signal when the last step was done."""
+        return self._is_asked_to_stop
 
     def _passes(self, batch: Batch) -> Iterator[Batch]:
         n_windows, length = batch["input_ids"].shape
@@ -233,49 +239,24 @@ class PretrainTrainer(Trainer):
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             save(model, Path(output_dir))
 
-    def _get_output_dir(self, trial: object) -> str:
-        return str(self._checkpoints.part)
-
-    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
-        """Save under a temporary name and rename it, so that the last good one survives."""
-        step = self.state.global_step
+    def check_weights(self) -> None:
+        """Raise a WorkError if a weight is not a finite number."""
         if self._n_not_finite():
             raise WorkError(
-                f"the weights after step {step} are no numbers; the last good checkpoint is "
-                f"{self._checkpoints.newest() or 'none'}; lower learning_rate and start anew"
+                f"the weights after step {self.state.global_step} are no numbers; the last good "
+                f"checkpoint is {self._checkpoints.newest() or 'none'}; lower learning_rate and "
+                "start anew"
             )
-        if self.args.should_save:
-            self._checkpoints.remove_part()
-        self.accelerator.wait_for_everyone()
-        try:
-            super()._save_checkpoint(model, None)
-            if self.args.should_save:
-                unlogged = self._checkpoints.being_written(step) / _UNLOGGED
-                unlogged.write_text(json.dumps(self._unlogged))
-        except (OSError, RuntimeError) as error:
-            self._checkpoints.remove_part()
-            raise WorkError(
-                f"the checkpoint of step {step} could not be saved ({str(error).splitlines()[0]}); "
-                f"the last good one is {self._checkpoints.newest() or 'none'}; the same command "
-                "goes on from it"
-            ) from error
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            self._checkpoints.commit(step)
+
+    def save_own(self, folder: Path) -> None:
+        """Write the losses that had not been logged."""
+        (folder / _UNLOGGED).write_text(json.dumps(self._unlogged), encoding="utf-8")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load moments, schedule, and the losses that had not been logged."""
-        if checkpoint is None:
-            return
-        folder = Path(checkpoint)
-        self._unlogged = json.loads((folder / _UNLOGGED).read_text())
-        if self.is_fsdp_enabled:
-            super()._load_optimizer_and_scheduler(checkpoint)
-            return
-        # By ourselves: older Trainers ask for the device "cpu:0", which torch refuses.
-        for state, file in ((self.optimizer, "optimizer.pt"), (self.lr_scheduler, "scheduler.pt")):
-            saved = torch.load(folder / file, map_location="cpu", weights_only=True)
-            cast("Any", state).load_state_dict(saved)
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self._unlogged = json.loads((Path(checkpoint) / _UNLOGGED).read_text(encoding="utf-8"))
 
     def _n_not_finite(self) -> int:
         """Count the weights that are no numbers, this process's share of each and then of all."""
@@ -295,17 +276,3 @@ def seed_of_step(seed: int, step: int, process: int) -> int:
     """Give the seed of all that a process draws in a step, as dropout does."""
     sequence = np.random.SeedSequence([seed, step, process])
     return int(sequence.generate_state(1, np.uint64)[0])
-
-
-class _FromNow(Sampler[int]):
-    """Steps in order, from the one that the Trainer is at when asked."""
-
-    def __init__(self, trainer: Trainer, n_steps: int) -> None:
-        self._trainer = trainer
-        self._n_steps = n_steps
-
-    def __len__(self) -> int:
-        return self._n_steps
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self._trainer.state.global_step, self._n_steps))

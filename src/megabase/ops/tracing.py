@@ -1,0 +1,50 @@
+"""Whether PyTorch computes a call, or traces, transforms or fakes it.
+
+The fast paths write into memory of their own, call compiled code and define gradients by hand:
+`torch.export`, `torch.jit.trace`, `torch.compile`, the ONNX export, `torch.func` and fake tensors
+see nothing of that. Wherever this module gives a reason, plain torch operations are used.
+"""
+
+import warnings
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils import _python_dispatch
+
+
+def why_traced(*tensors: Tensor) -> str | None:
+    """Return how the present call is traced or transformed, None where it is just computed.
+
+    Parameters
+    ----------
+    tensors
+        Of the call: whether they hold numbers is asked, too.
+    """
+    if torch.compiler.is_compiling():
+        return "torch.compile or torch.export traces it"
+    if is_jit_tracing():
+        return "torch.jit.trace traces it"
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        return "torch.func transforms it"
+    if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
+        return "forward-mode derivatives are wanted"
+    if _python_dispatch._get_current_dispatch_mode() is not None:  # pyright: ignore[reportPrivateUsage]
+        return "a dispatch mode of torch watches it"
+    if any(hasattr(tensor, "fake_mode") for tensor in tensors):
+        return "its tensors are fake"
+    return None
+
+
+def is_jit_tracing() -> bool:
+    """Whether `torch.jit.trace` traces the present call."""
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+
+
+def static_size(x: Tensor, dim: int) -> int:
+    """Return a size of a tensor as a number, which `torch.jit.trace` takes for a constant."""
+    if not is_jit_tracing():
+        return x.shape[dim]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
+        return int(x.shape[dim])

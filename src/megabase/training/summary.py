@@ -1,0 +1,134 @@
+"""What a run came to, in the last lines of its log: figures beside baselines, and their place."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from megabase.data.mixture import Window
+from megabase.data.token_store import TokenStore
+from megabase.genome.interval import Interval
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.measure.kmers import constant_predictions
+from megabase.measure.markov import fit_markov
+from megabase.measure.metrics import Kind, metrics_of
+from megabase.training.labelled import LabelledData
+from megabase.training.sources import Sources
+
+_log = logging.getLogger(__name__)
+
+_MOST_COUNTED = 1 << 24
+"""Bases of a genome that the Markov model of the summary is fitted on."""
+
+_SHOWN: Mapping[Kind, tuple[str, ...]] = {
+    "binary": ("accuracy", "mcc", "auroc"),
+    "multiclass": ("accuracy", "mcc", "auroc"),
+    "multilabel": ("auroc_median", "auprc_median"),
+    "regression": ("spearman", "r2"),
+}
+
+
+def tell_pretrained(metrics: Path, sources: Sources) -> None:
+    """Log the held-out bits per base of each genome beside those of a Markov model.
+
+    Parameters
+    ----------
+    metrics
+        The file of the run's metrics, in its folder.
+    sources
+        The genomes. The Markov model of each is fitted on its training part, or on stretches of
+        it of 16,777,216 bases in all, and both are measured on the same validation windows.
+    """
+    lines = map(json.loads, metrics.read_text().splitlines())
+    measured = [line for line in lines if "validation_loss" in line]
+    windows = sources.validation_windows()
+    if not measured or not windows:
+        _log.info("summary: no held-out window was measured; the model: %s", metrics.parent)
+        _log.info("figures: %s", metrics)
+        return
+    last = measured[-1]
+    for name, of_genome in windows.items():
+        nats = last.get(f"validation_loss_{name}", last["validation_loss"])
+        source = sources.by_name[name]
+        order, n_counted, bits = _markov_bits(source.store, source.split.train, of_genome)
+        _log.info(
+            "summary: %s, held out: %.4f bits per base (%.4f nats); a Markov model of order %d, "
+            "fitted on %s bases: %.4f; %d windows of validation, on which nothing was learned",
+            name, nats / math.log(2), nats, order, f"{n_counted:,}", bits, len(of_genome),
+        )  # fmt: skip
+    _log.info("the model: %s; figures: %s", metrics.parent, metrics)
+
+
+def _markov_bits(
+    store: TokenStore, training: Sequence[Interval], windows: Sequence[Window]
+) -> tuple[int, int, float]:
+    """Return order, bases counted, and bits per base from the second base of each window on."""
+    learned = [DNA_VOCABULARY.to_bases(store.fetch(each)) for each in _some(training)]
+    markov = fit_markov(learned)
+    found = [
+        markov.log_probabilities(DNA_VOCABULARY.to_bases(store.fetch(window.interval)))[1:]
+        for window in windows
+    ]
+    return (
+        markov.order,
+        sum(map(len, learned)),
+        -float(np.nanmean(np.concatenate(found))) / (math.log(2)),
+    )
+
+
+def _some(regions: Sequence[Interval]) -> list[Interval]:
+    """Take the beginning of each region, in proportion, so that all are not too many bases."""
+    share = min(1.0, _MOST_COUNTED / max(1, sum(map(len, regions))))
+    parts = [(each, int(len(each) * share)) for each in regions]
+    return [Interval(each.contig, each.start, each.start + n) for each, n in parts if n]
+
+
+def majority_metrics(data: LabelledData) -> dict[str, float]:
+    """Measure on the rows held out what the training labels alone tell: shares, or the mean."""
+    held_out = data.held_out.targets()
+    constant = constant_predictions(
+        data.kind, data.training.targets(), len(held_out), n_classes=len(data.labels.classes)
+    )
+    return metrics_of(data.kind, held_out, constant, groups=data.label_groups)
+
+
+def tell_adapted(
+    report: Mapping[str, Any], data: LabelledData, output: Path, names: Sequence[str]
+) -> None:
+    """Log the metrics on the rows held out beside those of the majority, and where they are.
+
+    Parameters
+    ----------
+    report
+        What the seeds became, with ``majority``.
+    data
+        Of the run.
+    output
+        The folder.
+    names
+        Of the files of figures in it, those that are not there left out.
+    """
+    of_seeds, floor = report[data.held_out_name], report["majority"]
+    constant = "mean of training" if data.kind == "regression" else "majority"
+    shown = [
+        f"{name} {_over_seeds(of_seeds[name])} ({constant} {floor[name]:.4f})"
+        for name in _SHOWN[data.kind]
+    ]
+    n = len(report["seeds"])
+    chosen = ", on which the epoch was chosen, which flatters" if data.test is None else ""
+    _log.info(
+        "summary: %s%s, %s rows, %s: %s", data.held_out_name, chosen,
+        f"{len(data.held_out):,}", "1 seed" if n == 1 else f"{n} seeds", "; ".join(shown),
+    )  # fmt: skip
+    found = [str(output / name) for name in names if (output / name).is_file()]
+    _log.info("the model: %s; figures: %s", output, ", ".join(found))
+
+
+def _over_seeds(found: Mapping[str, float | None]) -> str:
+    mean, sd = found["mean"], found["sd"]
+    text = "NaN" if mean is None else f"{mean:.4f}"
+    return text if sd is None else f"{text} ± {sd:.4f}"
