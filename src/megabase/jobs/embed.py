@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -136,16 +136,18 @@ def embed(
     )
     of_table = {"sequence_column": sequence_column, "delimiter": delimiter}
     of_table = {key: value for key, value in of_table.items() if value is not None}
+    is_of_alleles = is_vcf and not of_table
+    if is_of_alleles:
+        entries_of = _alleles(source, genome, contigs)
+    else:
+        entries_of = _sequences(source, genome, stride, of_table, splice=splice)
     check_place(output, is_folder=False)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
     context = predictor.context_length
-    if is_vcf and not of_table:
-        window = choose_window(window, context)
-        entries: Entries = _alleles(source, genome, contigs, window)
-    else:
-        entries = _sequences(source, genome, context, stride, of_table, splice=splice)
+    window = choose_window(window, context) if is_of_alleles else window
+    entries = entries_of(window or context)
     request = {
         "command": "embed",
         "model": predictor.weights_sha256,
@@ -188,14 +190,12 @@ def _check_goes_with(
 def _sequences(
     source: str,
     genome: str | None,
-    context: int,
     stride: int | None,
     of_table: Mapping[str, str],
     *,
     splice: bool,
-) -> Entries:
-    if stride is not None:
-        windows(1, context, stride)
+) -> Callable[[int], Entries]:
+    """Open sequences; what they are for a model's context is asked once it is loaded."""
     path = genome_path(source)
     if not splice and path.is_file() and is_table(path):
         reference = None if genome is None else open_genome(genome)
@@ -205,28 +205,41 @@ def _sequences(
             sequence_column=of_table.get("sequence_column", SEQUENCE),
             delimiter=of_table.get("delimiter"),
         )
-        return TableEntries(table, context if stride is None else None)
+        return lambda context: TableEntries(table, _check_stride(context, stride))
     if of_table:
         named = ", ".join(f"--{key.replace('_', '-')}" for key in of_table)
         raise InputError(f"{named} goes with a table (CSV, TSV or Parquet); {source} is none")
     sequences = open_sequences(source, genome, splice=splice)
+
+    def entries(context: int) -> Entries:
+        if (limit := _check_stride(context, stride)) is not None:
+            check_lengths(
+                sequences.records,
+                limit,
+                mend="--stride cuts it into windows (half the context is usual)",
+            )
+        return SequenceEntries(sequences)
+
+    return entries
+
+
+def _check_stride(context: int, stride: int | None) -> int | None:
+    """Refuse a stride that is none; return the most letters of a sequence, None with a stride."""
     if stride is None:
-        check_lengths(
-            sequences.records,
-            context,
-            mend="--stride cuts it into windows (half the context is usual)",
-        )
-    return SequenceEntries(sequences)
+        return context
+    windows(1, context, stride)
+    return None
 
 
 def _alleles(
-    source: str, genome: str | None, contigs: Mapping[str, str], window: int
-) -> AlleleEntries:
+    source: str, genome: str | None, contigs: Mapping[str, str]
+) -> Callable[[int], Entries]:
+    """Open variants and their genome; the windows are laid once their length is known."""
     vcf = VcfFile(Path(source))
     if genome is None:
         raise InputError(f"the variants of {source} need the genome they are of: --genome")
     reference = open_genome(genome)
-    return AlleleEntries(vcf, reference, contigs, window)
+    return lambda window: AlleleEntries(vcf, reference, contigs, window)
 
 
 class _Extent(NamedTuple):
