@@ -8,6 +8,11 @@ from typing import Any, NamedTuple
 from megabase.errors import InputError
 from megabase.run.location import describe_missing, is_hub_id, model_place
 
+HUB_OPTIONS = (
+    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
+)  # fmt: skip
+"""Options of the hub, as transformers has them."""
+
 
 class ModelFiles(NamedTuple):
     """Where a model lies.

@@ -25,6 +25,7 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.files import HUB_OPTIONS, read_config_file
 from megabase.model.filter import ImplicitFilter
 from megabase.model.keywords import NO_PREFIX, check_causal, check_generation, check_keywords
 from megabase.model.loss import next_token_loss
@@ -33,7 +34,7 @@ from megabase.model.past import Past
 from megabase.model.published import from_published, is_published
 from megabase.model.residual import ResidualLinear
 from megabase.model.stopping import StopLetters
-from megabase.model.weights import HUB_OPTIONS, read_config_file, read_tensors
+from megabase.model.weights import read_tensors
 from megabase.ops.tracing import static_size
 
 

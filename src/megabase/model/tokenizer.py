@@ -13,7 +13,7 @@ from transformers import BatchEncoding, TokenizersBackend
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.weights import HUB_OPTIONS, read_config_file
+from megabase.model.files import HUB_OPTIONS, read_config_file
 
 _log = logging.getLogger(__name__)
 

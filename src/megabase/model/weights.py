@@ -19,11 +19,6 @@ from torch import Tensor
 from megabase.errors import InputError
 from megabase.model.files import find_file
 
-HUB_OPTIONS = (
-    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
-)  # fmt: skip
-"""Options of the hub, as transformers has them."""
-
 CHECKPOINT = "weights.ckpt"
 UNREADABLE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError,
