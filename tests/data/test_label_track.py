@@ -114,7 +114,7 @@ def test_labels_that_cannot_be(tmp_path, name, text, message):
 def test_contigs_that_the_genome_lacks_are_counted(tmp_path, caplog):
     with caplog.at_level("INFO"):
         opened(tmp_path, "chr1\t0\t9\ta\nchrX\t0\t9\tb\n")
-    assert "labels on 1 contigs that the genome lacks" in caplog.text
+    assert "labels on 1 contig that the genome lacks" in caplog.text
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 400, 600])
