@@ -22,7 +22,8 @@ from megabase.evaluation.context_report import JSON
 from megabase.genome.interval import Interval
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
-from megabase.model.load import load, weights_sha256
+from megabase.model.load import load
+from megabase.model.weights import weights_sha256
 from megabase.report.table import Table
 from megabase.run.output import RECORD, record_of
 

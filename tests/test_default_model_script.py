@@ -8,7 +8,8 @@ from scripts.default_model import CARD, SOURCES, package
 
 from megabase.evaluation.context_report import report_context
 from megabase.evaluation.held_out import evaluate_held_out
-from megabase.model.load import load, weights_sha256
+from megabase.model.load import load
+from megabase.model.weights import weights_sha256
 from megabase.training.config import PretrainConfig
 from megabase.training.pretrain import pretrain
 from tests import toys

@@ -7,10 +7,11 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from megabase.model.backbone import Backbone
+from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine
 from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.published import config_from_original, from_published, name_pairs
+from megabase.model.published import from_published, keys_of_original, name_pairs
 from tests.published_files import (
     Fixture,
     hf_config,
@@ -41,7 +42,7 @@ def engine(request):
 
 
 def model_of(fixture: Fixture, engine: Engine = Backbone.engine) -> HyenaDNAForCausalLM:
-    config = config_from_original(fixture.config, "the fixture")
+    config = HyenaDNAConfig(**keys_of_original(fixture.config, "the fixture"))
     tensors = from_published(fixture.weights, config, "the fixture")
     model = HyenaDNAForCausalLM(config).eval()
     model.load_state_dict(tensors)

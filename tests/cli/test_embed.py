@@ -14,7 +14,8 @@ import pytest
 
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.embed import Pooling, embed
+from megabase.inference.embed import embed
+from megabase.inference.pooling import Pooling
 from megabase.jobs import embed as module
 from megabase.model.load import save
 from tests import toys

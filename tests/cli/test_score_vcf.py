@@ -16,10 +16,11 @@ from pyarrow import parquet
 
 from megabase.genome.reference import MemoryReference
 from megabase.genome.site import Site
-from megabase.inference.variant_effect import score_variants
+from megabase.inference.score_variants import score_variants
 from megabase.jobs import score_vcf as module
 from megabase.jobs.stream import Journal
-from megabase.model.load import save, weights_sha256
+from megabase.model.load import save
+from megabase.model.weights import weights_sha256
 from megabase.run.output import only_writer
 from tests import toys
 from tests.cli.command import run

@@ -11,7 +11,6 @@ from megabase.genome.reference import MemoryReference
 from megabase.genome.site import Site
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference import letters as module
-from megabase.inference.embed import Pooling
 from megabase.inference.generate import generate as continue_tokens
 from megabase.inference.letters import (
     embed,
@@ -22,6 +21,7 @@ from megabase.inference.letters import (
     score_variants,
 )
 from megabase.inference.plan import GenerationPlan
+from megabase.inference.pooling import Pooling
 from megabase.model.load import save
 from tests import toys
 
@@ -77,7 +77,7 @@ def test_sequences_are_written_the_same_however_many_go_side_by_side(model, monk
     direct = continue_tokens(model.model, prompts, 12, seed=3, sampling=module.Sampling(top_k=3))
     assert [each.letters for each in made] == [DNA_VOCABULARY.decode(d.tokens) for d in direct]
     one_by_one = GenerationPlan(0.1, 1)
-    monkeypatch.setattr(module, "plan_generation", lambda *_, **__: one_by_one)
+    monkeypatch.setattr(model, "plan_generation", lambda **_: one_by_one)
     again = generate(model, ["ACGT", "TTG", "A"], 12, seed=3, top_k=3)
     assert [each.letters for each in again] == [each.letters for each in made]
     (fixed,) = generate(model, [""], 4, template="NCGN")

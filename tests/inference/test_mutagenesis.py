@@ -11,8 +11,9 @@ from megabase.genome.alphabet import DNA
 from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
 from megabase.genome.site import Site
-from megabase.inference.mutagenesis import gradient_windows, saturation_mutagenesis
-from megabase.inference.variant_effect import score_variants
+from megabase.inference.mutagenesis import saturation_mutagenesis
+from megabase.inference.score_variants import score_variants
+from megabase.inference.windows import gradient_windows
 from tests import toys
 
 MODEL = toys.model()

@@ -13,12 +13,8 @@ from megabase.genome.reference import MemoryReference
 from megabase.genome.site import Site
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import log_likelihoods
-from megabase.inference.variant_effect import (
-    DEFAULT_WINDOW,
-    SKIP_REASONS,
-    choose_window,
-    score_variants,
-)
+from megabase.inference.score_variants import score_variants
+from megabase.inference.variant_effect import DEFAULT_WINDOW, SKIP_REASONS, choose_window
 from tests import toys
 
 MODEL = toys.model()

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from megabase.model.config import PRESETS, HyenaDNAConfig
+from megabase.model.architecture import PRESETS
+from megabase.model.config import HyenaDNAConfig
 from megabase.model.modeling import HyenaDNAForCausalLM
 from tests import toys
 

@@ -11,8 +11,8 @@ from transformers import AutoModelForSequenceClassification
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.architecture import POOLED
 from megabase.model.classification import HyenaDNAForSequenceClassification
-from megabase.model.config import POOLED
 from megabase.model.heads import pool
 from megabase.model.load import load, load_classifier, save
 from tests import toys

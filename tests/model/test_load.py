@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from megabase.model.load import load, save, save_published, weights_sha256
+from megabase.model.load import load, save, save_published
+from megabase.model.weights import weights_sha256
 from tests import toys
 
 MODEL = toys.model()

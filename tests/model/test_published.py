@@ -8,9 +8,9 @@ import torch
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.published import (
     PREFIXES,
-    config_from_original,
     config_to_hf,
     from_published,
+    keys_of_original,
     name_pairs,
     to_published,
 )
@@ -97,7 +97,7 @@ def test_a_grid_of_another_length_is_an_error():
 
 
 def test_an_original_configuration_is_read():
-    config = config_from_original(ORIGINAL, "config.json")
+    config = HyenaDNAConfig(**keys_of_original(ORIGINAL, "config.json"))
     assert (config.max_seq_len, config.short_filter_order, config.activation_freq) == (1026, 3, 10)
     assert (config.d_inner, config.embed_dropout, config.hyena_order) == (512, 0.1, 2)
 
@@ -114,13 +114,13 @@ def test_an_original_configuration_is_read():
 )
 def test_an_original_configuration_that_is_not_ours_is_an_error(change, message):
     with pytest.raises(ValueError, match=message):
-        config_from_original(ORIGINAL | change, "config.json")
+        HyenaDNAConfig(**keys_of_original(ORIGINAL | change, "config.json"))
 
 
 def test_the_released_configurations_are_read(shared):
     for name, context in (("tiny-1k", 1024), ("small-32k", 32_768)):
         text = (shared / "published_configs" / f"{name}_config.json").read_text()
-        assert config_from_original(json.loads(text), name).context_length == context
+        assert HyenaDNAConfig(**keys_of_original(json.loads(text), name)).context_length == context
 
 
 def test_an_hf_configuration_is_read_back_as_the_same():

@@ -13,8 +13,9 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predict import predictions
 from megabase.model.classification import HyenaDNAForSequenceClassification
-from megabase.model.load import base_sha256, load_classifier, save, weights_sha256
+from megabase.model.load import base_sha256, load_classifier, save
 from megabase.model.prompted import HyenaDNAForPromptedClassification
+from megabase.model.weights import weights_sha256
 from megabase.run.output import read_record
 from megabase.training.adapt import METRICS, PREDICTIONS
 from megabase.training.adaptation import moving, set_training

@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from megabase.model.load import load, weights_sha256
+from megabase.model.load import load
+from megabase.model.weights import weights_sha256
 from megabase.run.output import read_record
 from tests.toys import letters, write_fasta
 

@@ -63,8 +63,7 @@ def card(
 
     megabase card gue/tf/0 --data gue --model model --output card --rows 32,128,512,all
     """
-    from megabase.evaluation.benchmark import Choice
-    from megabase.evaluation.card import PAGE, ROWS, TEXT, evaluate_card
+    from megabase.evaluation.check import check_adapted
     from megabase.run.config import read_config
     from megabase.run.log import start_logging
     from megabase.training.config import AdaptConfig
@@ -74,6 +73,10 @@ def card(
         "model": model, "adapt": adapt, "epochs": epochs, "n_seeds": seeds, "seed": seed,
     }  # fmt: skip
     settings = read_config(AdaptConfig, file=config, options=options, overrides=overrides or ())
+    check_adapted([task], settings, output)
+    from megabase.evaluation.benchmark import Choice
+    from megabase.evaluation.card import PAGE, ROWS, TEXT, evaluate_card
+
     evaluate_card(
         task,
         output,

@@ -35,9 +35,12 @@ def convert(
 
     megabase convert --input hyenadna-tiny-1k/weights.ckpt --output tiny-1k
     """
-    from megabase.jobs.convert import convert as run
+    from megabase.jobs.check import check_convert
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)
+    check_convert(source, output, layout=layout)
+    from megabase.jobs.convert import convert as run
+
     run(source, output, layout=layout, overwrite=overwrite)
     typer.echo(output)

@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(as_json: Json = False) -> None:
     """Versions, devices, what is on, what is off and why."""
-    from megabase.jobs.inspect import describe_computer
+    from megabase.jobs.computer import describe_computer
 
     findings = describe_computer()
     if as_json:

@@ -59,10 +59,13 @@ def perplexity(
 
     megabase evaluate perplexity --model model --genome genome.fa
     """
-    from megabase.evaluation.held_out import evaluate_held_out
+    from megabase.evaluation.check import check_measured
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)
+    check_measured(model, device=device, genome=genome, output=output, is_folder=False)
+    from megabase.evaluation.held_out import evaluate_held_out
+
     report = evaluate_held_out(
         model,
         genome,
@@ -101,10 +104,13 @@ def context(
 
     megabase evaluate context --model model --genome genome.fa --output context
     """
-    from megabase.evaluation.context_report import PAGE, report_context
+    from megabase.evaluation.check import check_measured
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)
+    check_measured(model, device=device, genome=genome, output=output)
+    from megabase.evaluation.context_report import PAGE, report_context
+
     report_context(
         model,
         genome,

@@ -97,7 +97,7 @@ def evaluate(
 
     megabase evaluate biotypes/human --data genomes/human --model model --probes
     """
-    from megabase.evaluation.benchmark import PAGE, TEXT, Choice, evaluate_tasks
+    from megabase.evaluation.check import check_adapted
     from megabase.run.config import read_config
     from megabase.run.log import start_logging
     from megabase.training.config import AdaptConfig
@@ -109,6 +109,9 @@ def evaluate(
     }  # fmt: skip
     settings = read_config(AdaptConfig, file=config, options=options, overrides=overrides or ())
     folder = output or Path("-".join(tasks).replace("/", "-").replace("*", "all"))
+    check_adapted(tasks, settings, folder)
+    from megabase.evaluation.benchmark import PAGE, TEXT, Choice, evaluate_tasks
+
     evaluate_tasks(
         tasks,
         folder,

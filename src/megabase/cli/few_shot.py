@@ -43,16 +43,20 @@ def few_shot(
     megabase evaluate few-shot in_context/human_enhancers_cohn --data FOLDER --model model
     --shots 0,2,8 --tune 16 --output few-shot
     """
-    from megabase.evaluation.few_shot import TABLE, evaluate_few_shot
+    from megabase.evaluation.check import check_measured
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)
+    numbers = _numbers(shots)
+    check_measured(model, device=device, tasks=tasks, output=output)
+    from megabase.evaluation.few_shot import TABLE, evaluate_few_shot
+
     evaluate_few_shot(
         tasks,
         data,
         model=model,
         output=output,
-        shots=_numbers(shots),
+        shots=numbers,
         tune=tune,
         n_queries=queries,
         seeds=seeds,

@@ -106,8 +106,8 @@ def finetune(
     """
     from megabase.run.config import read_config, to_yaml
     from megabase.run.log import start_logging
+    from megabase.training.check import check_finetune
     from megabase.training.config import FinetuneConfig
-    from megabase.training.finetune import finetune as run
 
     start_logging(quiet=quiet, verbose=verbose)
     options: dict[str, Any] = {
@@ -125,6 +125,9 @@ def finetune(
         return
     if output is None:
         raise InputError("a folder to write is needed: --output DIR")
+    check_finetune(settings, output)
+    from megabase.training.finetune import finetune as run
+
     run(settings, output, overwrite=overwrite)
     typer.echo(output)
 

@@ -27,6 +27,9 @@ def info(
 
     megabase info --model model --length 32768
     """
+    from megabase.model.files import find_model
+
+    find_model(model)
     from megabase.jobs.inspect import describe_model
 
     about = describe_model(model, length=length, batch=batch)

@@ -61,10 +61,13 @@ def predict(
 
     megabase predict --model model --input unknown.csv --output predictions.csv
     """
-    from megabase.jobs.predict import predict as run
+    from megabase.jobs.check import check_predict
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)
+    check_predict(model, source, output, genome=genome, strand=strand, device=device)
+    from megabase.jobs.predict import predict as run
+
     run(
         model, source, output, genome=genome, crop=crop,
         sequence_column=sequence_column or "sequence", delimiter=delimiter, strand=strand,

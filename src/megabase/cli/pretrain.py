@@ -68,8 +68,8 @@ def pretrain(
     from megabase.run.config import read_config, to_yaml
     from megabase.run.environment import is_first_process
     from megabase.run.log import start_logging
+    from megabase.training.check import check_pretrain
     from megabase.training.config import PretrainConfig, genome_options
-    from megabase.training.pretrain import pretrain as run
 
     start_logging(quiet=quiet or not is_first_process(), verbose=verbose)
     options: dict[str, Any] = {
@@ -87,6 +87,9 @@ def pretrain(
         return
     if output is None:
         raise InputError("a folder to write is needed: --output DIR")
+    check_pretrain(settings, output)
+    from megabase.training.pretrain import pretrain as run
+
     run(settings, output, overwrite=overwrite)
     if is_first_process():
         typer.echo(output)

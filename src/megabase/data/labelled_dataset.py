@@ -10,9 +10,9 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.model.heads import UNCOUNTED, is_counted
-from megabase.model.padding import TokenArray, pad
+from megabase.model.padding import pad
 
 # Rows that are padded together: the longest has at most so many tokens more than the shortest,
 # by share or by number.

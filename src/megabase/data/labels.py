@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 
 from megabase.data.label_text import LABEL_TEXTS, check_label_texts, label_key, merged
 from megabase.errors import InputError
-from megabase.model.heads import JOINT
+from megabase.model.architecture import JOINT
 
 LABEL = "label"
 """The column of labels."""

@@ -21,8 +21,9 @@ from megabase.measure.collapse import has_collapsed
 from megabase.measure.metrics import Predictions, metrics_of
 from megabase.measure.probe import check_sklearn
 from megabase.measure.result import Result
-from megabase.model.load import load, weights_sha256
+from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.weights import weights_sha256
 from megabase.report.benchmark import benchmark_page, benchmark_text
 from megabase.run.interruption import interruptible
 from megabase.run.output import Output, only_writer, whole_file, whole_files

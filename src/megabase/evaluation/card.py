@@ -30,9 +30,10 @@ from megabase.evaluation.tasks.task import Task
 from megabase.measure.metrics import Predictions, metrics_of
 from megabase.measure.probe import check_sklearn
 from megabase.measure.result import without_nan
-from megabase.model.load import load, weights_sha256
+from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
+from megabase.model.weights import weights_sha256
 from megabase.report.card import EFFICIENCY, RELIABILITY, card_page, card_text
 from megabase.report.card_figures import draw_label_efficiency, draw_reliabilities
 from megabase.report.plot import figure_class

@@ -15,9 +15,9 @@ from megabase.data.window_sampler import spread_windows
 from megabase.errors import InputError
 from megabase.evaluation.perplexity import AtPosition, Bits, mean_bits, position_edges
 from megabase.genome.interval import Interval
+from megabase.genome.vocabulary import TokenArray
 from megabase.inference.predictor import Predictor
 from megabase.measure.ladder import doubling
-from megabase.model.padding import TokenArray
 from megabase.run.log import Meter, progress
 
 _log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from jaxtyping import Float32
 from megabase.data.labelled_dataset import Examples
 from megabase.errors import InputError
 from megabase.evaluation.tasks.task import Task
+from megabase.genome.vocabulary import TokenArray
 from megabase.inference.device import choose_device
 from megabase.inference.embed import embed
 from megabase.inference.plan import plan_inference
@@ -28,7 +29,6 @@ from megabase.measure.probe import (
     neighbour_map,
 )
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.padding import TokenArray
 from megabase.report.plot import figure_class, new_figure, plot_map
 from megabase.run.log import counted, progress
 from megabase.run.output import whole_path

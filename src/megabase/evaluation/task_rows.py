@@ -12,13 +12,12 @@ from megabase.errors import InputError
 from megabase.evaluation.examples import Examples as Rows
 from megabase.evaluation.task_data import TaskData
 from megabase.evaluation.tasks.task import LabelGroup, Task
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.measure.kmers import Sequences
 from megabase.measure.leaks import LeakReport, find_leaks
 from megabase.measure.metrics import Labels as RowLabels
 from megabase.measure.words import Bases
-from megabase.model.heads import JOINT
-from megabase.model.padding import TokenArray
+from megabase.model.architecture import JOINT
 from megabase.run.log import counted
 from megabase.training.labelled import LabelledData, part_validation
 

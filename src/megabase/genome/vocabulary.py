@@ -10,6 +10,9 @@ from jaxtyping import UInt8
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA, Alphabet
 
+TokenArray = UInt8[np.ndarray, " _"]
+"""The tokens of one sequence, of any length."""
+
 _NO_TOKEN = 255  # in the table of bytes: not a letter of the alphabet
 
 

@@ -8,6 +8,8 @@ from megabase.errors import InputError
 from megabase.model.products import product_rate
 
 _WORTHWHILE = 1.3
+_SMALL = 256  # rows of matrices
+_HOPELESS = 10  # times as slow, on small matrices
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -77,6 +79,8 @@ def time_products() -> ProductRates:
         on_one = product_rate(torch.float32)
     finally:
         torch.set_num_threads(n_threads)
-    return ProductRates(
-        n_threads, on_one, product_rate(torch.float32), product_rate(torch.bfloat16)
-    )
+    on_all = product_rate(torch.float32)
+    bfloat16 = product_rate(torch.bfloat16, size=_SMALL)
+    if bfloat16 * _HOPELESS > on_all:  # else large matrices would take seconds to say the same
+        bfloat16 = product_rate(torch.bfloat16)
+    return ProductRates(n_threads, on_one, on_all, bfloat16)

@@ -16,7 +16,6 @@ may change the last bits. So an answer is a function of its sequence alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -24,77 +23,16 @@ import torch
 from jaxtyping import Float32
 
 from megabase.errors import InputError, WorkError
-from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.hidden_states import check_layer, hidden_states
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
+from megabase.inference.hidden_states import hidden_states
+from megabase.inference.pooling import MEAN, Pooling, check_layer
 from megabase.inference.strands import EMBEDDING_STRANDS, strands_of
 from megabase.inference.windows import Window, windows
-from megabase.model.config import POOLED
-from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.padding import TokenArray
-
-_WINDOW = "window"
-
-
-@dataclass(frozen=True)
-class Pooling:
-    """What is made of the hidden states of a sequence.
-
-    Parameters
-    ----------
-    kind
-        ``"mean"`` of all tokens; ``"max"`` of each channel over all tokens; ``"last"``, the
-        token that was read last and so has seen all others, which on the other strand is
-        the first of the sequence; ``"centre"``, the token at position length // 2;
-        ``"none"``: each token; ``"window"``: the mean of each `width` consecutive
-        positions, of which the last may be fewer.
-    width
-        Base pairs of a window; 1 for each token, 0 where there is one vector.
-    """
-
-    kind: str
-    width: int = 0
-
-    @classmethod
-    def from_text(cls, text: str) -> "Pooling":
-        """Read what people write; an InputError if there is no such pooling.
-
-        Examples
-        --------
-        >>> Pooling.from_text("window:128")
-        Pooling(kind='window', width=128)
-        """
-        kind, _, width = text.partition(":")
-        if text in POOLED:
-            return cls(text)
-        if text == "none":
-            return cls(text, 1)
-        if kind == _WINDOW and width.isdecimal() and int(width) > 0:
-            return cls(kind, int(width))
-        raise InputError(
-            f"a pooling is one of none, {', '.join(POOLED)}, or window:W for the means of W bp, "
-            f"as window:128; got {text!r}"
-        )
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.width}" if self.kind == _WINDOW else self.kind
-
-    def n_rows(self, length: int) -> int:
-        """Give the vectors that a sequence has.
-
-        Examples
-        --------
-        >>> Pooling.from_text("window:128").n_rows(300)
-        3
-        """
-        return -(-length // self.width) if self.width else 1
-
-
-MEAN = Pooling("mean")
-"""What is done unless told otherwise."""
+from megabase.model.language import LanguageModel
 
 
 def embed(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     sequences: Iterable[TokenArray],
     *,
     layer: int | None = None,

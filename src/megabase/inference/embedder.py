@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from megabase.errors import InputError
-from megabase.inference.embed import Pooling
 from megabase.inference.letters import embed
+from megabase.inference.pooling import Pooling
 from megabase.inference.predictor import Predictor
-from megabase.model.config import POOLED
+from megabase.model.architecture import POOLED
 from megabase.run.location import DEFAULT_MODEL
 
 

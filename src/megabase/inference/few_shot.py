@@ -16,9 +16,10 @@ from megabase.genome.few_shot import (
     demonstration_tokens,
     few_shot_prompt,
 )
+from megabase.genome.vocabulary import TokenArray
 from megabase.inference.hidden_states import hidden_states
-from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.padding import TokenArray, batches, pad
+from megabase.model.language import LanguageModel
+from megabase.model.padding import batches, pad
 from megabase.model.shared_prompt import SharedPrompt
 from megabase.model.streamed import what_is_changed
 
@@ -31,7 +32,7 @@ Read = Callable[[Int64[Tensor, "batch length"], Int64[Tensor, " batch"]], Tensor
 
 
 def few_shot_probabilities(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     shots: Sequence[Shot],
     queries: Sequence[TokenArray],
     letters: str,
@@ -102,12 +103,12 @@ def few_shot_probabilities(
     return probabilities
 
 
-def why_not_once(model: HyenaDNAForCausalLM) -> str | None:
+def why_not_once(model: LanguageModel) -> str | None:
     """Say why demonstrations cannot be read once for all queries, or None if they can."""
     return what_is_changed(model.backbone.blocks, model.backbone.norm)
 
 
-def _reader(model: HyenaDNAForCausalLM) -> Read:
+def _reader(model: LanguageModel) -> Read:
     """Read whole prompts."""
 
     def read(

@@ -16,13 +16,12 @@ from torch import Tensor
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.constraint import Constraint, Walk
-from megabase.genome.gc_range import GcRange
-from megabase.genome.motif import Motifs
-from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.sampling import Sampling, draw
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
+from megabase.inference.draw import draw, draw_probabilities
+from megabase.inference.generation_request import check_request
+from megabase.inference.sampling import Sampling
 from megabase.model.cache import Cache
-from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.padding import TokenArray
+from megabase.model.language import LanguageModel
 
 _FIRST, _LAST = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
@@ -37,7 +36,7 @@ class Generated(NamedTuple):
 
 
 def generate(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     prompts: Sequence[TokenArray],
     length: int,
     *,
@@ -83,7 +82,9 @@ def generate(
     WorkError
         If the model answers with no number.
     """
-    check_request(model, prompts, length, template=template, seed=seed)
+    check_request(
+        prompts, length, context_length=model.config.context_length, template=template, seed=seed
+    )
     if constraint is not None:
         _check_constraint(constraint, length, template)
     numbers = [(place,) for place in range(len(prompts))] if numbers is None else numbers
@@ -103,7 +104,7 @@ def generate(
 
 
 def _write(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     prompts: Sequence[TokenArray],
     length: int,
     writer: "_Writer",
@@ -128,29 +129,6 @@ def _write(
     return writer.finish()
 
 
-def constraint_of(
-    prompts: Sequence[TokenArray],
-    length: int,
-    *,
-    motifs: Motifs,
-    gc: GcRange | None,
-    template: TokenArray | None,
-) -> Constraint | None:
-    """Look ahead once for all prompts; None where neither motifs nor a range constrain them.
-
-    Raises
-    ------
-    InputError
-        If no `length` bases after one of the prompts meet the constraint.
-    """
-    if not motifs.motifs and gc is None:
-        return None
-    constraint = Constraint(length, motifs, gc, template)
-    for prompt in prompts:
-        constraint.start(prompt)
-    return constraint
-
-
 class _Writer:
     """Draws base after base of each sequence, and sums what the model says of them."""
 
@@ -173,7 +151,8 @@ class _Writer:
         log_p = torch.log_softmax(logits[:, _FIRST : _LAST + 1].double(), dim=-1)
         fixed = self._template[position]
         if fixed == DNA_VOCABULARY.unknown_id:
-            base = draw(self._sampling.probabilities(self._allowed(log_p)), self._uniform[position])
+            p = draw_probabilities(self._sampling, self._allowed(log_p))
+            base = draw(p, self._uniform[position])
         else:
             base = torch.full_like(self._tokens[position], fixed - _FIRST)
         if self._walk is not None:
@@ -195,41 +174,6 @@ class _Writer:
             raise WorkError("the model's answer is no number: its weights have diverged")
         tokens = self._tokens.t().cpu().numpy().astype(np.uint8)
         return [Generated(row, total) for row, total in zip(tokens, totals, strict=True)]
-
-
-def check_request(
-    model: HyenaDNAForCausalLM,
-    prompts: Sequence[TokenArray],
-    length: int,
-    *,
-    template: TokenArray | None,
-    seed: int,
-) -> None:
-    """Raise an InputError unless `generate` can do what is asked."""
-    if length < 1:
-        raise InputError(f"the length to generate is at least 1 base, got {length}")
-    if seed < 0:
-        raise InputError(f"a seed is 0 or more, got {seed}")
-    if not prompts:
-        raise InputError("there is no prompt to continue; an empty one starts from nothing")
-    longest, limit = max(map(len, prompts)), model.config.context_length
-    if longest + length > limit:
-        asked = f"a length of {length:,} bp is more"
-        if longest:
-            asked = (
-                f"a prompt of {longest:,} bp and a length of {length:,} bp make "
-                f"{longest + length:,}, which is more"
-            )
-        raise InputError(
-            f"{asked} than the {limit:,} bp that the model reads; shorten "
-            f"{'one of them' if longest else 'it'}, or train with --context-length "
-            f"{longest + length} or more"
-        )
-    if template is not None and len(template) != length:
-        raise InputError(
-            f"the template has {len(template):,} letters, and {length:,} bases are generated; "
-            "make them the same"
-        )
 
 
 def _check_constraint(constraint: Constraint, length: int, template: TokenArray | None) -> None:

@@ -4,12 +4,12 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from megabase.errors import InputError
-from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.inference.pooling import check_layer
+from megabase.model.language import LanguageModel
 
 
 def hidden_states(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     tokens: Int64[Tensor, "batch length"],
     mask: Bool[Tensor, "batch length"] | None = None,
     *,
@@ -38,14 +38,3 @@ def hidden_states(
     with torch.inference_mode():
         embedded = model.backbone.embedding(tokens)
         return model.backbone(embedded, mask, n_blocks=n_blocks, overwrite=True)[-1]
-
-
-def check_layer(layer: int | None, n_layer: int) -> int:
-    """Give the number of a layer, the last if None; an InputError if the model has none such."""
-    if layer is None:
-        return n_layer
-    if not 0 <= layer <= n_layer:
-        raise InputError(
-            f"a layer is from 0, the embedding, to {n_layer}, the last of this model; got {layer}"
-        )
-    return layer

@@ -13,17 +13,14 @@ from megabase.genome.interval import Interval
 from megabase.genome.motif import Motifs
 from megabase.genome.reference import MemoryReference, Reference
 from megabase.genome.site import Site
-from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.embed import Pooling
-from megabase.inference.generate import Generated, check_request, constraint_of
-from megabase.inference.generate import generate as continue_prompts
-from megabase.inference.likelihood import SequenceScore, sequence_score
-from megabase.inference.plan import plan_generation
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
+from megabase.inference.generation_request import check_request, constraint_of
+from megabase.inference.pooling import Pooling
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling
+from megabase.inference.sequence_score import SequenceScore, sequence_score
 from megabase.inference.strands import strands_of
 from megabase.inference.variant_effect import VariantEffect, choose_window
-from megabase.model.padding import TokenArray
 
 load = Predictor.load
 """Load a model by folder, file or hub id, as `Predictor.load`."""
@@ -239,7 +236,7 @@ def generate(
     sampling = Sampling(temperature, top_k, top_p)
     tokens = list(_encoded(prompts, what="prompt"))
     fixed = None if template is None else _encode_certain(template, "the template")
-    check_request(model.model, tokens, length, template=fixed, seed=seed)
+    check_request(tokens, length, context_length=model.context_length, template=fixed, seed=seed)
     constraint = constraint_of(
         tokens,
         length,
@@ -247,23 +244,24 @@ def generate(
         gc=None if gc is None else GcRange.from_text(gc),
         template=fixed,
     )
-    plan = plan_generation(
-        model.model,
+    plan = model.plan_generation(
         prompt_length=max(map(len, tokens)),
         length=length,
         n_sequences=len(tokens),
     )
-    made: list[Generated] = []
+    made: list[GeneratedSequence] = []
     for start in range(0, len(tokens), plan.at_once):
         beside = tokens[start : start + plan.at_once]
         numbers = [(start + place,) for place in range(len(beside))]
-        made += continue_prompts(
-            model.model, beside, length, sampling=sampling, seed=seed, numbers=numbers,
+        found = model.generate(
+            beside, length, sampling=sampling, seed=seed, numbers=numbers,
             template=None if constraint else fixed, constraint=constraint,
         )  # fmt: skip
-    return [
-        GeneratedSequence(DNA_VOCABULARY.decode(each.tokens), each.log_likelihood) for each in made
-    ]
+        made += [
+            GeneratedSequence(DNA_VOCABULARY.decode(each.tokens), each.log_likelihood)
+            for each in found
+        ]
+    return made
 
 
 def _reference(genome: Reference | Mapping[str, str]) -> Reference:

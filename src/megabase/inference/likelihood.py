@@ -9,7 +9,6 @@ has probability 1/4; N is read but not scored. Summed over a sequence this is th
 logarithm of a proper probability among all sequences of its length.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -20,11 +19,11 @@ from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from megabase.errors import WorkError
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.hidden_states import hidden_states
 from megabase.inference.windows import Window, windows
-from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.padding import TokenArray, batches, pad
+from megabase.model.language import LanguageModel
+from megabase.model.padding import batches, pad
 
 TOKENS_PER_BATCH = 1 << 15
 """The most tokens, padding included, that the model sees at once, unless told otherwise."""
@@ -33,7 +32,7 @@ _Part = tuple[slice, Float[Tensor, "batch part token"]]
 
 
 def log_likelihoods(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     sequences: Iterable[TokenArray],
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
@@ -91,7 +90,7 @@ class Reading(NamedTuple):
     embedding: Float64[np.ndarray, " d_model"]
 
 
-def readings(model: HyenaDNAForCausalLM, sequences: Iterable[TokenArray]) -> Iterator[Reading]:
+def readings(model: LanguageModel, sequences: Iterable[TokenArray]) -> Iterator[Reading]:
     """Give log-likelihoods and embedding of each sequence, which is read by itself.
 
     Parameters, values and errors are those of `log_likelihoods` with one sequence at once.
@@ -114,7 +113,7 @@ def _checked(
 
 
 def long_log_likelihoods(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     sequences: Iterable[TokenArray],
     *,
     stride: int,
@@ -164,35 +163,6 @@ def long_log_likelihoods(
             yield whole
 
 
-class SequenceScore(NamedTuple):
-    """How likely a model finds a sequence.
-
-    Parameters
-    ----------
-    log_likelihood
-        Nats, summed over all bases but N.
-    bits_per_base
-        The same in bits, with the sign turned, for each base that was scored; NaN if none was.
-    n_scored
-        Bases that were scored: all but N.
-    per_base
-        The log-likelihood of each base in nats; NaN where it is N.
-    """
-
-    log_likelihood: float
-    bits_per_base: float
-    n_scored: int
-    per_base: Float32[np.ndarray, " length"]
-
-
-def sequence_score(values: Float32[np.ndarray, " length"]) -> SequenceScore:
-    """Sum the log-likelihoods of the bases of a sequence."""
-    n_scored = int(np.count_nonzero(~np.isnan(values)))
-    total = float(np.nansum(values, dtype=np.float64))
-    bits = -total / (n_scored * math.log(2)) if n_scored else math.nan
-    return SequenceScore(total, bits, n_scored, values)
-
-
 def base_log_likelihoods(
     logits: Float[Tensor, "batch length token"], tokens: Int64[Tensor, "batch length"]
 ) -> Float32[Tensor, "batch length"]:
@@ -225,7 +195,7 @@ def base_log_probabilities(
 
 
 def logits_before(
-    model: HyenaDNAForCausalLM, tokens: Int64[Tensor, "batch length"], mask: Tensor | None = None
+    model: LanguageModel, tokens: Int64[Tensor, "batch length"], mask: Tensor | None = None
 ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
     """Give, for some tokens at a time, the logits of each from those before it.
 
@@ -236,7 +206,7 @@ def logits_before(
 
 
 def _moved(
-    model: HyenaDNAForCausalLM, tokens: Int64[Tensor, "batch length"], parts: Iterator[_Part]
+    model: LanguageModel, tokens: Int64[Tensor, "batch length"], parts: Iterator[_Part]
 ) -> Iterator[_Part]:
     """Move logits from the token that they follow to the token that they tell."""
     yield slice(0, 1), torch.zeros(len(tokens), 1, model.config.vocab_size, device=tokens.device)

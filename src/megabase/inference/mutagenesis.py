@@ -16,7 +16,7 @@ is linear in the row t as what is predicted, so that the change of the base's ow
 probability is exact; what the base does to those after it is taken to first order.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -30,19 +30,16 @@ from megabase.genome.alphabet import DNA
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.site import substitution_sites
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.one_hot import OneHotModel
-from megabase.inference.variant_effect import check_window, is_mostly_n, score_variants
-from megabase.inference.windows import Window
-from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.padding import TokenArray
-
-MODES = ("exact", "gradient")
-"""Each substitution by itself; or all from the gradient, to first order."""
+from megabase.inference.score_variants import score_variants
+from megabase.inference.variant_effect import check_window, is_mostly_n
+from megabase.inference.windows import MODES, gradient_windows
+from megabase.model.language import LanguageModel
 
 
 def saturation_mutagenesis(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     reference: Reference,
     region: Interval,
     *,
@@ -101,40 +98,6 @@ def saturation_mutagenesis(
     return ratios
 
 
-def gradient_windows(region: Interval, *, contig_length: int, window: int) -> Iterator[Window]:
-    """Give the windows that the gradient mode reads, and which bases each answers for.
-
-    The contig is cut, from its start, into pieces of half a window; each is read in a
-    window that has it in the middle, or moved inwards at an end of the contig. So a base
-    sees at least a quarter of a window on either side, but for the ends.
-
-    Parameters
-    ----------
-    region
-        The bases that are wanted.
-    contig_length
-        Bases of its contig.
-    window
-        Bases of a window.
-
-    Yields
-    ------
-    window
-        Its start and end on the contig, and the first base that it answers for; up to the
-        first of the next, or the end of the region.
-
-    Examples
-    --------
-    >>> region = Interval("chrI", 10, 30)
-    >>> [tuple(each) for each in gradient_windows(region, contig_length=100, window=32)]
-    [(0, 32, 10), (8, 40, 16)]
-    """
-    piece = window // 2
-    for start in range(region.start // piece * piece, region.end, piece):
-        left = max(0, min(start - (window - piece) // 2, contig_length - window))
-        yield Window(left, min(left + window, contig_length), max(start, region.start))
-
-
 def _tokens(reference: Reference, interval: Interval) -> TokenArray:
     name = f"{interval.contig} of {reference.name}"
     letters = reference.fetch(interval)
@@ -142,7 +105,7 @@ def _tokens(reference: Reference, interval: Interval) -> TokenArray:
 
 
 def _exact(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     reference: Reference,
     region: Interval,
     window: int,
@@ -161,7 +124,7 @@ def _exact(
 
 
 def _estimated(
-    model: HyenaDNAForCausalLM,
+    model: LanguageModel,
     reference: Reference,
     region: Interval,
     window: int,
@@ -183,13 +146,13 @@ def _estimated(
     return np.concatenate(pieces)
 
 
-def _first_order(model: HyenaDNAForCausalLM, tokens: TokenArray) -> Float64[np.ndarray, "length 4"]:
+def _first_order(model: LanguageModel, tokens: TokenArray) -> Float64[np.ndarray, "length 4"]:
     """Apply Eq. mutagenesis-gradient to one window, as it is read from left to right."""
     bases = DNA_VOCABULARY.to_bases(tokens)
     is_base = bases < len(DNA.bases)
     if is_mostly_n(tokens):
         return np.full((len(tokens), len(DNA.bases)), np.nan)
-    weight = model.get_input_embeddings().weight
+    weight = model.backbone.embedding.weight
     letters = functional.one_hot(torch.from_numpy(bases.astype(np.int64)), len(DNA.bases) + 1)
     with torch.enable_grad():
         rows = letters[:, :-1].T[None].to(weight).requires_grad_()
@@ -202,7 +165,7 @@ def _first_order(model: HyenaDNAForCausalLM, tokens: TokenArray) -> Float64[np.n
 
 
 @contextmanager
-def _without_gradients_of_weights(model: HyenaDNAForCausalLM) -> Generator[None]:
+def _without_gradients_of_weights(model: LanguageModel) -> Generator[None]:
     """Spare the gradients of the weights for so long: only the input's is wanted."""
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in wanted:

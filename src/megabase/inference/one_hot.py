@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import base_log_probabilities
-from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.model.language import LanguageModel
 
 READOUTS = ("log_likelihood", "log_likelihoods", "embedding")
 """What an answer is: of the sequence, of each base, or the mean of the hidden states."""
@@ -37,7 +37,7 @@ class OneHotModel(nn.Module):
         If there is no such readout.
     """
 
-    def __init__(self, model: HyenaDNAForCausalLM, readout: str = "log_likelihood") -> None:
+    def __init__(self, model: LanguageModel, readout: str = "log_likelihood") -> None:
         if readout not in READOUTS:
             raise InputError(f"a readout is one of {', '.join(READOUTS)}; got {readout!r}")
         super().__init__()
@@ -67,9 +67,8 @@ class OneHotModel(nn.Module):
         letters = one_hot.to(weight.dtype).transpose(1, 2)
         embedded = self._embed(letters)
         if self.readout == "embedding":
-            output = self.model(inputs_embeds=embedded, output_hidden_states=True, logits_to_keep=1)
-            return output.hidden_states[-1].mean(dim=1)
-        logits = self.model(inputs_embeds=embedded).logits
+            return self.model.last_states(embedded).mean(dim=1)
+        logits = self.model.logits(inputs_embeds=embedded)
         before = torch.cat([torch.zeros_like(logits[:, :1]), logits[:, :-1]], dim=1)
         values = (letters * base_log_probabilities(before)).sum(dim=-1)
         return values.sum(dim=1, keepdim=True) if self.readout == "log_likelihood" else values

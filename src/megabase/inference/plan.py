@@ -12,7 +12,7 @@ from megabase.model.cost import (
     n_parameters,
     training_bytes,
 )
-from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
+from megabase.model.language import LanguageModel, TokenReader
 from megabase.model.probe import seconds_per_token
 from megabase.run.environment import LIBRARIES_BYTES, memory_bytes
 from megabase.run.log import counted
@@ -38,7 +38,7 @@ class InferencePlan(NamedTuple):
 
 
 def plan_inference(
-    model: HyenaDNAPreTrainedModel,
+    model: TokenReader,
     *,
     longest: int,
     at_once: int,
@@ -95,7 +95,7 @@ def plan_inference(
     return InferencePlan(round(needed / _GIB, 3), seconds, str(choice))
 
 
-def plan_gradients(model: HyenaDNAForCausalLM, *, longest: int, n_tokens: int) -> InferencePlan:
+def plan_gradients(model: LanguageModel, *, longest: int, n_tokens: int) -> InferencePlan:
     """Plan gradients with respect to inputs, one sequence at a time, timing a short one.
 
     Those of the weights, which are not computed, are counted: it takes rather less.
@@ -142,7 +142,7 @@ class GenerationPlan(NamedTuple):
 
 
 def plan_generation(
-    model: HyenaDNAForCausalLM, *, prompt_length: int, length: int, n_sequences: int
+    model: LanguageModel, *, prompt_length: int, length: int, n_sequences: int
 ) -> GenerationPlan:
     """Plan how many sequences are generated side by side: few, in at most half of the memory.
 
@@ -177,7 +177,7 @@ def plan_generation(
     return GenerationPlan(round(needed(at_once) / _GIB, 3), at_once)
 
 
-def bytes_beside(model: HyenaDNAForCausalLM, max_memory_gib: float) -> int:
+def bytes_beside(model: LanguageModel, max_memory_gib: float) -> int:
     """Give what a limit for the whole process leaves to the tensors of a forward pass.
 
     Raises

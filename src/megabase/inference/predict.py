@@ -8,18 +8,19 @@ import torch
 from jaxtyping import Float64
 
 from megabase.errors import DivergedError, InputError
+from megabase.genome.vocabulary import TokenArray
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.strands import join_strands, read_strands, strands_of
+from megabase.model.architecture import JOINT
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.heads import (
     ANY_LABELS,
-    JOINT,
     ONE_CLASS,
     REGRESSION,
     AnswersEachToken,
     SequenceModel,
 )
-from megabase.model.padding import TokenArray, batches, pad
+from megabase.model.padding import batches, pad
 
 PREDICTED = "predicted"
 """The column of what is predicted: the label of a class, names of labels, or a value."""

@@ -1,35 +1,56 @@
-"""Predictor: a model that is loaded, on its device, and ready to answer."""
+"""Predictor: a model that is loaded, on its device, and ready to answer.
 
-from collections.abc import Callable, Iterable, Iterator
+It is the door to torch for whoever reads files: importing it is light, and torch is imported
+when a model is loaded, after all else has been checked.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Float64
 
 from megabase.errors import InputError
+from megabase.genome.constraint import Constraint
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.site import Site
-from megabase.inference.device import choose_device
-from megabase.inference.embed import MEAN, Pooling, embed
-from megabase.inference.likelihood import TOKENS_PER_BATCH, log_likelihoods, long_log_likelihoods
-from megabase.inference.mutagenesis import saturation_mutagenesis
-from megabase.inference.plan import (
-    InferencePlan,
-    bytes_beside,
-    plan_gradients,
-    plan_inference,
-)
+from megabase.genome.vocabulary import TokenArray
+from megabase.inference.pooling import MEAN, Pooling
+from megabase.inference.sampling import Sampling
 from megabase.inference.strands import join_strands, read_strands, strands_of
-from megabase.inference.variant_effect import VariantEffect, score_variants
-from megabase.model.engine import Engine
-from megabase.model.load import Loaded, load, weights_sha256
-from megabase.model.padding import TokenArray
-from megabase.model.products import warn_of_slow_bfloat16
+from megabase.inference.variant_effect import VariantEffect
+from megabase.inference.windows import Window
+from megabase.model.files import find_model
 from megabase.run.location import DEFAULT_MODEL
+
+if TYPE_CHECKING:  # the annotations name them in full: whoever checks them imports them
+    import torch
+
+    import megabase.inference.generate
+    import megabase.inference.plan
+    import megabase.model.load
+    import megabase.model.modeling
+    import megabase.model.reading
 
 PRECISIONS = ("float32", "bfloat16")
 """Of matrix products; bfloat16 is faster on CPUs that have it, and the answer is another."""
+
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|mtia)(:\d+)?")
+
+
+def check_device(name: str) -> None:
+    """Raise an InputError if a text cannot name a device; whether it is here torch has to say."""
+    if not _DEVICE.fullmatch(name):
+        raise InputError(f"a device is auto, cpu, cuda, cuda:N or mps; got {name!r}")
+
+
+def check_precision(name: str) -> None:
+    """Raise an InputError if there is no such precision."""
+    if name not in PRECISIONS:
+        raise InputError(f"a precision is one of {', '.join(PRECISIONS)}; got {name!r}")
 
 
 class Predictor:
@@ -49,26 +70,35 @@ class Predictor:
 
     def __init__(
         self,
-        loaded: Loaded,
-        device: torch.device,
+        loaded: "megabase.model.load.Loaded | megabase.model.reading.ReadModel",
+        device: "torch.device",
         *,
         max_memory_gib: float | None = None,
         precision: str = "float32",
     ) -> None:
-        if precision not in PRECISIONS:
-            raise InputError(f"a precision is one of {', '.join(PRECISIONS)}; got {precision!r}")
+        check_precision(precision)
+        import torch
+
+        from megabase.inference.plan import bytes_beside
+        from megabase.model.engine import Engine
+        from megabase.model.products import warn_of_slow_bfloat16
+        from megabase.model.weights import weights_sha256
+
         if precision == "bfloat16":
             warn_of_slow_bfloat16(device)
+        self._loaded = loaded
         self.device = device
-        self.model = loaded.model
-        self.model.to(device)  # pyright: ignore[reportArgumentType] transformers hides its self
-        self.model.backbone.engine = Engine(
-            max_bytes=None if max_memory_gib is None else bytes_beside(self.model, max_memory_gib),
+        self.language = loaded.model
+        self.language.to(device)  # pyright: ignore[reportArgumentType] transformers hides its self
+        self.language.backbone.engine = Engine(
+            max_bytes=None
+            if max_memory_gib is None
+            else bytes_beside(self.language, max_memory_gib),
             matmul_dtype=torch.bfloat16 if precision == "bfloat16" else None,
         )
         self.revision = loaded.revision
-        self.context_length: int = loaded.model.config.context_length
-        self.weights_sha256 = weights_sha256(loaded.model)
+        self.context_length: int = self.language.config.context_length
+        self.weights_sha256 = weights_sha256(self.language)
 
     @classmethod
     def load(
@@ -80,9 +110,24 @@ class Predictor:
         precision: str = "float32",
     ) -> "Predictor":
         """Load what `model.load.load` takes, onto a device of `choose_device`."""
+        check_device(device)
+        check_precision(precision)
+        files = find_model(name)
+        from megabase.inference.device import choose_device
+        from megabase.model.reading import read_language_model
+
         return cls(
-            load(name), choose_device(device), max_memory_gib=max_memory_gib, precision=precision
-        )
+            read_language_model(files), choose_device(device), max_memory_gib=max_memory_gib,
+            precision=precision,
+        )  # fmt: skip
+
+    @cached_property
+    def model(self) -> "megabase.model.modeling.HyenaDNAForCausalLM":
+        """The Hugging Face model of the same weights; transformers is imported for it."""
+        from megabase.model.load import Loaded, hugging_face
+
+        loaded = self._loaded
+        return loaded.model if isinstance(loaded, Loaded) else hugging_face(loaded)
 
     def check_context_length(self, asked: int | None) -> int:
         """Give the bases of a window: as asked, or as many as the model reads.
@@ -105,23 +150,40 @@ class Predictor:
         *,
         longest: int,
         n_tokens: int,
-        at_once: int = TOKENS_PER_BATCH,
+        at_once: int | None = None,
         n_blocks: int | None = None,
         n_bytes_held: int = 0,
-    ) -> InferencePlan:
+    ) -> "megabase.inference.plan.InferencePlan":
         """Tell memory and time of log-likelihoods or embeddings, as `plan.plan_inference`."""
+        from megabase.inference.likelihood import TOKENS_PER_BATCH
+        from megabase.inference.plan import plan_inference
+
         return plan_inference(
-            self.model,
+            self.language,
             longest=longest,
-            at_once=at_once,
+            at_once=at_once or TOKENS_PER_BATCH,
             n_tokens=n_tokens,
             n_blocks=n_blocks,
             n_bytes_held=n_bytes_held,
         )
 
-    def plan_gradients(self, *, longest: int, n_tokens: int) -> InferencePlan:
+    def plan_gradients(
+        self, *, longest: int, n_tokens: int
+    ) -> "megabase.inference.plan.InferencePlan":
         """Tell memory and time of gradients, as `plan.plan_gradients`."""
-        return plan_gradients(self.model, longest=longest, n_tokens=n_tokens)
+        from megabase.inference.plan import plan_gradients
+
+        return plan_gradients(self.language, longest=longest, n_tokens=n_tokens)
+
+    def plan_generation(
+        self, *, prompt_length: int, length: int, n_sequences: int
+    ) -> "megabase.inference.plan.GenerationPlan":
+        """Tell memory of generating, and how many sequences at once, as `plan.plan_generation`."""
+        from megabase.inference.plan import plan_generation
+
+        return plan_generation(
+            self.language, prompt_length=prompt_length, length=length, n_sequences=n_sequences
+        )
 
     def log_likelihoods(
         self,
@@ -152,12 +214,14 @@ class Predictor:
         WorkError
             If the model answers a base with no number.
         """
+        from megabase.inference.likelihood import log_likelihoods, long_log_likelihoods
+
         strands = strands_of(strand)
         read = read_strands(sequences, strands)
         if stride is None:
-            values = log_likelihoods(self.model, read, advance=advance)
+            values = log_likelihoods(self.language, read, advance=advance)
         else:
-            values = long_log_likelihoods(self.model, read, stride=stride, advance=advance)
+            values = long_log_likelihoods(self.language, read, stride=stride, advance=advance)
         return join_strands(values, strands)
 
     def embed(
@@ -171,8 +235,10 @@ class Predictor:
         on_tokens: Callable[[int], object] | None = None,
     ) -> Iterator[Float32[np.ndarray, "..."]]:
         """Give the embedding of each sequence, as `embed.embed`."""
+        from megabase.inference.embed import embed
+
         return embed(
-            self.model, sequences, layer=layer, pooling=pooling, strand=strand, stride=stride,
+            self.language, sequences, layer=layer, pooling=pooling, strand=strand, stride=stride,
             on_tokens=on_tokens,
         )  # fmt: skip
 
@@ -185,9 +251,11 @@ class Predictor:
         both_strands: bool = True,
         with_distance: bool = False,
     ) -> Iterator[list[VariantEffect]]:
-        """Give the effect of each alternative allele, as `variant_effect.score_variants`."""
+        """Give the effect of each alternative allele, as `score_variants.score_variants`."""
+        from megabase.inference.score_variants import score_variants
+
         return score_variants(
-            self.model, reference, sites, window=window, both_strands=both_strands,
+            self.language, reference, sites, window=window, both_strands=both_strands,
             with_distance=with_distance,
         )  # fmt: skip
 
@@ -201,6 +269,36 @@ class Predictor:
         both_strands: bool = True,
     ) -> Float64[np.ndarray, "length 4"]:
         """Score every substitution, as `mutagenesis.saturation_mutagenesis`."""
+        from megabase.inference.mutagenesis import saturation_mutagenesis
+
         return saturation_mutagenesis(
-            self.model, reference, region, window=window, mode=mode, both_strands=both_strands
+            self.language, reference, region, window=window, mode=mode, both_strands=both_strands
         )
+
+    def log_probabilities(
+        self, tokens: TokenArray, windows: Sequence[Window]
+    ) -> Iterator[Float32[np.ndarray, "scored base"]]:
+        """Give ln p of A, C, G, T where windows score, as `base_distribution.log_probabilities`."""
+        from megabase.inference.base_distribution import log_probabilities
+
+        return log_probabilities(self.language, tokens, windows)
+
+    def generate(
+        self,
+        prompts: Sequence[TokenArray],
+        length: int,
+        *,
+        sampling: Sampling,
+        seed: int,
+        numbers: Sequence[tuple[int, ...]],
+        template: TokenArray | None,
+        constraint: Constraint | None,
+        advance: Callable[[int], None] | None = None,
+    ) -> "list[megabase.inference.generate.Generated]":
+        """Continue each prompt, as `generate.generate`."""
+        from megabase.inference.generate import generate
+
+        return generate(
+            self.language, prompts, length, sampling=sampling, seed=seed, numbers=numbers,
+            template=template, constraint=constraint, advance=advance,
+        )  # fmt: skip

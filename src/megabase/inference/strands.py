@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from megabase.errors import InputError
-from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.padding import TokenArray
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 
 STRANDS = MappingProxyType({"average": ("+", "-"), "forward": ("+",)})
 """The strands that are read, by what is asked for: the mean of both, or the forward one alone."""

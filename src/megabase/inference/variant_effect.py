@@ -23,8 +23,7 @@ change a bit of its score; windows with the same letters are scored once.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,10 +35,7 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.site import Site
 from megabase.genome.variant_window import AlleleWindows, allele_windows
-from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.likelihood import log_likelihoods, readings
-from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.padding import TokenArray
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 
 DEFAULT_WINDOW = 1024
 """Bases of a window, unless told otherwise or the model reads less."""
@@ -58,8 +54,6 @@ SKIP_REASONS: Mapping[str, str] = {
 """Why an allele has no score, and what each reason means."""
 
 _FIRST_BASES = str.maketrans({code: min(BASES_OF[code]) for code in DNA.ambiguous})
-
-_TOKENS_HELD = 1 << 17  # of the sites whose windows are looked through for equal ones
 
 
 class VariantEffect(NamedTuple):
@@ -108,61 +102,18 @@ class _Pair(NamedTuple):
     windows: AlleleWindows
 
 
-class _Answer(NamedTuple):
+class WindowAnswer(NamedTuple):
     """What the model makes of a window; an embedding of no numbers if none is asked for."""
 
     log_likelihoods: Float64[np.ndarray, " length"]
     embedding: Float64[np.ndarray, " d_model"]
 
 
-class _Request(NamedTuple):
+class VariantRequest(NamedTuple):
     """What is to be scored of an allele: a pair on each strand, or why not."""
 
     pairs: tuple[_Pair, ...]
     skip_reason: str
-
-
-def score_variants(
-    model: HyenaDNAForCausalLM,
-    reference: Reference,
-    sites: Iterable[Site],
-    *,
-    window: int,
-    both_strands: bool = True,
-    with_distance: bool = False,
-) -> Iterator[list[VariantEffect]]:
-    """Give, for each site in order, the effect of each of its alternative alleles.
-
-    Parameters
-    ----------
-    model
-        A causal language model in evaluation mode, on the device that shall do the work.
-    reference
-        The genome.
-    sites
-        Variants by place; they are read some at a time.
-    window
-        Bases of a window, from 2 to the context length.
-    both_strands
-        Whether the answer is the mean over both strands, or the forward strand's.
-    with_distance
-        Whether `VariantEffect.distance` is asked for; nothing else depends on it.
-
-    Raises
-    ------
-    InputError
-        If the model does not read such windows. A site that is not in the genome is skipped, with
-        its reason.
-    WorkError
-        If the model answers a base with no number.
-    """
-    check_window(window, model.config.context_length)
-    pending = iter(sites)
-    while some := list(islice(pending, max(1, _TOKENS_HELD // window))):
-        requests = [_requests(reference, site, window, both_strands) for site in some]
-        answers = _read(model, [request for each in requests for request in each], with_distance)
-        for each in requests:
-            yield [_effect(request, answers) for request in each]
 
 
 class AlleleTokens(NamedTuple):
@@ -185,7 +136,7 @@ def allele_tokens(reference: Reference, site: Site, window: int) -> list[AlleleT
     window
         Bases of a window.
     """
-    requests = _requests(reference, site, window, both_strands=False)
+    requests = requests_of(reference, site, window, both_strands=False)
     return [
         AlleleTokens(None, None, request.skip_reason)
         if request.skip_reason
@@ -246,7 +197,9 @@ def has_reference_allele(reference: Reference, site: Site) -> bool:
     return ref == found or all(letter in (as_is, first) for letter, as_is, first in pairs)
 
 
-def _requests(reference: Reference, site: Site, window: int, both_strands: bool) -> list[_Request]:
+def requests_of(
+    reference: Reference, site: Site, window: int, both_strands: bool
+) -> list[VariantRequest]:
     """Lay the windows of every alternative allele of a site."""
     strands: list[_Strand] = []
     reasons = [_reason_of_letters(site.ref, alt) for alt in site.alts]
@@ -256,7 +209,7 @@ def _requests(reference: Reference, site: Site, window: int, both_strands: bool)
         forward = _around(reference, site, window)
         strands = [forward, _turned(forward)] if both_strands else [forward]
     return [
-        _Request((), reason) if reason else _request(strands, alt.upper(), window)
+        VariantRequest((), reason) if reason else _request(strands, alt.upper(), window)
         for alt, reason in zip(site.alts, reasons, strict=True)
     ]
 
@@ -303,15 +256,15 @@ def _turned(strand: _Strand) -> _Strand:
     )
 
 
-def _request(strands: Sequence[_Strand], alt: str, window: int) -> _Request:
+def _request(strands: Sequence[_Strand], alt: str, window: int) -> VariantRequest:
     alts = (alt, DNA.reverse_complement(alt))
     pairs = [_pair(strand, letters, window) for strand, letters in zip(strands, alts, strict=False)]
     whole = tuple(pair for pair in pairs if pair is not None)
     if len(whole) < len(pairs):
-        return _Request((), "too_long")
+        return VariantRequest((), "too_long")
     if any(is_mostly_n(tokens) for pair in whole for tokens in (pair.ref, pair.alt)):
-        return _Request((), "mostly_n")
-    return _Request(whole, "")
+        return VariantRequest((), "mostly_n")
+    return VariantRequest(whole, "")
 
 
 def _pair(strand: _Strand, alt: str, window: int) -> _Pair | None:
@@ -341,29 +294,7 @@ def _n_unknown(tokens: TokenArray) -> int:
     return int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id))
 
 
-def _read(
-    model: HyenaDNAForCausalLM, requests: Sequence[_Request], with_embedding: bool
-) -> Mapping[bytes, _Answer]:
-    """Read each different window once, alone: then its bits are its own."""
-    windows = {
-        tokens.tobytes(): tokens
-        for request in requests
-        for pair in request.pairs
-        for tokens in (pair.ref, pair.alt)
-    }
-    if with_embedding:
-        found = (tuple(each) for each in readings(model, windows.values()))
-    else:
-        none = np.full(1, np.nan)
-        values = log_likelihoods(model, windows.values(), tokens_per_batch=1)
-        found = ((each, none) for each in values)
-    return {
-        key: _Answer(each.astype(np.float64), embedding)
-        for key, (each, embedding) in zip(windows, found, strict=True)
-    }
-
-
-def _effect(request: _Request, answers: Mapping[bytes, _Answer]) -> VariantEffect:
+def effect_of(request: VariantRequest, answers: Mapping[bytes, WindowAnswer]) -> VariantEffect:
     """Average an allele over its strands."""
     if request.skip_reason:
         return VariantEffect(np.nan, np.nan, np.nan, False, request.skip_reason)
@@ -381,7 +312,7 @@ def _effect(request: _Request, answers: Mapping[bytes, _Answer]) -> VariantEffec
 
 
 def _compare(
-    of_ref: _Answer, of_alt: _Answer, windows: AlleleWindows
+    of_ref: WindowAnswer, of_alt: WindowAnswer, windows: AlleleWindows
 ) -> tuple[float, float, float, float]:
     """Apply Eq. log-likelihood-ratio to the window, to its mean base, and to what follows.
 

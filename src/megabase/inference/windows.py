@@ -1,8 +1,13 @@
 """Cut what is longer than the context into windows that overlap, each base scored once."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from megabase.errors import InputError
+from megabase.genome.interval import Interval
+
+MODES = ("exact", "gradient")
+"""Each substitution by itself; or all from the gradient, to first order."""
 
 
 class Window(NamedTuple):
@@ -62,3 +67,37 @@ def describe_windows(context_length: int, stride: int) -> str:
         f"windows of {context_length:,} bp, one each {stride:,} bp: a base sees at least "
         f"{context_length - stride:,} before it, but for the first"
     )
+
+
+def gradient_windows(region: Interval, *, contig_length: int, window: int) -> Iterator[Window]:
+    """Give the windows that the gradient mode reads, and which bases each answers for.
+
+    The contig is cut, from its start, into pieces of half a window; each is read in a
+    window that has it in the middle, or moved inwards at an end of the contig. So a base
+    sees at least a quarter of a window on either side, but for the ends.
+
+    Parameters
+    ----------
+    region
+        The bases that are wanted.
+    contig_length
+        Bases of its contig.
+    window
+        Bases of a window.
+
+    Yields
+    ------
+    window
+        Its start and end on the contig, and the first base that it answers for; up to the
+        first of the next, or the end of the region.
+
+    Examples
+    --------
+    >>> region = Interval("chrI", 10, 30)
+    >>> [tuple(each) for each in gradient_windows(region, contig_length=100, window=32)]
+    [(0, 32, 10), (8, 40, 16)]
+    """
+    piece = window // 2
+    for start in range(region.start // piece * piece, region.end, piece):
+        left = max(0, min(start - (window - piece) // 2, contig_length - window))
+        yield Window(left, min(left + window, contig_length), max(start, region.start))

@@ -185,7 +185,7 @@ def _write_hdf5(path: Path, layout: Layout, read: Read) -> None:
     try:
         _fill_hdf5(path, layout, read)
         with h5py.File(path) as file:  # refuses one that is cut
-            shape = np.shape(file["embeddings"])  # pyright: ignore[reportCallIssue] a dataset
+            shape = np.shape(file["embeddings"])  # pyright: ignore[reportCallIssue, reportArgumentType]
             is_whole = shape == (layout.n_rows, layout.n_channels)
     except RuntimeError as error:  # of a file that cannot be closed, as on a full disk
         number = _ERRNO.search(str(error))

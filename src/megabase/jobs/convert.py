@@ -3,14 +3,13 @@
 import logging
 from pathlib import Path
 
-from megabase.errors import InputError
-from megabase.model.load import load, save, save_published, weights_sha256
+from megabase.jobs.check import check_convert
+from megabase.model.load import load, save, save_published
 from megabase.model.published import check_hf
+from megabase.model.weights import weights_sha256
 from megabase.run.output import Output, only_writer, record_of, whole_files
 
 _log = logging.getLogger(__name__)
-
-LAYOUTS = ("megabase", "hf")
 
 
 def convert(
@@ -25,7 +24,7 @@ def convert(
     output
         The folder.
     layout
-        One of `LAYOUTS`.
+        One of `check.LAYOUTS`.
     overwrite
         Whether what is there may be replaced.
 
@@ -34,10 +33,7 @@ def convert(
     InputError
         If the source is no HyenaDNA model, or the layout has no place for its architecture.
     """
-    if layout not in LAYOUTS:
-        raise InputError(f"a layout is one of {', '.join(LAYOUTS)}; got {layout!r}")
-    if Path(source).exists() and Path(source).absolute() == output.absolute():
-        raise InputError(f"{output} is the model to convert; choose another output")
+    check_convert(source, output, layout=layout)
     loaded = load(source)
     model = loaded.model
     if layout == "hf":

@@ -12,8 +12,7 @@ import numpy as np
 
 from megabase.data.sequence_table import SEQUENCE, SequenceTable
 from megabase.errors import InputError
-from megabase.inference.embed import Pooling
-from megabase.inference.hidden_states import check_layer
+from megabase.inference.pooling import Pooling, check_layer
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import EMBEDDING_STRANDS, strands_of
 from megabase.inference.variant_effect import choose_window
@@ -37,9 +36,9 @@ from megabase.jobs.genome import open_genome
 from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.jobs.stream import LINES_PER_RECORD, Journal, Shard, kept_journal, packed_counts
 from megabase.jobs.variant_fields import skipped_text
-from megabase.run.location import genome_path
+from megabase.run.location import check_there, genome_path
 from megabase.run.log import Meter, counted, progress
-from megabase.run.output import Output, check_no_input, parts_folder
+from megabase.run.output import Output, check_no_input, check_place, parts_folder
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -128,6 +127,8 @@ def embed(
     check_arrays(output)
     inputs = [genome_path(each) for each in (source, genome) if each is not None]
     check_no_input(output, inputs)
+    for each in inputs:
+        check_there(each, "file")
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
     is_vcf = source.endswith(_VCF) or (inputs[0].is_file() and file_format(inputs[0]) in (VCF, BCF))
     _check_goes_with(
@@ -135,6 +136,7 @@ def embed(
     )
     of_table = {"sequence_column": sequence_column, "delimiter": delimiter}
     of_table = {key: value for key, value in of_table.items() if value is not None}
+    check_place(output, is_folder=False)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )
@@ -150,7 +152,7 @@ def embed(
         "precision": precision,
         "input": file_sha256(inputs[0]),
         "genome": file_sha256(inputs[1]) if genome else None,
-        "layer": check_layer(layer, predictor.model.config.n_layer),
+        "layer": check_layer(layer, predictor.language.config.n_layer),
         "pooling": str(pool),
         "strand": strand,
         "stride": stride,
@@ -249,7 +251,7 @@ class _Work:
         self._dtype = np.dtype(request["dtype"])
         self._strands = EMBEDDING_STRANDS[request["strand"]]
         n_sides = 2 if request["strand"] == "both" else 1
-        self._n_channels = n_sides * predictor.model.config.d_model
+        self._n_channels = n_sides * predictor.language.config.d_model
 
     def write(self, place: Output) -> None:
         """Embed what is not done yet, then put the whole in its place."""

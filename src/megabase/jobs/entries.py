@@ -7,11 +7,11 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
+from megabase.genome.vocabulary import TokenArray
 from megabase.inference.variant_effect import allele_tokens
 from megabase.io.vcf import VcfFile, VcfRecord
 from megabase.jobs.sequences import Sequences
 from megabase.jobs.vcf_survey import survey
-from megabase.model.padding import TokenArray
 
 _NAME = "name"
 _LONGEST_NAMED, _LETTERS_NAMED = 40, 30  # of an allele

@@ -13,18 +13,15 @@ from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
 from megabase.genome.gc_range import GcRange
 from megabase.genome.motif import Motifs
-from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.generate import check_request, constraint_of
-from megabase.inference.generate import generate as continue_prompts
-from megabase.inference.plan import plan_generation
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
+from megabase.inference.generation_request import check_request, constraint_of
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling
 from megabase.io.fasta import write_fasta
 from megabase.io.sequence_file import holds_sequences, read_sequences
 from megabase.jobs.sequences import open_sequences
-from megabase.model.padding import TokenArray
 from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input, only_writer
+from megabase.run.output import Output, check_no_input, check_place, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -104,8 +101,11 @@ def generate(
     sequences = _sequences(prompt, number)
     prompts = [sequence.prompt for sequence in sequences]
     fixed = None if template is None else _read_template(template)
+    check_place(output, is_folder=False)
     predictor = Predictor.load(model, device=device)
-    check_request(predictor.model, prompts, length, template=fixed, seed=seed)
+    check_request(
+        prompts, length, context_length=predictor.context_length, template=fixed, seed=seed
+    )
     request = {
         "command": "generate", "model": predictor.weights_sha256, "length": length,
         "number": number, "seed": seed, **asdict(sampling),
@@ -118,8 +118,8 @@ def generate(
     constraint = constraint_of(prompts, length, motifs=motifs, gc=gc_range, template=fixed)
     if constraint is not None:
         _log.info("constraint: %s", constraint)
-    plan = plan_generation(
-        predictor.model, prompt_length=max(map(len, prompts)), length=length,
+    plan = predictor.plan_generation(
+        prompt_length=max(map(len, prompts)), length=length,
         n_sequences=len(sequences),
     )  # fmt: skip
     _log.info("generating: %s", plan)
@@ -131,8 +131,8 @@ def generate(
     ):
         for start in range(0, len(sequences), plan.at_once):
             beside = sequences[start : start + plan.at_once]
-            made = continue_prompts(
-                predictor.model, [sequence.prompt for sequence in beside], length,
+            made = predictor.generate(
+                [sequence.prompt for sequence in beside], length,
                 sampling=sampling, seed=seed, numbers=[sequence.number for sequence in beside],
                 template=None if constraint else fixed, constraint=constraint,
                 advance=meter.advance,

@@ -1,17 +1,14 @@
-"""What a model is, what a request of it will cost, and what this computer has."""
+"""What a model is, and what a request of it will cost."""
 
 from typing import Any
 
-from megabase.inference.device import describe_devices, time_products
 from megabase.model.cost import inference_bytes, n_parameters, training_bytes
 from megabase.model.fingerprint import fingerprint
-from megabase.model.load import load, weights_sha256
+from megabase.model.load import load
 from megabase.model.probe import seconds_per_token
-from megabase.model.steps import why_not_compiled
-from megabase.run.environment import LIBRARIES_BYTES, Finding, extras, storage
-from megabase.run.location import cache_folder
+from megabase.model.weights import weights_sha256
+from megabase.run.environment import LIBRARIES_BYTES
 from megabase.run.output import record_of
-from megabase.run.provenance import machine, versions
 
 
 def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> dict[str, Any]:
@@ -61,31 +58,3 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
 
 def _gib(n_bytes: int) -> float:
     return round((LIBRARIES_BYTES + n_bytes) / 2**30, 2)
-
-
-def describe_computer() -> list[Finding]:
-    """List versions, devices, extras and places, each with what follows where it is off."""
-    return [
-        Finding("machine", machine()),
-        *(Finding(name, value) for name, value in versions().items()),
-        *(Finding(name, value) for name, value in describe_devices().items()),
-        _products(),
-        _steps(),
-        *extras(),
-        *storage(cache_folder()),
-    ]
-
-
-def _products() -> Finding:
-    rates = time_products()
-    figures = (
-        f"{rates.on_one:,.0f} G/s on 1 thread, {rates.on_all:,.0f} on {rates.n_threads}, "
-        f"{rates.bfloat16:,.1f} in bfloat16"
-    )
-    return Finding("products", figures, rates.advice)
-
-
-def _steps() -> Finding:
-    if why_not := why_not_compiled():
-        return Finding("steps", "not compiled", f"slower on a CPU: {why_not}")
-    return Finding("steps", "compiled by gcc")

@@ -16,10 +16,10 @@ from megabase.genome.alphabet import DNA
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.mutagenesis import MODES, gradient_windows
 from megabase.inference.predictor import Predictor
 from megabase.inference.strands import strands_of
 from megabase.inference.variant_effect import choose_window
+from megabase.inference.windows import MODES, gradient_windows
 from megabase.io.bed import BedRecord
 from megabase.io.table import delimiter_to_write, read_rows, write_table
 from megabase.jobs.mutagenesis_table import (
@@ -36,7 +36,7 @@ from megabase.measure.correlation import Correlation, correlate
 from megabase.report.mutagenesis import MOST_BASES, check_logo, draw_mutagenesis
 from megabase.run.location import genome_path
 from megabase.run.log import counted, progress
-from megabase.run.output import Output, check_no_input, only_writer, whole_files
+from megabase.run.output import Output, check_no_input, check_place, only_writer, whole_files
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -109,6 +109,7 @@ def mutagenesis(
     if figures is not None and records:
         _check_figures(records)
     _check_letters(reference, records)
+    check_place(output, is_folder=False)
     predictor = Predictor.load(model, device=device)
     n_window = choose_window(window, predictor.context_length)
     request = {
@@ -193,7 +194,7 @@ class _Work:
         self._records = records
         self._request = request
         self._modes = _ASKED[request["mode"]]
-        self._n_rows = self._n_missing = 0
+        self._n_written = self._n_missing = 0
         self._parts = [
             [part for mode in self._modes for part in _divide(index, record.interval, mode)]
             for index, record in enumerate(records)
@@ -216,7 +217,7 @@ class _Work:
         if self._n_missing:
             _log.info(
                 "%s of %s substitutions have no value (nan): more than half of a window is N",
-                f"{self._n_missing:,}", f"{self._n_rows:,}",
+                f"{self._n_missing:,}", f"{self._n_written:,}",
             )  # fmt: skip
 
     def _announce(self) -> None:
@@ -279,7 +280,7 @@ class _Work:
         for index, record in enumerate(self._records):
             ratios = {_RATIOS[mode]: self._ratios(parts, index, mode) for mode in self._modes}
             for row in rows_of(self._reference, record, ratios):
-                self._n_rows += 1
+                self._n_written += 1
                 self._n_missing += any(
                     isinstance(value, float) and math.isnan(value) for value in row.values()
                 )

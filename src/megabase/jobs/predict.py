@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from megabase.data.sequence_table import SEQUENCE, SequenceTable
-from megabase.errors import InputError
 from megabase.genome.interval import Interval
+from megabase.genome.vocabulary import TokenArray
 from megabase.inference.device import choose_device
 from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.inference.plan import plan_inference
@@ -17,13 +17,14 @@ from megabase.inference.predict import prediction_columns, predictions
 from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.strands import strands_of
 from megabase.io.table import check_cells, check_no_clash, delimiter_to_write, write_table
+from megabase.jobs.check import check_predict
 from megabase.jobs.genome import open_genome
 from megabase.model.heads import AnswersEachToken
-from megabase.model.load import load_classifier, weights_sha256
-from megabase.model.padding import TokenArray
+from megabase.model.load import load_classifier
+from megabase.model.weights import weights_sha256
 from megabase.run.location import genome_path
 from megabase.run.log import progress
-from megabase.run.output import Output, check_no_input, only_writer
+from megabase.run.output import Output, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -73,9 +74,7 @@ def predict(
     InputError
         If an input or option cannot be used, or the model has no head.
     """
-    if source.is_dir():
-        raise InputError(f"{source} is a folder; predict reads one table or FASTA file")
-    check_no_input(output, [source, *([genome_path(genome)] if genome else [])])
+    check_predict(model, source, output, genome=genome, strand=strand, device=device)
     written_delimiter = delimiter_to_write(output)
     n_strands = len(strands_of(strand))
     classifier = load_classifier(model)

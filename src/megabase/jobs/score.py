@@ -11,8 +11,8 @@ from jaxtyping import Float32
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.inference.likelihood import sequence_score
 from megabase.inference.predictor import Predictor
+from megabase.inference.sequence_score import sequence_score
 from megabase.inference.strands import strands_of
 from megabase.inference.windows import describe_windows, windows
 from megabase.io.bed import BedRecord
@@ -21,7 +21,7 @@ from megabase.io.tracks import write_bedgraph
 from megabase.jobs.sequences import check_lengths, open_sequences
 from megabase.run.location import genome_path
 from megabase.run.log import counted, progress
-from megabase.run.output import Output, check_no_input, only_writer
+from megabase.run.output import Output, check_no_input, check_place, only_writer
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -97,6 +97,7 @@ def score(
     if is_track:
         _check_apart(records)
     held = _bytes_held(records, n_strands) if stride is not None else 0
+    check_place(output, is_folder=False)
     predictor = Predictor.load(
         model,
         device=device,

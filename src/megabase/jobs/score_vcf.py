@@ -40,7 +40,7 @@ from megabase.jobs.variant_fields import (
 from megabase.jobs.vcf_survey import Survey, survey
 from megabase.run.location import cache_folder, genome_path
 from megabase.run.log import Meter, counted, progress
-from megabase.run.output import Output, check_no_input
+from megabase.run.output import Output, check_no_input, check_place
 from megabase.run.provenance import file_sha256, stamp
 
 _log = logging.getLogger(__name__)
@@ -108,6 +108,7 @@ def score_vcf(
     part = Shard.from_text(shard)
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
     reference = open_reference(genome_path(genome), cache=cache_folder())
+    check_place(output, is_folder=False)
     predictor = Predictor.load(
         model, device=device, max_memory_gib=max_memory_gib, precision=precision
     )

@@ -14,13 +14,8 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.split import merge, within
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.base_distribution import (
-    QUANTITIES,
-    base_quantity,
-    log_probabilities,
-    on_other_strand,
-)
 from megabase.inference.predictor import Predictor
+from megabase.inference.quantity import QUANTITIES, base_quantity, on_other_strand
 from megabase.inference.strands import strands_of
 from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.chrom_map import read_chrom_map
@@ -31,7 +26,7 @@ from megabase.jobs.sequences import open_regions
 from megabase.jobs.stream import Shard
 from megabase.run.location import genome_path
 from megabase.run.log import Meter, counted, progress
-from megabase.run.output import Output, check_no_input
+from megabase.run.output import Output, check_no_input, check_place
 from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
@@ -70,7 +65,7 @@ def tracks(
     output
         The track: ``.bw``, ``.bigwig``, ``.bedgraph`` or ``.bg``.
     quantity
-        One of `base_distribution.QUANTITIES`.
+        One of `quantity.QUANTITIES`.
     strand
         One of `inference.strands.STRANDS`.
     stride
@@ -98,6 +93,7 @@ def tracks(
     strands, part = strands_of(strand), Shard.from_text(shard)
     reference, targets = _open(genome, regions)
     names = _new_names(rename_contigs, reference)
+    check_place(output, is_folder=False)
     predictor = Predictor.load(model, device=device)
     context = predictor.context_length
     step = max(1, context // 2) if stride is None else stride
@@ -307,7 +303,7 @@ class _Work:
         if whole.strand == "-":
             quantity = on_other_strand(quantity)
         for group in wanted:
-            found = log_probabilities(self._predictor.model, tokens, group.windows)
+            found = self._predictor.log_probabilities(tokens, group.windows)
             values = [
                 base_quantity(quantity, log_p, tokens[window.first : window.end])
                 for window, log_p in zip(group.windows, found, strict=True)

@@ -1,16 +1,18 @@
 """The backbone: embedding, blocks, last norm, assembled from a configuration."""
 
-from typing import cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from megabase.errors import InputError
 from megabase.model import streamed
+from megabase.model.architecture import Architecture
 from megabase.model.block import Block
-from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine, EngineChoice, plan_streamed
 from megabase.model.filter import ImplicitFilter
 from megabase.model.filter_shape import FilterShape, PublishedShape, ScaleFreeShape
@@ -37,13 +39,19 @@ class Backbone(nn.Module):
     engine = Engine()
     """How the blocks are computed."""
 
-    def __init__(self, config: HyenaDNAConfig) -> None:
+    def __init__(self, config: Architecture) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.n_embedding_rows, config.d_model)
         self.dropout = nn.Dropout(config.embed_dropout)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.n_layer))
         self.norm = nn.LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+
+    @classmethod
+    def empty(cls, config: Architecture, device: str = "meta") -> "Backbone":
+        """Return a backbone whose parameters have no values yet; on meta, only names and shapes."""
+        with _NoDraws(), torch.device(device):
+            return cls(config)
 
     def forward(
         self,
@@ -156,6 +164,23 @@ class Backbone(nn.Module):
         return [*earlier, residual.normed.mul_(self.norm.weight).add_(self.norm.bias)]
 
 
+class _NoDraws(TorchFunctionMode):
+    """Passes over starting weights: to draw them on the meta device torch imports its compiler."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 whatever torch answers
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return None  # modules pass over the answer
+        if func is torch.randn:
+            func = torch.empty
+        return func(*args, **(kwargs or {}))
+
+
 def _choose_traced(asked: Engine, why: str) -> EngineChoice:
     """Return the plain engine, unless another was requested by name or by what only it can do."""
     if asked.needs_streaming or asked.name == "triton":
@@ -175,7 +200,7 @@ def _is_all_on_the_right(mask: Bool[Tensor, "batch length"]) -> bool:
     return mask.device.type == "cpu" and not bool((mask[:, 1:] & ~mask[:, :-1]).any())
 
 
-def _block(config: HyenaDNAConfig) -> Block:
+def _block(config: Architecture) -> Block:
     filters = ImplicitFilter(
         config.hyena_order - 1,
         config.d_model,
@@ -196,7 +221,7 @@ def _block(config: HyenaDNAConfig) -> Block:
     )
 
 
-def _filter_shape(config: HyenaDNAConfig) -> FilterShape:
+def _filter_shape(config: Architecture) -> FilterShape:
     grid, n_filters = config.max_seq_len, config.hyena_order - 1
     n_channels = n_filters * config.d_model
     if config.filter_family == "published":

@@ -2,11 +2,9 @@
 
 from typing import cast
 
-import torch
-
+from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
 from megabase.model.block import KEPT_NUMBERS
-from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import plan_streamed
 from megabase.ops.gated_conv import n_kept
 
@@ -24,20 +22,19 @@ _CHECKPOINTING = {"small": (10, 9.0), "large": (15, 3.4)}
 _GIVEN_BACK = 32 << 20  # bytes from which on the C library gives a freed tensor back
 
 
-def n_parameters(config: HyenaDNAConfig) -> int:
+def n_parameters(config: Architecture) -> int:
     """Count the parameters, the head being the embedding.
 
     Examples
     --------
-    >>> n_parameters(HyenaDNAConfig(d_model=128, n_layer=2))
+    >>> n_parameters(Architecture(d_model=128, n_layer=2))
     436096
     """
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in Backbone(config).parameters())
+    return sum(parameter.numel() for parameter in Backbone.empty(config).parameters())
 
 
 def inference_bytes(
-    config: HyenaDNAConfig,
+    config: Architecture,
     length: int,
     *,
     batch: int = 1,
@@ -79,7 +76,7 @@ def inference_bytes(
 
 
 def generation_bytes(
-    config: HyenaDNAConfig, prompt_length: int, length: int, *, batch: int = 1
+    config: Architecture, prompt_length: int, length: int, *, batch: int = 1
 ) -> int:
     """Estimate the memory of generating in float32 with `model.cache`.
 
@@ -102,7 +99,7 @@ def generation_bytes(
 
 
 def training_bytes(
-    config: HyenaDNAConfig, length: int, *, batch: int = 1, checkpointing: bool = False
+    config: Architecture, length: int, *, batch: int = 1, checkpointing: bool = False
 ) -> int:
     """Estimate the memory of an optimiser step in float32 on one batch.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from megabase.errors import InputError
-from megabase.model.config import HyenaDNAConfig
+from megabase.model.architecture import Architecture
 from megabase.ops.gated_conv import N_STREAMS
 from megabase.ops.native_mixer import mixer_bytes, n_points
 from megabase.ops.transform import fft_length
@@ -80,7 +80,7 @@ class StreamedPlan(NamedTuple):
 
 
 def plan_streamed(
-    config: HyenaDNAConfig,
+    config: Architecture,
     length: int,
     *,
     batch: int = 1,
@@ -133,14 +133,14 @@ def plan_streamed(
     )
 
 
-def _groups(config: HyenaDNAConfig, length: int, batch: int) -> list[int]:
+def _groups(config: Architecture, length: int, batch: int) -> list[int]:
     """All channels at once where their streams are small, and some at a time."""
     is_small = batch * length * N_STREAMS * config.d_model <= _FEW
     whole = [config.d_model] if is_small else []
     return [*whole, *(group for group in _GROUPS if group <= config.d_model)]
 
 
-def _numbers(config: HyenaDNAConfig, length: int, batch: int, group: int) -> int:
+def _numbers(config: Architecture, length: int, batch: int, group: int) -> int:
     """Count what is held besides some chunks of channels and kept spectra."""
     at_each_token = (
         2 * config.d_model  # the residual stream, and what is mixed
@@ -153,6 +153,6 @@ def _numbers(config: HyenaDNAConfig, length: int, batch: int, group: int) -> int
     return batch * length * at_each_token + filters + folded
 
 
-def _spectra(config: HyenaDNAConfig, length: int) -> int:
+def _spectra(config: Architecture, length: int) -> int:
     of_a_channel = max(fft_length(2 * length - 1), 2 * n_points(length))
     return config.n_layer * config.d_model * of_a_channel

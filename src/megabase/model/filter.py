@@ -30,9 +30,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from megabase.model.filter_shape import FilterShape
+from megabase.model.made_again import recomputed
 from megabase.model.untouched import is_untouched
 from megabase.ops.tracing import static_size, why_traced
 
@@ -104,7 +104,7 @@ class ImplicitFilter(nn.Module):
         with torch.autocast(self.frequency.device.type, enabled=False):
             if is_untouched(last, nn.Linear) and why_traced(self.frequency) is None:
                 pieces = _pieces(length, _POSITIONS_AT_ONCE)
-                parts = [checkpoint(self._features, p, use_reentrant=False) for p in pieces]
+                parts = [recomputed(self._features, p) for p in pieces]
                 h = cast("Tensor", _Taps.apply(torch.cat(parts), last.weight, self.near, self))
             else:
                 like = self._like()

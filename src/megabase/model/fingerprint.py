@@ -6,16 +6,13 @@ import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.headed import HyenaDNAWithHead
-from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.prompted import HyenaDNAForPromptedClassification
+from megabase.model.language import LanguageModel, TokenReader
 
 FILE = "fingerprint.json"
 _LENGTH = 256
@@ -28,13 +25,8 @@ _CHANGED = (
     "remove that file if the change was meant"
 )
 
-Classifier = HyenaDNAWithHead | HyenaDNAForPromptedClassification
-"""A model that answers a sequence, or its bases, with classes or values."""
 
-Fingerprinted = HyenaDNAForCausalLM | Classifier
-
-
-def fingerprint(model: HyenaDNAForCausalLM) -> float:
+def fingerprint(model: LanguageModel) -> float:
     """Give the log-likelihood in nats of a fixed sequence, from its second base on.
 
     The sequence is the first 256 bases, or as many as the model reads, of the SHA-256 of
@@ -47,13 +39,13 @@ def fingerprint(model: HyenaDNAForCausalLM) -> float:
     """
     tokens = _sequence(model.config.context_length)
     with _answering(model):
-        # by the class: an instance may have been wrapped to round what it computes
+        # not by forward: that of an instance may have been wrapped to round what it computes
         tokens = tokens.to(next(model.parameters()).device)
-        output = HyenaDNAForCausalLM.forward(model, tokens[None], labels=tokens[None])
-    return -float(cast("Any", output).loss) * (len(tokens) - 1)
+        loss = model.next_token_loss(tokens[None])
+    return -float(loss) * (len(tokens) - 1)
 
 
-def head_fingerprint(model: Classifier) -> list[float]:
+def head_fingerprint(model: TokenReader) -> list[float]:
     """Give the logits or values of the same sequence, or those of its last token.
 
     It is as much of the sequence as is read at once.
@@ -61,11 +53,11 @@ def head_fingerprint(model: Classifier) -> list[float]:
     tokens = _sequence(model.config.longest_sequence).to(next(model.parameters()).device)
     with _answering(model):
         output = type(model).forward(model, tokens[None])  # pyright: ignore[reportArgumentType]
-    return cast("Any", output).logits.flatten(0, -2)[-1].tolist()
+    return output.logits.flatten(0, -2)[-1].tolist()
 
 
 @contextmanager
-def _answering(model: Fingerprinted) -> Generator[None]:
+def _answering(model: TokenReader) -> Generator[None]:
     """Put a model into evaluation mode without gradients, for so long."""
     was_training = model.training
     model.eval()
@@ -74,16 +66,16 @@ def _answering(model: Fingerprinted) -> Generator[None]:
     model.train(was_training)
 
 
-def write_fingerprint(model: Fingerprinted, folder: Path) -> None:
+def write_fingerprint(model: TokenReader, folder: Path) -> None:
     """Keep the answer in the folder of a model."""
-    if isinstance(model, HyenaDNAForCausalLM):
+    if isinstance(model, LanguageModel):
         kept: dict[str, object] = {_KEY: fingerprint(model)}
     else:
         kept = {_KEY_OF_HEAD: head_fingerprint(model)}
     (folder / FILE).write_text(json.dumps(kept) + "\n", encoding="utf-8")
 
 
-def check_fingerprint(model: HyenaDNAForCausalLM, file: Path) -> float:
+def check_fingerprint(model: LanguageModel, file: Path) -> float:
     """Give the answer that was kept, if the model still gives it.
 
     Raises
@@ -101,7 +93,7 @@ def check_fingerprint(model: HyenaDNAForCausalLM, file: Path) -> float:
     return kept[0]
 
 
-def check_head_fingerprint(model: Classifier, file: Path) -> list[float]:
+def check_head_fingerprint(model: TokenReader, file: Path) -> list[float]:
     """Give the logits or values that were kept, if the model still gives them.
 
     Raises

@@ -11,9 +11,11 @@ from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 
 from megabase.errors import InputError
+from megabase.model.architecture import HEAD_PREFIX
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.heads import PREFIX, SequenceHead, TokenHead
+from megabase.model.heads import SequenceHead, TokenHead
 from megabase.model.modeling import HyenaDNAPreTrainedModel
+from megabase.model.weights import has_head
 
 _log = logging.getLogger(__name__)
 
@@ -118,12 +120,7 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         return head_tensors(config)
 
 
-def has_head(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether tensors are of a model with a head."""
-    return any(name.startswith(PREFIX) for name in tensors)
-
-
 def head_tensors(config: HyenaDNAConfig) -> dict[str, Tensor]:
     """Give names and shapes of a head's tensors, without values; all heads have the same."""
     with torch.device("meta"):
-        return SequenceHead(config).state_dict(prefix=PREFIX)
+        return SequenceHead(config).state_dict(prefix=HEAD_PREFIX)

@@ -17,16 +17,10 @@ from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.ops.tracing import why_traced
 
-PREFIX = "head."
-"""Of the names of a head's tensors in a model's."""
-
 REGRESSION, ONE_CLASS, ANY_LABELS = (
     "regression", "single_label_classification", "multi_label_classification",
 )  # fmt: skip
 """The problem types, as transformers names them."""
-
-JOINT = ";"
-"""What stands between the names of several labels where they are one text."""
 
 
 @runtime_checkable

@@ -1,54 +1,42 @@
 """load(name): a folder, a hub id or a released file becomes a model; save puts it in a folder."""
 
-import hashlib
 import json
-import logging
-import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
 from megabase.errors import InputError, WorkError
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.architecture import PROMPT_PREFIX
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.files import ModelFiles, find_file, find_model, read_config_file
-from megabase.model.fingerprint import (
-    FILE,
-    Classifier,
-    Fingerprinted,
-    check_fingerprint,
-    check_head_fingerprint,
-    write_fingerprint,
-)
-from megabase.model.headed import has_head, head_tensors
-from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel, check_fits
-from megabase.model.prompted import (
-    PREFIX,
-    HyenaDNAForPromptedClassification,
-    has_prompt,
-    prompt_tensors,
-)
-from megabase.model.published import (
-    config_from_original,
-    config_to_hf,
-    from_published,
-    is_published,
-    to_published,
+from megabase.model.files import find_file, find_model
+from megabase.model.fingerprint import FILE, check_head_fingerprint, write_fingerprint
+from megabase.model.headed import HyenaDNAWithHead, head_tensors
+from megabase.model.language import check_fits
+from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
+from megabase.model.prompted import HyenaDNAForPromptedClassification, prompt_tensors
+from megabase.model.published import config_to_hf, to_published
+from megabase.model.reading import (
+    ReadModel,
+    fill,
+    named_in_errors,
+    read_keys,
+    read_language_model,
 )
 from megabase.model.token_classification import HyenaDNAForTokenClassification
 from megabase.model.tokenizer import HyenaDNATokenizer
-from megabase.model.weights import UNREADABLE, read_checkpoint, read_tensors
-from megabase.run.location import DEFAULT_MODEL
+from megabase.model.weights import UNREADABLE, has_head, has_prompt, read_tensors, tensors_sha256
 
-_log = logging.getLogger(__name__)
+Classifier = HyenaDNAWithHead | HyenaDNAForPromptedClassification
+"""A model that answers a sequence, or its bases, with classes or values."""
+
+Fingerprinted = HyenaDNAForCausalLM | Classifier
 
 _Kind = TypeVar("_Kind", bound=HyenaDNAPreTrainedModel)
 
@@ -92,26 +80,24 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
         not answer as it did when it was saved.
     """
     disable_progress_bar()
-    files = find_model(name, revision=revision)
-    if name == DEFAULT_MODEL:
-        _log.info("the model is %s, which ships with megabase", name)
-    config = _read_config(files)
-    checkpoint = files.checkpoint
-    tensors = read_checkpoint(checkpoint) if checkpoint else read_tensors(files.folder, files.hub)
-    if is_published(tensors):
-        tensors = from_published(tensors, config, name)
-    if has_head(tensors) or has_prompt(tensors):
-        kind = "head" if has_head(tensors) else "prompt"
-        raise InputError(
-            f"{name} is a fine-tuned model, with a {kind} for labels; here a language model is "
-            "needed. `megabase predict` takes the fine-tuned one"
-        )
-    check_fits(tensors, config, name)
-    model = _built(HyenaDNAForCausalLM, config, name)
-    _fill(model, tensors, name)
-    kept = None if checkpoint else find_file(files.folder, FILE, files.hub)
-    answer = None if kept is None else check_fingerprint(model, kept)
-    return Loaded(model, _tokenizer_for(config), _commit(files), answer)
+    read = read_language_model(find_model(name, revision=revision))
+    model = hugging_face(read)
+    return Loaded(model, _tokenizer_for(model.config), read.revision, read.fingerprint)
+
+
+def hugging_face(read: ReadModel) -> HyenaDNAForCausalLM:
+    """Return the Hugging Face model of what was read, which shares its weights.
+
+    Raises
+    ------
+    InputError
+        If its configuration holds what transformers cannot work with.
+    """
+    with named_in_errors(read.name):
+        config = HyenaDNAConfig(**read.keys)
+    model = _built(lambda: HyenaDNAForCausalLM.around(read.model, config), read.name)
+    model.config.name_or_path = read.name
+    return model
 
 
 def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
@@ -136,7 +122,9 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     """
     disable_progress_bar()
     files = find_model(name, revision=revision)
-    config = _read_config(files)
+    keys = read_keys(files)
+    with named_in_errors(f"{files.folder}/config.json"):
+        config = HyenaDNAConfig(**keys)
     tensors = read_tensors(files.folder, files.hub)
     if not has_head(tensors) and not has_prompt(tensors):
         raise InputError(
@@ -147,8 +135,9 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     is_prompted = kind is HyenaDNAForPromptedClassification
     beside = prompt_tensors(config) if is_prompted else head_tensors(config)
     check_fits(tensors, config, name, head=beside)
-    model = _built(kind, config, name)
-    _fill(model, tensors, name)
+    model = _built(lambda: kind(config), name)
+    fill(model, tensors)
+    model.config.name_or_path = name
     if is_prompted and base_sha256(model) != config.base_sha256:
         raise InputError(
             f"{name} holds other weights than its prompt was learnt on (base_sha256 of its "
@@ -166,19 +155,13 @@ def _class_of(config: HyenaDNAConfig) -> type[Classifier]:
     return HyenaDNAForSequenceClassification
 
 
-def _built(kind: type[_Kind], config: HyenaDNAConfig, name: str) -> _Kind:
+def _built(build: Callable[[], _Kind], name: str) -> _Kind:
     """Build a model, whose configuration may hold what transformers cannot do with."""
     try:
-        return kind(config)
+        return build()
     except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: no model can be built of its config.json: {reason}") from error
-
-
-def _fill(model: HyenaDNAPreTrainedModel, tensors: Mapping[str, Tensor], name: str) -> None:
-    model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
-    model.config.name_or_path = name
-    model.eval()
 
 
 def save(model: Fingerprinted, folder: Path) -> None:
@@ -233,55 +216,8 @@ def _save_tokenizer(config: HyenaDNAConfig, folder: Path) -> None:
             shutil.copyfile(file, folder / file.name)
 
 
-def weights_sha256(model: HyenaDNAPreTrainedModel) -> str:
-    """Hash the names and values of all weights: the same for the same model in any layout."""
-    return _sha256(model.state_dict())
-
-
 def base_sha256(model: HyenaDNAPreTrainedModel) -> str:
     """Hash the weights without a prompt: what `weights_sha256` gives of the language model."""
     tensors = model.state_dict()
-    return _sha256({name: tensors[name] for name in tensors if not name.startswith(PREFIX)})
-
-
-def _sha256(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
-    return digest.hexdigest()
-
-
-def _read_config(files: ModelFiles) -> HyenaDNAConfig:
-    folder = files.folder
-    config = _config_of(read_config_file(folder, files.hub), folder)
-    if config.vocab_size - config.n_added_tokens != len(DNA_VOCABULARY):
-        raise InputError(
-            f"{folder} has a vocabulary of {config.vocab_size} tokens; "
-            f"the one of DNA has {len(DNA_VOCABULARY)}"
-        )
-    return config
-
-
-def _config_of(keys: dict[str, Any], folder: str) -> HyenaDNAConfig:
-    """Make a configuration of what was read; whatever transformers objects to is an InputError."""
-    kind, source = keys.get("model_type"), f"{folder}/config.json"
-    try:
-        if kind is None:
-            return config_from_original(keys, source)
-        if kind == HyenaDNAConfig.model_type:
-            return HyenaDNAConfig(**{key: keys[key] for key in keys if key != "model_type"})
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        named = reason if source in reason else f"{source}: {reason}"
-        raise InputError(named) from error
-    raise InputError(
-        f"{folder} holds a model of type {kind!r}; expected {HyenaDNAConfig.model_type!r}"
-    )
-
-
-def _commit(files: ModelFiles) -> str | None:
-    """Read the commit off the path of a file in the hub's cache."""
-    path = find_file(files.folder, "config.json", files.hub)
-    match = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix()) if path else None
-    return match[1] if match else None
+    beside = [name for name in tensors if name.startswith(PROMPT_PREFIX)]
+    return tensors_sha256({name: tensors[name] for name in tensors if name not in beside})

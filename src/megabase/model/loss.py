@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
+from megabase.model.made_again import recomputed
 from megabase.ops.tracing import static_size, why_traced
 
 _NO_TARGET = -100
@@ -63,10 +63,9 @@ def next_token_loss(
     for start in range(0, static_size(target, 0), _CHUNK):
         part = slice(start, start + _CHUNK)
         arguments = (states[part], head, target[part], flat[part])
-        if is_traced:
-            total = total + _sum_of_chunk(*arguments)
-        else:
-            total = total + checkpoint(_sum_of_chunk, *arguments, use_reentrant=False)
+        total = total + (
+            _sum_of_chunk(*arguments) if is_traced else recomputed(_sum_of_chunk, *arguments)
+        )
     return total / (counted.sum().clamp(min=1e-9) if n_targets is None else n_targets)
 
 

@@ -3,13 +3,24 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import checkpoint
 
 _IS_WANTED = ContextVar("is_wanted", default=True)
+
+
+def recomputed(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """Return what a function gives, and compute it again for the gradient, if there is one.
+
+    Without a gradient torch's checkpoint changes nothing, and imports the compiler of torch.
+    """
+    if not torch.is_grad_enabled():
+        return function(*arguments)
+    return cast("Tensor", checkpoint(function, *arguments, use_reentrant=False))
 
 
 class nothing_made_again:  # noqa: N801 used as a function

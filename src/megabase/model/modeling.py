@@ -1,7 +1,6 @@
 """The Hugging Face classes: the backbone as a base model and as a causal language model."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import copy
 from os import PathLike
 from pathlib import Path
@@ -28,6 +27,7 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.model.files import HUB_OPTIONS, read_config_file
 from megabase.model.filter import ImplicitFilter
 from megabase.model.keywords import NO_PREFIX, check_causal, check_generation, check_keywords
+from megabase.model.language import LanguageModel, TokenReader, check_fits, sequence_length
 from megabase.model.loss import next_token_loss
 from megabase.model.operator import HyenaOperator
 from megabase.model.past import Past
@@ -35,10 +35,9 @@ from megabase.model.published import from_published, is_published
 from megabase.model.residual import ResidualLinear
 from megabase.model.stopping import StopLetters
 from megabase.model.weights import read_tensors
-from megabase.ops.tracing import static_size
 
 
-class HyenaDNAPreTrainedModel(PreTrainedModel):
+class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
     """What the classes share: the configuration, the starting weights, strict loading.
 
     The starting weights, where s is `initializer_range`, or for linear maps
@@ -58,7 +57,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
     """
 
     config_class = HyenaDNAConfig
-    config: HyenaDNAConfig
+    config: HyenaDNAConfig  # pyright: ignore[reportIncompatibleVariableOverride] a narrower one
     base_model_prefix = "backbone"
     supports_gradient_checkpointing = True
     _no_split_modules = ["Block"]  # noqa: RUF012 transformers asks for a plain list
@@ -90,7 +89,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
             config.pad_vocab_size_multiple = 1
         if before - config.n_added_tokens == len(DNA_VOCABULARY):
             config.n_added_tokens = max(0, config.vocab_size - len(DNA_VOCABULARY))
-        return cast("nn.Embedding", embedding)
+        return embedding
 
     def get_submodule(self, target: str) -> nn.Module:
         """Find a module by its name, and the embedding by the one that peft asks for."""
@@ -176,15 +175,6 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
         del config, tensors
         return {}
 
-    def _embedded(
-        self,
-        input_ids: Int[Tensor, "batch length"] | None,
-        inputs_embeds: Float[Tensor, "batch length d_model"] | None,
-    ) -> Float[Tensor, "batch length d_model"]:
-        """Give the vectors of tokens, or those that are given in their place."""
-        _length(input_ids, inputs_embeds)
-        return self.backbone.embedding(input_ids) if inputs_embeds is None else inputs_embeds
-
     def _check(
         self,
         input_ids: Tensor | None,
@@ -195,33 +185,8 @@ class HyenaDNAPreTrainedModel(PreTrainedModel):
     ) -> None:
         """Validate what `forward` of a model without a cache was given."""
         check_causal(past_key_values, keywords)
-        length = _length(input_ids, inputs_embeds)
+        length = sequence_length(input_ids, inputs_embeds)
         check_keywords(keywords, attention_mask, length=length)
-
-    def _hidden_states(
-        self,
-        input_ids: Int[Tensor, "batch length"] | None,
-        attention_mask: Tensor | None,
-        inputs_embeds: Float[Tensor, "batch length d_model"] | None,
-        every_layer: bool,
-    ) -> list[Float[Tensor, "batch length d_model"]]:
-        """Embed if need be, check the length, and run the backbone."""
-        embedded = self._embedded(input_ids, inputs_embeds)
-        batch, length = static_size(embedded, 0), static_size(embedded, 1)
-        limit = self.config.max_seq_len
-        if not batch * length:
-            raise InputError(f"a batch holds at least one token, got {(batch, length)}")
-        if length > limit:
-            raise InputError(
-                f"a sequence of {length:,} tokens is longer than this model's {limit:,} positions; "
-                "cut it into windows"
-            )
-        if torch.jit.is_tracing():  # so that what was traced refuses another length
-            embedded = embedded.unflatten(1, (length, 1)).squeeze(2)
-        mask = None if attention_mask is None else attention_mask.bool()
-        return self.backbone(
-            embedded, mask, every_layer=every_layer, overwrite=inputs_embeds is None
-        )
 
 
 class HyenaDNAModel(HyenaDNAPreTrainedModel):
@@ -267,7 +232,9 @@ _ASSISTED = GenerationMode.ASSISTED_GENERATION
 _GROWS = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE, _ASSISTED)
 
 
-class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
+class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride] a narrower config
+    HyenaDNAPreTrainedModel, LanguageModel, GenerationMixin
+):
     """The language model: the chance of each next token.
 
     The head is the embedding, transposed; logits are those of the real vocabulary,
@@ -275,6 +242,23 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
     """
 
     accepts_loss_kwargs = True  # the Trainer passes num_items_in_batch
+
+    @classmethod
+    def around(cls, language: LanguageModel, config: HyenaDNAConfig) -> "HyenaDNAForCausalLM":
+        """Return the same model, of the same weights, as one of this class.
+
+        Parameters
+        ----------
+        language
+            In evaluation mode; its backbone is shared from now on, not copied.
+        config
+            Of the same architecture.
+        """
+        with torch.device("meta"):
+            model = cls(config)
+        model.backbone = language.backbone
+        model.backbone.config = config
+        return model.eval()
 
     def forward(
         self,
@@ -317,7 +301,7 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
         **keywords
             What transformers passes to any model, as `keywords.check_keywords` takes it.
         """
-        length, kept = _length(input_ids, inputs_embeds), _kept(logits_to_keep)
+        length, kept = sequence_length(input_ids, inputs_embeds), _kept(logits_to_keep)
         past = None if past_key_values is None else _ours(past_key_values)
         n_before = 0 if past is None else past.get_seq_length()
         check_keywords(keywords, attention_mask, length=length, n_before=n_before)
@@ -414,111 +398,12 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrainedModel, GenerationMixin):
         """Give transformers' criteria, but ours for `stop_strings`."""
         strings, others = generation_config.stop_strings, copy(generation_config)
         others.stop_strings = None
-        criteria = super()._get_stopping_criteria(others, stopping_criteria, tokenizer)
+        criteria = super()._get_stopping_criteria(  # pyright: ignore[reportAttributeAccessIssue]
+            others, stopping_criteria, tokenizer
+        )
         if strings is not None:
             criteria.append(StopLetters(strings))
         return criteria
-
-    def logits_in_parts(
-        self,
-        input_ids: Int[Tensor, "batch length"],
-        attention_mask: Tensor | None = None,
-        *,
-        at_once: int = 1 << 14,
-    ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
-        """Give the logits of some positions at a time, with the positions.
-
-        So a million tokens are scored without ever holding the logits of all. It computes
-        when it is asked for a part: switch gradients off around the whole loop.
-
-        Parameters
-        ----------
-        input_ids, attention_mask
-            As in `forward`.
-        at_once
-            Positions of a part.
-        """
-        yield from self.logits_of(
-            self._hidden_states(input_ids, attention_mask, None, False)[-1], at_once=at_once
-        )
-
-    def logits_of(
-        self, hidden: Float[Tensor, "batch length d_model"], *, at_once: int = 1 << 14
-    ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
-        """Give the logits of hidden states, as `logits_in_parts`, which are the last layer's."""
-        head = self.backbone.embedding.weight[: self.config.vocab_size]
-        for start in range(0, hidden.shape[1], at_once):
-            positions = slice(start, min(start + at_once, hidden.shape[1]))
-            yield positions, functional.linear(hidden[:, positions], head)
-
-
-def check_fits(
-    tensors: Mapping[str, Tensor],
-    config: HyenaDNAConfig,
-    source: str,
-    *,
-    head: Mapping[str, Tensor] | None = None,
-) -> None:
-    """Raise an InputError unless the tensors are exactly the parameters of the configuration.
-
-    Parameters
-    ----------
-    tensors
-        By name.
-    config
-        Of the model.
-    source
-        What to call them in an error.
-    head
-        What is expected beside the backbone.
-    """
-    expected = {**_expected(config, tensors, source), **(head or {})}
-    for problem, names in (
-        ("lacks", expected.keys() - tensors.keys()),
-        ("has a tensor too many:", tensors.keys() - expected.keys()),
-    ):
-        if names:
-            raise InputError(f"{source} {problem} {min(names)} ({len(names)} such in all)")
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            raise InputError(
-                f"{source}: {name} has shape {tuple(tensor.shape)}, the configuration asks for "
-                f"{tuple(expected[name].shape)}"
-            )
-        if not tensor.is_floating_point():
-            raise InputError(f"{source}: {name} holds {tensor.dtype}; expected real numbers")
-
-
-_BLOCK = re.compile(r"backbone\.blocks\.(\d+)\.")
-
-
-def _expected(
-    config: HyenaDNAConfig, tensors: Mapping[str, Tensor], source: str
-) -> dict[str, Tensor]:
-    """Give names and shapes of the backbone's tensors, without values.
-
-    Of a small configuration a model of any size can be asked for: blocks are counted, and what
-    the numbers of one have to be, before anything as large is built.
-    """
-    blocks = {match[1] for match in map(_BLOCK.match, tensors) if match}
-    if config.n_layer != len(blocks):
-        raise InputError(
-            f"{source} has the tensors of {len(blocks):,} blocks; the configuration asks for "
-            f"{config.n_layer:,} (n_layer)"
-        )
-    if config.num_inner_mlps > len(tensors):
-        raise InputError(
-            f"{source} lacks the filters' {config.num_inner_mlps:,} inner layers that the "
-            "configuration asks for (num_inner_mlps)"
-        )
-    try:
-        with torch.device("meta"):
-            return Backbone(config).state_dict(prefix="backbone.")
-    except (RuntimeError, OverflowError, TypeError, ValueError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{source}: no model can be as large as the configuration asks: {reason}"
-        ) from error
 
 
 def _ours(past: object) -> Past:
@@ -553,13 +438,6 @@ def _last(hidden: Tensor, kept: int | Tensor | None) -> Tensor:
     if kept is None:
         return hidden
     return hidden[:, -kept:] if isinstance(kept, int) else hidden[:, kept]
-
-
-def _length(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> int:
-    """Return the tokens of a sequence of the batch."""
-    if (input_ids is None) == (inputs_embeds is None):
-        raise InputError("give either input_ids or inputs_embeds, and not both")
-    return static_size(cast("Tensor", inputs_embeds if input_ids is None else input_ids), 1)
 
 
 def _or(given: bool | None, otherwise: bool | None) -> bool:

@@ -4,13 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from megabase.genome.vocabulary import DNA_VOCABULARY
-
-TokenArray = UInt8[np.ndarray, " _"]
-"""The tokens of one sequence, of any length."""
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
 

@@ -30,7 +30,7 @@ class Past(transformers.Cache):
         The most tokens that it will be given, the prompt's included; None: not known.
     """
 
-    is_compileable = False  # pyright: ignore[reportAssignmentType] transformers asks a property
+    is_compileable = False  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
     """Transformers' question: whether its steps can be compiled."""
 
     def __init__(

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
+from megabase.model.language import LanguageModel, TokenReader
 
 _PROBED = 4096  # tokens, the most that are timed
 _TIMES = 4  # of which the fastest counts: the first makes plans, others may be disturbed
 
 
 def seconds_per_token(
-    model: HyenaDNAPreTrainedModel, longest: int, *, at_once: int = 1, training: bool = False
+    model: TokenReader, longest: int, *, at_once: int = 1, training: bool = False
 ) -> float:
     """Time a forward pass over a short sequence, or its gradient; the weights stay as they are.
 
@@ -48,8 +48,10 @@ def seconds_per_token(
     return fastest / tokens.numel()
 
 
-def _answer(model: HyenaDNAPreTrainedModel, tokens: Tensor, training: bool) -> Tensor:
+def _answer(model: TokenReader, tokens: Tensor, training: bool) -> Tensor:
     """Give one number that all of the work goes into; of a language model in training, the loss."""
-    if training and isinstance(model, HyenaDNAForCausalLM):
-        return cast("Tensor", model(tokens, labels=tokens, skip_logits=True).loss)
-    return cast("Tensor", model(tokens).logits.sum())
+    if not isinstance(model, LanguageModel):
+        return cast("Tensor", model(tokens).logits.sum())
+    if training:
+        return model.next_token_loss(tokens)
+    return model.logits(tokens).sum()

@@ -25,13 +25,11 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.architecture import PROMPT_PREFIX
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.heads import losses
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
 from megabase.ops.tracing import static_size, why_traced
-
-PREFIX = "prompt."
-"""Of the names of a prompt's tensors in a model's."""
 
 _STD = 0.02
 _SEP = DNA_VOCABULARY.id_of("[SEP]")
@@ -177,15 +175,10 @@ def check_length(config: HyenaDNAConfig, length: int) -> None:
         )
 
 
-def has_prompt(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether tensors are of a model with a soft prompt."""
-    return any(name.startswith(PREFIX) for name in tensors)
-
-
 def prompt_tensors(config: HyenaDNAConfig) -> dict[str, Tensor]:
     """Give names and shapes of a prompt's tensors, without values."""
     with torch.device("meta"):
-        return SoftPrompt(config).state_dict(prefix=PREFIX)
+        return SoftPrompt(config).state_dict(prefix=PROMPT_PREFIX)
 
 
 def _to_the_left(

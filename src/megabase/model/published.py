@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from megabase.errors import InputError
-from megabase.model.config import ONE_VALUE, HyenaDNAConfig
+from megabase.model.architecture import MODEL_TYPE, ONE_VALUE, Architecture
 from megabase.model.filter_shape import decay_rates, positional_encoding
 
 Tensors = Mapping[str, Tensor]
@@ -33,7 +33,7 @@ _TRAINED_GRID = 1e-3  # a stored grid further than this from ours was trained
 _EMBEDDING = "embeddings.word_embeddings.weight"
 
 
-def name_pairs(config: HyenaDNAConfig) -> dict[str, str]:
+def name_pairs(config: Architecture) -> dict[str, str]:
     """Give our name of each parameter by its published one, both without a prefix.
 
     Raises
@@ -57,7 +57,7 @@ def name_pairs(config: HyenaDNAConfig) -> dict[str, str]:
     return pairs
 
 
-def _check_filter(config: HyenaDNAConfig) -> None:
+def _check_filter(config: Architecture) -> None:
     if config.filter_family != "published" or config.n_near_taps:
         raise InputError(
             f"a {config.filter_family} filter with {config.n_near_taps} near taps has no place in "
@@ -69,7 +69,7 @@ def _affine(theirs: str, ours: str) -> dict[str, str]:
     return {f"{theirs}.{part}": f"{ours}.{part}" for part in ("weight", "bias")}
 
 
-def _filter_pairs(config: HyenaDNAConfig, theirs: str, ours: str) -> dict[str, str]:
+def _filter_pairs(config: Architecture, theirs: str, ours: str) -> dict[str, str]:
     """Pair the network of one filter; in the published list every second layer is a sine."""
     n_hidden = config.num_inner_mlps + 1
     pairs = {f"{theirs}.implicit_filter.1.freq": f"{ours}.frequency"}
@@ -84,7 +84,7 @@ def is_published(tensors: Tensors) -> bool:
     return any(name.endswith(f"backbone.{_EMBEDDING}") for name in tensors)
 
 
-def from_published(tensors: Tensors, config: HyenaDNAConfig, source: str) -> dict[str, Tensor]:
+def from_published(tensors: Tensors, config: Architecture, source: str) -> dict[str, Tensor]:
     """Translate the tensors of a published file to our names.
 
     Parameters
@@ -126,7 +126,7 @@ def from_published(tensors: Tensors, config: HyenaDNAConfig, source: str) -> dic
 
 
 def _check_extra(
-    name: str, tensor: Tensor, ours: Tensors, config: HyenaDNAConfig, source: str
+    name: str, tensor: Tensor, ours: Tensors, config: Architecture, source: str
 ) -> None:
     """Raise an InputError unless a tensor that we have no place for may be left out."""
     if "torchmetrics" in name:
@@ -152,7 +152,7 @@ def _check_extra(
         )
 
 
-def _known_extra(name: str, ours: Tensors, config: HyenaDNAConfig) -> Tensor | None:
+def _known_extra(name: str, ours: Tensors, config: Architecture) -> Tensor | None:
     """What a tensor beyond our parameters should equal, if we know it."""
     if name.removeprefix("model.") == "lm_head.weight":
         return ours.get("backbone.embedding.weight")
@@ -163,7 +163,7 @@ def _known_extra(name: str, ours: Tensors, config: HyenaDNAConfig) -> Tensor | N
     return grids(config).get(grid[1]) if grid else None
 
 
-def grids(config: HyenaDNAConfig) -> dict[str, Tensor]:
+def grids(config: Architecture) -> dict[str, Tensor]:
     """Give what published files store for each filter and we compute: positions and rates."""
     like = torch.zeros((), dtype=torch.float32)
     z = positional_encoding(range(config.max_seq_len), config.max_seq_len, config.emb_dim, like)
@@ -175,7 +175,7 @@ def grids(config: HyenaDNAConfig) -> dict[str, Tensor]:
     }
 
 
-def to_published(tensors: Tensors, config: HyenaDNAConfig, layout: str = "hf") -> dict[str, Tensor]:
+def to_published(tensors: Tensors, config: Architecture, layout: str = "hf") -> dict[str, Tensor]:
     """Translate our tensors to a published layout, with the grids and the tied head it stores.
 
     Parameters
@@ -223,8 +223,8 @@ _LAYER_NO_EFFECT = {"lr", "wd"}
 _LAYER_REQUIRED = {"_name_": "hyena", "modulate": True, "lr_pos_emb": 0.0}
 
 
-def config_from_original(original: Mapping[str, Any], source: str) -> HyenaDNAConfig:
-    """Read the config.json of an original release, which keeps the mixer under ``layer``.
+def keys_of_original(original: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Read under our names the config.json of a release that keeps the mixer under ``layer``.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def config_from_original(original: Mapping[str, Any], source: str) -> HyenaDNACo
     names = {key: key for key in _SAME_KEY}
     _read(original, names, _NO_EFFECT | {"layer"}, _REQUIRED, keys, source)
     _read(layer, _LAYER_KEY, _LAYER_NO_EFFECT, _LAYER_REQUIRED, keys, f"{source}, layer")
-    return HyenaDNAConfig(**keys)
+    return keys
 
 
 # What the code of the released -hf folders does not read, and takes to be so.
@@ -251,7 +251,7 @@ _HF_KEYS = (
 )  # fmt: skip
 
 
-def check_hf(config: HyenaDNAConfig) -> None:
+def check_hf(config: Architecture) -> None:
     """Refuse an architecture that a released ``-hf`` folder has no place for.
 
     Raises
@@ -267,7 +267,7 @@ def check_hf(config: HyenaDNAConfig) -> None:
             )
 
 
-def config_to_hf(config: HyenaDNAConfig) -> dict[str, Any]:
+def config_to_hf(config: Architecture) -> dict[str, Any]:
     """Give the config.json of a released ``-hf`` folder of this architecture.
 
     Raises
@@ -279,7 +279,7 @@ def config_to_hf(config: HyenaDNAConfig) -> dict[str, Any]:
     keys = {key: getattr(config, key) for key in _HF_KEYS}
     return {
         "architectures": ["HyenaDNAForCausalLM"],
-        "model_type": HyenaDNAConfig.model_type,
+        "model_type": MODEL_TYPE,
         "tie_word_embeddings": False,
         **ONE_VALUE,
         **keys,

@@ -34,7 +34,7 @@ class StopLetters(StoppingCriteria):
             _tokens(each) for each in ([strings] if isinstance(strings, str) else strings)
         ]
 
-    def __call__(
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride] its tensor type
         self,
         input_ids: Int[Tensor, "batch length"],
         scores: object,

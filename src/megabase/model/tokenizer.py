@@ -13,11 +13,11 @@ from transformers import BatchEncoding, TokenizersBackend
 from megabase.errors import InputError
 from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.architecture import EXTRA_POSITIONS, MODEL_TYPE
 from megabase.model.files import HUB_OPTIONS, read_config_file
 
 _log = logging.getLogger(__name__)
 
-_BESIDE = 2  # positions beyond the context, as of `config.EXTRA_POSITIONS`
 _DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OSError, RuntimeError, RecursionError)
 
 # What a folder says of a tokenizer and this class builds itself, or of the folder's own code.
@@ -92,7 +92,7 @@ class HyenaDNATokenizer(TokenizersBackend):
     def _encode_plus(self, *arguments: Any, **kwargs: Any) -> BatchEncoding:
         """Encode, and log a line, once, where a character is none of the vocabulary's."""
         encoded = super()._encode_plus(*arguments, **kwargs)
-        if not self._is_warned and _holds(encoded.get("input_ids"), self.unk_token_id):
+        if not self._is_warned and _holds(encoded.get("input_ids"), cast("int", self.unk_token_id)):
             self._is_warned = True
             _log.warning(
                 "a character that is no letter of DNA became [UNK], which no model has learnt; "
@@ -110,12 +110,12 @@ def context_beside(name: str, hub: Mapping[str, Any]) -> int | float:
     positions = keys.get("max_seq_len", keys.get("max_position_embeddings"))
     n_prompt = keys.get("n_prompt_tokens", 0)
     if (
-        keys.get("model_type") != "hyenadna"
+        keys.get("model_type") != MODEL_TYPE
         or type(positions) is not int
         or type(n_prompt) is not int
     ):
         return math.inf
-    return max(1, positions - _BESIDE - n_prompt)
+    return max(1, positions - EXTRA_POSITIONS - n_prompt)
 
 
 def _holds(ids: object, wanted: int) -> bool:

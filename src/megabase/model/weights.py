@@ -4,6 +4,7 @@ Only numbers are read: safetensors, or a pickle through torch's weights-only rea
 which runs no code.
 """
 
+import hashlib
 import json
 import pickle
 import zlib
@@ -14,9 +15,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from megabase.errors import InputError
+from megabase.model.architecture import HEAD_PREFIX, PROMPT_PREFIX
 from megabase.model.files import find_file
 
 CHECKPOINT = "weights.ckpt"
@@ -113,3 +115,27 @@ def _all_found(name: str, shards: Iterable[str], hub: Mapping[str, Any]) -> list
             raise InputError(f"{name} lacks the shard {shard} that its index names")
         found.append(path)
     return found
+
+
+def has_head(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether tensors are of a model with a head."""
+    return any(name.startswith(HEAD_PREFIX) for name in tensors)
+
+
+def has_prompt(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether tensors are of a model with a soft prompt."""
+    return any(name.startswith(PROMPT_PREFIX) for name in tensors)
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Hash the names and values of all weights: the same for the same model in any layout."""
+    return tensors_sha256(model.state_dict())
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Hash names and values, in float32 and the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
+    return digest.hexdigest()

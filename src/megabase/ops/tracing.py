@@ -23,23 +23,28 @@ def why_traced(*tensors: Tensor) -> str | None:
     """
     if torch.compiler.is_compiling():
         return "torch.compile or torch.export traces it"
-    if torch.jit.is_tracing():
+    if is_jit_tracing():
         return "torch.jit.trace traces it"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
         return "torch.func transforms it"
-    if forward_ad._current_level >= 0:
+    if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
         return "forward-mode derivatives are wanted"
-    if _python_dispatch._get_current_dispatch_mode() is not None:
+    if _python_dispatch._get_current_dispatch_mode() is not None:  # pyright: ignore[reportPrivateUsage]
         return "a dispatch mode of torch watches it"
     if any(hasattr(tensor, "fake_mode") for tensor in tensors):
         return "its tensors are fake"
     return None
 
 
+def is_jit_tracing() -> bool:
+    """Whether `torch.jit.trace` traces the present call."""
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+
+
 def static_size(x: Tensor, dim: int) -> int:
     """Return a size of a tensor as a number, which `torch.jit.trace` takes for a constant."""
-    if not torch.jit.is_tracing():
+    if not is_jit_tracing():
         return x.shape[dim]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
         return int(x.shape[dim])

@@ -5,8 +5,11 @@ import os
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+
+from megabase.errors import InputError
 
 _GIB = 1 << 30
 LIBRARIES_BYTES = int(0.4 * _GIB)
@@ -35,6 +38,12 @@ def _extra(package: str, extra: str, purpose: str) -> Finding:
         return Finding(package, version(package))
     except PackageNotFoundError:
         return Finding(package, "off", f"no {purpose}; pip install 'megabase[{extra}]'")
+
+
+def check_peft() -> None:
+    """Raise an InputError unless peft is here, which low-rank adapters need."""
+    if find_spec("peft") is None:
+        raise InputError("adapt=lora needs peft; pip install 'megabase[lora]'")
 
 
 def storage(cache: Path) -> list[Finding]:

@@ -117,9 +117,15 @@ def describe_missing(path: Path) -> str:
         return f"{part.parent} is no folder"
     where = "the current folder" if part.parent == Path() else str(part.parent)
     beside = sorted(each.name for each in part.parent.iterdir() if not each.name.startswith("."))
-    near = difflib.get_close_matches(part.name, beside, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(part.name, beside, n=3, cutoff=0.7)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"{where} has no {part.name!r}{hint}"
+
+
+def check_there(path: Path, what: str) -> None:
+    """Raise an InputError unless a path exists, which says what it would be."""
+    if not path.exists():
+        raise InputError(f"there is no {what} {path}: {describe_missing(path)}")
 
 
 def _shipped(text: str, known: Mapping[str, str], kind: str) -> Path:

@@ -71,22 +71,13 @@ class Output:
         self._is_folder = is_folder
         self._request = json.loads(json.dumps(request))
         self._record = path / RECORD if is_folder else Path(f"{path}{_JOINT}{RECORD}")
-        self._check_place()
+        check_place(path, is_folder=is_folder)
         self.is_finished = False
         self.unfinished: Mapping[str, Any] | None = None
         if not overwrite and _holds_something(path):
             self._compare(read_record(self._record))
         if self.is_finished:
             _log.info("%s is finished already by the same command; nothing was changed", path)
-
-    def _check_place(self) -> None:
-        """Refuse a path that cannot be written, before any work is done for it."""
-        if self.path.exists() and self.path.is_dir() != self._is_folder:
-            expected, found = ("folder", "file") if self._is_folder else ("file", "folder")
-            raise InputError(f"{self.path} is a {found}, and the output is a {expected}")
-        above = next(place for place in self.path.absolute().parents if place.exists())
-        if not above.is_dir():
-            raise InputError(f"{self.path} cannot be written: {above} is no folder")
 
     def _compare(self, record: dict[str, Any] | None) -> None:
         """Learn what is there of the same request; an InputError if it answers another."""
@@ -181,6 +172,24 @@ class Output:
             yield part
             text = self._record_text(finished=True, results=results, files=[])
             Path(f"{part}{record}").write_text(text, encoding="utf-8")
+
+
+def check_place(path: Path, *, is_folder: bool) -> None:
+    """Raise an InputError if a path cannot be written, before any work is done for it.
+
+    Parameters
+    ----------
+    path
+        Of an output.
+    is_folder
+        Whether the output is a folder, and not a file.
+    """
+    if path.exists() and path.is_dir() != is_folder:
+        expected, found = ("folder", "file") if is_folder else ("file", "folder")
+        raise InputError(f"{path} is a {found}, and the output is a {expected}")
+    above = next(place for place in path.absolute().parents if place.exists())
+    if not above.is_dir():
+        raise InputError(f"{path} cannot be written: {above} is no folder")
 
 
 def check_no_input(output: Path, inputs: Iterable[Path]) -> None:

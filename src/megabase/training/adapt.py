@@ -19,11 +19,11 @@ from megabase.io.table import check_no_clash, write_table
 from megabase.measure.metrics import NAMES, Kind, metrics_of
 from megabase.measure.result import without_nan
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.fingerprint import Classifier
-from megabase.model.load import load_classifier, save, weights_sha256
+from megabase.model.load import Classifier, load_classifier, save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
 from megabase.model.prompted import check_length
+from megabase.model.weights import weights_sha256
 from megabase.run.interruption import interruptible
 from megabase.run.log import Meter, progress
 from megabase.run.output import Output, only_writer, whole_files

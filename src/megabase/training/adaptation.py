@@ -4,15 +4,15 @@ from typing import cast
 
 from torch import Tensor
 
-from megabase.model import heads, prompted
-from megabase.model.fingerprint import Classifier
+from megabase.model.architecture import HEAD_PREFIX, PROMPT_PREFIX
 from megabase.model.heads import SequenceModel
+from megabase.model.load import Classifier
 
 
 def freeze(model: Classifier, adapt: str) -> None:
     """Let gradients reach only what moves: ``"full"``, all weights, or else head or prompt."""
     for name, parameter in model.named_parameters():
-        is_new = name.startswith((heads.PREFIX, prompted.PREFIX))
+        is_new = name.startswith((HEAD_PREFIX, PROMPT_PREFIX))
         parameter.requires_grad_(adapt == "full" or is_new)
 
 

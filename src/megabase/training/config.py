@@ -12,8 +12,7 @@ from megabase.data.label_text import LABEL_TEXTS
 from megabase.data.labels import KINDS, LABEL
 from megabase.data.sequence_table import CROPS, SEQUENCE
 from megabase.errors import InputError
-from megabase.model.config import POOLED, PRESETS, HyenaDNAConfig
-from megabase.model.heads import JOINT
+from megabase.model.architecture import JOINT, POOLED, PRESETS, A, Architecture
 from megabase.run.config import RunConfig
 
 _LONG = 1024  # tokens, from which a preset's keys but max_seq_len are those of any longer context
@@ -190,25 +189,27 @@ class PretrainConfig(RunConfig):
         """What training starts from: the model that it continues, or a preset."""
         return self.model or self.preset or DEFAULT_PRESET
 
-    def shape(self, continued: HyenaDNAConfig | None = None) -> HyenaDNAConfig:
-        """Return the configuration of the network.
+    def shape(self) -> Architecture:
+        """Return the architecture of a network from scratch."""
+        shape = Architecture.from_preset(
+            self.preset or DEFAULT_PRESET, self.context_length, **self.architecture
+        )
+        shape.embed_dropout = self.embed_dropout or 0.0
+        return shape
+
+    def shape_of(self, continued: A) -> A:
+        """Return the configuration of a network whose training continues from a model.
 
         Parameters
         ----------
         continued
-            That of the model which training continues from; None: that of the preset.
+            That of the model.
 
         Raises
         ------
         InputError
             If the windows are longer than what that model reads.
         """
-        if continued is None:
-            shape = HyenaDNAConfig.from_preset(
-                self.preset or DEFAULT_PRESET, self.context_length, **self.architecture
-            )
-            shape.embed_dropout = self.embed_dropout or 0.0
-            return shape
         if self.context_length > continued.context_length:
             raise InputError(
                 f"windows of {self.context_length:,} tokens are longer than the context of "
@@ -371,7 +372,7 @@ class AdaptConfig(RunConfig):
         return keys
 
     def _keys_of(self, preset: str) -> dict[str, Any]:
-        shape = HyenaDNAConfig.from_preset(preset, self.context_length or _LONG)
+        shape = Architecture.from_preset(preset, self.context_length or _LONG)
         return {k: value for k, value in shape.architecture().items() if k != "max_seq_len"}
 
     @property

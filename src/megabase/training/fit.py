@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from megabase.data.labelled_dataset import StepBatches
-from megabase.model.fingerprint import Classifier
 from megabase.model.heads import SequenceModel
+from megabase.model.load import Classifier
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.run.log import Meter
 from megabase.training.arguments import finetune_arguments

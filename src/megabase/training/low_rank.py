@@ -8,13 +8,12 @@ W stays; A (r, in) is drawn at random and B (out, r) starts at 0.
 Source: Hu et al. 2021, "LoRA", arXiv:2106.09685v2, section 4.1.
 """
 
-import importlib.util
 import warnings
 from pathlib import Path
 from typing import Any, cast
 
-from megabase.errors import InputError
 from megabase.model.headed import HyenaDNAWithHead
+from megabase.run.environment import check_peft
 
 TARGETS = ("in_proj", "out_proj", "fc1", "fc2")
 """The linear maps of a block that are adapted; the filters' network stays as it is."""
@@ -24,12 +23,6 @@ ADAPTER = "adapter"
 
 WRAPPED = "modules_to_save.default."
 """What peft puts into the names of the head's parameters while it trains with an adapter."""
-
-
-def check_installed() -> None:
-    """Raise an InputError unless peft is here."""
-    if importlib.util.find_spec("peft") is None:
-        raise InputError("adapt=lora needs peft; pip install 'megabase[lora]'")
 
 
 class LowRank:
@@ -53,7 +46,7 @@ class LowRank:
     """
 
     def __init__(self, model: HyenaDNAWithHead, *, rank: int, alpha: float, dropout: float) -> None:
-        check_installed()
+        check_peft()
         import peft  # noqa: PLC0415 an extra, imported at its door
 
         settings = peft.LoraConfig(

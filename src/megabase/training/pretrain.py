@@ -14,13 +14,15 @@ from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.cost import n_parameters
 from megabase.model.fingerprint import fingerprint
-from megabase.model.load import load, save, weights_sha256
+from megabase.model.load import load, save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.probe import seconds_per_token
+from megabase.model.weights import weights_sha256
 from megabase.run.interruption import interruptible
 from megabase.run.log import progress
 from megabase.run.output import Output, only_writer, record_of, whole_files
 from megabase.training.arguments import training_arguments
+from megabase.training.check import check_pretrain
 from megabase.training.checkpoint import Checkpoints, keep_metrics, step_of
 from megabase.training.config import PretrainConfig
 from megabase.training.length_schedule import LengthSchedule, plan_lengths
@@ -65,6 +67,7 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
     Interrupted
         On SIGTERM or SIGINT, once the step that was being done is saved.
     """
+    check_pretrain(config, output)
     with interruptible(output):
         _pretrain(config, output, overwrite=overwrite)
 
@@ -76,7 +79,7 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
         sources = Sources(config)
     schedule = _schedule(config, arguments)
     share = Share(sources.mixture(), schedule, arguments.process_index, arguments.world_size)
-    language, shape = _network(config, output)
+    language, shape = _network(config)
     checkpoints = Checkpoints(output / CHECKPOINTS)
     with arguments.main_process_first(local=False):
         place = Output(
@@ -132,16 +135,12 @@ def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSch
     return schedule
 
 
-def _network(
-    config: PretrainConfig, output: Path
-) -> tuple[HyenaDNAForCausalLM | None, HyenaDNAConfig]:
+def _network(config: PretrainConfig) -> tuple[HyenaDNAForCausalLM | None, HyenaDNAConfig]:
     """Load the model that training continues from, None from scratch; and the configuration."""
     if config.model is None:
-        return None, config.shape()
-    if Path(config.model).absolute() == output.absolute():
-        raise InputError(f"{output} is the model to continue from; choose another output")
+        return None, HyenaDNAConfig.of(config.shape())
     language = load(config.model).model
-    return language, config.shape(language.config)
+    return language, config.shape_of(language.config)
 
 
 def _request(

@@ -9,12 +9,12 @@ from megabase.errors import InputError
 from megabase.genome.answer import answer_letters
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.fingerprint import Classifier
 from megabase.model.heads import ANY_LABELS, ONE_CLASS, REGRESSION
-from megabase.model.load import weights_sha256
+from megabase.model.load import Classifier
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.prompted import HyenaDNAForPromptedClassification
 from megabase.model.token_classification import HyenaDNAForTokenClassification
+from megabase.model.weights import weights_sha256
 from megabase.training.adaptation import freeze
 from megabase.training.config import DEFAULT_PRESET, AdaptConfig
 from megabase.training.labelled import LabelledData

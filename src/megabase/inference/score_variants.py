@@ -1,0 +1,86 @@
+"""Variants in, their effects out: every different window is read once, by itself."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+
+from megabase.genome.reference import Reference
+from megabase.genome.site import Site
+from megabase.inference.likelihood import log_likelihoods, readings
+from megabase.inference.variant_effect import (
+    VariantEffect,
+    VariantRequest,
+    WindowAnswer,
+    check_window,
+    effect_of,
+    requests_of,
+)
+from megabase.model.language import LanguageModel
+
+_TOKENS_HELD = 1 << 17  # of the sites whose windows are looked through for equal ones
+
+
+def score_variants(
+    model: LanguageModel,
+    reference: Reference,
+    sites: Iterable[Site],
+    *,
+    window: int,
+    both_strands: bool = True,
+    with_distance: bool = False,
+) -> Iterator[list[VariantEffect]]:
+    """Give, for each site in order, the effect of each of its alternative alleles.
+
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode, on the device that shall do the work.
+    reference
+        The genome.
+    sites
+        Variants by place; they are read some at a time.
+    window
+        Bases of a window, from 2 to the context length.
+    both_strands
+        Whether the answer is the mean over both strands, or the forward strand's.
+    with_distance
+        Whether `VariantEffect.distance` is asked for; nothing else depends on it.
+
+    Raises
+    ------
+    InputError
+        If the model does not read such windows. A site that is not in the genome is skipped, with
+        its reason.
+    WorkError
+        If the model answers a base with no number.
+    """
+    check_window(window, model.config.context_length)
+    pending = iter(sites)
+    while some := list(islice(pending, max(1, _TOKENS_HELD // window))):
+        requests = [requests_of(reference, site, window, both_strands) for site in some]
+        answers = _read(model, [request for each in requests for request in each], with_distance)
+        for each in requests:
+            yield [effect_of(request, answers) for request in each]
+
+
+def _read(
+    model: LanguageModel, requests: Sequence[VariantRequest], with_embedding: bool
+) -> Mapping[bytes, WindowAnswer]:
+    """Read each different window once, alone: then its bits are its own."""
+    windows = {
+        tokens.tobytes(): tokens
+        for request in requests
+        for pair in request.pairs
+        for tokens in (pair.ref, pair.alt)
+    }
+    if with_embedding:
+        found = (tuple(each) for each in readings(model, windows.values()))
+    else:
+        none = np.full(1, np.nan)
+        values = log_likelihoods(model, windows.values(), tokens_per_batch=1)
+        found = ((each, none) for each in values)
+    return {
+        key: WindowAnswer(each.astype(np.float64), embedding)
+        for key, (each, embedding) in zip(windows, found, strict=True)
+    }

@@ -1,0 +1,53 @@
+"""What predict and convert need, checked without torch; a verb checks before it imports its job."""
+
+from pathlib import Path
+
+from megabase.errors import InputError
+from megabase.inference.predictor import check_device
+from megabase.inference.strands import strands_of
+from megabase.io.table import delimiter_to_write
+from megabase.model.files import find_model
+from megabase.run.location import check_there, genome_path
+from megabase.run.output import check_no_input, check_place
+
+LAYOUTS = ("megabase", "hf")
+"""Of a folder that convert writes."""
+
+
+def check_predict(
+    model: str, source: Path, output: Path, *, genome: str | None, strand: str, device: str
+) -> None:
+    """Check the options of `jobs.predict.predict`, and that model and inputs are there.
+
+    Raises
+    ------
+    InputError
+        If an option is invalid, something is not there, or the output cannot be a file.
+    """
+    if source.is_dir():
+        raise InputError(f"{source} is a folder; predict reads one table or FASTA file")
+    check_no_input(output, [source, *([genome_path(genome)] if genome else [])])
+    delimiter_to_write(output)
+    strands_of(strand)
+    check_device(device)
+    check_there(source, "file")
+    if genome is not None:
+        check_there(genome_path(genome), "genome")
+    check_place(output, is_folder=False)
+    find_model(model)
+
+
+def check_convert(source: str, output: Path, *, layout: str) -> None:
+    """Check the options of `jobs.convert.convert`, and that the model is there.
+
+    Raises
+    ------
+    InputError
+        If there is no such layout or model, or the output is the model or cannot be a folder.
+    """
+    if layout not in LAYOUTS:
+        raise InputError(f"a layout is one of {', '.join(LAYOUTS)}; got {layout!r}")
+    if Path(source).exists() and Path(source).absolute() == output.absolute():
+        raise InputError(f"{output} is the model to convert; choose another output")
+    check_place(output, is_folder=True)
+    find_model(source)

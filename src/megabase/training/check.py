@@ -1,0 +1,69 @@
+"""What a run needs, checked without torch: files, model, extras and the place of the output.
+
+A verb checks before it imports the run. Whoever calls the run directly meets the same errors:
+`finetune` calls `check_finetune`, and `pretrain` calls `check_pretrain`.
+"""
+
+from pathlib import Path
+
+from megabase.data.label_track import check_label_track
+from megabase.errors import InputError
+from megabase.model.files import find_model
+from megabase.run.environment import check_peft
+from megabase.run.location import check_there, genome_path
+from megabase.run.output import check_no_input, check_place
+from megabase.training.config import AdaptConfig, FinetuneConfig, PretrainConfig
+
+
+def check_pretrain(config: PretrainConfig, output: Path) -> None:
+    """Check the genomes, the output and the model that a pretraining continues from.
+
+    Raises
+    ------
+    InputError
+        If a genome or the model is not there, or the output is the model or cannot be a folder.
+    """
+    check_place(output, is_folder=True)
+    for genome in config.sources().values():
+        check_there(Path(config.genome_folder) / genome_path(genome.path), "genome")
+    if config.model is not None:
+        if Path(config.model).absolute() == output.absolute():
+            raise InputError(f"{output} is the model to continue from; choose another output")
+        find_model(config.model)
+
+
+def check_adapt(config: AdaptConfig) -> None:
+    """Check the model to start from, and the extra that a way of adapting needs.
+
+    Raises
+    ------
+    InputError
+        If either is not there.
+    """
+    if config.adapt == "lora":
+        check_peft()
+    if config.model is not None:
+        find_model(config.model)
+
+
+def check_finetune(config: FinetuneConfig, output: Path) -> None:
+    """Check the tables, the model, the extras and the output of a fine-tuning.
+
+    Raises
+    ------
+    InputError
+        If something is not there, or the output is an input or cannot be a folder.
+    """
+    check_place(output, is_folder=True)
+    named = (config.train, config.validation, config.test, config.labels)
+    files = [Path(name) for name in named if name]
+    check_no_input(output, files)
+    for file in files:
+        check_there(file, "file")
+    if config.genome is not None:
+        check_there(genome_path(config.genome), "genome")
+    if config.labels is not None:
+        check_label_track(Path(config.labels))
+    if config.model is not None and Path(config.model).absolute() == output.absolute():
+        raise InputError(f"{output} is the model to start from; choose another output")
+    check_adapt(config)
