@@ -72,7 +72,7 @@ def _check_foreign(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
         if is_method or (key in _NESTED and keys[key] is not None):
             raise InputError(f"{key} is not of a HyenaDNA model; remove it from the configuration")
     for key in ("dtype", "torch_dtype"):
-        value = keys.get(key, getattr(config, key, None))
+        value = keys.get(key, vars(config).get(key))
         if isinstance(value, str | int | float | list | dict) and value not in _DTYPES:
             raise InputError(f"{key} is one of {', '.join(_DTYPES)}; got {short(value)}")
     pad = config.pad_token_id
