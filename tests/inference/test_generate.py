@@ -149,7 +149,7 @@ def test_a_draw_that_cannot_be(keys, message):
 def test_what_cannot_be_generated():
     with pytest.raises(ValueError, match="at least 1 base, got 0"):
         generate(MODEL, [NOTHING], 0)
-    with pytest.raises(ValueError, match=r"prompt of 3 bp and a length of 198 bp .* at most 200"):
+    with pytest.raises(ValueError, match=r"prompt of 3 bp and a length of 198 bp .* the 200 bp"):
         generate(MODEL, [encode("ACG")], 198)
     with pytest.raises(ValueError, match="template has 3 letters, and 4 bases"):
         generate(MODEL, [NOTHING], 4, template=encode("ACG"))
