@@ -67,7 +67,7 @@ def test_the_bases_before_an_allele_add_nothing_not_even_noise():
 
 def test_a_letter_of_the_genome_that_is_none_is_named():
     odd = MemoryReference({"chrI": LETTERS[:210] + "X" + LETTERS[211:]})
-    with pytest.raises(ValueError, match=r"'X' at position 210 .* of chrI of the genome in memory"):
+    with pytest.raises(ValueError, match=r"'X' at position 210 .* of chrI in the genome in memory"):
         effect(site(200, 1, "GGG"), odd)
 
 
