@@ -126,19 +126,25 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return tree
 
 
-def _refuse_urls(tree: object, key: str = "") -> None:
-    """Raise an InputError if a value is a URL: what a configuration names is local."""
+def _refuse_urls(tree: object, key: str = "", seen: set[int] | None = None) -> None:
+    """Raise an InputError if a value is a URL: what a configuration names is local.
+
+    What YAML names by an alias is looked at once: nested aliases stand for any number of values.
+    """
+    seen = set() if seen is None else seen
     if isinstance(tree, str):
         try:
             refuse_url(tree)
         except InputError as error:
             raise InputError(f"configuration key {key!r}: {error}") from error
-    elif isinstance(tree, dict):
+    elif isinstance(tree, dict | list) and id(tree) not in seen:
+        seen.add(id(tree))
+        if isinstance(tree, list):
+            for value in tree:
+                _refuse_urls(value, key, seen)
+            return
         for name, value in tree.items():
-            _refuse_urls(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(tree, list):
-        for value in tree:
-            _refuse_urls(value, key)
+            _refuse_urls(value, f"{key}.{name}" if key else str(name), seen)
 
 
 def _override(tree: dict[str, Any], text: str) -> None:
