@@ -105,7 +105,10 @@ def write_bigwig(
         with _library(WorkError, "the bigWig could not be written") as printed:
             pybigtools.open(str(part), "w").write(dict(lengths), iter(rows))
         if failure := _SYSTEM_ERROR.search(printed.text):  # which the library does not raise
-            raise OSError(int(failure[1]), failure[0])
+            raise WorkError(
+                f"the bigWig could not be written: {os.strerror(int(failure[1]))}; make room, or "
+                "choose another disk"
+            )
         if not rows.is_exhausted:
             raise WorkError("the bigWig could not be written: its values broke off")
         if not rows.digests:  # what the library writes then cannot be read
@@ -172,10 +175,13 @@ def _library(kind: type[InputError] | type[WorkError], what: str) -> Generator[_
         How its message begins.
     """
     printed = _Printed()
-    sys.stderr.flush()
-    kept = os.dup(2)
+    streams = {1: sys.stdout, 2: sys.stderr}  # it prints to both, and not through Python
+    for stream in streams.values():
+        stream.flush()
+    kept = {number: os.dup(number) for number in streams}
     with TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)  # it prints from threads of its own, not through Python
+        for number in kept:
+            os.dup2(file.fileno(), number)
         try:
             yield printed
         except BaseException as error:
@@ -183,9 +189,10 @@ def _library(kind: type[InputError] | type[WorkError], what: str) -> Generator[_
                 raise
             raise kind(f"{what}: {error}") from error
         finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            for number, copy in kept.items():
+                streams[number].flush()
+                os.dup2(copy, number)
+                os.close(copy)
             file.seek(0)
             printed.text = file.read().decode(errors="replace")
 

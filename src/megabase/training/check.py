@@ -55,6 +55,8 @@ def check_finetune(config: FinetuneConfig, output: Path) -> None:
         If something is not there, or the output is an input or cannot be a folder.
     """
     check_place(output, is_folder=True)
+    if config.labels is not None:
+        check_label_track(Path(config.labels))
     named = (config.train, config.validation, config.test, config.labels)
     files = [Path(name) for name in named if name]
     check_no_input(output, files)
@@ -62,8 +64,6 @@ def check_finetune(config: FinetuneConfig, output: Path) -> None:
         check_there(file, "file")
     if config.genome is not None:
         check_there(genome_path(config.genome), "genome")
-    if config.labels is not None:
-        check_label_track(Path(config.labels))
     if config.model is not None and Path(config.model).absolute() == output.absolute():
         raise InputError(f"{output} is the model to start from; choose another output")
     check_adapt(config)
