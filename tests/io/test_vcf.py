@@ -1,11 +1,11 @@
 """VCF and BCF become sites in order, 0-based, and nothing but INFO changes on the way back."""
 
-from pathlib import Path
+import struct
 
 import pysam
 import pytest
 
-from megabase.errors import WorkError
+from megabase.errors import InputError, WorkError
 from megabase.genome.site import Site
 from megabase.io.bcf import with_contigs, write_bcf
 from megabase.io.vcf import (
@@ -229,7 +229,7 @@ def test_records_for_which_there_is_no_room_are_an_error_and_leave_nothing(tmp_p
 
     def write(path):
         if suffix == ".bcf":
-            write_bcf(path, Path(f"{path}.csi"), plain)
+            write_bcf(path, plain, index_shift=14)
         else:
             write_vcf(path, header, body, bgzip=suffix == ".vcf.gz")
 
@@ -245,3 +245,11 @@ def test_records_for_which_there_is_no_room_are_an_error_and_leave_nothing(tmp_p
                 write(part)
         assert not list(path.parent.iterdir()), limit
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("header", [b"no header at all\0", b"##fileformat=VCFv4.2\n\0", b""])
+def test_a_bcf_file_with_a_damaged_header_is_an_error(tmp_path, header):
+    with pysam.BGZFile(str(tmp_path / "v.bcf"), "wb", None) as file:
+        file.write(b"BCF\2\2" + struct.pack("<I", len(header)) + header)
+    with pytest.raises(InputError, match=r"v\.bcf .*(damaged|expected #CHROM)"):
+        VcfFile(tmp_path / "v.bcf")

@@ -203,7 +203,11 @@ class VcfFile:
     def _lines(self) -> Generator[Iterator[str]]:
         """Open the file as lines of VCF without their ends."""
         if self._is_bcf:
-            with pysam.VariantFile(str(self._path)) as file:
+            try:
+                opened = pysam.VariantFile(str(self._path))
+            except (OSError, ValueError) as error:
+                raise EOFError(str(error)) from error
+            with opened as file:
                 yield _bcf_lines(file)
         else:
             with self._bytes() as file:
@@ -234,7 +238,7 @@ def _bcf_lines(file: pysam.VariantFile) -> Iterator[str]:
     try:
         for record in file:
             yield _text_of(record).rstrip("\n")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise EOFError(str(error)) from error
 
 
