@@ -309,3 +309,25 @@ def test_a_disk_that_is_full_leaves_the_old_file_whole(model, tmp_path):
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed <= {"megabase.json"}
     assert not json.loads(after["megabase.json"])["finished"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["score", "--stride", "x"], "Invalid value for '--stride'"),
+        (["score", "--nope"], "No such option: --nope"),
+        (["score"], "Missing option '--input'"),
+        (["evaluate", "perplexity", "--protocol", "paper"], "No such option: --protocol"),
+    ],
+)
+def test_misused_options_are_one_line_that_names_the_help(capsys, words, message):
+    answer = run(capsys, *words)
+    assert refused(answer, message)
+    assert len(answer.err.splitlines()) == 1
+    assert "--help lists the options" in answer.err
+
+
+def test_without_a_verb_the_help_is_shown(capsys):
+    answer = run(capsys)
+    assert answer.code == 2
+    assert "Usage: megabase" in answer.out + answer.err

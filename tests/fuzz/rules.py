@@ -87,15 +87,13 @@ def _stray(outcome):
 
 def _failed(case, folder, outcome):
     lines = [line for line in outcome.err.splitlines() if line.startswith(_ERROR)]
-    is_usage = "Usage: " in outcome.err and outcome.code == 2 and case.kind == "options"
     if outcome.code not in (1, 2):
         yield f"exit code {outcome.code}"
-    if len(lines) != 1 and not is_usage:
+    if len(lines) != 1:
         yield f"{len(lines)} error lines"
     elif lines and not lines[0].removeprefix(_ERROR).strip(" ;,:."):
         yield "an empty error line"
-    stray = [] if is_usage else _stray(outcome)
-    if stray:
+    if stray := _stray(outcome):
         yield f"stray words on standard error: {_shape(stray[0])}"
     yield from _unclear(lines)
     if case.must_succeed:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, NoReturn, cast
 
 import typer
 
@@ -65,6 +65,7 @@ def options(
 
 _LONGEST_LINE = 1000  # characters of an error, of which a file's own text may be many more
 _NO_UTF8 = re.compile("[\udc80-\udcff]")  # bytes of a path as Python holds them
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])  # typer does not export it
 _OUT_OF_MEMORY = ("out of memory", "not enough memory")  # as torch says it
 
 
@@ -74,7 +75,11 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")  # what its encoding does not have
     with plain_errors():
-        app()
+        try:
+            code = app(prog_name="megabase", standalone_mode=False)
+        except _UsageError as error:
+            _refuse_usage(error)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 @contextmanager
@@ -103,13 +108,24 @@ def plain_errors() -> Generator[None]:
         _stop(f"out of memory ({str(error).splitlines()[0]})", code=1)
 
 
+def _refuse_usage(error: Exception) -> NoReturn:
+    """Print what is wrong with the options as one line, or help where no verb is given."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # pyright: ignore[reportAttributeAccessIssue]
+        sys.exit(2)
+    context = getattr(error, "ctx", None)
+    verb = context.command_path if context else "megabase"
+    message: str = error.format_message()  # pyright: ignore[reportAttributeAccessIssue]
+    _stop(f"{message.removesuffix('.')}; {verb} --help lists the options", code=2)
+
+
 def _exit_code(error: InputError | WorkError | Interrupted) -> int:
     if isinstance(error, Interrupted):
         return error.exit_code
     return 2 if isinstance(error, InputError) else 1
 
 
-def _stop(message: str, *, code: int) -> None:
+def _stop(message: str, *, code: int) -> NoReturn:
     """Write an error on one line of bounded length, control characters of an input escaped."""
     words = " ".join(message.split())
     line = "".join(each if each.isprintable() else repr(each)[1:-1] for each in words)
