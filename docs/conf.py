@@ -13,6 +13,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "megabase"
 exclude_patterns = ["_build"]
