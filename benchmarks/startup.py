@@ -43,7 +43,9 @@ def main() -> None:
     n_runs = parser.parse_args().runs
     print(f"{machine()}; {versions()}")
     with TemporaryDirectory() as folder:
-        Path(folder, "a.fa").write_text(">a\nACGTACGTTTGACAGGACATTTACGAGCATCAGCAT\n")
+        Path(folder, "a.fa").write_text(
+            ">a\nACGTACGTTTGACAGGACATTTACGAGCATCAGCAT\n", encoding="utf-8"
+        )
         rows = {"import torch": [sys.executable, "-c", "import torch"]} | {
             name: [sys.executable, "-m", "megabase", *text.split()]
             for name, text in COMMANDS.items()

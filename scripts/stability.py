@@ -63,7 +63,7 @@ def failed_in(condition: Condition, tests: list[str]) -> set[str]:
             env=os.environ | condition.environment,
             check=False,
         )
-        return failures_of(report.read_text())
+        return failures_of(report.read_text(encoding="utf-8"))
 
 
 def failures_of(report: str) -> set[str]:

@@ -6,7 +6,7 @@ import torch
 from megabase.errors import InputError
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.engine import ENGINES, Engine
-from megabase.training import low_rank
+from megabase.run import environment
 from megabase.training.low_rank import TARGETS, LowRank
 from tests import toys
 
@@ -102,6 +102,6 @@ def test_an_adapter_alone_comes_back_in_peft(tmp_path):
 
 
 def test_without_peft_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(low_rank.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(environment, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'megabase\[lora\]'"):
         LowRank(base(), rank=2, alpha=4.0, dropout=0.0)

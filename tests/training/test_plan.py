@@ -20,7 +20,7 @@ def _as_on_a_gpu(monkeypatch):
 def plan(n_processes=1, **changes):
     keys = {"context_length": 32_768, "tokens_per_step": 131_072, "steps": 100}
     config = PretrainConfig(genome="asset:ecoli", **(keys | changes))
-    shape = HyenaDNAConfig.from_preset(config.preset, config.context_length)
+    shape = HyenaDNAConfig.from_preset(config.start, config.context_length)
     schedule = plan_lengths(
         n_steps=config.steps,
         context_length=config.context_length,

@@ -150,7 +150,11 @@ def _measured(
             rows = [result.to_row() for result in run.measure(predictor, name, meter)]
             with whole_file(path) as file:
                 json.dump(rows, file)
-    return [Result.from_row(row) for path in paths for row in json.loads(path.read_text())]
+    return [
+        Result.from_row(row)
+        for path in paths
+        for row in json.loads(path.read_text(encoding="utf-8"))
+    ]
 
 
 def _check(shots: Sequence[int], tune: int, n_queries: int | None, seeds: int) -> None:

@@ -97,11 +97,12 @@ def check_splits(task: Task, found: Mapping[str, object], folder: Path) -> None:
         raise InputError(
             f"{lacks}; its validation rows may stand in for {missing[0]}, if you say --stand-in"
         )
+    others = f" (it has {', '.join(found)})" if found else ""
     tried = ", ".join(map(str, (folder, *(folder / name for name in task.folders))))
     near = next((str(each) for each in sorted(folder.iterdir()) if _has_splits(each)), "")
     hint = f"; did you mean --data {near}?" if near else ""
     raise InputError(
-        f"{lacks}: tried folders named train and test, and files with these words in their names "
+        f"{lacks}{others}: tried folders named train and test, and files with these words in their names "
         f"that end in {', '.join(FORMATS)} (each may be followed by .gz), in {tried}{hint}"
     )
 

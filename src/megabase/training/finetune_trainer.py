@@ -236,7 +236,7 @@ class FinetuneTrainer(ResumableTrainer):
         newest = self._checkpoints.newest()
         if newest is None:
             return 0
-        state = json.loads((newest / _STATE).read_text())
+        state = json.loads((newest / _STATE).read_text(encoding="utf-8"))
         self.epochs, self.best_epoch = state["epochs"], state["best_epoch"]
         self._training_losses = list(
             torch.tensor(state["training_losses"], device=self.args.device)
@@ -264,7 +264,7 @@ class FinetuneTrainer(ResumableTrainer):
             "training_losses": [float(loss) for loss in self._training_losses],
             "seconds": list(self.seconds()),
         }
-        (folder / _STATE).write_text(json.dumps(state))
+        (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None

@@ -43,7 +43,7 @@ def tell_pretrained(metrics: Path, sources: Sources) -> None:
         The genomes. The Markov model of each is fitted on its training part, or on stretches of
         it of 16,777,216 bases in all, and both are measured on the same validation windows.
     """
-    lines = map(json.loads, metrics.read_text().splitlines())
+    lines = map(json.loads, metrics.read_text(encoding="utf-8").splitlines())
     measured = [line for line in lines if "validation_loss" in line]
     windows = sources.validation_windows()
     if not measured or not windows:
