@@ -102,8 +102,8 @@ def check_splits(task: Task, found: Mapping[str, object], folder: Path) -> None:
     near = next((str(each) for each in sorted(folder.iterdir()) if _has_splits(each)), "")
     hint = f"; did you mean --data {near}?" if near else ""
     raise InputError(
-        f"{lacks}{others}: tried folders named train and test, and files with these words in their names "
-        f"that end in {', '.join(FORMATS)} (each may be followed by .gz), in {tried}{hint}"
+        f"{lacks}{others}: tried folders named train and test, and files with these words in "
+        f"their names that end in {', '.join(FORMATS)} (each may be followed by .gz), in {tried}{hint}"
     )
 
 
