@@ -103,7 +103,8 @@ def check_splits(task: Task, found: Mapping[str, object], folder: Path) -> None:
     hint = f"; did you mean --data {near}?" if near else ""
     raise InputError(
         f"{lacks}{others}: tried folders named train and test, and files with these words in "
-        f"their names that end in {', '.join(FORMATS)} (each may be followed by .gz), in {tried}{hint}"
+        f"their names that end in {', '.join(FORMATS)} (each may be followed by .gz), in "
+        f"{tried}{hint}"
     )
 
 
