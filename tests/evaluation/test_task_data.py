@@ -150,3 +150,9 @@ def test_tables_with_other_columns_and_delimiters_are_read_where_they_are_named(
     assert read_task_data(COHN, folder, **named).sha256 == expected
     with pytest.raises(InputError, match="has no table of sequences and labels: --sequence-column"):
         read_task_data(find_task("splice_triples/worm"), folder, sequence_column="dna")
+
+
+def test_a_part_without_rows_is_an_error(tmp_path):
+    folder = write(tmp_path, **(ROWS | {"test": []}))
+    with pytest.raises(InputError, match="the test part of .* has no row"):
+        read_task_data(COHN, folder)

@@ -332,7 +332,7 @@ def vcf_lines(data):
     text = text_of(data, errors="surrogateescape")
     if text == DAMAGED or "\x00" in text:
         return None
-    lines = [line for line in lines_of(text) if line]
+    lines = [line for line in lines_of(text) if line.strip(" ")]
     try:
         head = next(n for n, line in enumerate(lines) if line.startswith("#CHROM"))
     except StopIteration:

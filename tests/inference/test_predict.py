@@ -68,9 +68,10 @@ def test_of_several_labels_each_has_a_probability_and_those_of_a_half_are_named(
 
 def test_what_cannot_be_predicted_is_refused():
     odd = classifier()
-    odd.config.problem_type = "ranking"
-    with pytest.raises(InputError, match="problem is ranking; expected single_label"):
-        list(predictions(odd, SEQUENCES))
+    for kind in ("ranking", {"ranking": 1}):
+        odd.config.problem_type = kind
+        with pytest.raises(InputError, match="problem is .*ranking.*; expected single_label"):
+            list(predictions(odd, SEQUENCES))
     broken = classifier()
     broken.head.linear.bias.data[0] = torch.nan
     with pytest.raises(WorkError, match="no number"):

@@ -117,6 +117,8 @@ def test_a_record_that_is_none_is_none(tmp_path):
     assert read_record(tmp_path) is None
     (tmp_path / RECORD).write_text(json.dumps({"other": 1}))
     assert read_record(tmp_path) is None
+    (tmp_path / RECORD).write_text("[" * 100_000)  # nested without end
+    assert read_record(tmp_path) is None
 
 
 def test_a_file_is_made_with_its_folder(tmp_path):

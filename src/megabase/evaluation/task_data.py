@@ -153,6 +153,7 @@ def read_task_data(
         splits, names = read_labelled(wanted, folder, stand_in=stand_in, delimiter=delimiter)
     else:
         splits, names = _read(wanted, folder, stand_in=stand_in, n_windows=n_windows, seed=seed)
+    _check_rows(splits, folder, task)
     if stand_in and set(splits) == {"test"}:
         _log.warning("%s: only test rows are there: all parts are taken from them", task.name)
         splits = _in_order(splits["test"])
@@ -162,6 +163,15 @@ def read_task_data(
     verdict = "; ".join(differences) or "the published rows and split"
     _log.info("%s: %s rows of %s (%s)", task.name, sizes, folder, verdict)
     return TaskData(wanted, str(folder), names, splits, sha256, differences)
+
+
+def _check_rows(splits: Mapping[str, Examples], folder: Path, task: Task) -> None:
+    """Raise an InputError if a split is there and has no row."""
+    for split, rows in splits.items():
+        if not len(rows):
+            raise InputError(
+                f"{folder}: the {split} part of {task.name} has no row; copy it again, or remove it"
+            )
 
 
 def _read(

@@ -16,6 +16,7 @@ from megabase.genome.reference import Reference, check_contig
 from megabase.genome.site import Site
 from megabase.inference.variant_effect import has_reference_allele, lies_within
 from megabase.io.vcf import VcfFile, VcfRecord
+from megabase.run.log import counted
 
 _N_COMPARED = 1000
 _N_NAMED = 5  # contigs, in a log line
@@ -147,8 +148,8 @@ class _Found:
     def check(self) -> None:
         """Refuse a file that is not of the genome, and report what of it is not."""
         if self._vcf.n_empty:
-            n = f"{self._vcf.n_empty:,}"
-            _log.info("%s: %s lines are empty and are not copied", self._vcf.name, n)
+            lines = counted(self._vcf.n_empty, "empty line")
+            _log.info("%s: %s left out", self._vcf.name, lines)
         if self._first is None:
             return
         if not self._n_with_position:

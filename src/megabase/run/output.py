@@ -212,7 +212,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(place.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         return None
     is_ours = (
         isinstance(record, dict)
