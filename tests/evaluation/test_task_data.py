@@ -154,5 +154,5 @@ def test_tables_with_other_columns_and_delimiters_are_read_where_they_are_named(
 
 def test_a_part_without_rows_is_an_error(tmp_path):
     folder = write(tmp_path, **(ROWS | {"test": []}))
-    with pytest.raises(InputError, match="the test part of .* has no row"):
+    with pytest.raises(InputError, match=r"the test part of .* has no row"):
         read_task_data(COHN, folder)
