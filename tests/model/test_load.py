@@ -116,7 +116,7 @@ class Evil:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (Evil(), "read safely"),
+        (Evil(), r"read safely: it names code to be run, (posix|nt)\.system"),
         ({"state_dict": {"a": 1}}, "no table of tensors"),
         ([1, 2], "no table of tensors"),
     ],

@@ -7,6 +7,8 @@ which runs no code.
 import hashlib
 import json
 import pickle
+import re
+import warnings
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,6 +24,7 @@ from megabase.model.architecture import HEAD_PREFIX, PROMPT_PREFIX
 from megabase.model.files import find_file
 
 CHECKPOINT = "weights.ckpt"
+_CODE = re.compile(r"GLOBAL ([\w.]+)")  # as torch names what a pickle asks for
 UNREADABLE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError,
     MemoryError, OSError, RuntimeError, TypeError, ValueError, pickle.PickleError, zlib.error,
@@ -48,6 +51,13 @@ def read_tensors(name: str, hub: Mapping[str, Any]) -> dict[str, Tensor]:
     raise InputError(f"{name} has no weights: expected {_SAFE}, {_SAFE_INDEX} or {CHECKPOINT}")
 
 
+def _reason(error: BaseException) -> str:
+    """Return why torch does not read a checkpoint, without its advice on how to trust it."""
+    if found := _CODE.search(str(error)):
+        return f"it names code to be run, {found[1]}; a checkpoint holds numbers only"
+    return (str(error).strip().splitlines() or ["unreadable"])[0]
+
+
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a released training file, which keeps them under ``state_dict``.
 
@@ -57,10 +67,12 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         If the file is no checkpoint, or would need code to be run.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of layouts that torch calls deprecated
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
-        raise InputError(f"{path} is no checkpoint that can be read safely: {reason}") from error
+        raise InputError(
+            f"{path} is no checkpoint that can be read safely: {_reason(error)}"
+        ) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
     if (
         not isinstance(tensors, dict)
