@@ -246,7 +246,7 @@ def of_predict(case, folder):
         if not math.isclose(total, 1, abs_tol=1e-3):
             yield f"wrong value: probabilities add up to {total}"
             break
-    if case.kind in ("fasta", "fastq"):
+    if case.kind in ("fasta", "fasta packed", "fastq"):
 
         def check(records):
             if len(rows) != len(records):
@@ -408,12 +408,7 @@ def of_generate(case, folder):
         if prompts == DAMAGED:
             yield "accepted what must be refused"
         elif prompts is not None:
-            expected = [
-                f"{first_word(header)}_{k}"
-                for header, letters in prompts
-                if letters
-                for k in (1, 2)
-            ]
+            expected = [f"{first_word(header)}_{k}" for header, _ in prompts for k in (1, 2)]
             if all(_is_plain(name) for name in expected):
                 yield from _compared(
                     "names", expected, [first_word(header) for header, _ in records]

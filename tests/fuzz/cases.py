@@ -42,9 +42,9 @@ class Case:
 
 _MAY_REFUSE = (
     "gtf", "options", "parquet", "config.json", "tokenizer", "fingerprint", "record",
-    "yaml evil"
+    "yaml evil", "fasta packed",
 )  # fmt: skip
-"""Kinds of which not every well-formed one is read."""
+"""Kinds of which not every well-formed one is read, or whose text may be damaged before packing."""
 
 
 def of_index(seed: int, index: int) -> Case:

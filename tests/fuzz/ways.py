@@ -105,7 +105,7 @@ def _sequences():
 def _packed_sequences(suffix, pack):
     name = f"s.{suffix}"
     changes = mutations.COMPRESSED if pack else mutations.TEXT
-    weight = 0.5 if pack else 1.5
+    kind, weight = ("fasta packed", 0.5) if pack else ("fasta", 1.5)
 
     def write(rng):
         data = wellformed.fasta(rng)
@@ -118,7 +118,7 @@ def _packed_sequences(suffix, pack):
         ("score", m, "o.tsv", accounts.of_score), ("embed", m, "o.npz", accounts.of_embed),
         ("predict", ("-m", CLASSIFIER), "o.csv", accounts.of_predict),
     ):
-        yield Way(verb, "fasta", name, write, changes, (*options, "-i", name, "-o", output), output,
+        yield Way(verb, kind, name, write, changes, (*options, "-i", name, "-o", output), output,
                   account, weight=weight)
 
 

@@ -91,6 +91,8 @@ def _check_whole(tensor: Tensor, name: str) -> None:
     is_plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
     if not is_plain or tensor.is_quantized:
         raise InputError(f"{name} is no plain tensor; save it as one, on the CPU")
+    if tensor.is_complex():
+        raise InputError(f"{name} holds {tensor.dtype}; expected real numbers")
     if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.itemsize:
         raise InputError(
             f"{name} is said to be {tuple(tensor.shape)}, and fewer numbers are stored"
