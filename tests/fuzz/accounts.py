@@ -88,8 +88,7 @@ def fastq_records(data):
 
 
 def first_word(header):
-    words = header.split()
-    return words[0] if words else ""
+    return re.match(r"[ \t]*([^ \t]*)", header)[1]
 
 
 def bed_records(data):

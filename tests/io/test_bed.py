@@ -159,3 +159,11 @@ def test_blocks_that_are_not_valid_are_an_error_with_their_line(tmp_path, old, n
     (tmp_path / "a.bed").write_text(BED12 + BED12.replace(old, new))
     with pytest.raises(ValueError, match=rf"a.bed, line 2: .*{message}"):
         read_spliced(tmp_path / "a.bed")
+
+
+@pytest.mark.parametrize("end", ["1_000", "1e3", "9.0", "9\x85", "\u0669", "-9"])
+def test_a_place_is_written_in_digits(tmp_path, end):
+    path = tmp_path / "a.bed"
+    path.write_text(f"chr1\t0\t{end}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.bed, line 1: expected contig, start and end"):
+        read_bed(path)

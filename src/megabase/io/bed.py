@@ -149,7 +149,7 @@ def _is_header(fields: Sequence[str]) -> bool:
 
 def whole_number(text: str) -> int:
     """Return the number of a text of digits; ValueError for ``1_000``, ``1e3`` and the like."""
-    if not _is_number(text.strip()):
+    if not _is_number(text.strip(" \r\n")):
         raise ValueError(f"expected a whole number from 0, got {text!r}")
     return int(text)
 
