@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 
+from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.io.bed import read_bed, read_spliced, write_bed
 
