@@ -113,7 +113,7 @@ def problem(config: HyenaDNAConfig) -> str:
     """
     default = ONE_CLASS if len(_names(config)) > 1 else REGRESSION
     kind = config.problem_type or default
-    if not isinstance(kind, str) or kind not in _ANSWERS:
+    if kind not in tuple(_ANSWERS):  # of a damaged configuration it may have no hash
         raise InputError(f"this model's problem is {kind}; expected {', '.join(_ANSWERS)}")
     return kind
 
