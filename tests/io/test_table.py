@@ -1,11 +1,20 @@
 """A table is a header and rows, split by tabs, or the same as Parquet."""
 
+import gzip
+
 import pytest
 from pyarrow import parquet
 
 from megabase.errors import InputError
 from megabase.io import table
-from megabase.io.table import read_delimiter, read_rows, read_table, write_parquet, write_table
+from megabase.io.table import (
+    is_table,
+    read_delimiter,
+    read_rows,
+    read_table,
+    write_parquet,
+    write_table,
+)
 
 
 def write(path, columns, rows, delimiter="\t"):
@@ -178,3 +187,13 @@ def test_a_parquet_file_that_is_damaged_is_one_error(tmp_path):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"t\.parquet is not a whole Parquet file"):
             list(read_rows(path, ["name"]))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".csv.bgz"])
+def test_a_table_is_one_by_its_name_unless_it_holds_fasta(tmp_path, suffix):
+    for text, expected in (("sequence,label\nAC,a\n", True), (">a\nAC\n", False)):
+        path = tmp_path / f"a{suffix}"
+        data = text.encode()
+        path.write_bytes(data if suffix == ".csv" else gzip.compress(data))
+        assert is_table(path) == expected
+    assert not is_table(tmp_path / "a.fa")

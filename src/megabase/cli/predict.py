@@ -27,7 +27,9 @@ def add_to(app: typer.Typer) -> None:
 
 def _suffix_of_table(options: Mapping[str, Any]) -> str:
     """Return the suffix of a table for standard output: CSV after CSV, else TSV."""
-    name = options["source"].name.lower().removesuffix(".gz")
+    from megabase.io.compression import uncompressed_name
+
+    name = uncompressed_name(options["source"]).lower()
     return ".csv" if name.endswith(".csv") else ".tsv"
 
 
@@ -61,7 +63,7 @@ def predict(
 
     megabase predict --model model --input unknown.csv --output predictions.csv
     """
-    from megabase.jobs.check import check_predict
+    from megabase.jobs.job_check import check_predict
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from megabase.errors import InputError
-from megabase.io.compression import open_text, uncompressed_name
+from megabase.io.compression import file_format, open_text, uncompressed_name
+from megabase.io.file_format import FASTA
 from megabase.io.parquet_column import ParquetColumn
 
 PARQUET = ".parquet"
@@ -48,11 +49,10 @@ def delimiter_of(path: Path) -> str:
 
 def is_table(path: Path) -> bool:
     """Whether a file is a table by its name, and not FASTA under such a name."""
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    suffix = Path(uncompressed_name(path)).suffix.lower()
     if suffix == PARQUET or suffix not in _DELIMITERS:
         return suffix == PARQUET
-    with open_text(path) as file:
-        return file.read(1) != ">"
+    return file_format(path) != FASTA
 
 
 def delimiter_to_write(path: Path) -> str:
