@@ -63,7 +63,7 @@ def card(
 
     megabase card gue/tf/0 --data gue --model model --output card --rows 32,128,512,all
     """
-    from megabase.evaluation.check import check_adapted
+    from megabase.evaluation.evaluation_check import check_adapted
     from megabase.run.config import read_config
     from megabase.run.log import start_logging
     from megabase.training.config import AdaptConfig

@@ -35,7 +35,7 @@ def convert(
 
     megabase convert --input hyenadna-tiny-1k/weights.ckpt --output tiny-1k
     """
-    from megabase.jobs.check import check_convert
+    from megabase.jobs.job_check import check_convert
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)

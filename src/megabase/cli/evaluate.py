@@ -59,7 +59,7 @@ def perplexity(
 
     megabase evaluate perplexity --model model --genome genome.fa
     """
-    from megabase.evaluation.check import check_measured
+    from megabase.evaluation.evaluation_check import check_measured
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)
@@ -104,7 +104,7 @@ def context(
 
     megabase evaluate context --model model --genome genome.fa --output context
     """
-    from megabase.evaluation.check import check_measured
+    from megabase.evaluation.evaluation_check import check_measured
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)

@@ -97,7 +97,7 @@ def evaluate(
 
     megabase evaluate biotypes/human --data genomes/human --model model --probes
     """
-    from megabase.evaluation.check import check_adapted
+    from megabase.evaluation.evaluation_check import check_adapted
     from megabase.run.config import read_config
     from megabase.run.log import start_logging
     from megabase.training.config import AdaptConfig

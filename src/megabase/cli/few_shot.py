@@ -43,7 +43,7 @@ def few_shot(
     megabase evaluate few-shot in_context/human_enhancers_cohn --data FOLDER --model model
     --shots 0,2,8 --tune 16 --output few-shot
     """
-    from megabase.evaluation.check import check_measured
+    from megabase.evaluation.evaluation_check import check_measured
     from megabase.run.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)

@@ -106,8 +106,8 @@ def finetune(
     """
     from megabase.run.config import read_config, to_yaml
     from megabase.run.log import start_logging
-    from megabase.training.check import check_finetune
     from megabase.training.config import FinetuneConfig
+    from megabase.training.training_check import check_finetune
 
     start_logging(quiet=quiet, verbose=verbose)
     options: dict[str, Any] = {

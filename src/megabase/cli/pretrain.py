@@ -68,8 +68,8 @@ def pretrain(
     from megabase.run.config import read_config, to_yaml
     from megabase.run.environment import is_first_process
     from megabase.run.log import start_logging
-    from megabase.training.check import check_pretrain
     from megabase.training.config import PretrainConfig, genome_options
+    from megabase.training.training_check import check_pretrain
 
     start_logging(quiet=quiet or not is_first_process(), verbose=verbose)
     options: dict[str, Any] = {

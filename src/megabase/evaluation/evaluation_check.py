@@ -8,8 +8,8 @@ from megabase.inference.predictor import check_device
 from megabase.model.files import find_model
 from megabase.run.location import check_there, genome_path
 from megabase.run.output import check_place
-from megabase.training.check import check_adapt
 from megabase.training.config import AdaptConfig
+from megabase.training.training_check import check_adapt
 
 
 def check_measured(

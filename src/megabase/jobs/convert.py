@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from megabase.jobs.check import check_convert
+from megabase.jobs.job_check import check_convert
 from megabase.model.load import load, save, save_published
 from megabase.model.published import check_hf
 from megabase.model.weights import weights_sha256

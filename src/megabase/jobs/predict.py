@@ -17,8 +17,8 @@ from megabase.inference.predict import prediction_columns, predictions
 from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.strands import strands_of
 from megabase.io.table import check_cells, check_no_clash, delimiter_to_write, write_table
-from megabase.jobs.check import check_predict
 from megabase.jobs.genome import open_genome
+from megabase.jobs.job_check import check_predict
 from megabase.model.heads import AnswersEachToken
 from megabase.model.load import load_classifier
 from megabase.model.weights import weights_sha256

@@ -5,9 +5,9 @@ from pathlib import Path
 from megabase.model.load import load
 from megabase.run.interruption import interruptible
 from megabase.training.adapt import adapt
-from megabase.training.check import check_finetune
 from megabase.training.config import FinetuneConfig
 from megabase.training.labelled import hashes, read_labelled
+from megabase.training.training_check import check_finetune
 
 
 def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -> None:

@@ -22,7 +22,6 @@ from megabase.run.interruption import interruptible
 from megabase.run.log import progress
 from megabase.run.output import Output, only_writer, record_of, whole_files
 from megabase.training.arguments import training_arguments
-from megabase.training.check import check_pretrain
 from megabase.training.checkpoint import Checkpoints, keep_metrics, step_of
 from megabase.training.config import PretrainConfig
 from megabase.training.length_schedule import LengthSchedule, plan_lengths
@@ -31,6 +30,7 @@ from megabase.training.plan import Plan, make_plan, memory_budget
 from megabase.training.sources import Share, Sources
 from megabase.training.summary import tell_pretrained
 from megabase.training.trainer import PretrainTrainer
+from megabase.training.training_check import check_pretrain
 
 _log = logging.getLogger(__name__)
 
