@@ -288,3 +288,13 @@ def test_a_folder_that_another_process_writes_is_left_alone(data, tmp_path):
 def test_a_protocol_that_there_is_not_is_refused(data, tmp_path):
     with pytest.raises(InputError, match="protocol is one of clean, paper; got 'best'"):
         evaluated(data, tmp_path / "out", protocol="best")
+
+
+def test_equal_labels_are_an_error_before_any_work(tmp_path):
+    folder = tmp_path / "human_enhancers_cohn"
+    folder.mkdir()
+    for split in ("train", "test"):
+        write_rows(folder / f"{split}.csv", [row | {"label": "1"} for row in motif_rows(9)])
+    with pytest.raises(InputError, match="the training rows are of one class"):
+        evaluated(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

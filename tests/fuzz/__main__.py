@@ -31,8 +31,8 @@ def prepare(folder: Path) -> None:
     cases.use_assets(assets)
 
 
-def work(folder: Path, seed: int, indices, kept: Path, deadline: float) -> None:
-    """Run the cases of some numbers; write a line of JSON for each."""
+def work(folder: Path, seed: int, indices, kept: Path, deadline: float, verb: str | None) -> None:
+    """Run the cases of some numbers, or those of one verb; write a line of JSON for each."""
     likelihood = accounts.likelihood_by(folder / "assets" / "model")
     seen: set[str] = set()
     with (folder / f"verdicts-{os.getpid()}.jsonl").open("w") as file:
@@ -40,6 +40,8 @@ def work(folder: Path, seed: int, indices, kept: Path, deadline: float) -> None:
             if time.monotonic() > deadline:
                 break
             case = cases.of_index(seed, index).with_likelihood(likelihood)
+            if verb and case.verb != verb:
+                continue
             verdict = rules.try_case(case, folder / f"case-{os.getpid()}")
             for violation in verdict.violations:
                 label = f"{case.verb} {case.kind}: {violation}"
@@ -62,7 +64,8 @@ def run_all(arguments, folder: Path) -> list[dict]:
     numbers = range(arguments.start, arguments.start + arguments.count)
 
     def share(place: int) -> None:
-        work(folder, arguments.seed, numbers[place :: arguments.jobs], arguments.keep, deadline)
+        mine = numbers[place :: arguments.jobs]
+        work(folder, arguments.seed, mine, arguments.keep, deadline, arguments.verb)
 
     server.in_forks(arguments.jobs, share)
     lines = [line for path in folder.glob("verdicts-*.jsonl") for line in path.open()]
@@ -109,6 +112,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--start", type=int, default=0, help="the first index")
     parser.add_argument("--index", type=int, help="only this one, and show what came")
+    parser.add_argument("--verb", help="only the cases of this verb, such as 'evaluate TASK'")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, help="stop after so long")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-found"))

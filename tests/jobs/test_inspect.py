@@ -1,5 +1,7 @@
 """A model is described by what it is and costs."""
 
+import torch
+
 from megabase.jobs.inspect import describe_model
 from megabase.model.load import save
 from megabase.model.weights import weights_sha256
@@ -18,3 +20,11 @@ def test_a_model_is_described_with_the_memory_for_a_length(tmp_path):
     longer = describe_model(str(tmp_path), length=1_000_000)
     assert longer["inference_gib"] > about["inference_gib"]
     assert not longer["length_fits"]
+
+
+def test_an_answer_that_is_nan_is_null_and_a_warning(tmp_path, caplog):
+    broken = toys.model()
+    broken.backbone.norm.weight.data[0] = torch.nan
+    save(broken, tmp_path)
+    assert describe_model(str(tmp_path))["fingerprint"] is None
+    assert "its weights have diverged" in caplog.text

@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 
+from megabase.errors import InputError
 from megabase.measure import probe as probe_module
 from megabase.measure.metrics import metrics_of
-from megabase.measure.probe import GRIDS, Rows, check_sklearn, fit_probe, neighbour_map
+from megabase.measure.probe import (
+    GRIDS,
+    Rows,
+    check_labels,
+    check_sklearn,
+    fit_probe,
+    neighbour_map,
+)
 
 pytest.importorskip("sklearn")
 
@@ -117,3 +125,14 @@ def test_without_sklearn_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(probe_module, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'megabase\[sklearn\]'"):
         check_sklearn()
+
+
+def test_equal_labels_of_several_targets_are_an_error():
+    rows = np.arange(6.0)
+    for kind, fine, equal in (
+        ("regression", np.stack([rows, rows], axis=1), np.stack([rows, rows * 0], axis=1)),
+        ("multilabel", np.stack([rows > 2, rows > 9], axis=1) + 0, np.zeros((6, 2), dtype=int)),
+    ):
+        check_labels(kind, fine, fine)
+        with pytest.raises(InputError, match="for these 6 of equal labels"):
+            check_labels(kind, fine, equal)

@@ -157,8 +157,15 @@ def test_labels_from_which_nothing_is_learnt(folder):
         ("chr1\t0\t2400\n", "one.bed", r"all of one class or none, \['in'\]"),
         ("chr1\t2000\t2400\t2\n", "none.bg", "no base of .*train.csv has a value"),
         ("chr1\t0\t2400\t2\n", "same.bg", "every value in .*train.csv is 2"),
-        ("chr1\t0\t2\t1\nchr1\t2\t9\t2\n", "late.bg", "no base of .*test.csv has a label"),
+        ("chr1\t0\t999\t1\nchr1\t999\t2000\t2\n", "late.bg", "no base of .*test.csv has a label"),
     ):
         (folder / name).write_text(text)
         with pytest.raises(InputError, match=message):
             finetune(config(folder, name), folder / "out")
+
+
+def test_a_part_that_was_drawn_without_a_label_is_an_error_before_any_work(folder):
+    (folder / "few.bg").write_text("chr1\t0\t2\t1\nchr1\t2\t9\t2\n")  # in one of 50 rows
+    with pytest.raises(InputError, match="rows that were drawn for validation no base has a label"):
+        finetune(config(folder, "few.bg", test=None), folder / "out")
+    assert not (folder / "out").exists()

@@ -19,7 +19,7 @@ from megabase.evaluation.tasks.catalogue import find_tasks
 from megabase.evaluation.tasks.task import Task
 from megabase.measure.collapse import has_collapsed
 from megabase.measure.metrics import Predictions, metrics_of
-from megabase.measure.probe import check_sklearn
+from megabase.measure.probe import check_labels, check_sklearn
 from megabase.measure.result import Result
 from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
@@ -222,6 +222,9 @@ class _Run:
         """Refuse what the model cannot be adapted to; give the digests of the rows."""
         if not self._found.task.chunks:
             check(self._settings, self._data, self._language)
+        if not self._data.labels.per_base:  # k-mers and probes choose a setting on validation
+            training, validation = self._data.training, self._data.validation
+            check_labels(self._data.kind, training.targets(), validation.targets())
         return dict(self._found.sha256)
 
     def report(self) -> dict[str, Any]:

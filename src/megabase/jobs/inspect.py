@@ -1,5 +1,7 @@
 """What a model is, and what a request of it will cost."""
 
+import logging
+import math
 from typing import Any
 
 from megabase.model.cost import inference_bytes, n_parameters, training_bytes
@@ -10,11 +12,14 @@ from megabase.model.weights import weights_sha256
 from megabase.run.environment import LIBRARIES_BYTES
 from megabase.run.output import record_of
 
+_log = logging.getLogger(__name__)
+
 
 def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> dict[str, Any]:
     """Describe a model, and the memory and time that sequences of `length` tokens take.
 
-    Memory includes the libraries; the time is scaled from a short pass that is timed.
+    Memory includes the libraries; the time is scaled from a short pass that is timed. The
+    fingerprint is None, with a warning, if the model answers with NaN: its weights have diverged.
 
     Parameters
     ----------
@@ -30,6 +35,9 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
     asked = config.context_length if length is None else length
     longest = min(asked, config.max_seq_len)
     record = record_of(name)
+    answer = fingerprint(loaded.model)
+    if not math.isfinite(answer):
+        _log.warning("%s: the model's answer is NaN: its weights have diverged", name)
     return {
         "model": name,
         "revision": loaded.revision,
@@ -45,7 +53,7 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
         ),
         "inference_seconds": round(seconds_per_token(loaded.model, longest) * asked * batch, 3),
         "weights_sha256": weights_sha256(loaded.model),
-        "fingerprint": round(fingerprint(loaded.model), 4),
+        "fingerprint": round(answer, 4) if math.isfinite(answer) else None,
         "fingerprint_was_checked": loaded.fingerprint is not None,
         "made_by": record and record.get("command"),
         "config": {

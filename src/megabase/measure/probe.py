@@ -119,9 +119,8 @@ def fit_probe(
         rows cannot tell settings apart because nothing in them varies.
     """
     check_sklearn()
+    check_labels(kind, train.labels, validation.labels)
     metric = CHOSEN_BY[kind]
-    if kind in ("binary", "multiclass") and len(np.unique(train.labels)) < 2:
-        raise InputError("the training rows are of one class; a classifier needs two")
     to_standard = _standard(train.vectors)
     standard = Rows(to_standard(train.vectors), train.labels)
     held = to_standard(validation.vectors)
@@ -131,11 +130,6 @@ def fit_probe(
             continue
         predict, is_converged = _fit(method, kind, standard, setting, n_classes, seed)
         score = metrics_of(kind, validation.labels, predict(held))[metric]
-        if np.isnan(score):
-            raise InputError(
-                f"a setting is chosen by the {metric} of the validation rows, which is not "
-                f"defined for these {len(held):,}; take more, or others"
-            )
         if best is None or score > best.validation_score:
             best = Probe(
                 kind, method, dict(setting), score, is_converged, _after(to_standard, predict)
@@ -143,6 +137,29 @@ def fit_probe(
     if best is None:
         raise InputError("the grid has no setting that fits the rows; name one at least")
     return best
+
+
+def check_labels(
+    kind: Kind,
+    training: Shaped[np.ndarray, "trained ..."],
+    validation: Shaped[np.ndarray, "held ..."],
+) -> None:
+    """Validate that a classifier has two classes to learn, and validation rows that differ.
+
+    Raises
+    ------
+    InputError
+        If training rows are of one class, or `CHOSEN_BY` is not defined on the validation rows.
+    """
+    if kind in ("binary", "multiclass") and len(np.unique(training)) < 2:
+        raise InputError("the training rows are of one class; a classifier needs two")
+    columns = validation.reshape(len(validation), -1)
+    is_varied = (columns != columns[:1]).any(axis=0)
+    if not (is_varied.all() if kind == "regression" else is_varied.any()):
+        raise InputError(
+            f"a setting is chosen by the {CHOSEN_BY[kind]} of the validation rows, which is not "
+            f"defined for these {len(validation):,} of equal labels; take more, or others"
+        )
 
 
 def neighbour_map(

@@ -296,6 +296,11 @@ def part_validation(
     -------
     training, validation
         Together all rows.
+
+    Raises
+    ------
+    InputError
+        If the rows of one part have no labelled base.
     """
     groups: Sequence[Hashable] = [either_strand(tokens) for tokens in whole.sequences]
     if places is not None:
@@ -306,7 +311,14 @@ def part_validation(
         "%s of %s rows are validation; no sequence or reverse complement is on both sides",
         f"{len(validation):,}", f"{len(whole):,}",
     )  # fmt: skip
-    return whole.part(training), whole.part(validation)
+    parts = whole.part(training), whole.part(validation)
+    for name, part in zip(("training", "validation"), parts, strict=True):
+        if not len(part.targets()):
+            raise InputError(
+                f"of the {len(part):,} rows that were drawn for {name} no base has a label; give "
+                "labels of more bases, or validation rows of their own (--validation)"
+            )
+    return parts
 
 
 def strata_of(whole: Examples, labels: Labels) -> Sequence[int]:
