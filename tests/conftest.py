@@ -1,6 +1,7 @@
 """What every test has: a cache of its own, a seed, real data and devices or a skip."""
 
 import os
+import signal
 from pathlib import Path
 
 # Read once, when torch and the hub's library are imported, here and in processes that tests start.
@@ -13,6 +14,8 @@ from torch import nn
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported, by the tests of kernels
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 
 SHARED = Path(__file__).parents[2] / "shared"
 
