@@ -102,6 +102,7 @@ def test_a_configuration_survives_its_file(tmp_path):
     [
         ({"hyena_order": 1}, "hyena_order must be at least 2"),
         ({"d_model": 0}, "d_model must be at least 1"),
+        ({"pad_vocab_size_multiple": 0}, "pad_vocab_size_multiple must be at least 1"),
         ({"emb_dim": 4}, "emb_dim must be odd"),
         ({"filter_family": "long"}, "filter_family is one of published, scale-free; got 'long'"),
         ({"n_near_taps": -1}, "n_near_taps must be from 0 to max_seq_len, 1,026; got -1"),

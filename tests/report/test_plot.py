@@ -5,7 +5,14 @@ import sys
 import numpy as np
 import pytest
 
-from megabase.report.plot import new_figure, plot_bars, plot_map, plot_surprisal, plot_training
+from megabase.report.plot import (
+    new_figure,
+    plot_bars,
+    plot_map,
+    plot_surprisal,
+    plot_training,
+    save_figure,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -52,6 +59,15 @@ def test_a_map_has_the_points_of_each_class_and_the_test_rows_with_an_edge(axes)
     assert shown == [[[0, 1], [6, 7]], [], [[2, 3]], [[4, 5]]]
     assert [len(each.get_edgecolors()) for each in axes.collections] == [0, 1, 0, 1]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["no", "yes"]
+
+
+def test_a_name_that_the_font_lacks_is_one_log_line(tmp_path, caplog, recwarn):
+    figure = new_figure(1)
+    figure.axes[0].set_title("a\tb")
+    save_figure(figure, tmp_path / "f.png")
+    assert (tmp_path / "f.png").stat().st_size > 0
+    assert caplog.text.count("missing from font") == 1
+    assert not recwarn.list
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

@@ -29,7 +29,7 @@ from megabase.measure.probe import (
     neighbour_map,
 )
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.report.plot import figure_class, new_figure, plot_map
+from megabase.report.plot import figure_class, new_figure, plot_map, save_figure
 from megabase.run.log import counted, progress
 from megabase.run.output import whole_path
 from megabase.training.config import AdaptConfig
@@ -175,7 +175,7 @@ class Frozen:
                 title=f"t-SNE of frozen embeddings\n{self._name}",
             )  # fmt: skip
             with whole_path(path, suffix=".png") as part:
-                figure.savefig(part, dpi=110)
+                save_figure(figure, part)
         return MAP
 
     @cached_property

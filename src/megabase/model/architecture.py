@@ -346,7 +346,10 @@ def short(value: object) -> str:
 @typing.no_type_check
 def _check_numbers(config: Architecture) -> None:
     """Refuse numbers for which there is no model."""
-    positive = ("d_model", "n_layer", "d_inner", "vocab_size", "filter_order", "short_filter_order")
+    positive = (
+        "d_model", "n_layer", "d_inner", "vocab_size", "pad_vocab_size_multiple", "filter_order",
+        "short_filter_order",
+    )  # fmt: skip
     for key in positive:
         if getattr(config, key) < 1:
             raise InputError(f"{key} must be at least 1, got {getattr(config, key)}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from megabase.measure.metrics import Labels, Predictions
-from megabase.report.plot import new_figure
+from megabase.report.plot import new_figure, save_figure
 from megabase.report.predictions import draw_reliability
 
 
@@ -45,7 +45,7 @@ def draw_label_efficiency(report: Mapping[str, Any], path: Path) -> None:
         title=report["task"],
     )
     axes.legend(fontsize="small")
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def draw_reliabilities(
@@ -68,4 +68,4 @@ def draw_reliabilities(
         kind = "binary" if whole.shape[1] == 2 else "multiclass"
         draw_reliability(axes, kind, np.tile(labels, len(of_seeds)), whole)
         axes.set_title(f"{system}: {axes.get_title()}", fontsize="small")
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from megabase.errors import InputError
-from megabase.report.plot import figure_class, new_figure
+from megabase.report.plot import figure_class, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +101,7 @@ def draw_mutagenesis(
             heat.set_title(title)
             figure.colorbar(image, ax=axes, label="log-likelihood ratio (nats)", shrink=0.5)
     axes[-1].set_xlabel("position, counted from 0")
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def _draw_heat_map(

@@ -1,6 +1,8 @@
 """Figures: the course of a training, and the surprisal along a locus."""
 
+import logging
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ from megabase.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_log = logging.getLogger(__name__)
 
 _MARKERS = "os^Dv"  # of ten classes each, which have the colours C0 to C9
 
@@ -45,6 +49,15 @@ def new_figure(
     figure = figure_class()(figsize=(width, n_rows * row_height), layout="constrained")
     figure.subplots(n_rows, n_columns)
     return figure
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as a file; log one line if its font lacks characters of a name."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", message="Glyph .* missing")
+        figure.savefig(path, dpi=110)
+    if caught:
+        _log.warning("figure: %s", "; ".join(sorted({str(each.message) for each in caught})))
 
 
 def plot_training(
@@ -193,7 +206,7 @@ def plot_context(report: Mapping[str, Any], path: Path) -> None:
         _plot_bits(axes, distances, [each["difference"] for each in report[key]])
         axes.axhline(0.0, color="0.6", linestyle=":")
         axes.set(title=title, xlabel=label, ylabel="bits per base")
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def _plot_bits(axes: "Axes", x: Sequence[int], bits: Sequence[Mapping[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from megabase.measure.metrics import (
     metrics_of,
 )
 from megabase.measure.ranking import Ranking
-from megabase.report.plot import new_figure
+from megabase.report.plot import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def draw_classifier(
     _draw_confusion(table, confusion(labels, probabilities.argmax(axis=1), n_classes), names)
     draw_reliability(bins, "binary" if n_classes == 2 else "multiclass", labels, probabilities)
     figure.suptitle(title)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def draw_labels(
@@ -118,7 +118,7 @@ def draw_labels(
     sorted_areas.legend(fontsize="small")
     draw_reliability(bins, "multilabel", truths, probabilities)
     figure.suptitle(title)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def _draw_curves(
@@ -220,4 +220,4 @@ def draw_values(
             title=f"Pearson {found['pearson']:.3f}, Spearman {found['spearman']:.3f}",
         )
     figure.suptitle(title)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
