@@ -147,11 +147,11 @@ def _table(report: dict[str, Any]) -> str:
     named = {
         "model": "this model",
         "markov": f"Markov, order {report['markov_order']}",
-        "order0": "composition",
+        "order0": "base composition",
         "gain": "Markov - model",
     }
     if report["pooled"]:
-        named |= {"pooled": "Markov, all genomes", "pooled_gain": "the same - model"}
+        named |= {"pooled": "Markov, all genomes", "pooled_gain": "all genomes - model"}
     for key, name in named.items():
         found = report[key]
         rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
@@ -161,6 +161,6 @@ def _table(report: dict[str, Any]) -> str:
             *lines,
             f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
             f"{counted(report['n_bases'], 'base')} in "
-            f"{counted(report['n_windows'], 'window')} of {report['context_length']:,}",
+            f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp",
         ]
     )
