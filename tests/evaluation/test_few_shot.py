@@ -141,7 +141,7 @@ def test_the_command(capsys, data):
     assert answer.out.count("(2 seeds)") == 6
     wrong = run(capsys, "evaluate", "few-shot", TASK, *options, "--shots", "0;2")
     assert wrong.code == 2
-    assert "--shots is whole numbers with commas" in wrong.err
+    assert "--shots needs whole numbers with commas" in wrong.err
 
 
 def test_two_processes_do_not_write_one_folder(data):

@@ -1,1 +1,1 @@
-"""megabase VERB: parse the options, call one library function, say what was written."""
+"""megabase VERB: parse the options, call one library function, report what was written."""

@@ -1,4 +1,4 @@
-"""megabase card: what pretraining is worth on a benchmark."""
+"""megabase card: measure the benefit of pretraining on a benchmark."""
 
 from typing import Annotated, Any
 
@@ -24,13 +24,13 @@ from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the verb to the command."""
     app.command("card")(card)
 
 
 @with_streams()
 def card(
-    task: Annotated[str, typer.Argument(help="Name of a task; evaluate list shows them.")],
+    task: Annotated[str, typer.Argument(help="Name of a task; see: megabase evaluate list.")],
     output: OutputFolder,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Pretrained language model.")
@@ -39,12 +39,13 @@ def card(
     rows: Annotated[
         list[str] | None,
         typer.Option(
-            help="Numbers of training rows, with commas or repeated; default: 32,128,512,all. "
-            "All rows are always compared."
+            help="Numbers of training rows to compare, with commas or repeated; default: "
+            "32,128,512,all. All rows are always included."
         ),
     ] = None,
     adapt: Annotated[
-        str | None, typer.Option(help="What is trained of the pretrained model: as in finetune.")
+        str | None,
+        typer.Option(help="What to train of the pretrained model: full, head, lora or prompt."),
     ] = None,
     epochs: Epochs = None,
     seeds: Seeds = None,
@@ -59,7 +60,7 @@ def card(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Evaluation card: labels saved by pretraining, calibration, cost to adapt, spread.
+    """Measure the benefit of pretraining: labels saved, calibration, cost of adaptation, spread.
 
     megabase card gue/tf/0 --data gue --model model --output card --rows 32,128,512,all
     """

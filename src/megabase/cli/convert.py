@@ -1,4 +1,4 @@
-"""megabase convert: a published model to a plain folder, and back."""
+"""megabase convert: convert a released model to a plain folder, or back."""
 
 from typing import Annotated
 
@@ -21,17 +21,21 @@ def add_to(app: typer.Typer) -> None:
 @with_streams()
 def convert(
     source: Annotated[
-        str, typer.Option("--input", "-i", help="Released folder or .ckpt, hub id, or our folder.")
+        str,
+        typer.Option(
+            "--input", "-i", help="Released folder or .ckpt file, hub id, or megabase folder."
+        ),
     ],
     output: OutputFolder,
     layout: Annotated[
-        str, typer.Option(help="megabase, or hf for the layout of the released -hf folders.")
+        str,
+        typer.Option(help="Layout to write: megabase, or hf (that of the released -hf folders)."),
     ] = "megabase",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Make a plain model folder of any published one, or the published layout of ours.
+    """Convert a released model to a megabase folder, or a megabase model to the released layout.
 
     megabase convert --input hyenadna-tiny-1k/weights.ckpt --output tiny-1k
     """

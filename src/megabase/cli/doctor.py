@@ -1,4 +1,4 @@
-"""megabase doctor: what this computer has and lacks."""
+"""megabase doctor: versions, devices and optional features of this computer."""
 
 import json
 
@@ -13,7 +13,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Versions, devices, what is on, what is off and why."""
+    """Show versions, devices, and which features are on or off, with the reason."""
     from megabase.jobs.computer import describe_computer
 
     findings = describe_computer()

@@ -1,4 +1,4 @@
-"""megabase embed: sequences, intervals or variants to embeddings."""
+"""megabase embed: compute embeddings of sequences, intervals or variants."""
 
 from typing import Annotated
 
@@ -38,28 +38,29 @@ def embed(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA, FASTQ, 2bit, CSV, TSV or Parquet; or BED, VCF or BCF, with --genome; "
-            "or GTF, with --splice.",
+            help="FASTA, FASTQ, 2bit, CSV, TSV or Parquet; or, with --genome: BED, VCF, BCF, or "
+            "GTF with --splice.",
         ),
     ],
     output: OutputFile,
     genome: Annotated[
-        str | None, typer.Option("--genome", "-g", help="Genome of a BED, VCF or BCF file.")
+        str | None, typer.Option("--genome", "-g", help="Genome of a BED, GTF, VCF or BCF file.")
     ] = None,
     splice: Splice = False,
     layer: Annotated[
-        int | None, typer.Option(help="Layer: 0 is the token embedding; default: the last.")
+        int | None, typer.Option(help="Layer: 0 is the token embedding; default: the last layer.")
     ] = None,
     pooling: Annotated[
         str,
-        typer.Option(help="mean, last, max, centre; none: each base; window:W: means of W bp."),
+        typer.Option(help="mean, last, max, centre; none (every base); window:W (means of W bp)."),
     ] = "mean",
     strand: Annotated[
-        str, typer.Option(help="average of both strands; forward; or both, side by side.")
+        str,
+        typer.Option(help="average (the mean of both strands); forward; or both, concatenated."),
     ] = "average",
     stride: Annotated[
         int | None,
-        typer.Option(help="Bases from window to window, for sequences longer than the context."),
+        typer.Option(help="Step between windows in bp, for sequences longer than the context."),
     ] = None,
     window: VariantWindow = None,
     chrom_map: ChromMap = None,
@@ -67,7 +68,7 @@ def embed(
     delimiter: Delimiter = None,
     shard: Shard = "1/1",
     dtype: Annotated[
-        str, typer.Option(help="Numbers of the output: float32 or float16.")
+        str, typer.Option(help="Data type of the output: float32 or float16.")
     ] = "float32",
     device: Device = "auto",
     max_memory: MaxMemory = None,
@@ -76,9 +77,9 @@ def embed(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Embeddings of sequences, intervals, or both alleles of variants: npz, HDF5 or Parquet.
+    """Compute embeddings of sequences, intervals, or both alleles of variants.
 
-    The output ends in .npz, .h5 or .parquet.
+    The name of the output selects the format: .npz, .h5 or .parquet.
 
     megabase embed --model model --input genes.fa --output genes.npz
 

@@ -1,4 +1,4 @@
-"""megabase evaluate: measure a model beside its rivals."""
+"""megabase evaluate: measure a model next to its baselines."""
 
 import json
 from pathlib import Path
@@ -24,9 +24,11 @@ from megabase.cli.streams import with_streams
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the verb, with one verb of its own for each task."""
+    """Add the verb, with its sub-verbs, to the command."""
     tasks = typer.Typer(
-        cls=TaskGroup, help="Measure a model next to its baselines.", no_args_is_help=True
+        cls=TaskGroup,
+        help="Measure a model next to its baselines; TASK is the name of a benchmark task.",
+        no_args_is_help=True,
     )
     tasks.command("perplexity")(perplexity)
     tasks.command("context")(context)
@@ -41,21 +43,25 @@ def perplexity(
     model: Model,
     genome: Annotated[
         str | None,
-        typer.Option("--genome", "-g", help="FASTA or 2bit; default: all that it was trained on."),
+        typer.Option(
+            "--genome",
+            "-g",
+            help="FASTA or 2bit file; default: every genome that the model was trained on.",
+        ),
     ] = None,
     regions: Regions = None,
     context_length: WindowOfContext = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the bootstrap.")] = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Held-out bits per base, beside a Markov model fitted to the same training regions.
+    """Measure held-out bits per base, next to a Markov model of the same training regions.
 
     megabase evaluate perplexity --model model --genome genome.fa
     """
@@ -90,17 +96,23 @@ def context(
     output: OutputFolder,
     regions: Regions = None,
     context_length: WindowOfContext = None,
-    windows: Annotated[int, typer.Option(min=2, help="The most windows that are scored.")] = 32,
+    windows: Annotated[int, typer.Option(min=2, help="Maximum number of windows to score.")] = 32,
     gain_only: Annotated[
-        bool, typer.Option("--gain-only", help="No permuted or repeated sequences: far less work.")
+        bool,
+        typer.Option(
+            "--gain-only",
+            help="Skip the permuted and repeated sequences, which take most of the time.",
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes permutations and bootstraps.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of permutations and bootstraps.")
+    ] = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Whether context helps: by position, more or less of it, permuted, and recall; as a page.
+    """Measure whether a longer context lowers the loss, and write a page with figures.
 
     megabase evaluate context --model model --genome genome.fa --output context
     """
@@ -135,11 +147,11 @@ def _table(report: dict[str, Any]) -> str:
     named = {
         "model": "this model",
         "markov": f"Markov, order {report['markov_order']}",
-        "order0": "composition",
+        "order0": "base composition",
         "gain": "Markov - model",
     }
     if report["pooled"]:
-        named |= {"pooled": "Markov, all genomes", "pooled_gain": "the same - model"}
+        named |= {"pooled": "Markov, all genomes", "pooled_gain": "all genomes - model"}
     for key, name in named.items():
         found = report[key]
         rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
@@ -149,6 +161,6 @@ def _table(report: dict[str, Any]) -> str:
             *lines,
             f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
             f"{counted(report['n_bases'], 'base')} in "
-            f"{counted(report['n_windows'], 'window')} of {report['context_length']:,}",
+            f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp",
         ]
     )

@@ -1,4 +1,4 @@
-"""megabase evaluate TASK: adapt a model to benchmarks, beside its rivals."""
+"""megabase evaluate TASK: adapt a model to benchmarks, next to its baselines."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,18 +27,18 @@ from megabase.cli.options import (
 from megabase.cli.streams import with_streams
 
 TASK = "TASK"
-"""The verb that all tasks but those with a verb of their own go by."""
+"""The verb of every task that has no verb of its own."""
 
 
 class TaskGroup(TyperGroup):
-    """Takes what is no verb for the name of a task."""
+    """Group of verbs that treats an unknown verb as a task name."""
 
     def parse_args(
         self,
-        ctx: Any,  # noqa: ANN401 a context of click, or of typer's copy of it: as its version has it
+        ctx: Any,  # noqa: ANN401 the context of click, or of typer's copy of it, by version of typer
         args: list[str],
     ) -> list[str]:
-        """Put the verb of tasks before a name that is none."""
+        """Insert the verb `TASK` before a first argument that is not a verb."""
         if args and args[0] not in (*self.commands, *ctx.help_option_names):
             args = [TASK, *args]
         return super().parse_args(ctx, args)
@@ -47,7 +47,7 @@ class TaskGroup(TyperGroup):
 @with_streams()
 def evaluate(
     tasks: Annotated[
-        list[str], typer.Argument(help="Names, groups or patterns: gue/tf/0, gue/tf, 'gue/*'.")
+        list[str], typer.Argument(help="Task names, groups or patterns: gue/tf/0, gue/tf, 'gue/*'.")
     ],
     output: Annotated[
         Path | None,
@@ -59,11 +59,14 @@ def evaluate(
         typer.Option("--model", "-m", help="Language model to start from; default: from scratch."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Size of a model from scratch: tiny, ...")
+        str | None,
+        typer.Option(help="Size of a model trained from scratch: tiny (default), small, ..."),
     ] = None,
-    adapt: Annotated[str | None, typer.Option(help="What is trained: as in finetune.")] = None,
+    adapt: Annotated[
+        str | None, typer.Option(help="What to train: full (all weights), head, lora or prompt.")
+    ] = None,
     protocol: Annotated[
-        str, typer.Option(help="clean; or paper: the best epoch is chosen on the test rows.")
+        str, typer.Option(help="clean; or paper (the best epoch is selected on the test rows).")
     ] = "clean",
     epochs: Epochs = None,
     seeds: Seeds = None,
@@ -77,7 +80,10 @@ def evaluate(
         bool, typer.Option("--probes", help="Also train simple models on frozen embeddings.")
     ] = False,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Also train the same size from new weights.")
+        bool,
+        typer.Option(
+            "--from-scratch", help="Also train a model of the same size from random weights."
+        ),
     ] = False,
     stand_in: StandIn = False,
     offline: Offline = False,
@@ -87,7 +93,7 @@ def evaluate(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Adapt a model to a task and measure it beside a CNN, k-mers and the majority.
+    """Adapt a model to a task and measure it next to a CNN, k-mers and the majority class.
 
     megabase evaluate gue/tf/0 --data gue --output tf0
 
@@ -137,10 +143,10 @@ def evaluate(
 
 def list_tasks(
     patterns: Annotated[
-        list[str] | None, typer.Argument(help="As of a task; default: all.")
+        list[str] | None, typer.Argument(help="Task names, groups or patterns; default: all.")
     ] = None,
 ) -> None:
-    """List the tasks: name, kind, main metric, and what is told from what.
+    """List the tasks: name, kind, main metric and description.
 
     megabase evaluate list gue
     """

@@ -1,4 +1,4 @@
-"""megabase evaluate few-shot: classes told from demonstrations in the input."""
+"""megabase evaluate few-shot: classify from demonstrations in the input."""
 
 from typing import Annotated
 
@@ -21,16 +21,25 @@ from megabase.errors import InputError
 @with_streams()
 def few_shot(
     tasks: Annotated[
-        list[str], typer.Argument(metavar="TASK...", help="Tasks with 2 to 5 classes: in_context.")
+        list[str],
+        typer.Argument(
+            metavar="TASK...", help="Tasks with 2 to 5 classes, such as the group in_context."
+        ),
     ],
     model: Model,
     output: OutputFolder,
     data: TaskData = None,
-    shots: Annotated[str, typer.Option(help="Demonstrations of each class.")] = "0,2,8",
-    tune: Annotated[int, typer.Option(help="Training rows to tune a copy on first.")] = 0,
-    seeds: Annotated[int, typer.Option(help="Draws of demonstrations and samples.")] = 3,
+    shots: Annotated[
+        str, typer.Option(help="Numbers of demonstrations per class, with commas.")
+    ] = "0,2,8",
+    tune: Annotated[
+        int, typer.Option(help="Training rows to tune a copy of the model on first; 0: none.")
+    ] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="Number of random draws of demonstrations and samples.")
+    ] = 3,
     queries: Annotated[
-        int | None, typer.Option(help="The most test rows that are asked; default: all.")
+        int | None, typer.Option(help="Maximum number of test rows; default: all.")
     ] = None,
     offline: Offline = False,
     device: Device = "auto",
@@ -38,7 +47,7 @@ def few_shot(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Classes told from demonstrations in the input, perhaps after brief tuning.
+    """Measure classification from demonstrations in the input, optionally after brief tuning.
 
     megabase evaluate few-shot in_context/human_enhancers_cohn --data FOLDER --model model
     --shots 0,2,8 --tune 16 --output few-shot
@@ -71,4 +80,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(map(int, text.split(",")))
     except ValueError:
-        raise InputError(f"--shots is whole numbers with commas, as 0,2,8; got {text!r}") from None
+        raise InputError(
+            f"--shots needs whole numbers with commas, such as 0,2,8; got {text!r}"
+        ) from None

@@ -1,4 +1,4 @@
-"""megabase finetune: a labelled table to a model that predicts."""
+"""megabase finetune: adapt a model to labelled sequences."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,33 +34,44 @@ def finetune(
     train: Annotated[
         str | None,
         typer.Option(
-            help="CSV, TSV or Parquet: sequence,label or contig,start,end,label. Or a folder with "
-            "a FASTA file for each class."
+            help="Training table (CSV, TSV or Parquet) with columns sequence,label or "
+            "contig,start,end,label; or a folder with one FASTA file per class."
         ),
     ] = None,
     validation: Annotated[
-        str | None, typer.Option(help="Likewise; default: a part of --train.")
+        str | None, typer.Option(help="Validation table or folder; default: a tenth of --train.")
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="Likewise; measured at the end, nothing is chosen on it.")
+        str | None,
+        typer.Option(
+            help="Test table or folder; measured once at the end, never used for selection."
+        ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Language model to start from."),
+        typer.Option(
+            "--model", "-m", help="Language model to start from; default: random weights."
+        ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Size of a model from scratch, without --model: tiny, ...")
+        str | None,
+        typer.Option(
+            help="Size of a model trained from scratch: tiny (default), small, large, ..."
+        ),
     ] = None,
     adapt: Annotated[
-        str | None, typer.Option(help="What is trained: full (all weights), head, lora or prompt.")
+        str | None, typer.Option(help="What to train: full (all weights), head, lora or prompt.")
     ] = None,
     genome: Annotated[
-        str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
+        str | None,
+        typer.Option(
+            "--genome", "-g", help="Genome, if the tables have intervals in place of sequences."
+        ),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
-            help="Labels of each base of the genome: BED (classes), bedGraph or bigWig (values)."
+            help="Per-base labels of the genome: BED (classes), bedGraph or bigWig (values)."
         ),
     ] = None,
     sequence_column: SequenceColumn = None,
@@ -68,14 +79,14 @@ def finetune(
     label_text: Annotated[
         str | None,
         typer.Option(
-            help="Labels that differ in blanks, case or the form of a number only: checked (an "
-            "error), merge (one class) or exact (classes of their own)."
+            help="Labels that differ only in blanks, case or number format: checked (raise an "
+            "error), merge (into one class) or exact (keep as separate classes)."
         ),
     ] = None,
     delimiter: Delimiter = None,
     crop: Crop = None,
     kind: Annotated[
-        str | None, typer.Option(help="auto, classification, multilabel or regression.")
+        str | None, typer.Option(help="Problem: auto, classification, multilabel or regression.")
     ] = None,
     epochs: Epochs = None,
     seeds: Seeds = None,
@@ -84,17 +95,20 @@ def finetune(
     overrides: Overrides = None,
     sweep: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=A,B,...", help="Values to try; the best on validation is taken."),
+        typer.Option(
+            metavar="KEY=A,B,...",
+            help="Values to try; the best on validation is used; may be repeated.",
+        ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device: auto or cpu.")] = None,
     print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print the configuration and stop.")
+        bool, typer.Option("--print-config", help="Print the configuration and exit.")
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Adapt a model to labelled sequences, from several seeds, and save the best on validation.
+    """Adapt a model to labelled sequences with several seeds; save the best on validation.
 
     megabase finetune --train train.csv --test test.csv --model model --output classifier
 
@@ -124,7 +138,7 @@ def finetune(
         typer.echo(to_yaml(settings), nl=False)
         return
     if output is None:
-        raise InputError("a folder to write is needed: --output DIR")
+        raise InputError("an output folder is required: --output DIR")
     check_finetune(settings, output)
     from megabase.training.finetune import finetune as run
 
@@ -133,8 +147,8 @@ def finetune(
 
 
 def _swept(text: str) -> str:
-    """Write KEY=A,B as an override with a list."""
+    """Return KEY=A,B as an override with a list."""
     key, equals, values = text.partition("=")
     if not equals or not key:
-        raise InputError(f"--sweep takes KEY=A,B,..., got {text!r}")
+        raise InputError(f"--sweep takes KEY=A,B,...; got {text!r}")
     return f"{key}=[{values}]"

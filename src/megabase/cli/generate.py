@@ -1,4 +1,4 @@
-"""megabase generate: sequences that a model writes."""
+"""megabase generate: sample sequences from a model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,38 +24,43 @@ def add_to(app: typer.Typer) -> None:
 @with_streams(reads=("prompt", "template"), writes=".fa")
 def generate(
     model: Model,
-    length: Annotated[int, typer.Option("--length", "-n", help="Bases of each sequence.")],
+    length: Annotated[int, typer.Option("--length", "-n", help="Bases to generate per sequence.")],
     output: OutputFile,
     prompt: Annotated[
         Path | None, typer.Option(help="FASTA or FASTQ file; each of its sequences is continued.")
     ] = None,
     number: Annotated[
-        int, typer.Option("--number", "-k", help="Sequences, or continuations of each prompt.")
+        int,
+        typer.Option(
+            "--number", "-k", help="Number of sequences, or of continuations of each prompt."
+        ),
     ] = 1,
     template: Annotated[
-        Path | None, typer.Option(help="FASTA file of one sequence: fixed bases, N where free.")
+        Path | None,
+        typer.Option(help="FASTA file with one sequence: fixed bases, and N where bases are free."),
     ] = None,
     forbid: Annotated[
         list[str] | None,
-        typer.Option(help="A motif (IUPAC letters) that may not occur on either strand; repeat."),
+        typer.Option(help="Motif (IUPAC letters) to exclude on both strands; may be repeated."),
     ] = None,
     gc: Annotated[
-        str | None, typer.Option(help="LOW-HIGH: the fraction of G and C, as 0.4-0.6.")
+        str | None, typer.Option(help="Allowed fraction of G and C: LOW-HIGH, such as 0.4-0.6.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     temperature: Annotated[
-        float, typer.Option(help="Below 1, likely bases become more likely.")
+        float, typer.Option(help="Sampling temperature; below 1, likely bases become more likely.")
     ] = 1.0,
-    top_k: Annotated[int, typer.Option(help="Draw from this many of the most likely bases.")] = 4,
+    top_k: Annotated[int, typer.Option(help="Sample from this many of the most likely bases.")] = 4,
     top_p: Annotated[
-        float, typer.Option(help="Draw from the most likely bases that reach this probability.")
+        float,
+        typer.Option(help="Sample from the fewest likeliest bases that reach this probability."),
     ] = 1.0,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write sequences base by base, each with its log-likelihood (nats), as FASTA.
+    """Generate sequences base by base, as FASTA with the log-likelihood (nats) of each.
 
     megabase generate --model model --length 1000 --output new.fa --number 10
 

@@ -1,4 +1,4 @@
-"""megabase info: what a model is and what it costs."""
+"""megabase info: the configuration of a model, and its memory and time."""
 
 import json
 from typing import Annotated
@@ -18,12 +18,13 @@ def add_to(app: typer.Typer) -> None:
 def info(
     model: Model,
     length: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of a sequence; default: the context length.")
+        int | None,
+        typer.Option(min=1, help="Sequence length in tokens; default: the context length."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences at once.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences per batch.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Configuration, parameters, context length, and the memory and time for a sequence.
+    """Show configuration, parameters and context length, and memory and time for a sequence.
 
     megabase info --model model --length 32768
     """

@@ -1,4 +1,4 @@
-"""The command: its verbs, and what it makes of errors. Imports neither torch nor transformers."""
+"""The command `megabase`: its verbs and its error messages, without torch and transformers."""
 
 import io
 import re
@@ -56,24 +56,24 @@ def options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version and stop.", callback=_print_version, is_eager=True
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
         ),
     ] = False,
 ) -> None:
     """Train, adapt and query DNA language models that read up to a million nucleotides."""
 
 
-_LONGEST_LINE = 1000  # characters of an error, of which a file's own text may be many more
-_NO_UTF8 = re.compile("[\udc80-\udcff]")  # bytes of a path as Python holds them
+_LONGEST_LINE = 1000  # characters; an error may quote a long text of a file
+_NO_UTF8 = re.compile("[\udc80-\udcff]")  # how Python holds bytes of a path that are not UTF-8
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])  # typer does not export it
-_OUT_OF_MEMORY = ("out of memory", "not enough memory")  # as torch says it
+_OUT_OF_MEMORY = ("out of memory", "not enough memory")  # in RuntimeErrors of torch
 
 
 def main() -> None:
     """Run the command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")  # what its encoding does not have
+            stream.reconfigure(errors="backslashreplace")  # letters that its encoding lacks
     with plain_errors():
         try:
             code = app(prog_name="megabase", standalone_mode=False)
@@ -84,9 +84,10 @@ def main() -> None:
 
 @contextmanager
 def plain_errors() -> Generator[None]:
-    """Print an error that is no bug as one line.
+    """Print an expected error as one line and exit; let a bug raise its traceback.
 
-    The exit code is 2 of misuse, 1 of failure, and 128 + number of a signal that stopped the work.
+    The exit code is 2 for misuse, 1 for a failure, and 128 + the number of the signal for an
+    interruption.
     """
     try:
         yield
@@ -95,10 +96,10 @@ def plain_errors() -> Generator[None]:
     except UnicodeEncodeError as error:
         if not _NO_UTF8.search(text := str(error.object)):
             raise
-        _stop(f"{text}: not every library takes a path that is not UTF-8; rename it, or give the "
-              "path from within that folder", code=2)  # fmt: skip
+        _stop(f"{text}: this path is not UTF-8, which a library needs; rename it, or give a "
+              "relative path from within that folder", code=2)  # fmt: skip
     except MemoryError:
-        _stop("out of memory; ask for shorter sequences or a smaller model", code=1)
+        _stop("out of memory; use shorter sequences or a smaller model", code=1)
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         _stop(f"{error.strerror or error}{place}", code=1)
@@ -109,7 +110,7 @@ def plain_errors() -> Generator[None]:
 
 
 def _refuse_usage(error: Exception) -> NoReturn:
-    """Print what is wrong with the options as one line, or help where no verb is given."""
+    """Print an error in the options as one line, or the help text if no verb is given."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # pyright: ignore[reportAttributeAccessIssue]
         sys.exit(2)
@@ -126,7 +127,7 @@ def _exit_code(error: InputError | WorkError | Interrupted) -> int:
 
 
 def _stop(message: str, *, code: int) -> NoReturn:
-    """Write an error on one line of bounded length, control characters of an input escaped."""
+    """Print an error as one line of bounded length, with control characters escaped, and exit."""
     words = " ".join(message.split())
     line = "".join(each if each.isprintable() else repr(each)[1:-1] for each in words)
     if len(line) > _LONGEST_LINE:

@@ -1,4 +1,4 @@
-"""megabase merge: the outputs of shards to one output."""
+"""megabase merge: join the outputs of all shards."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,20 +14,20 @@ def add_to(app: typer.Typer) -> None:
     app.command("merge")(merge)
 
 
-@with_streams(why_no_output="a merged output has the format of its parts, by its name")
+@with_streams(why_no_output="the name of the output selects the format, which is that of the parts")
 def merge(
     parts: Annotated[
         list[Path],
-        typer.Argument(metavar="PART...", help="Outputs of all shards of one request."),
+        typer.Argument(metavar="PART...", help="Outputs of all shards of one command."),
     ],
     output: OutputFile,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Merge what score-vcf, embed, mutagenesis or tracks wrote with --shard 1/n to n/n.
+    """Merge the outputs of score-vcf, embed, mutagenesis or tracks with --shard 1/n to n/n.
 
-    The output is what the same command writes without --shard.
+    The result equals the output of the same command without --shard.
 
     megabase merge --output all.vcf.gz part-*.vcf.gz
     """

@@ -1,4 +1,4 @@
-"""megabase mutagenesis: regions to the score of every substitution."""
+"""megabase mutagenesis: score every substitution in regions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -27,29 +27,31 @@ def add_to(app: typer.Typer) -> None:
 def mutagenesis(
     model: Model,
     genome: Genome,
-    regions: Annotated[Path, typer.Option("--regions", "-r", help="BED file of what to change.")],
+    regions: Annotated[
+        Path, typer.Option("--regions", "-r", help="BED file of the regions to mutate.")
+    ],
     output: OutputFile,
     figures: Annotated[
         Path | None,
         typer.Option(help="Folder for a heat map and a sequence logo (PNG) of each region."),
     ] = None,
     mode: Annotated[
-        str, typer.Option(help="exact; gradient, an estimate that is far faster; or both.")
+        str, typer.Option(help="exact; gradient (a much faster estimate); or both.")
     ] = "exact",
     window: Annotated[
         int | None,
-        typer.Option(help="Bases of a window; default: 1,024, or the context if that is less."),
+        typer.Option(help="Window length in bp; default: 1,024, or the context if shorter."),
     ] = None,
     strand: Strand = "average",
     shard: Annotated[
-        str, typer.Option(help="i/n: every n-th region from the i-th on; merge joins them.")
+        str, typer.Option(help="i/n: every n-th region, starting at the i-th; merge joins them.")
     ] = "1/1",
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Log-likelihood ratio (nats) of every base of regions changed to every other, as a table.
+    """Compute the log-likelihood ratio (nats) of every substitution in regions, as a table.
 
     megabase mutagenesis --model model --genome genome.fa --regions regions.bed --output all.tsv
 

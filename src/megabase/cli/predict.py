@@ -1,4 +1,4 @@
-"""megabase predict: a table of sequences, or FASTA, to the labels of a fine-tuned model."""
+"""megabase predict: predict labels of sequences with a fine-tuned model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _suffix_of_table(options: Mapping[str, Any]) -> str:
-    """Return the suffix of a table for standard output: CSV after CSV, else TSV."""
+    """Return the suffix of a table on standard output: CSV if the input is CSV, else TSV."""
     from megabase.io.compression import uncompressed_name
 
     name = uncompressed_name(options["source"]).lower()
@@ -36,19 +36,22 @@ def _suffix_of_table(options: Mapping[str, Any]) -> str:
 @with_streams(reads=("source", "genome"), writes=_suffix_of_table)
 def predict(
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Folder that finetune wrote, or a hub id.")
+        str, typer.Option("--model", "-m", help="Folder written by finetune, or a hub id.")
     ],
     source: Annotated[
         Path,
         typer.Option(
             "--input",
             "-i",
-            help="FASTA or FASTQ; BED; or CSV, TSV, Parquet: sequence, or contig,start,end.",
+            help="FASTA, FASTQ or BED; or a table with columns sequence or contig,start,end.",
         ),
     ],
     output: OutputFile,
     genome: Annotated[
-        str | None, typer.Option("--genome", "-g", help="Genome of contig,start,end[,strand].")
+        str | None,
+        typer.Option(
+            "--genome", "-g", help="Genome, if the input has intervals in place of sequences."
+        ),
     ] = None,
     crop: Crop = None,
     sequence_column: SequenceColumn = None,
@@ -59,7 +62,7 @@ def predict(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Predict the label of each row, or base: the input's columns, then predicted and p_CLASS.
+    """Predict the label of each row or base; append the columns predicted and p_CLASS.
 
     megabase predict --model model --input unknown.csv --output predictions.csv
     """

@@ -1,4 +1,4 @@
-"""megabase pretrain: a genome to a language model."""
+"""megabase pretrain: train a language model on genomes."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ def pretrain(
         typer.Option(
             "--genome",
             "-g",
-            help="FASTA or 2bit file, or asset:ecoli. Give it once for each genome.",
+            help="FASTA or 2bit file, or asset:ecoli; repeat for several genomes.",
         ),
     ] = None,
     model: Annotated[
@@ -37,27 +37,31 @@ def pretrain(
         typer.Option(
             "--model",
             "-m",
-            help="Language model to continue training from: as of score. From scratch without it.",
+            help="Language model to continue training; default: train from scratch.",
         ),
     ] = None,
     config: ConfigFile = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    context_length: Annotated[int | None, typer.Option(help="Tokens of a window.")] = None,
+    context_length: Annotated[int | None, typer.Option(help="Window length in tokens.")] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Size: tiny, small, large, 40m, 140m, 400m, 1b, hyenadna-8x256, ..."),
+        typer.Option(
+            help="Model size: tiny, small, large, 40m, 140m, 400m, 1b, hyenadna-8x256, ..."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes weights and draws.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed of the weights and windows.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Device: auto or cpu.")] = None,
     overrides: Overrides = None,
     print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print the configuration and stop.")
+        bool, typer.Option("--print-config", help="Print the configuration and exit.")
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Pretrain a language model on a genome and save it as a Hugging Face folder.
+    """Pretrain a language model on genomes and save it as a Hugging Face folder.
 
     megabase pretrain --genome genome.fa --output model --steps 2000
 
@@ -86,7 +90,7 @@ def pretrain(
         typer.echo(to_yaml(settings), nl=False)
         return
     if output is None:
-        raise InputError("a folder to write is needed: --output DIR")
+        raise InputError("an output folder is required: --output DIR")
     check_pretrain(settings, output)
     from megabase.training.pretrain import pretrain as run
 

@@ -1,4 +1,4 @@
-"""megabase score: sequences to likelihoods."""
+"""megabase score: compute the likelihoods of sequences."""
 
 from typing import Annotated
 
@@ -32,17 +32,17 @@ def score(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA, FASTQ or 2bit; or BED, with --genome; or GTF, with --splice.",
+            help="FASTA, FASTQ or 2bit; or, with --genome: BED, or GTF with --splice.",
         ),
     ],
     output: OutputFile,
     genome: Annotated[
-        str | None, typer.Option("--genome", "-g", help="Genome of the intervals of a BED file.")
+        str | None, typer.Option("--genome", "-g", help="Genome of a BED or GTF file.")
     ] = None,
     splice: Splice = False,
     stride: Annotated[
         int | None,
-        typer.Option(help="Bases from window to window, for sequences longer than the context."),
+        typer.Option(help="Step between windows in bp, for sequences longer than the context."),
     ] = None,
     strand: Strand = "forward",
     device: Device = "auto",
@@ -52,7 +52,7 @@ def score(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Log-likelihood (nats) and bits per base of each sequence, as a table or a track.
+    """Compute log-likelihood (nats) and bits per base of sequences, as a table or a track.
 
     megabase score --model model --input genes.fa --output scores.tsv
 

@@ -1,4 +1,4 @@
-"""megabase score-vcf: variants to variants with scores, or to a table of them."""
+"""megabase score-vcf: score variants, and write them as VCF, BCF or a table."""
 
 from typing import Annotated
 
@@ -32,13 +32,16 @@ def score_vcf(
     model: Model,
     genome: Genome,
     source: Annotated[
-        str, typer.Option("--input", "-i", help="VCF (plain, gzip, bgzip), BCF, or - for stdin.")
+        str,
+        typer.Option(
+            "--input", "-i", help="VCF (plain, gzip or bgzip) or BCF; - reads standard input."
+        ),
     ],
     output: OutputFile,
     window: VariantWindow = None,
     strand: Strand = "average",
     distance: Annotated[
-        bool, typer.Option("--distance", help="How far an allele moves the embedding, too.")
+        bool, typer.Option("--distance", help="Also write how far an allele moves the embedding.")
     ] = False,
     shard: Shard = "1/1",
     chrom_map: ChromMap = None,
@@ -49,10 +52,10 @@ def score_vcf(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Log-likelihood ratio (nats) of each alternative allele, as INFO fields or as a table.
+    """Compute the log-likelihood ratio (nats) of each alternative allele: INFO fields or a table.
 
-    The output ends in .vcf; in .vcf.gz (bgzip) or .bcf, with an index; or in .tsv or .parquet,
-    with a row for each alternative allele.
+    The name of the output selects the format: .vcf; .vcf.gz (bgzip) or .bcf, with an index; or
+    .tsv or .parquet, with one row per alternative allele.
 
     megabase score-vcf --model model --genome genome.fa --input in.vcf.gz --output out.vcf.gz
     """

@@ -1,7 +1,7 @@
-"""Standard input and output, pipes and URLs: what the paths of a verb may be besides files.
+"""Standard input, standard output, pipes and URLs in place of the files of a verb.
 
-Readers and writers work on files: a format is recognized, an index is built, an output takes its
-name when it is complete. So a stream is copied to a temporary file first, or from one at the end.
+Readers and writers need files: they recognise a format, build an index, and rename an output when
+it is complete. A stream is therefore copied to a temporary file first, or from one at the end.
 """
 
 import io
@@ -27,35 +27,35 @@ P = ParamSpec("P")
 Place = TypeVar("Place", str, Path)
 
 STREAM = "-"
-"""Standard input as an input, standard output as an output."""
+"""The path that means standard input (as an input) or standard output (as an output)."""
 
 _STDIN = (STREAM, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _STDOUT = (STREAM, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _ENDED_BY = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-_N_RECOGNIZED = 1 << 16  # bytes by which a format is recognized
+_N_RECOGNIZED = 1 << 16  # bytes read to recognise a format
 _GZIP = b"\x1f\x8b"
 _MAGIC = {
     b"\x43\x27\x41\x1a": ".2bit", b"\x1a\x41\x27\x43": ".2bit", b"PAR1": ".parquet",
     b"BCF": ".bcf", b"##fileformat=VCF": ".vcf", b"#CHROM\t": ".vcf", b">": ".fa", b"@": ".fastq",
 }  # fmt: skip
 _BINARY = (".2bit", ".parquet", ".bcf")
-_REPEATED = "the command reads it again when it goes on after an interruption"
+_REPEATED = "the command reads it again when it resumes after an interruption"
 _WHY_NO_INPUT = {
-    "model": "a model is a folder, a file of weights, or a hub id",
-    "source": "a model is a folder, a file of weights, or a hub id",
+    "model": "a model is a folder, a weights file or a hub id",
+    "source": "a model is a folder, a weights file or a hub id",
     "genome": _REPEATED,
     "regions": _REPEATED,
-    "chrom_map": "the names of contigs are read from a file",
-    "rename_contigs": "the names of contigs are read from a file",
+    "chrom_map": "contig names are read from a file",
+    "rename_contigs": "contig names are read from a file",
     "config": "a configuration is read from a file",
     "data": "the data of a task is a folder",
     "train": _REPEATED,
     "validation": _REPEATED,
     "test": _REPEATED,
     "labels": _REPEATED,
-    "parts": "the record beside each part says what it is a part of",
+    "parts": "each shard is identified by the record file next to it",
 }
-"""The parameters of verbs that name an input, and why one that does not accept - refuses it."""
+"""Parameters that name an input, with the reason given where a verb refuses ``-`` for one."""
 
 _WHY_NO_OUTPUT = {"figures": "figures are written into a folder"}
 _FOLDER = "the output is a folder"
@@ -70,22 +70,22 @@ def with_streams(
     writes: str | Callable[[Mapping[str, Any]], str] = "",
     why_no_output: str = _FOLDER,
 ) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Return a decorator by which a verb accepts ``-`` and pipes, and refuses URLs.
+    """Return a decorator that lets a verb accept ``-`` and pipes, and refuses URLs.
 
-    An input that is a stream is copied to a temporary file, named by the format that its content
-    has. An output that is a stream is written to a temporary file and copied when it is complete;
-    nothing else goes to standard output then. The temporary files are removed at the end, also
-    after an error, an interrupt or a request to terminate.
+    An input stream is copied to a temporary file whose suffix follows from the format of the
+    content. An output stream is written to a temporary file, which is copied when it is complete;
+    nothing else is printed to standard output in that case. Temporary files are removed at the
+    end, also after an error, an interrupt or a termination signal.
 
     Parameters
     ----------
     reads
-        Parameters of the verb that accept a stream.
+        Names of the parameters that accept a stream.
     writes
-        Suffix of the format in which the parameter `output` goes to a stream, or a function of
-        all parameters that returns it; empty: it does not.
+        Suffix of the format in which `output` is written to a stream, or a function of all
+        parameters that returns it; empty: `output` must be a file or folder.
     why_no_output
-        Why it does not.
+        The reason given if `output` is ``-`` although `writes` is empty.
     """
 
     def decorate(verb: Callable[P, None]) -> Callable[P, None]:
@@ -108,7 +108,7 @@ def with_streams(
                 output = given.get("output")
                 if to_stream:
                     suffix = writes(given) if callable(writes) else writes
-                    named = Path(str(output)).suffix  # of a named pipe
+                    named = Path(str(output)).suffix  # the suffix of a named pipe
                     given["output"] = folder / f"output{named or suffix}"
                     called[str(given["output"])] = _name_of(str(output), _STDOUT, "standard output")
                 with _names(called):
@@ -123,7 +123,7 @@ def _run(verb: Callable[..., None], options: Mapping[str, Any], stream: str | No
     if stream is None:
         verb(**options)
         return
-    with redirect_stdout(io.StringIO()):  # the output alone goes there
+    with redirect_stdout(io.StringIO()):  # only the output is printed there
         verb(**options)
     _copy_out(options["output"], stream)
 
@@ -131,22 +131,22 @@ def _run(verb: Callable[..., None], options: Mapping[str, Any], stream: str | No
 def _check(
     options: Mapping[str, Any], reads: tuple[str, ...], *, writes: bool, why_no_output: str
 ) -> None:
-    """Refuse URLs everywhere, and streams where a verb has no use for one."""
+    """Raise an InputError for a URL, or for a stream where the verb needs a file or folder."""
     for name, value in _texts(options):
         refuse_url(value, is_output=name in ("output", *_WHY_NO_OUTPUT))
         refused = {} if writes else {"output": why_no_output}
         why_not = (_WHY_NO_OUTPUT | refused | _WHY_NO_INPUT).get(name)
         if value == STREAM and why_not and name not in reads:
             option = _option(name)
-            raise InputError(f"{option} cannot be '-': {why_not}; name it by its path")
+            raise InputError(f"{option} cannot be '-': {why_not}; give a path")
     several = [name for name in reads if str(options.get(name)) in _STDIN]
     if len(several) > 1:
         names = " and ".join(map(_option, several))
-        raise InputError(f"{names} cannot both be standard input; give the path of one of them")
+        raise InputError(f"{names} cannot both be standard input; give a path for one of them")
 
 
 def _texts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the texts and paths among the values of options, each with the option's parameter."""
+    """Yield the name and the text of each option that is a string or a path, or a list of them."""
     for name, value in options.items():
         for each in value if isinstance(value, list | tuple) else [value]:
             if isinstance(each, str | Path):
@@ -158,7 +158,7 @@ def _option(name: str) -> str:
 
 
 def _is_stream(value: str | Path | None, standard: tuple[str, ...]) -> bool:
-    """Whether a path is a standard stream, or a pipe or device such as a shell's ``<(command)``."""
+    """Return whether a path is a standard stream, a pipe or a device, as is ``<(command)``."""
     if value is None or str(value) in standard:
         return value is not None
     try:
@@ -173,7 +173,7 @@ def _name_of(place: str, standard: tuple[str, ...], name: str) -> str:
 
 
 def _spool(place: str, target: Path) -> Path:
-    """Copy a stream to a file whose name has the suffix of its format."""
+    """Copy a stream to a file with the suffix of its format, and return the path."""
     name = _name_of(place, _STDIN, "standard input")
     with target.open("wb") as file:
         if place not in _STDIN:
@@ -185,7 +185,7 @@ def _spool(place: str, target: Path) -> Path:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
     n_bytes = target.stat().st_size
     if not n_bytes:
-        raise InputError(f"{name} is empty; does the command before the pipe write something?")
+        raise InputError(f"{name} is empty; check that the command before the pipe writes output")
     suffix = _suffix_of(target)
     path = target.with_name(f"{target.name}{suffix}")
     target.rename(path)
@@ -194,14 +194,14 @@ def _spool(place: str, target: Path) -> Path:
 
 
 def _suffix_of(path: Path) -> str:
-    """Return the suffix that a file of this content has, with .gz if it is compressed."""
+    """Return the suffix for the content of a file, with .gz if it is compressed."""
     with path.open("rb") as file:
         head = file.read(_N_RECOGNIZED)
     is_packed = head.startswith(_GZIP)
     if is_packed:
         try:
             head = zlib.decompressobj(wbits=31).decompress(head)
-        except zlib.error:  # the reader says that it is damaged
+        except zlib.error:  # the reader will report the damage
             head = b""
     suffix = _suffix_of_content(head.removeprefix(b"\xef\xbb\xbf").lstrip())
     return f"{suffix}.gz" if is_packed and suffix not in _BINARY else suffix
@@ -221,14 +221,14 @@ def _suffix_of_content(head: bytes) -> str:
 
 @contextmanager
 def _temporary_folder() -> Generator[Path]:
-    """Make a folder, and remove it at the end, also when the process is asked to terminate."""
+    """Create a temporary folder, and remove it at the end, also on a termination signal."""
 
     def end(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)
 
     before = [(each, signal.getsignal(each)) for each in _ENDED_BY]
     for each, handler in before:
-        if handler == signal.SIG_DFL:
+        if handler == signal.SIG_DFL:  # keep signals that are ignored (nohup) or handled already
             signal.signal(each, end)
     try:
         with tempfile.TemporaryDirectory(prefix="megabase-") as folder:
@@ -241,7 +241,7 @@ def _temporary_folder() -> Generator[Path]:
 
 @contextmanager
 def _names(called: Mapping[str, str]) -> Generator[None]:
-    """Name streams as the user knows them in errors, in place of temporary files."""
+    """Replace the paths of temporary files in error messages by the names of the streams."""
     try:
         yield
     except (InputError, WorkError) as error:
@@ -252,7 +252,7 @@ def _names(called: Mapping[str, str]) -> Generator[None]:
 
 
 def _copy_out(path: Path, place: str) -> None:
-    """Copy what is complete to standard output, or to a pipe."""
+    """Copy a complete file to standard output or to a pipe."""
     with path.open("rb") as file:
         if place not in _STDOUT:
             with Path(place).open("wb") as stream:
@@ -263,6 +263,6 @@ def _copy_out(path: Path, place: str) -> None:
         try:
             shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
-        except OSError:  # the reader has gone, or the disk is full: at exit nothing is tried again
+        except OSError:  # closed pipe or full disk; prevents another flush at exit
             sys.stdout = io.StringIO()
             raise

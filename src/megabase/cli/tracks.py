@@ -1,4 +1,4 @@
-"""megabase tracks: a genome to a value for each base."""
+"""megabase tracks: compute a value for each base of a genome."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,11 +33,11 @@ def tracks(
     ] = "surprisal",
     strand: Strand = "average",
     stride: Annotated[
-        int | None, typer.Option(help="Bases from window to window; default: half the context.")
+        int | None, typer.Option(help="Step between windows in bp; default: half the context.")
     ] = None,
     regions: Annotated[
         Path | None,
-        typer.Option("--regions", "-r", help="BED file of the bases that get a value."),
+        typer.Option("--regions", "-r", help="BED file of the bases to compute; default: all."),
     ] = None,
     shard: Annotated[
         str,
@@ -45,14 +45,14 @@ def tracks(
     ] = "1/1",
     rename_contigs: Annotated[
         Path | None,
-        typer.Option(help="Two columns: a contig's name in the genome, and in the track."),
+        typer.Option(help="Two-column file: name of a contig in the genome, name in the track."),
     ] = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """What a model expects at each base of a genome or of regions, as bigWig or bedGraph.
+    """Compute surprisal, entropy or probabilities at each base, as bigWig or bedGraph.
 
     megabase tracks --model model --genome genome.fa --output surprisal.bw
 
