@@ -109,27 +109,29 @@ class Backbone(nn.Module):
         InputError
             If the requested engine or option cannot be used.
         """
-        asked = self.engine
+        requested = self.engine
         if traced := why_traced(r, self.norm.weight):
-            return _choose_traced(asked, traced)
-        by_name = asked.name not in ("auto", "streamed")
+            return _choose_traced(requested, traced)
+        by_name = requested.name not in ("auto", "streamed")
         obstacle = (
-            f"engine {asked.name!r} was requested"
+            f"engine {requested.name!r} was requested"
             if by_name
             else streamed.why_not_streamed(self.blocks, self.norm, r)
         )
         if obstacle is None:
             why = f"in tiles that fit the caches of a CPU; steps {about_steps(r.dtype)}"
             return EngineChoice("streamed", why)
-        if asked.needs_streaming:
-            raise InputError(f"{asked.needs_streaming} needs the streamed engine, but {obstacle}")
-        if asked.name == "triton":
+        if requested.needs_streaming:
+            raise InputError(
+                f"{requested.needs_streaming} needs the streamed engine, but {obstacle}"
+            )
+        if requested.name == "triton":
             order = self.config.hyena_order
             reason = why_no_kernels(r) or (f"operators of order {order}" if order != 2 else None)
             if reason is not None:
                 raise InputError(f"engine 'triton' cannot be used: {reason}; use engine 'auto'")
             return EngineChoice("triton", "as requested")
-        if asked.name == "plain":
+        if requested.name == "plain":
             return EngineChoice("plain", "as requested")
         return EngineChoice("lean", f"not streamed: {obstacle}")
 
@@ -181,10 +183,10 @@ class _NoDraws(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _choose_traced(asked: Engine, why: str) -> EngineChoice:
+def _choose_traced(requested: Engine, why: str) -> EngineChoice:
     """Return the plain engine; raise an InputError if the request excludes it."""
-    if asked.needs_streaming or asked.name == "triton":
-        only = asked.needs_streaming or "engine 'triton'"
+    if requested.needs_streaming or requested.name == "triton":
+        only = requested.needs_streaming or "engine 'triton'"
         raise InputError(
             f"{only} cannot be used, because {why}; set model.backbone.engine = "
             "megabase.model.engine.Engine('plain')"

@@ -131,7 +131,7 @@ class Cache:
         """Append one token to each sequence, and return the logits of the token after it."""
         r = self._embedding[tokens]
         width = r.shape[1:]
-        last, first, value = self._streams.chunk(N_STREAMS, dim=1)
+        last, first, value = self._streams.chunk(N_STREAMS, dim=1)  # views of one layer's streams
         present = self._taps[-1]
         each = (
             self._layers, self._projected, self._pending, present, self._inputs,
@@ -140,11 +140,14 @@ class Cache:
         for layer, p, pending, tap, z, past, first_tap in zip(*each, strict=True):
             u = functional.layer_norm(r, width, eps=layer.eps_mixer)
             torch.addmm(layer.project_bias, u, layer.project, out=p)
+            # `pending` and `past` hold the contributions of earlier tokens to both convolutions,
+            # so that the present token only adds its own product.
             torch.addcmul(pending, tap, p, out=self._streams)
             torch.mul(first, value, out=z)
             y = torch.addcmul(past, first_tap, z).mul_(last)
             r.add_(layer.out_bias).addmm_(y, layer.out)
             feed_forward(r, layer)
+        # The oldest buffer is reused for the projections of the next token.
         self._recent.insert(0, self._projected)
         self._projected = self._recent.pop()
         self._prepare_short_conv()
@@ -216,6 +219,7 @@ class Cache:
         for start in range(0, d_model, _CHANNELS_AT_ONCE):
             channels = slice(start, min(start + _CHANNELS_AT_ONCE, d_model))
             last, z = self._gate_prompt(index, u, mask, channels)
+            # With zeros as later tokens, the outputs after the prompt are its contributions.
             silent = functional.pad(z, (0, self.n_steps))
             y = long_conv(silent, h[channels], h.new_zeros(z.shape[1]))
             future[channels] = y[..., length:].transpose(0, 1)
@@ -236,6 +240,7 @@ class Cache:
         bias = layer.project_bias.unflatten(-1, of_streams)[:, channels].flatten()
         p = (u @ weight + bias).transpose(1, 2)
         p = p if padding is None else p.masked_fill(padding, 0.0)
+        # A prompt may be shorter than the short filter: earlier inputs stay zero.
         for recent, latest in zip(self._recent, p.unbind(-1)[::-1], strict=False):
             place = recent[index].unflatten(-1, of_streams)[..., channels]
             place.copy_(latest.view(place.shape))
@@ -248,6 +253,7 @@ class Cache:
     def _prepare_short_conv(self) -> None:
         """Sum the contributions of the last tokens and the bias to the next, in all layers."""
         self._pending.copy_(self._short_bias[:, None])
+        # Taps from the one before the present backwards match inputs from the latest backwards.
         for tap, p in zip(self._taps[-2::-1], self._recent, strict=True):
             self._pending.addcmul_(tap, p)
 

@@ -199,6 +199,7 @@ class _Taps(torch.autograd.Function):
         d_h: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor | None, None]:
         features, weight = ctx.saved_tensors
+        # h = window * (weight @ features^T): the window has no parameters, so it is recomputed.
         wide = weight.to(features.dtype)
         d_features, d_weight = torch.empty_like(features), torch.zeros_like(wide)
         for positions in _pieces(len(features), _POSITIONS_IN_CACHE):

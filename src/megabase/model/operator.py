@@ -85,8 +85,9 @@ class HyenaOperator(nn.Module):
         """Compute the value v and the gates x¹ … xᴺ, each (batch, d_model, length)."""
         length = static_size(u, 1)
         streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
+        # Conv1d pads both sides; the first `length` outputs are the causal ones.
         *gates, v = self.short_conv(streams)[..., :length].chunk(self.order + 1, dim=1)
-        return v, gates[::-1]
+        return v, gates[::-1]  # stored in the reverse of the order in which they are applied
 
     def mix(
         self,
@@ -150,6 +151,7 @@ class HyenaOperator(nn.Module):
         taps, bias = self.short_conv.weight[:, 0], cast("Tensor", self.short_conv.bias)
         has_bias = cast("Tensor | None", self.in_proj.bias) is not None
         if mask is None and has_bias and is_untouched(self.in_proj, nn.Linear):
+            # Without a mask, the input bias can be folded into the short filter.
             streams = into_channels(u, self.in_proj.weight)
             short = with_input_bias(taps, bias, self.in_proj.bias)
         else:
@@ -158,7 +160,7 @@ class HyenaOperator(nn.Module):
         mix = kernels.gated_conv if engine == "triton" else steps_for(streams).gated_conv
         length = u.shape[1]
         h = self.filters(length)[0]
-        watched = any(map(has_hooks, self.filters.modules()))
+        watched = any(map(has_hooks, self.filters.modules()))  # hooks would run a second time
         cheap = nullcontext() if watched else made_again(h, lambda: self.filters(length)[0])
         with cheap:
             return mix(streams, short, h, self.skip, mask)

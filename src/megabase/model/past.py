@@ -65,6 +65,7 @@ class Past(transformers.Cache):
         n_left = n_left if tokens_to_remove <= 0 else min(tokens_to_remove, self._n_tokens)
         if n_left == self._n_tokens:
             return
+        # Truncate the parts of the sequence, which were added by separate calls.
         starts = [0, *accumulate(part.shape[1] for part in self._taken)]
         parts = zip(self._taken, starts, strict=False)
         self._taken = [part[:, : n_left - start] for part, start in parts if start < n_left]
@@ -168,6 +169,7 @@ class Past(transformers.Cache):
         """Recompute the whole sequence, and return logits of its last tokens."""
         self._cache = None
         whole = self._embedded()
+        # Indices count from the first new token; the model counts from the start.
         keep = kept if isinstance(kept, int) else kept + self._n_tokens - length
         return self._model(
             inputs_embeds=whole, attention_mask=self._mask, logits_to_keep=keep

@@ -155,7 +155,7 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
         if attention_mask is not None:
             embedded, lengths = _to_the_left(embedded, attention_mask.bool())
         prompted = self.prompt(_closed(embedded, lengths, self.backbone.embedding.weight[_SEP]))
-        last = lengths + self.config.n_prompt_tokens
+        last = lengths + self.config.n_prompt_tokens  # the index of [SEP]
         mask = torch.arange(prompted.shape[1], device=last.device) <= last[:, None]
         is_full = why_traced(embedded) is None and bool(mask.all())
         hidden = self._hidden_states(None, None if is_full else mask, prompted, every)

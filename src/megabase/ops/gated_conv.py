@@ -448,6 +448,8 @@ class Workspace:
         given: Tensor | Convolved,
     ) -> Tensor:
         """Write the gradients of streams and short filters; return that of the long filter."""
+        # y = last * conv, conv = h * z (convolved), z = first * value. In frequencies, the gradient
+        # of a convolution is the product with the conjugate of the other factor.
         is_made = isinstance(given, Convolved)
         made = given if is_made else self.convolve(parts, mask, given, keep=True)
         n_channels = dy.shape[1]
@@ -457,7 +459,7 @@ class Workspace:
             torch.mul(dy[:, rows], last, out=self._signals(padded[rows]))
             d_last = torch.mul(dy[:, rows], made.conv[:, rows], out=last)
             _short_backward(d_last, parts[_LAST].at(rows), d_parts[_LAST].at(rows))
-        g = self.transform.forward(padded)
+        g = self.transform.forward(padded)  # spectrum of the gradient of conv
         d_h = self.transform.inverse(torch.linalg.vecdot(made.z, g, dim=1))[:, : self.length]
         dz = self._signals(self.transform.inverse(g.mul_(made.h.conj())))
         for rows in self._in_cache(n_channels):

@@ -75,7 +75,8 @@ class DirectSums:
 
     @property
     def past(self) -> Float[Tensor, "filter batch channel"]:
-        """Contribution of all tokens so far to the next one, summed anew at each call."""
+        """Contribution of all tokens so far to the next one, computed at each call."""
+        # A reversed filter turns the sum over lags into a product of two slices.
         n, (*shape, batch, length) = self.position, self._signal.shape
         signal = self._signal[..., :n].flatten(0, 1)
         taps = self._reversed[..., length - n - 1 : length - 1].flatten(0, 1)[:, None]
@@ -141,10 +142,12 @@ class TiledSums:
             self._load_block()
 
     def _store_block(self) -> None:
+        """Write the inputs of the block that is now full to the signal."""
         place = self._signal[..., self.position - BLOCK : self.position]
         place.copy_(self._block.permute(1, 3, 2, 0))
 
     def _load_block(self) -> None:
+        """Copy the sums of the next block, to which its own tokens will be added."""
         coming = self._signal[..., self.position : self.position + BLOCK].permute(3, 0, 2, 1)
         self._block[: len(coming)] = coming
 
@@ -169,6 +172,7 @@ class TiledSums:
         self, rows: slice, tile: int, n_out: int, points: int
     ) -> Complex[Tensor, "row frequency"]:
         """Return the spectra of the taps of a tile; those of tiles that recur are cached."""
+        # A tile of U tokens occurs every 2 U tokens: caching pays if it occurs more than once.
         comes_again = n_out == tile and self._signal.shape[-1] // tile >= 4
         if not comes_again:
             return torch.fft.rfft(self._taps[rows, : tile + n_out], n=points)

@@ -183,7 +183,7 @@ def mix(
         short = ShortFilter(*(_of_streams(t, d_model, group) for t in weights.short))
         filters = filters_of(group)
         for rows in room.mixer.chunks(group.stop - start):
-            parts = split_streams(streams, short, rows)
+            parts = split_streams(streams, short, rows)  # rows count within the group
             out = room.y[:, start + rows.start : start + rows.stop]
             room.mixer.mix(parts, mask, filters[rows], out=out)
 
@@ -229,7 +229,7 @@ def feed_forward(residual: Residual, weights: LayerWeights, room: Room) -> None:
         _add_product(r, room.y[row, :, tile].t(), out)
         u = residual.steps.norm(r, residual.eps)
         inner = room.inner[: len(r)]
-        if room.dtype is r.dtype:
+        if room.dtype is r.dtype:  # then the product can be written directly to the buffer
             torch.mm(u, expand, out=inner)
         else:
             inner.copy_(torch.mm(u.to(room.dtype), expand))

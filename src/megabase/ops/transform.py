@@ -128,6 +128,7 @@ class SplitTransform(Transform):
         """Return the spectra of signals of `n_in` numbers, in `out` if it is given."""
         spectra = self.room(*x.shape[:-1]) if out is None else out
         for signal, spectrum in zip(x.flatten(0, -2), spectra.flatten(0, -2), strict=True):
+            # Cosines and sines are stacked, so one real product gives real and imaginary parts.
             torch.mm(self._into, signal.view(-1, self.m), out=self._inner)
             torch.complex(*self._inner.chunk(2), out=self._combined)
             spectrum.view(-1, self.m).copy_(torch.fft.fft(self._combined.mul_(self._twiddle)))
