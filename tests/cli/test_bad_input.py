@@ -149,7 +149,7 @@ def test_a_stride_or_strand_that_is_none(capsys, model, genome, tmp_path, option
     ("options", "message"),
     [
         (["--set", "stepz=3"], "unknown configuration key 'stepz'; did you mean 'steps'"),
-        (["--preset", "huge"], "preset is one of"),
+        (["--preset", "huge"], "preset must be one of"),
         (["--steps", "0"], "'steps'"),
         (["--config", "none.yaml"], "no configuration file"),
         (["--context-length", "4000"], "lower the context length"),
@@ -207,7 +207,7 @@ def test_a_pickle_that_is_no_checkpoint(capsys, model, tmp_path):
     answer = run(
         capsys, "convert", "--input", model / "weights.ckpt", "--output", tmp_path / "copy"
     )
-    assert refused(answer, "is no checkpoint")
+    assert refused(answer, "is not a checkpoint")
 
 
 def test_a_place_that_cannot_be_written(capsys, model, genome, tmp_path):

@@ -12,7 +12,7 @@ from megabase.run.location import DEFAULT_MODEL, model_place
 from tests.cli.command import run
 from tests.toys import letters, write_fasta
 
-SAID = "the model is asset:default, which ships with megabase"
+SAID = "the model is asset:default, which is included in megabase"
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_pretrain_evaluate_score_info_convert(capsys, genome, model, tmp_path):
     assert about["made_by"].startswith("megabase pretrain --genome")
     assert "452,992" in run(capsys, "info", "--model", model).out
     converted = run(capsys, "convert", "-i", model, "-o", tmp_path / "hf", "--layout", "hf")
-    assert refused(converted, "has no place in a released layout")
+    assert refused(converted, "a released layout can only hold")
     assert not (tmp_path / "hf").exists()
     assert run(capsys, "convert", "-i", model, "-o", tmp_path / "plain").code == 0
     assert (tmp_path / "plain" / "model.safetensors").exists()

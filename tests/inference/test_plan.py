@@ -18,7 +18,7 @@ def test_it_tells_memory_and_time_and_the_engine_as_a_detail(caplog):
     assert found.peak_gib == pytest.approx(expected / 2**30, abs=1e-3)
     assert found.seconds > 0
     assert "GiB at the peak and" in str(found)
-    assert "streamed: in tiles for the caches of a CPU; steps " in found.engine
+    assert "streamed: in tiles that fit the caches of a CPU; steps " in found.engine
     assert (caplog.records[-1].levelname, caplog.messages[-1]) == (
         "DEBUG", f"the engine is {found.engine}"
     )  # fmt: skip
@@ -57,7 +57,7 @@ def test_gradients_are_planned_and_leave_the_model_as_it_answers(monkeypatch):
     expected = LIBRARIES_BYTES + training_bytes(MODEL.config, 50)
     assert found.peak_gib == pytest.approx(expected / 2**30, abs=1e-3)
     assert found.seconds > 0
-    assert found.engine == "lean: not streamed: gradients may be wanted"
+    assert found.engine == "lean: not streamed: gradients are enabled"
     assert not MODEL.training
     monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + 1000)
     with pytest.raises(ValueError, match=r"the gradient of 60 tokens needs about 0\.\d GiB"):

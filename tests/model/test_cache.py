@@ -78,12 +78,12 @@ def test_more_than_the_model_has_positions_for_is_an_error():
 
 
 def test_a_model_of_another_order_is_an_error():
-    with pytest.raises(ValueError, match="unchanged model of order 2, but its operators"):
+    with pytest.raises(ValueError, match="unmodified model of order 2, but its operators"):
         Cache(toys.model(hyena_order=3).backbone, 5)
 
 
 def test_a_model_with_a_hook_is_an_error():
     model = toys.model()
     model.backbone.blocks[0].mlp.fc1.register_forward_hook(lambda *_: None)
-    with pytest.raises(ValueError, match=r"blocks.0.mlp.fc1 is changed"):
+    with pytest.raises(ValueError, match=r"blocks.0.mlp.fc1 is modified"):
         Cache(model.backbone, 5)

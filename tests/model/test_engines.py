@@ -167,7 +167,7 @@ def test_the_kernels_pass_over_no_hook_and_no_other_norm():
 
 def test_kernels_where_there_is_no_gpu_are_an_error(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(ValueError, match=r"engine 'triton' cannot be had: (it runs on cpu|triton)"):
+    with pytest.raises(ValueError, match=r"engine 'triton' cannot be used: (the model|triton)"):
         answer(model("triton"), toys.tokens(1, 9))
 
 
@@ -266,7 +266,7 @@ def test_no_number_on_padding_harms_no_token(engine):
 
 
 def test_no_tokens_are_an_error():
-    with pytest.raises(ValueError, match=r"at least one token, got \(1, 0\)"):
+    with pytest.raises(ValueError, match=r"at least one token, got shape \(1, 0\)"):
         answer(model(), torch.zeros(1, 0, dtype=torch.long))
 
 
@@ -370,7 +370,7 @@ def test_less_memory_means_smaller_groups_and_no_kept_spectra():
     assert tight.group < 64
     assert tight.n_bytes <= 2.9 * 2**30 < free.n_bytes
     assert plan_streamed(config, 8192).keep_spectra
-    with pytest.raises(ValueError, match=r"1 x 1,000,000 tokens need at least .* may take 1\.00"):
+    with pytest.raises(ValueError, match=r"1 x 1,000,000 tokens need at least .* limit is 1\.00"):
         plan_streamed(config, 1_000_000, max_bytes=2**30)
 
 
@@ -379,7 +379,7 @@ def test_a_limit_is_kept_or_refused():
     answer(model(max_bytes=2**30), tokens)
     with pytest.raises(ValueError, match="20 tokens need at least"):
         answer(model(max_bytes=1000), tokens)
-    with pytest.raises(ValueError, match="a limit of memory needs the streamed engine, but grad"):
+    with pytest.raises(ValueError, match="a memory limit needs the streamed engine, but grad"):
         model(max_bytes=2**30)(tokens)
 
 

@@ -66,7 +66,7 @@ def test_a_path_never_reaches_the_hub_and_a_hub_id_does_once(tmp_path, busy_hub)
     assert done.returncode == 0, done.stderr
     answers, imported = json.loads(done.stdout)
     assert [name for name in PATHS if "no model folder or file" not in answers[name]] == []
-    assert "the hub cannot be asked for it (HTTP status 503)" in answers["owner/name"]
+    assert "the hub cannot be reached (HTTP status 503)" in answers["owner/name"]
     of_models = [path for path in asked if not path.startswith("/api/")]
     assert of_models == ["/owner/name/resolve/main/config.json"]
     assert imported == []
@@ -77,7 +77,7 @@ def test_a_mistyped_folder_names_what_is_nearly_so(tmp_path, load):
     save(toys.model(), tmp_path / "ecoli-model")
     with pytest.raises(InputError, match="has no 'ecoli-modle'; did you mean 'ecoli-model'"):
         load(str(tmp_path / "ecoli-modle"))
-    with pytest.raises(InputError, match=r"has no 'nowhere' \(a hub model"):
+    with pytest.raises(InputError, match=r"has no 'nowhere' \(the name of a hub model"):
         load(str(tmp_path / "nowhere" / "model"))
 
 

@@ -39,7 +39,7 @@ def test_a_model_that_was_changed_since_is_not_loaded(tmp_path, what):
 def test_what_cannot_be_read_is_an_error(tmp_path):
     save(toys.model(), tmp_path)
     (tmp_path / FILE).write_text('{"log_likelihood": "much"}')
-    with pytest.raises(InputError, match=r"fingerprint.json holds no log_likelihood"):
+    with pytest.raises(InputError, match=r"fingerprint.json has no valid log_likelihood"):
         load(str(tmp_path))
 
 

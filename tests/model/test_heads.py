@@ -135,7 +135,7 @@ def test_a_language_model_gets_a_new_head(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"pooling": "median"}, "pooling is one of"),
+        ({"pooling": "median"}, "pooling must be one of"),
         ({"target_mean": [1.0], "num_labels": 1}, "target_scale must be a list of 1 numbers"),
         ({"target_mean": [1.0], "target_scale": [0.0], "num_labels": 1}, "above 0"),
     ],

@@ -55,7 +55,7 @@ def test_a_missing_tensor_is_an_error(folder):
 
 def test_an_extra_tensor_is_an_error(folder):
     change(folder, lambda tensors: tensors.update({"backbone.other": torch.zeros(1)}))
-    with pytest.raises(ValueError, match=r"tensor too many: backbone.other"):
+    with pytest.raises(ValueError, match=r"unexpected tensor: backbone.other"):
         load(str(folder))
 
 
@@ -68,7 +68,7 @@ def test_a_tensor_of_another_shape_is_an_error(folder):
 def test_a_file_cut_short_is_an_error(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(ValueError, match="no whole safetensors file"):
+    with pytest.raises(ValueError, match="not a valid safetensors file"):
         load(str(folder))
 
 
@@ -85,7 +85,7 @@ def test_a_folder_without_configuration_is_an_error(tmp_path):
 
 def test_a_configuration_that_is_no_json_is_an_error(folder):
     (folder / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(ValueError, match="is not valid JSON"):
         load(str(folder))
 
 
@@ -116,7 +116,7 @@ class Evil:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (Evil(), r"read safely: it names code to be run, (posix|nt)\.system"),
+        (Evil(), r"read safely: it would run code, (posix|nt)\.system"),
         ({"state_dict": {"a": 1}}, "no table of tensors"),
         ([1, 2], "no table of tensors"),
     ],
@@ -145,7 +145,7 @@ def configure(folder, **keys):
     [
         ({"n_layer": 10**9}, r"tensors of 2 blocks; .* 1,000,000,000 \(n_layer\)"),
         ({"num_inner_mlps": 10**9}, "num_inner_mlps"),
-        ({"d_model": 10**12}, "has shape|can be as large"),
+        ({"d_model": 10**12}, "has shape|of the size in its config"),
         ({"max_seq_len": 10**400}, "max_seq_len must be at most"),
         ({"filter_shift": 10**400}, "filter_shift must be a number"),
         ({"activation_freq": float("nan")}, "finite"),
@@ -153,12 +153,12 @@ def configure(folder, **keys):
         ({"pad_vocab_size_multiple": -8}, "pad_vocab_size_multiple|shape|large"),
         ({"num_labels": 10**9}, "num_labels must be from 0"),
         ({"num_labels": "x"}, "num_labels must be from 0"),
-        ({"id2label": [1]}, "id2label must be a table"),
+        ({"id2label": [1]}, "id2label must be a JSON object"),
         ({"architectures": 5}, "architectures must be a list"),
-        ({"quantization_config": {"quant_method": "x"}}, "quantization_config is not of"),
-        ({"text_config": 0}, "text_config is not of"),
-        ({"to_dict": 1}, "to_dict is not of"),
-        ({"dtype": "float99"}, "dtype is one of"),
+        ({"quantization_config": {"quant_method": "x"}}, "models have no quantization_config"),
+        ({"text_config": 0}, "models have no text_config"),
+        ({"to_dict": 1}, "models have no to_dict"),
+        ({"dtype": "float99"}, "dtype must be one of"),
         ({"pad_token_id": "x"}, "pad_token_id must be"),
         ({"target_scale": ["a"], "target_mean": ["b"], "num_labels": 1}, "must be a list of 1"),
         ({"model_type": None, "layer": 7}, "config.json"),
@@ -216,5 +216,7 @@ def test_an_index_names_files_of_its_own_folder_only(folder, name):
 def test_a_checkpoint_of_other_than_plain_real_numbers_is_an_error(folder, tensor):
     (folder / "model.safetensors").unlink()
     torch.save({"state_dict": {"backbone.norm.bias": tensor}}, folder / "weights.ckpt")
-    with pytest.raises(ValueError, match=r"fewer numbers|no plain tensor|read safely|real numbers"):
+    with pytest.raises(
+        ValueError, match=r"fewer numbers|not a plain tensor|read safely|real numbers"
+    ):
         load(str(folder))

@@ -111,15 +111,15 @@ def test_a_folder_comes_back_bit_for_bit_by_the_one_door(tmp_path):
     ("changed", "message"),
     [
         ({"n_prompt_tokens": 5}, "prompt.vectors has shape"),
-        ({"base_sha256": "0" * 64}, "other weights than its prompt was learnt on"),
-        ({"answer_letters": "ACN"}, "answered it with"),
+        ({"base_sha256": "0" * 64}, "not those its prompt was trained on"),
+        ({"answer_letters": "ACN"}, "it had"),
         ({"answer_letters": "AN"}, "3 different letters of ACGNT"),
         ({"answer_letters": "AAN"}, "3 different letters of ACGNT"),
         ({"answer_letters": "AXN"}, "3 different letters of ACGNT"),
-        ({"answer_letters": None}, "go together"),
+        ({"answer_letters": None}, "need each other"),
         ({"n_prompt_tokens": 64}, "below the context length of 64"),
         ({"n_prompt_tokens": -1}, "not negative; got -1"),
-        ({"n_prompt_tokens": 1.5}, "whole number"),
+        ({"n_prompt_tokens": 1.5}, "an integer"),
         ({"architectures": ["HyenaDNAForSequenceClassification"]}, "lacks head"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_folder_that_was_changed_is_refused(tmp_path, changed, message):
 def test_what_does_not_fit_or_is_no_input_is_refused():
     with pytest.raises(InputError, match=r"4 prompt tokens and a sequence of 61 .* at most 3 "):
         MODEL(toys.tokens(1, 61))
-    with pytest.raises(InputError, match="cut it into windows"):
+    with pytest.raises(InputError, match="split it into windows"):
         MODEL(toys.tokens(1, 64))
     with pytest.raises(InputError, match="either input_ids or inputs_embeds"):
         MODEL()

@@ -37,7 +37,7 @@ def test_fewer_tokens_than_dna_has_load_as_a_model_but_not_as_one_of_dna(tmp_pat
     tokens = TOKENS.clamp(max=9)
     again = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert torch.equal(again(tokens).logits, resized(10)(tokens).logits)
-    with pytest.raises(ValueError, match="vocabulary of 10 tokens; the one of DNA has 12"):
+    with pytest.raises(ValueError, match="vocabulary of 10 tokens; that of DNA has 12"):
         load(str(tmp_path))
 
 
@@ -56,5 +56,5 @@ def test_a_published_folder_may_be_resized_and_the_layout_refuses_what_it_cannot
     model.save_pretrained(tmp_path / "ours")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "ours")
     assert torch.equal(again(TOKENS).logits, model(TOKENS).logits)
-    with pytest.raises(ValueError, match="holds n_added_tokens = 0 only"):
+    with pytest.raises(ValueError, match="can only hold n_added_tokens = 0"):
         save_published(model, tmp_path)

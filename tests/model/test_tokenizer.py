@@ -71,7 +71,7 @@ def test_a_character_that_is_no_letter_is_told_once(caplog, text):
         tokenizer(text)
         tokenizer(text, return_tensors="np" if isinstance(text, str) else None)
     (record,) = caplog.records
-    assert "write U as T" in record.message
+    assert "replace U by T" in record.message
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"padding_side": 7}', "\x00\xff"])

@@ -90,5 +90,5 @@ def test_a_token_too_many_is_an_error(way):
     sums = way(h, torch.zeros(2, 3, 2, 2, dtype=h.dtype))
     sums.push(u[..., 0])
     sums.push(u[..., 1])
-    with pytest.raises(ValueError, match="room for 2 tokens, and one more came"):
+    with pytest.raises(ValueError, match="room for 2 tokens, and one more was given"):
         sums.push(u[..., 0])

@@ -125,7 +125,7 @@ def test_the_matrices_of_a_plan_factor_the_transform(n):
 
 
 def test_what_does_not_fit_a_program_is_refused():
-    with pytest.raises(ValueError, match="32768 at most; got 32769"):
+    with pytest.raises(ValueError, match="at most 32768; got 32769"):
         triton_conv.causal_conv(*inputs(32_769))
 
 

@@ -112,5 +112,5 @@ def test_a_sum_that_nobody_reads_has_no_part_in_the_gradient():
 
 
 def test_a_row_that_does_not_fit_a_program_is_refused():
-    with pytest.raises(ValueError, match="4096 numbers at most; got 4097"):
+    with pytest.raises(ValueError, match="at most 4096 numbers; got 4097"):
         ours(*inputs(1, 4097))

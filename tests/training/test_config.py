@@ -35,14 +35,14 @@ def test_the_architecture_of_a_preset_can_be_changed():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("preset=huge", "preset is one of tiny, small"),
+        ("preset=huge", "preset must be one of tiny, small"),
         ("genomes={a: {path: a.fa}}", "give either genome, or genomes"),
         ("genome=null", "give either genome, or genomes"),
         ("genomes={a: {weigth: 1}}", "did you mean 'genomes.NAME.weight'"),
         ("memory_gib=.inf", "finite number"),
         ("split.test_regions=7", r"key 'split.test_regions'"),
-        ("architecture.near=3", "there is no key 'near' of the architecture"),
-        ("architecture.embed_dropout=0.1", "there is no key 'embed_dropout' of the architecture"),
+        ("architecture.near=3", "unknown key 'near' of the architecture"),
+        ("architecture.embed_dropout=0.1", "unknown key 'embed_dropout' of the architecture"),
         ("architecture.shortest_reach=[1]", "configuration key 'architecture.shortest_reach'"),
         ("architecture.shortest_reach=true", "configuration key 'architecture.shortest_reach'"),
         ("architecture.max_seq_len=500", "needs max_seq_len of at least 1,026, got 500"),

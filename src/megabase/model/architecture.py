@@ -1,4 +1,4 @@
-"""Architecture: every number of a model, under its published key; without torch."""
+"""The architecture of a model: every number under its published key. This module needs no torch."""
 
 import difflib
 import typing
@@ -12,39 +12,40 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 A = TypeVar("A", bound="Architecture")
 
 POOLED = ("mean", "last", "max", "centre")
-"""The poolings that make one vector of a sequence."""
+"""Ways to pool the hidden states of a sequence into one vector."""
 
 EXTRA_POSITIONS = 2
-"""What a released model's grid has beyond its context length, for special tokens."""
+"""Positions of the filter's grid beyond the context length, as published: for special tokens."""
 
 HEAD_PREFIX, PROMPT_PREFIX = "head.", "prompt."
-"""What the names of the tensors of a head and of a soft prompt begin with."""
+"""Prefixes of the tensor names of a head and of a soft prompt."""
 
 JOINT = ";"
-"""What stands between the names of several labels where they are one text."""
+"""Separator between label names that are written as one text."""
 
 MODEL_TYPE = "hyenadna"
-"""What config.json calls our models."""
+"""`model_type` of our models in config.json."""
 
 FILTER_FAMILIES = ("published", "scale-free")
-"""The shapes that a filter can have, `model.filter_shape`."""
+"""Families of filters; see `model.filter_shape`."""
 
 _OF_FAMILY = {
     "published": {"filter_shift"},
     "scale-free": {"shortest_reach", "longest_reach", "filter_amplitude", "amplitude_exponent"},
 }
-_MOST_FEATURES = 21  # scale-free: on a grid of 1e6 float32 has those of more turns wrong by 1e-3
+# Of a scale-free filter: on a grid of 1e6, float32 features of higher frequency are off by 1e-3.
+_MOST_FEATURES = 21
 
 
 def _ours(positions: int) -> dict[str, Any]:
-    """Give what our presets have in place of the published filter and its starting weights."""
+    """Return the keys in which our presets differ from the published filter and initialisation."""
     return {
         "filter_family": "scale-free", "emb_dim": 9, "activation_freq": 1.0,
         "n_near_taps": min(64, positions), "initializer_gain": 1.0,
     }  # fmt: skip
 
 
-# Layers x width: our sizes, named from 40m on by their parameters, and those of
+# (n_layer, d_model). Our sizes, from 40m on named by their parameter count, and those of
 # Nguyen et al. 2023, arXiv:2306.15794v2, Table A.1.
 PRESETS: Mapping[str, tuple[int, int]] = {
     "tiny": (2, 128),
@@ -61,7 +62,7 @@ PRESETS: Mapping[str, tuple[int, int]] = {
     "hyenadna-8x256": (8, 256),
 }
 
-# Keys of the released -hf folders that name an option which no released model uses.
+# Keys of the released -hf folders for options that have the same value in every released model.
 ONE_VALUE = {
     "hyena_dropout": 0.0, "hyena_filter_dropout": 0.0, "train_freq": True, "use_bias": True,
 }  # fmt: skip
@@ -73,29 +74,34 @@ ALIASES: Mapping[str, str] = {
     "intermediate_size": "d_inner",
     "max_position_embeddings": "max_seq_len",
 }
-"""What transformers calls some keys."""
+"""Names of some keys in transformers, and in this package."""
 
 
 def take_fixed(keys: dict[str, Any]) -> None:
-    """Take out of the keys of a config.json what has one value in every model of ours.
+    """Remove the keys of a config.json whose value is fixed in this package.
+
+    Parameters
+    ----------
+    keys
+        Keys of a config.json, which are modified.
 
     Raises
     ------
     InputError
-        If one has another, or the keys are of an original release.
+        If such a key has another value, or the keys are those of an original release.
     """
     if "layer" in keys:
         raise InputError(
-            "this config.json is of an original release; `megabase convert` makes a plain "
-            "folder of it, and megabase.load reads it as it is"
+            "this config.json is in the layout of the original release; load it with "
+            "megabase.load, or convert it with `megabase convert`"
         )
     for key, required in ONE_VALUE.items():
         if keys.pop(key, required) != required:
-            raise InputError(f"{key} can only be {required!r} in a HyenaDNA model")
-    keys.pop("auto_map", None)  # where the folder's own code lies: only ours runs
+            raise InputError(f"{key} must be {required!r} in a HyenaDNA model; remove the key")
+    keys.pop("auto_map", None)  # names code of the folder, which is never run
 
 
-@typing.no_type_check  # its own checks name what is wrong
+@typing.no_type_check  # values are checked in `settle`, with better messages
 @dataclass(kw_only=True)
 class Architecture:
     """The architecture of a HyenaDNA model.
@@ -105,7 +111,7 @@ class Architecture:
     d_model, n_layer, d_inner
         Channels, blocks, and channels inside the MLP (None: four times `d_model`).
     vocab_size, pad_vocab_size_multiple
-        Tokens, and the number whose multiple the rows of the embedding are.
+        Number of tokens; the embedding has as many rows, rounded up to a multiple of the second.
     n_added_tokens
         Tokens after those of DNA that `resize_token_embeddings` added.
     max_seq_len
@@ -113,33 +119,33 @@ class Architecture:
     hyena_order, short_filter_order
         Gates of the operator, and taps of its short convolution.
     emb_dim, filter_order, num_inner_mlps, activation_freq, filter_shift
-        Of the implicit filter: features of a position, width, hidden layers after the
-        first, starting frequency of the sines, floor of the window (of the published family).
+        Implicit filter: features of a position, width, hidden layers after the first, initial
+        frequency of the sines, and floor of the window (published family only).
     filter_family, n_near_taps
-        Of the implicit filter: one of `FILTER_FAMILIES`, and how many of its first taps are
-        parameters too.
+        Implicit filter: one of `FILTER_FAMILIES`, and the number of first taps to which free
+        parameters are added.
     shortest_reach, longest_reach, filter_amplitude, amplitude_exponent
-        Of the scale-free family: tokens that the window of the first channel reaches, fraction of
-        the grid that the last one's does, height of a window of reach 1, and the power of its
-        reach by which a window's height is divided.
+        Scale-free family: reach of the first channel's window in tokens, reach of the last one's
+        as a fraction of the grid, height of a window of reach 1, and the power of its reach by
+        which the height of a window is divided.
     embed_dropout
-        Chance that a channel of an embedded token is dropped in training.
+        Probability that a channel of an embedded token is dropped in training.
     layer_norm_epsilon, initializer_range
-        What the norms add to the variance; standard deviation of the starting weights.
+        Added to the variance by the norms; standard deviation of the initial weights.
     initializer_gain
-        Of linear maps, the filter's too: that standard deviation times the root of a map's
-        inputs (None: it is `initializer_range`, whatever the inputs, as published).
+        Initial standard deviation of linear maps, including the filter's, times the square root
+        of their inputs (None: it is `initializer_range` for any number of inputs, as published).
     pooling, head_dropout
-        Of a head on whole sequences: one of `POOLED`, and the chance that a channel of what
-        was pooled is dropped in training.
+        Sequence heads: one of `POOLED`, and the probability that a pooled channel is dropped in
+        training.
     target_mean, target_scale
-        Of a regression: mean and standard deviation of each target in training, in its own
-        unit. The head works in standard units and answers in those of the targets.
+        Regression: mean and standard deviation of each target in training, in its own unit. The
+        head works in standard units, and its output is converted to the unit of the target.
     n_prompt_tokens, prompt_dropout, answer_letters
-        Of a soft prompt: its vectors (0: there is none), the chance that a channel of one is
-        dropped in training, and the letter of each class, such as "AN".
+        Soft prompt: its vectors (0: no prompt), the probability that a channel of one is dropped
+        in training, and the letter of each class, such as "AN".
     base_sha256
-        Of a soft prompt: `load.weights_sha256` of the language model that it was learnt on.
+        Soft prompt: `load.base_sha256` of the language model that it was trained on.
     """
 
     d_model: int = 128
@@ -179,12 +185,12 @@ class Architecture:
         self.settle()
 
     def settle(self) -> None:
-        """Fill in what follows from other numbers, and check all that are of a language model.
+        """Fill in derived values, and check everything that concerns a language model.
 
         Raises
         ------
         InputError
-            If there is no model of such numbers.
+            If a value is invalid.
         """
         _check_kinds(self)
         if self.d_inner is None:
@@ -196,12 +202,17 @@ class Architecture:
 
     @classmethod
     def from_keys(cls: type[A], keys: Mapping[str, Any]) -> A:
-        """Read the keys of a config.json of ours; those of transformers are passed over.
+        """Return the architecture that the keys of a config.json describe.
+
+        Parameters
+        ----------
+        keys
+            Keys of this package. Those of transformers are ignored.
 
         Raises
         ------
         InputError
-            If an option asks for something that this model is not.
+            If a value is invalid or not supported.
         """
         own = {**keys}
         take_fixed(own)
@@ -209,26 +220,26 @@ class Architecture:
         return cls(**{key: own[key] for key in own.keys() & cls.__dataclass_fields__.keys()})
 
     def architecture(self) -> dict[str, Any]:
-        """Give all keys of `ARCHITECTURE`."""
+        """Return the values of all keys of `ARCHITECTURE`."""
         return {key: getattr(self, key) for key in sorted(ARCHITECTURE)}
 
     @property
     def context_length(self) -> int:
-        """The most letters the model is meant to read at once."""
+        """The most bases that the model reads at once."""
         return self.max_seq_len - EXTRA_POSITIONS
 
     @property
     def longest_sequence(self) -> int:
-        """The most letters of a sequence: the context, less a soft prompt."""
+        """The most bases of a sequence: the context length minus a soft prompt."""
         return self.context_length - self.n_prompt_tokens
 
     def n_positions(self, length: int) -> int:
-        """Count the positions that a sequence takes: with a soft prompt, it and [SEP] too."""
+        """Return the positions that a sequence takes, including a soft prompt and its [SEP]."""
         return length + (self.n_prompt_tokens + 1 if self.n_prompt_tokens else 0)
 
     @property
     def n_embedding_rows(self) -> int:
-        """Rows of the embedding: `vocab_size`, rounded up."""
+        """Rows of the embedding: `vocab_size`, rounded up to a multiple."""
         multiple = self.pad_vocab_size_multiple
         return -(-self.vocab_size // multiple) * multiple
 
@@ -236,21 +247,22 @@ class Architecture:
     def from_preset(
         cls: type[A], name: str, context_length: int, **changes: float | int | str | None
     ) -> A:
-        """Give the configuration of a named size for a context length in tokens.
+        """Return the configuration of a preset.
 
         Parameters
         ----------
         name
-            Of `PRESETS`.
+            A key of `PRESETS`.
         context_length
-            In tokens.
+            The most tokens that the model reads at once.
         changes
-            Keys of the architecture, `ARCHITECTURE`, with other values than the preset has.
+            Keys of `ARCHITECTURE` whose values replace those of the preset.
 
         Raises
         ------
         InputError
-            If there is no such preset, key or model, or its grid does not hold the context.
+            If the preset or a key is unknown, a value is invalid, or `max_seq_len` is too small
+            for the context.
 
         Examples
         --------
@@ -258,9 +270,9 @@ class Architecture:
         1026
         """
         if name not in PRESETS:
-            raise InputError(f"a preset is one of {', '.join(PRESETS)}; got {name!r}")
+            raise InputError(f"the preset must be one of {', '.join(PRESETS)}; got {name!r}")
         if context_length < 1:
-            raise InputError(f"a context length is at least 1 token, got {context_length}")
+            raise InputError(f"the context length must be at least 1 token, got {context_length}")
         _check_known(changes)
         n_layer, d_model = PRESETS[name]
         positions = context_length + EXTRA_POSITIONS
@@ -287,9 +299,9 @@ _REAL = (
     "initializer_range", "head_dropout", "prompt_dropout",
 )  # fmt: skip
 
-_LARGEST = 3e38  # of float32
+_LARGEST = 3e38  # just below the largest float32
 MOST_OF_NUMBER = 1 << 40
-"""The largest whole number that a key may have."""
+"""The largest integer that a key may have."""
 _MOST_SHOWN = 60
 
 ARCHITECTURE = frozenset(
@@ -297,22 +309,24 @@ ARCHITECTURE = frozenset(
     - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "n_added_tokens"}
     - {"prompt_dropout", "head_dropout", "embed_dropout"}
 )
-"""Keys that say what a language model is, and how its weights start."""
+"""Keys that define a language model and the initialisation of its weights."""
 
 
 def _check_known(changes: Mapping[str, float | int | str | None]) -> None:
-    """Refuse keys that an architecture has none of."""
+    """Raise an InputError if a key is not one of `ARCHITECTURE`."""
     for key in changes.keys() - ARCHITECTURE:
         near = difflib.get_close_matches(key, ARCHITECTURE, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {sorted(ARCHITECTURE)}"
-        raise InputError(f"there is no key {key!r} of the architecture; {hint}")
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys are {sorted(ARCHITECTURE)}"
+        raise InputError(f"unknown key {key!r} of the architecture; {hint}")
 
 
 def _check_of_family(family: str, changes: Mapping[str, float | int | str | None]) -> None:
-    """Refuse keys that change nothing of a filter."""
+    """Raise an InputError for a key that has no effect on this family of filters."""
     for other, keys in _OF_FAMILY.items():
         if other != family and (idle := keys & changes.keys()):
-            raise InputError(f"{min(idle)} is of a {other} filter, and this one is {family}")
+            raise InputError(
+                f"{min(idle)} is for {other} filters only, and this filter is {family}; remove it"
+            )
 
 
 @typing.no_type_check
@@ -322,11 +336,11 @@ def _reals(config: Architecture) -> tuple[str, ...]:
 
 @typing.no_type_check
 def _check_kinds(config: Architecture) -> None:
-    """Refuse what is no number."""
+    """Raise an InputError if a value is not a number of the right kind."""
     for key in (*_WHOLE, *(("d_inner",) if config.d_inner is not None else ())):
         value = getattr(config, key)
         if type(value) is not int:
-            raise InputError(f"{key} must be a whole number, got {short(value)}")
+            raise InputError(f"{key} must be an integer, got {short(value)}")
         if abs(value) > MOST_OF_NUMBER:
             raise InputError(f"{key} must be at most {MOST_OF_NUMBER:,}, got {short(value)}")
     for key in _reals(config):
@@ -336,16 +350,16 @@ def _check_kinds(config: Architecture) -> None:
 
 
 def short(value: object) -> str:
-    """Return a value as a message can hold it, however long its number is."""
+    """Return the representation of a value, truncated for use in a message."""
     if isinstance(value, int) and value.bit_length() > MOST_OF_NUMBER.bit_length():
-        return f"a number of {value.bit_length()} bits"
+        return f"an integer of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 @typing.no_type_check
 def _check_numbers(config: Architecture) -> None:
-    """Refuse numbers for which there is no model."""
+    """Raise an InputError for integers that do not describe a model."""
     positive = (
         "d_model", "n_layer", "d_inner", "vocab_size", "pad_vocab_size_multiple", "filter_order",
         "short_filter_order",
@@ -365,9 +379,9 @@ def _check_numbers(config: Architecture) -> None:
 
 @typing.no_type_check
 def _check_reals(config: Architecture) -> None:
-    """Refuse numbers of which no weight or answer could be computed."""
+    """Raise an InputError for numbers that are not finite or out of range."""
     for key in _reals(config):
-        if not abs(getattr(config, key)) < _LARGEST:  # which NaN is not either
+        if not abs(getattr(config, key)) < _LARGEST:  # also true for NaN
             raise InputError(f"{key} must be a finite number, got {getattr(config, key)}")
     if config.initializer_range < 0:
         raise InputError(f"initializer_range must not be negative, got {config.initializer_range}")
@@ -377,19 +391,20 @@ def _check_reals(config: Architecture) -> None:
 
 @typing.no_type_check
 def _check_filter(config: Architecture) -> None:
-    """Refuse a filter that there is none of."""
+    """Raise an InputError for an invalid filter."""
     if config.filter_family not in FILTER_FAMILIES:
         raise InputError(
-            f"filter_family is one of {', '.join(FILTER_FAMILIES)}; got {config.filter_family!r}"
+            f"filter_family must be one of {', '.join(FILTER_FAMILIES)}; "
+            f"got {config.filter_family!r}"
         )
     if not 0 <= config.n_near_taps <= config.max_seq_len:
         raise InputError(
-            f"n_near_taps must be from 0 to max_seq_len, {config.max_seq_len:,}; got "
+            f"n_near_taps must be from 0 to max_seq_len ({config.max_seq_len:,}); got "
             f"{config.n_near_taps:,}"
         )
     if config.filter_family == "scale-free" and config.emb_dim > _MOST_FEATURES:
         raise InputError(
-            f"emb_dim of a scale-free filter is at most {_MOST_FEATURES}, got {config.emb_dim}"
+            f"emb_dim of a scale-free filter must be at most {_MOST_FEATURES}, got {config.emb_dim}"
         )
     for key in ("initializer_gain", "shortest_reach", "longest_reach", "filter_amplitude"):
         value = getattr(config, key)

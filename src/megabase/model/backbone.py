@@ -1,4 +1,4 @@
-"""The backbone: embedding, blocks, last norm, assembled from a configuration."""
+"""The backbone: embedding, blocks and last norm, built from a configuration."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
@@ -30,14 +30,14 @@ class Backbone(nn.Module):
     Parameters
     ----------
     config
-        Every number of the architecture.
+        The architecture.
     """
 
     gradient_checkpointing = False
-    """Whether training keeps only each block's input and computes the rest again."""
+    """Whether training saves only the input of each block and recomputes the rest."""
 
     engine = Engine()
-    """How the blocks are computed."""
+    """The requested way to compute the blocks."""
 
     def __init__(self, config: Architecture) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Backbone(nn.Module):
 
     @classmethod
     def empty(cls, config: Architecture, device: str = "meta") -> "Backbone":
-        """Return a backbone whose parameters have no values yet; on meta, only names and shapes."""
+        """Return a backbone without initialised weights; on "meta" it has only names and shapes."""
         with _NoDraws(), torch.device(device):
             return cls(config)
 
@@ -62,23 +62,23 @@ class Backbone(nn.Module):
         n_blocks: int | None = None,
         overwrite: bool = False,
     ) -> list[Float[Tensor, "batch length d_model"]]:
-        """Give hidden states; the last of the list is the last layer's, normed.
+        """Return a list of hidden states, of which the last is the normed output.
 
-        After `n_blocks` of fewer blocks it is the residual stream there, which is not normed:
-        the state of that number among those of every layer, at the cost of so many blocks.
+        With `n_blocks` below the number of blocks, the last is the residual stream after that
+        block, without the norm: the same as the state at index `n_blocks` with `every_layer`.
 
         Parameters
         ----------
         embedded
             Embedded tokens.
         mask
-            False where a token is padding; None where there is none.
+            False where a token is padding; None: no padding.
         every_layer
-            Give the embedding and the residual stream after each block too.
+            Also return the embedding and the residual stream after each block but the last.
         n_blocks
             Blocks to compute; None: all.
         overwrite
-            Whether the memory of `embedded` may be used for what follows.
+            Whether the memory of `embedded` may be reused.
         """
         r = self.dropout(embedded)
         r = r.to(torch.promote_types(r.dtype, torch.float32))
@@ -102,35 +102,37 @@ class Backbone(nn.Module):
         return [*earlier, self.norm(r.to(self.norm.weight.dtype)) if is_last else r]
 
     def choose_engine(self, r: Tensor) -> EngineChoice:
-        """Say how a residual stream like `r` is computed, and why.
+        """Return the engine that computes a residual stream like `r`, and why.
 
         Raises
         ------
         InputError
-            If what was asked for cannot be had.
+            If the requested engine or option cannot be used.
         """
-        asked = self.engine
+        requested = self.engine
         if traced := why_traced(r, self.norm.weight):
-            return _choose_traced(asked, traced)
-        by_name = asked.name not in ("auto", "streamed")
+            return _choose_traced(requested, traced)
+        by_name = requested.name not in ("auto", "streamed")
         obstacle = (
-            f"engine {asked.name!r} was asked for"
+            f"engine {requested.name!r} was requested"
             if by_name
             else streamed.why_not_streamed(self.blocks, self.norm, r)
         )
         if obstacle is None:
-            why = f"in tiles for the caches of a CPU; steps {about_steps(r.dtype)}"
+            why = f"in tiles that fit the caches of a CPU; steps {about_steps(r.dtype)}"
             return EngineChoice("streamed", why)
-        if asked.needs_streaming:
-            raise InputError(f"{asked.needs_streaming} needs the streamed engine, but {obstacle}")
-        if asked.name == "triton":
+        if requested.needs_streaming:
+            raise InputError(
+                f"{requested.needs_streaming} needs the streamed engine, but {obstacle}"
+            )
+        if requested.name == "triton":
             order = self.config.hyena_order
             reason = why_no_kernels(r) or (f"operators of order {order}" if order != 2 else None)
             if reason is not None:
-                raise InputError(f"engine 'triton' cannot be had: {reason}")
-            return EngineChoice("triton", "as asked")
-        if asked.name == "plain":
-            return EngineChoice("plain", "as asked")
+                raise InputError(f"engine 'triton' cannot be used: {reason}; use engine 'auto'")
+            return EngineChoice("triton", "as requested")
+        if requested.name == "plain":
+            return EngineChoice("plain", "as requested")
         return EngineChoice("lean", f"not streamed: {obstacle}")
 
     def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, engine: str) -> Tensor:
@@ -165,7 +167,7 @@ class Backbone(nn.Module):
 
 
 class _NoDraws(TorchFunctionMode):
-    """Passes over starting weights: to draw them on the meta device torch imports its compiler."""
+    """Skips weight initialisation, for which torch imports its compiler on the meta device."""
 
     def __torch_function__(
         self,
@@ -175,27 +177,27 @@ class _NoDraws(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 whatever torch answers
         if getattr(func, "__module__", None) == nn.init.__name__:
-            return None  # modules pass over the answer
+            return None  # modules ignore the result
         if func is torch.randn:
             func = torch.empty
         return func(*args, **(kwargs or {}))
 
 
-def _choose_traced(asked: Engine, why: str) -> EngineChoice:
-    """Return the plain engine, unless another was requested by name or by what only it can do."""
-    if asked.needs_streaming or asked.name == "triton":
-        only = asked.needs_streaming or "engine 'triton'"
+def _choose_traced(requested: Engine, why: str) -> EngineChoice:
+    """Return the plain engine; raise an InputError if the request excludes it."""
+    if requested.needs_streaming or requested.name == "triton":
+        only = requested.needs_streaming or "engine 'triton'"
         raise InputError(
-            f"{only} cannot be had where {why}; set model.backbone.engine = "
+            f"{only} cannot be used, because {why}; set model.backbone.engine = "
             "megabase.model.engine.Engine('plain')"
         )
     return EngineChoice("plain", why)
 
 
 def _is_all_on_the_right(mask: Bool[Tensor, "batch length"]) -> bool:
-    """Whether no token follows padding, so that causality alone keeps it unseen.
+    """Return whether all padding is on the right, where a causal model never sees it.
 
-    Asked on a CPU only: elsewhere the answer would have to be waited for.
+    Always False on a GPU, where reading the mask would wait for the device.
     """
     return mask.device.type == "cpu" and not bool((mask[:, 1:] & ~mask[:, :-1]).any())
 

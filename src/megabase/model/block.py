@@ -1,4 +1,4 @@
-"""The block: norm, mixer, add; norm, MLP, add. The mixer is an argument."""
+"""The block: norm, mixer, add; norm, MLP, add. The mixer is a parameter of it."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,16 +15,21 @@ from megabase.model.residual import ResidualLinear
 from megabase.model.untouched import has_hooks, is_untouched
 from megabase.ops import kernels
 
-# Tokens whose MLP is computed again at once for the gradient: more do not fit a CPU's caches.
+# Tokens whose MLP is recomputed at once for the gradient; more do not fit the caches of a CPU.
 _TOKENS_ON_CPU, _TOKENS_ELSEWHERE = 1 << 11, 1 << 16
 KEPT_NUMBERS = 1 << 23
-"""Of the inner channels of an MLP: up to so many are kept for the gradient, not made again."""
+"""Up to this many numbers inside an MLP are saved for the gradient instead of recomputed."""
 
 
 class MLP(nn.Module):
-    """Two linear maps with a GELU between, at each token by itself.
+    """Two linear maps with a GELU between them, applied to each token.
 
-    The GELU is the tanh approximation that the released weights were trained with.
+    The GELU is the tanh approximation with which the released weights were trained.
+
+    Parameters
+    ----------
+    d_model, d_inner
+        Channels of the input and output, and between the maps.
     """
 
     def __init__(self, d_model: int, d_inner: int) -> None:
@@ -40,7 +45,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer of a pre-norm decoder, with any mixer in the place of attention.
+    """One layer of a pre-norm decoder, with any mixer in place of attention.
 
     Parameters
     ----------
@@ -49,7 +54,7 @@ class Block(nn.Module):
     d_model, d_inner
         Channels of the residual stream, and inside the MLP.
     eps
-        What the norms add to the variance.
+        Added to the variance by the norms.
     """
 
     def __init__(self, mixer: nn.Module, *, d_model: int, d_inner: int, eps: float) -> None:
@@ -66,9 +71,16 @@ class Block(nn.Module):
         *,
         engine: str = "plain",
     ) -> Float[Tensor, "batch length d_model"]:
-        """Add to the residual stream `r`, which keeps its own, wider dtype.
+        """Return the residual stream `r` after this block, in its dtype.
 
-        By an `engine` that is not plain, what the gradient needs is computed again, in part.
+        Parameters
+        ----------
+        r
+            The residual stream, which may be wider than the weights.
+        mask
+            False where a token is padding.
+        engine
+            One of `engine.ENGINES`. All but ``"plain"`` recompute part of what the gradient needs.
         """
         u = self._normed(r)
         is_plain = engine == "plain" or not is_untouched(self.norm_mixer, nn.LayerNorm)
@@ -80,7 +92,7 @@ class Block(nn.Module):
             r, u = kernels.add_norm(r, y, norm.weight, norm.bias, norm.eps)
             return r + in_parts(self.mlp, u, self.mlp.fc1.out_features)
         r = r + y
-        if engine == "plain" or watched:  # a hook is to see the sequence whole
+        if engine == "plain" or watched:  # hooks must see whole sequences
             return self._feed_forward(r)
         return in_parts(self._feed_forward, r, self.mlp.fc1.out_features)
 
@@ -98,9 +110,18 @@ class Block(nn.Module):
 def in_parts(
     function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch length d_model"], d_inner: int
 ) -> Float[Tensor, "batch length d_model"]:
-    """Apply what acts on each token by itself to some at a time, and again for the gradient.
+    """Apply a function that acts on each token to some tokens at a time, and recompute it.
 
-    Where tokens times `d_inner` are few, all that the gradient needs is kept.
+    If tokens times `d_inner` are at most `KEPT_NUMBERS`, nothing is recomputed for the gradient.
+
+    Parameters
+    ----------
+    function
+        Maps (batch, length, d_model) to the same shape, each token independently.
+    x
+        Its input.
+    d_inner
+        Numbers per token that its gradient needs.
     """
     if not torch.is_grad_enabled() or x[..., 0].numel() * d_inner <= KEPT_NUMBERS:
         return function(x)

@@ -1,8 +1,8 @@
-"""What each layer remembers in order to emit the next token.
+"""The state that each layer keeps in order to generate the next token.
 
-Of every layer that is the last inputs of its short convolution, and the sums of its long one
-(`ops.online`). The sums of all layers go on together once a token has passed through all, and
-what is the same for every token is worked out before the first: norms are folded into the
+For every layer it consists of the last inputs of the short convolution and the sums of the long
+one (`ops.online`). The sums of all layers are updated together once a token has passed through
+all layers. What does not depend on tokens is computed in advance: norms are folded into the
 weights after them, and the skip weight into the filter.
 """
 
@@ -25,15 +25,15 @@ from megabase.ops.long_conv import long_conv
 from megabase.ops.online import Sums, TiledSums
 from megabase.ops.reference import short_conv
 
-_CHANNELS_AT_ONCE = 32  # of a prompt's mixing
-_TOKENS_AT_ONCE = 1 << 13  # of a prompt's MLP
+_CHANNELS_AT_ONCE = 32  # in the mixing of a prompt
+_TOKENS_AT_ONCE = 1 << 13  # in the MLP of a prompt
 
 MakeSums = Callable[[Tensor, Tensor], Sums]
-"""Makes `Sums` of taps and of what is known before the first token."""
+"""Creates `Sums` from the taps and the contribution of the prompt to each later token."""
 
 
 class _Layer(NamedTuple):
-    """The weights of a block, to be multiplied from the right, with its norms folded in."""
+    """The weights of a block, transposed for u @ weight, with its norms folded in."""
 
     project: Float[Tensor, "d_model stream_channel"]
     project_bias: Float[Tensor, " stream_channel"]
@@ -48,22 +48,22 @@ class _Layer(NamedTuple):
 
 
 class Cache:
-    """A model's memory of a batch of sequences that go on token by token.
+    """The state of a model for a batch of sequences that are extended token by token.
 
     Parameters
     ----------
     backbone
-        The model without its head, which is the embedding, transposed. It is read once, as in
-        evaluation: what becomes of its weights later goes unseen.
+        The model without its head, which is the transposed embedding. Its weights are read once,
+        without dropout; later changes of them have no effect.
     n_steps
-        The most tokens that may come after the prompt.
+        The most tokens that can follow the prompt.
     make_sums
-        `ops.online.TiledSums`, or its definition, `ops.online.DirectSums`.
+        `ops.online.TiledSums`, or the definition of it, `ops.online.DirectSums`.
 
     Raises
     ------
     InputError
-        If the backbone is not as this package builds it, or its operators are not of order 2.
+        If the backbone was modified, for example by hooks, or its operators are not of order 2.
     """
 
     @torch.inference_mode()
@@ -73,7 +73,7 @@ class Cache:
         obstacle = what_is_changed(backbone.blocks, backbone.norm)
         if obstacle is not None:
             raise InputError(
-                f"a cache reads the weights of an unchanged model of order 2, but {obstacle}; "
+                f"a cache needs an unmodified model of order 2, but {obstacle}; "
                 "merge adapters, remove hooks, or compute without a cache"
             )
         self.n_steps = n_steps
@@ -89,7 +89,7 @@ class Cache:
         short = [operator.short_conv for operator in self._operators]
         self._short = _wide(torch.stack([conv.weight[:, 0] for conv in short]))
         self._short_bias = _wide(torch.stack([cast("Tensor", conv.bias) for conv in short]))
-        # a tap of all layers at a time, that of the present token last
+        # one entry for each tap, of all layers at once; that of the present token is last
         self._taps = [tap[:, None].contiguous() for tap in self._short.unbind(-1)]
 
     @torch.inference_mode()
@@ -98,7 +98,7 @@ class Cache:
         tokens: Int64[Tensor, "batch length"],
         mask: Bool[Tensor, "batch length"] | None = None,
     ) -> Float[Tensor, "batch token"]:
-        """Take in the prompts, all at once; give the logits of the token after each.
+        """Read the prompts in one pass, and return the logits of the token after each.
 
         Parameters
         ----------
@@ -106,6 +106,11 @@ class Cache:
             The prompts, padded on the left to one length.
         mask
             False where a token is padding.
+
+        Raises
+        ------
+        InputError
+            If prompt and `n_steps` exceed the positions of the model.
         """
         return self.absorb_embedded(self._embedding[tokens], mask)
 
@@ -115,7 +120,7 @@ class Cache:
         embedded: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
     ) -> Float[Tensor, "batch token"]:
-        """Take in prompts whose tokens are embedded, as `absorb`."""
+        """Read prompts as `absorb` does, given embedded tokens."""
         r, taps, future = self._take_in(embedded, mask)
         self.sums = self._make_sums(taps, future)
         self._prepare_short_conv()
@@ -123,10 +128,10 @@ class Cache:
 
     @torch.inference_mode()
     def step(self, tokens: Int64[Tensor, " batch"]) -> Float[Tensor, "batch token"]:
-        """Take in one more token of each sequence; give the logits of the token after it."""
+        """Append one token to each sequence, and return the logits of the token after it."""
         r = self._embedding[tokens]
         width = r.shape[1:]
-        last, first, value = self._streams.chunk(N_STREAMS, dim=1)
+        last, first, value = self._streams.chunk(N_STREAMS, dim=1)  # views of one layer's streams
         present = self._taps[-1]
         each = (
             self._layers, self._projected, self._pending, present, self._inputs,
@@ -135,11 +140,14 @@ class Cache:
         for layer, p, pending, tap, z, past, first_tap in zip(*each, strict=True):
             u = functional.layer_norm(r, width, eps=layer.eps_mixer)
             torch.addmm(layer.project_bias, u, layer.project, out=p)
+            # `pending` and `past` hold the contributions of earlier tokens to both convolutions,
+            # so that the present token only adds its own product.
             torch.addcmul(pending, tap, p, out=self._streams)
             torch.mul(first, value, out=z)
             y = torch.addcmul(past, first_tap, z).mul_(last)
             r.add_(layer.out_bias).addmm_(y, layer.out)
             feed_forward(r, layer)
+        # The oldest buffer is reused for the projections of the next token.
         self._recent.insert(0, self._projected)
         self._projected = self._recent.pop()
         self._prepare_short_conv()
@@ -155,7 +163,7 @@ class Cache:
         Float[Tensor, "layer d_model step"],
         Float[Tensor, "layer d_model batch step"],
     ]:
-        """Read the prompts: the stream after all layers, taps, and what they add to each step."""
+        """Read the prompts; return the last stream, the taps, and what is added to each step."""
         batch, length, _ = embedded.shape
         if length + self.n_steps > self._max_length:
             raise InputError(
@@ -176,7 +184,7 @@ class Cache:
         return r, taps, future
 
     def _own(self, embedded: Tensor) -> Tensor:
-        """Copy what will be overwritten, in the dtype of the arithmetic."""
+        """Copy embedded tokens, which will be overwritten, in the dtype of the arithmetic."""
         return embedded.to(self._embedding.dtype, copy=True)
 
     def _make_room(self, r: Tensor) -> None:
@@ -189,7 +197,7 @@ class Cache:
         self._first_taps = r.new_zeros(n_layers, 1, d_model)
 
     def _filter(self, index: int, length: int) -> Float[Tensor, "d_model total"]:
-        """Make the filter of a layer, the skip weight in its first tap."""
+        """Return the filter of a layer, with the skip weight in its first tap."""
         operator = self._operators[index]
         h = operator.filters(length + self.n_steps)[0].to(self._embedding.dtype)
         h[:, 0] += operator.skip
@@ -204,13 +212,14 @@ class Cache:
         h: Float[Tensor, "d_model total"],
         future: Float[Tensor, "d_model batch step"],
     ) -> None:
-        """Mix the prompts; note in `future` what they add to each later token."""
+        """Mix the prompts, and write to `future` their contribution to each later token."""
         layer, (length, d_model) = self._layers[index], r.shape[1:]
         u = functional.layer_norm(r, (d_model,), eps=layer.eps_mixer)
         mixed = torch.empty_like(u)
         for start in range(0, d_model, _CHANNELS_AT_ONCE):
             channels = slice(start, min(start + _CHANNELS_AT_ONCE, d_model))
             last, z = self._gate_prompt(index, u, mask, channels)
+            # With zeros as later tokens, the outputs after the prompt are its contributions.
             silent = functional.pad(z, (0, self.n_steps))
             y = long_conv(silent, h[channels], h.new_zeros(z.shape[1]))
             future[channels] = y[..., length:].transpose(0, 1)
@@ -224,13 +233,14 @@ class Cache:
         mask: Bool[Tensor, "batch length"] | None,
         channels: slice,
     ) -> tuple[Float[Tensor, "batch channel length"], Float[Tensor, "batch channel length"]]:
-        """Give some channels of the gate that acts last, and of what the long filter sees."""
+        """Return some channels of the last gate, and of the input of the long filter."""
         layer, padding = self._layers[index], None if mask is None else ~mask[:, None]
         of_streams = (N_STREAMS, u.shape[-1])
         weight = layer.project.unflatten(-1, of_streams)[..., channels].flatten(-2)
         bias = layer.project_bias.unflatten(-1, of_streams)[:, channels].flatten()
         p = (u @ weight + bias).transpose(1, 2)
         p = p if padding is None else p.masked_fill(padding, 0.0)
+        # A prompt may be shorter than the short filter: earlier inputs stay zero.
         for recent, latest in zip(self._recent, p.unbind(-1)[::-1], strict=False):
             place = recent[index].unflatten(-1, of_streams)[..., channels]
             place.copy_(latest.view(place.shape))
@@ -241,8 +251,9 @@ class Cache:
         return last, z if padding is None else z.masked_fill(padding, 0.0)
 
     def _prepare_short_conv(self) -> None:
-        """Sum what the last tokens and the bias add to the next, in all layers."""
+        """Sum the contributions of the last tokens and the bias to the next, in all layers."""
         self._pending.copy_(self._short_bias[:, None])
+        # Taps from the one before the present backwards match inputs from the latest backwards.
         for tap, p in zip(self._taps[-2::-1], self._recent, strict=True):
             self._pending.addcmul_(tap, p)
 
@@ -252,7 +263,7 @@ class Cache:
 
 
 def feed_forward(r: Float[Tensor, "token d_model"], layer: _Layer) -> None:
-    """Add the MLP to each token."""
+    """Add the output of the MLP of `layer` to each token, in place."""
     u = functional.layer_norm(r, r.shape[1:], eps=layer.eps_mlp)
     hidden = torch.addmm(layer.expand_bias, u, layer.expand)
     r.add_(layer.contract_bias).addmm_(functional.gelu(hidden, approximate="tanh"), layer.contract)

@@ -1,4 +1,4 @@
-"""The Hugging Face class with a head on whole sequences: classes, labels or values."""
+"""The Hugging Face class with a head on whole sequences, for classes, labels or values."""
 
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
@@ -10,7 +10,7 @@ from megabase.model.heads import SequenceHead, losses
 
 
 class HyenaDNAForSequenceClassification(HyenaDNAWithHead):
-    """The backbone with a `SequenceHead`: one answer for a sequence."""
+    """The backbone with a `SequenceHead`: one prediction for each sequence."""
 
     _output_type = SequenceClassifierOutput
 
@@ -29,5 +29,5 @@ class HyenaDNAForSequenceClassification(HyenaDNAWithHead):
     def _loss(
         self, logits: Float[Tensor, "batch label"], labels: Shaped[Tensor, "batch ..."]
     ) -> Float[Tensor, ""]:
-        """Give the mean of `heads.losses`."""
+        """Return the mean of `heads.losses`."""
         return losses(logits, labels, self.config).mean()

@@ -1,4 +1,4 @@
-"""HyenaDNAConfig: the architecture as a configuration of Hugging Face."""
+"""HyenaDNAConfig: the architecture as a Hugging Face configuration."""
 
 import typing
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ from megabase.model.architecture import (
 
 _HEADS = "num_attention_heads"
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "auto")
-_NESTED = ("text_config", "per_layer_config", "quantization_config")  # of other kinds of model
+_NESTED = ("text_config", "per_layer_config", "quantization_config")  # of other kinds of models
 _MOST_LABELS = 1_000_000
 
 
 @typing.no_type_check  # transformers makes a dataclass of it and replaces its __init__
 class HyenaDNAConfig(Architecture, PreTrainedConfig):
-    """The architecture of a HyenaDNA model, and what transformers keeps beside it.
+    """The architecture of a HyenaDNA model, and the settings that transformers adds.
 
-    It takes the keys of `Architecture`, and those of `transformers.PreTrainedConfig`.
+    Parameters are those of `Architecture` and of `transformers.PreTrainedConfig`.
     """
 
     model_type = MODEL_TYPE
-    attribute_map = dict(ALIASES)  # noqa: RUF012 transformers asks for a plain dict
+    attribute_map = dict(ALIASES)  # noqa: RUF012 transformers needs a plain dict
 
     pad_token_id: int | None = DNA_VOCABULARY.id_of("[PAD]")
     tie_word_embeddings: bool = True
@@ -47,7 +47,8 @@ class HyenaDNAConfig(Architecture, PreTrainedConfig):
         for name in self.attribute_map.keys() & kwargs.keys():
             setattr(self, name, kwargs.pop(name))
         take_fixed(kwargs)
-        self.tie_word_embeddings = True  # the -hf folders say False and hold the tied matrix twice
+        # The released -hf folders say False, although they hold the tied matrix twice.
+        self.tie_word_embeddings = True
         self.settle()
         _check_foreign(self, kwargs)
         _check_labels(self, kwargs)
@@ -56,7 +57,7 @@ class HyenaDNAConfig(Architecture, PreTrainedConfig):
         _check_prompt(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all keys; peft's prompt tuning asks for heads of attention, of which 1 is said."""
+        """Return all keys, and 1 attention head, because peft's prompt tuning reads that key."""
         return {**super().to_dict(), _HEADS: 1}
 
     def to_diff_dict(self) -> dict[str, Any]:
@@ -66,33 +67,35 @@ class HyenaDNAConfig(Architecture, PreTrainedConfig):
 
 @typing.no_type_check
 def _check_foreign(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
-    """Refuse what transformers takes from a configuration and would fail at."""
+    """Raise an InputError for values at which transformers would fail."""
     for key in keys:
         is_method = callable(getattr(type(config), key, None))
         if is_method or (key in _NESTED and keys[key] is not None):
-            raise InputError(f"{key} is not of a HyenaDNA model; remove it from the configuration")
+            raise InputError(f"HyenaDNA models have no {key}; remove it from the configuration")
     for key in ("dtype", "torch_dtype"):
         value = keys.get(key, vars(config).get(key))
         if isinstance(value, str | int | float | list | dict) and value not in _DTYPES:
-            raise InputError(f"{key} is one of {', '.join(_DTYPES)}; got {short(value)}")
+            raise InputError(f"{key} must be one of {', '.join(_DTYPES)}; got {short(value)}")
     pad = config.pad_token_id
     if pad is not None and (type(pad) is not int or not 0 <= pad < config.vocab_size):
-        raise InputError(f"pad_token_id must be the number of a token, got {short(pad)}")
+        raise InputError(
+            f"pad_token_id must be the id of a token, below {config.vocab_size}; got {short(pad)}"
+        )
     attention = keys.get("attn_implementation")
     if attention is not None and not isinstance(attention, str):
-        raise InputError(f"attn_implementation must be a text, got {short(attention)}")
+        raise InputError(f"attn_implementation must be a string, got {short(attention)}")
 
 
 @typing.no_type_check
 def _check_labels(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
-    """Refuse labels that transformers would fail at, or fill the memory with."""
+    """Raise an InputError for labels at which transformers would fail or exhaust the memory."""
     n = keys.get("num_labels")
     if n is not None and (type(n) is not int or not 0 <= n <= _MOST_LABELS):
         raise InputError(f"num_labels must be from 0 to {_MOST_LABELS:,}, got {short(n)}")
     for key in ("id2label", "label2id"):
         value = keys.get(key, getattr(config, key, None))
         if value is not None and not isinstance(value, Mapping):
-            raise InputError(f"{key} must be a table, got {short(value)}")
+            raise InputError(f"{key} must be a JSON object, got {short(value)}")
     names = getattr(config, "architectures", None)
     if names is not None and not (
         isinstance(names, list) and all(isinstance(name, str) for name in names)
@@ -107,9 +110,9 @@ def _is_real(value: object) -> bool:
 
 @typing.no_type_check
 def _check_head(config: HyenaDNAConfig) -> None:
-    """Refuse a pooling that is none, and units that are not those of the targets."""
+    """Raise an InputError for an invalid pooling, or units that do not match the targets."""
     if config.pooling not in POOLED:
-        raise InputError(f"pooling is one of {', '.join(POOLED)}; got {config.pooling!r}")
+        raise InputError(f"pooling must be one of {', '.join(POOLED)}; got {config.pooling!r}")
     units = (config.target_mean, config.target_scale)
     if units == (None, None):
         return
@@ -128,7 +131,7 @@ def _check_head(config: HyenaDNAConfig) -> None:
 
 @typing.no_type_check
 def _check_prompt(config: HyenaDNAConfig) -> None:
-    """Refuse a prompt that leaves no room, and letters that are not one for each class."""
+    """Raise an InputError for a prompt that is too long, or letters that do not match classes."""
     n, letters = config.n_prompt_tokens, config.answer_letters
     if not 0 <= n < config.context_length:
         raise InputError(
@@ -136,12 +139,14 @@ def _check_prompt(config: HyenaDNAConfig) -> None:
             f"leave room for a sequence, and not negative; got {n:,}"
         )
     if (n == 0) != (letters is None):
-        raise InputError(f"n_prompt_tokens and answer_letters go together; got {n}, {letters!r}")
+        raise InputError(
+            f"n_prompt_tokens and answer_letters need each other; got {n} and {letters!r}"
+        )
     known = {*DNA_VOCABULARY.alphabet.bases, DNA_VOCABULARY.alphabet.unknown}
     if letters is None:
         return
     if not isinstance(letters, str):
-        raise InputError(f"answer_letters must be a text, got {short(letters)}")
+        raise InputError(f"answer_letters must be a string, got {short(letters)}")
     if len({*letters} & known) != len(letters) or len(letters) != config.num_labels:
         raise InputError(
             f"answer_letters must be {config.num_labels} different letters of "

@@ -1,4 +1,4 @@
-"""Parameters and memory as functions of configuration and length."""
+"""Number of parameters and memory as functions of configuration and length."""
 
 from typing import cast
 
@@ -9,21 +9,22 @@ from megabase.model.engine import plan_streamed
 from megabase.ops.gated_conv import n_kept
 
 _FLOAT32 = 4  # bytes
-_OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments
+_OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments of the optimiser
 
-# What is held at the peak: some room for chunks, and tensors of (batch, length, d_model): a fixed
-# number and some for each block, both for tensors below `_GIVEN_BACK` and above.
+# Memory at the peak: working memory for chunks, and tensors of (batch, length, d_model). Of these
+# there is a fixed number and a number for each block, for tensors below `_GIVEN_BACK` ("small")
+# and above ("large").
 _CHUNKS = 150 << 20
 _INFERENCE = 16
-_PROMPT = 6  # of a prompt, as it passes through a layer of a cache
+_PROMPT = 6  # for a prompt, while it passes through a layer of a cache
 _TRAINING = {"small": (10, 14.0), "large": (10, 9.2)}
-_PLAIN_PER_BLOCK = 40  # of an operator of another order, which keeps all for the gradient
+_PLAIN_PER_BLOCK = 40  # for operators of another order, which save everything for the gradient
 _CHECKPOINTING = {"small": (10, 9.0), "large": (15, 3.4)}
-_GIVEN_BACK = 32 << 20  # bytes from which on the C library gives a freed tensor back
+_GIVEN_BACK = 32 << 20  # bytes from which the C library returns freed tensors to the system
 
 
 def n_parameters(config: Architecture) -> int:
-    """Count the parameters, the head being the embedding.
+    """Return the number of parameters; the head shares the embedding.
 
     Examples
     --------
@@ -43,9 +44,9 @@ def inference_bytes(
 ) -> int:
     """Estimate the memory of one forward pass in float32: weights and activations.
 
-    Streamed, `engine.plan_streamed` tells what is held. Otherwise a block holds, at its
-    peak in the long convolution, 16 tensors of (batch, length, d_model). What the libraries
-    themselves take comes on top.
+    For the streamed engine, see `engine.plan_streamed`. Otherwise a block holds, at its peak in
+    the long convolution, 16 tensors of (batch, length, d_model). Memory of the libraries
+    themselves is not included.
 
     Parameters
     ----------
@@ -54,16 +55,21 @@ def inference_bytes(
     length
         Tokens of a sequence.
     batch
-        Sequences at once.
+        Sequences in a batch.
     streamed
         Whether the streamed engine is used, as on a CPU.
     max_bytes
-        The limit that it shall keep, without the weights.
+        The engine's limit for tensors other than weights.
+
+    Returns
+    -------
+    n_bytes
+        In bytes.
 
     Raises
     ------
     InputError
-        If nothing keeps the limit.
+        If no way to compute stays below the limit.
 
     Source
     ------
@@ -78,36 +84,36 @@ def inference_bytes(
 def generation_bytes(
     config: Architecture, prompt_length: int, length: int, *, batch: int = 1
 ) -> int:
-    """Estimate the memory of generating in float32 with `model.cache`.
+    """Estimate the memory of generating in float32 with `model.cache`, in bytes.
 
-    Every channel of every layer keeps, for each base to come, a tap, about one number of
-    spectra, and one of each sequence; the prompt passes through one layer at a time.
+    Every channel of every layer holds, for each base to come, a tap, about one number of
+    spectra, and one number per sequence; the prompt passes through one layer at a time.
 
     Parameters
     ----------
     config
         The architecture.
     prompt_length, length
-        Tokens of the longest prompt, and tokens to add.
+        Tokens of the longest prompt, and tokens to generate.
     batch
-        Sequences at once.
+        Sequences in a batch.
     """
     kept = config.n_layer * length * (2 + batch)
     passing = 4 * (prompt_length + length) + _PROMPT * batch * prompt_length
-    weights = 2 * n_parameters(config)  # the model's own, and those of the cache
+    weights = 2 * n_parameters(config)  # those of the model, and the copy in the cache
     return _FLOAT32 * (weights + config.d_model * (kept + passing)) + _CHUNKS
 
 
 def training_bytes(
     config: Architecture, length: int, *, batch: int = 1, checkpointing: bool = False
 ) -> int:
-    """Estimate the memory of an optimiser step in float32 on one batch.
+    """Estimate the memory of an optimiser step in float32 on one batch, in bytes.
 
-    Each parameter has a gradient and AdamW's two moments. A block keeps six tensors of
-    (batch, length, d_model) for the gradient, among them the three projected streams, and where
-    they are few the inner channels of its MLP, and convolutions with their spectra; with gradient
-    checkpointing its input only. What the C library keeps of what is freed is counted, too: more
-    where tensors are below 32 MiB.
+    Each parameter has a gradient and AdamW's two moments. For the gradient a block saves six
+    tensors of (batch, length, d_model), among them the three projected streams; if they are
+    small, also the inner channels of its MLP, and convolutions with their spectra. With gradient
+    checkpointing it saves only its input. Freed memory that the C library retains is included,
+    which is more for tensors below 32 MiB.
 
     Parameters
     ----------
@@ -116,9 +122,9 @@ def training_bytes(
     length
         Tokens of a sequence.
     batch
-        Sequences at once.
+        Sequences in a batch.
     checkpointing
-        Whether blocks are computed again for the gradient.
+        Whether blocks are recomputed for the gradient.
 
     Source
     ------

@@ -1,4 +1,4 @@
-"""Which way the blocks are computed, and in how much memory."""
+"""Engines: the ways to compute the blocks, and their memory."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -13,29 +13,34 @@ from megabase.ops.native_mixer import mixer_bytes, n_points
 from megabase.ops.transform import fft_length
 
 ENGINES = ("auto", "plain", "lean", "triton", "streamed")
-_GROUPS = (64, 32, 16, 8, 4, 2, 1)  # channels, the fastest first; see `_groups`
-_OF_A_CHANNEL = 24  # signals as long as the FFT, for a chunk of one
+_GROUPS = (64, 32, 16, 8, 4, 2, 1)  # channels, fastest first; see `_groups`
+_OF_A_CHANNEL = 24  # signals of the length of the FFT that a chunk of one channel needs
 _FEW = 32 << 20  # numbers of all streams
-_SPECTRA_BYTES = 1 << 30  # the most that spectra of filters take where no limit is set
-_CHUNK_BYTES = 160 << 20  # padded signals, their spectra, signals again, and scratch
+_SPECTRA_BYTES = 1 << 30  # limit for spectra of filters if the user sets no limit
+_CHUNK_BYTES = 160 << 20  # padded signals, spectra, inverse transforms and scratch of a chunk
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What is asked of the way the blocks are computed.
+    """The requested way to compute the blocks.
 
     Parameters
     ----------
     name
-        ``"plain"`` is the definition. ``"lean"`` keeps less for the gradient and computes it
-        again; ``"triton"`` does so by kernels for a GPU. ``"streamed"`` goes through
-        `ops.streamed`: without gradients, on a CPU. ``"auto"`` is streamed where that is
-        possible, and lean elsewhere.
+        ``"plain"``: the definition, by torch operations. ``"lean"``: saves less for the gradient
+        and recomputes it. ``"triton"``: like lean, by GPU kernels. ``"streamed"``: by
+        `ops.streamed`, on a CPU without gradients. ``"auto"``: streamed if possible, otherwise
+        lean.
     max_bytes
-        The most memory that the tensors of a forward pass may take, when streamed.
+        Streamed only: the most memory that the tensors of a forward pass may take.
     matmul_dtype
-        ``torch.bfloat16``: compute matrix products in it, when streamed. On CPUs with AMX or
-        AVX512-BF16 that is faster, and the answer is another.
+        Streamed only: ``torch.bfloat16`` computes matrix products in that dtype, which is faster
+        on CPUs with AMX or AVX512-BF16 and changes the results.
+
+    Raises
+    ------
+    InputError
+        If a value is invalid.
     """
 
     name: str = "auto"
@@ -44,20 +49,22 @@ class Engine:
 
     def __post_init__(self) -> None:
         if self.name not in ENGINES:
-            raise InputError(f"an engine is one of {', '.join(ENGINES)}; got {self.name!r}")
+            raise InputError(f"the engine must be one of {', '.join(ENGINES)}; got {self.name!r}")
         if self.max_bytes is not None and self.max_bytes < 1:
-            raise InputError(f"a limit of memory is at least 1 byte, got {self.max_bytes}")
+            raise InputError(f"the memory limit must be at least 1 byte, got {self.max_bytes}")
         if self.matmul_dtype not in (None, torch.bfloat16):
-            raise InputError(f"matmul_dtype is None or torch.bfloat16, got {self.matmul_dtype!r}")
+            raise InputError(
+                f"matmul_dtype must be None or torch.bfloat16, got {self.matmul_dtype!r}"
+            )
 
     @property
     def needs_streaming(self) -> str | None:
-        """What of it only the streamed engine can do."""
+        """The part of the request that needs the streamed engine, None if there is no such part."""
         if self.name == "streamed":
             return "engine 'streamed'"
         if self.max_bytes is not None:
-            return "a limit of memory"
-        return None if self.matmul_dtype is None else f"{self.matmul_dtype} of matrix products"
+            return "a memory limit"
+        return None if self.matmul_dtype is None else f"matmul_dtype {self.matmul_dtype}"
 
 
 class EngineChoice(NamedTuple):
@@ -71,7 +78,19 @@ class EngineChoice(NamedTuple):
 
 
 class StreamedPlan(NamedTuple):
-    """How a batch is streamed, and the memory of its tensors at the peak."""
+    """How a batch is streamed, and the peak memory of its tensors.
+
+    Attributes
+    ----------
+    group
+        Channels whose streams are held at once.
+    keep_spectra
+        Whether spectra of filters are kept for the next sequence of the same length.
+    compiled_mixer
+        Whether the mixer in C may be used.
+    n_bytes
+        Peak memory of tensors other than weights, in bytes.
+    """
 
     group: int
     keep_spectra: bool
@@ -88,7 +107,7 @@ def plan_streamed(
     itemsize: int = 4,
     n_states: int = 0,
 ) -> StreamedPlan:
-    """Take the fastest way that fits.
+    """Return the fastest plan that fits the memory limit.
 
     Parameters
     ----------
@@ -97,19 +116,19 @@ def plan_streamed(
     length
         Tokens of a sequence.
     batch
-        Sequences at once.
+        Sequences in a batch.
     max_bytes
-        The most memory for tensors, without the weights; None: whatever is needed, of which
-        1 GiB for spectra that are kept.
+        The most memory for tensors other than weights; None: no limit, except 1 GiB for spectra
+        that are kept.
     itemsize
         Bytes of a number.
     n_states
-        Hidden states of earlier layers that are given back, too.
+        Hidden states of earlier layers that are also returned.
 
     Raises
     ------
     InputError
-        If no way fits.
+        If no plan fits.
     """
     one_channel = _OF_A_CHANNEL * (batch + 1) * fft_length(2 * length - 1)
     chunk = max(_CHUNK_BYTES, itemsize * one_channel)
@@ -128,28 +147,28 @@ def plan_streamed(
         if plan.n_bytes <= max_bytes:
             return plan
     raise InputError(
-        f"{batch} x {length:,} tokens need at least {plans[-1].n_bytes / 2**30:.2f} GiB beside "
-        f"the weights, and may take {max_bytes / 2**30:.2f}; raise the limit or shorten the input"
+        f"{batch} x {length:,} tokens need at least {plans[-1].n_bytes / 2**30:.2f} GiB besides "
+        f"the weights; the limit is {max_bytes / 2**30:.2f} GiB; raise it or shorten the input"
     )
 
 
 def _groups(config: Architecture, length: int, batch: int) -> list[int]:
-    """All channels at once where their streams are small, and some at a time."""
+    """Return the sizes of groups to try: all channels if their streams are small, then fewer."""
     is_small = batch * length * N_STREAMS * config.d_model <= _FEW
     whole = [config.d_model] if is_small else []
     return [*whole, *(group for group in _GROUPS if group <= config.d_model)]
 
 
 def _numbers(config: Architecture, length: int, batch: int, group: int) -> int:
-    """Count what is held besides some chunks of channels and kept spectra."""
+    """Return how many numbers are held, without chunks of channels and kept spectra."""
     at_each_token = (
-        2 * config.d_model  # the residual stream, and what is mixed
+        2 * config.d_model  # the residual stream and the mixed channels
         + N_STREAMS * group
-        + 2 * config.vocab_size  # logits, and what is made of them
-        + 4  # scale and mean, token
+        + 2 * config.vocab_size  # logits, and values computed from them
+        + 4  # scale, mean and token id
     )
     filters = (config.filter_order + group) * length
-    folded = 2 * 11 * config.d_model**2  # weights of a layer, while the next one's are made
+    folded = 2 * 11 * config.d_model**2  # folded weights of a layer and of the next one
     return batch * length * at_each_token + filters + folded
 
 

@@ -1,4 +1,4 @@
-"""The files of a model, which lie in a folder, beside a released file, or on the hub; no torch."""
+"""Locating the files of a model: in a folder, next to a released file, or on the hub; no torch."""
 
 import json
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ from megabase.run.location import describe_missing, is_hub_id, model_place
 HUB_OPTIONS = (
     "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
 )  # fmt: skip
-"""Options of the hub, as transformers has them."""
+"""Options for the hub, under the names of transformers."""
 
 
 class ModelFiles(NamedTuple):
-    """Where a model lies.
+    """The location of a model.
 
     Attributes
     ----------
     name
-        As the user wrote it.
+        The name as the user wrote it.
     folder
         Its folder, or its hub id.
     checkpoint
         The released file of weights, if the name is that of a file.
     hub
-        Options of the hub's library, none of a folder.
+        Options for the hub's library; empty for a folder.
     """
 
     name: str
@@ -36,10 +36,10 @@ class ModelFiles(NamedTuple):
 
 
 def find_model(name: str, *, revision: str | None = None) -> ModelFiles:
-    """Find a model and read that it has a configuration, before anything large is imported.
+    """Locate a model, and check that it has a readable config.json, without importing torch.
 
-    A hub id is asked for once, with a short timeout; if the hub does not answer, what was
-    downloaded before is taken.
+    The hub is queried once, with a short timeout. If it does not answer, files that were
+    downloaded before are used.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def find_model(name: str, *, revision: str | None = None) -> ModelFiles:
     Raises
     ------
     InputError
-        If there is no such folder, file or hub model, or it has no config.json of keys.
+        If the folder, file or hub model does not exist, or its config.json is missing or invalid.
     """
     place = model_place(name)
     path = Path(place)
@@ -62,15 +62,15 @@ def find_model(name: str, *, revision: str | None = None) -> ModelFiles:
         found = ModelFiles(name, place, None, _hub_options(name, revision))
     else:
         raise InputError(
-            f"there is no model folder or file {name}: {describe_missing(path)} (a hub model is "
-            "named owner/name)"
+            f"no model folder or file {name}: {describe_missing(path)} (the name of a hub model "
+            "is owner/name)"
         )
     read_config_file(found.folder, found.hub)
     return found
 
 
 def _hub_options(name: str, revision: str | None) -> dict[str, Any]:
-    """Return the options of the hub's library; if the hub does not answer, to read its cache."""
+    """Return options for the hub's library: if the hub does not answer, to read only its cache."""
     from megabase.run.hub import find_on_hub, why_unreachable
 
     options = {} if revision is None else {"revision": revision}
@@ -80,66 +80,75 @@ def _hub_options(name: str, revision: str | None) -> dict[str, Any]:
     cached: dict[str, Any] = {**options, "local_files_only": True}
     if find_on_hub(name, "config.json", cached) is None:
         raise InputError(
-            f"there is no model folder {name!r}, and the hub cannot be asked for it ({reason}); "
-            "name a folder, or a hub model that was downloaded before"
+            f"no model folder {name!r}, and the hub cannot be reached ({reason}); "
+            "give a folder, or a hub model that was downloaded before"
         )
     return cached
 
 
 def find_file(name: str, filename: str, hub: Mapping[str, Any]) -> Path | None:
-    """Find a file in a folder, or in a hub repository if there is no such folder.
+    """Return the path of a file in a folder or a hub repository, None if it has no such file.
 
     Parameters
     ----------
     name
-        A folder, or a hub id.
+        A folder, or a hub id if there is no such folder.
     filename
-        The file wanted.
+        Name of the file.
     hub
-        Options of the hub's library: revision, token, cache_dir, subfolder, ...
+        Options for the hub's library: revision, token, cache_dir, subfolder, ...
 
     Raises
     ------
     InputError
         If the name is neither a folder nor a hub id.
     OSError
-        If the hub has no such repository, or does not let it be read.
+        If the hub has no such repository, or denies access to it.
     """
     if Path(name).is_dir():
         path = Path(name, hub.get("subfolder") or "", filename)
         return path if path.is_file() else None
     if not is_hub_id(name):
-        raise InputError(f"there is no model folder {name}: {describe_missing(Path(name))}")
+        raise InputError(f"no model folder {name}: {describe_missing(Path(name))}")
     from megabase.run.hub import find_on_hub
 
     return find_on_hub(name, filename, hub)
 
 
 def read_config_file(name: str, hub: Mapping[str, Any]) -> dict[str, Any]:
-    """Read config.json of a folder or hub id.
+    """Return the keys of the config.json of a folder or hub id.
+
+    Parameters
+    ----------
+    name
+        A folder, or a hub id.
+    hub
+        Options for the hub's library.
 
     Raises
     ------
     InputError
-        If there is none, or it is no JSON object.
+        If the file is missing, cannot be read, or is not a JSON object.
     """
     try:
         path = find_file(name, "config.json", hub)
     except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
     if path is None and Path(name).is_dir():
-        raise InputError(f"{name} is no model folder: it has no config.json")
+        raise InputError(f"{name} is not a model folder: it has no config.json")
     if path is None:
         raise InputError(
-            f"there is no model folder {name!r}, and no hub model of that name that can be read "
-            "(offline, only what was downloaded before)"
+            f"no model folder {name!r}, and no readable hub model of that name (offline, only "
+            "models that were downloaded before can be read)"
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: {error}") from error
+        raise InputError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(config, dict):
-        raise InputError(f"{path} holds no configuration, but {type(config).__name__}")
+        raise InputError(
+            f"{path} must hold a JSON object of configuration keys, got {type(config).__name__}"
+        )
     return config

@@ -1,4 +1,4 @@
-r"""The implicit filter: a small network of the position, under a decaying window.
+r"""The implicit filter: a small network of the position, times a decaying window.
 
 .. math:: h_t = \mathrm{Window}(t) \cdot (\mathrm{FFN} \circ \mathrm{PositionalEncoding})(t)
 
@@ -11,14 +11,14 @@ FFN, with sine activations         ``self.ffn(z)``
 Window                             ``self.window(positions)``
 =================================  =======================================
 
-`filter_shape` tells both families of encoding and window. A filter of fewer taps is a
-prefix of the longest one and never rescaled. Where there are near taps, the first n taps of
-a filter are free to be anything, each being a parameter beside what the network says,
+`filter_shape` defines the two families of encoding and window. A shorter filter is a prefix of
+the longest one; it is never rescaled. Near taps are optional free parameters, which are added to
+the first n taps of a filter,
 
 .. math:: h'_{c,j} = h_{c,j} + \mathrm{near}_{c,j} \quad (j < n)
    :label: near-taps
 
-so that what the last bases say need not go through a smooth function of the distance.
+so that the weights of the last bases need not be a smooth function of the distance.
 
 Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3; near taps are our own.
 """
@@ -44,12 +44,12 @@ def _pieces(length: int, most: int) -> list[range]:
 
 
 class ImplicitFilter(nn.Module):
-    """Filters of any length up to the grid, from few parameters.
+    """Filters of any length up to the grid, computed from few parameters.
 
     Parameters
     ----------
     n_filters, d_model
-        How many filters for each of how many channels.
+        Number of filters of a channel, and number of channels.
     shape
         Features of positions, and the window.
     width
@@ -57,9 +57,9 @@ class ImplicitFilter(nn.Module):
     n_inner
         Hidden layers after the first.
     frequency
-        Where the frequency of the sine activations starts.
+        Initial frequency of the sine activations.
     n_near_taps
-        Taps from the present backwards that are parameters too, and start at 0.
+        Taps, from the present backwards, to which free parameters are added; these start at 0.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class ImplicitFilter(nn.Module):
         self.near = None if near is None else nn.Parameter(near)
 
     def ffn(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "channel length"]:
-        """Apply the network to each position; all sines share one frequency per unit."""
+        """Apply the network to positional features; a unit has one frequency in all layers."""
         return self._last(self._hidden(z), slice(None))
 
     def window(
         self, positions: range, like: Tensor, channels: slice = slice(None)
     ) -> Float[Tensor, "channel length"]:
-        """Give the window at some positions of the grid, in some channels."""
+        """Return the window at some positions of the grid, in some channels."""
         return self.shape.window(positions, like, channels)
 
     def forward(self, length: int) -> Float[Tensor, "n_filter d_model length"]:
-        """Give the first `length` taps of every filter, in float32 or wider.
+        """Return the first `length` taps of every filter, in float32 or wider.
 
-        For the gradient only the features are kept, and made again themselves.
+        Only the last features are saved for the gradient; what led to them is recomputed.
         """
         last = self.linears[-1]
         with torch.autocast(self.frequency.device.type, enabled=False):
@@ -113,7 +113,7 @@ class ImplicitFilter(nn.Module):
         return h.view(self.n_filters, self.d_model, length)
 
     def features(self, length: int) -> Float[Tensor, "length width"]:
-        """Give what the last layer of the network sees at the first `length` positions."""
+        """Return the input of the last layer of the network at the first `length` positions."""
         like = self._like()
         out = like.new_empty(length, like.shape[-1])
         for positions in _pieces(length, _POSITIONS_IN_CACHE):
@@ -126,7 +126,17 @@ class ImplicitFilter(nn.Module):
         channels: slice,
         out: Float[Tensor, "channel length"],
     ) -> None:
-        """Write the taps of some channels, of whose positions `features` tells."""
+        """Write the taps of some channels.
+
+        Parameters
+        ----------
+        features
+            What the method `features` returned.
+        channels
+            Rows of the taps to compute.
+        out
+            Receives the taps.
+        """
         for positions in _pieces(len(features), _POSITIONS_IN_CACHE):
             piece = slice(positions.start, positions.stop)
             window = self.window(positions, features, channels)
@@ -167,7 +177,7 @@ class ImplicitFilter(nn.Module):
 
 
 class _Taps(torch.autograd.Function):
-    """Window times last layer, whose parts are made again for the gradient, piece by piece."""
+    """Window times last layer; the window is recomputed for the gradient, piece by piece."""
 
     @staticmethod
     def forward(
@@ -189,6 +199,7 @@ class _Taps(torch.autograd.Function):
         d_h: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor | None, None]:
         features, weight = ctx.saved_tensors
+        # h = window * (weight @ features^T): the window has no parameters, so it is recomputed.
         wide = weight.to(features.dtype)
         d_features, d_weight = torch.empty_like(features), torch.zeros_like(wide)
         for positions in _pieces(len(features), _POSITIONS_IN_CACHE):
@@ -201,7 +212,7 @@ class _Taps(torch.autograd.Function):
 
 
 def _of_near(d_h: Tensor, near: tuple[torch.Size, torch.dtype] | None) -> Tensor | None:
-    """Give the gradient of the near taps, 0 where the filter was shorter."""
+    """Return the gradient of the near taps, 0 where the filter was shorter."""
     if near is None:
         return None
     shape, dtype = near

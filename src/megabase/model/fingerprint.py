@@ -1,4 +1,4 @@
-"""The answer to a fixed sequence, kept beside the weights: a loaded model must give it again."""
+"""A fingerprint: the output for a fixed sequence, saved with the weights and checked at loading."""
 
 import hashlib
 import json
@@ -16,39 +16,44 @@ from megabase.model.language import LanguageModel, TokenReader
 
 FILE = "fingerprint.json"
 _LENGTH = 256
-_TOLERANCE = 1e-4  # nats a base: machines and engines round otherwise, and by less
-_TOLERANCE_OF_HEAD = 1e-3  # of a logit, or of a value in standard units
+_TOLERANCE = 1e-4  # nats per base; rounding differs between machines and engines, but by less
+_TOLERANCE_OF_HEAD = 1e-3  # for logits, or values in standard units
 
 _KEY, _KEY_OF_HEAD = "log_likelihood", "logits"
 _CHANGED = (
-    "when it was saved: weights or configuration have changed since; fetch the folder anew, or "
-    "remove that file if the change was meant"
+    "when it was saved: weights or configuration have changed since; download the folder again, "
+    "or remove that file if the change was intended"
 )
 
 
 def fingerprint(model: LanguageModel) -> float:
-    """Give the log-likelihood in nats of a fixed sequence, from its second base on.
+    """Return the log-likelihood in nats of a fixed sequence, from its second base on.
 
-    The sequence is the first 256 bases, or as many as the model reads, of the SHA-256 of
-    "megabase 0", "megabase 1" and so on, two bits a base.
+    The sequence is the first 256 bases, or as many as the model reads, of the SHA-256 digests of
+    "megabase 0", "megabase 1" and so on, two bits per base.
 
     Parameters
     ----------
     model
-        The model, in evaluation mode or not.
+        The model, in training or evaluation mode.
     """
     tokens = _sequence(model.config.context_length)
     with _answering(model):
-        # not by forward: that of an instance may have been wrapped to round what it computes
+        # not by `forward`, which may have been wrapped on this instance to round its result
         tokens = tokens.to(next(model.parameters()).device)
         loss = model.next_token_loss(tokens[None])
     return -float(loss) * (len(tokens) - 1)
 
 
 def head_fingerprint(model: TokenReader) -> list[float]:
-    """Give the logits or values of the same sequence, or those of its last token.
+    """Return the logits or values for the same sequence, or for its last token.
 
-    It is as much of the sequence as is read at once.
+    The sequence is truncated to the longest that the model reads at once.
+
+    Parameters
+    ----------
+    model
+        A model with a head or a soft prompt, in training or evaluation mode.
     """
     tokens = _sequence(model.config.longest_sequence).to(next(model.parameters()).device)
     with _answering(model):
@@ -58,7 +63,7 @@ def head_fingerprint(model: TokenReader) -> list[float]:
 
 @contextmanager
 def _answering(model: TokenReader) -> Generator[None]:
-    """Put a model into evaluation mode without gradients, for so long."""
+    """Put a model into evaluation mode, without gradients, within a context."""
     was_training = model.training
     model.eval()
     with torch.no_grad():
@@ -67,7 +72,7 @@ def _answering(model: TokenReader) -> Generator[None]:
 
 
 def write_fingerprint(model: TokenReader, folder: Path) -> None:
-    """Keep the answer in the folder of a model."""
+    """Write the fingerprint of a model to `FILE` in its folder."""
     if isinstance(model, LanguageModel):
         kept: dict[str, object] = {_KEY: fingerprint(model)}
     else:
@@ -76,52 +81,65 @@ def write_fingerprint(model: TokenReader, folder: Path) -> None:
 
 
 def check_fingerprint(model: LanguageModel, file: Path) -> float:
-    """Give the answer that was kept, if the model still gives it.
+    """Return the saved log-likelihood in nats, after comparing it with that of the model.
+
+    Parameters
+    ----------
+    model
+        The loaded model.
+    file
+        The saved fingerprint.
 
     Raises
     ------
     InputError
-        If it does not, or what was kept cannot be read.
+        If the model has another fingerprint, or the file cannot be read.
     """
     kept = _kept(file, _KEY)
     now = [fingerprint(model)]
     if not _is_near(now, kept, [_TOLERANCE * _LENGTH]):
         raise InputError(
-            f"the model beside {file} gives a fixed sequence {now[0]:.4f} nats, and gave it "
+            f"the model next to {file} has a fingerprint of {now[0]:.4f} nats; it had "
             f"{kept[0]:.4f} {_CHANGED}"
         )
     return kept[0]
 
 
 def check_head_fingerprint(model: TokenReader, file: Path) -> list[float]:
-    """Give the logits or values that were kept, if the model still gives them.
+    """Return the saved logits or values, after comparing them with those of the model.
+
+    Parameters
+    ----------
+    model
+        The loaded model.
+    file
+        The saved fingerprint.
 
     Raises
     ------
     InputError
-        As of `check_fingerprint`.
+        If the model has another fingerprint, or the file cannot be read.
     """
     kept, now = _kept(file, _KEY_OF_HEAD), head_fingerprint(model)
     scale = model.config.target_scale or [1.0] * len(now)
     if not _is_near(now, kept, [_TOLERANCE_OF_HEAD * each for each in scale]):
         raise InputError(
-            f"the model beside {file} answers a fixed sequence with {now}, and answered it with "
-            f"{kept} {_CHANGED}"
+            f"the model next to {file} has the fingerprint {now}; it had {kept} {_CHANGED}"
         )
     return kept
 
 
 def _kept(file: Path, key: str) -> list[float]:
-    """Read what was kept under a key, one number or several."""
+    """Read the number or numbers under a key of a saved fingerprint."""
     try:
         kept = np.asarray(json.loads(file.read_text(encoding="utf-8"))[key], dtype=float)
         return np.atleast_1d(kept).ravel().tolist()
     except (ValueError, LookupError, TypeError, ArithmeticError, OSError, RecursionError) as error:
-        raise InputError(f"{file} holds no {key}: {error}") from error
+        raise InputError(f"{file} has no valid {key}: {error}") from error
 
 
 def _is_near(now: list[float], kept: list[float], tolerances: list[float]) -> bool:
-    """Whether all are as near; one that had diverged when it was saved has no number, as now."""
+    """Return whether all numbers agree; a model that had diverged must be NaN both times."""
     return len(now) == len(kept) and all(
         abs(one - other) <= tolerance or (math.isnan(one) and math.isnan(other))
         for one, other, tolerance in zip(now, kept, tolerances, strict=True)

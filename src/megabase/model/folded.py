@@ -1,4 +1,4 @@
-"""The gain and bias of a norm, taken into the linear map after it."""
+"""Folding the gain and bias of a norm into the linear map after it."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,14 +7,14 @@ from torch import Tensor, nn
 def fold_norm(
     norm: nn.LayerNorm, weight: Float[Tensor, "out d_model"], bias: Float[Tensor, " out"]
 ) -> tuple[Float[Tensor, "out d_model"], Float[Tensor, " out"]]:
-    """Give the weight and bias that make of a token without gain what norm and map make of it.
+    """Return the weight and bias of a map that also applies the gain and bias of the norm.
 
     Parameters
     ----------
     norm
-        Its gain and bias are taken up; its mean and deviation are left to the caller.
+        The norm before the map. The caller still subtracts the mean and divides by the deviation.
     weight, bias
-        Of the linear map.
+        Those of the linear map.
     """
     gain, offset = norm.weight.to(weight.dtype), norm.bias.to(weight.dtype)
     return weight * gain, weight @ offset + bias

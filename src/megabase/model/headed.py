@@ -1,4 +1,4 @@
-"""What the Hugging Face classes with a head share: the forward pass, and loading of their own."""
+"""What the Hugging Face classes with a head share: the forward pass, and loading a head."""
 
 import logging
 from abc import abstractmethod
@@ -20,17 +20,17 @@ from megabase.model.weights import has_head
 _log = logging.getLogger(__name__)
 
 Answered = SequenceClassifierOutput | TokenClassifierOutput
-"""What the classes with a head give."""
+"""Outputs of the classes with a head."""
 
 
 class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
-    """The backbone with a head, which a subclass gives.
+    """The backbone with a head, which a subclass provides.
 
-    A folder of a language model loads with a head that is drawn anew, as transformers does
-    with a line of its log; one with a head must fit it exactly, and be of the same class.
+    A folder of a language model loads with a newly initialised head, which transformers logs. A
+    folder with a head must have exactly its tensors, and must have been saved by the same class.
     """
 
-    accepts_loss_kwargs = False  # the Trainer divides the loss by the steps of accumulation itself
+    accepts_loss_kwargs = False  # so that the Trainer divides the loss by the accumulation steps
     _output_type: ClassVar[type[Answered]]
     _is_warned = False
     head: SequenceHead | TokenHead
@@ -46,16 +46,25 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         past_key_values: object = None,
         **keywords: Any,
     ) -> Answered | tuple[Any, ...]:
-        """Give the logits of each sequence or token, and with `labels` the mean loss.
+        """Return the logits of each sequence or token, and with `labels` the mean loss.
 
         Parameters
         ----------
-        input_ids, attention_mask, inputs_embeds, output_hidden_states, return_dict
-            As in `HyenaDNAModel.forward`.
+        input_ids, inputs_embeds
+            Tokens, or embedded tokens; one of the two.
+        attention_mask
+            (batch, length), 0 where a token is padding, which may be on either side.
         labels
-            As of `heads.losses` or `heads.token_losses`.
-        past_key_values, **keywords
-            As in `HyenaDNAModel.forward`.
+            Classes, truths or values, in the format of `heads.losses` for sequences, and of
+            `heads.token_losses` for tokens.
+        output_hidden_states
+            Also return the embedding and the state after each block.
+        return_dict
+            False: return a plain tuple.
+        past_key_values
+            Must be None.
+        **keywords
+            What transformers passes to any model; see `keywords.check_keywords`.
         """
         self._check(input_ids, attention_mask, inputs_embeds, past_key_values, keywords)
         if self.training and labels is not None:
@@ -77,7 +86,7 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         return output if wants_dict else output.to_tuple()
 
     def _warn_of_frozen_head(self) -> None:
-        """Log a line, once, where the backbone is trained and the head is not."""
+        """Log a warning, once, if the backbone is trained and the head is not."""
         frozen = [not p.requires_grad for p in self.head.parameters()]
         if (
             self._is_warned
@@ -87,8 +96,8 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
             return
         self._is_warned = True
         _log.warning(
-            "the head takes no gradient while other weights do; peft does not know it by its name "
-            "and would neither train nor save it: give modules_to_save=['head'] to its config"
+            "the head is frozen while other weights are trained; peft neither trains nor saves "
+            "it unless its config has modules_to_save=['head']"
         )
 
     @abstractmethod
@@ -97,30 +106,30 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         hidden: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None,
     ) -> Float[Tensor, "batch ... label"]:
-        """Give what the head answers."""
+        """Return the output of the head."""
 
     @abstractmethod
     def _loss(
         self, logits: Float[Tensor, "batch ... label"], labels: Shaped[Tensor, "batch ..."]
     ) -> Float[Tensor, ""]:
-        """Give the mean loss."""
+        """Return the mean loss."""
 
     @classmethod
     def _head_tensors(
         cls, config: HyenaDNAConfig, tensors: Mapping[str, Tensor]
     ) -> Mapping[str, Tensor]:
-        """Give the tensors of the head, unless the folder has none at all."""
+        """Return the tensors of the head, or an empty mapping if the folder has no head."""
         if not has_head(tensors):
             return {}
         saved_as = config.architectures or [cls.__name__]
         if cls.__name__ not in saved_as:
             raise InputError(
-                f"this folder's model is a {saved_as[0]}; it cannot be loaded as a {cls.__name__}"
+                f"this folder holds a {saved_as[0]}; it cannot be loaded as a {cls.__name__}"
             )
         return head_tensors(config)
 
 
 def head_tensors(config: HyenaDNAConfig) -> dict[str, Tensor]:
-    """Give names and shapes of a head's tensors, without values; all heads have the same."""
+    """Return the tensors of a head by name, without values; they are the same for all heads."""
     with torch.device("meta"):
         return SequenceHead(config).state_dict(prefix=HEAD_PREFIX)

@@ -1,8 +1,7 @@
-r"""Heads on whole sequences, pooled over real tokens, and on each token: a linear map answers.
+r"""Heads, linear maps of the hidden states: of whole sequences, pooled, or of each token.
 
-The answer of a regression is in the unit of its targets, y = m + s z, with the mean m and
-the standard deviation s of the training part, while the head's z and the loss are in
-standard units.
+The output of a regression is in the unit of its targets, y = m + s z, with the mean m and
+the standard deviation s of the training split. The head's z and the loss are in standard units.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,41 +19,41 @@ from megabase.ops.tracing import why_traced
 REGRESSION, ONE_CLASS, ANY_LABELS = (
     "regression", "single_label_classification", "multi_label_classification",
 )  # fmt: skip
-"""The problem types, as transformers names them."""
+"""The problem types, under the names of transformers."""
 
 
 @runtime_checkable
 class Answer(Protocol):
-    """What a model gives for a batch."""
+    """The output of a model for a batch."""
 
     @property
     def logits(self) -> Tensor:
-        """What a `SequenceHead` answers, (batch, label), or a `TokenHead`."""
+        """Output of a `SequenceHead`, (batch, label), or a `TokenHead`, (batch, length, label)."""
         ...
 
 
 @runtime_checkable
 class SequenceModel(Protocol):
-    """What a torch module has that is trained on labelled sequences and answers for new ones.
+    """The interface of a torch module that is trained on labelled sequences and predicts labels.
 
-    Of its `config` the names, the problem type and the unit of what is answered count.
+    Of its `config`, the label names, the problem type and the units of targets are used.
     """
 
     @property
     def config(self) -> HyenaDNAConfig:
-        """What its answers mean."""
+        """Label names, problem type and units of its outputs."""
         ...
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Answer:
-        """Answer for each sequence."""
+        """Return the output for each sequence."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Give its parameters."""
+        """Yield its parameters."""
         ...
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Give its parameters with their names."""
+        """Yield its parameters with their names."""
         ...
 
     def train(self, mode: bool = True) -> object:
@@ -66,7 +65,7 @@ class SequenceModel(Protocol):
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> object:
-        """Take weights by name; those that are not named stay where it is not strict."""
+        """Load weights by name; if not strict, missing ones are left as they are."""
         ...
 
 
@@ -75,17 +74,17 @@ def pool(
     mask: Bool[Tensor, "batch length"] | None,
     pooling: str,
 ) -> Float[Tensor, "batch d_model"]:
-    """Make one vector of the real tokens of each sequence, wherever its padding stands.
+    """Pool the real tokens of each sequence into one vector; padding may be on either side.
 
     Parameters
     ----------
     hidden
         Hidden states.
     mask
-        False where a token is padding; None where there is none.
+        False where a token is padding; None: no padding.
     pooling
-        ``"mean"`` and ``"max"`` of each channel, ``"last"`` real token, or ``"centre"``: of n
-        real tokens the one with n // 2 before it.
+        ``"mean"`` or ``"max"`` of each channel, the ``"last"`` real token, or ``"centre"``: the
+        real token at index n // 2 of n.
 
     Raises
     ------
@@ -96,7 +95,7 @@ def pool(
         mask = hidden.new_ones(hidden.shape[:2], dtype=torch.bool)
     lengths = mask.sum(dim=1)
     if why_traced(mask) is None and not bool(lengths.all()):
-        raise InputError("a sequence of the batch is all padding; each needs a token")
+        raise InputError("a sequence of the batch is all padding; each needs at least one token")
     match pooling:
         case "mean":
             return (hidden * mask[..., None]).sum(dim=1) / lengths[:, None]
@@ -109,7 +108,7 @@ def pool(
 
 
 class _Head(nn.Module):
-    """Drop out, map to logits, and answer in the unit of the targets."""
+    """Dropout, a linear map, and conversion to the unit of the targets."""
 
     def __init__(self, config: HyenaDNAConfig) -> None:
         super().__init__()
@@ -118,7 +117,7 @@ class _Head(nn.Module):
         self.linear = nn.Linear(config.d_model, cast("int", config.num_labels))
 
     def answer(self, vectors: Float[Tensor, "*place d_model"]) -> Float[Tensor, "*place label"]:
-        """Give a logit of each class, or the value of each target in its own unit."""
+        """Return the logit of each class, or the value of each target in its own unit."""
         z = self.linear(self.dropout(vectors))
         if self.config.target_scale is None:
             return z
@@ -126,12 +125,12 @@ class _Head(nn.Module):
 
 
 class SequenceHead(_Head):
-    """Pool, drop out, map to logits.
+    """A head on whole sequences: pooling, dropout, and a linear map.
 
     Parameters
     ----------
     config
-        Its `pooling`, `head_dropout`, `num_labels`, and the units of its targets.
+        Its `pooling`, `head_dropout`, `num_labels`, `target_mean` and `target_scale` are used.
     """
 
     def forward(
@@ -139,35 +138,42 @@ class SequenceHead(_Head):
         hidden: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
     ) -> Float[Tensor, "batch label"]:
-        """Give what a sequence is answered: logits, or values in their own unit."""
+        """Return the logits of each sequence, or values in the unit of the targets."""
         return self.answer(pool(hidden, mask, self.config.pooling))
 
 
 class AnswersEachToken:
-    """A `SequenceModel` whose logits are those of each token, (batch, length, label)."""
+    """Marks a `SequenceModel` whose logits are those of each token, (batch, length, label)."""
 
 
 class TokenHead(_Head):
-    """Drop out, map each token to logits.
+    """A head on each token: dropout and a linear map.
 
     Parameters
     ----------
     config
-        Its `head_dropout`, `num_labels`, and the units of its targets.
+        Its `head_dropout`, `num_labels`, `target_mean` and `target_scale` are used.
     """
 
     def forward(
         self, hidden: Float[Tensor, "batch length d_model"]
     ) -> Float[Tensor, "batch length label"]:
-        """Give what each token is answered: logits, or values in their own unit."""
+        """Return the logits of each token, or values in the unit of the targets."""
         return self.answer(hidden)
 
 
 def problem_type(config: HyenaDNAConfig, labels: Tensor) -> str:
-    """Give what the labels are: as the configuration says, or else as they look.
+    """Return the problem type of the configuration, or infer it from the labels.
 
-    As in transformers, one output is a regression, several with whole numbers one class of
-    several, and several with others any of several labels.
+    As in transformers, one output means regression. Several outputs mean one class of several
+    if labels are integers, (batch,), and otherwise any of several labels.
+
+    Parameters
+    ----------
+    config
+        The configuration of the model.
+    labels
+        Labels of a batch.
     """
     if config.problem_type is not None:
         return config.problem_type
@@ -181,18 +187,18 @@ def losses(
     labels: Shaped[Tensor, "batch ..."],
     config: HyenaDNAConfig,
 ) -> Float[Tensor, " batch"]:
-    """Give the loss of each sequence, in float32.
+    """Return the loss of each sequence, in float32.
 
     Parameters
     ----------
     logits
-        What a `SequenceHead` answers.
+        Output of a `SequenceHead`.
     labels
-        The number of its class, (batch,): cross-entropy in nats; a truth for each label,
-        (batch, label): the mean of their cross-entropies; values, (batch,) or (batch, label):
-        the mean of the squared errors in standard units.
+        Class numbers, (batch,): cross-entropy in nats. A 0 or 1 for each label, (batch, label):
+        the mean of their binary cross-entropies. Values, (batch,) or (batch, label): the mean of
+        the squared errors in standard units.
     config
-        Of the model.
+        The configuration of the model.
     """
     kind, logits = problem_type(config, labels), logits.float()
     if kind == ONE_CLASS:
@@ -206,11 +212,11 @@ def losses(
 
 
 UNCOUNTED = -100
-"""The class of a token that does not count; the value of one is NaN."""
+"""The class of a token that is not counted in loss and metrics; in a regression it is NaN."""
 
 
 def is_counted(labels: Shaped[Tensor, "batch length"]) -> Bool[Tensor, "batch length"]:
-    """Whether each token counts in the loss and the metrics."""
+    """Return whether each token is counted in loss and metrics."""
     return ~labels.isnan() if labels.is_floating_point() else labels != UNCOUNTED
 
 
@@ -219,16 +225,16 @@ def token_losses(
     labels: Shaped[Tensor, "batch length"],
     config: HyenaDNAConfig,
 ) -> Float[Tensor, "batch length"]:
-    """Give the loss of each token, in float32; 0 where it does not count.
+    """Return the loss of each token, in float32; 0 for tokens that are not counted.
 
     Parameters
     ----------
     logits
-        What a `TokenHead` answers.
+        Output of a `TokenHead`.
     labels
-        The number of its class, or `UNCOUNTED`; or its value, or NaN.
+        Class numbers, with `UNCOUNTED` where a token is not counted; or values, with NaN there.
     config
-        Of the model; one class of several, or one value.
+        The configuration of the model, which predicts one class of several, or one value.
     """
     counted = is_counted(labels)
     known = labels.masked_fill(~counted, 0)
@@ -237,7 +243,7 @@ def token_losses(
 
 
 def token_weights(labels: Shaped[Tensor, "batch length"]) -> Float[Tensor, "batch length"]:
-    """Give what each token counts, so that each row counts 1 if one of its tokens counts."""
+    """Return weights of tokens: those of a row sum to 1, or to 0 if it has no counted token."""
     counted = is_counted(labels).float()
     return counted / counted.sum(dim=1, keepdim=True).clamp(min=1)
 
@@ -245,5 +251,5 @@ def token_weights(labels: Shaped[Tensor, "batch length"]) -> Float[Tensor, "batc
 def weighted_mean(
     each: Float[Tensor, "*place"], weights: Float[Tensor, "*place"]
 ) -> Float[Tensor, ""]:
-    """Give the mean of losses; 0 where nothing counts."""
+    """Return the weighted mean of losses, 0 if all weights are 0."""
     return (each * weights).sum() / weights.sum().clamp(min=torch.finfo(torch.float32).tiny)

@@ -1,4 +1,4 @@
-"""The language model itself, a plain torch module: what the Hugging Face classes share with it."""
+"""The language model as a plain torch module, and what the Hugging Face classes share with it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from megabase.ops.tracing import is_jit_tracing, static_size
 
 
 class TokenReader(nn.Module):
-    """A model with a backbone: tokens to hidden states."""
+    """A model with a backbone, which maps tokens to hidden states."""
 
     config: Architecture
     backbone: Backbone
@@ -26,7 +26,7 @@ class TokenReader(nn.Module):
         input_ids: Int[Tensor, "batch length"] | None,
         inputs_embeds: Float[Tensor, "batch length d_model"] | None,
     ) -> Float[Tensor, "batch length d_model"]:
-        """Give the vectors of tokens, or those that are given in their place."""
+        """Return the embedded tokens, computed or given."""
         sequence_length(input_ids, inputs_embeds)
         return self.backbone.embedding(input_ids) if inputs_embeds is None else inputs_embeds
 
@@ -37,18 +37,18 @@ class TokenReader(nn.Module):
         inputs_embeds: Float[Tensor, "batch length d_model"] | None,
         every_layer: bool,
     ) -> list[Float[Tensor, "batch length d_model"]]:
-        """Embed if need be, check the length, and run the backbone."""
+        """Embed tokens if needed, check the length, and run the backbone."""
         embedded = self._embedded(input_ids, inputs_embeds)
         batch, length = static_size(embedded, 0), static_size(embedded, 1)
         limit = self.config.max_seq_len
         if not batch * length:
-            raise InputError(f"a batch holds at least one token, got {(batch, length)}")
+            raise InputError(f"a batch must have at least one token, got shape {(batch, length)}")
         if length > limit:
             raise InputError(
                 f"a sequence of {length:,} tokens is longer than this model's {limit:,} positions; "
-                "cut it into windows"
+                "split it into windows"
             )
-        if is_jit_tracing():  # so that what was traced refuses another length
+        if is_jit_tracing():  # so that the traced module raises an error for another length
             embedded = embedded.unflatten(1, (length, 1)).squeeze(2)
         mask = None if attention_mask is None else attention_mask.bool()
         return self.backbone(
@@ -57,15 +57,15 @@ class TokenReader(nn.Module):
 
 
 class LanguageModel(TokenReader):
-    """A causal language model, of whichever class: the head is the embedding, transposed."""
+    """A causal language model of any class. The head is the transposed embedding."""
 
     @property
     def head_weight(self) -> Float[Tensor, "token d_model"]:
-        """The rows of the embedding that are of the real vocabulary, and do not pad it."""
+        """The rows of the embedding that belong to the vocabulary, without padding rows."""
         return self.backbone.embedding.weight[: self.config.vocab_size]
 
     def next_token_loss(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, ""]:
-        """Return the mean cross-entropy, in nats, of each token given those before it."""
+        """Return the mean cross-entropy, in nats, of the tokens from the second on."""
         hidden = self._hidden_states(tokens, None, None, False)[-1]
         return next_token_loss(hidden, self.head_weight, tokens)
 
@@ -74,14 +74,14 @@ class LanguageModel(TokenReader):
         input_ids: Int[Tensor, "batch length"] | None = None,
         inputs_embeds: Float[Tensor, "batch length d_model"] | None = None,
     ) -> Float[Tensor, "batch length token"]:
-        """Return the logits of the token after each, of tokens or of their vectors."""
+        """Return the logits of the token after each one; give tokens or embedded tokens."""
         hidden = self._hidden_states(input_ids, None, inputs_embeds, False)[-1]
         return functional.linear(hidden, self.head_weight)
 
     def last_states(
         self, inputs_embeds: Float[Tensor, "batch length d_model"]
     ) -> Float[Tensor, "batch length d_model"]:
-        """Return the last hidden states, normed, of tokens whose vectors are given."""
+        """Return the last hidden states, normed, of embedded tokens, which are not overwritten."""
         return self._hidden_states(None, None, inputs_embeds, True)[-1]
 
     def logits_in_parts(
@@ -91,17 +91,19 @@ class LanguageModel(TokenReader):
         *,
         at_once: int = 1 << 14,
     ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
-        """Give the logits of some positions at a time, with the positions.
+        """Yield slices of positions with their logits, some positions at a time.
 
-        So a million tokens are scored without ever holding the logits of all. It computes
-        when it is asked for a part: switch gradients off around the whole loop.
+        The logits of a million tokens are never held at once. Everything is computed during the
+        iteration, so disable gradients around the whole loop.
 
         Parameters
         ----------
-        input_ids, attention_mask
-            As in `modeling.HyenaDNAModel.forward`.
+        input_ids
+            Tokens.
+        attention_mask
+            (batch, length), 0 where a token is padding, which may be on either side.
         at_once
-            Positions of a part.
+            Positions of a slice.
         """
         yield from self.logits_of(
             self._hidden_states(input_ids, attention_mask, None, False)[-1], at_once=at_once
@@ -110,21 +112,29 @@ class LanguageModel(TokenReader):
     def logits_of(
         self, hidden: Float[Tensor, "batch length d_model"], *, at_once: int = 1 << 14
     ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
-        """Give the logits of hidden states, as `logits_in_parts`, which are the last layer's."""
+        """Yield slices of positions with the logits of given hidden states.
+
+        Parameters
+        ----------
+        hidden
+            The normed hidden states of the last layer.
+        at_once
+            Positions of a slice.
+        """
         for start in range(0, hidden.shape[1], at_once):
             positions = slice(start, min(start + at_once, hidden.shape[1]))
             yield positions, functional.linear(hidden[:, positions], self.head_weight)
 
 
 class PlainLanguageModel(LanguageModel):
-    """A language model that needs nothing of transformers, in evaluation mode.
+    """A language model without transformers, in evaluation mode.
 
-    Its weights are not set: they are to be loaded.
+    Its weights are not initialised: load them.
 
     Parameters
     ----------
     config
-        Of the model.
+        The architecture.
     """
 
     def __init__(self, config: Architecture) -> None:
@@ -146,25 +156,25 @@ def check_fits(
     Parameters
     ----------
     tensors
-        By name.
+        Tensors by name.
     config
-        Of the model.
+        The architecture.
     source
-        What to call them in an error.
+        Name of their folder or file in an error.
     head
-        What is expected beside the backbone.
+        Tensors that are expected besides those of the backbone, by name.
     """
     expected = {**_expected(config, tensors, source), **(head or {})}
     for problem, names in (
         ("lacks", expected.keys() - tensors.keys()),
-        ("has a tensor too many:", tensors.keys() - expected.keys()),
+        ("has an unexpected tensor:", tensors.keys() - expected.keys()),
     ):
         if names:
             raise InputError(f"{source} {problem} {min(names)} ({len(names)} such in all)")
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise InputError(
-                f"{source}: {name} has shape {tuple(tensor.shape)}, the configuration asks for "
+                f"{source}: {name} has shape {tuple(tensor.shape)}; its config.json requires "
                 f"{tuple(expected[name].shape)}"
             )
         if not tensor.is_floating_point():
@@ -177,33 +187,39 @@ _BLOCK = re.compile(r"backbone\.blocks\.(\d+)\.")
 def _expected(
     config: Architecture, tensors: Mapping[str, Tensor], source: str
 ) -> dict[str, Tensor]:
-    """Give names and shapes of the backbone's tensors, without values.
+    """Return the backbone's tensors by name, without values.
 
-    Of a small configuration a model of any size can be asked for: blocks are counted, and what
-    the numbers of one have to be, before anything as large is built.
+    A configuration may claim a model of any size, so the number of blocks and of inner layers is
+    compared with the tensors before modules are built.
     """
     blocks = {match[1] for match in map(_BLOCK.match, tensors) if match}
     if config.n_layer != len(blocks):
         raise InputError(
-            f"{source} has the tensors of {len(blocks):,} blocks; the configuration asks for "
+            f"{source} has the tensors of {len(blocks):,} blocks; its config.json requires "
             f"{config.n_layer:,} (n_layer)"
         )
     if config.num_inner_mlps > len(tensors):
         raise InputError(
-            f"{source} lacks the filters' {config.num_inner_mlps:,} inner layers that the "
-            "configuration asks for (num_inner_mlps)"
+            f"{source} lacks the {config.num_inner_mlps:,} inner layers of the filters that its "
+            "config.json requires (num_inner_mlps)"
         )
     try:
         return Backbone.empty(config).state_dict(prefix="backbone.")
     except (RuntimeError, OverflowError, TypeError, ValueError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{source}: no model can be as large as the configuration asks: {reason}"
+            f"{source}: a model of the size in its config.json cannot be built: {reason}"
         ) from error
 
 
 def sequence_length(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> int:
-    """Return the tokens of a sequence of the batch, of which one of both is given."""
+    """Return the length of a batch, of which tokens or embedded tokens are given.
+
+    Raises
+    ------
+    InputError
+        If none or both are given.
+    """
     if (input_ids is None) == (inputs_embeds is None):
-        raise InputError("give either input_ids or inputs_embeds, and not both")
+        raise InputError("give either input_ids or inputs_embeds, but not both")
     return static_size(cast("Tensor", inputs_embeds if input_ids is None else input_ids), 1)

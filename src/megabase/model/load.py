@@ -1,4 +1,4 @@
-"""load(name): a folder, a hub id or a released file becomes a model; save puts it in a folder."""
+"""Loading a model from a folder, a hub id or a released file, and saving it to a folder."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ from megabase.model.tokenizer import HyenaDNATokenizer
 from megabase.model.weights import UNREADABLE, has_head, has_prompt, read_tensors, tensors_sha256
 
 Classifier = HyenaDNAWithHead | HyenaDNAForPromptedClassification
-"""A model that answers a sequence, or its bases, with classes or values."""
+"""A model that predicts classes or values for a sequence, or for each of its bases."""
 
 Fingerprinted = HyenaDNAForCausalLM | Classifier
 
@@ -42,18 +42,19 @@ _Kind = TypeVar("_Kind", bound=HyenaDNAPreTrainedModel)
 
 
 class Loaded(NamedTuple):
-    """A model that is ready to answer, and where it comes from.
+    """A loaded language model and its origin.
 
     Attributes
     ----------
     model
-        In evaluation mode.
+        The model, in evaluation mode.
     tokenizer
-        Its vocabulary.
+        Its tokenizer.
     revision
-        The commit of a hub id; None elsewhere.
+        The commit, if it was loaded from the hub.
     fingerprint
-        What `model.fingerprint` gives, if the folder kept it; it was checked.
+        The saved log-likelihood in nats that was checked, if the folder has one; see
+        `model.fingerprint`.
     """
 
     model: HyenaDNAForCausalLM
@@ -63,21 +64,22 @@ class Loaded(NamedTuple):
 
 
 def load(name: str, *, revision: str | None = None) -> Loaded:
-    """Load a language model strictly, in float32, with no code but ours.
+    """Load a language model in float32, without running code of its folder.
 
     Parameters
     ----------
     name
-        A folder of ours, a released ``-hf`` folder, a released folder or file with a
-        ``.ckpt``, the hub id of one of these, or `location.DEFAULT_MODEL`, which ships with us.
+        A folder of this package, a released ``-hf`` folder, a released folder or file with a
+        ``.ckpt``, the hub id of one of these, or `location.DEFAULT_MODEL`, which is included in
+        the package.
     revision
         Branch, tag or commit of a hub id.
 
     Raises
     ------
     InputError
-        If it is none of these, its tensors are not those of its configuration, or it does
-        not answer as it did when it was saved.
+        If the model does not exist or cannot be read, its tensors are not exactly those of its
+        configuration, or its fingerprint has changed.
     """
     disable_progress_bar()
     read = read_language_model(find_model(name, revision=revision))
@@ -86,12 +88,12 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
 
 
 def hugging_face(read: ReadModel) -> HyenaDNAForCausalLM:
-    """Return the Hugging Face model of what was read, which shares its weights.
+    """Return a plain language model as a Hugging Face model that shares its weights.
 
     Raises
     ------
     InputError
-        If its configuration holds what transformers cannot work with.
+        If transformers does not accept its configuration.
     """
     with named_in_errors(read.name):
         config = HyenaDNAConfig(**read.keys)
@@ -101,10 +103,10 @@ def hugging_face(read: ReadModel) -> HyenaDNAForCausalLM:
 
 
 def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
-    """Load a fine-tuned model strictly, in float32 and evaluation mode.
+    """Load a fine-tuned model in float32 and evaluation mode.
 
-    It is of the class that ``architectures`` of its configuration name: with a head on whole
-    sequences, with one on each token, or with a soft prompt.
+    Its class is the one that ``architectures`` in its config.json names: with a head on whole
+    sequences, with a head on each token, or with a soft prompt.
 
     Parameters
     ----------
@@ -116,9 +118,9 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     Raises
     ------
     InputError
-        If it is no model of ours or has neither head nor prompt, its tensors are not those of
-        its configuration, its prompt was learnt on other weights, or it does not answer as it
-        did when it was saved.
+        If it is not a HyenaDNA model or has neither head nor prompt, its tensors are not exactly
+        those of its configuration, its prompt was trained on other weights, or its fingerprint
+        has changed.
     """
     disable_progress_bar()
     files = find_model(name, revision=revision)
@@ -128,8 +130,8 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     tensors = read_tensors(files.folder, files.hub)
     if not has_head(tensors) and not has_prompt(tensors):
         raise InputError(
-            f"{name} is a language model without a head for labels; `megabase finetune --model "
-            f"{name} --train CSV --output DIR` gives it one"
+            f"{name} is a language model without a head for labels; add one with `megabase "
+            f"finetune --model {name} --train CSV --output DIR`"
         )
     kind = _class_of(config)
     is_prompted = kind is HyenaDNAForPromptedClassification
@@ -140,8 +142,8 @@ def load_classifier(name: str, *, revision: str | None = None) -> Classifier:
     model.config.name_or_path = name
     if is_prompted and base_sha256(model) != config.base_sha256:
         raise InputError(
-            f"{name} holds other weights than its prompt was learnt on (base_sha256 of its "
-            "config.json); fetch the folder anew"
+            f"the weights of {name} are not those its prompt was trained on (base_sha256 in its "
+            "config.json); download the folder again"
         )
     if kept := find_file(files.folder, FILE, files.hub):
         check_head_fingerprint(model, kept)
@@ -156,21 +158,28 @@ def _class_of(config: HyenaDNAConfig) -> type[Classifier]:
 
 
 def _built(build: Callable[[], _Kind], name: str) -> _Kind:
-    """Build a model, whose configuration may hold what transformers cannot do with."""
+    """Build a model; raise an InputError if transformers does not accept its configuration."""
     try:
         return build()
     except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name}: no model can be built of its config.json: {reason}") from error
+        raise InputError(f"{name}: its config.json does not describe a model: {reason}") from error
 
 
 def save(model: Fingerprinted, folder: Path) -> None:
-    """Write a model, its tokenizer and its fingerprint as a plain Hugging Face folder.
+    """Write a model, its tokenizer and its fingerprint as a Hugging Face folder.
+
+    Parameters
+    ----------
+    model
+        The model.
+    folder
+        An existing or new folder.
 
     Raises
     ------
     WorkError
-        If the disk does not take them.
+        If the weights cannot be written, for example because the disk is full.
     """
     disable_progress_bar()
     try:
@@ -182,14 +191,21 @@ def save(model: Fingerprinted, folder: Path) -> None:
 
 
 def save_published(model: HyenaDNAForCausalLM, folder: Path) -> None:
-    """Write a model in the layout of the released ``-hf`` folders, grids and tied head included.
+    """Write a model in the layout of the released ``-hf`` folders, with grids and tied head.
+
+    Parameters
+    ----------
+    model
+        The model.
+    folder
+        An existing folder.
 
     Raises
     ------
     InputError
-        If that layout has no place for the model's architecture.
+        If that layout cannot represent the model's architecture.
     WorkError
-        If the disk does not take it.
+        If the weights cannot be written, for example because the disk is full.
     """
     keys = config_to_hf(model.config)
     tensors = to_published(model.state_dict(), model.config)
@@ -206,9 +222,9 @@ def _tokenizer_for(config: HyenaDNAConfig) -> HyenaDNATokenizer:
 
 
 def _save_tokenizer(config: HyenaDNAConfig, folder: Path) -> None:
-    """Write the tokenizer by way of a temporary folder.
+    """Write the tokenizer through a temporary folder.
 
-    Its library takes no path that is not UTF-8, and does not tell when a disk is full.
+    Its library fails on paths that are not UTF-8, and does not report a full disk.
     """
     with TemporaryDirectory() as made:
         _tokenizer_for(config).save_pretrained(made)
@@ -217,7 +233,7 @@ def _save_tokenizer(config: HyenaDNAConfig, folder: Path) -> None:
 
 
 def base_sha256(model: HyenaDNAPreTrainedModel) -> str:
-    """Hash the weights without a prompt: what `weights_sha256` gives of the language model."""
+    """Return the SHA-256 of the weights without a prompt, those of the language model."""
     tensors = model.state_dict()
     beside = [name for name in tensors if name.startswith(PROMPT_PREFIX)]
     return tensors_sha256({name: tensors[name] for name in tensors if name not in beside})

@@ -1,4 +1,4 @@
-"""The loss of a causal language model, without ever holding the logits of all tokens."""
+"""The loss of a causal language model, computed without holding the logits of all tokens."""
 
 import torch
 from jaxtyping import Float, Int
@@ -15,14 +15,14 @@ _CHUNK = 1 << 14  # tokens whose logits are held at once
 def target_weights(
     labels: Int[Tensor, "batch length"], weights: Float[Tensor, "batch length"] | None
 ) -> Float[Tensor, "batch length"]:
-    """Give what the prediction after each token counts: 0 where there is no target.
+    """Return the weight of the prediction made after each token, 0 if it has no target.
 
     Parameters
     ----------
     labels
-        The tokens, -100 where a token is no target.
+        The tokens, with -100 where a token is not a target.
     weights
-        What each token counts as a target; None: all as 1.
+        Weight of each token as a target; None: all 1.
     """
     is_target = functional.pad(labels[:, 1:] != _NO_TARGET, (0, 1), value=False)
     if weights is None:
@@ -38,22 +38,23 @@ def next_token_loss(
     weights: Float[Tensor, "batch length"] | None = None,
     n_targets: Tensor | float | int | None = None,
 ) -> Float[Tensor, ""]:
-    """Give the mean cross-entropy in nats of each token given those before it; 0 without targets.
+    """Return the mean cross-entropy in nats of each token given those before it.
 
-    The logits are made for 16,384 tokens at a time, and made again for the gradient.
+    It is 0 without targets. Logits are computed for 16,384 tokens at a time, and recomputed for
+    the gradient.
 
     Parameters
     ----------
     hidden
         The normed hidden state of each token.
     head
-        A row for each token of the vocabulary.
+        One row for each token of the vocabulary.
     labels
-        The tokens, -100 where a token is no target.
+        The tokens, with -100 where a token is not a target. They are shifted by one here.
     weights
-        What each token counts as a target; None: all as 1.
+        Weight of each token as a target; None: all 1.
     n_targets
-        What to divide by in place of the sum of weights.
+        Divisor of the sum of losses; None: the sum of weights.
     """
     counted = target_weights(labels, weights)
     target = functional.pad(labels[:, 1:].clamp(min=0), (0, 1)).flatten()

@@ -1,4 +1,4 @@
-"""Less memory for the gradient: what is cheap is not kept, and made again."""
+"""Saving memory for the gradient: cheap tensors are recomputed instead of saved."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -14,9 +14,17 @@ _IS_WANTED = ContextVar("is_wanted", default=True)
 
 
 def recomputed(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """Return what a function gives, and compute it again for the gradient, if there is one.
+    """Return ``function(*arguments)``, which is recomputed in the backward pass if there is one.
 
-    Without a gradient torch's checkpoint changes nothing, and imports the compiler of torch.
+    Without gradients torch's checkpoint is skipped: it would have no effect, but import torch's
+    compiler.
+
+    Parameters
+    ----------
+    function
+        A function without side effects.
+    arguments
+        Its arguments.
     """
     if not torch.is_grad_enabled():
         return function(*arguments)
@@ -24,9 +32,10 @@ def recomputed(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
 
 
 class nothing_made_again:  # noqa: N801 used as a function
-    """Switch `made_again` off within: what it keeps itself, a checkpoint would not see.
+    """Disable `made_again` within a context, because a checkpoint cannot see what it saves.
 
-    It may be entered again, as a checkpoint does for each of several gradients.
+    The context can be entered several times, as a checkpoint does if several gradients are
+    computed.
     """
 
     def __init__(self) -> None:
@@ -41,14 +50,14 @@ class nothing_made_again:  # noqa: N801 used as a function
 
 @contextmanager
 def made_again(x: Tensor, make: Callable[[], Tensor]) -> Generator[None]:
-    """Let what is computed within keep no memory of `x` for its gradient.
+    """Prevent operations within a context from saving `x` for their gradients.
 
     Parameters
     ----------
     x
-        What is not kept; contiguous.
+        The tensor that is not saved; contiguous.
     make
-        Gives the same numbers anew, in the backward pass.
+        Recomputes `x` in the backward pass.
     """
     if not _IS_WANTED.get():
         yield
@@ -57,7 +66,7 @@ def made_again(x: Tensor, make: Callable[[], Tensor]) -> Generator[None]:
 
     def pack(t: Tensor) -> Tensor | tuple[Any, ...]:
         is_view = t.untyped_storage().data_ptr() == storage
-        # what computed a tensor and keeps it would keep it for ever, were it not detached
+        # detached, because an operation that saved its own output would form a reference cycle
         return (t.shape, t.stride(), t.storage_offset()) if is_view else t.detach()
 
     def unpack(kept: Tensor | tuple[Any, ...]) -> Tensor:

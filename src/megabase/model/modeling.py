@@ -38,17 +38,17 @@ from megabase.model.weights import read_tensors
 
 
 class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
-    """What the classes share: the configuration, the starting weights, strict loading.
+    """What the classes share: configuration, initialisation of weights, and strict loading.
 
-    The starting weights, where s is `initializer_range`, or for linear maps
-    `initializer_gain` / √inputs if that is given:
+    Initial weights, where s is `initializer_range`, or for linear maps `initializer_gain` / √inputs
+    if `initializer_gain` is given:
 
     ============================================  =========================================
-    every linear map, the filter's too            N(0, s), bias 0
+    linear maps, including the filter's           N(0, s), bias 0
     ``mixer.out_proj`` and ``mlp.fc2``            N(0, s / √(2 n_layer)), bias 0
-    embedding, which is the head too              N(0, s)
+    embedding, which is also the head             N(0, s)
     norms                                         weight 1, bias 0
-    short convolution                             U(-1/√k, 1/√k) for k taps, bias too
+    short convolution, weight and bias            U(-1/√k, 1/√k) for k taps
     skip weight                                   N(0, 1)
     frequency of the sines, near taps             `activation_freq`, 0
     ============================================  =========================================
@@ -60,8 +60,9 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
     config: HyenaDNAConfig  # pyright: ignore[reportIncompatibleVariableOverride] a narrower one
     base_model_prefix = "backbone"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["Block"]  # noqa: RUF012 transformers asks for a plain list
-    _keep_in_fp32_modules_strict = ["filters"]  # noqa: RUF012 sin(10 x) of a rounded x is noise
+    _no_split_modules = ["Block"]  # noqa: RUF012 transformers needs a plain list
+    # sin(10 x) amplifies the rounding of x, so filters stay in float32
+    _keep_in_fp32_modules_strict = ["filters"]  # noqa: RUF012 transformers needs a plain list
 
     def __init__(self, config: HyenaDNAConfig) -> None:
         super().__init__(config)
@@ -69,7 +70,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """Give the embedding, a row for each token and some of padding."""
+        """Return the embedding: one row for each token, and padding rows."""
         return self.backbone.embedding
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -79,9 +80,17 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, *arguments: Any, **keywords: Any
     ) -> nn.Embedding:
-        """Change the number of tokens, as in transformers; the first ones stay what they are.
+        """Change the number of tokens, as in transformers; existing tokens keep their vectors.
 
-        The configuration then says so many tokens and rows, and a saved folder loads.
+        The configuration is updated to the new number of tokens and rows, so that a saved folder
+        can be loaded.
+
+        Parameters
+        ----------
+        new_num_tokens
+            Number of tokens; None: unchanged.
+        *arguments, **keywords
+            As in `transformers.PreTrainedModel.resize_token_embeddings`.
         """
         config, before = self.config, self.config.vocab_size
         embedding = super().resize_token_embeddings(new_num_tokens, *arguments, **keywords)
@@ -92,13 +101,13 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
         return embedding
 
     def get_submodule(self, target: str) -> nn.Module:
-        """Find a module by its name, and the embedding by the one that peft asks for."""
+        """Return a module by its name; the embedding also by the name that peft uses."""
         if target == "embeddings.word_embeddings":
             return self.backbone.embedding
         return super().get_submodule(target)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Draw the starting weights of one module, as the table of the class says."""
+        """Initialise the weights of one module, by the table in the class docstring."""
         match module:
             case nn.Linear():
                 self._init_linear(module)
@@ -134,10 +143,17 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | PathLike[str], *model_args: Any, **kwargs: Any
     ) -> "HyenaDNAPreTrainedModel":
-        """Load a folder or hub id, ours or published, strictly; no code of the folder runs.
+        """Load a folder or hub id, of this package or published, without running its code.
 
-        As `transformers.PreTrainedModel.from_pretrained`, but that a tensor which is
-        missing, extra or of another shape is an error that names it.
+        It differs from `transformers.PreTrainedModel.from_pretrained` in that a missing, extra or
+        misshapen tensor is an error.
+
+        Parameters
+        ----------
+        pretrained_model_name_or_path
+            A folder or hub id.
+        *model_args, **kwargs
+            As in transformers.
 
         Raises
         ------
@@ -153,7 +169,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
         config = kwargs.pop("config", None)
         if config is None:
             if Path(name).is_dir():
-                read_config_file(name, {})  # which names what is wrong with it
+                read_config_file(name, {})  # its errors are clearer than those of transformers
             read = HyenaDNAConfig.from_pretrained(name, return_unused_kwargs=True, **hub, **kwargs)
             config, kwargs = cast("tuple[HyenaDNAConfig, dict[str, Any]]", read)
         tensors = read_tensors(name, hub)
@@ -171,7 +187,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
     def _head_tensors(
         cls, config: HyenaDNAConfig, tensors: Mapping[str, Tensor]
     ) -> Mapping[str, Tensor]:
-        """Give the tensors that a folder has beside the backbone's, by name: here none."""
+        """Return the tensors of a folder besides those of the backbone, by name: here none."""
         del config, tensors
         return {}
 
@@ -183,14 +199,14 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
         past_key_values: object,
         keywords: Mapping[str, Any],
     ) -> None:
-        """Validate what `forward` of a model without a cache was given."""
+        """Validate the arguments of `forward` of a model without a cache."""
         check_causal(past_key_values, keywords)
         length = sequence_length(input_ids, inputs_embeds)
         check_keywords(keywords, attention_mask, length=length)
 
 
 class HyenaDNAModel(HyenaDNAPreTrainedModel):
-    """The model without a head: tokens to hidden states."""
+    """The model without a head, which maps tokens to hidden states."""
 
     def forward(
         self,
@@ -202,22 +218,22 @@ class HyenaDNAModel(HyenaDNAPreTrainedModel):
         past_key_values: object = None,
         **keywords: Any,
     ) -> BaseModelOutput | tuple[Any, ...]:
-        """Give the hidden state of each token.
+        """Return the hidden state of each token.
 
         Parameters
         ----------
         input_ids, inputs_embeds
             Tokens, or embedded tokens; one of the two.
         attention_mask
-            (batch, length), 0 where a token is padding, which may stand on either side.
+            (batch, length), 0 where a token is padding, which may be on either side.
         output_hidden_states
-            Give the embedding and the state after each block too.
+            Also return the embedding and the state after each block.
         return_dict
-            False: give a plain tuple.
+            False: return a plain tuple.
         past_key_values
-            Refused: only a causal language model continues from a cache.
+            Must be None: only a causal language model continues from a cache.
         **keywords
-            What transformers passes to any model, as `keywords.check_keywords` takes it.
+            What transformers passes to any model; see `keywords.check_keywords`.
         """
         self._check(input_ids, attention_mask, inputs_embeds, past_key_values, keywords)
         every = _or(output_hidden_states, self.config.output_hidden_states)
@@ -235,24 +251,24 @@ _GROWS = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE, _ASSISTED)
 class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride] a narrower config
     HyenaDNAPreTrainedModel, LanguageModel, GenerationMixin
 ):
-    """The language model: the chance of each next token.
+    """The language model, which predicts the next token.
 
-    The head is the embedding, transposed; logits are those of the real vocabulary,
-    without the rows that only pad the embedding.
+    The head is the transposed embedding. Logits are those of the vocabulary, without the padding
+    rows of the embedding.
     """
 
     accepts_loss_kwargs = True  # the Trainer passes num_items_in_batch
 
     @classmethod
     def around(cls, language: LanguageModel, config: HyenaDNAConfig) -> "HyenaDNAForCausalLM":
-        """Return the same model, of the same weights, as one of this class.
+        """Return a language model as one of this class, with the same weights.
 
         Parameters
         ----------
         language
-            In evaluation mode; its backbone is shared from now on, not copied.
+            The model, in evaluation mode. Its backbone is shared, not copied.
         config
-            Of the same architecture.
+            A configuration of the same architecture.
         """
         with torch.device("meta"):
             model = cls(config)
@@ -276,30 +292,37 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         use_cache: bool | None = None,
         **keywords: Any,
     ) -> CausalLMOutputWithPast | tuple[Any, ...]:
-        """Give the logits of the token after each, and with `labels` the loss.
+        """Return the logits of the token after each one, and with `labels` the loss.
 
         Parameters
         ----------
-        input_ids, attention_mask, inputs_embeds, output_hidden_states, return_dict
-            As in `HyenaDNAModel.forward`.
+        input_ids, inputs_embeds
+            Tokens, or embedded tokens; one of the two.
+        attention_mask
+            (batch, length), 0 where a token is padding, which may be on either side. With
+            `past_key_values` it covers the earlier tokens too.
         labels
-            The tokens again, with -100 where a token is no target; the shift by one
-            happens here. The loss is the mean cross-entropy in nats, in float32.
+            The tokens again, with -100 where a token is not a target. They are shifted by one
+            here. The loss is the mean cross-entropy in nats, in float32.
+        output_hidden_states
+            Also return the embedding and the state after each block.
+        return_dict
+            False: return a plain tuple.
         logits_to_keep
-            Give logits of only so many last tokens, 0 for all; or the places of tokens.
+            Number of last tokens whose logits are returned, 0 for all; or positions of tokens.
         num_items_in_batch
-            Divide the loss by this in place of the sum of weights, as gradient
-            accumulation needs.
+            Divisor of the sum of losses, for gradient accumulation; None: the sum of weights.
         loss_weights
-            What each token counts as a target; None: all as 1.
+            Weight of each token as a target; None: all 1.
         skip_logits
-            Give the loss alone, and never hold the logits of all tokens at once.
+            Return only the loss, without holding the logits of all tokens.
         past_key_values
-            What a call with `use_cache`, or `generate`, gave: the tokens go on from it.
+            What an earlier call with `use_cache`, or `generate`, returned: its tokens come before
+            these.
         use_cache
-            Give `past_key_values`, from which the next call goes on.
+            Also return `past_key_values`, from which a later call can continue.
         **keywords
-            What transformers passes to any model, as `keywords.check_keywords` takes it.
+            What transformers passes to any model; see `keywords.check_keywords`.
         """
         length, kept = sequence_length(input_ids, inputs_embeds), _kept(logits_to_keep)
         past = None if past_key_values is None else _ours(past_key_values)
@@ -307,7 +330,10 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         check_keywords(keywords, attention_mask, length=length, n_before=n_before)
         if past is not None:
             if labels is not None or output_hidden_states:
-                raise InputError("with past_key_values there are no labels and no hidden states")
+                raise InputError(
+                    "past_key_values cannot be combined with labels or output_hidden_states; "
+                    "pass the whole sequence instead"
+                )
             new = cast("Tensor", input_ids if inputs_embeds is None else inputs_embeds)
             logits = past.take(new, attention_mask, length if kept is None else kept)
             return CausalLMOutputWithPast(logits=logits, past_key_values=past)
@@ -342,7 +368,7 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         output_hidden_states: bool | None = None,
         **passed: Any,
     ) -> dict[str, Any]:
-        """Give the arguments of `forward` for the next tokens of `generate`."""
+        """Return the arguments of `forward` for the next tokens of `generate`."""
         n_before = 0 if past_key_values is None else past_key_values.get_seq_length()
         if n_before:
             n_new = next_sequence_length or max(1, input_ids.shape[1] - n_before)
@@ -365,7 +391,7 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
     def _continued(
         self, inputs_embeds: Tensor, input_ids: Tensor, attention_mask: Tensor | None
     ) -> Float[Tensor, "batch length d_model"]:
-        """Add to an embedded prompt what was generated after it, if there is no cache."""
+        """Append the embedded generated tokens to an embedded prompt, if there is no cache."""
         n_given = inputs_embeds.shape[1]
         n_added = 0 if attention_mask is None else attention_mask.shape[1] - n_given
         if not n_added:
@@ -380,7 +406,7 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         batch_size: int,
         max_cache_length: int,
     ) -> None:
-        """Bring a cache where sequences only grow; beams are computed anew each time."""
+        """Create a cache if sequences are only extended; beam search recomputes each step."""
         given = model_kwargs.get("past_key_values")
         if given is not None:
             _ours(given)
@@ -395,7 +421,7 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         stopping_criteria: StoppingCriteriaList | None,
         tokenizer: Any = None,  # noqa: ANN401 as transformers has it
     ) -> StoppingCriteriaList:
-        """Give transformers' criteria, but ours for `stop_strings`."""
+        """Return the criteria of transformers, except `StopLetters` for `stop_strings`."""
         strings, others = generation_config.stop_strings, copy(generation_config)
         others.stop_strings = None
         criteria = super()._get_stopping_criteria(  # pyright: ignore[reportAttributeAccessIssue]
@@ -407,9 +433,9 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
 
 
 def _ours(past: object) -> Past:
-    """Return what a call goes on from, if this model made it."""
+    """Return the cache of an earlier call; raise an InputError if it is of another kind."""
     if not isinstance(past, Past):
-        raise InputError(f"the model makes its own cache; leave past_key_values out: {NO_PREFIX}")
+        raise InputError(f"the model creates its own cache; leave past_key_values out: {NO_PREFIX}")
     return past
 
 
@@ -419,14 +445,14 @@ def _noted(
     inputs_embeds: Tensor | None,
     mask: Tensor | None,
 ) -> Past:
-    """Return what the next call goes on from; the tokens are read again when it comes."""
+    """Return a `Past` for the next call, which will read these tokens again."""
     past = Past(model)
     past.note(cast("Tensor", input_ids if inputs_embeds is None else inputs_embeds), mask)
     return past
 
 
 def _kept(logits_to_keep: int | Tensor | None) -> int | Tensor | None:
-    """Return how many last logits, or which, are wanted; None for all."""
+    """Return how many last logits, or which, are requested; None for all."""
     if isinstance(logits_to_keep, Tensor):
         return logits_to_keep
     if logits_to_keep is not None and logits_to_keep < 0:

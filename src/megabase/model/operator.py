@@ -10,13 +10,13 @@ Papers                                               Here
 the forward pass (Poli, Algorithm 3)                 ``self.forward(u)``
 ===================================================  ====================================
 
-Where we leave Poli: its Definition 3.1 convolves before *every* gate and so needs N
-filters. HyenaDNA gates first and needs N - 1; that is Definition 3.1 with a unit
-impulse for its first filter. The published weights also have a skip weight beside
-each filter, and store the gates in the reverse of the order in which they act.
+Where we differ from Poli: Definition 3.1 convolves before *every* gate and needs N
+filters. HyenaDNA gates first and needs N - 1 filters, which is Definition 3.1 with a unit
+impulse as the first filter. The published weights also have a skip weight for each
+filter, and store the gates in the reverse of the order in which they are applied.
 
-Where we leave both: a mask. What is padding is zero before each convolution, short or
-long, so that a sequence answers the same with padding on either side as without.
+Where we differ from both: a mask. Padding is set to zero before each convolution, short or
+long, so that the output of a sequence does not depend on padding on either side.
 
 Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
 Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
@@ -41,18 +41,23 @@ from megabase.ops.tracing import static_size
 
 
 class HyenaOperator(nn.Module):
-    """Mix a sequence along its length at sub-quadratic cost.
+    """Mixes a sequence along its length at sub-quadratic cost.
 
     Parameters
     ----------
     d_model
         Channels of the residual stream, D in the papers.
     filters
-        Maps a length in tokens to ``order - 1`` filters of that many taps.
+        Maps a length in tokens to ``order - 1`` filters with that many taps.
     order
         Number of gates, N in the papers; HyenaDNA uses 2.
     short_length
-        Taps of the depth-wise convolution after the projections, in tokens.
+        Taps of the depth-wise convolution after the projections.
+
+    Raises
+    ------
+    ValueError
+        If the order is below 2.
     """
 
     def __init__(
@@ -77,11 +82,12 @@ class HyenaOperator(nn.Module):
         u: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch 1 length"] | None = None,
     ) -> tuple[Float[Tensor, "batch d_model length"], list[Tensor]]:
-        """Give the value v and the gates x¹ … xᴺ, each (batch, d_model, length)."""
+        """Compute the value v and the gates x¹ … xᴺ, each (batch, d_model, length)."""
         length = static_size(u, 1)
         streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
+        # Conv1d pads both sides; the first `length` outputs are the causal ones.
         *gates, v = self.short_conv(streams)[..., :length].chunk(self.order + 1, dim=1)
-        return v, gates[::-1]
+        return v, gates[::-1]  # stored in the reverse of the order in which they are applied
 
     def mix(
         self,
@@ -105,10 +111,17 @@ class HyenaOperator(nn.Module):
         *,
         engine: str = "plain",
     ) -> Float[Tensor, "batch length d_model"]:
-        """Mix `u` along its length; the output at a token sees no later token.
+        """Mix `u` along its length; the output at a token does not depend on later tokens.
 
-        Where `mask` is false stands padding, which no other token sees. By an
-        `engine` that is not plain, `mix_at_once` takes the place of `project` and `mix`.
+        Parameters
+        ----------
+        u
+            The normed residual stream.
+        mask
+            False where a token is padding, which does not affect other tokens.
+        engine
+            One of `engine.ENGINES`. All but ``"plain"`` use `mix_at_once` for operators of order
+            2, instead of `project` and `mix`.
         """
         over_channels = None if mask is None else mask[:, None]
         if engine != "plain" and self.order == 2 and self._has_plain_short_conv():
@@ -124,10 +137,21 @@ class HyenaOperator(nn.Module):
         mask: Bool[Tensor, "batch 1 length"] | None,
         engine: str,
     ) -> Float[Tensor, "batch d_model length"]:
-        """Project, and mix by a function that keeps little for the gradient."""
+        """Project, and mix by `ops.gated_conv`, which saves little for the gradient.
+
+        Parameters
+        ----------
+        u
+            The normed residual stream.
+        mask
+            False where a token is padding.
+        engine
+            ``"triton"`` for GPU kernels; any other name for the fastest steps on this device.
+        """
         taps, bias = self.short_conv.weight[:, 0], cast("Tensor", self.short_conv.bias)
         has_bias = cast("Tensor | None", self.in_proj.bias) is not None
         if mask is None and has_bias and is_untouched(self.in_proj, nn.Linear):
+            # Without a mask, the input bias can be folded into the short filter.
             streams = into_channels(u, self.in_proj.weight)
             short = with_input_bias(taps, bias, self.in_proj.bias)
         else:
@@ -136,7 +160,7 @@ class HyenaOperator(nn.Module):
         mix = kernels.gated_conv if engine == "triton" else steps_for(streams).gated_conv
         length = u.shape[1]
         h = self.filters(length)[0]
-        watched = any(map(has_hooks, self.filters.modules()))
+        watched = any(map(has_hooks, self.filters.modules()))  # hooks would run a second time
         cheap = nullcontext() if watched else made_again(h, lambda: self.filters(length)[0])
         with cheap:
             return mix(streams, short, h, self.skip, mask)

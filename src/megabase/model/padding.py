@@ -1,4 +1,4 @@
-"""Sequences of tokens as batches that a model reads at once, padded on the right."""
+"""Joining sequences of tokens into batches, padded on the right."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,16 +15,16 @@ _PAD = DNA_VOCABULARY.id_of("[PAD]")
 def batches(
     sequences: Iterable[TokenArray], tokens_per_batch: int, *, n_beside: int = 0
 ) -> Iterator[list[TokenArray]]:
-    """Join sequences that follow each other as long as their padded size allows.
+    """Yield batches of consecutive sequences, as large as their padded size allows.
 
     Parameters
     ----------
     sequences
-        Tokens of each.
+        The tokens of each sequence.
     tokens_per_batch
-        The most, padding included, but for one sequence that is longer by itself.
+        The most tokens of a batch, including padding. A longer sequence is a batch by itself.
     n_beside
-        Tokens that the model puts beside each, such as those of a prompt.
+        Tokens that the model adds to each sequence, such as those of a prompt.
     """
     batch: list[TokenArray] = []
     longest = 0
@@ -41,7 +41,7 @@ def batches(
 def pad(
     batch: Sequence[TokenArray],
 ) -> tuple[Int64[Tensor, "batch length"], Bool[Tensor, "batch length"]]:
-    """Pad on the right to the longest of the batch; the mask is false on padding."""
+    """Return the tokens of a batch padded on the right, and a mask that is False on padding."""
     longest = max(map(len, batch))
     tokens = torch.full((len(batch), longest), _PAD)
     mask = torch.zeros(len(batch), longest, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""The cache that `generate()` of transformers, and a loop of one's own, carry from call to call."""
+"""The cache that `generate()` of transformers, or a user's loop, passes from call to call."""
 
 from itertools import accumulate
 from typing import Any
@@ -13,25 +13,25 @@ from megabase.errors import InputError
 from megabase.model.cache import Cache
 from megabase.model.streamed import what_is_changed
 
-_FEWEST_STEPS = 64  # room of a cache whose end is not known
+_FEWEST_STEPS = 64  # least capacity of a cache if the final length is unknown
 
 
 class Past(transformers.Cache):
-    """The tokens so far, and a `Cache` as long as they go on one by one.
+    """The tokens so far, and a `Cache` while they are extended one at a time.
 
-    Where they do not, or where the model was changed, the whole sequence is computed again: so
-    tokens may be taken back (`crop`) and several may come at once, as in assisted decoding.
+    Otherwise, or if the model was modified, the whole sequence is recomputed. This allows removing
+    tokens (`crop`) and adding several at once, as in assisted decoding.
 
     Parameters
     ----------
     model
-        That generates.
+        The causal language model that generates.
     max_length
-        The most tokens that it will be given, the prompt's included; None: not known.
+        The most tokens that will be given, including the prompt; None: unknown.
     """
 
     is_compileable = False  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
-    """Transformers' question: whether its steps can be compiled."""
+    """Whether transformers may compile the decoding steps."""
 
     def __init__(
         self,
@@ -46,19 +46,26 @@ class Past(transformers.Cache):
         self._mask: Tensor | None = None
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Count the tokens so far, under transformers' name."""
+        """Return the number of tokens so far; the name is that of transformers."""
         del layer_idx
         return self._n_tokens
 
     def activate_past_recording(self) -> None:
-        """Do nothing, at transformers' wish: all tokens are noted from the first on."""
+        """Do nothing; transformers calls it, and all tokens are always recorded."""
 
     def crop(self, tokens_to_remove: int) -> None:
-        """Take back the last tokens: -n of them, or, above 0, all but so many first."""
+        """Remove tokens from the end.
+
+        Parameters
+        ----------
+        tokens_to_remove
+            As in transformers: -n removes the last n tokens, n above 0 keeps the first n.
+        """
         n_left = self._n_tokens + min(tokens_to_remove, 0)
         n_left = n_left if tokens_to_remove <= 0 else min(tokens_to_remove, self._n_tokens)
         if n_left == self._n_tokens:
             return
+        # Truncate the parts of the sequence, which were added by separate calls.
         starts = [0, *accumulate(part.shape[1] for part in self._taken)]
         parts = zip(self._taken, starts, strict=False)
         self._taken = [part[:, : n_left - start] for part, start in parts if start < n_left]
@@ -66,7 +73,7 @@ class Past(transformers.Cache):
         self._cache, self._n_tokens = None, n_left
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Take the sequences in another order."""
+        """Reorder the sequences of the batch."""
         self.batch_select_indices(beam_idx)
 
     def batch_select_indices(self, indices: Tensor) -> None:
@@ -81,7 +88,16 @@ class Past(transformers.Cache):
         self.batch_select_indices(torch.arange(n_rows).repeat_interleave(repeats))
 
     def note(self, new: Tensor, mask: Tensor | None) -> None:
-        """Note tokens, or what they are embedded as, and which of all are padding."""
+        """Record tokens without computing anything.
+
+        Parameters
+        ----------
+        new
+            The new tokens, (batch, length), or embedded tokens, (batch, length, d_model).
+        mask
+            0 where one of all tokens so far is padding, the new ones included; None: the new
+            tokens are not padding.
+        """
         self._taken.append(new.detach())
         self._n_tokens += new.shape[1]
         if mask is not None:
@@ -92,16 +108,21 @@ class Past(transformers.Cache):
     def take(
         self, new: Tensor, mask: Tensor | None, kept: int | Tensor
     ) -> Float[Tensor, "batch kept token"]:
-        """Take in the prompts, or what follows them; give some of the new tokens' logits.
+        """Append the prompts, or tokens after them, and return logits of the new tokens.
 
         Parameters
         ----------
         new
-            The new tokens, (batch, length), or what they are embedded as, (batch, length, d_model).
+            The new tokens, (batch, length), or embedded tokens, (batch, length, d_model).
         mask
-            0 where one of all tokens is padding, which stands on the left.
+            0 where one of all tokens is padding, which must be on the left.
         kept
-            How many last logits, or which of those of the new tokens.
+            Number of last logits to return, or indices of new tokens.
+
+        Raises
+        ------
+        InputError
+            If the tokens exceed the positions of the model.
         """
         length = new.shape[1]
         self._check_length(length)
@@ -114,7 +135,7 @@ class Past(transformers.Cache):
             logits = self._absorbed()
         else:
             return self._computed_again(length, kept)
-        return logits[:, None].clone()  # outside of inference mode: its owner may write on it
+        return logits[:, None].clone()  # a tensor outside inference mode, which callers may modify
 
     def _is_changed(self) -> bool:
         backbone = self._model.backbone
@@ -134,7 +155,7 @@ class Past(transformers.Cache):
         return torch.cat(parts, dim=1)
 
     def _absorbed(self) -> Tensor:
-        """Read all tokens so far into a cache with room for what may follow."""
+        """Read all tokens so far into a new cache with room for later tokens."""
         room = self._model.config.max_seq_len - self._n_tokens
         if self._max_length is None or self._max_length < self._n_tokens:
             self._n_steps = min(room, max(_FEWEST_STEPS, self._n_tokens))
@@ -145,9 +166,10 @@ class Past(transformers.Cache):
 
     @torch.no_grad()
     def _computed_again(self, length: int, kept: int | Tensor) -> Tensor:
-        """Compute the whole sequence, and give logits of its last tokens."""
+        """Recompute the whole sequence, and return logits of its last tokens."""
         self._cache = None
         whole = self._embedded()
+        # Indices count from the first new token; the model counts from the start.
         keep = kept if isinstance(kept, int) else kept + self._n_tokens - length
         return self._model(
             inputs_embeds=whole, attention_mask=self._mask, logits_to_keep=keep

@@ -1,4 +1,4 @@
-"""How long a token takes, from a short pass that is timed."""
+"""Estimate of the time per token, from a short timed pass."""
 
 import math
 import time
@@ -10,25 +10,25 @@ from torch import Tensor
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.language import LanguageModel, TokenReader
 
-_PROBED = 4096  # tokens, the most that are timed
-_TIMES = 4  # of which the fastest counts: the first makes plans, others may be disturbed
+_PROBED = 4096  # the most tokens of a timed pass
+_TIMES = 4  # passes, of which the fastest counts, because the first makes FFT plans
 
 
 def seconds_per_token(
     model: TokenReader, longest: int, *, at_once: int = 1, training: bool = False
 ) -> float:
-    """Time a forward pass over a short sequence, or its gradient; the weights stay as they are.
+    """Return the seconds per token of a short forward pass; the weights are not changed.
 
     Parameters
     ----------
     model
         The model, on its device.
     longest
-        Tokens of the longest sequence that will be asked for.
+        Tokens of the longest sequence that will be computed.
     at_once
-        Sequences that pass through the model at once.
+        Sequences in a batch.
     training
-        Whether the gradient is computed, too.
+        Whether to include the backward pass. It also sets the mode of the model.
     """
     device = next(model.parameters()).device
     length = min(longest, _PROBED)
@@ -49,7 +49,7 @@ def seconds_per_token(
 
 
 def _answer(model: TokenReader, tokens: Tensor, training: bool) -> Tensor:
-    """Give one number that all of the work goes into; of a language model in training, the loss."""
+    """Return a number that depends on the whole pass: in training of a language model, the loss."""
     if not isinstance(model, LanguageModel):
         return cast("Tensor", model(tokens).logits.sum())
     if training:

@@ -1,4 +1,4 @@
-"""How fast this processor multiplies matrices, and whether bfloat16 is of use to it."""
+"""The speed of matrix products on this processor, and a warning if bfloat16 is slow."""
 
 import logging
 import time
@@ -12,21 +12,21 @@ _SMALL, _FEW_TIMES = 256, 2
 
 
 def product_rate(dtype: torch.dtype, *, size: int = 1024, times: int = 5) -> float:
-    """Time the product of two square matrices on the CPU.
+    """Measure the speed of the product of two square matrices on the CPU.
 
     Parameters
     ----------
     dtype
-        Of the matrices.
+        Dtype of the matrices.
     size
-        Their rows.
+        Their number of rows.
     times
-        How often; the fastest counts.
+        Number of measurements, of which the fastest counts.
 
     Returns
     -------
     rate
-        Operations a second, in units of 10⁹.
+        In 10⁹ floating-point operations per second.
     """
     a, b = (torch.ones(size, size, dtype=dtype) for _ in range(2))
     fastest = float("inf")
@@ -39,9 +39,14 @@ def product_rate(dtype: torch.dtype, *, size: int = 1024, times: int = 5) -> flo
 
 @cache
 def warn_of_slow_bfloat16(device: torch.device) -> None:
-    """Log a line, once, where bfloat16, which is asked for, makes matrix products slower.
+    """Log a warning, once, if products in the requested bfloat16 are slower than in float32.
 
-    A CPU without instructions for it multiplies a hundred times as slowly as in float32.
+    On a CPU without bfloat16 instructions they can be a hundred times slower.
+
+    Parameters
+    ----------
+    device
+        The device of the model; only a CPU is measured.
     """
     if device.type != "cpu":
         return
@@ -51,7 +56,7 @@ def warn_of_slow_bfloat16(device: torch.device) -> None:
     )
     if half < single:
         _log.warning(
-            "bfloat16 products are %.0f times as slow as float32 on this processor, which has no "
-            "instructions for them; leave out precision, or take float32",
+            "bfloat16 matrix products take %.0f times as long as float32 ones on this processor, "
+            "which has no instructions for them; leave out precision, or set it to float32",
             single / half,
         )

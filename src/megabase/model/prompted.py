@@ -1,16 +1,16 @@
-r"""The Hugging Face class of a language model that answers with a letter after a soft prompt.
+r"""The Hugging Face class of a language model that classifies by a letter after a soft prompt.
 
 .. math:: p(\text{class } k \mid x) \propto
           \exp\, \ell_{a_k}\bigl(v_1, \dots, v_n, x_1, \dots, x_m, \text{[SEP]}\bigr)
    :label: soft-prompt
 
-Here v are the vectors of the prompt, which alone are learnt, x the embedded letters, ℓ the
+Here v are the vectors of the prompt, the only trained parameters, x the embedded bases, ℓ the
 logits of the language model for the token after [SEP], and a the letters of the classes.
 
-Where we leave the paper: padding stands after [SEP] and under a mask, where the released code
-pads before the letters without one.
+Where we differ from the paper: padding follows [SEP] and is masked. The released code pads
+before the bases, without a mask.
 
-Source: Nguyen et al. 2023, arXiv:2306.15794v2, section 4.3 and A.7.
+Source: Nguyen et al. 2023, arXiv:2306.15794v2, Sections 4.3 and A.7.
 """
 
 from collections.abc import Mapping
@@ -36,12 +36,12 @@ _SEP = DNA_VOCABULARY.id_of("[SEP]")
 
 
 class SoftPrompt(nn.Module):
-    """Vectors that stand before each embedded sequence.
+    """Trained vectors that are put before each embedded sequence.
 
     Parameters
     ----------
     config
-        Its `n_prompt_tokens`, `d_model` and `prompt_dropout`.
+        Its `n_prompt_tokens`, `d_model` and `prompt_dropout` are used.
     """
 
     def __init__(self, config: HyenaDNAConfig) -> None:
@@ -52,15 +52,15 @@ class SoftPrompt(nn.Module):
     def forward(
         self, embedded: Float[Tensor, "batch length d_model"]
     ) -> Float[Tensor, "batch prompted d_model"]:
-        """Put the prompt before each sequence; in training each drops channels of its own."""
+        """Put the prompt before each sequence; dropout differs between sequences."""
         prompt = self.dropout(self.vectors.expand(static_size(embedded, 0), -1, -1))
         return torch.cat([prompt, embedded], dim=1)
 
 
 class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
-    """A language model with a soft prompt: its next letter is the class, Eq. soft-prompt.
+    """A language model with a soft prompt, which classifies by its next letter, Eq. soft-prompt.
 
-    The starting vectors are drawn from N(0, 0.02).
+    The vectors are initialised from N(0, 0.02).
 
     Parameters
     ----------
@@ -70,10 +70,10 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
     Raises
     ------
     InputError
-        If it has no prompt.
+        If the configuration has no prompt.
     """
 
-    accepts_loss_kwargs = False  # the Trainer divides the loss by the steps of accumulation itself
+    accepts_loss_kwargs = False  # so that the Trainer divides the loss by the accumulation steps
 
     def __init__(self, config: HyenaDNAConfig) -> None:
         super().__init__(config)
@@ -87,13 +87,21 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
     def from_language_model(
         cls, language: HyenaDNAForCausalLM, config: HyenaDNAConfig
     ) -> "HyenaDNAForPromptedClassification":
-        """Put a new prompt before a language model, whose weights are copied."""
+        """Return a model with a new prompt and a copy of the weights of a language model.
+
+        Parameters
+        ----------
+        language
+            The language model.
+        config
+            Its architecture, with `n_prompt_tokens` and `answer_letters`.
+        """
         model = cls(config)
         model.backbone.load_state_dict(language.backbone.state_dict())
         return model
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Draw the starting vectors, and the rest as the table of the base class says."""
+        """Initialise the prompt, and other modules as the base class does."""
         if isinstance(module, SoftPrompt):
             initialization.normal_(module.vectors, std=_STD)
         else:
@@ -110,18 +118,24 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
         past_key_values: object = None,
         **keywords: Any,
     ) -> SequenceClassifierOutput | tuple[Any, ...]:
-        """Give the logits of the letters of the classes, and with `labels` the mean loss.
+        """Return the logits of the letters of the classes, and with `labels` the mean loss.
 
         Parameters
         ----------
-        input_ids, attention_mask, inputs_embeds, return_dict
-            As in `HyenaDNAModel.forward`; prompt and [SEP] are put around them here.
+        input_ids, inputs_embeds
+            Tokens, or embedded tokens, without prompt and [SEP]; one of the two.
+        attention_mask
+            (batch, length), 0 where a token is padding, which may be on either side.
         labels
-            The number of each sequence's class.
+            The class number of each sequence.
         output_hidden_states
-            Give the states of prompt, sequence, [SEP] and padding, in this order, too.
-        past_key_values, **keywords
-            As in `HyenaDNAModel.forward`.
+            Also return the states of prompt, sequence, [SEP] and padding, in this order.
+        return_dict
+            False: return a plain tuple.
+        past_key_values
+            Must be None.
+        **keywords
+            What transformers passes to any model; see `keywords.check_keywords`.
 
         Raises
         ------
@@ -141,7 +155,7 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
         if attention_mask is not None:
             embedded, lengths = _to_the_left(embedded, attention_mask.bool())
         prompted = self.prompt(_closed(embedded, lengths, self.backbone.embedding.weight[_SEP]))
-        last = lengths + self.config.n_prompt_tokens
+        last = lengths + self.config.n_prompt_tokens  # the index of [SEP]
         mask = torch.arange(prompted.shape[1], device=last.device) <= last[:, None]
         is_full = why_traced(embedded) is None and bool(mask.all())
         hidden = self._hidden_states(None, None if is_full else mask, prompted, every)
@@ -159,24 +173,32 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
     def _head_tensors(
         cls, config: HyenaDNAConfig, tensors: Mapping[str, Tensor]
     ) -> Mapping[str, Tensor]:
-        """Give the tensors of the prompt."""
+        """Return the tensors of the prompt."""
         del tensors
         return prompt_tensors(config)
 
 
 def check_length(config: HyenaDNAConfig, length: int) -> None:
-    """Raise an InputError if a sequence does not fit beside the prompt."""
+    """Raise an InputError if prompt and sequence exceed the context length.
+
+    Parameters
+    ----------
+    config
+        The configuration of a prompted model.
+    length
+        Tokens of the sequence.
+    """
     if length > config.longest_sequence:
         fit = config.context_length - length
         raise InputError(
             f"{config.n_prompt_tokens:,} prompt tokens and a sequence of {length:,} are longer "
             f"than the model's context of {config.context_length:,}; "
-            + (f"at most {fit:,} prompt tokens fit" if fit > 0 else "cut it into windows")
+            + (f"at most {fit:,} prompt tokens fit" if fit > 0 else "split it into windows")
         )
 
 
 def prompt_tensors(config: HyenaDNAConfig) -> dict[str, Tensor]:
-    """Give names and shapes of a prompt's tensors, without values."""
+    """Return the tensors of a prompt by name, without values."""
     with torch.device("meta"):
         return SoftPrompt(config).state_dict(prefix=PROMPT_PREFIX)
 
@@ -184,10 +206,10 @@ def prompt_tensors(config: HyenaDNAConfig) -> dict[str, Tensor]:
 def _to_the_left(
     embedded: Float[Tensor, "batch length d_model"], mask: Bool[Tensor, "batch length"]
 ) -> tuple[Float[Tensor, "batch length d_model"], Int64[Tensor, " batch"]]:
-    """Move real tokens before padding, in their order, and count them."""
+    """Move real tokens before padding, in order, and return them with their number."""
     lengths = mask.sum(dim=1)
     if why_traced(mask) is None and not bool(lengths.all()):
-        raise InputError("a sequence of the batch is all padding; each needs a token")
+        raise InputError("a sequence of the batch is all padding; each needs at least one token")
     order = torch.argsort(~mask, dim=1, stable=True)
     return embedded.gather(1, order[..., None].expand_as(embedded)), lengths
 

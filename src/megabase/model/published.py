@@ -1,13 +1,12 @@
-"""The published parameter names and configuration keys beside ours, and nothing silent between.
+"""Translation between published parameter names and configuration keys and those of this package.
 
-Three layouts hold the same tensors under one table of names and differ in its prefix:
+Three published layouts hold the same tensors under the same names with different prefixes:
 ``model.`` in the released Lightning files (with ``.layer.`` after mixer and mlp if they
-were trained with checkpointing), ``hyena.`` in the released ``-hf`` folders, none in
+were trained with checkpointing), ``hyena.`` in the released ``-hf`` folders, and none in
 the released stand-alone code.
 
-What a published file holds beyond our parameters may be left out for one reason each:
-an alias must equal what it repeats, a stored grid must equal the one we compute,
-a training metric is no weight. Anything else is an error that names it.
+Three kinds of additional tensors are dropped: an alias that equals the tensor it repeats, a stored
+grid that equals the computed one, and the state of a training metric. Any other is an error.
 
 Source: the released code and checkpoints of Nguyen et al. 2023, arXiv:2306.15794v2.
 """
@@ -26,15 +25,20 @@ from megabase.model.filter_shape import decay_rates, positional_encoding
 Tensors = Mapping[str, Tensor]
 
 PREFIXES = {"hf": "hyena.", "lightning": "model.", "standalone": ""}
-"""What stands before ``backbone.`` in each layout."""
+"""Prefix before ``backbone.`` in each layout."""
 
 _CHECKPOINTED = re.compile(r"\.(mixer|mlp)\.layer\.")
-_TRAINED_GRID = 1e-3  # a stored grid further than this from ours was trained
+_TRAINED_GRID = 1e-3  # a stored grid that differs more from the computed one has been trained
 _EMBEDDING = "embeddings.word_embeddings.weight"
 
 
 def name_pairs(config: Architecture) -> dict[str, str]:
-    """Give our name of each parameter by its published one, both without a prefix.
+    """Return a table from published to our parameter names, both without prefix.
+
+    Parameters
+    ----------
+    config
+        The architecture.
 
     Raises
     ------
@@ -60,8 +64,8 @@ def name_pairs(config: Architecture) -> dict[str, str]:
 def _check_filter(config: Architecture) -> None:
     if config.filter_family != "published" or config.n_near_taps:
         raise InputError(
-            f"a {config.filter_family} filter with {config.n_near_taps} near taps has no place in "
-            "a released layout, which holds published filters without near taps only"
+            "a released layout can only hold a published filter without near taps; this model has "
+            f"a {config.filter_family} filter with {config.n_near_taps} near taps"
         )
 
 
@@ -70,7 +74,7 @@ def _affine(theirs: str, ours: str) -> dict[str, str]:
 
 
 def _filter_pairs(config: Architecture, theirs: str, ours: str) -> dict[str, str]:
-    """Pair the network of one filter; in the published list every second layer is a sine."""
+    """Return the names for one filter; in the published list, every second layer is a sine."""
     n_hidden = config.num_inner_mlps + 1
     pairs = {f"{theirs}.implicit_filter.1.freq": f"{ours}.frequency"}
     for k in range(n_hidden):
@@ -80,7 +84,7 @@ def _filter_pairs(config: Architecture, theirs: str, ours: str) -> dict[str, str
 
 
 def is_published(tensors: Tensors) -> bool:
-    """Whether the names are published ones rather than ours."""
+    """Return whether tensors have published names rather than ours."""
     return any(name.endswith(f"backbone.{_EMBEDDING}") for name in tensors)
 
 
@@ -90,22 +94,22 @@ def from_published(tensors: Tensors, config: Architecture, source: str) -> dict[
     Parameters
     ----------
     tensors
-        By published name, in any of the layouts.
+        Tensors by published name, in any of the layouts.
     config
-        The architecture they belong to.
+        Their architecture.
     source
-        What to call the file in an error.
+        Name of the file in an error.
 
     Raises
     ------
     InputError
-        If a tensor is missing, extra, or says something other than we would compute.
+        If a tensor is missing, unknown, or differs from the alias or grid that it should equal.
     """
     anchor = next(name for name in tensors if name.endswith(f"backbone.{_EMBEDDING}"))
     prefix = anchor.removesuffix(_EMBEDDING)
     if max(config.n_layer, config.num_inner_mlps) > len(tensors):
         raise InputError(
-            f"{source} has {len(tensors):,} tensors in all; the configuration asks for n_layer "
+            f"{source} has only {len(tensors):,} tensors; its config.json requires n_layer "
             f"{config.n_layer:,} and num_inner_mlps {config.num_inner_mlps:,}"
         )
     pairs = name_pairs(config)
@@ -128,16 +132,16 @@ def from_published(tensors: Tensors, config: Architecture, source: str) -> dict[
 def _check_extra(
     name: str, tensor: Tensor, ours: Tensors, config: Architecture, source: str
 ) -> None:
-    """Raise an InputError unless a tensor that we have no place for may be left out."""
+    """Raise an InputError unless an additional tensor can be dropped."""
     if "torchmetrics" in name:
         return
     grid = re.search(r"\bpos_emb\.([zt])$", name)
     shape = (1, config.max_seq_len, config.emb_dim if grid and grid[1] == "z" else 1)
-    if grid and tensor.shape != shape:  # before one as large is computed
+    if grid and tensor.shape != shape:  # checked before a grid of the claimed size is computed
         raise InputError(f"{source}: {name} has shape {tuple(tensor.shape)}, expected {shape}")
     expected = _known_extra(name, ours, config)
     if expected is None:
-        raise InputError(f"{source} has a tensor that no HyenaDNA model of this config has: {name}")
+        raise InputError(f"{source} has a tensor unknown in a HyenaDNA model of its config: {name}")
     if tensor.shape != expected.shape:
         raise InputError(
             f"{source}: {name} has shape {tuple(tensor.shape)}, expected {tuple(expected.shape)}"
@@ -147,13 +151,13 @@ def _check_extra(
     if difference > (_TRAINED_GRID if is_grid else 0.0):
         why = "a trained grid" if is_grid else "a weight that is not tied"
         raise InputError(
-            f"{source}: {name} differs by {difference:.3g} from what this model computes or ties; "
+            f"{source}: {name} differs by {difference:.3g} from the computed or tied tensor; "
             f"{why} cannot be loaded"
         )
 
 
 def _known_extra(name: str, ours: Tensors, config: Architecture) -> Tensor | None:
-    """What a tensor beyond our parameters should equal, if we know it."""
+    """Return what an additional tensor must equal, None if it is unknown."""
     if name.removeprefix("model.") == "lm_head.weight":
         return ours.get("backbone.embedding.weight")
     alias = re.fullmatch(r"layers\.(\d+)\.mixer\.filter_fn\.implicit_filter\.(\d+)\.freq", name)
@@ -164,7 +168,7 @@ def _known_extra(name: str, ours: Tensors, config: Architecture) -> Tensor | Non
 
 
 def grids(config: Architecture) -> dict[str, Tensor]:
-    """Give what published files store for each filter and we compute: positions and rates."""
+    """Return the positions and rates that published files store for each filter."""
     like = torch.zeros((), dtype=torch.float32)
     z = positional_encoding(range(config.max_seq_len), config.max_seq_len, config.emb_dim, like)
     rates = decay_rates((config.hyena_order - 1) * config.d_model, like)
@@ -176,16 +180,21 @@ def grids(config: Architecture) -> dict[str, Tensor]:
 
 
 def to_published(tensors: Tensors, config: Architecture, layout: str = "hf") -> dict[str, Tensor]:
-    """Translate our tensors to a published layout, with the grids and the tied head it stores.
+    """Translate our tensors to a published layout, including its grids and tied head.
 
     Parameters
     ----------
     tensors
-        By our names.
+        Tensors by our names.
     config
-        The architecture they belong to.
+        Their architecture.
     layout
         A key of `PREFIXES`.
+
+    Raises
+    ------
+    InputError
+        If the filter is not the published one.
     """
     prefix = PREFIXES[layout] + "backbone."
     theirs = {
@@ -199,7 +208,7 @@ def to_published(tensors: Tensors, config: Architecture, layout: str = "hf") -> 
     return theirs | {head: tensors["backbone.embedding.weight"].clone()}
 
 
-# What an original config.json may say, and what it must say for our model to be its model.
+# Keys of an original config.json, and the values that our implementation requires.
 _SAME_KEY = (
     "d_model", "n_layer", "d_inner", "vocab_size", "embed_dropout", "pad_vocab_size_multiple",
 )  # fmt: skip
@@ -224,24 +233,31 @@ _LAYER_REQUIRED = {"_name_": "hyena", "modulate": True, "lr_pos_emb": 0.0}
 
 
 def keys_of_original(original: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Read under our names the config.json of a release that keeps the mixer under ``layer``.
+    """Translate the config.json of an original release to our keys.
+
+    Parameters
+    ----------
+    original
+        Its content, in which ``layer`` holds the keys of the mixer.
+    source
+        Name of the file in an error.
 
     Raises
     ------
     InputError
-        If a key is unknown, or asks for something that this model is not.
+        If a key is unknown, or its value is not supported.
     """
     keys: dict[str, Any] = {}
     layer = original.get("layer", {})
     if not isinstance(layer, Mapping):
-        raise InputError(f"{source}: layer must be a table, got {type(layer).__name__}")
+        raise InputError(f"{source}: layer must be a JSON object, got {type(layer).__name__}")
     names = {key: key for key in _SAME_KEY}
     _read(original, names, _NO_EFFECT | {"layer"}, _REQUIRED, keys, source)
     _read(layer, _LAYER_KEY, _LAYER_NO_EFFECT, _LAYER_REQUIRED, keys, f"{source}, layer")
     return keys
 
 
-# What the code of the released -hf folders does not read, and takes to be so.
+# Values that the code of the released -hf folders assumes without reading them.
 _HF_FIXED = {
     "hyena_order": 2, "filter_shift": 0.05, "initializer_gain": None, "n_added_tokens": 0,
 }  # fmt: skip
@@ -252,28 +268,30 @@ _HF_KEYS = (
 
 
 def check_hf(config: Architecture) -> None:
-    """Refuse an architecture that a released ``-hf`` folder has no place for.
+    """Validate that a released ``-hf`` folder can represent an architecture.
 
     Raises
     ------
     InputError
-        If the filter is another, or the code of those folders takes a number to be another.
+        If the filter is not the published one, or a value differs from the one that the code of
+        those folders assumes.
     """
     _check_filter(config)
     for key, fixed in _HF_FIXED.items():
         if getattr(config, key) != fixed:
             raise InputError(
-                f"the -hf layout holds {key} = {fixed} only; this model has {getattr(config, key)}"
+                f"the -hf layout can only hold {key} = {fixed}; this model has "
+                f"{getattr(config, key)}"
             )
 
 
 def config_to_hf(config: Architecture) -> dict[str, Any]:
-    """Give the config.json of a released ``-hf`` folder of this architecture.
+    """Return the content of config.json in a released ``-hf`` folder of this architecture.
 
     Raises
     ------
     InputError
-        As `check_hf` does.
+        If that layout cannot represent the architecture; see `check_hf`.
     """
     check_hf(config)
     keys = {key: getattr(config, key) for key in _HF_KEYS}
@@ -294,11 +312,11 @@ def _read(
     keys: dict[str, Any],
     source: str,
 ) -> None:
-    """Translate keys into `keys`; refuse the unknown, and values that this model cannot have."""
+    """Translate keys into `keys`; raise an InputError for unknown keys and unsupported values."""
     for key, value in given.items():
         if key in names:
             keys[names[key]] = value
         elif key in required and value != required[key]:
-            raise InputError(f"{source}: {key} is {value!r}; only {required[key]!r} can be loaded")
+            raise InputError(f"{source}: {key} must be {required[key]!r}; got {value!r}")
         elif key not in required and key not in no_effect:
             raise InputError(f"{source}: unknown key {key!r}")

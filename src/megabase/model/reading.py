@@ -1,4 +1,4 @@
-"""A folder, a hub id or a released file becomes a plain language model; without transformers."""
+"""Loading a plain language model from a folder, hub id or released file, without transformers."""
 
 import logging
 import re
@@ -28,20 +28,21 @@ _log = logging.getLogger(__name__)
 
 
 class ReadModel(NamedTuple):
-    """A language model that is ready to answer, and where it comes from.
+    """A loaded language model and its origin.
 
     Attributes
     ----------
     name
-        As the user wrote it.
+        The name as the user wrote it.
     model
-        In evaluation mode.
+        The model, in evaluation mode.
     keys
-        Of its config.json, under our names.
+        The keys of its config.json, under our names.
     revision
-        The commit of a hub id; None elsewhere.
+        The commit, if it was loaded from the hub.
     fingerprint
-        What `model.fingerprint` gives, if the folder kept it; it was checked.
+        The saved log-likelihood in nats that was checked, if the folder has one; see
+        `model.fingerprint`.
     """
 
     name: str
@@ -52,21 +53,22 @@ class ReadModel(NamedTuple):
 
 
 def read_language_model(files: ModelFiles) -> ReadModel:
-    """Load a language model strictly, in float32, as a plain torch module.
+    """Load a language model in float32 as a plain torch module.
 
     Parameters
     ----------
     files
-        What `files.find_model` found.
+        Location of the model, from `files.find_model`.
 
     Raises
     ------
     InputError
-        As of `load.load`.
+        If a file is missing or invalid, the tensors are not exactly those of the configuration,
+        the model is fine-tuned, or its fingerprint has changed.
     """
     name = files.name
     if name == DEFAULT_MODEL:
-        _log.info("the model is %s, which ships with megabase", name)
+        _log.info("the model is %s, which is included in megabase", name)
     keys = read_keys(files)
     config = Architecture.from_keys(keys)
     checkpoint = files.checkpoint
@@ -76,8 +78,8 @@ def read_language_model(files: ModelFiles) -> ReadModel:
     if has_head(tensors) or has_prompt(tensors):
         kind = "head" if has_head(tensors) else "prompt"
         raise InputError(
-            f"{name} is a fine-tuned model, with a {kind} for labels; here a language model is "
-            "needed. `megabase predict` takes the fine-tuned one"
+            f"{name} is a fine-tuned model with a {kind} for labels, but a language model is "
+            "needed here; use it with `megabase predict`"
         )
     check_fits(tensors, config, name)
     model = PlainLanguageModel(config)
@@ -88,12 +90,17 @@ def read_language_model(files: ModelFiles) -> ReadModel:
 
 
 def read_keys(files: ModelFiles) -> dict[str, Any]:
-    """Read the keys of a config.json under our names, whichever release it is of.
+    """Return the keys of a config.json of any release, under our names.
+
+    Parameters
+    ----------
+    files
+        Location of the model, from `files.find_model`.
 
     Raises
     ------
     InputError
-        If it is of a model that is not ours, or of another vocabulary.
+        If a key is invalid, or the model is of another type or has another vocabulary.
     """
     folder, keys = files.folder, read_config_file(files.folder, files.hub)
     kind, source = keys.pop("model_type", None), f"{files.folder}/config.json"
@@ -106,14 +113,14 @@ def read_keys(files: ModelFiles) -> dict[str, Any]:
     if config.vocab_size - config.n_added_tokens != len(DNA_VOCABULARY):
         raise InputError(
             f"{folder} has a vocabulary of {config.vocab_size} tokens; "
-            f"the one of DNA has {len(DNA_VOCABULARY)}"
+            f"that of DNA has {len(DNA_VOCABULARY)}"
         )
     return keys
 
 
 @contextmanager
 def named_in_errors(source: str) -> Generator[None]:
-    """Make an InputError that names a configuration of whatever is wrong with it."""
+    """Convert any error within a context to an InputError that begins with `source`."""
     try:
         yield
     except UNREADABLE as error:
@@ -122,13 +129,13 @@ def named_in_errors(source: str) -> Generator[None]:
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Set all weights, in float32, and put the model into evaluation mode."""
+    """Load all weights of `model` in float32, and put it into evaluation mode."""
     model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
     model.eval()
 
 
 def _commit(files: ModelFiles) -> str | None:
-    """Read the commit off the path of a file in the hub's cache."""
+    """Return the commit of a hub model, which is part of the path in the hub's cache."""
     path = find_file(files.folder, "config.json", files.hub)
     match = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix()) if path else None
     return match[1] if match else None

@@ -1,4 +1,4 @@
-"""Make our classes known to the Auto classes of transformers."""
+"""Register our classes with the Auto classes of transformers."""
 
 from transformers import (
     AutoConfig,

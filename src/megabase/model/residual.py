@@ -4,8 +4,8 @@ from torch import nn
 
 
 class ResidualLinear(nn.Linear):
-    """A linear map whose answer is added to the residual stream.
+    """A linear map whose output is added to the residual stream.
 
-    It is one by its type so that its starting weights can be smaller, the deeper the
-    model; see the table of `modeling.HyenaDNAPreTrainedModel`.
+    It is a class of its own so that it is recognised at initialisation: its initial weights are
+    smaller in deeper models; see `modeling.HyenaDNAPreTrainedModel`.
     """

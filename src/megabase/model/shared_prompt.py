@@ -1,4 +1,4 @@
-"""A prompt that is read once, and many sequences that go on from it, each all at once."""
+"""A prompt that is read once, and many continuations of it, each computed in one pass."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,24 +13,25 @@ from megabase.ops.reference import short_conv
 
 
 class SharedPrompt(Cache):
-    """A model's memory of one prompt that is the same for many sequences.
+    """The state of a model after a prompt that many sequences share.
 
-    What the prompt adds to each later token is a sum of its own in Eq. long-conv, so that a
-    sequence which goes on from it costs its own length, however long the prompt is.
+    In Eq. long-conv, the contribution of the prompt to each later token is a separate term, which
+    is computed once. The cost of a continuation then depends only on its own length.
 
     Parameters
     ----------
     backbone
-        As of `Cache`.
+        The model without its head. Its weights are read once; later changes have no effect.
     prompt
-        The tokens that all sequences begin with, at least one.
+        The tokens with which all sequences begin, at least one.
     longest
-        The most tokens that one of them has after the prompt.
+        The most tokens of a continuation.
 
     Raises
     ------
     InputError
-        As `Cache`, and if the prompt and the longest exceed the model's positions.
+        If the backbone was modified, its operators are not of order 2, or prompt and longest
+        continuation exceed its positions.
     """
 
     @torch.inference_mode()
@@ -38,21 +39,22 @@ class SharedPrompt(Cache):
         super().__init__(backbone, longest)
         _, self._filters_after, future = self._take_in(self._embedding[prompt[None]], None)
         self._future = future[:, :, 0]
-        # the last inputs of the short convolutions; one column more, as there may be none
+        # The last inputs of the short convolutions. They may be none, for a filter of one tap; the
+        # last column, which is dropped again, keeps `stack` from failing then.
         self._before = torch.stack([*reversed(self._recent), self._projected], dim=-1)[..., :-1]
 
     @torch.inference_mode()
     def logits_after(
         self, tokens: Int64[Tensor, "batch length"], last: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch token"]:
-        """Give the logits after one token of each sequence.
+        """Return the logits after one token of each continuation.
 
         Parameters
         ----------
         tokens
-            What follows the prompt; padding stands on the right, where nothing sees it.
+            The continuations, padded on the right, where padding has no effect.
         last
-            The place of that token in each, from 0.
+            The index of that token in each, from 0.
         """
         r = self._embedding[tokens]
         for index, layer in enumerate(self._layers):
@@ -61,7 +63,7 @@ class SharedPrompt(Cache):
         return self._logits(r[torch.arange(len(r), device=r.device), last])
 
     def _mix(self, index: int, r: Float[Tensor, "batch length d_model"]) -> None:
-        """Mix the tokens of each sequence, and what the prompt adds to them."""
+        """Mix the tokens of each continuation, and add the contribution of the prompt."""
         layer, (length, d_model) = self._layers[index], r.shape[1:]
         u = functional.layer_norm(r, (d_model,), eps=layer.eps_mixer)
         p = (u @ layer.project + layer.project_bias).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""The steps between the products of a layer: compiled where this computer can, else torch's."""
+"""Choice between the compiled steps and those of torch."""
 
 import logging
 from functools import cache
@@ -14,21 +14,21 @@ _log = logging.getLogger(__name__)
 
 
 def steps_for(like: Tensor) -> Steps:
-    """Give the fastest steps for streams of the device and dtype of a tensor."""
+    """Return the fastest steps for streams of the device and dtype of `like`."""
     can = like.device.type == "cpu" and like.dtype is torch.float32
     return (_compiled()[0] if can else None) or Steps()
 
 
 def why_not_compiled() -> str | None:
-    """Say what keeps the steps from being compiled here, or None if nothing does."""
+    """Return why the steps cannot be compiled on this computer, None if they can."""
     native, why_not = _compiled()
     return why_not if native is None else None
 
 
 def about_steps(dtype: torch.dtype) -> str:
-    """Say which they are for a dtype, and why."""
+    """Describe the steps for a dtype on a CPU, and the reason."""
     if dtype is not torch.float32:
-        return f"by torch, for they are {dtype}"
+        return f"by torch, because the dtype is {dtype}"
     why_not = why_not_compiled()
     return f"by torch, not compiled: {why_not}" if why_not else "compiled by gcc"
 
@@ -40,6 +40,6 @@ def _compiled() -> tuple[NativeSteps | None, str]:
         return None, why_not
     try:
         return NativeSteps(library), ""
-    except OSError as error:  # a cache whose files may not be run, or a library unlike its source
+    except OSError as error:  # files of the cache cannot be executed, or the library is wrong
         _log.warning("the compiled steps are not used: %s", error)
         return None, str(error)

@@ -1,4 +1,4 @@
-"""Where `generate()` of transformers stops: after certain letters."""
+"""A stopping criterion for `generate()` of transformers: certain letters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,20 +13,20 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 
 
 class StopLetters(StoppingCriteria):
-    """Stops a sequence once it ends with one of some strings of A, C, G, T and N.
+    """Stops a sequence when it ends with one of the given strings of A, C, G, T and N.
 
-    It takes the place of transformers' own criterion, which splits tokens into letters by a test
-    word that no tokenizer of DNA can spell.
+    It replaces the criterion of transformers, which splits tokens into letters with a test word
+    that a DNA tokenizer cannot encode.
 
     Parameters
     ----------
     strings
-        One, or several; lower case counts as upper case.
+        One or several strings; lower case counts as upper case.
 
     Raises
     ------
     InputError
-        If one is empty or has another letter.
+        If a string is empty or has another letter.
     """
 
     def __init__(self, strings: str | Sequence[str]) -> None:
@@ -53,5 +53,8 @@ class StopLetters(StoppingCriteria):
 def _tokens(letters: str) -> Tensor:
     encoded = DNA_VOCABULARY.encode(letters, name="a stop string")
     if not letters or encoded.n_ambiguous:
-        raise InputError(f"a stop string is of the letters A, C, G, T and N, got {letters!r}")
+        raise InputError(
+            f"a stop string must have letters A, C, G, T and N only, and at least one; "
+            f"got {letters!r}"
+        )
     return torch.from_numpy(encoded.tokens.astype("int64"))

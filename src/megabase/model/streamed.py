@@ -1,4 +1,4 @@
-"""The blocks through `ops.streamed`: their weights, folded, and the spectra of their filters."""
+"""Running the blocks by `ops.streamed`: folded weights, and spectra of filters."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, cast
@@ -26,11 +26,11 @@ _OURS = (
 )  # fmt: skip
 
 Filters = Callable[[slice], Tensor]
-"""Gives the long filter of some channels; see `ops.gated_conv.Mixer.mix`."""
+"""Returns the long filters of some channels; see `ops.gated_conv.Mixer.mix`."""
 
 
 class Spectra(NamedTuple):
-    """Spectra of a layer's filters, and copies of what they were made from."""
+    """Spectra of the filters of a layer, and copies of the parameters they were computed from."""
 
     made_from: list[Tensor]
     numbers: tuple[int, FilterShape, str]
@@ -41,25 +41,25 @@ _SPECTRA: WeakKeyDictionary[nn.Module, Spectra] = WeakKeyDictionary()
 
 
 def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> str | None:
-    """Say what keeps the blocks from being streamed, or None if nothing does.
+    """Return why the blocks cannot be streamed, None if they can.
 
     Parameters
     ----------
     blocks, last_norm
         Those of the backbone.
     r
-        The residual stream before the first, or a tensor of its device and dtype.
+        The residual stream before the first block, or a tensor of its device and dtype.
     """
     if torch.is_grad_enabled():
-        return "gradients may be wanted"
+        return "gradients are enabled"
     if r.device.type != "cpu":
-        return f"it runs on {r.device.type}"
+        return f"the model is on {r.device.type}"
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on"
     if obstacle := what_is_changed(blocks, last_norm):
         return obstacle
     if len({module.eps for module in _norms(blocks, last_norm)}) != 1:
-        return "its norms differ in what they add to the variance"
+        return "its norms have different eps"
     dtypes = {parameter.dtype for parameter in blocks.parameters()}
     if dtypes != {r.dtype}:
         return f"its weights are {' and '.join(sorted(map(str, dtypes)))}"
@@ -67,15 +67,21 @@ def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> 
 
 
 def what_is_changed(blocks: nn.ModuleList, last_norm: nn.Module) -> str | None:
-    """Say what of the modules would be passed over by one that only reads their weights."""
+    """Return a modification that would be lost if only weights were read, None if there is none.
+
+    Parameters
+    ----------
+    blocks, last_norm
+        Those of the backbone.
+    """
     named = [*blocks.named_modules(prefix="blocks"), ("norm", last_norm)]
     return next(filter(None, (_obstacle(name, module) for name, module in named)), None)
 
 
 def _obstacle(name: str, module: nn.Module) -> str | None:
-    """Say what of one module would be passed over."""
+    """Return why the weights of one module are not sufficient, None if they are."""
     if not is_untouched(module, *_OURS):
-        return f"{name} is changed: a {type(module).__name__}, perhaps with hooks"
+        return f"{name} is modified: a {type(module).__name__}, perhaps with hooks"
     if isinstance(module, HyenaOperator) and module.order != 2:
         return f"its operators are of order {module.order}"
     is_map = isinstance(module, nn.Conv1d | nn.Linear) and ".filters." not in name
@@ -97,22 +103,24 @@ def run(
     compiled_mixer: bool,
     matmul_dtype: torch.dtype,
 ) -> Iterator[streamed.Residual]:
-    """Give the residual stream before the first block and after each, always the same object.
+    """Yield the residual stream before the first block and after each, always the same object.
 
     Parameters
     ----------
     blocks
         Those of the backbone.
     r
-        The residual stream before the first; its memory is used for all that follows.
+        The residual stream before the first block, which is overwritten.
     mask
         False where a token is padding.
-    group, matmul_dtype
-        As in `ops.streamed.Room`.
+    group
+        Channels whose streams are held at once.
     keep_spectra
-        Whether the spectra of the filters are kept for the next sequence of this length.
+        Whether spectra of filters are kept for the next sequence of the same length.
     compiled_mixer
-        Whether there is memory for the room of compiled mixing.
+        Whether the mixer in C may be used.
+    matmul_dtype
+        Dtype of the matrix products.
     """
     if not keep_spectra:
         forget_spectra(blocks)
@@ -140,13 +148,13 @@ def run(
 
 
 def forget_spectra(blocks: nn.ModuleList) -> None:
-    """Give back the memory of the spectra that were kept."""
+    """Release the spectra that were kept for `blocks`."""
     for block in cast("list[Block]", list(blocks)):
         _SPECTRA.pop(block.mixer, None)
 
 
 def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
-    """Take the gains and biases of a block's norms into the weights after them."""
+    """Fold the gains and biases of a block's norms into the weights after them."""
     operator, mlp = cast("HyenaOperator", block.mixer), block.mlp
     into, out = operator.in_proj, operator.out_proj
     taps, short_bias = operator.short_conv.weight[:, 0], cast("Tensor", operator.short_conv.bias)
@@ -172,7 +180,7 @@ def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
 
 
 def _made(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
-    """Make the taps of some channels when they are asked for, the skip weight in the first."""
+    """Return a function that computes taps of some channels, with the skip weight in the first."""
     filters = cast("ImplicitFilter", operator.filters)
     features = filters.features(length)
     of_group = features.new_empty(room.group, length)
@@ -187,7 +195,7 @@ def _made(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
 
 
 def _kept(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
-    """Give spectra that were made before, if from the same parameters, or make them."""
+    """Return a function for kept spectra, which are recomputed if parameters have changed."""
     filters = cast("ImplicitFilter", operator.filters)
     parameters = [*filters.parameters(), operator.skip]
     numbers = (length, filters.shape, room.mixer.layout)

@@ -1,4 +1,4 @@
-"""The Hugging Face class with a head on each token: its class or its value."""
+"""The Hugging Face class with a head on each token, for classes or values."""
 
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
@@ -18,15 +18,15 @@ from megabase.model.heads import (
 
 
 class HyenaDNAForTokenClassification(HyenaDNAWithHead, AnswersEachToken):
-    """The backbone with a `TokenHead`: an answer for each base of a sequence.
+    """The backbone with a `TokenHead`: one prediction for each base of a sequence.
 
-    The backbone is causal: what is said of a base rests on that base and on those to its
-    left, never on one to its right. Reading the other strand too, as
-    `inference.predict.predictions` does with ``strand="average"``, gives it both sides.
+    The backbone is causal: the prediction for a base depends on that base and on those to its
+    left only. Averaging it with the other strand, as `inference.predict.predictions` does with
+    ``strand="average"``, uses both sides.
 
-    Labels are (batch, length): classes, with `heads.UNCOUNTED` (-100) where a token does not
-    count, or values, with NaN there. The loss is the mean over rows of the mean over the
-    tokens of a row that count; a row without any is left out.
+    Labels are (batch, length): classes, with `heads.UNCOUNTED` (-100) where a token is not
+    counted, or values, with NaN there. The loss is the mean over rows of the mean over the
+    counted tokens of a row; rows without one are left out.
     """
 
     _output_type = TokenClassifierOutput
@@ -41,18 +41,18 @@ class HyenaDNAForTokenClassification(HyenaDNAWithHead, AnswersEachToken):
         hidden: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None,
     ) -> Float[Tensor, "batch length label"]:
-        """Give the logits of each token; those of padding mean nothing."""
+        """Return the logits of each token; those of padding have no meaning."""
         del mask
         return self.head(hidden)
 
     def _loss(
         self, logits: Float[Tensor, "batch length label"], labels: Shaped[Tensor, "batch labelled"]
     ) -> Float[Tensor, ""]:
-        """Give the mean over rows, as the class says."""
+        """Return the mean over rows; see the class docstring."""
         if labels.shape != logits.shape[:2]:
             raise InputError(
-                f"labels must be {tuple(logits.shape[:2])}, one for each token, got "
-                f"{tuple(labels.shape)}; a token that peft's prompt tuning puts before the others "
-                f"needs one as well: {UNCOUNTED}"
+                f"labels must have shape {tuple(logits.shape[:2])}, one for each token, got "
+                f"{tuple(labels.shape)}; tokens that peft's prompt tuning adds need the label "
+                f"{UNCOUNTED}"
             )
         return weighted_mean(token_losses(logits, labels, self.config), token_weights(labels))

@@ -20,29 +20,29 @@ _log = logging.getLogger(__name__)
 
 _DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OSError, RuntimeError, RecursionError)
 
-# What a folder says of a tokenizer and this class builds itself, or of the folder's own code.
+# Settings of a folder that are ignored: this class builds the tokenizer itself, and no code runs.
 _REBUILT_OR_FOREIGN = (
     "tokenizer_object", "tokenizer_file", "vocab", "post_processor", "auto_map", "characters",
 )  # fmt: skip
 
 
 class HyenaDNATokenizer(TokenizersBackend):
-    """One token per nucleotide, under the published ids.
+    """One token per nucleotide, with the published ids.
 
-    Lower case counts as upper case, an ambiguity code such as R becomes N, any other
-    character becomes [UNK]. No special token is added: a sequence of n letters has n
-    tokens. `genome.vocabulary` gives the same ids a thousand times faster on long
-    sequences; this class is for the tools that speak Hugging Face.
+    Lower case counts as upper case, an ambiguity code such as R becomes N, and any other
+    character becomes [UNK]. No special tokens are added: a sequence of n letters has n
+    tokens. `genome.vocabulary` computes the same ids a thousand times faster on long
+    sequences; this class is for tools that need a Hugging Face tokenizer.
 
     Parameters
     ----------
     model_max_length
-        The most letters, to which ``truncation=True`` cuts: the context of the model beside which
-        the tokenizer was saved.
+        The length to which ``truncation=True`` truncates: the context length of the model with
+        which the tokenizer was saved.
     padding_side
-        "right" by default, where padding is exact in a causal model even without a mask.
+        "right" by default, where padding has no effect on a causal model even without a mask.
     **kwargs
-        What `transformers.TokenizersBackend` takes.
+        Options of `transformers.TokenizersBackend`.
     """
 
     _is_warned = False
@@ -69,12 +69,21 @@ class HyenaDNATokenizer(TokenizersBackend):
     def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride] fewer names
         cls, pretrained_model_name_or_path: str | PathLike[str], *arguments: Any, **kwargs: Any
     ) -> "HyenaDNATokenizer":
-        """Load a tokenizer; it reads no more letters than the model beside it, unless told so.
+        """Load the tokenizer of a folder or hub id.
+
+        Its `model_max_length` is at most the context length of the model there, unless given.
+
+        Parameters
+        ----------
+        pretrained_model_name_or_path
+            A folder or hub id.
+        *arguments, **kwargs
+            As in transformers.
 
         Raises
         ------
         InputError
-            If a file of it is damaged.
+            If a file of the tokenizer is missing or invalid.
         """
         name = str(pretrained_model_name_or_path)
         try:
@@ -90,19 +99,27 @@ class HyenaDNATokenizer(TokenizersBackend):
         return tokenizer
 
     def _encode_plus(self, *arguments: Any, **kwargs: Any) -> BatchEncoding:
-        """Encode, and log a line, once, where a character is none of the vocabulary's."""
+        """Encode; log a warning, once, if a character is not in the vocabulary."""
         encoded = super()._encode_plus(*arguments, **kwargs)
         if not self._is_warned and _holds(encoded.get("input_ids"), cast("int", self.unk_token_id)):
             self._is_warned = True
             _log.warning(
-                "a character that is no letter of DNA became [UNK], which no model has learnt; "
-                "of RNA write U as T before it is encoded: text.replace('U', 'T')"
+                "a character that is not a DNA letter became [UNK], on which no model was trained; "
+                "for RNA, replace U by T before encoding: text.replace('U', 'T')"
             )
         return encoded
 
 
 def context_beside(name: str, hub: Mapping[str, Any]) -> int | float:
-    """Return the most letters that the model of a folder or hub id reads; no end if unknown."""
+    """Return the most letters that the model of a folder or hub id reads, infinity if unknown.
+
+    Parameters
+    ----------
+    name
+        A folder or hub id.
+    hub
+        Options for the hub's library.
+    """
     try:
         keys = read_config_file(name, hub)
     except (ValueError, OSError):
@@ -119,14 +136,14 @@ def context_beside(name: str, hub: Mapping[str, Any]) -> int | float:
 
 
 def _holds(ids: object, wanted: int) -> bool:
-    """Whether an id is among those of one text, or of several."""
+    """Return whether the ids of one text, or of several, contain an id."""
     if isinstance(ids, list):
         return wanted in ids or any(_holds(each, wanted) for each in ids if isinstance(each, list))
     return bool((np.asarray(ids) == wanted).any())
 
 
 def _tokenizer() -> Tokenizer:
-    """Build the tokenizer that gives the ids of `DNA_VOCABULARY`."""
+    """Build the tokenizer with the ids of `DNA_VOCABULARY`."""
     ids = {token: i for i, token in enumerate(DNA_VOCABULARY.tokens)}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
     ambiguous = Regex(f"[{DNA.ambiguous}{DNA.ambiguous.lower()}]")

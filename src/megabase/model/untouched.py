@@ -1,4 +1,4 @@
-"""Whether a module is as this package builds it: fast paths read weights past its `forward`."""
+"""Detecting modified modules, for fast paths that read weights without calling `forward`."""
 
 from torch import nn
 from torch.nn.modules import module as torch_module
@@ -7,11 +7,11 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def is_untouched(module: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Say whether a module is exactly of one of the kinds, without hooks or another forward."""
+    """Return whether a module is exactly of one of the classes, without hooks or a new forward."""
     return type(module) in kinds and not has_hooks(module) and "forward" not in vars(module)
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Say whether something waits for a module to be called."""
+    """Return whether a module has hooks, or hooks for all modules are registered."""
     of_all = bool(torch_module._has_any_global_hook())  # pyright: ignore[reportPrivateUsage]
     return of_all or any(vars(module).get(kind) for kind in _HOOKS)

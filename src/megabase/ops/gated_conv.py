@@ -1,7 +1,7 @@
-r"""The mixing of a Hyena operator of order 2 in one step, which keeps little for its gradient.
+r"""The mixing of a Hyena operator of order 2 as one function that saves little for its gradient.
 
-It is `reference.gated_conv`, some channels at a time, so that what is made on the way
-stays in the caches of a CPU and is never held for all channels at once.
+It computes `reference.gated_conv` for a chunk of channels at a time, so that intermediate
+results stay in the caches of a CPU and never exist for all channels at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,15 +18,16 @@ from megabase.ops import torch_fft
 from megabase.ops.transform import make_transform
 
 N_STREAMS = 3
-"""The gate that acts last, the gate that acts first, and the value, in this order."""
+"""Streams of the operator, in this order: the last gate, the first gate, and the value."""
 
 _LAST, _FIRST, _VALUE = range(N_STREAMS)
-# Bytes of padded signals: on a CPU each call of the FFT plans anew, which few channels do not
-# repay, and the C library gives blocks above 32 MiB back to the system after each use.
+# Bytes of padded signals in a chunk. On a CPU, chunks must not be too small, because every FFT
+# call makes a new plan, and must stay below 32 MiB: the C library returns larger blocks to the
+# system after each use, which then have to be cleared again.
 _CHUNK_ON_CPU, _CHUNK_ELSEWHERE = 16 << 20, 1 << 30
-_CACHE_ON_CPU = 1 << 20  # bytes of the channels that the short filter goes over at once
+_CACHE_ON_CPU = 1 << 20  # bytes of the channels that the short filter processes at once
 KEPT_NUMBERS = 1 << 24
-"""Of spectra and convolutions: up to so many are kept for the gradient, not made again."""
+"""Up to this many numbers of spectra and convolutions are saved for the gradient."""
 
 
 class ShortFilter(NamedTuple):
@@ -35,11 +36,11 @@ class ShortFilter(NamedTuple):
     Attributes
     ----------
     taps
-        That of the present token last, as `torch.nn.Conv1d` has them.
+        Taps, that of the present token last, as in `torch.nn.Conv1d`.
     bias
-        What is added at every token.
+        Added at every token.
     edge
-        What is added besides at the first tokens, one fewer than there are taps.
+        Added in addition at the first tokens: one column for each tap but one.
     """
 
     taps: Float[Tensor, "stream_channel tap"]
@@ -50,7 +51,7 @@ class ShortFilter(NamedTuple):
 def without_edge(
     taps: Float[Tensor, "stream_channel tap"], bias: Float[Tensor, " stream_channel"]
 ) -> ShortFilter:
-    """Give the short filter that adds nothing besides at the first tokens."""
+    """Return the short filter of these taps and bias, with an edge of zero."""
     return ShortFilter(taps, bias, torch.zeros_like(taps[:, 1:]))
 
 
@@ -59,11 +60,19 @@ def with_input_bias(
     bias: Float[Tensor, " stream_channel"],
     input_bias: Float[Tensor, " stream_channel"],
 ) -> ShortFilter:
-    """Give the short filter that answers on p as its taps and bias do on p + `input_bias`.
+    """Return the short filter whose output on p is that of taps and bias on p + `input_bias`.
 
-    Before the start the input is zero, bias included: hence the edge.
+    Before the first token the input is zero without the input bias. The edge subtracts what the
+    bias would have added there.
+
+    Parameters
+    ----------
+    taps, bias
+        Of the filter that is applied to p + `input_bias`.
+    input_bias
+        Added to each channel of p.
     """
-    before = taps[:, :-1].cumsum(1).flip(1)
+    before = taps[:, :-1].cumsum(1).flip(1)  # at token t, the sum of the taps that lie before 0
     return ShortFilter(taps, bias + taps.sum(1) * input_bias, -before * input_bias[:, None])
 
 
@@ -76,20 +85,45 @@ def gated_conv(
     *,
     make_mixer: "MakeMixer | None" = None,
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `reference.gated_conv`, keeping only streams and filter for the gradient.
+    """Compute `reference.gated_conv`, saving only streams and filters for the gradient.
 
-    Gates are made again for the gradient, and so are convolutions and spectra, but where they
-    are few (`n_kept`). The arithmetic is float32 or wider, under autocast too; the answer has
-    the dtype of `streams`. What mixes is a `Workspace`, or what `make_mixer` gives.
+    Gates are recomputed in the backward pass. So are convolutions and spectra, unless they are
+    small (`n_kept`). The gradient can be differentiated again.
+
+    Parameters
+    ----------
+    streams
+        The last gate, the first gate and the value, before the short filter.
+    short
+        The short filter of each channel of each stream.
+    h
+        The long filter; ``h[:, 0]`` weights the present token.
+    d
+        Skip weight, added to ``h[:, 0]``.
+    mask
+        False where a token is padding, which is set to zero before the long convolution.
+    make_mixer
+        Creates the mixer that computes chunks; None: a `Workspace`.
+
+    Returns
+    -------
+    y
+        In the dtype of `streams`; computed in float32 or wider, even under autocast.
     """
     make_mixer = make_mixer or _make_workspace
     return cast("Tensor", _GatedConv.apply(make_mixer, streams, *short, h, d, mask))
 
 
 def n_kept(batch: int, n_channels: int, length: int) -> int:
-    """Count the numbers beside streams and filter that `gated_conv` keeps for the gradient."""
+    """Return how many numbers `gated_conv` saves for the gradient besides streams and filters.
+
+    Parameters
+    ----------
+    batch, n_channels, length
+        Sizes of its output.
+    """
     n = 2 * length
-    n_numbers = n_channels * n * (2 * batch + 1)  # signals; spectra of signals and filter
+    n_numbers = n_channels * n * (2 * batch + 1)  # convolutions; spectra of signals and filter
     return n_numbers if n_numbers <= KEPT_NUMBERS else 0
 
 
@@ -125,7 +159,7 @@ class _GatedConv(torch.autograd.Function):
         dy: Tensor,
     ) -> tuple[Tensor | None, ...]:
         streams, taps, bias, edge, h, d, mask, *kept = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient is to be differentiated itself
+        if torch.is_grad_enabled():  # create_graph=True: the gradient must be differentiable
             return None, *_plain_gradients((streams, taps, bias, edge, h, d), mask, dy), None
         short = _wide(taps, bias, edge)
         d_streams, d_h, d_d = torch.empty_like(streams), torch.empty_like(h), torch.empty_like(d)
@@ -143,10 +177,10 @@ class _GatedConv(torch.autograd.Function):
 
 
 def refuse_second_derivative() -> None:
-    """Raise an InputError in a backward pass that is to be differentiated itself."""
+    """Raise an InputError if called in a backward pass with ``create_graph=True``."""
     if torch.is_grad_enabled():
         raise InputError(
-            "a second derivative needs the engine 'plain': set model.backbone.engine = "
+            "this engine cannot compute second derivatives; set model.backbone.engine = "
             "megabase.model.engine.Engine('plain')"
         )
 
@@ -158,7 +192,10 @@ def plain_gated_conv(
     d: Float[Tensor, " channel"],
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `gated_conv` by operations of torch alone, which are differentiable twice."""
+    """Compute `gated_conv`, whose parameters these are, by torch operations alone.
+
+    The result is twice differentiable.
+    """
     taps, bias, edge = _wide(*short)
     (n_channels, n_taps), length = taps.shape, streams.shape[-1]
     wide = streams.to(torch.promote_types(streams.dtype, torch.float32))
@@ -174,8 +211,10 @@ def plain_gated_conv(
 def _plain_gradients(
     given: tuple[Tensor, ...], mask: Tensor | None, dy: Tensor
 ) -> tuple[Tensor | None, ...]:
-    """Return the gradients of streams, short filter, long filter and skip weight, with a graph."""
-    views = [t.view_as(t) for t in given]  # of which none is computed from another
+    """Return differentiable gradients of streams, short filter, long filter and skip weight."""
+    # Views, because one input may have been computed from another, and its gradient must not
+    # include what reaches it through that other one.
+    views = [t.view_as(t) for t in given]
     streams, taps, bias, edge, h, d = views
     y = plain_gated_conv(streams, ShortFilter(taps, bias, edge), h, d, mask)
     wanted = [view for view in views if view.requires_grad]
@@ -190,7 +229,7 @@ def _wide(*short: Tensor) -> ShortFilter:
 def with_skip(
     h: Float[Tensor, "channel length"], d: Float[Tensor, " channel"]
 ) -> Float[Tensor, "channel length"]:
-    """Give the long filter with the skip weight in its first tap, in float32 or wider."""
+    """Return the long filter `h` with the skip weight `d` in its first tap, float32 or wider."""
     wide = torch.promote_types(h.dtype, torch.float32)
     taps = h.to(wide, copy=True, memory_format=torch.contiguous_format)
     taps[:, 0] += d
@@ -198,18 +237,26 @@ def with_skip(
 
 
 class Part(NamedTuple):
-    """Some channels of one stream, (batch, channel, length), and their short filter."""
+    """Some channels of one stream, (batch, channel, length), with their short filter."""
 
     stream: Tensor
     short: ShortFilter
 
     def at(self, rows: slice) -> "Part":
-        """Give some of the channels."""
+        """Return the given channels of this part."""
         return Part(self.stream[:, rows], ShortFilter(*(t[rows] for t in self.short)))
 
 
 def split_streams(streams: Tensor, short: ShortFilter, rows: slice) -> list[Part]:
-    """Give the same channels of each stream, as views."""
+    """Return the given channels of each stream and of its short filter, as views.
+
+    Parameters
+    ----------
+    streams, short
+        All streams, one after the other along the channels, and their short filters.
+    rows
+        Channels of a stream.
+    """
     n_channels = streams.shape[1] // N_STREAMS
     starts = range(rows.start, streams.shape[1], n_channels)
     whole = Part(streams, short)
@@ -217,15 +264,15 @@ def split_streams(streams: Tensor, short: ShortFilter, rows: slice) -> list[Part
 
 
 class Convolved(NamedTuple):
-    """What is made on the way to the last gate, for some channels.
+    """Intermediate results before the last gate, for some channels.
 
     Attributes
     ----------
     conv
-        The long convolution, (batch, channel, length).
+        Output of the long convolution, (batch, channel, length).
     z, h
-        The spectra of what was convolved, (channel, batch, frequency), and of the long filter,
-        (channel, 1, frequency).
+        Spectra of the input of the long convolution, (channel, batch, frequency), and of the
+        long filter, (channel, 1, frequency).
     """
 
     conv: Tensor
@@ -235,12 +282,12 @@ class Convolved(NamedTuple):
 
 @runtime_checkable
 class Mixer(Protocol):
-    """What mixes streams, some channels at a time; see `Workspace`.
+    """Computes the gated convolution for a chunk of channels at a time; see `Workspace`.
 
     Attributes
     ----------
     layout
-        How spectra lie: one mixer's are another's where it is the same.
+        Memory layout of spectra: mixers of the same layout can share spectra.
     """
 
     layout: str
@@ -250,7 +297,7 @@ class Mixer(Protocol):
         ...
 
     def spectra_of(self, taps: Float[Tensor, "channel length"]) -> Tensor:
-        """Transform long filters, the skip weight in their first tap, for `mix`."""
+        """Return the spectra of long filters for `mix`; the skip weight is in the first tap."""
         ...
 
     def mix(
@@ -262,9 +309,9 @@ class Mixer(Protocol):
         out: Tensor,
         keep: bool = False,
     ) -> Convolved | None:
-        """Write the operator's answer; `long` is taps or their spectra.
+        """Write the operator's output to `out`; `long` holds taps or their spectra.
 
-        With `keep` it may give what spares `mix_backward` work.
+        With `keep` it may return intermediate results that save `mix_backward` work.
         """
         ...
 
@@ -276,30 +323,42 @@ class Mixer(Protocol):
         mask: Tensor | None,
         given: Tensor | Convolved,
     ) -> Tensor:
-        """Write the gradients of streams and short filters; give that of the long filter.
+        """Write the gradients of streams and short filters; return that of the long filter.
 
-        What is given are its taps, or what `mix` gave.
+        Parameters
+        ----------
+        dy
+            Gradient of the output of `mix`.
+        parts, mask
+            As passed to `mix`.
+        d_parts
+            Where to write the gradients of `parts`.
+        given
+            The taps of the long filter, or what `mix` returned.
         """
         ...
 
 
 MakeMixer = Callable[[Tensor, int, bool], Mixer]
-"""Gives a mixer for streams, of so many channels each, and whether it is to keep."""
+"""Creates a mixer from the streams, the channels of one, and whether `mix` is called with keep."""
 
 
 class Workspace:
-    """Room for some channels: signals padded for the FFT by zeros that stay, and scratch.
+    """A `Mixer` by torch operations, with buffers for one chunk of channels.
+
+    The buffer that the FFT reads is cleared once; only its first `length` columns are written, so
+    that the zero padding stays.
 
     Parameters
     ----------
     streams
-        As in `gated_conv`; gives batch, length, dtype and device.
+        Tensor of the batch, length, dtype and device of the streams.
     n_channels
         Channels of a stream.
     n_filters
-        1 to transform filters with the signals, 0 where their spectra are given.
+        1 to transform filters together with the signals, 0 if their spectra are given.
     reuse_spectra
-        Whether the spectra of some channels may lie where those of the channels before did.
+        Whether the spectra of a chunk may overwrite those of the chunk before.
     """
 
     layout = "channels"
@@ -336,7 +395,7 @@ class Workspace:
     def spectra_of(
         self, taps: Float[Tensor, "channel length"]
     ) -> Complex[Tensor, "channel 1 frequency"]:
-        """Transform long filters, the skip weight in their first tap, for `mix`."""
+        """Return the spectra of long filters for `mix`; the skip weight is in the first tap."""
         padded = functional.pad(taps, (0, self.transform.n_in - self.length))
         return self.transform.forward(padded)[:, None]
 
@@ -349,21 +408,21 @@ class Workspace:
         out: Tensor,
         keep: bool = False,
     ) -> Convolved | None:
-        """Write the operator's answer for some channels; with `keep`, give what was made for it.
+        """Write the operator's output for some channels; with `keep`, return what led to it.
 
         Parameters
         ----------
         parts
-            Of each stream.
+            These channels of each stream.
         mask
-            False where padding is.
+            False where a token is padding.
         long
-            The long filter of each channel, (channel, length), the skip weight in its first
+            The long filter of each channel, (channel, length), with the skip weight in its first
             tap; or its spectrum, (channel, 1, frequency).
         out
-            (batch, channel, length), of any dtype.
+            Output, (batch, channel, length), of any dtype.
         keep
-            Whether `mix_backward` is to be spared it.
+            Whether to return intermediate results for `mix_backward`.
         """
         made = self.convolve(parts, mask, long, keep=keep)
         for rows in self._in_cache(len(long)):
@@ -374,7 +433,7 @@ class Workspace:
     def convolve(
         self, parts: list[Part], mask: Tensor | None, long: Tensor, *, keep: bool
     ) -> Convolved:
-        """Gate and convolve some channels; without `keep` the spectrum z is overwritten."""
+        """Gate and convolve some channels; without `keep` the product overwrites the spectrum z."""
         self._gate(parts, mask)
         z, h = self._transform(long)
         product = z * h if keep else z.mul_(h)
@@ -388,7 +447,9 @@ class Workspace:
         mask: Tensor | None,
         given: Tensor | Convolved,
     ) -> Tensor:
-        """Write the gradients of streams and short filters; give that of the long filter."""
+        """Write the gradients of streams and short filters; return that of the long filter."""
+        # y = last * conv, conv = h * z (convolved), z = first * value. In frequencies, the gradient
+        # of a convolution is the product with the conjugate of the other factor.
         is_made = isinstance(given, Convolved)
         made = given if is_made else self.convolve(parts, mask, given, keep=True)
         n_channels = dy.shape[1]
@@ -398,7 +459,7 @@ class Workspace:
             torch.mul(dy[:, rows], last, out=self._signals(padded[rows]))
             d_last = torch.mul(dy[:, rows], made.conv[:, rows], out=last)
             _short_backward(d_last, parts[_LAST].at(rows), d_parts[_LAST].at(rows))
-        g = self.transform.forward(padded)
+        g = self.transform.forward(padded)  # spectrum of the gradient of conv
         d_h = self.transform.inverse(torch.linalg.vecdot(made.z, g, dim=1))[:, : self.length]
         dz = self._signals(self.transform.inverse(g.mul_(made.h.conj())))
         for rows in self._in_cache(n_channels):
@@ -406,7 +467,7 @@ class Workspace:
         return d_h
 
     def _gate(self, parts: list[Part], mask: Tensor | None) -> None:
-        """Write the first gate times the value where the FFT reads it."""
+        """Write the first gate times the value into the buffer that the FFT reads."""
         for rows in self._in_cache(parts[_FIRST].stream.shape[1]):
             first = self._filtered(parts[_FIRST].at(rows), 0)
             value = self._filtered(parts[_VALUE].at(rows), 1)
@@ -422,7 +483,7 @@ class Workspace:
         mask: Tensor | None,
         rows: slice,
     ) -> None:
-        """Write the gradients of what `_gate` reads, for some channels."""
+        """Write the gradients of the inputs of `_gate`, for some channels."""
         if mask is not None:
             dz.masked_fill_(~mask, 0.0)
         first = self._filtered(parts[_FIRST].at(rows), 0)
@@ -431,7 +492,7 @@ class Workspace:
         _short_backward(value.mul_(dz), parts[_FIRST].at(rows), d_parts[_FIRST].at(rows))
 
     def _transform(self, long: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the spectra of signals and filters: in one call, for each call plans anew."""
+        """Return the spectra of signals and filters: in one call, because each makes a new plan."""
         padded = self._padded[: len(long)]
         room = None if self._spectra is None else self._spectra[: len(long)]
         if long.is_complex():
@@ -445,7 +506,7 @@ class Workspace:
         return padded[:, : self.batch, : self.length].transpose(0, 1)
 
     def _filtered(self, part: Part, index: int) -> Tensor:
-        """Apply the short filter of a stream, into a place of scratch."""
+        """Apply the short filter of a stream; the result lies in the scratch buffer `index`."""
         taps, bias, edge = part.short
         out = self._scratch[index, :, : len(taps)]
         stream = part.stream.to(out.dtype)
@@ -456,7 +517,7 @@ class Workspace:
         return out
 
     def _in_cache(self, n_rows: int) -> Iterator[slice]:
-        """Divide the channels of a chunk further, for all but the FFT."""
+        """Divide a chunk into fewer channels that fit a cache, for all steps but the FFT."""
         for start in range(0, n_rows, self._n_in_cache):
             yield slice(start, min(start + self._n_in_cache, n_rows))
 
@@ -466,7 +527,7 @@ def _make_workspace(streams: Tensor, n_channels: int, keep: bool) -> Workspace:
 
 
 def _short_backward(d_out: Tensor, part: Part, d_part: Part) -> None:
-    """Write the gradients of a stream and of its short filter."""
+    """Write the gradients of a stream and of its short filter to `d_part`."""
     n_taps, length = part.short.taps.shape[1], d_out.shape[-1]
     d_stream = d_out * part.short.taps[:, -1:]
     stream = part.stream.to(d_out.dtype)

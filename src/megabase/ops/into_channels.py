@@ -1,10 +1,10 @@
-r"""A linear map of tokens straight into rows of channels, without a copy in either direction.
+r"""A linear map of tokens whose output has channels before tokens, without a transposing copy.
 
 .. math:: s_{b,c,t} = \sum_d W_{c,d}\, u_{b,t,d}
    :label: into-channels
 
-torch's own product, where it keeps a gradient, leaves the channels last, and the gradient
-of its input with the tokens last: whatever follows either strides or copies.
+`torch.nn.functional.linear` puts channels last in its output, and the transpose after it puts
+tokens last in the gradient of its input, so that later steps need strided access or a copy.
 """
 
 from typing import Any, cast
@@ -17,14 +17,14 @@ from torch import Tensor
 def into_channels(
     u: Float[Tensor, "batch length d_model"], weight: Float[Tensor, "channel d_model"]
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute Eq. into-channels, contiguous, and so is the gradient of `u`.
+    """Compute Eq. into-channels; the output and the gradient of `u` are contiguous.
 
     Parameters
     ----------
     u
-        Channels of each token.
+        Input, channels last.
     weight
-        The map, as `torch.nn.Linear` has it.
+        Weight of the map, as in `torch.nn.Linear`.
     """
     if torch.is_autocast_enabled(u.device.type):
         dtype = torch.get_autocast_dtype(u.device.type)
@@ -51,7 +51,9 @@ class _IntoChannels(torch.autograd.Function):
         d_u = torch.bmm(d_s.mT, weight.expand(len(u), -1, -1))
         if u.device.type != "cpu" or u.dtype.itemsize < torch.float32.itemsize:
             return d_u, torch.bmm(d_s, u).sum(0)
-        d_weight = torch.zeros_like(weight)  # row by row: faster there, but half would be rounded
+        # On a CPU, accumulating sequence by sequence is faster than a batched product and a sum.
+        # Half precision is excluded above, because each partial sum would be rounded.
+        d_weight = torch.zeros_like(weight)
         for d_row, row in zip(d_s, u, strict=True):
             d_weight.addmm_(d_row, row)
         return d_u, d_weight

@@ -1,6 +1,6 @@
-"""The door to the kernels for GPUs: Triton, which comes with torch's builds for them.
+"""Entry point of the Triton kernels for GPUs; Triton is imported only when one is called.
 
-They were tested in Triton's interpreter and compiled, and are used where they are asked for.
+The kernels are tested both compiled and in Triton's interpreter. They run only if requested.
 """
 
 import os
@@ -14,13 +14,13 @@ from megabase.ops.gated_conv import ShortFilter
 
 
 def why_no_kernels(like: Tensor) -> str | None:
-    """Say why a tensor like this one cannot go through the kernels, or None if it can."""
+    """Return why the kernels cannot process a tensor like this one, or None if they can."""
     if find_spec("triton") is None:
         return "triton is not installed"
     if like.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-        return f"it runs on {like.device.type}"
+        return f"the model is on {like.device.type}; the kernels need a CUDA device"
     if like.dtype is torch.float64:
-        return "they compute in float32, and it is float64"
+        return "the kernels compute in float32, and the model is float64"
     return None
 
 
@@ -31,7 +31,7 @@ def gated_conv(
     d: Float[Tensor, " channel"],
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `gated_conv.gated_conv`."""
+    """Compute `ops.gated_conv.gated_conv`, whose parameters these are, by Triton kernels."""
     from megabase.ops import triton_gates
 
     return triton_gates.gated_conv(streams, short, h, d, mask)
@@ -44,7 +44,15 @@ def add_norm(
     bias: Float[Tensor, " d_model"],
     eps: float,
 ) -> tuple[Float[Tensor, "batch length d_model"], Float[Tensor, "batch length d_model"]]:
-    """Add y to the residual stream r, and give the sum and its norm, as layer_norm has it."""
+    """Add `y` to the residual stream `r`, and return the sum and its layer norm.
+
+    Parameters
+    ----------
+    r, y
+        The residual stream in float32, and what a branch adds to it.
+    weight, bias, eps
+        As in `torch.nn.functional.layer_norm`.
+    """
     from megabase.ops import triton_norm
 
     total, normed = triton_norm.add_norm(r.flatten(0, 1), y.flatten(0, 1), weight, bias, eps)
@@ -56,7 +64,7 @@ def causal_conv(
     h: Float[Tensor, "channel length"],
     d: Float[Tensor, " channel"],
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `reference.causal_conv` for lengths up to 32,768."""
+    """Compute `reference.causal_conv`, whose parameters these are, for at most 32,768 tokens."""
     from megabase.ops import triton_conv
 
     return triton_conv.causal_conv(u, h, d)

@@ -1,4 +1,4 @@
-/* Vectors of the width of this CPU. */
+/* Vectors as wide as those of this CPU: LANES floats. */
 
 #include <stdint.h>
 
@@ -10,4 +10,4 @@
 
 typedef int64_t number;
 typedef float lanes __attribute__((vector_size(4 * LANES), may_alias));
-typedef int32_t whole __attribute__((vector_size(4 * LANES)));
+typedef int32_t int_lanes __attribute__((vector_size(4 * LANES)));

@@ -1,4 +1,4 @@
-"""The steps between the products of a layer, compiled: `native_tokens.c`, in float32, on a CPU."""
+"""The steps between matrix products in compiled code: `native_tokens.c`, float32, on a CPU."""
 
 import ctypes
 from ctypes import c_float, c_int64, c_void_p
@@ -30,7 +30,7 @@ SOURCES = tuple(
         "native.h",
     )
 )
-"""What is compiled."""
+"""The C sources that are compiled together, and their headers."""
 
 
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -42,17 +42,17 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 
 class NativeSteps(Steps):
-    """The steps, compiled. Tensors are float32 and contiguous.
+    """`Steps` in compiled code. All tensors must be float32 and contiguous.
 
     Parameters
     ----------
     library
-        What the compiler made of `SOURCES`.
+        Path of the shared library compiled from `SOURCES`.
 
     Raises
     ------
     OSError
-        If it cannot be loaded, or is not as this package takes it to be.
+        If the library cannot be loaded, or its functions or structures differ from those expected.
     """
 
     def __init__(self, library: Path) -> None:
@@ -61,31 +61,31 @@ class NativeSteps(Steps):
         declare(self._library, _FUNCTIONS)
 
     def read(self, normed: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-        """Undo a norm, as `Steps.read`."""
+        """Undo a norm and add a bias, as `Steps.read`."""
         r = torch.empty_like(normed)
         self._library.read_tokens(*_pointers(r, normed, scale, bias), *_sizes(r))
         return r
 
     def norm(self, r: Tensor, eps: float) -> Tensor:
-        """Norm, as `Steps.norm`."""
+        """Normalise over channels, as `Steps.norm`."""
         u = torch.empty_like(r)
         self._library.norm_tokens(*_pointers(u, r), *_sizes(r), c_float(eps))
         return u
 
     def gelu(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Give the GELU, as `Steps.gelu`."""
+        """Apply the GELU in place, as `Steps.gelu`."""
         self._library.gelu_tokens(*_pointers(x, bias), *_sizes(x), c_float(CUBIC))
         return x
 
     def write(
         self, r: Tensor, bias: Tensor, eps: float, *, normed: Tensor, scale: Tensor, mean: Tensor
     ) -> None:
-        """Norm and write, as `Steps.write`."""
+        """Normalise and write, as `Steps.write`."""
         pointers = _pointers(normed, scale, mean, r, bias)
         self._library.write_tokens(*pointers, *_sizes(r), c_float(eps))
 
     def mixer(self, like: Tensor, n_channels: int, *, n_filters: int, dtype: torch.dtype) -> Mixer:
-        """Give what mixes, as `Steps.mixer`: compiled for whole vectors of float32 channels."""
+        """Return a `NativeMixer` if sizes and dtype allow one, otherwise as `Steps.mixer`."""
         _, d_model, length = like.shape
         if self._can_mix(N_FORWARD, length, dtype, d_model, n_channels):
             return NativeMixer(self._library, length)
@@ -94,7 +94,7 @@ class NativeSteps(Steps):
     def gated_conv(
         self, streams: Tensor, short: ShortFilter, h: Tensor, d: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """Mix with a gradient, as `Steps.gated_conv`."""
+        """Mix differentiably, as `Steps.gated_conv`; compiled if sizes and dtypes allow it."""
         n_channels, length = h.shape
         is_narrow = {t.dtype for t in (*short, h, d)} == {torch.float32}
         if is_narrow and self._can_mix(N_BACKWARD, length, streams.dtype, n_channels):
@@ -106,7 +106,7 @@ class NativeSteps(Steps):
         return NativeMixer(self._library, streams.shape[2])
 
     def _can_mix(self, n_signals: int, length: int, dtype: torch.dtype, *n_channels: int) -> bool:
-        """Whether channels fill vectors, and there is room for them."""
+        """Return whether channels fill whole vectors of float32 and fit in memory."""
         n_lanes = self._library.n_lanes()
         is_whole = all(n % n_lanes == 0 for n in n_channels)
         return is_whole and dtype is torch.float32 and mixer_bytes(length, n_signals=n_signals) > 0

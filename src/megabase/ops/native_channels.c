@@ -1,14 +1,14 @@
-/* The mixing of a Hyena operator of order 2; see NativeMixer. */
+/* The mixing of a Hyena operator of order 2; see NativeMixer in native_mixer.py. */
 
 #include <omp.h>
 
 #include "native_signals.h"
 
-/* The convolution, times the last gate. */
-static void leave(const point *x, const mixing *m, number batch, number channel) {
+/* Write the convolution times the filtered last gate. */
+static void store_gated(const point *x, const mixing *m, number batch, number channel) {
     float block[LANES][BLOCK], gate[BLOCK];
     for (number start = 0; start < m->length; start += BLOCK) {
-        number n = least(BLOCK, m->length - start);
+        number n = minimum(BLOCK, m->length - start);
         untwisted(block, x + start, m->twist + 2 * start, n);
         for (number lane = 0; lane < LANES; lane++) {
             number c = channel + lane;
@@ -21,23 +21,24 @@ static void leave(const point *x, const mixing *m, number batch, number channel)
 
 int n_lanes(void) { return LANES; }
 
-/* Write the spectra of all channels, as mix_channels takes them. */
+/* Write the spectra of the long filters of all channels to `room`, in the layout that
+   mix_channels reads. */
 void spectra_of_channels(const mixing *m) {
 #pragma omp parallel for schedule(dynamic) num_threads(m->n_threads)
     for (number c = 0; c < m->n_channels; c += LANES)
-        enter_taps((point *)(m->room + 2 * c * m->n), m, c);
+        filter_spectra((point *)(m->room + 2 * c * m->n), m, c);
 }
 
-/* Mix some channels of a sequence; h are the spectra of their filters, x is room. */
+/* Mix LANES channels of a sequence; h are the spectra of their filters, x is working memory. */
 static void mix(point *x, const point *h, const mixing *m, number batch, number channel) {
-    enter(x, m, batch, channel);
+    load_gated_value(x, m, batch, channel);
     transform(x, m->n, m->twiddles);
     multiply(x, h, m->n);
-    back(x, m->n, m->twiddles);
-    leave(x, m, batch, channel);
+    inverse_transform(x, m->n, m->twiddles);
+    store_gated(x, m, batch, channel);
 }
 
-/* Mix all channels; each thread has room for two signals of n points in all lanes. */
+/* Mix all channels. Each thread has working memory for two signals of n points in all lanes. */
 void mix_channels(const mixing *m) {
 #pragma omp parallel num_threads(m->n_threads)
     {
@@ -50,7 +51,7 @@ void mix_channels(const mixing *m) {
         } else {
 #pragma omp for schedule(dynamic)
             for (number c = 0; c < m->n_channels; c += LANES) {
-                enter_taps(h, m, c);
+                filter_spectra(h, m, c);
                 for (number b = 0; b < m->batch; b++) mix(x, h, m, b, c);
             }
         }

@@ -1,17 +1,17 @@
-/* The gradient of the mixing; see native_mixer.py. A correlation is the convolution of what is
-   read from its end, so that spectra of reversed signals serve. */
+/* The gradient of the mixing; see native_mixer.py. The gradient of a convolution is a correlation,
+   which is computed as a convolution with the reversed signal. */
 
 #include <omp.h>
 #include <stddef.h>
 
 #include "native_signals.h"
 
-/* Gradients of a short filter. */
+/* Where to write the gradients of a short filter. */
 typedef struct {
     float *taps, *bias, *edge;
 } filter_gradient;
 
-/* What was mixed, the gradient of its answer, and where the others go. */
+/* The inputs of the mixing, the gradient of its output, and where to write the others. */
 typedef struct {
     mixing of;
     rows d_out, d_last, d_first, d_value;
@@ -19,12 +19,13 @@ typedef struct {
     float *d_long;
 } gradient;
 
-/* The gradients of the filtered last stream and, in d_first, of the convolution. */
-static void leave_backward(const point *conv, const gradient *g, number batch, number channel) {
+/* Write the gradient of the filtered last gate, and that of the convolution to d_first, which
+   gates_backward overwrites later. */
+static void last_gate_backward(const point *conv, const gradient *g, number batch, number channel) {
     const mixing *m = &g->of;
     float block[LANES][BLOCK], gate[BLOCK];
     for (number start = 0; start < m->length; start += BLOCK) {
-        number n = least(BLOCK, m->length - start);
+        number n = minimum(BLOCK, m->length - start);
         untwisted(block, conv + start, m->twist + 2 * start, n);
         for (number lane = 0; lane < LANES; lane++) {
             number c = channel + lane;
@@ -40,12 +41,12 @@ static void leave_backward(const point *conv, const gradient *g, number batch, n
     }
 }
 
-/* Rows from their end, twisted. */
-static void enter_reversed(point *x, const rows *t, const mixing *m, number batch,
+/* Write rows in reverse order, twisted. */
+static void load_reversed(point *x, const rows *t, const mixing *m, number batch,
                            number channel) {
     float block[LANES][BLOCK];
     for (number start = 0; start < m->length; start += BLOCK) {
-        number n = least(BLOCK, m->length - start);
+        number n = minimum(BLOCK, m->length - start);
         for (number lane = 0; lane < LANES; lane++) {
             const float *end = row_of(t, batch, channel + lane) + m->length - 1 - start;
             for (number i = 0; i < n; i++) block[lane][i] = end[-i];
@@ -55,12 +56,13 @@ static void enter_reversed(point *x, const rows *t, const mixing *m, number batc
     padded(x, m);
 }
 
-/* The gradients of the filtered first stream and value, from that of their product, reversed. */
-static void enter_backward(const point *dz, const gradient *g, number batch, number channel) {
+/* Write the gradients of the filtered first gate and value; dz is the reversed gradient of their
+   product. */
+static void gates_backward(const point *dz, const gradient *g, number batch, number channel) {
     const mixing *m = &g->of;
     float block[LANES][BLOCK], first[BLOCK], value[BLOCK];
     for (number start = 0; start < m->length; start += BLOCK) {
-        number n = least(BLOCK, m->length - start), from = m->length - start - n;
+        number n = minimum(BLOCK, m->length - start), from = m->length - start - n;
         untwisted(block, dz + start, m->twist + 2 * start, n);
         const uint8_t *mask = m->mask ? m->mask + batch * m->length + from : 0;
         for (number lane = 0; lane < LANES; lane++) {
@@ -78,8 +80,9 @@ static void enter_backward(const point *dz, const gradient *g, number batch, num
     }
 }
 
-/* The gradients of a short filter, to which they are added, and of its stream, in place of that
-   of its answer. */
+/* Add the gradients of a short filter to `to`, and replace d, the gradient of its output, by that
+   of its stream. Blocks are replaced from the start, because a block only needs the gradients at
+   its own tokens and at later ones. */
 static void filtered_backward(float *d, const float *x, const filter *f, const filter_gradient *to,
                               number channel, number length) {
     number before = f->n_taps - 1;
@@ -87,18 +90,18 @@ static void filtered_backward(float *d, const float *x, const filter *f, const f
     float *d_taps = to->taps + channel * f->n_taps, *d_edge = to->edge + channel * before;
     for (number i = 0; i < before && i < length; i++) d_edge[i] += d[i];
     for (number start = 0; start < length; start += BLOCK) {
-        number n = least(BLOCK, length - start);
+        number n = minimum(BLOCK, length - start);
         float sum = 0, d_stream[BLOCK] = {0};
 #pragma omp simd reduction(+ : sum)
         for (number i = 0; i < n; i++) sum += d[start + i];
         to->bias[channel] += sum;
         for (number lag = 0; lag <= before; lag++) {
             float product = 0, tap = taps[before - lag];
-            number first = start < lag ? least(n, lag - start) : 0;
+            number first = start < lag ? minimum(n, lag - start) : 0;
 #pragma omp simd reduction(+ : product)
             for (number i = first; i < n; i++) product += d[start + i] * x[start + i - lag];
             d_taps[before - lag] += product;
-            number last = least(n, length - lag - start);
+            number last = minimum(n, length - lag - start);
             for (number i = 0; i < last; i++) d_stream[i] += tap * d[start + i + lag];
         }
         for (number i = 0; i < n; i++) d[start + i] = d_stream[i];
@@ -124,13 +127,13 @@ static void add_product(point *sum, const point *x, const point *y, number n) {
     }
 }
 
-/* The gradient of the long filter, from the reversed one, whose spectrum `sum` is. */
+/* Write the gradient of the long filter; `sum` is the spectrum of its reverse. */
 static void long_backward(point *sum, const gradient *g, number channel) {
     const mixing *m = &g->of;
     float block[LANES][BLOCK], scale = 1.0f / m->n;
-    back(sum, m->n, m->twiddles);
+    inverse_transform(sum, m->n, m->twiddles);
     for (number start = 0; start < m->length; start += BLOCK) {
-        number n = least(BLOCK, m->length - start);
+        number n = minimum(BLOCK, m->length - start);
         untwisted(block, sum + start, m->twist + 2 * start, n);
         for (number lane = 0; lane < LANES; lane++) {
             float *end = g->d_long + (channel + lane + 1) * m->length - 1 - start;
@@ -139,36 +142,36 @@ static void long_backward(point *sum, const gradient *g, number channel) {
     }
 }
 
-/* Write all gradients; each thread has room for four signals of n points in all lanes. */
+/* Write all gradients. Each thread has working memory for four signals of n points in all lanes. */
 void mix_channels_backward(const gradient *g) {
     const mixing *m = &g->of;
 #pragma omp parallel for schedule(dynamic) num_threads(m->n_threads)
     for (number c = 0; c < m->n_channels; c += LANES) {
         point *h = (point *)m->room + 4 * m->n * omp_get_thread_num();
         point *z = h + m->n, *x = z + m->n, *sum = x + m->n;
-        enter_taps(h, m, c);
+        filter_spectra(h, m, c);
         for (number k = 0; k < m->n; k++) sum[k] = (point){{0}, {0}};
         for (number b = 0; b < m->batch; b++) {
-            enter(z, m, b, c);
+            load_gated_value(z, m, b, c);
             transform(z, m->n, m->twiddles);
             for (number k = 0; k < m->n; k++) x[k] = z[k];
             multiply(x, h, m->n);
-            back(x, m->n, m->twiddles);
-            leave_backward(x, g, b, c);
-            enter_reversed(x, &g->d_first, m, b, c);
-            transform(x, m->n, m->twiddles);
+            inverse_transform(x, m->n, m->twiddles); /* x: the convolution */
+            last_gate_backward(x, g, b, c);
+            load_reversed(x, &g->d_first, m, b, c);
+            transform(x, m->n, m->twiddles); /* x: the reversed gradient of the convolution */
             add_product(sum, x, z, m->n);
             multiply(x, h, m->n);
-            back(x, m->n, m->twiddles);
-            enter_backward(x, g, b, c);
+            inverse_transform(x, m->n, m->twiddles);
+            gates_backward(x, g, b, c);
             streams_backward(g, b, c);
         }
         long_backward(sum, g, c);
     }
 }
 
-/* Where each field lies, and the size of each structure: compared with what Python takes them to
-   be before anything else is called; see native_mixer.py. */
+/* The offset of each field and the size of each structure. Python compares them with its own
+   definitions before it calls anything else; see check_layout in native_mixer.py. */
 #define AT(structure, field) {#structure "." #field, offsetof(structure, field)}
 #define SIZE(structure) {#structure, sizeof(structure)}
 static const struct {

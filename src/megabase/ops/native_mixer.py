@@ -1,16 +1,16 @@
-r"""The mixing of the operator, compiled: `native_channels.c`, in float32, on a CPU.
+r"""The mixing step of the operator in compiled code: `native_channels.c`, float32, on a CPU.
 
-A causal convolution of real signals is read from a weighted one of as many complex points as
-they are long, :math:`n`, where a library's real FFT needs room for twice as many:
+A causal convolution of real signals of length :math:`n` is computed from a weighted circular
+convolution of only :math:`n` complex points, where a real FFT needs :math:`2n` real points:
 
 .. math:: w = e^{i\pi/2n}, \quad \tilde x_j = w^j x_j, \quad
           \tilde y = \mathcal F^{-1}(\mathcal F \tilde x \cdot \mathcal F \tilde h)
           \;\Rightarrow\; w^{-j} \tilde y_j = y_j + i\,y_{n+j}
    :label: right-angle
 
-for what wraps around comes back times :math:`w^n = i`. So :math:`y` is the real part. As many
-channels as a vector of the CPU has lanes are transformed at once, without a shuffle; the
-spectra are never put in order, for the way back undoes the order of the way there.
+Terms that wrap around are multiplied by :math:`w^n = i`, so that :math:`y` is the real part. One
+channel occupies one lane of a CPU vector, so that all lanes are transformed at once without a
+shuffle. Spectra are never reordered: the inverse transform undoes the order of the forward one.
 
 Source: the right-angle convolution of Crandall & Fagin 1994, "Discrete weighted transforms and
 large-integer arithmetic", doi:10.1090/S0025-5718-1994-1185244-1.
@@ -29,28 +29,36 @@ from torch import Tensor
 
 from megabase.ops.gated_conv import Convolved, Part, ShortFilter
 
-_AT_ONCE = 64  # channels: what is copied for them is small
-_MOST_BYTES = 512 << 20  # of the signals of all threads
+_AT_ONCE = 64  # channels in a chunk, so that copies of a chunk stay small
+_MOST_BYTES = 512 << 20  # limit for the signals of all threads
 MOST_LANES = 16
-"""Channels of the widest vector."""
+"""Lanes (channels) of the widest supported vector."""
 
 N_FORWARD, N_BACKWARD = 2, 4
-"""Signals, in all lanes, that a thread holds on the way there and back."""
+"""Signals (each in all lanes) that a thread holds in the forward and the backward pass."""
 
 
 def mixer_bytes(length: int, *, n_signals: int = N_FORWARD) -> int:
-    """Give the most memory that a mixer works in, 0 where it would be too much for one."""
+    """Return an upper bound of a mixer's working memory in bytes, 0 if it exceeds the limit.
+
+    Parameters
+    ----------
+    length
+        Tokens of a sequence.
+    n_signals
+        `N_FORWARD` for inference, `N_BACKWARD` if gradients are computed.
+    """
     n_bytes = torch.get_num_threads() * n_signals * 2 * MOST_LANES * n_points(length) * 4
     return n_bytes if n_bytes <= _MOST_BYTES else 0
 
 
 def n_points(length: int) -> int:
-    """Give the complex points of a transform: a power of two."""
+    """Return the number of complex points of the transform: the next power of two."""
     return 1 << (length - 1).bit_length()
 
 
 class _Rows(ctypes.Structure):
-    """A tensor (batch, channel, length)."""
+    """A tensor (batch, channel, length): its address and the strides of batch and channel."""
 
     _fields_ = (("start", c_void_p), ("batch", c_int64), ("channel", c_int64))
 
@@ -64,7 +72,7 @@ class _Filter(ctypes.Structure):
 
 
 class _Mixing(ctypes.Structure):
-    """All that C reads and writes."""
+    """Everything that the C code reads and writes."""
 
     _fields_ = (
         *((name, _Rows) for name in ("out", "last", "first", "value")),
@@ -85,13 +93,13 @@ class _Mixing(ctypes.Structure):
 
 
 class _FilterGradient(ctypes.Structure):
-    """The gradients of a `ShortFilter`."""
+    """Where to write the gradients of a `ShortFilter`."""
 
     _fields_ = (("taps", c_void_p), ("bias", c_void_p), ("edge", c_void_p))
 
 
 class _Gradient(ctypes.Structure):
-    """What was mixed, the gradient of its answer, and where the others go."""
+    """The inputs of the forward pass, the gradient of its output, and where to write the others."""
 
     _fields_ = (
         ("of", _Mixing),
@@ -123,12 +131,19 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 
 def declare(library: ctypes.CDLL, functions: Mapping[str, tuple[Any, tuple[Any, ...]]]) -> None:
-    """Tell ctypes what functions of C return and take.
+    """Declare return and argument types of C functions to ctypes.
+
+    Parameters
+    ----------
+    library
+        The loaded library.
+    functions
+        By name: the return type, and the types of the arguments.
 
     Raises
     ------
     OSError
-        If the library lacks one.
+        If a function is missing from the library.
     """
     for name, (returned, taken) in functions.items():
         try:
@@ -139,12 +154,17 @@ def declare(library: ctypes.CDLL, functions: Mapping[str, tuple[Any, tuple[Any, 
 
 
 def check_layout(library: ctypes.CDLL) -> None:
-    """Declare the functions that mix, and compare their structures with those of this file.
+    """Declare the mixing functions, and compare their structures with those of this file.
+
+    Parameters
+    ----------
+    library
+        The loaded library.
 
     Raises
     ------
     OSError
-        If a field lies elsewhere in C, or a structure has another size.
+        If a field has another offset in C, or a structure another size.
     """
     declare(library, _FUNCTIONS)
     there = {
@@ -167,19 +187,20 @@ def _layout() -> Iterator[tuple[str, int]]:
 
 
 class NativeMixer:
-    """Mixes channels, as many at a time as a vector of the CPU has lanes.
+    """A `gated_conv.Mixer` in C, which mixes one channel in each lane of a CPU vector.
 
     Parameters
     ----------
     library
-        What the compiler made.
+        The compiled library, checked by `check_layout`.
     length
-        Of the sequences.
+        Tokens of a sequence.
 
     Attributes
     ----------
     layout
-        How spectra lie: those of some channels side by side, in the order of the transform.
+        Memory layout of spectra: the lanes of a vector interleaved, points in the order of the
+        transform.
     """
 
     def __init__(self, library: ctypes.CDLL, length: int) -> None:
@@ -187,12 +208,13 @@ class NativeMixer:
         self._library, self._length, self._n = library, length, n_points(length)
         self.layout = f"{n_lanes} lanes"
         self._twiddles, self._twist = _tables(self._n)
-        self._n_threads = torch.get_num_threads()  # another thread may have another number
+        # Read once: memory is sized for it, and another Python thread may have another number.
+        self._n_threads = torch.get_num_threads()
         self._signal = self._n_threads * 2 * n_lanes * self._n
         self._room = self._twist.new_empty(0)
 
     def chunks(self, n_channels: int) -> Iterator[slice]:
-        """Divide channels so that every thread has some vectors of each chunk."""
+        """Divide channels into chunks, each large enough to keep every thread busy."""
         at_once = max(_AT_ONCE, 2 * MOST_LANES * self._n_threads)
         for start in range(0, n_channels, at_once):
             yield slice(start, min(start + at_once, n_channels))
@@ -200,7 +222,7 @@ class NativeMixer:
     def spectra_of(
         self, taps: Float[Tensor, "channel length"]
     ) -> Float[Tensor, "channel two_points"]:
-        """Transform long filters."""
+        """Transform long filters, as `gated_conv.Mixer.spectra_of`."""
         spectra = taps.new_empty(len(taps), 2 * self._n)
         task = self._task(taps)
         task.room = pointer(spectra)
@@ -216,8 +238,8 @@ class NativeMixer:
         out: Float[Tensor, "batch channel length"],
         keep: bool = False,
     ) -> None:
-        """Write the operator's answer, as `gated_conv.Mixer.mix`; nothing is worth keeping."""
-        mask = None if mask is None else mask.contiguous()  # held while C reads it
+        """Write the operator's output, as `gated_conv.Mixer.mix`; `keep` has no effect."""
+        mask = None if mask is None else mask.contiguous()  # the name keeps it alive for C
         task = self._whole_task(parts, mask, long)
         task.out, task.room = _rows(out), self._room_for(N_FORWARD)
         self._library.mix_channels(ctypes.byref(task))
@@ -230,9 +252,9 @@ class NativeMixer:
         mask: Bool[Tensor, "batch 1 length"] | None,
         given: Float[Tensor, "channel length"] | Convolved,
     ) -> Float[Tensor, "channel length"]:
-        """Write and give gradients, as `gated_conv.Mixer.mix_backward`, from the taps."""
+        """Compute gradients, as `gated_conv.Mixer.mix_backward`; `given` must be the taps."""
         taps, dy = cast("Tensor", given), dy.contiguous()
-        mask = None if mask is None else mask.contiguous()  # held while C reads it
+        mask = None if mask is None else mask.contiguous()  # the name keeps it alive for C
         task = _Gradient(self._whole_task(parts, mask, taps), _rows(dy))
         task.of.room = self._room_for(N_BACKWARD)
         task.d_last, task.d_first, task.d_value = (_rows(part.stream) for part in d_parts)
@@ -245,13 +267,13 @@ class NativeMixer:
         return d_taps
 
     def _room_for(self, n_signals: int) -> int:
-        """Give room for some signals in all lanes of each thread."""
+        """Return the address of working memory for `n_signals` signals in each thread."""
         if self._room.numel() < n_signals * self._signal:
             self._room = self._room.new_empty(n_signals * self._signal)
         return pointer(self._room)
 
     def _whole_task(self, parts: list[Part], mask: Tensor | None, long: Tensor) -> _Mixing:
-        """Describe all but where the answer goes."""
+        """Describe all inputs; the caller sets where the output goes."""
         task = self._task(long)
         task.batch = len(parts[0].stream)
         task.last, task.first, task.value = (_rows(part.stream) for part in parts)
@@ -263,7 +285,7 @@ class NativeMixer:
         return task
 
     def _task(self, long: Tensor) -> _Mixing:
-        """Describe what does not depend on the streams; `long` is taps or spectra."""
+        """Describe what does not depend on the streams; `long` holds taps or spectra."""
         task = _Mixing(
             n_channels=len(long), length=self._length, n=self._n, n_threads=self._n_threads
         )
@@ -277,7 +299,11 @@ class NativeMixer:
 
 @lru_cache(maxsize=4)
 def _tables(n: int) -> tuple[Tensor, Tensor]:
-    """Give the twiddles and the twist of a transform of n points."""
+    """Return the twiddle factors and the twist of a transform of n points, float32.
+
+    Twiddles are w^j, w^2j, w^3j for each level of the radix-4 transform, the longest level first;
+    the twist is exp(i pi j / 2n).
+    """
     on_cpu: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
     levels, points = [torch.empty(0, **on_cpu)], n
     while points >= 4:
@@ -293,21 +319,27 @@ def _cos_and_sin(angles: Tensor) -> Tensor:
 
 
 def pointer(t: Tensor) -> int:
-    """Give the address of contiguous numbers for C.
+    """Return the address of a contiguous float32 tensor, for C.
 
     Raises
     ------
     TypeError
-        If they are not float32, or not contiguous.
+        If the tensor is not float32, or not contiguous.
     """
     if not t.is_contiguous():
-        raise TypeError(f"compiled steps take contiguous tensors, not {t.stride()}")
+        raise TypeError(
+            f"compiled steps need contiguous tensors; got shape {tuple(t.shape)} with strides "
+            f"{t.stride()}"
+        )
     return _start(t)
 
 
 def _start(t: Tensor) -> int:
     if t.dtype is not torch.float32 or (t.stride(-1) != 1 and t.shape[-1] > 1):
-        raise TypeError(f"compiled steps take rows of float32, not {t.dtype}, {t.stride()}")
+        raise TypeError(
+            "compiled steps need float32 tensors whose last dimension is contiguous; got "
+            f"{t.dtype} with strides {t.stride()}"
+        )
     return t.data_ptr()
 
 

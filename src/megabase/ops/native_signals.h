@@ -1,32 +1,33 @@
-/* Signals in lanes, as many channels at a time as a vector has, and their transforms.
+/* Signals of LANES channels, one channel in each lane of a vector, and their transforms.
 
-   A causal convolution of real signals is read from one of complex signals of n points, where
-   n is at least their length: with w = exp(i pi / 2n) the product of the spectra of w^j x_j and
-   w^j h_j is that of w^j (y_j + i y_(j+n)), and so y is a real part. What is transformed is
-   never put in order: the way back undoes the order of the way there. */
+   A causal convolution of real signals is computed from complex signals of n points, where n is
+   at least their length: with the twist w = exp(i pi / 2n), the product of the spectra of w^j x_j
+   and w^j h_j is the spectrum of w^j (y_j + i y_(j+n)), so that y is a real part. Spectra are
+   never reordered: the inverse transform undoes the order of the forward one. */
 
 #include "native.h"
 
-#define BLOCK 256 /* numbers */
+#define BLOCK 256 /* tokens that are processed at once, so that buffers stay in the cache */
 
 typedef struct {
     lanes re, im;
 } point;
 
-/* A tensor (batch, channel, length), with the steps between two of the first and second. */
+/* A tensor (batch, channel, length), with the strides of batch and channel. */
 typedef struct {
     float *start;
     number batch, channel;
 } rows;
 
-/* A short filter of each channel, and its number of taps; see ShortFilter. */
+/* The short filter of each channel; see ShortFilter in gated_conv.py. */
 typedef struct {
     const float *taps, *bias, *edge;
     number n_taps;
 } filter;
 
-/* What is mixed: see NativeMixer. Twiddles are w^j, w^2j, w^3j for each length of a transform,
-   from n down; the twist is exp(i pi j / 2n). */
+/* Inputs, output and working memory (`room`) of the mixing; see NativeMixer. Twiddles are w^j,
+   w^2j, w^3j with w = exp(-2 pi i / length) for each length of a transform, from n down; the
+   twist is exp(i pi j / 2n). */
 typedef struct {
     rows out, last, first, value;
     filter last_filter, first_filter, value_filter;
@@ -46,19 +47,21 @@ static inline point times(point a, const float *w) {
     return (point){a.re * w[0] - a.im * w[1], a.re * w[1] + a.im * w[0]};
 }
 
-static inline point over(point a, const float *w) {
+static inline point times_conjugate(point a, const float *w) {
     return (point){a.re * w[0] + a.im * w[1], a.im * w[0] - a.re * w[1]};
 }
 
-static inline void two(point *x) {
+static inline void butterfly(point *x) {
     point a = x[0], b = x[1];
     x[0] = plus(a, b);
     x[1] = minus(a, b);
 }
 
-/* The spectrum, out of order; n is a power of two. */
+/* Replace a signal by its spectrum: radix 4, decimation in frequency, n a power of two. The four
+   quarters become transforms of the frequencies 0, 2, 1 and 3 modulo 4, so that the spectrum is
+   in bit-reversed order. */
 static inline void transform(point *x, number n, const float *w) {
-    if (n == 2) two(x);
+    if (n == 2) butterfly(x);
     if (n < 4) return;
     number quarter = n / 4;
     for (number j = 0; j < quarter; j++, w += 6) {
@@ -73,15 +76,17 @@ static inline void transform(point *x, number n, const float *w) {
     for (number k = 0; k < 4; k++) transform(x + k * quarter, quarter, w);
 }
 
-/* n times the signal of a spectrum that is out of order. */
-static inline void back(point *x, number n, const float *w) {
-    if (n == 2) two(x);
+/* Replace a spectrum in the order of `transform` by n times its signal: the steps of `transform`
+   in reverse, with conjugate twiddles. */
+static inline void inverse_transform(point *x, number n, const float *w) {
+    if (n == 2) butterfly(x);
     if (n < 4) return;
     number quarter = n / 4;
-    for (number k = 0; k < 4; k++) back(x + k * quarter, quarter, w + 6 * quarter);
+    for (number k = 0; k < 4; k++) inverse_transform(x + k * quarter, quarter, w + 6 * quarter);
     for (number j = 0; j < quarter; j++, w += 6) {
         point *a = x + j, *b = a + quarter, *c = b + quarter, *d = c + quarter;
-        point first = over(*b, w + 2), second = over(*c, w), third = over(*d, w + 4);
+        point first = times_conjugate(*b, w + 2), second = times_conjugate(*c, w);
+        point third = times_conjugate(*d, w + 4);
         point even = plus(*a, first), odd = minus(*a, first);
         point other = plus(second, third), turned = times_i(minus(second, third));
         *a = plus(even, other);
@@ -91,9 +96,9 @@ static inline void back(point *x, number n, const float *w) {
     }
 }
 
-/* Some numbers of what a short filter answers, from `start` on. */
-static inline void filtered(float *out, const float *x, const filter *f, number channel, number start,
-                     number n) {
+/* Write n outputs of the short filter of a channel, from the token `start` on. */
+static inline void filtered(float *out, const float *x, const filter *f, number channel,
+                            number start, number n) {
     number before = f->n_taps - 1;
     const float *taps = f->taps + channel * f->n_taps, *edge = f->edge + channel * before;
     for (number i = 0; i < n; i++) out[i] = f->bias[channel] + taps[before] * x[start + i];
@@ -107,7 +112,7 @@ static inline float *row_of(const rows *t, number batch, number channel) {
     return t->start + batch * t->batch + channel * t->channel;
 }
 
-/* The lanes of a block, each times the twist. */
+/* Write a block of every lane to a signal, times the twist. */
 static inline void twisted(point *x, float block[LANES][BLOCK], const float *twist, number n) {
     for (number i = 0; i < n; i++) {
         lanes value;
@@ -116,7 +121,7 @@ static inline void twisted(point *x, float block[LANES][BLOCK], const float *twi
     }
 }
 
-/* The real parts of a signal over the twist, in lanes. */
+/* Write the real parts of a signal divided by the twist to a block of every lane. */
 static inline void untwisted(float block[LANES][BLOCK], const point *x, const float *twist,
                              number n) {
     for (number i = 0; i < n; i++) {
@@ -125,18 +130,18 @@ static inline void untwisted(float block[LANES][BLOCK], const point *x, const fl
     }
 }
 
-static inline number least(number a, number b) { return a < b ? a : b; }
+static inline number minimum(number a, number b) { return a < b ? a : b; }
 
-/* Zeros after a signal. */
+/* Write zeros after a signal, up to n points. */
 static inline void padded(point *x, const mixing *m) {
     for (number i = m->length; i < m->n; i++) x[i] = (point){{0}, {0}};
 }
 
-/* The first gate times the value, twisted. */
-static inline void enter(point *x, const mixing *m, number batch, number channel) {
+/* Write the filtered first gate times the filtered value, masked and twisted. */
+static inline void load_gated_value(point *x, const mixing *m, number batch, number channel) {
     float block[LANES][BLOCK], value[BLOCK];
     for (number start = 0; start < m->length; start += BLOCK) {
-        number n = least(BLOCK, m->length - start);
+        number n = minimum(BLOCK, m->length - start);
         for (number lane = 0; lane < LANES; lane++) {
             float *z = block[lane];
             number c = channel + lane;
@@ -151,11 +156,11 @@ static inline void enter(point *x, const mixing *m, number batch, number channel
     padded(x, m);
 }
 
-/* The spectra of the long filters, over n. */
-static inline void enter_taps(point *x, const mixing *m, number channel) {
+/* Write the spectra of the long filters, divided by n to normalise the inverse transform. */
+static inline void filter_spectra(point *x, const mixing *m, number channel) {
     float block[LANES][BLOCK], scale = 1.0f / m->n;
     for (number start = 0; start < m->length; start += BLOCK) {
-        number n = least(BLOCK, m->length - start);
+        number n = minimum(BLOCK, m->length - start);
         for (number lane = 0; lane < LANES; lane++) {
             const float *taps = m->taps + (channel + lane) * m->n_taps_apart + start;
             for (number i = 0; i < n; i++) block[lane][i] = taps[i] * scale;

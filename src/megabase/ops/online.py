@@ -1,14 +1,15 @@
-r"""The causal long convolution of signals that come one token at a time.
+r"""The causal long convolution of signals that arrive one token at a time.
 
-What a token adds to those after it is summed in tiles. When n tokens are known, the last
-U of them, for the largest power of two U that divides n, are added to the next U sums:
+The contributions of earlier tokens to later ones are summed in tiles. When n tokens are known,
+the contributions of the last U tokens to the next U are added, where U is the largest power of
+two that divides n:
 
 .. math:: f_{n+j} \mathrel{+}= \sum_{s=n-U}^{n-1} h_{n+j-s}\, u_s, \qquad 0 \le j < U
    :label: online-tiles
 
-Each pair of an earlier and a later token lies in exactly one tile, so that the sums are
-those of Eq. long-conv, without a tap left out. A tile is one FFT of 2 U points, and a token
-costs O(log² length) in the mean. Tiles within a block of some tokens are summed directly.
+Each pair of an earlier and a later token lies in exactly one tile, so that the sums are exactly
+those of Eq. long-conv. A tile takes one FFT of 2 U points, and a token O(log² length) time on
+average. Within a block of `BLOCK` tokens, contributions are summed directly.
 
 Source: the relaxed multiplication of van der Hoeven 2002, doi:10.1016/S0747-7171(02)90131-1;
 for long convolutions Oncescu et al. 2024, arXiv:2410.12982.
@@ -24,42 +25,43 @@ from megabase.errors import InputError
 from megabase.ops.transform import fft_length
 
 BLOCK = 64
-"""Tokens among which what one adds to the others is summed directly."""
+"""Tokens of a block, within which contributions are summed directly."""
 
-_PRODUCTS_AT_ONCE = 1 << 17  # of a direct sum: these fit the caches of a CPU
-_CHUNK_BYTES = 16 << 20  # of padded signals in one FFT: see `ops.gated_conv`
+_PRODUCTS_AT_ONCE = 1 << 17  # of a direct sum; this many fit the caches of a CPU
+_CHUNK_BYTES = 16 << 20  # of padded signals in one FFT call; see `ops.gated_conv`
 
 
 class Sums(Protocol):
-    """What the tokens so far add to those that come, for several filters at once.
+    """Contributions of the tokens so far to later ones, for several filters at once.
 
     Attributes
     ----------
     position
-        Tokens so far.
+        Number of tokens so far.
     """
 
     position: int
 
     @property
     def past(self) -> Float[Tensor, "filter batch channel"]:
-        """What all tokens so far add to the next, which itself counts nothing."""
+        """Contribution of all tokens so far to the next one, without its own."""
         ...
 
     def push(self, u: Float[Tensor, "filter batch channel"]) -> None:
-        """Take in the next token."""
+        """Append the next token."""
         ...
 
 
 class DirectSums:
-    """The sums as they are defined: each token costs a product with every token before it.
+    """The sums by their definition: each token costs a product with every token before it.
 
     Parameters
     ----------
     taps
-        The filters, at least a tap for each token that may come; the first is not used.
+        The filters, with at least one tap for each token to come. The first tap is not used.
     future
-        What was known before the first token adds to each token; it is overwritten.
+        Contribution of a prompt to each token to come; its length is the most tokens that can be
+        pushed.
     """
 
     def __init__(
@@ -73,7 +75,8 @@ class DirectSums:
 
     @property
     def past(self) -> Float[Tensor, "filter batch channel"]:
-        """Sum over all tokens so far."""
+        """Contribution of all tokens so far to the next one, computed at each call."""
+        # A reversed filter turns the sum over lags into a product of two slices.
         n, (*shape, batch, length) = self.position, self._signal.shape
         signal = self._signal[..., :n].flatten(0, 1)
         taps = self._reversed[..., length - n - 1 : length - 1].flatten(0, 1)[:, None]
@@ -83,7 +86,7 @@ class DirectSums:
         return (past.view(*shape, batch) + self._future[..., n]).transpose(1, 2)
 
     def push(self, u: Float[Tensor, "filter batch channel"]) -> None:
-        """Keep the token."""
+        """Append the next token; an InputError is raised if there is no room for it."""
         _check_room(self.position, self._signal)
         self._signal[..., self.position] = u.transpose(1, 2)
         self.position += 1
@@ -95,10 +98,11 @@ class TiledSums:
     Parameters
     ----------
     taps
-        The filters, at least a tap for each token that may come; the first is not used.
+        The filters, with at least one tap for each token to come. The first tap is not used.
     future
-        What was known before the first token adds to each token. Its memory is used for
-        tokens that have come, which need their sums no more.
+        Contribution of a prompt to each token to come; its length is the most tokens that can be
+        pushed. It is overwritten: once a token has arrived, its sum is no longer needed, and the
+        token itself is stored in that place.
     """
 
     def __init__(
@@ -119,14 +123,17 @@ class TiledSums:
 
     @property
     def past(self) -> Float[Tensor, "filter batch channel"]:
-        """What all tokens so far add to the next."""
+        """Contribution of all tokens so far to the next one, without its own."""
         return self._block[self.position % BLOCK]
 
     def push(self, u: Float[Tensor, "filter batch channel"]) -> None:
-        """Take in the next token; where that fills tiles, add them."""
+        """Append the next token, and add the tile that it completes.
+
+        An InputError is raised if there is no room for it.
+        """
         _check_room(self.position, self._signal)
         row = self.position % BLOCK
-        self._block[row + 1 :].addcmul_(self._near[1 : BLOCK - row], u)
+        self._block[row + 1 :].addcmul_(self._near[1 : BLOCK - row], u)  # to the rest of the block
         self._block[row] = u
         self.position += 1
         if row == BLOCK - 1 and self.position < self._signal.shape[-1]:
@@ -135,19 +142,22 @@ class TiledSums:
             self._load_block()
 
     def _store_block(self) -> None:
+        """Write the inputs of the block that is now full to the signal."""
         place = self._signal[..., self.position - BLOCK : self.position]
         place.copy_(self._block.permute(1, 3, 2, 0))
 
     def _load_block(self) -> None:
+        """Copy the sums of the next block, to which its own tokens will be added."""
         coming = self._signal[..., self.position : self.position + BLOCK].permute(3, 0, 2, 1)
         self._block[: len(coming)] = coming
 
     def _add_tile(self) -> None:
-        """Add the longest tile that ends here to as many tokens as come."""
+        """Add the tile that ends at the current position, truncated at the last token to come."""
         n, (batch, length) = self.position, self._signal.shape[-2:]
-        tile = n & -n
+        tile = n & -n  # the largest power of two that divides n
         n_out = min(tile, length - n)
-        # the circle is as long as the taps that are read: what wraps around falls on the inputs
+        # The FFT is only as long as the taps it reads: what wraps around lands on the first
+        # `tile` outputs, which are discarded.
         points = 2 * tile if n_out == tile else fft_length(tile + n_out)
         rows = max(1, _CHUNK_BYTES // (batch * points * self._signal.itemsize))
         signal = self._signal.flatten(0, 1)
@@ -161,7 +171,8 @@ class TiledSums:
     def _spectra_of_taps(
         self, rows: slice, tile: int, n_out: int, points: int
     ) -> Complex[Tensor, "row frequency"]:
-        """Transform the taps of a tile; those of tiles that come again are kept."""
+        """Return the spectra of the taps of a tile; those of tiles that recur are cached."""
+        # A tile of U tokens occurs every 2 U tokens: caching pays if it occurs more than once.
         comes_again = n_out == tile and self._signal.shape[-1] // tile >= 4
         if not comes_again:
             return torch.fft.rfft(self._taps[rows, : tile + n_out], n=points)
@@ -172,4 +183,6 @@ class TiledSums:
 
 def _check_room(position: int, signal: Tensor) -> None:
     if position == signal.shape[-1]:
-        raise InputError(f"there is room for {position:,} tokens, and one more came; plan for more")
+        raise InputError(
+            f"there is room for {position:,} tokens, and one more was given; increase n_steps"
+        )

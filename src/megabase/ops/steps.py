@@ -1,7 +1,7 @@
-"""What is done between the matrix products of a layer.
+"""The element-wise steps and norms between the matrix products of a layer.
 
-`Steps` is the definition, in some calls of torch each; `native.NativeSteps` computes the same
-in one pass over the memory.
+`Steps` defines them by a few torch calls each; `native.NativeSteps` computes the same in one
+pass over the memory.
 """
 
 import math
@@ -17,7 +17,7 @@ from megabase.ops.gated_conv import Mixer, ShortFilter, Workspace, gated_conv
 _GELU_A = 2 * math.sqrt(2 / math.pi)
 _GELU_B = 0.044715 * _GELU_A
 CUBIC = _GELU_B / _GELU_A**3
-"""In a gelu(x / a) = x sigmoid(x + CUBIC x³)."""
+"""Coefficient in a gelu(x / a) = x sigmoid(x + CUBIC x³)."""
 
 
 def scaled_for_gelu(
@@ -25,12 +25,20 @@ def scaled_for_gelu(
     expand_bias: Float[Tensor, " inner"],
     contract: Float[Tensor, "d_model inner"],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale weights before and after the GELU so that it takes one product less."""
+    """Scale the weights around a GELU by a and 1 / a, which saves the GELU one multiplication.
+
+    Parameters
+    ----------
+    expand, expand_bias
+        The linear map before the GELU.
+    contract
+        The weight of the linear map after it.
+    """
     return expand * _GELU_A, expand_bias * _GELU_A, contract / _GELU_A
 
 
 class Steps:
-    """The steps, by torch. A norm has neither gain nor bias here."""
+    """The steps by torch operations. Norms have neither gain nor bias here."""
 
     def mixer(
         self,
@@ -40,18 +48,18 @@ class Steps:
         n_filters: int,
         dtype: torch.dtype,
     ) -> Mixer:
-        """Give what mixes the channels of an operator.
+        """Return the mixer for the channels of an operator, for inference.
 
         Parameters
         ----------
         like
-            Gives the sizes, and the device and dtype of the arithmetic.
+            Tensor of the batch, d_model, length, device and dtype of the arithmetic.
         n_channels
-            Those whose streams are there at once.
+            Channels whose streams are held at once.
         n_filters
-            As in `gated_conv.Workspace`.
+            1 if filters are passed as taps, 0 if as spectra.
         dtype
-            Of the streams.
+            Dtype of the streams.
         """
         return Workspace(like[:, :1], n_channels, n_filters=n_filters)
 
@@ -63,7 +71,7 @@ class Steps:
         d: Float[Tensor, " channel"],
         mask: Bool[Tensor, "batch 1 length"] | None = None,
     ) -> Float[Tensor, "batch channel length"]:
-        """Mix the channels of an operator with a gradient, as `gated_conv.gated_conv`."""
+        """Compute `gated_conv.gated_conv`, whose parameters these are, differentiably."""
         return gated_conv(streams, short, h, d, mask)
 
     def read(
@@ -72,17 +80,17 @@ class Steps:
         scale: Float[Tensor, "token 1"],
         bias: Float[Tensor, " d_model"],
     ) -> Float[Tensor, "token d_model"]:
-        """Undo a norm, but for the mean, and add a bias."""
+        """Return normed * scale + bias: undo a norm except for its mean, and add a bias."""
         return torch.addcmul(bias, normed, scale)
 
     def norm(self, r: Float[Tensor, "token d_model"], eps: float) -> Float[Tensor, "token d_model"]:
-        """Norm over channels."""
+        """Normalise each token over its channels; `eps` is added to the variance."""
         return functional.layer_norm(r, r.shape[-1:], eps=eps)
 
     def gelu(
         self, x: Float[Tensor, "token inner"], bias: Float[Tensor, " inner"]
     ) -> Float[Tensor, "token inner"]:
-        """Give a·gelu((x + bias) / a) in place of x, with the a of `scaled_for_gelu`."""
+        """Replace x by a·gelu((x + bias) / a), with the a of `scaled_for_gelu`, and return it."""
         x.add_(bias)
         cube = x * x
         torch.addcmul(x, x, cube, value=CUBIC, out=cube)
@@ -98,7 +106,19 @@ class Steps:
         scale: Float[Tensor, "token 1"],
         mean: Float[Tensor, "token 1"],
     ) -> None:
-        """Norm r + bias: write the norm and its scale, and add its mean to `mean`."""
+        """Normalise r + bias, which overwrites r.
+
+        Parameters
+        ----------
+        r, bias
+            The tokens, and what is added to each.
+        eps
+            Added to the variance.
+        normed, scale
+            Receive the normalised tokens and their standard deviations.
+        mean
+            The mean of each token is added to it.
+        """
         u, more, inverse = torch.native_layer_norm(r.add_(bias), r.shape[-1:], None, None, eps)
         normed.copy_(u)
         mean += more

@@ -1,16 +1,17 @@
 r"""Whole layers for inference on a CPU, in tiles that fit its caches.
 
-A layer goes over the sequence twice. First, for some channels at a time, `mix`: tiles of
-tokens are projected straight into rows of channels, which a `gated_conv.Mixer` mixes.
-Then, for some tokens at a time, `feed_forward`: all that comes after the mixing.
+A layer passes over the sequence twice. First `mix` handles a group of channels at a time: tiles
+of tokens are projected into (channel, token) order, and a `gated_conv.Mixer` mixes them along
+the tokens. Then `feed_forward` handles a tile of tokens at a time: everything after the mixing.
 
-Between the layers the residual stream r is kept normed, as
+Between layers the residual stream r is stored normalised, as
 
 .. math:: r = \hat u \odot \text{scale} + \text{mean}
    :label: normed-residual
 
-so that one tensor holds both the stream and its norm, whose gain and bias are in the weights
-that follow it. No norm sees the mean of a token: only who asks for r itself adds it.
+so that one tensor serves both as the stream and as its norm. The gain and bias of each norm are
+folded into the weights after it. Norms do not depend on the mean of a token, so the mean is
+stored apart and added only when r itself is needed.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,24 +24,24 @@ from torch import Tensor
 from megabase.ops.gated_conv import N_STREAMS, ShortFilter, split_streams
 from megabase.ops.steps import Steps
 
-_TOKENS_PROJECTED, _TOKENS_FED = 1 << 9, 1 << 10  # of a tile
-_REUSED = 31 << 20  # bytes
-_ROW_PADDING = 16  # numbers: rows a power of two apart fall on the same lines of a cache
+_TOKENS_PROJECTED, _TOKENS_FED = 1 << 9, 1 << 10  # tokens of a tile
+_REUSED = 31 << 20  # bytes; freed blocks up to this size are reused
+_ROW_PADDING = 16  # numbers; rows a power of two apart would compete for the same cache lines
 
 
 class LayerWeights(NamedTuple):
-    """The weights of a layer, the gain and bias of each norm within those that follow it.
+    """The weights of a layer, with the gain and bias of each norm folded into those after it.
 
     Attributes
     ----------
     project, short
-        Into the streams, (3 d_model, d_model), and the short filter of each.
+        Projection to the streams, (3 d_model, d_model), and their short filters.
     project_bias
-        What to add to the streams before padding is masked; None: it is within `short`.
+        Added to the streams before padding is masked; None: it is part of `short`.
     out, out_bias
-        Back from the mixed channels, (d_model, d_model).
+        Projection of the mixed channels, (d_model, d_model).
     expand, expand_bias, contract, contract_bias
-        Of the MLP, through `steps.scaled_for_gelu`.
+        The MLP, scaled by `steps.scaled_for_gelu`.
     """
 
     project: Tensor
@@ -55,16 +56,16 @@ class LayerWeights(NamedTuple):
 
 
 class Residual:
-    """The residual stream, Eq. normed-residual, in the memory of the tensor it is made from.
+    """The residual stream, Eq. normed-residual, in the memory of the tensor it is created from.
 
     Parameters
     ----------
     r
         The stream before the first layer; it is overwritten.
     eps
-        What the norms add to the variance.
+        Added to the variance by each norm.
     steps
-        What norms, and is done between the products.
+        Computes the norms and what lies between the matrix products.
     """
 
     def __init__(self, r: Float[Tensor, "batch length d_model"], eps: float, steps: Steps) -> None:
@@ -75,44 +76,44 @@ class Residual:
             self.write(row, tile, self.normed[row, tile], no_bias)
 
     def tiles(self) -> Iterator[tuple[int, slice]]:
-        """Give each sequence and each tile of its tokens."""
+        """Yield the index of each sequence with each tile of its tokens."""
         batch, length, _ = self.normed.shape
         for row in range(batch):
             for start in range(0, length, _TOKENS_FED):
                 yield row, slice(start, start + _TOKENS_FED)
 
     def read(self, row: int, tile: slice, bias: Tensor) -> Float[Tensor, "token d_model"]:
-        """Give r of a tile, less its mean, plus a bias."""
+        """Return r - mean + bias of a tile of the sequence `row`."""
         return self.steps.read(self.normed[row, tile], self.scale[row, tile], bias)
 
     def write(self, row: int, tile: slice, r: Float[Tensor, "token d_model"], bias: Tensor) -> None:
-        """Set r of a tile, plus a bias; what `read` left off comes to its mean."""
+        """Store r + bias of a tile, where r lacks the mean that `read` left out."""
         normed, scale, mean = (t[row, tile] for t in (self.normed, self.scale, self.mean))
         self.steps.write(r, bias, self.eps, normed=normed, scale=scale, mean=mean)
 
     def restored(self, *, overwrite: bool = False) -> Float[Tensor, "batch length d_model"]:
-        """Give r, in memory of its own or in that of the stream, which then is of no more use."""
+        """Return r in new memory, or with `overwrite` in that of the stream, which it destroys."""
         out = self.normed if overwrite else None
         return torch.addcmul(self.mean, self.normed, self.scale, out=out)
 
 
 class Room:
-    """The memory in which all layers are computed, one after the other.
+    """The buffers in which all layers are computed, one after the other.
 
     Parameters
     ----------
     like
-        Gives batch, length, d_model and dtype.
+        Tensor of the batch, length, d_model and dtype of the stream.
     group
         Channels whose streams are held at once.
     d_inner
         Channels inside the MLP.
     matmul_dtype
-        In what the matrix products are computed.
+        Dtype of the matrix products.
     n_filters
-        As in `gated_conv.Workspace`.
+        1 if the mixer receives filters as taps, 0 if as spectra.
     steps
-        Gives what mixes.
+        Creates the mixer.
     """
 
     def __init__(
@@ -138,10 +139,10 @@ class Room:
 
 
 def _let_memory_be_reused() -> None:
-    """Take and free a block, untouched: from then on glibc keeps freed blocks up to its size.
+    """Allocate and free a block, so that glibc keeps freed blocks up to its size from then on.
 
-    It raises its threshold to the largest block that was freed, see M_MMAP_THRESHOLD in
-    mallopt(3). Otherwise the system clears the memory of every FFT anew.
+    glibc raises its threshold to the largest block that was freed: see M_MMAP_THRESHOLD in
+    mallopt(3). Otherwise the system would clear the memory of every FFT again.
     """
     torch.empty(_REUSED, dtype=torch.uint8)
 
@@ -153,18 +154,18 @@ def mix(
     room: Room,
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> None:
-    """Write to `room.y` what the operator answers, before its last projection.
+    """Compute the operator up to its last projection, and write the result to `room.y`.
 
     Parameters
     ----------
     residual
         The stream before the layer.
     weights
-        Of the layer.
+        The weights of the layer.
     filters_of
-        Gives the long filter of some channels, as `room.mixer` takes it.
+        Returns the long filters of some channels, as taps or spectra for `room.mixer`.
     room
-        Where to compute.
+        Buffers.
     mask
         False where a token is padding.
     """
@@ -182,20 +183,20 @@ def mix(
         short = ShortFilter(*(_of_streams(t, d_model, group) for t in weights.short))
         filters = filters_of(group)
         for rows in room.mixer.chunks(group.stop - start):
-            parts = split_streams(streams, short, rows)
+            parts = split_streams(streams, short, rows)  # rows count within the group
             out = room.y[:, start + rows.start : start + rows.stop]
             room.mixer.mix(parts, mask, filters[rows], out=out)
 
 
 def _of_streams(t: Tensor, d_model: int, group: slice) -> Tensor:
-    """Give the rows of a group of channels in each stream."""
+    """Return the rows that belong to a group of channels in each stream."""
     return t.unflatten(0, (N_STREAMS, d_model))[:, group].flatten(0, 1)
 
 
 def _project(
     normed: Tensor, weight: Tensor, bias: Tensor | None, room: Room, mask: Tensor | None
 ) -> Float[Tensor, "batch stream_channel length"]:
-    """Project tiles of tokens straight into rows of channels."""
+    """Project tiles of tokens into (channel, token) order."""
     weight = weight.to(room.dtype)
     batch, length, _ = normed.shape
     for row in range(batch):
@@ -209,7 +210,17 @@ def _project(
 
 
 def feed_forward(residual: Residual, weights: LayerWeights, room: Room) -> None:
-    """Do what follows the mixing: project, add, norm, MLP, add, and the next layer's norm."""
+    """Compute what follows the mixing: project, add, norm, MLP, add, and the next layer's norm.
+
+    Parameters
+    ----------
+    residual
+        The stream before the layer, which becomes the stream after it.
+    weights
+        The weights of the layer.
+    room
+        Buffers; `room.y` is what `mix` wrote.
+    """
     out, expand, contract = (
         t.to(room.dtype).t() for t in (weights.out, weights.expand, weights.contract)
     )
@@ -218,7 +229,7 @@ def feed_forward(residual: Residual, weights: LayerWeights, room: Room) -> None:
         _add_product(r, room.y[row, :, tile].t(), out)
         u = residual.steps.norm(r, residual.eps)
         inner = room.inner[: len(r)]
-        if room.dtype is r.dtype:
+        if room.dtype is r.dtype:  # then the product can be written directly to the buffer
             torch.mm(u, expand, out=inner)
         else:
             inner.copy_(torch.mm(u.to(room.dtype), expand))
@@ -227,7 +238,7 @@ def feed_forward(residual: Residual, weights: LayerWeights, room: Room) -> None:
 
 
 def _add_product(r: Tensor, x: Tensor, weight: Tensor) -> None:
-    """Add x times weight, in the dtype of weight."""
+    """Add x @ weight to r; the product is computed in the dtype of weight."""
     if weight.dtype is r.dtype:
         r.addmm_(x, weight)
     else:

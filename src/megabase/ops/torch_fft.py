@@ -13,11 +13,11 @@ def causal_conv(
     h: Float[Tensor, "channel length"],
     d: Float[Tensor, " channel"],
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `reference.causal_conv` in O(length log length).
+    """Compute `reference.causal_conv`, whose parameters these are, in O(length log length).
 
-    Both signals are padded to `fft_length`, at which the circular convolution of the
-    FFT has no room to wrap around. The transform runs in float32 or wider, under
-    autocast too: half precision has no FFT on the CPU and loses the tail of long filters.
+    Both signals are zero-padded to `fft_length`, so that the circular convolution of the
+    FFT cannot wrap around. The transform runs in float32 or wider, even under autocast:
+    CPUs have no half-precision FFT, and half precision loses the tail of long filters.
     """
     length = static_size(u, -1)
     n = fft_length(2 * length - 1)

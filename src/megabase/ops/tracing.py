@@ -1,8 +1,8 @@
-"""Whether PyTorch computes a call, or traces, transforms or fakes it.
+"""Detect whether PyTorch runs a call, or traces, transforms or fakes it.
 
-The fast paths write into memory of their own, call compiled code and define gradients by hand:
+The fast paths write into buffers, call compiled code and define gradients by hand, which
 `torch.export`, `torch.jit.trace`, `torch.compile`, the ONNX export, `torch.func` and fake tensors
-see nothing of that. Wherever this module gives a reason, plain torch operations are used.
+cannot follow. Where this module returns a reason, plain torch operations are used instead.
 """
 
 import warnings
@@ -14,12 +14,12 @@ from torch.utils import _python_dispatch
 
 
 def why_traced(*tensors: Tensor) -> str | None:
-    """Return how the present call is traced or transformed, None where it is just computed.
+    """Return how the current call is traced or transformed, None if it is executed normally.
 
     Parameters
     ----------
     tensors
-        Of the call: whether they hold numbers is asked, too.
+        Arguments of the call, which are checked for being fake tensors.
     """
     if torch.compiler.is_compiling():
         return "torch.compile or torch.export traces it"
@@ -28,21 +28,21 @@ def why_traced(*tensors: Tensor) -> str | None:
     if torch._C._functorch.peek_interpreter_stack() is not None:  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
         return "torch.func transforms it"
     if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
-        return "forward-mode derivatives are wanted"
+        return "forward-mode derivatives are computed"
     if _python_dispatch._get_current_dispatch_mode() is not None:  # pyright: ignore[reportPrivateUsage]
-        return "a dispatch mode of torch watches it"
+        return "a torch dispatch mode intercepts it"
     if any(hasattr(tensor, "fake_mode") for tensor in tensors):
         return "its tensors are fake"
     return None
 
 
 def is_jit_tracing() -> bool:
-    """Whether `torch.jit.trace` traces the present call."""
+    """Return whether `torch.jit.trace` traces the current call."""
     return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
 
 
 def static_size(x: Tensor, dim: int) -> int:
-    """Return a size of a tensor as a number, which `torch.jit.trace` takes for a constant."""
+    """Return a size of a tensor as an int, which `torch.jit.trace` records as a constant."""
     if not is_jit_tracing():
         return x.shape[dim]
     with warnings.catch_warnings():

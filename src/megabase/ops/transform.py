@@ -1,15 +1,16 @@
-r"""The Fourier transforms in which long convolutions are products.
+r"""Fourier transforms, under which long convolutions become products.
 
-Up to half a million points a library's real FFT is the fastest. A longer one no longer fits
-the caches of a CPU, and is split: with the index of the signal as :math:`j = m j_1 + j_2` and
+Up to half a million points the real FFT of torch is fastest. A longer one does not fit the
+caches of a CPU, and is split: with the index of the signal as :math:`j = m j_1 + j_2` and
 that of the spectrum as :math:`k = k_1 + R k_2`,
 
 .. math:: X_k = \sum_{j_2} W_m^{j_2 k_2}\; W_n^{j_2 k_1} \sum_{j_1} W_R^{j_1 k_1} x_j,
           \qquad W_n = e^{-2\pi i/n}
    :label: split-transform
 
-The inner sum is a matrix product, without its half for the zeros that follow the signal; the
-outer one is an FFT of m points. To a product the order of the spectrum does not matter.
+The inner sum is a matrix product, whose second half is left out because the signal is zero
+there; the outer sum is an FFT of m points. The spectrum is not reordered: element-wise products
+do not depend on its order.
 
 Source: Bailey 1990, "FFTs in external or hierarchical memory", doi:10.1007/BF00162341.
 """
@@ -22,13 +23,13 @@ from torch import Tensor
 
 _SPLIT_FROM = 1 << 19  # points
 _RADIX = 32
-_LONGER = 1.07  # how much longer a power of two may be and still be the fastest
+_LONGER = 1.07  # a power of two is fastest up to this ratio to the requested length
 
 
 def fft_length(least: int) -> int:
-    """Give an even length from `least` up at which an FFT is fast.
+    """Return an even length of at least `least` points at which an FFT is fast.
 
-    It is the next power of two where that is at most 7 % longer, otherwise the next even
+    It is the next power of two if that is at most 7 % longer, otherwise the next even
     number without a prime factor above 5.
 
     Examples
@@ -53,19 +54,19 @@ def _has_only_small_factors(n: int) -> bool:
 
 
 class Transform:
-    """The spectrum of a real signal that zeros follow, and back, by a library's FFT.
+    """The transform of a zero-padded real signal and its inverse, by torch's real FFT.
 
     Parameters
     ----------
     length
-        Numbers of a signal.
+        Length of a signal.
 
     Attributes
     ----------
     n
-        Points: room for a signal's convolution with another of its length.
+        Points of the transform, enough that two signals convolve without wrapping around.
     n_in, n_out
-        Numbers that `forward` reads, zero after the signal, and complex numbers of a spectrum.
+        Numbers that `forward` reads, zero after the signal; and complex numbers of a spectrum.
     """
 
     def __init__(self, length: int) -> None:
@@ -73,27 +74,27 @@ class Transform:
         self.n_in, self.n_out = self.n, self.n // 2 + 1
 
     def room(self, *rows: int) -> Complex[Tensor, "*rows n_out"] | None:
-        """Give memory for spectra where `forward` is faster with it."""
+        """Return a buffer for spectra if `forward` is faster with one, otherwise None."""
         return None
 
     def forward(
         self, x: Float[Tensor, "*rows n_in"], out: Tensor | None = None
     ) -> Complex[Tensor, "*rows n_out"]:
-        """Give spectra, in `out` if `room` gave it."""
+        """Return the spectra of zero-padded signals, in `out` if `room` returned it."""
         return torch.fft.rfft(x)
 
     def inverse(self, spectra: Complex[Tensor, "*rows n_out"]) -> Float[Tensor, "*rows n_back"]:
-        """Give signals, and what comes after them."""
+        """Return signals; the numbers after `length` have no meaning."""
         return torch.fft.irfft(spectra, n=self.n)
 
 
 class SplitTransform(Transform):
-    """The same by Eq. split-transform, a row at a time.
+    """`Transform` by Eq. split-transform, one row at a time; `n_in` is half of the points.
 
     Parameters
     ----------
     length
-        Numbers of a signal.
+        Length of a signal.
     like
         A tensor of the device and dtype of the signals.
     """
@@ -104,7 +105,8 @@ class SplitTransform(Transform):
         self.n_in, self.n_out = self.n // 2, (_RADIX // 2 + 1) * self.m
         k = torch.arange(_RADIX // 2 + 1, dtype=torch.float64)[:, None]
         inner = -2 * math.pi / _RADIX * k * torch.arange(_RADIX // 2)
-        # Every k₁ but the first and the last stands for its mirror image, too.
+        # Signals are real, so only k₁ from 0 to R / 2 is computed; on the way back every k₁ but
+        # the first and the last also counts for its mirror image R - k₁.
         weight = torch.full_like(k, 2 / _RADIX)
         weight[0] = weight[-1] = 1 / _RADIX
         self._into = torch.cat([inner.cos(), inner.sin()]).to(like)
@@ -112,27 +114,28 @@ class SplitTransform(Transform):
         twiddle = -2 * math.pi / self.n * k * torch.arange(self.m)
         self._twiddle = torch.complex(twiddle.cos().to(like), twiddle.sin().to(like))
         self._untwiddle = self._twiddle.conj().resolve_conj()
-        # Memory that is taken anew the system clears first, at the cost of the FFT itself.
+        # Reused, because the system clears newly allocated memory, which takes as long as the FFT.
         self._inner = like.new_empty(2 * len(k), self.m)
         self._combined = torch.empty_like(self._twiddle)
 
     def room(self, *rows: int) -> Complex[Tensor, "*rows n_out"]:
-        """Give memory for spectra."""
+        """Return a buffer for spectra."""
         return self._twiddle.new_empty(*rows, self.n_out)
 
     def forward(
         self, x: Float[Tensor, "*rows n_in"], out: Tensor | None = None
     ) -> Complex[Tensor, "*rows n_out"]:
-        """Give spectra, in `out` if it is there."""
+        """Return the spectra of signals of `n_in` numbers, in `out` if it is given."""
         spectra = self.room(*x.shape[:-1]) if out is None else out
         for signal, spectrum in zip(x.flatten(0, -2), spectra.flatten(0, -2), strict=True):
+            # Cosines and sines are stacked, so one real product gives real and imaginary parts.
             torch.mm(self._into, signal.view(-1, self.m), out=self._inner)
             torch.complex(*self._inner.chunk(2), out=self._combined)
             spectrum.view(-1, self.m).copy_(torch.fft.fft(self._combined.mul_(self._twiddle)))
         return spectra
 
     def inverse(self, spectra: Complex[Tensor, "*rows n_out"]) -> Float[Tensor, "*rows n_back"]:
-        """Give signals, and what comes after them."""
+        """Return signals; the numbers after `length` have no meaning."""
         signals = self._into.new_empty(*spectra.shape[:-1], self.n_in)
         for spectrum, signal in zip(spectra.flatten(0, -2), signals.flatten(0, -2), strict=True):
             outer = torch.fft.ifft(spectrum.view(-1, self.m)).mul_(self._untwiddle)
@@ -142,7 +145,7 @@ class SplitTransform(Transform):
 
 
 def make_transform(length: int, like: Tensor) -> Transform:
-    """Choose the transform for signals of a length, on the device and in the dtype of `like`."""
+    """Return the fastest transform for signals of a length, on the device and dtype of `like`."""
     if like.device.type == "cpu" and 2 * length - 1 >= _SPLIT_FROM:
         return SplitTransform(length, like)
     return Transform(length)

@@ -1,14 +1,15 @@
 r"""The causal long convolution in one kernel, whose Fourier transforms are matrix products.
 
-With the index of the signal as :math:`j = n_2 j_1 + j_2` and of the spectrum as
+With the index of the signal as :math:`j = n_2 j_1 + j_2` and that of the spectrum as
 :math:`k = k_1 + n_1 k_2`,
 
 .. math:: X_k = \sum_{j_2} W_{n_2}^{j_2 k_2}\; W_n^{j_2 k_1} \sum_{j_1} W_{n_1}^{j_1 k_1} x_j,
           \qquad W_n = e^{-2\pi i/n}, \quad n = n_1 n_2
 
-Either sum is a matrix product, and the way back is the same with conjugates. The spectrum
-stays an (n₁, n₂) matrix over k₁ and k₂: a filter's is brought to that order once. The rows of
-the signal that are nothing but zeros, and those of the answer that nobody reads, are left out.
+Both sums are matrix products, and the inverse is the same with conjugates. The spectrum stays
+an (n₁, n₂) matrix over k₁ and k₂, and the spectrum of the filter is brought into that order
+once. Rows of the input that hold only padding, and rows of the output that are discarded, are
+not computed.
 
 Source: Fu et al. 2023, "FlashFFTConv", arXiv:2311.05908v1, Section 3.1; and Bailey 1990, "FFTs
 in external or hierarchical memory", doi:10.1007/BF00162341.
@@ -27,10 +28,10 @@ from torch import Tensor
 from megabase.ops.gated_conv import refuse_second_derivative
 from megabase.ops.triton_launch import launch
 
-_LEAST, _MOST = 1 << 8, 1 << 16  # points of a transform; a dot product needs 16 numbers
-_TILES = {"ieee": 32, "tf32": 64}  # rows and columns multiplied at once; more spill registers
+_LEAST, _MOST = 1 << 8, 1 << 16  # points of a transform; tl.dot needs at least 16 x 16 numbers
+_TILES = {"ieee": 32, "tf32": 64}  # rows and columns of a tile; larger ones spill registers
 
-# A function below `triton.jit` is compiled from its source: a type checker may not wrap it.
+# Triton compiles functions from their source, so a runtime type checker must not wrap them.
 
 
 @triton.jit
@@ -42,7 +43,7 @@ def _load(
     WIDTH: tl.constexpr,
     PLANE: tl.constexpr,
 ) -> tl.tensor:
-    """Give the real and the imaginary part of a tile of a matrix."""
+    """Load the real and the imaginary part of a tile of a matrix."""
     at = matrix + row[:, None] * WIDTH + column[None, :]
     return tl.load(at), tl.load(at + PLANE)
 
@@ -61,7 +62,7 @@ def _columns_forward(
     TILE: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
-    """Transform the columns of a real signal, whose latter half is zero, and twiddle."""
+    """Transform the columns of a real signal whose second half is zero, and apply twiddles."""
     for tile in range((N1 // TILE) * (N2 // TILE)):
         k1 = (tile // (N2 // TILE)) * TILE + tl.arange(0, TILE)
         j2 = (tile % (N2 // TILE)) * TILE + tl.arange(0, TILE)
@@ -93,7 +94,7 @@ def _rows(
     TILE: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
-    """Transform rows and multiply by the factor; with SIGN -1, by the conjugates of both."""
+    """Transform rows and multiply by `factor`; with SIGN -1, use the conjugates of both."""
     for tile in range((N1 // TILE) * (N2 // TILE)):
         k1 = (tile // (N2 // TILE)) * TILE + tl.arange(0, TILE)
         column = (tile % (N2 // TILE)) * TILE + tl.arange(0, TILE)
@@ -127,7 +128,7 @@ def _columns_backward(
     TILE: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
-    """Transform columns back and write the real part of the first half."""
+    """Invert the transform of the columns, and write the real part of the first half."""
     for tile in range(tl.cdiv(N1 // 2, TILE) * (N2 // TILE)):
         j1 = (tile // (N2 // TILE)) * TILE + tl.arange(0, TILE)
         j2 = (tile % (N2 // TILE)) * TILE + tl.arange(0, TILE)
@@ -137,7 +138,7 @@ def _columns_backward(
             f_re, f_im = _load(dft, j1, k1, N1, N1 * N1)
             c_re, c_im = _load(source, k1, j2, N2, N1 * N2)
             re = tl.dot(f_re, c_re, re, input_precision=PRECISION)
-            re = tl.dot(f_im, c_im, re, input_precision=PRECISION)  # conj f: minus times minus
+            re = tl.dot(f_im, c_im, re, input_precision=PRECISION)  # + because of conj(f)
         token = j1[:, None] * N2 + j2[None, :]
         tl.store(y + token, re.to(y.dtype.element_ty), mask=token < length)
 
@@ -164,13 +165,13 @@ def _conv_kernel(
     PRECISION: tl.constexpr,
 ) -> None:
     program = tl.program_id(0).to(tl.int64)
-    channel, sample = program // batch, program % batch  # neighbours share a spectrum
+    channel, sample = program // batch, program % batch  # adjacent programs share a spectrum
     start = u + sample * batch_stride + channel * channel_stride
     h = spectrum + channel * (2 * N1 * N2)
     here = scratch + program * (4 * N1 * N2)
     there = here + 2 * N1 * N2
     _columns_forward(start, token_stride, length, dft1, twiddle, here, N1, N2, TILE, PRECISION)
-    tl.debug_barrier()  # what one thread wrote another reads
+    tl.debug_barrier()  # the next step reads what other threads wrote
     _rows(here, dft2, h, there, 1, N1, N2, TILE, PRECISION)
     tl.debug_barrier()
     _rows(there, dft2, twiddle, here, -1, N1, N2, TILE, PRECISION)
@@ -180,7 +181,7 @@ def _conv_kernel(
 
 
 class _Plan(NamedTuple):
-    """The matrices of the module's equation, the real parts before the imaginary ones."""
+    """The matrices of the equation of the module; index 0 is the real part, 1 the imaginary."""
 
     dft1: Float32[Tensor, "2 n1 n1"]
     dft2: Float32[Tensor, "2 n2 n2"]
@@ -188,7 +189,7 @@ class _Plan(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """n₁ and n₂."""
+        """The factors n₁ and n₂ of the number of points."""
         return self.twiddle.shape[1], self.twiddle.shape[2]
 
 
@@ -199,22 +200,29 @@ def causal_conv(
     *,
     precision: str = "ieee",
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `reference.causal_conv` with the matrix products of the module's equation.
+    """Compute `reference.causal_conv` by the matrix products of the module's equation.
 
     Parameters
     ----------
     u
         Input sequence, of any strides and at most 32,768 tokens, in float32 or narrower.
-    h, d
-        As in `reference.causal_conv`.
+    h
+        Filter taps; ``h[:, 0]`` weights the present token.
+    d
+        Skip weight, added to ``h[:, 0]``.
     precision
-        Of a number that enters a matrix product: ``"ieee"`` for float32, ``"tf32"`` for the
-        10 bits of a tensor core. Sums are float32 in either.
+        Precision of the factors of matrix products: ``"ieee"`` is float32, ``"tf32"`` rounds
+        them to 10 bits for tensor cores. Sums are float32 in both.
 
     Returns
     -------
     y
         Same shape and dtype as `u`.
+
+    Raises
+    ------
+    ValueError
+        If the sequence is too long, or there is no such precision.
 
     Source
     ------
@@ -223,7 +231,9 @@ def causal_conv(
     if precision not in _TILES:
         raise ValueError(f"precision must be one of {', '.join(_TILES)}; got {precision!r}")
     if u.shape[-1] > _MOST // 2:
-        raise ValueError(f"length may be {_MOST // 2} at most; got {u.shape[-1]}")
+        raise ValueError(
+            f"length must be at most {_MOST // 2}; got {u.shape[-1]}; use backend 'torch_fft'"
+        )
     return cast("Tensor", _CausalConv.apply(u, h, d, precision))
 
 
@@ -247,7 +257,7 @@ class _CausalConv(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         refuse_second_derivative()
         u, h, d = ctx.saved_tensors
-        # Looking forwards instead of backwards is the conjugate of the filter's spectrum.
+        # The gradient is a correlation: the filter is reversed, its spectrum conjugated.
         d_u = _convolve(d_y, _filter_spectrum(h, d).conj(), ctx.precision)
         n = _n_points(u.shape[-1])
         u_f, g_f = torch.fft.rfft(u.float(), n=n), torch.fft.rfft(d_y.float(), n=n)
@@ -256,12 +266,12 @@ class _CausalConv(torch.autograd.Function):
 
 
 def _n_points(length: int) -> int:
-    """Give the power of two at which a circular convolution has no room to wrap around."""
+    """Return the power of two at which a circular convolution cannot wrap around."""
     return max(_LEAST, triton.next_power_of_2(2 * length - 1))
 
 
 def _filter_spectrum(h: Tensor, d: Tensor) -> Tensor:
-    """Give the spectrum of filters with their skip weight, (channel, n), divided by n."""
+    """Return the spectra of filters with their skip weights, (channel, n), divided by n."""
     long = h.to(torch.float32, copy=True)
     long[:, 0] += d
     return torch.fft.fft(long, n=_n_points(h.shape[1]), norm="forward")
@@ -286,12 +296,12 @@ def _convolve(u: Tensor, spectrum: Tensor, precision: str) -> Tensor:
 @lru_cache(maxsize=32)
 def _make_plan(n: int, device: torch.device) -> _Plan:
     n2 = 1 << (n.bit_length() - 1) // 2
-    n1 = n // n2  # the larger, for half of its rows are left out
+    n1 = n // n2  # the larger factor, because half of these rows are not computed
     return _Plan(*(_roots(*shape, device) for shape in ((n1, n1, n1), (n2, n2, n2), (n1, n2, n))))
 
 
 def _roots(n_rows: int, n_columns: int, n: int, device: torch.device) -> Tensor:
-    r"""Give :math:`W_n^{jk}` for row j and column k, from float64."""
+    r"""Return :math:`W_n^{jk}` for row j and column k in float32, computed in float64."""
     jk = torch.arange(n_rows)[:, None] * torch.arange(n_columns)
     angle = -2 * math.pi / n * (jk % n).to(torch.float64)
     return torch.stack([angle.cos(), angle.sin()]).to(device, torch.float32)

@@ -1,9 +1,9 @@
 r"""The mixing of a Hyena operator of order 2 in few passes over the memory of a GPU.
 
-It is `gated_conv` with all channels at once. Between the FFTs, which are the library's, each
-pass is one kernel: short filter, gate, mask and the zeros that an FFT needs are never apart.
+It computes `gated_conv` for all channels at once. FFTs are torch's; between them each pass is
+one kernel, which combines short filter, gate, mask and the zero padding that an FFT needs.
 Kernels read streams of any strides in float32 or narrower, and compute in float32. No sum
-depends on the order in which programs end, so the same numbers come out each time.
+depends on the order in which programs finish, so results are reproducible.
 """
 
 from typing import Any, cast, no_type_check
@@ -21,14 +21,14 @@ from megabase.ops.triton_launch import launch
 _LAST, _FIRST, _VALUE = range(N_STREAMS)
 _BLOCK = 512  # tokens or frequencies that a program computes
 
-# A function below `triton.jit` is compiled from its source: a type checker may not wrap it.
+# Triton compiles functions from their source, so a runtime type checker must not wrap them.
 
 
 @triton.jit
 @no_type_check
 def _place(batch: tl.tensor, n_blocks: tl.tensor, BLOCK: tl.constexpr) -> tl.tensor:
-    """Give the channel, the sample and the tokens that are this program's."""
-    program = tl.program_id(0).to(tl.int64)  # streams may have more than 2³¹ numbers
+    """Return the channel, the sample and the tokens of this program."""
+    program = tl.program_id(0).to(tl.int64)  # offsets into streams can exceed 2³¹
     row = program // n_blocks
     token = (program % n_blocks) * BLOCK + tl.arange(0, BLOCK)
     return row // batch, row % batch, token
@@ -74,7 +74,7 @@ def _masked(
     length: tl.tensor,
     HAS_MASK: tl.constexpr,
 ) -> tl.tensor:
-    """Replace by zero what lies in padding or beyond the length."""
+    """Set to zero what lies in padding or beyond the length."""
     real = token < length
     if HAS_MASK:
         at = mask + sample * batch_stride + token * token_stride
@@ -328,16 +328,16 @@ def gate(
     padded: Float32[Tensor, "channel batch n"],
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> None:
-    """Write the first gate times the value, and zeros after it, where the FFT reads them.
+    """Write the first gate times the value, zero-padded, into the input of the FFT.
 
     Parameters
     ----------
     streams
-        The projections; of `N_STREAMS` times as many channels as `padded` has.
+        The last gate, the first gate and the value, before the short filter.
     short
         The short filter of each channel of each stream.
     padded
-        What is written, to its last number; contiguous.
+        Output; contiguous. Its numbers after the length are set to zero.
     mask
         False where a token is padding, at which zero is written.
 
@@ -361,14 +361,14 @@ def gate_backward(
     short: ShortFilter,
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> tuple[Float32[Tensor, "batch channel length"], Float32[Tensor, "batch channel length"]]:
-    """Give the gradients of the filtered first gate and of the filtered value.
+    """Return the gradients of the filtered first gate and of the filtered value.
 
     Parameters
     ----------
     d_z
-        The gradient of what `gate` wrote; contiguous. What follows the length is not read.
+        Gradient of the output of `gate`; contiguous. Numbers after the length are not read.
     streams, short, mask
-        As in `gate`.
+        The arguments of `gate`.
     """
     n_channels, batch, n = d_z.shape
     length = streams.shape[-1]
@@ -388,14 +388,15 @@ def gate_output(
     streams: Float[Tensor, "batch stream_channel length"],
     short: ShortFilter,
 ) -> Float[Tensor, "batch channel length"]:
-    """Multiply the convolution by the gate that acts last.
+    """Return the long convolution times the filtered last gate.
 
     Parameters
     ----------
     conv
-        The long convolution of what `gate` wrote; contiguous. Its start is read.
+        Long convolution of the output of `gate`; contiguous. Numbers after the length are not
+        read.
     streams, short
-        As in `gate`.
+        The arguments of `gate`.
 
     Returns
     -------
@@ -426,16 +427,16 @@ def gate_output_backward(
     short: ShortFilter,
     padded: Float32[Tensor, "channel batch n"],
 ) -> Float32[Tensor, "batch channel length"]:
-    """Give the gradient of the filtered last gate; write that of the convolution.
+    """Return the gradient of the filtered last gate, and write that of the convolution.
 
     Parameters
     ----------
     d_y
-        The gradient of what `gate_output` gave.
+        Gradient of the output of `gate_output`.
     conv, streams, short
-        As in `gate_output`.
+        The arguments of `gate_output`.
     padded
-        Where the gradient of the convolution is written, and zeros after it; contiguous.
+        Receives the gradient of the convolution, zero-padded; contiguous.
     """
     n_channels, batch, n = conv.shape
     _require_contiguous(conv, padded)
@@ -455,25 +456,26 @@ def short_backward(
     taps: Float[Tensor, "channel tap"],
     d_stream: Float[Tensor, "batch channel length"] | None = None,
 ) -> tuple[Float[Tensor, "batch channel length"], ShortFilter]:
-    """Give the gradients of one stream and of its short filter.
+    """Return the gradients of one stream and of its short filter.
 
     Parameters
     ----------
     d_out
-        The gradient of the filtered stream; contiguous.
+        Gradient of the filtered stream; contiguous.
     stream
         The stream before its filter, of any strides.
     taps
-        The filter's taps, that of the present token last.
+        Taps of the filter, that of the present token last.
     d_stream
-        Where to write the gradient of the stream, of any strides; by default it is made.
+        Where to write the gradient of the stream, of any strides; None: a new tensor.
 
     Returns
     -------
     d_stream
-        In the dtype of `stream`.
+        Gradient of the stream, in its dtype.
     d_short
-        In float32. Each program's sum over its tokens is stored, and those are summed.
+        Gradient of the short filter, in float32. Each program stores the sum over its tokens, and
+        torch adds these, so that the order of programs does not matter.
     """
     batch, n_channels, length = d_out.shape
     n_taps, n_blocks = taps.shape[1], triton.cdiv(length, _BLOCK)
@@ -500,9 +502,9 @@ def multiply_spectra(
     Parameters
     ----------
     z
-        Spectra of signals, which the products replace; contiguous.
+        Spectra of signals, which are overwritten by the products; contiguous.
     h
-        The spectrum of the filter of each channel; contiguous.
+        Spectrum of the filter of each channel; contiguous.
     """
     n_channels, batch, n_frequencies = z.shape
     _require_contiguous(z, h)
@@ -518,19 +520,19 @@ def spectra_backward(
     h: Complex[Tensor, "channel 1 frequency"],
     g: Complex[Tensor, "channel batch frequency"],
 ) -> Complex[Tensor, "channel 1 frequency"]:
-    """Give the spectrum of the filters' gradient; replace `g` by that of the signals' gradient.
+    """Return the spectrum of the filters' gradient, and replace `g` by that of the signals.
 
     Parameters
     ----------
     z, h
         Spectra of signals and of their filters; contiguous.
     g
-        Spectra of the gradient of their convolutions; contiguous.
+        Spectra of the gradient of their convolutions; contiguous. Replaced by g * conj(h).
 
     Returns
     -------
     d_h
-        The sum over the batch of g times conj z; and g becomes g times conj h.
+        The sum over the batch of g * conj(z).
     """
     n_channels, batch, n_frequencies = z.shape
     _require_contiguous(z, h, g)
@@ -550,32 +552,39 @@ def gated_conv(
     d: Float[Tensor, " channel"],
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `megabase.ops.gated_conv.gated_conv` by kernels for a GPU.
+    """Compute `megabase.ops.gated_conv.gated_conv` by Triton kernels.
 
-    Gates and convolutions are made again for the gradient.
+    Gates and convolutions are recomputed for the gradient.
 
     Parameters
     ----------
     streams
-        The projections, in float32 or narrower.
+        The last gate, the first gate and the value, before the short filter; float32 or narrower.
     short
         The short filter of each channel of each stream.
-    h, d
-        The long filter, as in `reference.causal_conv`.
+    h
+        The long filter; ``h[:, 0]`` weights the present token.
+    d
+        Skip weight, added to ``h[:, 0]``.
     mask
-        False where a token is padding, which is zero before the long convolution.
+        False where a token is padding, which is set to zero before the long convolution.
 
     Returns
     -------
     y
         In the dtype of `streams`.
 
+    Raises
+    ------
+    ValueError
+        If streams are float64.
+
     Source
     ------
     Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2, Eq. (3.1).
     """
     if streams.dtype is torch.float64:
-        raise ValueError("the kernels compute in float32; streams are torch.float64")
+        raise ValueError("the kernels compute in float32, and streams are float64")
     return cast("Tensor", _GatedConv.apply(streams, *short, h, d, mask))
 
 
@@ -621,7 +630,7 @@ class _GatedConv(torch.autograd.Function):
 def _spectra(
     streams: Tensor, short: ShortFilter, h: Tensor, d: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give room for padded signals, the spectra of the gated values and of the filters."""
+    """Return a padded buffer, the spectra of the gated values, and those of the filters."""
     batch, _, length = streams.shape
     n = fft_length(2 * length - 1)
     padded = streams.new_empty(len(h), batch, n, dtype=torch.float32)
@@ -655,7 +664,7 @@ def _stream_arguments(streams: Tensor, short: ShortFilter) -> tuple[Tensor | int
 
 
 def _mask_arguments(mask: Tensor | None, instead: Tensor) -> tuple[Tensor | int, ...]:
-    """Give a mask as bytes and its strides; without a mask, a pointer that is not read."""
+    """Return the mask as bytes and its strides; without a mask, a tensor that is not read."""
     if mask is None:
         return instead, 0, 0
     return mask.view(torch.uint8), mask.stride(0), mask.stride(2)
@@ -667,4 +676,4 @@ def _n_programs(n_rows: int, n_numbers: int) -> int:
 
 def _require_contiguous(*tensors: Tensor) -> None:
     if not all(t.is_contiguous() for t in tensors):
-        raise ValueError("what stands before or after an FFT must be contiguous")
+        raise ValueError("input and output of an FFT must be contiguous; call .contiguous() first")

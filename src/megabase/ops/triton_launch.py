@@ -1,4 +1,4 @@
-"""The one way in which a kernel is started."""
+"""Launching a Triton kernel."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ def launch(
     *arguments: Tensor | int | float,
     **constants: int | str,
 ) -> None:
-    """Start programs of a kernel, on the device that its first argument is on.
+    """Launch programs of a kernel on the device of its first argument.
 
     Parameters
     ----------
     kernel
-        A function below `triton.jit`.
+        A function decorated with `triton.jit`.
     n_programs
-        How many programs, which tell themselves apart by `program_id` 0.
+        Number of programs; `program_id(0)` distinguishes them.
     arguments
-        The kernel's arguments; the first is a tensor.
+        Arguments of the kernel; the first is a tensor.
     constants
-        What the kernel is compiled for, and options of the compiler.
+        Compile-time constants of the kernel, and compiler options.
     """
     with torch.cuda.device_of(arguments[0]):
         kernel[(n_programs,)](*arguments, **constants)

@@ -1,4 +1,4 @@
-"""Adding to the residual stream and normalizing the sum, in one pass over memory."""
+"""Adding to the residual stream and normalising the sum, in one pass over memory."""
 
 from typing import Any, cast, no_type_check
 
@@ -11,12 +11,12 @@ from torch import Tensor
 from megabase.ops.gated_conv import refuse_second_derivative
 from megabase.ops.triton_launch import launch
 
-_WIDEST = 4096  # numbers of a row that fit a program
+_WIDEST = 4096  # most numbers of a row that a program can hold
 _TILE = 2048  # numbers that a program holds at once, unless a row has more
-_PROGRAMS = 512  # of the backward pass at most, each with its own sums for weight and bias
-_WARPS = 8  # that hold a tile; fewer spill registers
+_PROGRAMS = 512  # most programs of the backward pass, each with its own sums for weight and bias
+_WARPS = 8  # warps that hold a tile; fewer spill registers
 
-# A function below `triton.jit` is compiled from its source: a type checker may not wrap it.
+# Triton compiles functions from their source, so a runtime type checker must not wrap them.
 
 
 @triton.jit
@@ -106,32 +106,37 @@ def add_norm(
     bias: Float[Tensor, " d_model"],
     eps: float,
 ) -> tuple[Float32[Tensor, "row d_model"], Float[Tensor, "row d_model"]]:
-    """Add a branch to the residual stream, and apply layer normalization to the sum.
+    """Add the output of a branch to the residual stream, and normalise the sum.
 
     Parameters
     ----------
     r
         The residual stream.
     y
-        The answer of a branch, in float32 or narrower.
+        The output of a branch, in float32 or narrower.
     weight, bias
-        What each normalized channel is multiplied by, and what is then added.
+        Gain and bias of each channel of the norm.
     eps
-        What is added to the variance of a row, in its unit.
+        Added to the variance of a row.
 
     Returns
     -------
     total
         r + y.
     normed
-        Its rows with mean zero and variance one, times weight plus bias; in the dtype of `y`.
+        The layer norm of each row of `total`, in the dtype of `y`.
+
+    Raises
+    ------
+    ValueError
+        If a row has more than 4,096 numbers.
 
     Source
     ------
     Ba et al. 2016, "Layer Normalization", arXiv:1607.06450v1, Section 3.
     """
     if r.shape[1] > _WIDEST:
-        raise ValueError(f"a row may have {_WIDEST} numbers at most; got {r.shape[1]}")
+        raise ValueError(f"a row must have at most {_WIDEST} numbers; got {r.shape[1]}")
     return cast("tuple[Tensor, Tensor]", _AddNorm.apply(r, y, weight, bias, eps))
 
 
@@ -167,12 +172,12 @@ class _AddNorm(torch.autograd.Function):
         total, mean, scale, weight, bias = ctx.saved_tensors
         n_rows, width = total.shape
         tile = _tile(width)
-        # A power of two, so that few numbers of rows need a kernel of their own.
+        # A power of two, because TILES is a compile-time constant: few kernels are compiled.
         n_tiles = triton.next_power_of_2(triton.cdiv(n_rows, tile["ROWS"] * _PROGRAMS))
         n_programs = triton.cdiv(n_rows, tile["ROWS"] * n_tiles)
         d_weight, d_bias = total.new_empty(2, n_programs, width).unbind()
         d_r = torch.empty_like(total)
-        # Of one dtype, the two gradients are the same numbers, and are written to one place.
+        # The two gradients are equal; if their dtypes are too, they share one buffer.
         d_y = d_r if d_normed.dtype is d_r.dtype else d_normed.new_empty(d_normed.shape)
         launch(
             _backward_kernel, n_programs,
