@@ -2,7 +2,7 @@
 
 
 def doubling(first: int, last: int) -> list[int]:
-    """List first, twice first, and so on below the last, and the last.
+    """Return `first`, doubled as long as it is below `last`, and then `last`.
 
     Examples
     --------
