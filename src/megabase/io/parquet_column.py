@@ -29,7 +29,7 @@ class ParquetColumn(NamedTuple):
     n_before: int
     may_be_list: bool
 
-    def texts(self, values: Any) -> list[str]:  # noqa: ANN401 a pyarrow.Array, which is an extra
+    def texts(self, values: Any) -> list[str]:  # noqa: ANN401 a pyarrow.Array
         """Return each cell as text.
 
         Parameters
@@ -42,7 +42,7 @@ class ParquetColumn(NamedTuple):
         InputError
             If the values are of an unsupported type, or a cell is not UTF-8 text.
         """
-        import pyarrow  # noqa: PLC0415 likewise
+        import pyarrow  # noqa: PLC0415 optional dependency
 
         if isinstance(values, pyarrow.ExtensionArray):
             values = values.storage
@@ -63,7 +63,7 @@ class ParquetColumn(NamedTuple):
             for row, cell in self._cells(values)
         ]
 
-    def _cells(self, values: Any) -> Iterator[tuple[int, Any]]:  # noqa: ANN401 likewise
+    def _cells(self, values: Any) -> Iterator[tuple[int, Any]]:  # noqa: ANN401 a pyarrow object
         try:
             return enumerate(values.to_pylist(), start=self.n_before + 1)
         except UnicodeDecodeError as error:
@@ -72,9 +72,9 @@ class ParquetColumn(NamedTuple):
                 f"{len(values):,} rows from row {self.n_before + 1:,} on"
             ) from error
 
-    def _text_of(self, kind: Any) -> Callable[[Any], str]:  # noqa: ANN401 likewise
+    def _text_of(self, kind: Any) -> Callable[[Any], str]:  # noqa: ANN401 a pyarrow object
         """Return the function that converts values of a type to text."""
-        from pyarrow import types  # noqa: PLC0415 likewise
+        from pyarrow import types  # noqa: PLC0415 optional dependency
 
         if types.is_dictionary(kind):
             kind = kind.value_type
@@ -123,8 +123,8 @@ class ParquetColumn(NamedTuple):
         )
 
 
-def _is_list(kind: Any) -> bool:  # noqa: ANN401 a pyarrow.DataType, which is an extra
-    from pyarrow import types  # noqa: PLC0415 likewise
+def _is_list(kind: Any) -> bool:  # noqa: ANN401 a pyarrow.DataType
+    from pyarrow import types  # noqa: PLC0415 optional dependency
 
     tests = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
     return any(
@@ -132,15 +132,15 @@ def _is_list(kind: Any) -> bool:  # noqa: ANN401 a pyarrow.DataType, which is an
     )  # old versions of pyarrow lack some
 
 
-def _is_text(kind: Any) -> bool:  # noqa: ANN401 likewise
-    from pyarrow import types  # noqa: PLC0415 likewise
+def _is_text(kind: Any) -> bool:  # noqa: ANN401 a pyarrow object
+    from pyarrow import types  # noqa: PLC0415 optional dependency
 
     tests = ("is_string", "is_large_string", "is_string_view")
     return any(getattr(types, test, _never)(kind) for test in tests)
 
 
-def _is_other_binary(kind: Any) -> bool:  # noqa: ANN401 likewise
-    from pyarrow import types  # noqa: PLC0415 likewise
+def _is_other_binary(kind: Any) -> bool:  # noqa: ANN401 a pyarrow object
+    from pyarrow import types  # noqa: PLC0415 optional dependency
 
     tests = ("is_fixed_size_binary", "is_binary_view")
     return any(getattr(types, test, _never)(kind) for test in tests)

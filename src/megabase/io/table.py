@@ -160,7 +160,7 @@ def write_parquet(
         Metadata of the schema.
     """
     import pyarrow  # noqa: PLC0415 optional dependency
-    from pyarrow import parquet  # noqa: PLC0415 likewise
+    from pyarrow import parquet  # noqa: PLC0415 optional dependency
 
     kinds = {
         str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(),
@@ -200,7 +200,7 @@ class ParquetTable:
     def __init__(self, path: Path) -> None:
         check_parquet()
         import pyarrow  # noqa: PLC0415 optional dependency
-        from pyarrow import parquet  # noqa: PLC0415 likewise
+        from pyarrow import parquet  # noqa: PLC0415 optional dependency
 
         self._path = path
         kinds = {"string": str, "int64": int, "double": float, "bool": bool}

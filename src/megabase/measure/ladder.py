@@ -2,7 +2,7 @@
 
 
 def doubling(first: int, last: int) -> list[int]:
-    """Return `first`, doubled as long as it is below `last`, and then `last`.
+    """Return `first` and its doublings below `last`, followed by `last`.
 
     Examples
     --------

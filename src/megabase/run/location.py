@@ -119,8 +119,8 @@ def describe_missing(path: Path) -> str:
     if not part.parent.is_dir():
         return f"{part.parent} is not a folder"
     where = "the current folder" if part.parent == Path() else str(part.parent)
-    beside = sorted(each.name for each in part.parent.iterdir() if not each.name.startswith("."))
-    near = difflib.get_close_matches(part.name, beside, n=3, cutoff=0.7)
+    siblings = sorted(each.name for each in part.parent.iterdir() if not each.name.startswith("."))
+    near = difflib.get_close_matches(part.name, siblings, n=3, cutoff=0.7)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"{where} has no {part.name!r}{hint}"
 
