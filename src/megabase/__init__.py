@@ -1,7 +1,7 @@
 """A toolkit for DNA language models that read up to a million nucleotides at once.
 
-What a script needs is imported from here, and loaded when it is first asked for: `import
-megabase` itself takes neither torch nor transformers.
+Scripts import the public names from here. Each name is loaded on first use, so that `import
+megabase` alone imports neither torch nor transformers.
 """
 
 import importlib
@@ -54,13 +54,13 @@ _HOME = {
     "score_sequences": "megabase.inference.letters",
     "score_variants": "megabase.inference.letters",
 }
-"""The module that each name of `__all__` is of."""
+"""The module that defines each name of `__all__`."""
 
 register_with_transformers()
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for, once."""
+    """Import a public name on its first use."""
     if name not in _HOME:
         raise AttributeError(f"module 'megabase' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

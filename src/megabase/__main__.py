@@ -1,4 +1,4 @@
-"""`python -m megabase` is the command `megabase`."""
+"""Run the command `megabase` as `python -m megabase`."""
 
 from megabase.cli.main import main
 

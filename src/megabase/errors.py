@@ -1,20 +1,20 @@
-"""The errors that megabase raises on purpose, and what the command makes of them."""
+"""The errors that megabase raises on purpose, and the exit codes of the command for them."""
 
 
 class InputError(ValueError):
-    """What was asked for cannot be done as asked: a wrong option, file or letter.
+    """Report a request that cannot be carried out: an invalid option, file or letter.
 
-    The message says what was expected, what came, and how to mend it.
+    The message says what was expected, what was given, and how to correct it.
     The command prints it as one line and exits with code 2.
     """
 
 
 class WorkError(RuntimeError):
-    """The request was right and the work failed: a full disk, a loss that is no number.
+    """Report that a valid request failed: a full disk, a loss that is NaN.
 
     The command prints it as one line and exits with code 1.
     """
 
 
 class DivergedError(WorkError):
-    """A training whose loss is no number any more."""
+    """Report a training run whose loss has become NaN or infinite."""

@@ -1,9 +1,9 @@
-"""Register our classes at the moment transformers makes its Auto classes.
+"""Register our classes when transformers defines its Auto classes.
 
-So `import megabase` costs nothing, and `AutoModelForCausalLM.from_pretrained` knows
-our models whichever of the two packages is imported first. What transformers imports on
-the way of one of our modules may ask for the Auto classes; ours are registered once that
-module is whole.
+An import hook keeps `import megabase` fast, and `AutoModelForCausalLM.from_pretrained`
+knows our models whichever of the two packages is imported first. While one of our modules is
+being imported, transformers may import the Auto classes; registration then waits until that
+module is complete.
 """
 
 import importlib
@@ -14,27 +14,27 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 _AUTO_CLASSES = "transformers.models.auto"
-_MODELS = "transformers.modeling_utils"  # which our models need whole, and which may ask for Auto
+_MODELS = "transformers.modeling_utils"  # our models need it complete; it may import Auto classes
 _OURS = "megabase.model."
 
 _being_imported: set[str] = set()
-"""Those of these modules that have begun and not ended."""
+"""The modules among these whose import has begun and not ended."""
 
 
 def register_with_transformers() -> None:
-    """Register at once if the Auto classes are there, else as soon as they are."""
+    """Register at once if the Auto classes are already imported, else when they are."""
     sys.meta_path.insert(0, _Finder())
     _register_if_whole()
 
 
 def _register_if_whole() -> None:
-    """Register unless a module that we need is absent or in the middle of its own import."""
+    """Register unless the Auto classes are absent or a module we need is still being imported."""
     if _AUTO_CLASSES in sys.modules and not _being_imported:
         importlib.import_module("megabase.model.registration")
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules where they are, with a loader that tells us."""
+    """Find modules in the usual way, and wrap their loaders in `_Loader`."""
 
     def __init__(self) -> None:
         self._being_found: set[str] = set()
@@ -45,6 +45,7 @@ class _Finder(MetaPathFinder):
         is_needed = fullname in (_AUTO_CLASSES, _MODELS) or fullname.startswith(_OURS)
         if not is_needed or fullname in self._being_found:
             return None
+        # find_spec below asks this finder again: the mark lets that inner call pass through
         self._being_found.add(fullname)
         try:
             spec = importlib.util.find_spec(fullname)
@@ -56,13 +57,13 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Loads a module as its own loader does, then registers."""
+    """Load a module with its own loader, then register our classes."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
 
     def __getattr__(self, name: str) -> object:
-        """Answer for the module's own loader, which knows of its source and more."""
+        """Return an attribute of the module's own loader, such as its `get_source`."""
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:

@@ -50,7 +50,7 @@ def write(path, content):
         (b"", "is empty"),
         (b">chr1\nACGTXACGT\n", "'X' at position 4"),
         (b">chr1\nAUGC\n", "'U' at position 1"),
-        (b"chr1\nACGT\n", "holds no sequence"),
+        (b"chr1\nACGT\n", "is not FASTA"),
     ],
 )
 @pytest.mark.parametrize("verb", ["pretrain", "score"])
@@ -67,7 +67,7 @@ def test_a_bad_fasta(capsys, model, tmp_path, verb, content, message):
 
 def test_a_genome_that_has_a_name_twice_or_is_of_another_format(capsys, tmp_path):
     for content, message in (
-        (b">chr1\nACGT\n>chr1\nAC\n", "'chr1' stands twice"),
+        (b">chr1\nACGT\n>chr1\nAC\n", "'chr1' is in the file twice"),
         (b"@r\nACGT\n+\nIIII\n", "is FASTQ; expected a genome: FASTA"),
     ):
         fasta = write(tmp_path / "genome.fa", content)
@@ -79,7 +79,7 @@ def test_a_truncated_gzip(capsys, tmp_path):
     whole = gzip.compress(f">chr1\n{toys.letters(5000)}\n".encode())
     fasta = write(tmp_path / "genome.fa.gz", whole[: len(whole) // 2])
     answer = run(capsys, "pretrain", "--genome", fasta, "--output", tmp_path / "model")
-    assert refused(answer, "is cut short")
+    assert refused(answer, "is truncated")
 
 
 def test_control_characters_of_an_input_are_escaped_in_the_error_line(capsys, tmp_path):
@@ -214,7 +214,7 @@ def test_a_place_that_cannot_be_written(capsys, model, genome, tmp_path):
     file = write(tmp_path / "file", "x")
     genes = toys.write_fasta(tmp_path / "genes.fa", {"a": "ACGT"})
     scored = run(capsys, "score", "--model", model, "--input", genes, "--output", file / "s.tsv")
-    assert refused(scored, f"{file} is no folder")
+    assert refused(scored, f"{file} is not a folder")
     converted = run(capsys, "convert", "--input", model, "--output", file)
     assert refused(converted, "is a file, and the output is a folder")
     scored = run(capsys, "score", "--model", model, "--input", genes, "--output", tmp_path)
@@ -235,7 +235,7 @@ def test_an_output_that_is_an_input(capsys, model, tmp_path):
 def test_a_bed_file_that_is_cut_short_or_no_text(capsys, model, genome, tmp_path):
     whole = gzip.compress(b"chr1\t0\t50\n" * 100)
     for name, content, message in (
-        ("cut.bed.gz", whole[: len(whole) // 2], "is cut short or damaged"),
+        ("cut.bed.gz", whole[: len(whole) // 2], "is truncated or damaged"),
         ("latin.bed", b"chr1\t0\t5\t\xff\n", "line 1: byte 0xff is not UTF-8"),
     ):
         options = {"--input": write(tmp_path / name, content), "--output": tmp_path / "s.tsv"}
@@ -247,7 +247,7 @@ def test_a_bed_file_that_is_cut_short_or_no_text(capsys, model, genome, tmp_path
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--set", "x=["], "is no YAML"),
+        (["--set", "x=["], "is not valid YAML"),
         (["--config", "."], "there is no configuration file"),
         (["--seed", "5000000000"], "less than 4294967296"),
         (["--set", "parallel=fsdp"], "FSDP needs accelerators"),

@@ -265,7 +265,7 @@ def test_what_else_is_refused(command, paths, monkeypatch):
     assert refused(command(vcf, "o.npz"), "need the genome they are of: --genome")
     options = ["--genome", paths.genome, "--stride", 8]
     assert refused(command(vcf, "o.npz", *options), "--stride goes with FASTA or BED")
-    assert refused(command(paths.fasta, "in.fa/o.npz"), "is no folder")
+    assert refused(command(paths.fasta, "in.fa/o.npz"), "is not a folder")
     assert refused(command(paths.fasta, "in.fa"), "ends in .npz")
     monkeypatch.setattr("megabase.io.arrays.find_spec", lambda name: None)
     assert refused(command(paths.fasta, "o.h5"), "pip install 'megabase[hdf5]'")

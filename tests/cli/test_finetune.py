@@ -90,9 +90,11 @@ def test_predict_to_tsv_over_both_strands_cut_and_refused(capsys, folder, tmp_pa
     assert run(capsys, *fixed, "--crop", "centre").code == 0
     assert read_rows(tmp_path / "l.csv")[0]["sequence"] == toys.letters(99)
     assert refused(
-        run(capsys, *fixed[:-1], tmp_path / "l.csv.gz", "--crop", "left"), "written plain"
+        run(capsys, *fixed[:-1], tmp_path / "l.csv.gz", "--crop", "left"), "written uncompressed"
     )
-    assert refused(run(capsys, *fixed[:-1], tmp_path / "l.xls"), "no table by its name")
+    assert refused(
+        run(capsys, *fixed[:-1], tmp_path / "l.xls"), "does not have the suffix of a table"
+    )
     fasta = toys.write_fasta(tmp_path / "s.fa", {"a": "ACGT"})
     fixed = ["--model", model, "--input", fasta, "--output", tmp_path / "s.tsv"]
     assert refused(run(capsys, "score", *fixed), "is a fine-tuned model")
@@ -249,12 +251,15 @@ def test_a_cell_that_a_tsv_cannot_hold_is_refused_before_any_row_is_predicted(
     with monkeypatch.context() as patch:
         patch.setattr("megabase.jobs.predict.predictions", None)
         for source, message in (
-            (table, "row 2, column 'note': the cell has a line break, which a table between tabs"),
+            (
+                table,
+                "row 2, column 'note': the cell has a line break, which a table separated by tabs",
+            ),
             (fasta, "row 1, column 'name': the cell has a tab"),
         ):
             answer = run(capsys, *fixed, "--input", source, "--output", tmp_path / "p.tsv")
             assert refused(answer, message)
-            assert "a name that ends in .csv" in answer.err
+            assert "a file that ends in .csv" in answer.err
     assert {path.name for path in tmp_path.iterdir()} == {"note.csv", "tabs.fa"}
     for source in (table, fasta):
         answer = run(

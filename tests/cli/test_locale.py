@@ -50,7 +50,7 @@ def test_a_folder_whose_name_is_not_utf_8_works_from_within_or_costs_a_line(
     assert run(capsys, *fixed, "-o", folder / "s.tsv").code == 0  # finished already
     tracks = ["tracks", "-q", "-m", paths / "model", "-g", paths / "g.fa"]
     answer = run(capsys, *tracks, "-o", folder / "t.bw")
-    assert refused(answer, "bigWig cannot be at a path that is not UTF-8")
+    assert refused(answer, "bigWig needs a path that is valid UTF-8")
     model = ["info", "--model", folder / "model"]
     (paths / "model").rename(folder / "model")
     assert refused(run(capsys, *model), "UTF-8")

@@ -253,17 +253,17 @@ def test_a_bcf_holds_what_the_vcf_holds_and_can_be_asked_for_a_region(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("DP=3", "XX=3", "in.vcf, chrI:1: the header does not declare INFO 'XX', and BCF cannot"),
+        ("DP=3", "XX=3", "in.vcf, chrI:1: the header does not declare INFO 'XX', which BCF cannot"),
         ("PASS", "q10", "does not declare FILTER 'q10'"),
         ("GT\t0/1", "GT:AD\t0/1:3", "does not declare FORMAT 'AD'"),
-        ("DP=3", "DP=3,x", "INFO 'DP' is declared Integer (32-bit), and is '3,x'"),
-        ("DP=3", "DP=1e5", "INFO 'DP' is declared Integer (32-bit), and is '1e5'"),
-        ("DP=3", "DP=2147483648", "INFO 'DP' is declared Integer (32-bit), and is '2147483648'"),
+        ("DP=3", "DP=3,x", "INFO 'DP' is declared Integer (32-bit), but is '3,x'"),
+        ("DP=3", "DP=1e5", "INFO 'DP' is declared Integer (32-bit), but is '1e5'"),
+        ("DP=3", "DP=2147483648", "INFO 'DP' is declared Integer (32-bit), but is '2147483648'"),
         ("DP=3", "DP=-2147483641", "INFO 'DP' is declared Integer"),
         ("DP=3", f"DP={'9' * 5000}", "INFO 'DP' is declared Integer"),
-        ("\t50\t", "\thigh\t", "QUAL is no 32-bit number, 'high'"),
-        ("\t50\t", "\t1e39\t", "QUAL is no 32-bit number, '1e39'"),
-        ("0/1", "0/1\t0/1", "there are other columns than in the header"),
+        ("\t50\t", "\thigh\t", "QUAL is not a 32-bit number, 'high'"),
+        ("\t50\t", "\t1e39\t", "QUAL is not a 32-bit number, '1e39'"),
+        ("0/1", "0/1\t0/1", "the number of columns differs from the header"),
         ("<DEL>,*", "<DEL>,,*", "an allele is empty"),
     ],
 )
@@ -501,7 +501,7 @@ def test_a_file_without_records_gives_one_without_records(capsys, model, genome,
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("in.vcf", "chrI\t1\t.\tA\tT\t.\t.\t.\n", "no header of a VCF file"),
+        ("in.vcf", "chrI\t1\t.\tA\tT\t.\t.\t.\n", "has no VCF header"),
         ("in.vcf", vcf_text([row(9), row(5)]), "is not sorted: chrI:5"),
         ("in.vcf", vcf_text([("chrI", 401, "A", "T", ".")]), "ends beyond its contig"),
         (

@@ -281,7 +281,7 @@ def test_a_path_that_looks_like_a_url_but_is_there_is_read(capsys, folder, tmp_p
         (b"", "standard input is empty"),
         (b">a\nACGT!\n", "'!' at position 4"),
         (b"chrI\t10\t9\n", "standard input, line 1: "),
-        (gzip.compress(BED.encode() * 99, mtime=0)[:-9], "standard input is cut short"),
+        (gzip.compress(BED.encode() * 99, mtime=0)[:-9], "standard input is truncated"),
     ],
 )
 def test_an_error_names_standard_input_and_leaves_nothing(

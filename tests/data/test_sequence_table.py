@@ -130,7 +130,7 @@ def test_parquet_is_read(tmp_path):
     records = list(SequenceTable(tmp_path / "t.parquet", columns=["label"]).records())
     assert [record.row["label"] for record in records] == ["1.5", ""]
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="not a whole Parquet"):
+    with pytest.raises(InputError, match="not a complete Parquet"):
         list(SequenceTable(tmp_path / "t.parquet").records())
 
 

@@ -86,7 +86,7 @@ def test_a_letter_that_is_none_is_an_error_with_its_place_and_leaves_nothing(tmp
 
 def test_a_genome_without_bases_is_an_error(tmp_path):
     (tmp_path / "genome.fa").write_text(">chrI\n>chrII\n")
-    with pytest.raises(ValueError, match="holds no sequence with letters"):
+    with pytest.raises(ValueError, match="has no sequence with letters"):
         open_token_store(tmp_path / "genome.fa", cache=tmp_path)
     write_twobit(MemoryReference({"chrI": ""}), tmp_path / "genome.2bit")
     with pytest.raises(ValueError, match="holds no base"):

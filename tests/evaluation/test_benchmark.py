@@ -295,6 +295,6 @@ def test_equal_labels_are_an_error_before_any_work(tmp_path):
     folder.mkdir()
     for split in ("train", "test"):
         write_rows(folder / f"{split}.csv", [row | {"label": "1"} for row in motif_rows(9)])
-    with pytest.raises(InputError, match="the training rows are of one class"):
+    with pytest.raises(InputError, match="all training rows are of one class"):
         evaluated(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -109,24 +109,25 @@ def test_a_motif_may_not_be_ended_but_one_in_the_prompt_stays():
     ("motifs", "gc", "template", "prompt", "message"),
     [
         (["GAATTC"], None, "NNNN", "", "template has 4 letters, and 5 bases"),
-        (["CTT"], None, "NAAGN", "", "a forbidden motif, which ends at position 3"),
-        ([], "0.5-0.5", "NNNNN", "", "no number of G and C among 5 bases lies in 0.5-0.5"),
+        (["CTT"], None, "NAAGN", "", "a forbidden motif that ends at position 3"),
+        ([], "0.5-0.5", "NNNNN", "", "no number of G and C in 5 bases gives a GC of 0.5-0.5"),
         (
             [],
             "0-0.2",
             "GCNNN",
             "",
-            "after nothing no 5 bases have GC of 0-0.2 and the template; loosen",
+            "after an empty prompt, no sequence of 5 bases meets the constraint: GC of 0-0.2 and "
+            "the template; relax",
         ),
-        (["N"], None, "NNNNN", "", "no 5 bases have no N on either strand and the template"),
+        (["N"], None, "NNNNN", "", "no sequence of 5 bases meets the constraint: no N on either"),
         (
             ["GAATTC"],
             None,
             "CNNNN",
             "GAATT",
-            "a prompt that ends in GAATT no 5 bases have no GAATTC",
+            "a prompt that ends in GAATT, no sequence of 5 bases meets the constraint: no GAATTC",
         ),
-        (["AC"], None, "CNNNN", "G" * 20 + "A", "a prompt that ends in G{11}A no"),
+        (["AC"], None, "CNNNN", "G" * 20 + "A", "a prompt that ends in G{11}A, no"),
     ],
 )
 def test_what_cannot_be_is_refused(motifs, gc, template, prompt, message):
@@ -139,7 +140,7 @@ def test_no_count_within_a_gap_is_promised(monkeypatch, most_exact):
     """Two bases are both of A and T or both of C and G: their counts are 0 and 2."""
     monkeypatch.setattr(module, "_MOST_EXACT", most_exact)
     motifs = Motifs(["SW", "WS"])
-    with pytest.raises(ValueError, match="no 2 bases have no SW WS on either strand and GC"):
+    with pytest.raises(ValueError, match=r"of 2 bases meets .*: no SW WS on either strand and GC"):
         Walk(Constraint(2, motifs, GcRange.from_text("0.5-0.5")), [encode("")])
     walk = Walk(Constraint(2, motifs, GcRange.from_text("0-0.5")), [encode("")])
     assert walk.allowed().tolist() == [[True, False, False, True]]

@@ -18,9 +18,9 @@ def test_the_counts_are_those_whose_fraction_lies_in_the_range(one, other, lengt
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0.6-0.4", "lies within 0-1, the lower end first; got 0.6-0.4"),
-        ("40-60", "and 40 % is 0.4"),
-        ("0.4", "is LOW-HIGH, as 0.4-0.6; got '0.4'"),
+        ("0.6-0.4", "lies within 0-1, lower end first; got 0.6-0.4"),
+        ("40-60", "40 % is 0.4"),
+        ("0.4", "is LOW-HIGH, such as 0.4-0.6; got '0.4'"),
         ("-0.1-0.5", "got '-0.1-0.5'"),
         ("", "got ''"),
     ],

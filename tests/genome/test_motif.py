@@ -46,7 +46,7 @@ def test_a_motif_has_as_many_states_as_beginnings():
 
 
 @pytest.mark.parametrize(("motif", "message"), [
-    ("", "a motif is made of A C G T N R"), ("GAUTC", "got 'GAUTC'"), ("GA TC", "got 'GA TC'"),
+    ("", "a motif consists of A C G T N R"), ("GAUTC", "got 'GAUTC'"), ("GA TC", "got 'GA TC'"),
     ("A" + "N" * 20 + "C", "more than 16,384 states"),
 ])  # fmt: skip
 def test_a_motif_that_is_none(motif, message):

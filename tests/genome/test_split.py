@@ -69,5 +69,5 @@ def test_contigs_go_whole():
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0])
 def test_a_fraction_beyond_its_range_is_an_error(fraction):
-    with pytest.raises(ValueError, match=r"lies in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\)"):
         hold_out_tail(CONTIGS, fraction)

@@ -26,7 +26,7 @@ def test_apply_puts_alt_in_the_place_of_ref(position, ref, alt, expected):
 
 def test_apply_checks_the_reference_allele_in_either_case():
     assert Variant("chrI", 100, "A", "T").apply(LETTERS.lower(), WINDOW).startswith("Tcg")
-    with pytest.raises(ValueError, match="expects 'G', the reference has 'A'"):
+    with pytest.raises(ValueError, match="expects 'G', but the reference has 'A'"):
         Variant("chrI", 100, "G", "T").apply(LETTERS, WINDOW)
 
 
@@ -49,5 +49,5 @@ def test_trimming_changes_nothing_but_the_spelling(ref, alt):
 
 
 def test_two_equal_alleles_are_no_variant():
-    with pytest.raises(ValueError, match="two alleles"):
+    with pytest.raises(ValueError, match="two different alleles"):
         Variant("chrI", 5, "A", "A")

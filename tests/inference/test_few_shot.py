@@ -69,5 +69,5 @@ def test_a_model_that_is_changed_or_of_another_order_reads_all_and_says_so(caplo
 def test_what_cannot_be_asked():
     with pytest.raises(ValueError, match="no queries"):
         few_shot_probabilities(MODEL, SHOTS, [], "AN")
-    with pytest.raises(ValueError, match="the model reads at most 300; of such rows 2 a class fit"):
+    with pytest.raises(ValueError, match="the model reads at most 300; 2 such shots per class fit"):
         few_shot_probabilities(MODEL, SHOTS * 2, [encode("A" * 180)], "AN")

@@ -78,7 +78,7 @@ def test_no_row_at_all_is_a_file_without_rows(tmp_path, name):
 
 
 def test_an_unknown_format_and_a_missing_extra_are_named(monkeypatch):
-    with pytest.raises(InputError, match=r"ends in .npz, .h5, .hdf5, .parquet .*; got a.txt"):
+    with pytest.raises(InputError, match=r"must end in .npz, .h5, .hdf5, .parquet .*; got a.txt"):
         check_arrays(Path("a.txt"))
     monkeypatch.setattr(arrays, "find_spec", lambda name: None)
     check_arrays(Path("a.npz"))

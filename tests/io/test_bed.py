@@ -93,7 +93,9 @@ def test_another_strand_is_refused_with_its_line(tmp_path, text):
 )
 def test_a_name_with_a_blank_does_not_move_the_columns_of_a_line_without_tabs(tmp_path, line):
     (tmp_path / "a.bed").write_text(f"chrI 0 5 gene 0 -\n{line}\n")
-    with pytest.raises(ValueError, match=r"line 2: .* six columns, .* split the columns at tabs"):
+    with pytest.raises(
+        ValueError, match=r"line 2: .* six columns, .* separate the columns by tabs"
+    ):
         read_bed(tmp_path / "a.bed")
     name = line.removeprefix("chrI 0 5 ").removesuffix(" 0 -")
     (tmp_path / "a.bed").write_text(f"chrI\t0\t5\t{name}\t0\t-\n")
@@ -115,7 +117,7 @@ def test_the_log_counts_intervals_behind_a_comment_sign(tmp_path, caplog):
     (tmp_path / "a.bed").write_text(text)
     with caplog.at_level("INFO"):
         assert len(read_bed(tmp_path / "a.bed")) == 1
-    assert "a.bed: 1 intervals are not read, for their lines start with #" in caplog.text
+    assert "a.bed: 1 intervals are skipped because their lines start with #" in caplog.text
 
 
 BED12 = "chrI\t10\t40\tgene\t0\t-\t10\t40\t0\t3\t5,6,10,\t0,8,20,\n"
@@ -146,9 +148,9 @@ def test_the_log_says_that_introns_are_included(tmp_path, caplog):
     [
         ("\t3\t", "\t2\t", "as many block sizes and starts as blockCount, .* 3, 3 and 2"),
         ("\t3\t5,6,10,", "\t2\t5,6,", "as many .* got 2, 3 and 2"),
-        ("\t3\t5,6,10,\t0,8,20,", "\t0\t\t", "the blocks are not valid"),
-        ("5,6,10,", "5,x,10,", "the blocks are not valid: .* got 'x'"),
-        ("0,8,20,", "0,-8,20,", "the blocks are not valid: .* got '-8'"),
+        ("\t3\t5,6,10,\t0,8,20,", "\t0\t\t", "the blocks are invalid"),
+        ("5,6,10,", "5,x,10,", "the blocks are invalid: .* got 'x'"),
+        ("0,8,20,", "0,-8,20,", "the blocks are invalid: .* got '-8'"),
         ("5,6,10,", "5,6,11,", "expected blocks of at least 1 base that lie within the 30 bp"),
         ("5,6,10,", "5,0,10,", "expected blocks of at least 1 base"),
         ("5,6,10,", "9,6,10,", "sorted and without overlap; got sizes 9,6,10, and starts 0,8,20,"),

@@ -31,7 +31,7 @@ def test_a_bgzip_file_without_its_end_is_an_error(tmp_path):
         file.write(b"ACGT")
     check_bgzip_is_whole(path, name="it")
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"^it is cut short: .* end marker is missing"):
+    with pytest.raises(ValueError, match=r"^it is truncated: .* end marker is missing"):
         check_bgzip_is_whole(path, name="it")
 
 
@@ -63,7 +63,7 @@ def test_text_is_read_however_it_is_packed_and_without_its_byte_order_mark(tmp_p
 def test_a_bgzip_text_cut_between_blocks_is_an_error(tmp_path):
     whole = bgzip(tmp_path / "a", b"chr1\t1\t2\n" * 20_000)
     (tmp_path / "a").write_bytes(whole[: int.from_bytes(whole[16:18], "little") + 1])
-    with pytest.raises(InputError, match="is cut short: its bgzip end marker is missing"):
+    with pytest.raises(InputError, match="is truncated: its bgzip end marker is missing"):
         text_of(tmp_path / "a")
     (tmp_path / "a").write_bytes(whole + b"more")
     with pytest.raises(InputError, match="or other bytes follow it"):
@@ -74,7 +74,7 @@ def test_a_bgzip_text_cut_between_blocks_is_an_error(tmp_path):
 def test_the_end_of_a_gzip_text_is_checked_for_a_reader_that_stops_early(tmp_path, damage):
     text = b"".join(b"%d\n" % number for number in range(100_000))
     (tmp_path / "a").write_bytes(damage(gzip.compress(text)))
-    with pytest.raises(InputError, match="is cut short or damaged"), open_text(tmp_path / "a") as f:
+    with pytest.raises(InputError, match="is truncated or damaged"), open_text(tmp_path / "a") as f:
         assert f.readline() == "0\n"
 
 

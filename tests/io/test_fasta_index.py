@@ -45,24 +45,30 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
     [
         (b">c\nACGT\nAC\0T\n", "line 3, column 3: a NUL byte among the letters of 'c'.*copy it"),
         (b">c\nACGT\n\0\0\0\0\n", "line 3, column 1: a NUL byte"),
-        (b">c\nAC GT\nAC GT\n", r"line 2, column 3: a blank among .*'c'.*sed '/\^>/!s"),
-        (b">c\nACGT\nAC\tT\n", "line 3, column 3: a blank"),
-        (b">c\nACGT \nACGT \n", "line 2, column 5: a blank"),
+        (b">c\nAC GT\nAC GT\n", r"line 2, column 3: white space among .*'c'.*sed '/\^>/!s"),
+        (b">c\nACGT\nAC\tT\n", "line 3, column 3: white space"),
+        (b">c\nACGT \nACGT \n", "line 2, column 5: white space"),
         (b">c\n1 ACGT\n5 ACGT\n", "line 2, column 1: the digit 1"),
         (b">c\nAC\xe9T\n", "line 2, column 3: '\xe9'"),
         (b">c\nAC\x1bT\n", r"line 2, column 3: '\\x1b'"),
-        (b">c\nACGT\nACG\nACGT\n", "line 3: 3 letters, where lines of 'c' have 4.*line 4; .*seqtk"),
-        (b">c\nACGT\nACGTA\n", "line 3: 5 letters, where lines of 'c' have 4"),
-        (b">c\nACGT\n\nACGT\n", "line 3: a blank line, and more letters of 'c' follow in line 4"),
-        (b">c\nACGT\r\nACGT\nACGT\r\n", r"line 3: its end is b'\\n', before it b'\\r\\n'"),
+        (
+            b">c\nACGT\nACG\nACGT\n",
+            "line 3: 3 letters, but earlier lines of 'c' have 4.*line 4; .*seqtk",
+        ),
+        (b">c\nACGT\nACGTA\n", "line 3: 5 letters, but earlier lines of 'c' have 4"),
+        (b">c\nACGT\n\nACGT\n", "line 3: a blank line; more letters of 'c' follow in line 4"),
+        (
+            b">c\nACGT\r\nACGT\nACGT\r\n",
+            r"line 3: the line end is b'\\n', but earlier lines end in b'\\r\\n'",
+        ),
         (b">c\rACGT\rACGT\r", "line 1, column 3: a carriage return .*tr"),
         (b">c\nACGT\rACGT\n", "line 2, column 5: a carriage return"),
-        (b">c\nAC\n>c 2\nAC\n", "line 3: contig 'c' stands twice"),
+        (b">c\nAC\n>c 2\nAC\n", "line 3: contig 'c' is in the file twice"),
         (b">\nAC\n", "line 1: a contig has no name"),
         (b"> \nAC\n", "line 1: a contig has no name"),
         (b">\xc3\xa9\nAC\n", "line 1: the contig name .* is not printable ASCII"),
         (b">c\0d\nAC\n", "line 1, column 3: a NUL byte"),
-        (b">c\n>d\n", "holds no sequence with letters"),
+        (b">c\n>d\n", "has no sequence with letters"),
     ],
 )  # fmt: skip
 def test_a_line_that_no_index_can_hold_is_an_error_with_its_place(tmp_path, data, message):
@@ -103,5 +109,5 @@ def test_what_is_indexed_is_what_stands_in_the_lines(tmp_path_factory, lines):
 
 def test_a_damaged_gzip_is_an_error(tmp_path):
     packed = gzip.compress(b">c\n" + letters(5000).encode())
-    with pytest.raises(ValueError, match="cut short or damaged"):
+    with pytest.raises(ValueError, match="truncated or damaged"):
         scan(tmp_path, packed[:-30])

@@ -41,7 +41,7 @@ def test_the_content_says_which_it_is(tmp_path, name):
             "is a compressed 2bit file; unpack it",
         ),
         (b"", "is empty"),
-        (b"\x43\x27\x41", "holds no sequence: line 1 is"),
+        (b"\x43\x27\x41", "is not FASTA: expected"),
     ],
 )
 def test_another_format_is_refused_by_name(tmp_path, data, message):
@@ -52,5 +52,5 @@ def test_another_format_is_refused_by_name(tmp_path, data, message):
 
 def test_a_2bit_file_without_its_first_word_is_said_to_be_one(tmp_path):
     (tmp_path / "genome.2bit").write_bytes(b"\x43\x27\x41")
-    with pytest.raises(InputError, match="is not a whole 2bit file"):
+    with pytest.raises(InputError, match="is not a complete 2bit file"):
         open_reference(tmp_path / "genome.2bit", cache=tmp_path)

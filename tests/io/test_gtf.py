@@ -57,7 +57,7 @@ def test_exons_of_gff3_are_of_each_of_their_parents(tmp_path):
         ("12\t.\t+", "12\t.\t-", "the exons of 't1' are on chrI .*expected one contig and strand"),
         ('transcript_id "t1"\n', 'gene "t1"\n', "line 5: the exon has no transcript"),
         ("\t.\ttranscript_id", "\ttranscript_id", "line 5: expected nine columns .* got 8"),
-        ("\texon\t", "\tother\t", "a.gtf holds no exon"),
+        ("\texon\t", "\tother\t", "a.gtf has no exon"),
     ],
 )
 def test_a_line_that_is_not_an_exon_of_a_transcript_is_an_error(tmp_path, old, new, message):

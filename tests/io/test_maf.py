@@ -33,7 +33,7 @@ def test_rows_by_block(tmp_path, is_packed):
     ("line", "problem"),
     [
         ("s Hsap.22 10 5 + 100", "line 3: expected s, source"),
-        ("s Hsap.22 10 4 + 100 ACG-TA", "line 3: 4 bp are announced, and 5 letters"),
+        ("s Hsap.22 10 4 + 100 ACG-TA", "line 3: expected 4 letters without gaps, got 5"),
         ("s Hsap.22 10 5 minus 100 ACG-TA", "line 3: a strand is .* got 'minus'"),
         ("S Hsap.22 10 5 + 100 ACG-TA", "line 3: a line of MAF begins with .* got 'S Hsap"),
     ],
@@ -46,7 +46,7 @@ def test_a_row_that_is_none_is_named(tmp_path, line, problem):
 
 def test_rows_of_a_block_are_of_one_length(tmp_path):
     (tmp_path / "a.maf").write_text("a\ns A.1 0 3 + 9 ACG\ns B.1 0 2 + 9 AC\n")
-    with pytest.raises(InputError, match="a row of 2 letters in a block of 3"):
+    with pytest.raises(InputError, match="the row has 2 letters, but its block has 3"):
         list(read_maf(tmp_path / "a.maf"))
 
 

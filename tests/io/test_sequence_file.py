@@ -40,12 +40,12 @@ def test_fastq_may_take_several_lines_and_hold_nothing(tmp_path):
     [
         (b"@r\nACGT\n+\nIII\n", "line 1: 3 qualities for the 4 letters of 'r'"),
         (b"@r\nACGT\n+\nIIIII\n", "line 4: 5 qualities for the 4 letters"),
-        (b"@q\nA\n+\nI\n@r\nACGT\n", r"line 5: the record 'r' has no '\+' line; .* cut short"),
+        (b"@q\nA\n+\nI\n@r\nACGT\n", r"line 5: the record 'r' has no '\+' line; .* truncated"),
         (b"@q\nA\n+\nI\n@r\nACGT\n+\n", "line 5: 0 qualities for the 4 letters"),
         (b"@q\nA\n@r\nA\n+\nI\n", r"line 3: the record of line 1 has no '\+' line"),
         (b"@q\nA\n+r\nI\n", "line 3: '\\+r' is not the '\\+' line of 'q'"),
-        (b"@q\nA\n+\nI\nA\n", "line 5: a FASTQ record starts with '@', got 'A'"),
-        (b"@q\nAC\n+\nI\0\n", r"line 4: '\\x00' is no quality"),
+        (b"@q\nA\n+\nI\nA\n", "line 5: a FASTQ record must start with '@', got 'A'"),
+        (b"@q\nAC\n+\nI\0\n", r"line 4: '\\x00' is not a quality"),
         (b"@q\nA\0\n+\nII\n", "line 2, column 2: a NUL byte among the letters of 'q'"),
     ],
 )
@@ -74,7 +74,7 @@ def test_fasta_is_read_whatever_its_lines(tmp_path, data):
 def test_blanks_are_left_out_with_one_log_line(tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert read(tmp_path, b">a\nACGT\nAC GT AC\nAC GT\n") == [("a", "ACGTACGTACACGT")]
-    assert caplog.text.count("blanks among the letters are left out (line 3)") == 1
+    assert caplog.text.count("spaces among the letters are removed (line 3)") == 1
     caplog.clear()
     with caplog.at_level("INFO"):
         read(tmp_path, b">a\nAC GT\n", tell=False)
@@ -103,7 +103,7 @@ def test_what_is_no_letter_is_an_error_with_its_place(tmp_path, data, message):
     "data", [gzip.compress(PAIRS * 9, mtime=0)[:-9], gzip.compress(PAIRS, mtime=0) + b"junk"]
 )
 def test_a_gzip_that_is_cut_or_goes_on_is_an_error(tmp_path, data):
-    with pytest.raises(InputError, match="is cut short or damaged"):
+    with pytest.raises(InputError, match="is truncated or damaged"):
         read(tmp_path, data)
 
 
@@ -113,7 +113,7 @@ def test_a_bgzip_cut_between_blocks_is_an_error(tmp_path):
         file.write(whole)
     data = (tmp_path / "b").read_bytes()
     second = int.from_bytes(data[16:18], "little") + 1
-    with pytest.raises(InputError, match="is cut short: its bgzip end marker is missing"):
+    with pytest.raises(InputError, match="is truncated: its bgzip end marker is missing"):
         read(tmp_path, data[:second])
 
 
@@ -125,7 +125,7 @@ def test_members_of_gzip_are_read_one_after_another(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"ACGT\n", "holds no sequence: it begins with 'ACGT', FASTA"),
+        (b"ACGT\n", "is neither FASTA nor FASTQ: .* got 'ACGT'"),
         (b"", "is empty"),
         (b"\n \n", "is empty"),
         (b"@HD\tVN:1.6\n@SQ\tSN:c\tLN:9\n", "is SAM; expected FASTA or FASTQ.*samtools fastq"),

@@ -77,7 +77,7 @@ def test_what_was_written_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "t is empty; a table has a line with the names"),
+        ("", "t is empty; expected a line with the names"),
         ("name\tother\na\tb\n", "t has no column 'value'; it has name, other"),
         ("name\tvalue\na\t1\n\nb\n", "t, line 4: expected 2 columns, got 1"),
     ],
@@ -107,7 +107,7 @@ def test_parquet_is_read_as_text_like_the_others(tmp_path):
     with pytest.raises(ValueError, match="has no column 'label'; it has name, value"):
         list(read_rows(path, ["label"]))
     path.write_text("name,value\n")
-    with pytest.raises(ValueError, match="is not a whole Parquet file"):
+    with pytest.raises(ValueError, match="is not a complete Parquet file"):
         list(read_rows(path, []))
 
 
@@ -185,7 +185,7 @@ def test_a_parquet_file_that_is_damaged_is_one_error(tmp_path):
     zeros = whole[:100] + bytes(len(whole) // 2) + whole[100 + len(whole) // 2 :]
     for content in (whole[:-1], whole[: len(whole) // 2], zeros, b"", b"PAR1PAR1"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"t\.parquet is not a whole Parquet file"):
+        with pytest.raises(InputError, match=r"t\.parquet is not a complete Parquet file"):
             list(read_rows(path, ["name"]))
 
 

@@ -179,7 +179,7 @@ def test_blocks_of_ten_are_scored_as_the_letters_they_hold(model, tmp_path):
         score(model, str(tmp_path / f"{name}.fa"), tmp_path / f"{name}.tsv")
     assert (tmp_path / "blocks.tsv").read_bytes() == (tmp_path / "plain.tsv").read_bytes()
     bed, genome = str(tmp_path / "in.bed"), str(tmp_path / "blocks.fa")
-    with pytest.raises(ValueError, match=r"blocks.fa, line 2, column 11: a blank .* 'chr1'"):
+    with pytest.raises(ValueError, match=r"blocks.fa, line 2, column 11: white space .* 'chr1'"):
         score(model, bed, tmp_path / "o.tsv", genome=genome)
     assert not (tmp_path / "o.tsv").exists()
 
@@ -230,7 +230,10 @@ def test_a_table_has_commas_or_tabs_as_its_name_says_or_is_refused(model, fasta,
         score(model, str(fasta), tmp_path / name)
     tabs, commas = ((tmp_path / name).read_text() for name in ("o.tsv", "o.csv"))
     assert commas == tabs.replace("\t", ",")
-    for name, message in (("o.parquet", "is no table by its name"), ("o.csv.gz", "leave .gz away")):
+    for name, message in (
+        ("o.parquet", "does not have the suffix of a table"),
+        ("o.csv.gz", "remove .gz"),
+    ):
         with pytest.raises(ValueError, match=message):
             score(model, str(fasta), tmp_path / name)
         assert not (tmp_path / name).exists()

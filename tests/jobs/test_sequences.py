@@ -41,7 +41,7 @@ def test_2bit_and_bed_are_known_by_their_content_too(tmp_path):
     [
         (">a\n>b\n", "holds no letter"),
         ("", "is empty"),
-        ("chr1\tsource\texon\t1\t9\t.\t+\t.\tx\n", "holds no sequence"),
+        ("chr1\tsource\texon\t1\t9\t.\t+\t.\tx\n", "is neither FASTA nor FASTQ"),
         ("##fileformat=VCFv4.2\n", "is VCF; expected FASTA or FASTQ"),
     ],
 )

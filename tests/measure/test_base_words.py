@@ -45,5 +45,5 @@ def test_validation_chooses_the_length_that_tells() -> None:
 
 def test_even_words_have_no_centre() -> None:
     part = [of("AC")], [np.array([0, 1])]
-    with pytest.raises(InputError, match="odd number of bases"):
+    with pytest.raises(InputError, match="each odd"):
         fit_base_words(part, part, n_classes=2, ks=[2])

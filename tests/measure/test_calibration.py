@@ -65,7 +65,7 @@ def test_the_brier_score_is_that_of_sklearn(seed, n_classes):
 
 
 def test_what_has_no_probabilities_is_an_error():
-    with pytest.raises(ValueError, match="values have no probabilities"):
+    with pytest.raises(ValueError, match="a regression has no probabilities"):
         reliability("regression", np.array([1.0]), np.array([1.0]))
     with pytest.raises(ValueError, match="got -1 to -1 and 15 bins"):
         reliability("binary", np.array([1]), np.array([[2.0, -1.0]]))

@@ -34,5 +34,5 @@ def test_what_is_not_defined_stays_so():
 
 def test_numbers_of_rows_must_rise_and_have_a_value_each():
     for n_rows, values in (([32, 32], [0.5, 0.6]), ([32], [0.5, 0.6]), ([], [])):
-        with pytest.raises(ValueError, match="rising numbers of rows and a value of each"):
+        with pytest.raises(ValueError, match="rising numbers of rows and one value for each"):
             needed_rows(n_rows, values, 0.5)

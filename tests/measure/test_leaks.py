@@ -114,5 +114,5 @@ def test_the_report_is_plain_json():
 
 
 def test_an_empty_part_is_an_error():
-    with pytest.raises(ValueError, match="the test part needs rows"):
+    with pytest.raises(ValueError, match="the test split needs rows"):
         find_leaks("binary", TRAIN, Sequences([], np.zeros(0, dtype=int)), n_classes=2)

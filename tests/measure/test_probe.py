@@ -117,7 +117,7 @@ def test_a_map_keeps_neighbours_together_and_is_that_of_its_seed():
     distances = np.linalg.norm(points[:, None] - points, axis=2) + 1e9 * np.eye(60)
     assert (group[distances.argmin(axis=1)] == group).all()
     np.testing.assert_array_equal(neighbour_map(x, seed=0), points)
-    with pytest.raises(ValueError, match="two rows at least, got 1"):
+    with pytest.raises(ValueError, match="at least two rows, got 1"):
         neighbour_map(x[:1], seed=0)
 
 
@@ -134,5 +134,5 @@ def test_equal_labels_of_several_targets_are_an_error():
         ("multilabel", np.stack([rows > 2, rows > 9], axis=1) + 0, np.zeros((6, 2), dtype=int)),
     ):
         check_labels(kind, fine, fine)
-        with pytest.raises(InputError, match="for these 6 of equal labels"):
+        with pytest.raises(InputError, match="these 6 have equal labels"):
             check_labels(kind, fine, equal)

@@ -24,8 +24,8 @@ def test_metrics_may_differ_by_row():
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ("set|A|B\none|1.0\n", "row 'one' has 1 numbers for 2 models"),
-        ("set|A\none|x\n", "a cell of a table is a number"),
+        ("set|A|B\none|1.0\n", "row 'one' has 1 cells for 2 models"),
+        ("set|A\none|x\n", "a cell of a table must be a number"),
         ("set|A\none|85.1\n", "from -1 to 1, got 85.1 of A; divide percent"),
     ],
 )

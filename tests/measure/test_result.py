@@ -46,5 +46,5 @@ def test_seeds_are_taken_together():
 def test_figures_of_other_rows_or_twice_the_same_seed_are_not_taken_together():
     with pytest.raises(ValueError, match=r"different rows .* hashes cd and ab"):
         summarise([RESULT, replace(RESULT, model="majority", data_hash="cd")])
-    with pytest.raises(ValueError, match="two figures of mcc for seed None"):
+    with pytest.raises(ValueError, match="two values of mcc for seed None"):
         summarise([RESULT, RESULT])

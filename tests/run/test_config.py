@@ -41,7 +41,7 @@ def test_what_is_printed_is_read_back(tmp_path):
     [
         (["name=a", "stepz=3"], "unknown configuration key 'stepz'; did you mean 'steps'"),
         (["name=a", "inner.fractoin=3"], "did you mean 'inner.fraction'"),
-        (["name=a", "zebra=3"], "known are steps, name, inner.fraction"),
+        (["name=a", "zebra=3"], "known keys: steps, name, inner.fraction"),
         (["name=a", "steps=many"], "'steps': Input should be a valid integer.*got 'many'"),
         (["name=a", "inner.fraction=1.5"], "'inner.fraction': .*less than 1, got 1.5"),
         (["steps=3"], "needs a value for 'name'"),
@@ -63,12 +63,12 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "is no YAML"),
+        ("a: [", "is not valid YAML"),
         ("- a\n", "holds list"),
-        ("name: a\nsteps: 1\nsteps: 2\n", "is no YAML: the key 'steps' stands twice"),
-        ("name: 2001-02-30\n", "is no YAML: day is out of range"),
-        ("[" * 3000, "is no YAML"),
-        (f"name: {'9' * 5000}\n", "is no YAML"),
+        ("name: a\nsteps: 1\nsteps: 2\n", "is not valid YAML: the key 'steps' is repeated"),
+        ("name: 2001-02-30\n", "is not valid YAML: day is out of range"),
+        ("[" * 3000, "is not valid YAML"),
+        (f"name: {'9' * 5000}\n", "is not valid YAML"),
         (f"name: 0x{'f' * 9000}\n", "'name': .*got a value of type int"),
         (f"{BOMB}name: *a11\n", "unknown configuration key 'a0'"),
         (f"name: {{{BOMB.replace(chr(10), ', ')}}}\n", "'name': Input should be a valid string"),
@@ -97,13 +97,13 @@ def test_a_configuration_cannot_be_changed():
     "value", ["[", "!!python/object:os.system {}", "2001-02-30", "{a: 1, a: 2}", "[" * 3000]
 )
 def test_an_override_that_is_no_yaml_is_an_error(value):
-    with pytest.raises(ValueError, match="the value is no YAML"):
+    with pytest.raises(ValueError, match="the value is not valid YAML"):
         read_config(Outer, overrides=["name=a", f"steps={value}"])
 
 
 def test_a_file_that_is_no_text_or_no_file_is_an_error(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"name: \xff\xfe")
-    with pytest.raises(ValueError, match="is no YAML"):
+    with pytest.raises(ValueError, match="is not valid YAML"):
         read_config(Outer, file=tmp_path / "latin.yaml")
     with pytest.raises(ValueError, match="there is no configuration file"):
         read_config(Outer, file=tmp_path)

@@ -29,8 +29,8 @@ def test_a_signal_ends_the_command_with_one_line_that_says_how_to_go_on(capsys, 
         send(number)
     assert ended.value.code == code
     assert capsys.readouterr().err == (
-        f"megabase: error: stopped by {number.name}; what was done is saved in out, and the same "
-        "command goes on from there\n"
+        f"megabase: error: interrupted by {number.name}; progress is saved in out, and the same "
+        "command resumes from there\n"
     )
 
 

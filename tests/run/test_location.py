@@ -70,4 +70,4 @@ def test_the_missing_part_of_a_path_is_named_with_what_is_nearly_so(tmp_path):
         f"{tmp_path} has no 'result'; did you mean 'results'?"
     )
     assert describe_missing(tmp_path / "other") == f"{tmp_path} has no 'other'"
-    assert describe_missing(tmp_path / "file" / "model") == f"{tmp_path / 'file'} is no folder"
+    assert describe_missing(tmp_path / "file" / "model") == f"{tmp_path / 'file'} is not a folder"

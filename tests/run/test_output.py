@@ -133,7 +133,7 @@ def test_a_path_of_the_wrong_kind_is_refused_before_any_work(tmp_path):
         output(tmp_path / "file", is_folder=True, overwrite=True)
     with pytest.raises(ValueError, match="is a folder, and the output is a file"):
         output(tmp_path, overwrite=True)
-    with pytest.raises(ValueError, match=r"file is no folder"):
+    with pytest.raises(ValueError, match=r"file is not a folder"):
         output(tmp_path / "file" / "scores.tsv")
 
 

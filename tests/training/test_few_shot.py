@@ -97,5 +97,5 @@ def test_samples_are_of_each_class_and_have_demonstrations_of_their_own():
 
 
 def test_a_prompt_over_the_context_is_an_error():
-    with pytest.raises(ValueError, match=r"the model reads at most 20; of such rows 0 a class fit"):
+    with pytest.raises(ValueError, match=r"the model reads at most 20; 0 such shots per class fit"):
         tune_few_shot(model(max_seq_len=22), samples(2), "AN", seed=0)

@@ -210,7 +210,7 @@ def test_on_a_signal_the_step_is_saved_and_it_goes_on_bit_by_bit(
     with monkeypatch.context() as patch:
         at(patch, 4, "training_step", signalled(number))
         with pytest.raises(
-            Interrupted, match=r"stopped by SIG.* is saved in .*same command"
+            Interrupted, match=r"interrupted by SIG.* is saved in .*same command"
         ) as why:
             pretrain(config, tmp_path / "model")
     assert why.value.exit_code == code

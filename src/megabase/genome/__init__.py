@@ -1,1 +1,1 @@
-"""Letters and places of a genome, as values: no files, no torch."""
+"""Letters and positions of a genome as values: no files, no torch."""

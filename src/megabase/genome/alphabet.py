@@ -1,4 +1,4 @@
-"""The letters of a kind of sequence, and the complement of each."""
+"""The letters of a type of sequence, and their complements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ class Alphabet:
     Parameters
     ----------
     name
-        What the letters spell, for messages.
+        Name of the alphabet in messages, such as ``DNA``.
     bases
-        The letters that are certain.
+        The unambiguous letters.
     unknown
         The letter that stands for any base.
     ambiguous
-        Letters that stand for some of the bases; they are read as `unknown`.
+        Letters that stand for several bases; they are read as `unknown`.
     complements
         The complement of each letter of ``bases + unknown + ambiguous``, in that order.
 
@@ -42,18 +42,18 @@ class Alphabet:
 
     @property
     def letters(self) -> str:
-        """All letters: bases, unknown, ambiguous."""
+        """All letters: bases, then unknown, then ambiguous."""
         return self.bases + self.unknown + self.ambiguous
 
     @cached_property
     def _complement_table(self) -> Mapping[int, int]:
-        """What `str.translate` needs; lower case stays lower case."""
+        """The table for `str.translate`; lower case stays lower case."""
         return str.maketrans(
             self.letters + self.letters.lower(), self.complements + self.complements.lower()
         )
 
     def reverse_complement(self, letters: str) -> str:
-        """Give the other strand, read in its own direction; case goes with each letter.
+        """Return the other strand in its 5' to 3' direction; each letter keeps its case.
 
         Examples
         --------
@@ -76,4 +76,4 @@ BASES_OF: Mapping[str, str] = {
     "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
     "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG",
 }  # fmt: skip
-"""The bases that each letter of `DNA` stands for (Cornish-Bowden 1985, as there)."""
+"""The bases that each letter of `DNA` stands for (Cornish-Bowden 1985; see `Alphabet`)."""

@@ -1,4 +1,4 @@
-"""Letters that stand for classes where a language model answers in its own letters."""
+"""Letters that stand for classes when a language model answers in its own letters."""
 
 from megabase.errors import InputError
 
@@ -6,20 +6,18 @@ _LETTERS = {2: "AN", 3: "AGN", 4: "ACGT", 5: "ACGTN"}
 
 
 def answer_letters(n_classes: int) -> str:
-    """Give a letter for each class: A and N for two, A, G and N for three, as HyenaDNA has it.
+    """Return a letter for each class, as HyenaDNA assigns them: A and N for two classes.
 
     Parameters
     ----------
     n_classes
-        From 2 to 5; four have the four bases, and five N besides.
+        From 2 to 5. Three classes get A, G and N, four the bases, five the bases and N.
 
     Raises
     ------
     InputError
-        If there are fewer or more.
+        If `n_classes` is not between 2 and 5.
     """
     if n_classes not in _LETTERS:
-        raise InputError(
-            f"a model answers in its five letters, for 2 to 5 classes; got {n_classes}"
-        )
+        raise InputError(f"a model can answer in its letters for 2 to 5 classes; got {n_classes}")
     return _LETTERS[n_classes]

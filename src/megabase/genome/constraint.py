@@ -1,14 +1,15 @@
-"""What a sequence of a given length must be, and which next bases leave a way to its end.
+"""Constraints on a generated sequence, and the next bases from which it can be completed.
 
-From the end backwards, for each place and each state of the motifs: how many G and C may the
-bases that are left have, if none completes a motif and the template stands? A base is allowed
-if it is not forbidden by itself and one of these counts brings the whole into the range. So
-whoever only takes allowed bases never finds that there is none.
+A backward dynamic programme computes, for each position and each state of the motif automaton,
+the possible numbers of G and C in the remaining bases, given that no motif is completed and the
+template is kept. A base is allowed if it completes no motif, agrees with the template, and one
+of these numbers brings the total into the GC range. A sequence built from allowed bases
+therefore never reaches a dead end.
 
-The counts are held as sets, exactly, where that is cheap; else as one unbroken run of them for
-each place and state, the longest that is found. A run never promises what cannot be; it may
-overlook a count beyond a gap, which there is only where motifs forbid nearly everything. Without
-motifs, or without a range, it overlooks nothing.
+Where it is cheap, the possible counts are stored exactly, as sets. Otherwise each position and
+state stores one interval without gaps (a run), the longest that is found. Every count of a run
+is possible, but counts beyond a gap are missed; gaps occur only where motifs forbid almost
+everything. Without motifs, or without a GC range, runs miss nothing.
 """
 
 from collections.abc import Sequence
@@ -25,41 +26,41 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 
 _N_BASES = len(DNA.bases)
 _IS_GC = [base in "GC" for base in DNA.bases]
-_MOST_EXACT = 1 << 34  # bits of all sets together
-_NEVER = 1 << 40  # more than any count
+_MOST_EXACT = 1 << 34  # most bits of all sets together
+_NEVER = 1 << 40  # larger than any count
 
 _Sets = list[int]
-"""Of each state, the counts that are possible, as the bits of a number."""
+"""The possible counts of each state, as a bit set: bit n is set if the count n is possible."""
 
 _Runs = tuple[Int[np.ndarray, " state"], Int[np.ndarray, " state"]]
-"""Of each state, the least and the most of a run of counts; least > most where there is none."""
+"""The least and the greatest count of each state; least > greatest if no count is possible."""
 
 
 class Constraint:
-    """Forbidden motifs, fixed bases and a range of GC, for sequences of one length.
+    """Forbidden motifs, fixed bases and a GC range, for sequences of one length.
 
     Parameters
     ----------
     length
-        Bases of a sequence, without what stands before it.
+        Number of bases of a sequence, without its prompt.
     motifs
-        What no base of the sequence may complete, the bases before the sequence included.
+        Motifs that no base of the sequence may complete, including those begun in the prompt.
     gc
-        Which fraction of the sequence is G or C; None: any.
+        Allowed fraction of G and C in the sequence; None allows any.
     template
-        Tokens of `length` bases that are fixed where they are no N; None: all are free.
+        Tokens of `length` bases; every base except N is fixed. None fixes no base.
 
     Attributes
     ----------
     length, motifs, template
-        As given.
+        The arguments.
     is_exact
-        Whether the counts of G and C are held as sets, or lose nothing as runs.
+        Whether no possible count of G and C is missed.
 
     Raises
     ------
     InputError
-        If the template has another length or holds a motif, or no count lies in the range.
+        If the template has another length or contains a motif, or no count lies in the range.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Constraint:
         self._counts = (0, length) if gc is None else gc.counts(length)
         if self._counts[0] > self._counts[1]:
             raise InputError(
-                f"no number of G and C among {length:,} bases lies in {gc}; widen the range"
+                f"no number of G and C in {length:,} bases gives a GC of {gc}; widen the range"
             )
         n_states = len(motifs.next_state)
         is_simple = gc is None or not motifs.motifs
@@ -101,38 +102,49 @@ class Constraint:
         if len(self._fixed) != self.length:
             raise InputError(
                 f"the template has {len(self._fixed):,} letters, and {self.length:,} bases are "
-                "generated; make them the same"
+                "generated; use the same length for both"
             )
         end = self.motifs.first_end(self._fixed)
         if end is not None:
             raise InputError(
-                f"the template holds a forbidden motif, which ends at position {end:,} (counted "
-                f"from 0): {self.motifs}; change one of them"
+                f"the template contains a forbidden motif that ends at position {end:,} (counted "
+                f"from 0): {self.motifs}; change the template or the motifs"
             )
 
     def start(self, before: UInt8[np.ndarray, " _"]) -> int:
-        """Give the state after the tokens of a prompt; an InputError if no way leads on."""
+        """Return the state of the motif automaton after a prompt.
+
+        Parameters
+        ----------
+        before
+            Tokens of the prompt; may be empty.
+
+        Raises
+        ------
+        InputError
+            If no sequence after this prompt meets the constraint.
+        """
         tail = before[max(0, len(before) - self.motifs.n_remembered) :]
         state = self.motifs.state_after(DNA_VOCABULARY.to_bases(tail).tolist())
         if not self._meets(self._row(0), state, *self._counts):
-            seen = "" if self.is_exact else ", as far as the rule for long sequences sees"
+            seen = "" if self.is_exact else " (by the approximate rule for long sequences)"
             raise InputError(
-                f"after {_shown(before)} no {self.length:,} bases have "
-                f"{' and '.join(self._asked())}{seen}; loosen one of these"
+                f"after {_shown(before)}, no sequence of {self.length:,} bases meets the "
+                f"constraint{seen}: {' and '.join(self._asked())}; relax it"
             )
         return state
 
     def allowed(self, position: int, state: int, n_gc: int) -> list[bool]:
-        """Say of each base whether it may stand at a position.
+        """Return for each of A, C, G, T whether it is allowed at a position.
 
         Parameters
         ----------
         position
-            Bases that the sequence has already.
+            0-based position: the number of bases already generated.
         state
-            Of the motifs, after these.
+            State of the motif automaton after these bases.
         n_gc
-            How many of these are G or C.
+            Number of G and C among these bases.
         """
         fixed, row = self._fixed[position], self._row(position + 1)
         after, completes = self.motifs.next_state[state], self.motifs.completes[state]
@@ -145,14 +157,20 @@ class Constraint:
         ]
 
     def _meets(self, row: _Sets | _Runs, state: int, least: int, most: int) -> bool:
-        """Whether one of the counts of a state lies within these."""
+        """Return whether a possible count of a state lies from `least` to `most`."""
         if isinstance(row, list):
+            # shift bit `least` to bit 0, then keep the bits of the counts up to `most`
             wide = most - max(0, least) + 1
             return wide > 0 and bool(row[state] >> max(0, least) & ((1 << wide) - 1))
         return bool(max(least, row[0][state]) <= min(most, row[1][state]))
 
     def _row(self, position: int) -> _Sets | _Runs:
-        """Give the counts at a position; a block of positions is made at a time."""
+        """Return the counts at a position, recomputing one block of positions at a time.
+
+        Only the counts at block starts are kept. With blocks of about sqrt(length) positions,
+        memory grows with sqrt(length), and a block is recomputed when generation enters it.
+        """
+        # position `length` (the end) belongs to the last block
         block = min(position, self.length - 1) // self._block_length
         if block != self._block[0]:
             first = block * self._block_length
@@ -163,7 +181,7 @@ class Constraint:
         return self._block[1][position - block * self._block_length]
 
     def _look_back(self) -> list[_Sets | _Runs]:
-        """Give the counts where each block starts, and at the end."""
+        """Return the counts at the start of each block, and at the end."""
         n_states = len(self.motifs.next_state)
         none = np.zeros(n_states, dtype=np.int64)
         row: _Sets | _Runs = [1] * n_states if self._by_sets else (none, none)
@@ -175,7 +193,7 @@ class Constraint:
         return marks[::-1]
 
     def _before(self, row: _Sets | _Runs, place: int) -> _Sets | _Runs:
-        """Give the counts before a place from those after it."""
+        """Return the counts before a position, from those after it."""
         fixed = self._fixed[place]
         bases = range(_N_BASES) if fixed == _N_BASES else [fixed]
         if isinstance(row, list):
@@ -187,18 +205,21 @@ class Constraint:
         for base in bases:
             after, completes = self.motifs.next_state[:, base], self.motifs.completes[:, base]
             for state in np.flatnonzero(~completes).tolist():
+                # placing G or C raises every count by one: a shift by one bit
                 before[state] |= row[after[state]] << _IS_GC[base]
         return before
 
     def _runs_before(self, row: _Runs, bases: Sequence[int]) -> _Runs:
-        """Join the runs of the bases as far as they touch, and keep the longest."""
+        """Join runs of the bases that overlap or touch, and keep the longest of each state."""
         after, completes = self.motifs.next_state[:, bases], self.motifs.completes[:, bases]
         is_gc = np.array(_IS_GC, dtype=np.int64)[bases]
+        # an impossible base gets an empty run [_NEVER, -1], which sorts last and touches nothing
         is_dead = completes | (row[0][after] > row[1][after])
         least = np.where(is_dead, _NEVER, row[0][after] + is_gc)
         most = np.where(is_dead, -1, row[1][after] + is_gc)
         order = np.argsort(least, axis=1)
         least, most = np.take_along_axis(least, order, 1), np.take_along_axis(most, order, 1)
+        # merge intervals in the order of their starts, for all states at once
         run = best = least[:, 0], most[:, 0]
         for start, end in zip(least.T[1:], most.T[1:], strict=True):
             touches = start <= run[1] + 1
@@ -209,19 +230,19 @@ class Constraint:
 
 
 class Walk:
-    """Sequences that grow side by side within a constraint.
+    """A batch of sequences that grow base by base within a constraint.
 
     Parameters
     ----------
     constraint
-        What each of them must be.
+        The constraint on every sequence.
     prompts
-        Tokens that stand before each.
+        Tokens of the prompt of each sequence.
 
     Raises
     ------
     InputError
-        If a prompt leaves no way.
+        If no sequence after one of the prompts meets the constraint.
     """
 
     def __init__(self, constraint: Constraint, prompts: Sequence[UInt8[np.ndarray, " _"]]) -> None:
@@ -231,12 +252,12 @@ class Walk:
         self._position = 0
 
     def allowed(self) -> Bool[np.ndarray, "batch base"]:
-        """Say of each sequence which bases may come next: at least one."""
+        """Return for each sequence which bases are allowed next; at least one is."""
         rows = zip(self._states, self._n_gc, strict=True)
         return np.array([self._constraint.allowed(self._position, *row) for row in rows])
 
     def take(self, bases: Sequence[int]) -> None:
-        """Add a base, numbered 0 to 3, to each sequence."""
+        """Append a base to each sequence; A, C, G, T are 0, 1, 2, 3."""
         table = self._constraint.motifs.next_state
         pairs = zip(self._states, bases, strict=True)
         self._states = [int(table[state, base]) for state, base in pairs]
@@ -245,7 +266,7 @@ class Walk:
 
 
 def _shown(before: UInt8[np.ndarray, " _"]) -> str:
-    """Give the last letters of a prompt, for a message."""
+    """Describe a prompt by its last letters, for a message."""
     if not len(before):
-        return "nothing"
+        return "an empty prompt"
     return f"a prompt that ends in {DNA_VOCABULARY.decode(before[-12:])}"

@@ -1,4 +1,4 @@
-"""Prompts that show examples first: sequence, SEP, letter of the class, SEP; then the question."""
+"""Few-shot prompts: demonstrations (sequence, SEP, letter of the class, SEP), then the query."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 Tokens = UInt8[np.ndarray, " _"]
 
 _SEP = DNA_VOCABULARY.id_of("[SEP]")
-_AROUND = 3  # tokens of a demonstration beside its sequence: SEP, letter, SEP
+_AROUND = 3  # tokens of a demonstration after its sequence: SEP, letter, SEP
 
 
 class Shot(NamedTuple):
@@ -23,41 +23,49 @@ class Shot(NamedTuple):
 
 
 def demonstration_tokens(shots: Sequence[Shot], letters: str) -> Tokens:
-    """Write demonstrations one after the other: {X1, SEP, Y1, SEP, X2, SEP, Y2, SEP, ...}.
+    """Return the tokens of demonstrations in order: {X1, SEP, Y1, SEP, X2, SEP, Y2, SEP, ...}.
 
     Parameters
     ----------
     shots
-        In their order.
+        The demonstrations, in the order of the prompt.
     letters
-        That of each class, as of `answer.answer_letters`.
+        The letter of each class, from `answer.answer_letters`.
 
     Raises
     ------
     InputError
-        If a label is no class, or a sequence is empty or has other tokens than letters.
+        If a label is not a class, or a sequence is empty or contains a special token.
     """
     parts = [np.empty(0, dtype=np.uint8)]
     for sequence, label in shots:
         if not 0 <= label < len(letters):
             raise InputError(
-                f"the letters {letters} are of classes 0 to {len(letters) - 1}, got class {label}"
+                f"the letters {letters} stand for classes 0 to {len(letters) - 1}; got class "
+                f"{label}"
             )
         parts += [_checked(sequence), _just(_SEP), answer_token(letters[label]), _just(_SEP)]
     return np.concatenate(parts)
 
 
 def few_shot_prompt(shots: Sequence[Shot], query: Tokens, letters: str) -> Tokens:
-    """Write demonstrations and a question: {X1, SEP, Y1, SEP, ..., X, SEP}.
+    """Return the tokens of demonstrations and a query: {X1, SEP, Y1, SEP, ..., X, SEP}.
 
     The next token is the answer.
 
     Parameters
     ----------
-    shots, letters
-        As of `demonstration_tokens`; without shots the prompt is {X, SEP}.
+    shots
+        The demonstrations, in the order of the prompt; without any, the prompt is {X, SEP}.
     query
-        Tokens of the sequence whose class is asked for.
+        Tokens of the sequence to classify.
+    letters
+        The letter of each class, from `answer.answer_letters`.
+
+    Raises
+    ------
+    InputError
+        If a label is not a class, or a sequence is empty or contains a special token.
 
     Source
     ------
@@ -73,30 +81,30 @@ def few_shot_prompt(shots: Sequence[Shot], query: Tokens, letters: str) -> Token
 
 
 def answer_token(letter: str) -> UInt8[np.ndarray, "1"]:
-    """Give the token of an answer."""
+    """Return the token of an answer letter, as an array of one token."""
     return DNA_VOCABULARY.encode(letter).tokens
 
 
 def prompt_length(shots: Sequence[Shot], query_length: int) -> int:
-    """Count the tokens of the prompt of a query of so many letters."""
+    """Count the tokens of the prompt for a query of `query_length` bp."""
     return sum(len(shot.sequence) + _AROUND for shot in shots) + query_length + 1
 
 
 def check_fits(
     shots: Sequence[Shot], longest_query: int, context_length: int, *, n_classes: int
 ) -> None:
-    """Raise an InputError unless the prompt of the longest query is within the context.
+    """Raise an InputError unless the prompt of the longest query fits into the context.
 
     Parameters
     ----------
     shots
         The demonstrations.
     longest_query
-        In bp.
+        Length of the longest query in bp.
     context_length
-        The most tokens of a prompt.
+        Greatest number of tokens of a prompt.
     n_classes
-        For the message, which says how many shots of each would fit.
+        Number of classes; the message says how many shots of each would fit.
     """
     total = prompt_length(shots, longest_query)
     if total <= context_length:
@@ -104,21 +112,21 @@ def check_fits(
     if not shots:
         raise InputError(
             f"a query of {longest_query:,} bp and SEP make {total:,} tokens, and the model "
-            f"reads at most {context_length:,}; take a model of a longer context"
+            f"reads at most {context_length:,}; use a model with a longer context"
         )
     longest = max(len(shot.sequence) for shot in shots)
     left = context_length - prompt_length((), longest_query)
     fitting = max(0, left // (n_classes * (longest + _AROUND)))
     raise InputError(
         f"{len(shots):,} demonstrations of up to {longest:,} bp and a query of {longest_query:,} "
-        f"bp make a prompt of {total:,} tokens, and the model reads at most {context_length:,}; of "
-        f"such rows {fitting} a class fit: take fewer shots or a model of a longer context"
+        f"bp make a prompt of {total:,} tokens, and the model reads at most {context_length:,}; "
+        f"{fitting} such shots per class fit: use fewer shots or a model with a longer context"
     )
 
 
 def _checked(sequence: Tokens) -> Tokens:
     if not len(sequence):
-        raise InputError("a sequence of a prompt has at least one letter; leave empty rows out")
+        raise InputError("a sequence of a prompt needs at least one letter; remove empty rows")
     DNA_VOCABULARY.decode(sequence)
     return sequence
 

@@ -1,4 +1,4 @@
-"""GcRange: what fraction of bases may be G or C."""
+"""GcRange: the allowed fraction of G and C."""
 
 import math
 import re
@@ -14,7 +14,7 @@ _FORM = re.compile(r"\s*(\d*\.?\d+)\s*-\s*(\d*\.?\d+)\s*")
 class GcRange:
     """The fractions from `low` to `high`, both included.
 
-    They are kept as exact fractions, so that 0.1 of 30 bases is 3 bases.
+    Both are exact fractions, so that 0.1 of 30 bases is exactly 3 bases.
     """
 
     low: Fraction
@@ -23,12 +23,17 @@ class GcRange:
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.high <= 1:
             raise InputError(
-                f"a range of GC lies within 0-1, the lower end first; got {self}, and 40 % is 0.4"
+                f"a GC range lies within 0-1, lower end first; got {self} (40 % is 0.4)"
             )
 
     @classmethod
     def from_text(cls, text: str) -> "GcRange":
-        """Read what people write.
+        """Read a range written as LOW-HIGH.
+
+        Raises
+        ------
+        InputError
+            If the text has another form, or the range does not lie within 0-1.
 
         Examples
         --------
@@ -37,14 +42,16 @@ class GcRange:
         """
         match = _FORM.fullmatch(text)
         if match is None:
-            raise InputError(f"a range of GC is LOW-HIGH, as 0.4-0.6; got {text!r}")
+            raise InputError(f"a GC range is LOW-HIGH, such as 0.4-0.6; got {text!r}")
         return cls(Fraction(match[1]), Fraction(match[2]))
 
     def __str__(self) -> str:
         return f"{float(self.low):g}-{float(self.high):g}"
 
     def counts(self, length: int) -> tuple[int, int]:
-        """Give the least and the most G and C of so many bases; least > most if there are none.
+        """Return the least and the greatest number of G and C in `length` bases.
+
+        The least is greater than the greatest if no number lies in the range.
 
         Examples
         --------

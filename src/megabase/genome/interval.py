@@ -13,16 +13,16 @@ _STRANDS = {
 
 
 def parse_strand(text: str) -> str:
-    """Return ``"+"`` or ``"-"`` for a strand as files write it.
+    """Return ``"+"`` or ``"-"`` for a strand as it is written in files.
 
     ``+``, ``1`` and ``+1`` are the forward strand, ``-`` and ``-1`` the reverse strand (Ensembl
-    and BioMart write numbers; ``1.0`` and ``-1.0`` are what a table makes of a column of numbers
-    with a missing one). ``.``, which says that there is no strand, is read as forward.
+    and BioMart write numbers; table readers turn a numeric column with missing values into
+    ``1.0`` and ``-1.0``). ``.``, which means no strand, is read as forward.
 
     Raises
     ------
     InputError
-        If it is anything else, an empty cell or a strand with a blank among them.
+        If the text is anything else, including an empty cell or a strand with spaces.
 
     Examples
     --------
@@ -30,9 +30,7 @@ def parse_strand(text: str) -> str:
     ['+', '-', '+', '+', '+', '-']
     """
     if text not in _STRANDS:
-        raise InputError(
-            f"a strand is +, -, 1, +1, -1, or . for no strand, which is read as +; got {text!r}"
-        )
+        raise InputError(f"a strand is +, -, 1, +1, -1, or . (no strand, read as +); got {text!r}")
     return _STRANDS[text]
 
 
@@ -43,7 +41,7 @@ class Interval:
     Parameters
     ----------
     contig
-        Name of the sequence, as the FASTA has it.
+        Name of the sequence, as in the FASTA file.
     start, end
         0-based, half-open, in base pairs; ``start < end``.
     strand
@@ -56,7 +54,7 @@ class Interval:
     strand: str = "+"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end <= sys.maxsize:  # which is the most that len() may say
+        if not 0 <= self.start < self.end <= sys.maxsize:  # len() allows no more
             raise InputError(
                 f"an interval needs 0 <= start < end < 2^63 (0-based, half-open), "
                 f"got {self.contig}:[{self.start}, {self.end})"
@@ -72,7 +70,12 @@ class Interval:
 
     @classmethod
     def from_region(cls, text: str) -> "Interval":
-        """Read the region text that people write: 1-based, both ends included.
+        """Read a region such as ``chr1:1,001-2,000``: 1-based, both ends included.
+
+        Raises
+        ------
+        InputError
+            If the text has another form, or the region is empty.
 
         Examples
         --------
@@ -81,16 +84,18 @@ class Interval:
         """
         match = re.fullmatch(r"(?P<contig>.+):(?P<first>\d[\d,]*)-(?P<last>\d[\d,]*)", text.strip())
         if match is None:
-            raise InputError(f"a region is contig:first-last, as chr1:1,001-2,000; got {text!r}")
+            raise InputError(
+                f"a region is contig:first-last, such as chr1:1,001-2,000; got {text!r}"
+            )
         first, last = (int(match[key].replace(",", "")) for key in ("first", "last"))
         return cls(match["contig"], first - 1, last)
 
     def overlaps(self, other: "Interval") -> bool:
-        """Whether the two share a position, on whichever strand."""
+        """Return whether the two share a position, whatever their strands."""
         return self.contig == other.contig and self.start < other.end and other.start < self.end
 
     def part(self, first: int, last: int) -> "Interval":
-        """Give its bases from `first` up to `last`, counted from 0 in the order of its strand.
+        """Return the sub-interval ``[first, last)``, counted from 0 in the order of the strand.
 
         Examples
         --------
@@ -102,7 +107,7 @@ class Interval:
         return replace(self, start=self.start + first, end=self.start + last)
 
     def windows(self, length: int) -> list["Interval"]:
-        """Cut into consecutive windows of `length`; the last may be shorter.
+        """Return consecutive windows of `length` bp, in forward order; the last may be shorter.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Motifs that shall not occur: an automaton that knows how far each of them has come."""
+"""Forbidden motifs: an automaton that tracks how much of each motif has been seen."""
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -15,38 +15,38 @@ _MOST_STATES = 1 << 14
 
 
 class Motifs:
-    """Motifs and their reverse complements, followed base by base.
+    """An automaton that matches motifs and their reverse complements, base by base.
 
-    What the last bases say of all motifs at once is a state. A base leads from a state to
-    the next, and completes a motif or not. An unknown base leads back to the first state:
-    what is not known is part of no motif.
+    A state is the set of all motif prefixes that end at the last base. Each base leads from a
+    state to the next and may complete a motif. An unknown base leads back to the first state,
+    because it matches no motif.
 
     Parameters
     ----------
     motifs
-        Letters of the alphabet, IUPAC codes too, in either case.
+        Motifs as letters, IUPAC codes included, in either case.
 
     Attributes
     ----------
     motifs
-        In capitals, each once, without the reverse complements.
+        The distinct motifs in capitals, without their reverse complements.
     next_state
-        The state after each state and base.
+        The state that follows each state and base.
     completes
-        Whether the base completes a motif there.
+        Whether a base completes a motif in a state.
     n_remembered
-        Bases that a state can depend on: one less than the longest motif has.
+        Number of last bases on which a state can depend: the longest motif less one.
 
     Raises
     ------
     InputError
-        If a motif is empty or has another letter, or together they make too many states.
+        If a motif is empty or has an invalid letter, or the automaton has too many states.
 
     Source
     ------
-    The automaton of Aho and Corasick 1975, Communications of the ACM 18:333, but made of
-    sets of places in the motifs, as Baeza-Yates and Gonnet 1992, Communications of the ACM
-    35:74, hold them in the bits of a number: an IUPAC code then costs no more than a base.
+    The automaton of Aho and Corasick 1975, Communications of the ACM 18:333. Its states are
+    built as bit sets of positions in the motifs, as in Baeza-Yates and Gonnet 1992,
+    Communications of the ACM 35:74, so that an IUPAC code costs no more than a base.
     """
 
     next_state: Int[np.ndarray, "state base"]
@@ -57,6 +57,7 @@ class Motifs:
         both = dict.fromkeys(self.motifs)
         both |= dict.fromkeys(DNA.reverse_complement(motif) for motif in self.motifs)
         self.n_remembered = max(map(len, both), default=1) - 1
+        # bit i of a state: the last base ends the prefix of a motif up to letter i of `letters`
         letters = "".join(both)
         starts = np.cumsum([0, *map(len, both)]).tolist()
         self._first = reduce(or_, (1 << start for start in starts[:-1]), 0)
@@ -71,13 +72,16 @@ class Motifs:
         return f"{' '.join(self.motifs)} on either strand"
 
     def _tabulate(self) -> None:
-        """Follow every base from every set of places that can be reached."""
+        """Fill the tables by a search over all sets of positions that can be reached."""
         number, pending = {0: 0}, [0]
         next_state: list[list[int]] = []
         completes: list[list[bool]] = []
-        for places in pending:  # which grows on the way
+        for places in pending:  # grows during the loop
+            # Shift-And: every match moves on by one position and every motif may begin; keep
+            # the positions whose letter matches the base.
             after = [(places << 1 | self._first) & matches for matches in self._matches]
             completes.append([bool(each & self._last) for each in after])
+            # drop finished motifs, or the shift would carry them into the next motif
             after = [each & ~self._last for each in after]
             pending += [each for each in dict.fromkeys(after) if each not in number]
             for each in after:
@@ -85,20 +89,25 @@ class Motifs:
             next_state.append([number[each] for each in after])
             if len(number) > _MOST_STATES:
                 raise InputError(
-                    f"the motifs {' '.join(self.motifs)} make more than {_MOST_STATES:,} states; "
-                    "take fewer, or fewer ambiguous letters"
+                    f"the motifs {' '.join(self.motifs)} need more than {_MOST_STATES:,} states; "
+                    "use fewer motifs or fewer ambiguous letters"
                 )
         self.next_state, self.completes = np.array(next_state), np.array(completes)
 
     def state_after(self, bases: Sequence[int]) -> int:
-        """Give the state after bases, numbered 0 to 3, anything else being unknown."""
+        """Return the state after bases; A, C, G, T are 0 to 3, larger numbers are unknown."""
         state = 0
         for base in bases[max(0, len(bases) - self.n_remembered) :]:
             state = int(self.next_state[state, base]) if base < _N_BASES else 0
         return state
 
     def first_end(self, bases: Sequence[int]) -> int | None:
-        """Give the place of the base that first completes a motif; None where none does.
+        """Return the index of the first base that completes a motif; None if no base does.
+
+        Parameters
+        ----------
+        bases
+            A, C, G, T as 0 to 3; larger numbers are unknown.
 
         Examples
         --------
@@ -117,6 +126,6 @@ def _checked(motif: str) -> str:
     capitals = motif.strip().upper()
     if not capitals or set(capitals) - BASES_OF.keys():
         raise InputError(
-            f"a motif is made of {' '.join(BASES_OF)}, as GAATTC or TATAWAW; got {motif!r}"
+            f"a motif consists of {' '.join(BASES_OF)}, such as GAATTC or TATAWAW; got {motif!r}"
         )
     return capitals

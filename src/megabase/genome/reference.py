@@ -1,4 +1,4 @@
-"""What a genome is to the rest: contigs with lengths, and letters by interval."""
+"""The interface of a genome: contigs with lengths, and letters by interval."""
 
 import difflib
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from megabase.genome.interval import Interval
 
 @runtime_checkable
 class Reference(Protocol):
-    """A genome that can be asked for the letters of an interval."""
+    """A genome that returns the letters of an interval."""
 
     @property
     def name(self) -> str:
-        """What to call it in messages, usually its path."""
+        """The name of the genome in messages, usually its path."""
         ...
 
     @property
@@ -24,7 +24,7 @@ class Reference(Protocol):
         ...
 
     def fetch(self, interval: Interval) -> str:
-        """Give the letters of `interval` as they stand; reverse complement on strand '-'.
+        """Return the letters of `interval`, case unmodified; reverse complement on strand '-'.
 
         Raises
         ------
@@ -35,7 +35,15 @@ class Reference(Protocol):
 
 
 class MemoryReference:
-    """A genome held in memory, for tests and small work."""
+    """A genome held in memory, for tests and small tasks.
+
+    Parameters
+    ----------
+    contigs
+        The letters of each contig by its name.
+    name
+        The name of the genome in messages.
+    """
 
     def __init__(self, contigs: Mapping[str, str], name: str = "the genome in memory") -> None:
         self._contigs = dict(contigs)
@@ -43,7 +51,7 @@ class MemoryReference:
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """The name of the genome in messages."""
         return self._name
 
     @property
@@ -52,7 +60,7 @@ class MemoryReference:
         return {contig: len(letters) for contig, letters in self._contigs.items()}
 
     def fetch(self, interval: Interval) -> str:
-        """Give the letters of `interval`, as `Reference.fetch`."""
+        """Return the letters of `interval`; see `Reference.fetch`."""
         check_inside(interval, self.lengths, self.name)
         letters = self._contigs[interval.contig][interval.start : interval.end]
         return checked_on_strand(letters, interval, self._name)
@@ -62,26 +70,26 @@ _LETTERS = (DNA.letters + DNA.letters.lower()).encode()
 
 
 def checked_on_strand(letters: str, interval: Interval, genome: str) -> str:
-    """Compare what was read with what was requested, and turn it to the strand of `interval`.
+    """Validate the letters read for an interval, and return them on its strand.
 
     Parameters
     ----------
     letters
-        Of the forward strand, as a file has them.
+        Letters of the forward strand, as read from a file.
     interval
-        What was requested.
+        The requested interval.
     genome
-        What to call the genome in an error.
+        Name of the genome in an error.
 
     Raises
     ------
     InputError
-        If there are fewer or more letters than positions, or one is no letter of DNA.
+        If the number of letters is not that of positions, or a letter is not a DNA letter.
     """
     if len(letters) != len(interval):
         raise InputError(
-            f"{interval} of {genome} has {len(interval):,} bp, and {len(letters):,} letters were "
-            "read: the file is damaged, or changed while it was open; copy it again"
+            f"{interval} of {genome} has {len(interval):,} bp, but {len(letters):,} letters were "
+            "read: the file is damaged or was changed while open; copy it again"
         )
     if strange := letters.encode(errors="replace").translate(None, _LETTERS):
         known = set(_LETTERS.decode())
@@ -90,9 +98,9 @@ def checked_on_strand(letters: str, interval: Interval, genome: str) -> str:
         )
         raise InputError(
             f"{letter!r} at position {interval.start + offset:,} (counted from 0) of "
-            f"{interval.contig} in {genome} is no letter of DNA (expected "
-            f"{', '.join(DNA.letters)}, in either case; {len(strange):,} of {len(letters):,} are "
-            "not); correct it"
+            f"{interval.contig} in {genome} is not a DNA letter (expected "
+            f"{', '.join(DNA.letters)}, in either case; {len(strange):,} of {len(letters):,} "
+            "letters are invalid); correct the file"
         )
     return letters if interval.strand == "+" else DNA.reverse_complement(letters)
 
@@ -115,5 +123,5 @@ def check_inside(interval: Interval, lengths: Mapping[str, int], genome: str) ->
     if interval.end > lengths[interval.contig]:
         raise InputError(
             f"{interval} ends beyond its contig, which has {lengths[interval.contig]:,} bp in "
-            f"{genome}; is it of another assembly?"
+            f"{genome}; check that both are of the same assembly"
         )

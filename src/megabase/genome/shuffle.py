@@ -1,4 +1,4 @@
-"""Shuffle a sequence and keep how often each letter follows each other."""
+"""Shuffle a sequence while keeping its dinucleotide counts."""
 
 from itertools import pairwise
 
@@ -6,17 +6,17 @@ import numpy as np
 
 
 def shuffle_dinucleotides(letters: str, rng: np.random.Generator) -> str:
-    """Draw a sequence with the same first and last letter and the same dinucleotides.
+    """Draw a sequence with the same first and last letter and the same dinucleotide counts.
 
-    The letters are edges of a graph from each letter to the next; every Eulerian path
-    through it has the same dinucleotides, and one is drawn. Costs O(length).
+    Each pair of adjacent letters is an edge of a graph whose vertices are the letters. Every
+    Eulerian path through it has the same dinucleotide counts; one is drawn. Costs O(length).
 
     Parameters
     ----------
     letters
         The sequence.
     rng
-        Fixes the draw.
+        Source of the random draws.
 
     Source
     ------
@@ -33,6 +33,7 @@ def shuffle_dinucleotides(letters: str, rng: np.random.Generator) -> str:
     followers = {letter: [] for letter in letters}
     for letter, following in pairwise(letters):
         followers[letter].append(following)
+    # the last edges lead to the end from everywhere, so the other edges may take any order
     for letter, last in _last_edges(followers, letters[-1], rng).items():
         followers[letter].remove(last)
         rng.shuffle(followers[letter])
@@ -44,7 +45,7 @@ def shuffle_dinucleotides(letters: str, rng: np.random.Generator) -> str:
 def _last_edges(
     followers: dict[str, list[str]], end: str, rng: np.random.Generator
 ) -> dict[str, str]:
-    """Draw, for each letter but the end, the edge by which the path leaves it for good.
+    """Draw, for each letter except the end, the edge by which the path leaves it last.
 
     The draw is repeated until these edges lead from every letter to the end.
     """
@@ -55,7 +56,7 @@ def _last_edges(
 
 
 def _reaches(letter: str, end: str, last: dict[str, str]) -> bool:
-    """Whether following the last edges from `letter` comes to `end`."""
+    """Return whether the last edges lead from `letter` to `end`."""
     for _ in last:
         if letter == end:
             return True
@@ -64,7 +65,7 @@ def _reaches(letter: str, end: str, last: dict[str, str]) -> bool:
 
 
 def _walk(first: str, followers: dict[str, list[str]], length: int) -> str:
-    """Follow the edges of each letter in their order."""
+    """Return the path that takes the edges of each letter in order."""
     edges = {letter: iter(after) for letter, after in followers.items()}
     path = [first]
     while len(path) < length:

@@ -1,4 +1,4 @@
-"""Site: a place of the genome, its reference allele and the alternatives."""
+"""Site: a position of the genome, its reference allele and the alternatives."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from megabase.genome.alphabet import DNA
 
 
 class Site(NamedTuple):
-    """What one record of a VCF file says of the genome.
+    """The position and alleles of one VCF record.
 
     Parameters
     ----------
@@ -18,8 +18,7 @@ class Site(NamedTuple):
     ref
         The reference allele, in letters.
     alts
-        The alternative alleles as they are written: letters, or what is no sequence,
-        such as ``<DEL>`` or ``*``.
+        The alternative alleles as written: letters, or a symbol such as ``<DEL>`` or ``*``.
     """
 
     contig: str
@@ -29,16 +28,16 @@ class Site(NamedTuple):
 
 
 def substitution_sites(contig: str, letters: str, *, start: int) -> Iterator[Site]:
-    """Give, for each letter that is a base, the site with the three other bases.
+    """Yield, for each letter that is a base, the site with the three other bases.
 
     Parameters
     ----------
     contig
         Name of the sequence.
     letters
-        A stretch of its forward strand, in either case.
+        Consecutive letters of its forward strand, in either case.
     start
-        0-based position of the first.
+        0-based position of the first letter.
 
     Examples
     --------

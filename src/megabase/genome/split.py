@@ -1,4 +1,4 @@
-"""Which intervals of a genome are for training, for validation and for the test."""
+"""Split a genome into intervals for training, validation and test."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -9,15 +9,15 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 
 Parts = tuple[list[Interval], list[Interval]]
-"""What stays, and what is held out."""
+"""The intervals that are kept, and those that are held out."""
 
 
 @dataclass(frozen=True)
 class Split:
     """Three sets of intervals that share no position.
 
-    Training draws windows from `train`; what is chosen is chosen on `validation`;
-    `test` is only reported.
+    Training draws windows from `train`; models and settings are chosen on `validation`;
+    `test` is used only for reported results.
     """
 
     train: tuple[Interval, ...]
@@ -26,10 +26,24 @@ class Split:
 
 
 def hold_out_tail(intervals: Sequence[Interval], fraction: float, *, at_least: int = 1) -> Parts:
-    """Hold out the last `fraction` of each interval, one large block of each.
+    """Hold out the last `fraction` of each interval, as one block.
 
-    Where that is shorter than `at_least` and a tenth of the interval is not, `at_least`
-    positions are held out.
+    If the block is shorter than `at_least` but a tenth of the interval is not, `at_least`
+    positions are held out instead.
+
+    Parameters
+    ----------
+    intervals
+        The intervals to split; their strand is ignored.
+    fraction
+        Fraction to hold out, in [0, 1).
+    at_least
+        Desired least length of a block in bp.
+
+    Raises
+    ------
+    InputError
+        If `fraction` is not in [0, 1).
 
     Examples
     --------
@@ -38,7 +52,7 @@ def hold_out_tail(intervals: Sequence[Interval], fraction: float, *, at_least: i
     ('chrI:[0, 904)', 'chrI:[904, 1,005)')
     """
     if not 0 <= fraction < 1:
-        raise InputError(f"a held-out fraction lies in [0, 1), got {fraction}")
+        raise InputError(f"a held-out fraction must be in [0, 1), got {fraction}")
     kept: list[Interval] = []
     held: list[Interval] = []
     for interval in intervals:
@@ -58,14 +72,14 @@ def hold_out_contigs(intervals: Sequence[Interval], contigs: Iterable[str]) -> P
 
 
 def hold_out_regions(intervals: Sequence[Interval], regions: Iterable[Interval]) -> Parts:
-    """Hold out what lies in `regions`, and keep what is left of each interval around them."""
+    """Hold out the positions in `regions`, and keep the rest of each interval."""
     merged = merge(regions)
     kept = [rest for interval in intervals for rest in _without(interval, merged)]
     return kept, [part for interval in intervals for part in within(interval, merged)]
 
 
 def merge(intervals: Iterable[Interval]) -> list[Interval]:
-    """Join intervals that overlap or touch, whichever their strand, and put them in order."""
+    """Join intervals that overlap or touch, whatever their strand, and sort them."""
     merged: list[Interval] = []
     for interval in sorted(intervals):
         last = merged[-1] if merged else None
@@ -83,9 +97,17 @@ def overlap_bp(intervals: Iterable[Interval], others: Iterable[Interval]) -> int
 
 
 def within(interval: Interval, merged: Sequence[Interval]) -> list[Interval]:
-    """Return the parts of an interval that lie in regions as `merge` returns them, in order."""
+    """Return the parts of an interval that lie in sorted regions, in order.
+
+    Parameters
+    ----------
+    interval
+        The interval to intersect; its strand is ignored.
+    merged
+        Disjoint sorted regions, from `merge`.
+    """
     contig, start, end = interval.contig, interval.start, interval.end
-    # by bisection: assemblies have many
+    # bisection, because assemblies can have very many regions
     first = bisect_right(merged, (contig, start), key=lambda region: (region.contig, region.end))
     last = bisect_left(merged, (contig, end), key=lambda region: (region.contig, region.start))
     return [
@@ -95,7 +117,7 @@ def within(interval: Interval, merged: Sequence[Interval]) -> list[Interval]:
 
 
 def _without(interval: Interval, merged: Sequence[Interval]) -> list[Interval]:
-    """What is left of an interval when merged regions are taken out."""
+    """Return the parts of an interval that lie outside merged regions."""
     rest: list[Interval] = []
     start = interval.start
     for part in within(interval, merged):

@@ -1,4 +1,4 @@
-"""Transcript: exons of one strand, whose letters are joined without the introns."""
+"""Transcript: exons of one strand whose letters are joined without the introns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,27 +11,27 @@ from megabase.genome.reference import Reference, check_inside, checked_on_strand
 
 
 class Transcript(NamedTuple):
-    """A name, and the exons in the order of the forward strand; all have one contig and strand."""
+    """A name and exons of one contig and strand, in the order of the forward strand."""
 
     name: str
     exons: tuple[Interval, ...]
 
     @classmethod
     def of(cls, name: str, exons: Iterable[Interval]) -> "Transcript":
-        """Return the transcript of exons in any order.
+        """Return the transcript of exons given in any order.
 
         Raises
         ------
         InputError
-            If they overlap, or are not of one contig and strand.
+            If the exons overlap, or are not on one contig and strand.
         """
         ordered = sorted(exons)
         places = sorted({(exon.contig, exon.strand) for exon in ordered})
         if len(places) > 1:
             listed = ", ".join(f"{contig} ({strand})" for contig, strand in places)
             raise InputError(
-                f"the exons of {name!r} are on {listed}; expected one contig and strand: give "
-                "each place a name of its own"
+                f"the exons of {name!r} are on {listed}; expected one contig and strand: use "
+                "one name per contig and strand"
             )
         for before, after in pairwise(ordered):
             if before.overlaps(after):
@@ -47,12 +47,12 @@ class SplicedReference:
     reference
         The genome.
     transcripts
-        Names may repeat; `contigs` tells them apart.
+        The transcripts; their names may repeat.
 
     Attributes
     ----------
     contigs
-        The contig of each transcript.
+        The contig of each transcript: its name, ``#`` and its number from 1.
 
     Raises
     ------
@@ -82,11 +82,11 @@ class SplicedReference:
 
     @property
     def lengths(self) -> Mapping[str, int]:
-        """The bases of each transcript, without introns."""
+        """The length of each transcript in bp, without introns."""
         return self._lengths
 
     def fetch(self, interval: Interval) -> str:
-        """Return letters of a transcript, counted from its 5' end, as `Reference.fetch`."""
+        """Return letters of a transcript; positions count from its 5' end."""
         check_inside(interval, self._lengths, self.name)
         exons = self._exons[interval.contig]
         forward = "".join(self._reference.fetch(replace(exon, strand="+")) for exon in exons)

@@ -1,4 +1,4 @@
-"""Variant: one allele that replaces another at a place of the genome."""
+"""Variant: one allele that replaces another at a position of the genome."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ class Variant:
     position
         0-based position of the first letter of `ref`.
     ref, alt
-        Alleles in capitals; either may be empty once trimmed, not both.
+        Alleles in capitals; either may be empty after trimming, but not both.
     """
 
     contig: str
@@ -27,7 +27,9 @@ class Variant:
 
     def __post_init__(self) -> None:
         if self.position < 0 or self.ref == self.alt:
-            raise InputError(f"a variant needs a position from 0 up and two alleles, got {self}")
+            raise InputError(
+                f"a variant needs a position of at least 0 and two different alleles, got {self}"
+            )
 
     @property
     def end(self) -> int:
@@ -35,7 +37,9 @@ class Variant:
         return self.position + len(self.ref)
 
     def trimmed(self) -> "Variant":
-        """Take away what both alleles share, first at the end, then at the start.
+        """Return the variant without the letters both alleles share, at the end and the start.
+
+        The end is trimmed first.
 
         Examples
         --------
@@ -51,12 +55,19 @@ class Variant:
         return replace(self, position=self.position + shared, ref=ref[shared:], alt=alt[shared:])
 
     def apply(self, letters: str, window: Interval) -> str:
-        """Put `alt` in place of `ref` in the letters of a window on the forward strand.
+        """Return the letters of a window with `alt` in place of `ref`.
+
+        Parameters
+        ----------
+        letters
+            Letters of `window` on the forward strand.
+        window
+            The interval of these letters.
 
         Raises
         ------
         InputError
-            If the window does not hold the variant, or its letters are not `ref` there.
+            If the variant does not lie within the window, or the letters there are not `ref`.
         """
         if (
             self.contig != window.contig
@@ -66,5 +77,5 @@ class Variant:
         before, after = self.position - window.start, self.end - window.start
         found = letters[before:after].upper()
         if found != self.ref:
-            raise InputError(f"{self} expects {self.ref!r}, the reference has {found!r} there")
+            raise InputError(f"{self} expects {self.ref!r}, but the reference has {found!r} there")
         return letters[:before] + self.alt + letters[after:]

@@ -1,21 +1,21 @@
-"""The windows of two alleles: equally long, and the variant at the same place in both."""
+"""The windows of two alleles: equally long, with the variant at the same place in both."""
 
 from typing import NamedTuple
 
 
 class AlleleWindows(NamedTuple):
-    """Bases of the contig that stand around each allele in its window.
+    """Number of bases before and after each allele in its window.
 
     Parameters
     ----------
     length
-        Bases of either window.
+        Length of either window in bp.
     before_ref, before_alt
-        Bases before the allele.
+        Number of bases before the allele.
     after_ref, after_alt
-        Bases after the allele.
+        Number of bases after the allele.
     is_at_edge
-        Whether an end of the contig moved or shortened a window.
+        Whether an end of the contig shifted or shortened a window.
     """
 
     length: int
@@ -27,35 +27,35 @@ class AlleleWindows(NamedTuple):
 
     @property
     def n_shared_after(self) -> int:
-        """Bases after the allele that both windows hold."""
+        """Number of bases after the allele that both windows contain."""
         return min(self.after_ref, self.after_alt)
 
 
 def allele_windows(
     *, contig_length: int, position: int, n_ref: int, n_alt: int, window: int
 ) -> AlleleWindows | None:
-    """Lay a window of equal length over the contig as it is, and as it is with the alternative.
+    """Place windows of equal length on the contig with the reference and the alternative allele.
 
-    Half a window, rounded down, lies before the allele; the shorter allele has more of the
-    contig after it. Near an end of the contig the windows move inwards, each within its own
-    contig; where a contig is shorter than the window, both windows are as long as the
-    shorter contig. Nothing else decides where they lie.
+    Half a window, rounded down, lies before the allele; the shorter allele has more bases of
+    the contig after it. Near an end of the contig the windows move inwards, each within its
+    own contig. If a contig is shorter than the window, both windows are as long as the shorter
+    contig.
 
     Parameters
     ----------
     contig_length
-        Bases of the contig with the reference allele.
+        Length in bp of the contig with the reference allele.
     position
         0-based position of the first base of the alleles.
     n_ref, n_alt
-        Bases of the alleles, each at least 1.
+        Length of each allele in bp, at least 1.
     window
-        Bases of a window.
+        Length of a window in bp.
 
     Returns
     -------
     windows
-        None where an allele is longer than what a window has from the allele on.
+        None if an allele is longer than the second half of a window.
 
     Examples
     --------
@@ -66,6 +66,7 @@ def allele_windows(
     length = min(window, contig_length, with_alt)
     if max(n_ref, n_alt) > length - length // 2:
         return None
+    # the start of a window is clamped to [0, total - length], so that it stays in its contig
     before = [
         position - max(0, min(position - length // 2, total - length))
         for total in (contig_length, with_alt)

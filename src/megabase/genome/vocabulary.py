@@ -1,4 +1,4 @@
-"""The token of each letter: encode, decode and complement by look-up table."""
+"""Encode, decode and complement sequences of tokens by look-up tables."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +13,11 @@ from megabase.genome.alphabet import DNA, Alphabet
 TokenArray = UInt8[np.ndarray, " _"]
 """The tokens of one sequence, of any length."""
 
-_NO_TOKEN = 255  # in the table of bytes: not a letter of the alphabet
+_NO_TOKEN = 255  # in the table of bytes: not in the alphabet
 
 
 class Encoded(NamedTuple):
-    """Tokens, and how many of them stand for an ambiguous letter such as R or Y."""
+    """Tokens, and the number of ambiguous letters, such as R or Y, among them."""
 
     tokens: UInt8[np.ndarray, " length"]
     n_ambiguous: int
@@ -30,9 +30,9 @@ class Vocabulary:
     Parameters
     ----------
     alphabet
-        The letters that are encoded; each base, and the unknown letter, is a token.
+        The letters that can be encoded; each base and the unknown letter have a token.
     tokens
-        The text of each token; its place is its id.
+        The text of each token; its index is its id.
     """
 
     alphabet: Alphabet
@@ -42,12 +42,12 @@ class Vocabulary:
         return len(self.tokens)
 
     def id_of(self, token: str) -> int:
-        """Give the id of a token by its text."""
+        """Return the id of a token from its text."""
         return self.tokens.index(token)
 
     @cached_property
     def base_ids(self) -> tuple[int, ...]:
-        """The ids of the certain letters, A C G T for DNA."""
+        """The ids of the unambiguous letters, A C G T for DNA."""
         return tuple(self.id_of(base) for base in self.alphabet.bases)
 
     @cached_property
@@ -78,7 +78,7 @@ class Vocabulary:
         return table
 
     def encode(self, letters: str, *, name: str = "the sequence", start: int = 0) -> Encoded:
-        """Look up the token of each letter.
+        """Return the token of each letter.
 
         Lower case counts as upper case. Ambiguity codes become the unknown letter,
         and are counted.
@@ -86,14 +86,16 @@ class Vocabulary:
         Parameters
         ----------
         letters
-            The sequence.
-        name, start
-            What to call it in an error, and where in it the letters start.
+            The letters to encode.
+        name
+            Name of the sequence in an error.
+        start
+            0-based position of the first letter in the sequence, for an error.
 
         Raises
         ------
         InputError
-            At the first character that is no letter of the alphabet.
+            If a character is not in the alphabet; the message names the first.
 
         Examples
         --------
@@ -112,13 +114,18 @@ class Vocabulary:
 
     def _no_letter(self, letter: str, position: int, name: str) -> InputError:
         return InputError(
-            f"{letter!r} at position {position:,} (counted from 0) of {name} is no letter of "
-            f"{self.alphabet.name} (expected {', '.join(self.alphabet.letters)}, in either case); "
-            "correct or remove it"
+            f"{letter!r} at position {position:,} (counted from 0) of {name} is not a "
+            f"{self.alphabet.name} letter (expected {', '.join(self.alphabet.letters)}, in either "
+            "case); correct or remove it"
         )
 
     def decode(self, tokens: UInt8[np.ndarray, " length"]) -> str:
-        """Give the letters of tokens; a special token is an error.
+        """Return the letters of tokens.
+
+        Raises
+        ------
+        InputError
+            If a token is a special token.
 
         Examples
         --------
@@ -130,7 +137,7 @@ class Vocabulary:
         if strange:
             raise InputError(
                 f"only letters can be decoded (tokens {min(letters)} to {max(letters)}), "
-                f"got token {strange[0]}; leave special tokens out"
+                f"got token {strange[0]}; remove special tokens"
             )
         table = np.array([ord(token[0]) for token in self.tokens], dtype=np.uint8)
         return table[tokens].tobytes().decode("ascii")
@@ -138,17 +145,17 @@ class Vocabulary:
     def reverse_complement(
         self, tokens: UInt8[np.ndarray, " length"]
     ) -> UInt8[np.ndarray, " length"]:
-        """Give the tokens of the other strand, read in its own direction."""
+        """Return the tokens of the other strand in its 5' to 3' direction."""
         return self._complement_of_token[tokens[::-1]]
 
     def to_bases(self, tokens: UInt8[np.ndarray, " length"]) -> UInt8[np.ndarray, " length"]:
-        """Number the bases 0, 1, 2, 3 and everything else 4."""
+        """Return 0, 1, 2, 3 for the bases A, C, G, T and 4 for any other token."""
         table = np.full(len(self), len(self.base_ids), dtype=np.uint8)
         table[list(self.base_ids)] = np.arange(len(self.base_ids))
         return table[tokens]
 
 
-# The ids of the released models: Nguyen et al. 2023, arXiv:2306.15794v2, and their tokenizer.
+# The ids of the released models: the tokenizer of Nguyen et al. 2023, arXiv:2306.15794v2.
 DNA_VOCABULARY = Vocabulary(
     alphabet=DNA,
     tokens=(

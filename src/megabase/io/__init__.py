@@ -1,1 +1,1 @@
-"""Genomic and tabular formats, and nothing else."""
+"""Readers and writers of genomic and tabular file formats."""

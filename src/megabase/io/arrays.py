@@ -1,6 +1,6 @@
-"""Rows of numbers beside their names, as npz, HDF5 or Parquet, written as they come.
+"""Rows of numbers with their names as npz, HDF5 or Parquet, written batch by batch.
 
-The file is a function of what is written alone: it bears no time and no chance.
+The bytes of a file depend on its content only, not on time or chance.
 """
 
 import errno
@@ -22,27 +22,27 @@ from megabase.errors import InputError
 NPZ = (".npz",)
 HDF5 = (".h5", ".hdf5")
 PARQUET = (".parquet",)
-"""How the names of such files end."""
+"""The suffixes of each format."""
 
 _EXTRAS = {"h5py": ("hdf5", HDF5), "pyarrow": ("parquet", PARQUET)}
-_ROWS_IN_GROUP = 1 << 14  # of Parquet
+_ROWS_IN_GROUP = 1 << 14  # rows of a Parquet row group
 _ERRNO = re.compile(r"errno = (\d+)")
-_SEQUENCES_AT_ONCE = 64  # that are read
+_SEQUENCES_AT_ONCE = 64  # sequences read at once
 
 
 class Rows(NamedTuple):
-    """The rows of some sequences, one after the other.
+    """The rows of several sequences, concatenated.
 
     Parameters
     ----------
     names
-        Of the sequences.
+        Names of the sequences.
     counts
-        Rows of each.
+        Number of rows of each sequence.
     skip_reasons
-        Why a sequence has no numbers, empty where it has.
+        The reason why a sequence was skipped; empty if it has numbers.
     values
-        The rows.
+        The rows of all sequences.
     """
 
     names: list[str]
@@ -52,22 +52,22 @@ class Rows(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What will be written, told before the first row.
+    """The sizes and types of a file, known before the first row is written.
 
     Parameters
     ----------
     n_sequences, n_rows, n_channels
-        Sizes.
+        Number of sequences, of rows of all sequences, and of numbers in a row.
     dtype
-        Of the numbers.
+        NumPy type of the numbers.
     longest_name, longest_reason
-        Letters of the longest name and reason.
+        Length of the longest name and of the longest skip reason, in characters.
     bp_per_row
-        Bases from one row of a sequence to the next; 0 where it has one row.
+        Distance in bp between the rows of a sequence; 0 if each sequence has one row.
     has_reasons
-        Whether a sequence may have no numbers.
+        Whether sequences may be skipped.
     notes
-        What made the numbers.
+        Metadata about the origin of the numbers.
     """
 
     n_sequences: int
@@ -82,22 +82,22 @@ class Layout(NamedTuple):
 
 
 Read = Callable[[], Iterator[Rows]]
-"""Gives all rows from the first on, as often as it is asked."""
+"""A function that yields all rows from the first on, each time it is called."""
 
 
 def check_arrays(path: Path) -> None:
-    """Raise an InputError unless such a file can be written; ask before long work.
+    """Raise an InputError unless the format of a file can be written; call this before long work.
 
     Parameters
     ----------
     path
-        Of which the suffix chooses the format.
+        The output; its suffix chooses the format.
     """
     known = NPZ + HDF5 + PARQUET
     suffix = path.suffix.lower()
     if suffix not in known:
         raise InputError(
-            f"the name of an output ends in {', '.join(known)} (npz, HDF5 or Parquet); got {path}"
+            f"an output must end in {', '.join(known)} (npz, HDF5 or Parquet); got {path}"
         )
     for library, (extra, suffixes) in _EXTRAS.items():
         if suffix in suffixes and find_spec(library) is None:
@@ -107,22 +107,23 @@ def check_arrays(path: Path) -> None:
 
 
 def write_arrays(path: Path, layout: Layout, read: Read) -> None:
-    """Write rows as the suffix says.
+    """Write rows in the format of the suffix.
 
-    npz and HDF5 hold `embeddings` (row, channel) and `names`; where a sequence has several
-    rows, `offsets`, so that those of sequence i are ``embeddings[offsets[i]:offsets[i + 1]]``;
-    where one may have no numbers, `skip_reason`. Parquet has a line for each row: `name`,
-    `position` (0-based, of the first base of the row in its sequence) where there are
-    several, `skip_reason`, and the list `embedding`.
+    npz and HDF5 contain `embeddings` (row, channel) and `names`. If sequences have several
+    rows, they contain `offsets`: the rows of sequence i are
+    ``embeddings[offsets[i]:offsets[i + 1]]``. If sequences may be skipped, they contain
+    `skip_reason`. Parquet has a table row for each row: `name`, `position` (0-based, of the
+    first base of the row in its sequence; if there are several rows), `skip_reason`, and the
+    list `embedding`.
 
     Parameters
     ----------
     path
-        A new file.
+        The file to write.
     layout
-        What will come.
+        Sizes and types of the rows.
     read
-        Gives it; it is asked once for each array.
+        Yields the rows; called once for each array.
     """
     suffix = path.suffix.lower()
     if suffix in PARQUET:
@@ -161,7 +162,7 @@ def _write_npz(path: Path, layout: Layout, read: Read) -> None:
 def _member(
     archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> Generator[IO[bytes]]:
-    """Open an array of an archive, its header written; ZipInfo has a fixed time by itself."""
+    """Open an array of an archive and write its header; ZipInfo has a fixed time by default."""
     with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
         header = {
             "descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape,
@@ -180,14 +181,14 @@ def _write_texts(
 
 
 def _write_hdf5(path: Path, layout: Layout, read: Read) -> None:
-    import h5py  # noqa: PLC0415 an extra, imported at its door
+    import h5py  # noqa: PLC0415 optional dependency
 
     try:
         _fill_hdf5(path, layout, read)
-        with h5py.File(path) as file:  # refuses one that is cut
+        with h5py.File(path) as file:  # fails on a truncated file
             shape = np.shape(file["embeddings"])  # pyright: ignore[reportCallIssue, reportArgumentType]
             is_whole = shape == (layout.n_rows, layout.n_channels)
-    except RuntimeError as error:  # of a file that cannot be closed, as on a full disk
+    except RuntimeError as error:  # closing failed, for example on a full disk
         number = _ERRNO.search(str(error))
         if number is None:
             raise
@@ -197,7 +198,7 @@ def _write_hdf5(path: Path, layout: Layout, read: Read) -> None:
 
 
 def _fill_hdf5(path: Path, layout: Layout, read: Read) -> None:
-    import h5py  # noqa: PLC0415 an extra, imported at its door
+    import h5py  # noqa: PLC0415 optional dependency
 
     text = h5py.string_dtype()
     with h5py.File(path, "w") as file:
@@ -221,7 +222,7 @@ def _fill_hdf5(path: Path, layout: Layout, read: Read) -> None:
 
 
 def _write_parquet(path: Path, layout: Layout, read: Read) -> None:
-    import pyarrow as pa  # noqa: PLC0415 an extra, imported at its door
+    import pyarrow as pa  # noqa: PLC0415 optional dependency
     from pyarrow import parquet  # noqa: PLC0415
 
     number = pa.from_numpy_dtype(np.dtype(layout.dtype))
@@ -241,7 +242,7 @@ def _write_parquet(path: Path, layout: Layout, read: Read) -> None:
 
 
 def _lines(read: Read, layout: Layout) -> Iterator[dict[str, np.ndarray]]:
-    """Give the columns of a table with a line for each row."""
+    """Yield the columns of a table with one table row for each row."""
     for rows in read():
         counts = np.array(rows.counts, dtype=np.int64)
         within = [np.arange(count, dtype=np.int64) for count in rows.counts]
@@ -254,7 +255,7 @@ def _lines(read: Read, layout: Layout) -> Iterator[dict[str, np.ndarray]]:
 
 
 def _regrouped(lines: Iterator[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-    """Cut and join lines to groups of one size, the last smaller."""
+    """Yield the lines in groups of equal size; the last may be smaller."""
     held: list[dict[str, np.ndarray]] = []
     n_held = 0
     for some in lines:
@@ -279,13 +280,15 @@ def read_arrays(path: Path) -> tuple[Layout, Read]:
 
     Returns
     -------
-    layout, read
-        What `write_arrays` takes; a batch of `read` has some sequences, in order.
+    layout
+        Sizes and types of the rows; `bp_per_row` is only 0 or 1.
+    read
+        Yields the rows of several sequences at a time, in order.
 
     Raises
     ------
     InputError
-        If the file is cut short or damaged, or was not written by `write_arrays`.
+        If the file is truncated or damaged, or was not written by `write_arrays`.
     """
     suffix = path.suffix.lower()
     readers = {PARQUET: _open_parquet, HDF5: _open_hdf5, NPZ: _open_npz}
@@ -325,10 +328,10 @@ def _read_header(member: IO[bytes] | zipfile.ZipExtFile) -> tuple[tuple[int, ...
 
 
 def _open_hdf5(path: Path) -> tuple[Layout, Read]:
-    import h5py  # noqa: PLC0415 an extra, imported at its door
+    import h5py  # noqa: PLC0415 optional dependency
 
     with h5py.File(path) as opened:
-        file: Any = opened  # whose members it types as groups, too
+        file: Any = opened  # h5py types its members as groups, too
         shape, dtype = file["embeddings"].shape, file["embeddings"].dtype
         notes = json.loads(file.attrs["notes"])
         texts = {
@@ -352,7 +355,7 @@ def _open_hdf5(path: Path) -> tuple[Layout, Read]:
 
 
 def _open_parquet(path: Path) -> tuple[Layout, Read]:
-    from pyarrow import parquet  # noqa: PLC0415 an extra, imported at its door
+    from pyarrow import parquet  # noqa: PLC0415 optional dependency
 
     with parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -361,6 +364,7 @@ def _open_parquet(path: Path) -> tuple[Layout, Read]:
         rows = file.read(texts).to_pydict()
         dtype = np.dtype(schema.field("embedding").type.value_type.to_pandas_dtype())
         width = next((len(each) for each in _lists(file, 1)), 0)
+    # a sequence starts at every row with position 0
     starts = [row for row, at in enumerate(rows.get("position", [])) if at == 0]
     offsets = np.array([*starts, len(rows["name"])]) if "position" in rows else None
     firsts = starts if "position" in rows else range(len(rows["name"]))
@@ -386,14 +390,14 @@ def _lists(file: Any, n: int) -> Iterator[np.ndarray]:  # noqa: ANN401 a Parquet
 
 
 class _Columns(NamedTuple):
-    """What a file has of its sequences besides the numbers."""
+    """The names, offsets and skip reasons of the sequences of a file."""
 
     names: list[str]
     offsets: np.ndarray | None
     reasons: list[str] | None
 
     def batches(self) -> Iterator[tuple[list[str], list[int], list[str]]]:
-        """Yield names, rows of each, and reasons of some sequences at a time."""
+        """Yield names, row counts and skip reasons of several sequences at a time."""
         n = len(self.names)
         ends = np.arange(n + 1) if self.offsets is None else self.offsets
         counts = np.diff(ends).tolist()
@@ -405,7 +409,7 @@ class _Columns(NamedTuple):
     def layout(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], notes: Mapping[str, Any]
     ) -> Layout:
-        """Describe the file as `write_arrays` takes it; the width of a row is in the notes."""
+        """Return the layout of the file; `bp_per_row` is 1 if sequences have several rows."""
         return Layout(
             n_sequences=len(self.names),
             n_rows=shape[0],

@@ -1,4 +1,4 @@
-"""BCF, which needs every name in its header, from the text of a VCF file."""
+"""Write BCF, which needs every name declared in its header, from a VCF file."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -22,42 +22,42 @@ from megabase.io.vcf import (
 _NUMERIC = re.compile(r"##INFO=<(?:.*,\s*)?Type=(Integer|Float)\b")
 _LENGTH = re.compile(r"##contig=<(?:.*,\s*)?length=(\d+)")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_INTEGERS = range(-(1 << 31) + 8, 1 << 31)  # the eight below are marks of BCF
+_INTEGERS = range(-(1 << 31) + 8, 1 << 31)  # BCF reserves the eight smaller ones
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _LARGEST = float(np.finfo(np.float32).max)
-_FURTHEST = (1 << 31) - 1  # position, counted from 1
-_LEAST_BITS, _MOST_BITS, _MARGIN = 14, 30, 256  # of the .csi index that htslib makes
-_NOT_OF_A_CONTIG = frozenset(',<>"')  # which end its name in the header
+_FURTHEST = (1 << 31) - 1  # greatest position, counted from 1
+_LEAST_BITS, _MOST_BITS, _MARGIN = 14, 30, 256  # of the .csi index that htslib writes
+_NOT_OF_A_CONTIG = frozenset(',<>"')  # these would end a contig name in the header
 _NEEDS_NONE = {("INFO", "."), ("FILTER", "."), ("FILTER", "PASS"), ("FORMAT", "")}
 
 
 def check_fits_bcf(vcf: VcfFile, *, replaced: Iterable[str] = ()) -> None:
-    """Raise an InputError at a record that BCF would not hold as it stands.
+    """Raise an InputError at the first record that BCF cannot represent exactly.
 
-    htslib writes a missing value where INFO or QUAL is no number, the beginning of a fraction
-    where the header says Integer, and drops a column too many, without a word; a name that the
-    header does not declare it refuses at the end. Contigs may be undeclared, for
-    `with_contigs`. Values of samples are not looked at.
+    htslib silently writes a missing value if INFO or QUAL is not a number, truncates a fraction
+    if the header says Integer, and drops extra columns; it rejects undeclared names only at the
+    end. Contigs may be undeclared, because `with_contigs` adds them. Sample values are not
+    checked.
 
     Parameters
     ----------
     vcf
         The file.
     replaced
-        Names of INFO fields that are not written as they stand.
+        Names of INFO fields that will be replaced, and need no check.
     """
     rules = _Rules.of(vcf.header, set(replaced))
     for record in vcf.records():
         if problem := _problem(record, rules):
             raise InputError(
-                f"{vcf.name}, {record.contig}:{record.columns[1]}: {problem}, and BCF cannot hold "
-                "it so; mend it (bcftools annotate --header-lines declares), or write .vcf.gz"
+                f"{vcf.name}, {record.contig}:{record.columns[1]}: {problem}, which BCF cannot "
+                "store; fix it (bcftools annotate --header-lines declares names), or write .vcf.gz"
             )
 
 
 class _Rules(NamedTuple):
-    """What a header says of its records: names, types of INFO fields, the number of columns."""
+    """The rules of a header: declared names, types of INFO fields, number of columns."""
 
     declared: Set[tuple[str, str]]
     numeric: Mapping[str, str]
@@ -76,19 +76,19 @@ class _Rules(NamedTuple):
 
 def _problem(record: VcfRecord, rules: _Rules) -> str:
     if sum(column.count("\t") + 1 for column in record.columns) != rules.n_columns:
-        return "there are other columns than in the header"
+        return "the number of columns differs from the header"
     return _problem_of_place(record) or _problem_of_values(record, rules)
 
 
 def _problem_of_place(record: VcfRecord) -> str:
     contig, position, _, ref, alt, qual = record.columns[:6]
     if not contig or _NOT_OF_A_CONTIG & {*contig}:
-        return f"a contig cannot be called {contig!r}"
+        return f"{contig!r} is not a valid contig name"
     if not record.has_position or record.position >= _FURTHEST:
         return f"POS is not a whole number up to {_FURTHEST:,}, {position!r}"
     if not all((ref, *alt.split(","))):
         return "an allele is empty (a missing one is written as .)"
-    return "" if _are_numbers(qual, "Float") else f"QUAL is no 32-bit number, {qual!r}"
+    return "" if _are_numbers(qual, "Float") else f"QUAL is not a 32-bit number, {qual!r}"
 
 
 def _problem_of_values(record: VcfRecord, rules: _Rules) -> str:
@@ -99,12 +99,12 @@ def _problem_of_values(record: VcfRecord, rules: _Rules) -> str:
         name, _, values = entry.partition("=")
         type_ = None if name in rules.replaced else rules.numeric.get(name)
         if type_ and not _are_numbers(values, type_):
-            return f"INFO {name!r} is declared {type_} (32-bit), and is {values!r}"
+            return f"INFO {name!r} is declared {type_} (32-bit), but is {values!r}"
     return ""
 
 
 def _are_numbers(values: str, kind: str) -> bool:
-    """Whether BCF holds all values as numbers of a kind, Integer or Float."""
+    """Return whether BCF can store all values as numbers of a type, Integer or Float."""
     fits = _fits_integer if kind == "Integer" else _fits_float
     return all(value == "." or fits(value) for value in values.split(","))
 
@@ -131,14 +131,14 @@ def _declared(header: Iterable[str]) -> set[tuple[str, str]]:
 
 
 def with_contigs(header: list[str], lengths: Mapping[str, int | None]) -> list[str]:
-    """Declare those contigs that a header lacks.
+    """Return a header with declarations of its missing contigs added.
 
     Parameters
     ----------
     header
-        Lines of a header, the one of the columns last.
+        Lines of a header; the last is the line of column names.
     lengths
-        Of the contigs that records are on; None where it is not known.
+        Length in bp of each contig with records; None if unknown.
     """
     declared = _declared(header)
     added = [
@@ -150,7 +150,7 @@ def with_contigs(header: list[str], lengths: Mapping[str, int | None]) -> list[s
 
 
 def write_bcf(path: Path, vcf: Path, *, index_shift: int | None) -> None:
-    """Write a sorted VCF file as BCF, and its .csi index beside it.
+    """Write a sorted VCF file as BCF, and its .csi index next to it.
 
     Parameters
     ----------
@@ -159,14 +159,14 @@ def write_bcf(path: Path, vcf: Path, *, index_shift: int | None) -> None:
     vcf
         The file to convert.
     index_shift
-        Bits of the smallest bin of the index, as `bits_of_index` computes them; None: no index.
+        Bits of the smallest bin of the index, from `bits_of_index`; None writes no index.
 
     Raises
     ------
     WorkError
-        If a record is not as the header declares it.
+        If a record does not match the header, or the disk is full.
     """
-    try:  # not by pysam.VariantFile, which adds END to records of symbolic alleles
+    try:  # pysam.VariantFile would add END to records with symbolic alleles
         with work_errors("BCF"):
             pysam.bcftools.view(
                 "--no-version", "-O", "b", "-o", str(path), str(vcf), catch_stdout=False
@@ -178,8 +178,8 @@ def write_bcf(path: Path, vcf: Path, *, index_shift: int | None) -> None:
                 )  # fmt: skip
     except pysam.SamtoolsError as error:
         raise WorkError(
-            f"BCF could not be written ({error}); the disk may be full, or the input not be as "
-            "its header declares it: a .vcf.gz takes it as it is"
+            f"BCF could not be written ({error}); the disk may be full, or the input may not match "
+            "its header: a .vcf.gz accepts it as it is"
         ) from error
     check_written_whole(path)
     if index_shift is not None:
@@ -187,9 +187,9 @@ def write_bcf(path: Path, vcf: Path, *, index_shift: int | None) -> None:
 
 
 def bits_of_index(header: Iterable[str], furthest: int) -> int | None:
-    """Return the bits of the smallest bin of an index that reaches every record, if there is one.
+    """Return the bits of the smallest bin of an index that covers every record; None if impossible.
 
-    htslib makes as many levels of bins, each eight times as large as the one before, as the
+    htslib uses as many levels of bins, each eight times as large as the previous one, as the
     longest contig of the header needs. A record beyond its contig may need larger bins.
 
     Parameters
@@ -197,7 +197,7 @@ def bits_of_index(header: Iterable[str], furthest: int) -> int | None:
     header
         Lines of the header of the BCF file.
     furthest
-        The last position that a record covers, counted from 1.
+        The last position of any record, counted from 1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""BED to Intervals and back."""
+"""Read and write intervals as BED."""
 
 import logging
 import re
@@ -14,20 +14,20 @@ from megabase.genome.transcript import Transcript
 from megabase.io.compression import open_text, uncompressed_name
 
 _BROWSER = ("position", "hide", "dense", "pack", "squish", "full")
-"""What follows ``browser`` in a header line (UCSC Genome Browser, "Custom annotation tracks")."""
+"""Words after ``browser`` in a header line (UCSC Genome Browser, "Custom annotation tracks")."""
 
-_N_COLUMNS = 12  # of BED12, which has blocks
+_N_COLUMNS = 12  # columns of BED12, which has blocks
 
 _log = logging.getLogger(__name__)
 
 
 def is_bed(path: Path) -> bool:
-    """Whether a file is BED by its name."""
+    """Return whether a file has the name of a BED file."""
     return uncompressed_name(path).lower().endswith(".bed")
 
 
 class BedRecord(NamedTuple):
-    """An interval, and its name: the fourth column, or the place itself."""
+    """An interval and its name: the fourth column, or ``contig:start-end`` if absent."""
 
     interval: Interval
     name: str
@@ -36,13 +36,14 @@ class BedRecord(NamedTuple):
 def read_bed(path: Path) -> list[BedRecord]:
     """Read the contig, start, end, name and strand of each line.
 
-    Columns are split at tabs, or at blanks in a line without a tab. Coordinates are 0-based
+    Columns are split at tabs, or at spaces in a line without a tab. Coordinates are 0-based
     and half-open, as BED defines; the strand is read by `interval.parse_strand`.
 
     Raises
     ------
     InputError
-        At the first line that is not an interval, or whose strand is not valid, with its number.
+        If the file is missing or has no interval, or a line is not a valid interval; the message
+        has the number of the first such line.
     """
     if not path.is_file():
         raise InputError(f"there is no BED file {path}")
@@ -68,7 +69,8 @@ def read_spliced(path: Path) -> list[Transcript]:
     Raises
     ------
     InputError
-        As `read_bed`; or at the first line without blocks, or whose blocks are not valid.
+        If a line is not a valid interval, or has missing or invalid blocks; the message has the
+        number of the first such line.
     """
     return [_read_blocks(line, place) for line, place in record_lines(path)]
 
@@ -84,7 +86,7 @@ def _read_blocks(line: str, place: str) -> Transcript:
     try:
         count, sizes, starts = whole_number(columns[9]), *map(_numbers, columns[10:12])
     except ValueError as error:
-        raise InputError(f"{place}: the blocks are not valid: {error}") from error
+        raise InputError(f"{place}: the blocks are invalid: {error}") from error
     if not 0 < count == len(sizes) == len(starts):
         raise InputError(
             f"{place}: expected as many block sizes and starts as blockCount, at least 1; got "
@@ -109,10 +111,10 @@ def _numbers(text: str) -> list[int]:
 
 
 def record_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield each line of a BED or bedGraph file that is a record, and its place for messages.
+    """Yield each record line of a BED or bedGraph file, and its place for messages.
 
-    Empty lines, comments (``#``) and header lines (``track``, ``browser``) are no records. A log
-    line counts the comments that look like records, for a contig may have such a name.
+    Empty lines, comments (``#``) and header lines (``track``, ``browser``) are skipped. A log
+    line counts comments that look like records, because a contig name may begin with ``#``.
     """
     n_commented = 0
     with open_text(path) as file:
@@ -123,7 +125,9 @@ def record_lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield line, f"{path}, line {number}"
     if n_commented:
         _log.info(
-            "%s: %s intervals are not read, for their lines start with #", path, f"{n_commented:,}"
+            "%s: %s intervals are skipped because their lines start with #",
+            path,
+            f"{n_commented:,}",
         )
 
 
@@ -132,9 +136,9 @@ def _has_place(fields: Sequence[str]) -> bool:
 
 
 def _is_header(fields: Sequence[str]) -> bool:
-    """Whether a line is ``track`` with ``key=value`` pairs or ``browser`` with a known word.
+    """Return whether a line is ``track`` with ``key=value`` or ``browser`` with a known word.
 
-    A contig may be called so, and then numbers follow.
+    A contig may have one of these names; numbers follow it then.
     """
     match fields:
         case ["track"] | ["browser"]:
@@ -148,9 +152,9 @@ def _is_header(fields: Sequence[str]) -> bool:
 
 
 def whole_number(text: str) -> int:
-    """Return the number of a text of digits; ValueError for ``1_000``, ``1e3`` and the like."""
+    """Return the integer of a text of digits; raise a ValueError for ``1_000``, ``1e3`` etc."""
     if not _is_number(text.strip(" \r\n")):
-        raise ValueError(f"expected a whole number from 0, got {text!r}")
+        raise ValueError(f"expected a whole number of at least 0, got {text!r}")
     return int(text)
 
 
@@ -180,13 +184,13 @@ def _columns(line: str, place: str) -> list[str]:
 
 
 def _split_at_blanks(line: str, place: str) -> list[str]:
-    """Split a line without tabs; an InputError if a blank within its name moved the columns."""
+    """Split a line at spaces; raise an InputError if a space in its name shifted the columns."""
     fields = line.split()
     score, after = fields[4:5], fields[6:]
     if not all(map(_is_score, score)) or {"+", "-"} & {*after} or after[:1] == ["-1"]:
         raise InputError(
             f"{place}: expected contig, start, end, name, score and strand in six columns, got "
-            f"{line.strip()!r}; if the name holds a blank, split the columns at tabs"
+            f"{line.strip()!r}; if the name contains a space, separate the columns by tabs"
         )
     return fields
 
@@ -196,6 +200,6 @@ def _is_score(text: str) -> bool:
 
 
 def write_bed(intervals: Iterable[Interval], path: Path) -> None:
-    """Write contig, start and end of each interval."""
+    """Write contig, start and end of each interval; strands are not written."""
     lines = (f"{interval.contig}\t{interval.start}\t{interval.end}\n" for interval in intervals)
     path.write_text("".join(lines), encoding="utf-8")

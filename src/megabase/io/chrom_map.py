@@ -1,4 +1,4 @@
-"""Which contig of a genome a name of another file means."""
+"""Maps from contig names of another file to those of the genome."""
 
 from pathlib import Path
 
@@ -9,23 +9,23 @@ from megabase.io.compression import open_text
 def read_chrom_map(
     path: Path, *, names_of: str = "of the VCF file and of the genome"
 ) -> dict[str, str]:
-    """Read lines of two names of a contig: the one that is found, and the one that it means.
+    """Read a map of contig names: each line has a name in a file and a name in the genome.
 
     Parameters
     ----------
     path
-        Text of two columns.
+        Text with two columns, separated by spaces or tabs.
     names_of
-        What the two names are, for errors.
+        Description of the two names, for errors.
 
     Raises
     ------
     InputError
-        If there is no such file, it is not text, or at the first line that has not two columns,
-        or gives a name another meaning.
+        If the file is missing or not text, a line has not two columns, or a name is mapped twice
+        differently.
     """
     if not path.is_file():
-        raise InputError(f"there is no file {path} with names of contigs")
+        raise InputError(f"there is no file {path} with contig names")
     with open_text(path) as file:
         lines = [line.rstrip("\n") for line in file]
     names: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""How a file is compressed, whether it is whole, and the text in it."""
+"""Compression by gzip and bgzip: detect it, check that files are complete, open their text."""
 
 import gzip
 import io
@@ -15,9 +15,9 @@ from megabase.io.file_format import format_of, is_text, unsupported
 _GZIP_MAGIC = b"\x1f\x8b"
 _BGZIP_BLOCK = b"\x1f\x8b\x08\x04"
 _BGZIP_FIELD = b"\x06\x00BC\x02\x00"  # the extra field of a block, before its size
-_BGZIP_HEADER, _BGZIP_LEAST = 18, 26  # bytes of the beginning of a block, and of the least one
+_BGZIP_HEADER, _BGZIP_LEAST = 18, 26  # bytes of the header of a block, and of the smallest block
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-"""The empty block that ends every whole bgzip file (SAM specification, section 4.1.2)."""
+"""The empty block that ends every complete bgzip file (SAM specification, section 4.1.2)."""
 
 _SUFFIXES = (".gz", ".bgz")
 _HEAD = 1 << 16  # bytes from which a format is recognised
@@ -36,7 +36,7 @@ def uncompressed_name(path: Path) -> str:
 
 
 def compression(path: Path) -> str:
-    """Tell "none", "gzip" and "bgzip" apart by the first block."""
+    """Return "none", "gzip" or "bgzip", recognised by the first block."""
     with path.open("rb") as file:
         head = file.read(_BGZIP_HEADER)
     if not head.startswith(_GZIP_MAGIC):
@@ -46,26 +46,41 @@ def compression(path: Path) -> str:
 
 
 def check_bgzip_is_whole(path: Path, *, name: str) -> None:
-    """Raise an InputError if a bgzip file does not end as every whole one does."""
+    """Raise an InputError unless a bgzip file ends with the end marker.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        Name of the file in the error.
+    """
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - len(_BGZIP_END)))
         if file.read() != _BGZIP_END:
             raise InputError(
-                f"{name} is cut short: its bgzip end marker is missing, or other bytes follow it; "
+                f"{name} is truncated: its bgzip end marker is missing, or other bytes follow it; "
                 "copy it again"
             )
 
 
 def write_gzi(path: Path, target: Path) -> None:
-    """Write the index of the blocks of a bgzip file, as ``bgzip --reindex`` does.
+    """Write the block index of a bgzip file, as ``bgzip --reindex`` does.
 
-    It is a count, and for each block but the first where it starts: in the file, and in what
-    is compressed; little-endian words of 64 bits.
+    It contains a count and, for each block except the first, its offset in the compressed and
+    in the uncompressed data, as little-endian 64-bit words.
+
+    Parameters
+    ----------
+    path
+        The bgzip file.
+    target
+        The index to write.
 
     Raises
     ------
     InputError
-        If the blocks do not follow each other from the first byte to the last.
+        If the file is not a sequence of blocks from the first byte to the last.
     """
     starts: list[tuple[int, int]] = []
     at = unpacked = 0
@@ -74,11 +89,11 @@ def write_gzi(path: Path, target: Path) -> None:
         while at < n_bytes:
             file.seek(at)
             head = file.read(_BGZIP_HEADER)
-            length = int.from_bytes(head[16:18], "little") + 1
+            length = int.from_bytes(head[16:18], "little") + 1  # the field holds the size less one
             is_block = head.startswith(_BGZIP_BLOCK) and head[10:16] == _BGZIP_FIELD
             if not is_block or length < _BGZIP_LEAST or at + length > n_bytes:
                 raise InputError(f"{path} is damaged: no bgzip block at byte {at:,}; copy it again")
-            file.seek(at + length - 4)
+            file.seek(at + length - 4)  # a block ends with its uncompressed size
             at, unpacked = at + length, unpacked + int.from_bytes(file.read(4), "little")
             starts.append((at, unpacked))
     kept = [start for start in starts if start[1] < unpacked]  # without the empty block at the end
@@ -87,12 +102,12 @@ def write_gzi(path: Path, target: Path) -> None:
 
 
 def file_format(path: Path) -> str:
-    """Name the format of a file by its content, also inside gzip or bgzip.
+    """Return the format of a file from its content, also inside gzip or bgzip.
 
     Raises
     ------
     InputError
-        If there is no such file, or its compressed beginning is damaged.
+        If the file is missing, or its compressed beginning is damaged.
     """
     with open_bytes(path) as file:
         return format_of(file.read(_HEAD))
@@ -100,12 +115,12 @@ def file_format(path: Path) -> str:
 
 @contextmanager
 def open_bytes(path: Path) -> Generator[io.BufferedIOBase]:
-    """Open what a file holds, without its compression by gzip or bgzip.
+    """Open a file as uncompressed bytes; gzip and bgzip are uncompressed while reading.
 
     Raises
     ------
     InputError
-        If there is no such file, or, while it is read, it is cut short or damaged.
+        If the file is missing, or turns out to be truncated or damaged while it is read.
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder; give a file")
@@ -118,32 +133,32 @@ def open_bytes(path: Path) -> Generator[io.BufferedIOBase]:
         with path.open("rb") if kind == "none" else gzip.open(path) as file:
             yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
+        raise InputError(f"{path} is truncated or damaged ({error}); copy it again") from error
 
 
 @contextmanager
 def open_text(
     path: Path, *, newline: str | None = None, refuse_nul: bool = True
 ) -> Generator[IO[str]]:
-    """Open a text file that may be compressed by gzip or bgzip.
+    """Open a UTF-8 text file that may be compressed by gzip or bgzip.
 
-    It is UTF-8; a byte order mark at its start is passed over. What the caller leaves unread
-    is read at the end, so that a file that is cut short is an error for every caller.
+    A byte order mark at the start is skipped. Text that the caller leaves unread is read at the
+    end, so that a truncated file is an error for every caller.
 
     Parameters
     ----------
     path
         The file.
     newline
-        As of `open`; a reader of CSV wants the ends of lines as they are, ``""``.
+        The `newline` of `open`; a reader of CSV needs unmodified line ends, ``""``.
     refuse_nul
-        False if the caller looks for NUL bytes, and names the place better.
+        Whether a NUL byte is an error; False if the caller checks for it.
 
     Raises
     ------
     InputError
-        If there is no such file, it is of a format that is not text, or, while it is read,
-        it is cut short, damaged, or not UTF-8.
+        If the file is missing or not text, or turns out to be truncated, damaged or not UTF-8
+        while it is read.
     """
     found = file_format(path)
     if not is_text(found):
@@ -169,7 +184,7 @@ def open_text(
 
 
 class _TextBytes(io.RawIOBase):
-    """The bytes of a text, in which NUL is an error that names the line."""
+    """The bytes of a text; a NUL byte raises an error that names the line."""
 
     def __init__(self, file: io.BufferedIOBase, path: Path, *, refuse_nul: bool) -> None:
         self._file = file
@@ -184,8 +199,8 @@ class _TextBytes(io.RawIOBase):
         if self._refuse_nul and b"\0" in piece:
             line = _line_where(self._path, lambda text: b"\0" in text)
             raise InputError(
-                f"{self._path}, line {line:,}: a NUL byte, which no text has; the file is damaged "
-                "or not text: copy it again, or save it as UTF-8 text"
+                f"{self._path}, line {line:,}: a NUL byte; the file is damaged or not text: copy "
+                "it again, or save it as UTF-8 text"
             )
         buffer[: len(piece)] = piece
         return len(piece)
@@ -200,6 +215,6 @@ def _is_no_utf8(line: bytes) -> bool:
 
 
 def _line_where(path: Path, is_it: Callable[[bytes], bool]) -> int:
-    """Return the number of the first line that fulfils a condition, counted from 1."""
+    """Return the number of the first line that meets a condition, counted from 1."""
     with open_bytes(path) as file:
         return next((number for number, line in enumerate(file, start=1) if is_it(line)), 1)

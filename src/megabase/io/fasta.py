@@ -1,4 +1,4 @@
-"""Letters by Interval from FASTA: plain, gzip, bgzip, indexed; and letters to FASTA."""
+"""Read letters by interval from FASTA (plain, gzip or bgzip), and write FASTA."""
 
 import gzip
 import json
@@ -21,8 +21,8 @@ from megabase.run.provenance import remembered_sha256
 
 _log = logging.getLogger(__name__)
 
-_LINE = 60  # letters
-_LAYOUT = 1  # raise it when an index changes its meaning
+_LINE = 60  # letters of a line
+_LAYOUT = 1  # version of the cached index; increase it when the format changes
 
 
 def write_fasta(file: IO[str], header: str, letters: str) -> None:
@@ -33,7 +33,7 @@ def write_fasta(file: IO[str], header: str, letters: str) -> None:
     file
         An open text file.
     header
-        What follows the '>': the name, and after a space whatever is to be said.
+        The text after '>': the name, and after a space an optional description.
     letters
         The sequence.
     """
@@ -42,11 +42,11 @@ def write_fasta(file: IO[str], header: str, letters: str) -> None:
 
 
 class FastaReference:
-    """A FASTA file as a Reference, through an index.
+    """A FASTA file as a Reference, read through an index.
 
-    The index is built from the file itself, each line of which is checked, and is kept in
-    `cache` under the SHA-256 of the file's content; indexes beside the file are neither read
-    nor written. A file in plain gzip, which has no random access, is unpacked into `cache` once.
+    The index is built from the file, of which every line is checked. It is kept in `cache` under
+    the SHA-256 of the file's content; indexes next to the file are neither read nor written. A
+    file in plain gzip, which has no random access, is unpacked into `cache` once.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ class FastaReference:
     Raises
     ------
     InputError
-        If there is no such file, no sequence in it, a contig name twice, a line that no index
-        can hold, or the file is cut short or damaged.
+        If the file is missing, truncated or damaged, has no sequence or a repeated contig name,
+        or has a line that cannot be indexed.
     """
 
     def __init__(self, path: Path, *, cache: Path) -> None:
@@ -82,7 +82,7 @@ class FastaReference:
 
     @property
     def name(self) -> str:
-        """The path as it was given."""
+        """The path as given."""
         return self._name
 
     @property
@@ -91,9 +91,9 @@ class FastaReference:
         return self._lengths
 
     def fetch(self, interval: Interval) -> str:
-        """Give the letters of `interval`, as `Reference.fetch`."""
+        """Return the letters of `interval`; see `Reference.fetch`."""
         check_inside(interval, self._lengths, self._name)
-        loudness = pysam.set_verbosity(0)  # our message in place of the library's
+        loudness = pysam.set_verbosity(0)  # our message replaces that of the library
         try:
             letters: str = self._file.fetch(interval.contig, interval.start, interval.end)
         except (OSError, ValueError) as error:
@@ -111,7 +111,7 @@ def _check_readable(path: Path) -> None:
 
 
 def _unpacked(path: Path, cache: Path) -> Path:
-    """Unpack a gzip file into the cache, once for each content of the file."""
+    """Return the unpacked copy of a gzip file in the cache; unpack each content once."""
     key = remembered_sha256(path, cache)[:16]
     target = cache / "fasta" / f"{key}-{uncompressed_name(path)}"
     if target.exists():
@@ -124,19 +124,19 @@ def _unpacked(path: Path, cache: Path) -> Path:
             shutil.copyfileobj(packed, file, length=1 << 20)
         part.replace(target)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is cut short or damaged ({error}); copy it again") from error
+        raise InputError(f"{path} is truncated or damaged ({error}); copy it again") from error
     finally:
         part.unlink(missing_ok=True)
     return target
 
 
 def _part(target: Path) -> Path:
-    """Name a temporary file beside `target`, of which no other process has the name."""
+    """Return the path of a temporary file next to `target`, unique among processes."""
     return target.with_name(f".{target.name}.{uuid4().hex[:12]}.part")
 
 
 class _Index(NamedTuple):
-    """Where the index of a file is, and how many contigs without letters it leaves out."""
+    """The paths of an index, and the number of contigs without letters that it leaves out."""
 
     path: Path
     blocks: Path
@@ -144,7 +144,7 @@ class _Index(NamedTuple):
 
 
 def _find_index(path: Path, cache: Path, name: str) -> _Index:
-    """Return the index of the content that a file has now; build it if there is none."""
+    """Return the index of the current content of a file; build it if absent."""
     folder = cache / "fai" / f"{remembered_sha256(path, cache)}-{_LAYOUT}"
     if not folder.exists():
         _build_index(path, folder, name)
@@ -167,7 +167,7 @@ def _build_index(path: Path, folder: Path, name: str) -> None:
             write_gzi(path, part / "index.gzi")
         part.replace(folder)
     except OSError:
-        if not folder.exists():  # else another process was faster, with the same index
+        if not folder.exists():  # otherwise another process has just built the same index
             raise
     finally:
         shutil.rmtree(part, ignore_errors=True)

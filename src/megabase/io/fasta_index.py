@@ -1,8 +1,8 @@
-"""Where the letters of each contig of a FASTA file lie, found by a check of every line.
+"""Find the offsets of the contigs of a FASTA file, and check every line.
 
-A place in a contig is found by arithmetic, so all lines of its letters but the last must have
-one length and one end, and hold nothing but letters. A file of any other shape is an error that
-names the line: its index would give other letters than those requested.
+Positions in a contig are computed by arithmetic. All lines of a contig except the last must
+therefore have the same length and line end, and contain letters only. Any other file is an error
+that names the line, because its index would return wrong letters.
 """
 
 import re
@@ -22,25 +22,25 @@ _IS_LETTER = np.array([bytes([byte]).isalpha() for byte in range(256)])
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_LETTER = re.compile(rb"[^!-~]|\d")
 _REWRAP = (
-    "all lines of a contig but its last have one length, or no index finds their letters; rewrite "
-    "the file (seqtk seq -l 60 IN > OUT)"
+    "an index needs lines of equal length in a contig, except the last; rewrite the file "
+    "(seqtk seq -l 60 IN > OUT)"
 )
 
 
 @dataclass
 class Contig:
-    """A contig as a line of a ``.fai`` index describes it.
+    """A contig as described by a line of a ``.fai`` index.
 
     Parameters
     ----------
     name
-        The header up to its first blank.
+        The header up to its first space or tab.
     length
-        Letters.
+        Number of letters.
     offset
-        Of the first letter, in bytes from the start of the file.
+        Offset of the first letter, in bytes from the start of the file.
     line_letters, line_bytes
-        Of a whole line, without and with its end.
+        Number of letters and of bytes, line end included, of a full line.
     """
 
     name: str
@@ -51,26 +51,26 @@ class Contig:
 
     @property
     def fai_line(self) -> str:
-        """The line of the index, as the SAM tools define it."""
+        """The line of the index, in the format of samtools."""
         fields = (self.name, self.length, self.offset, self.line_letters, self.line_bytes)
         return "\t".join(map(str, fields))
 
 
 def scan_contigs(path: Path, name: str) -> list[Contig]:
-    """Read a FASTA file once, and return its contigs in order, those without letters too.
+    """Read a FASTA file once, and return its contigs in order, including empty ones.
 
     Parameters
     ----------
     path
-        FASTA, plain or bgzip; offsets count bytes without the compression.
+        FASTA, plain or bgzip; offsets are those of the uncompressed bytes.
     name
-        What to call the file in an error.
+        Name of the file in an error.
 
     Raises
     ------
     InputError
-        At the first line that cannot be indexed, with its number; if a name is missing, is not
-        ASCII or stands twice, if there is no letter, or the file is cut short.
+        If a line cannot be indexed, a contig name is missing, not ASCII or repeated, the file
+        has no letters, or it is truncated. The message has the number of the line.
     """
     scan = _Scan(name)
     with open_bytes(path) as file:
@@ -81,13 +81,13 @@ def scan_contigs(path: Path, name: str) -> list[Contig]:
                 scan.add_whole(lines.skip_whole(scan.contig, scan.end))
     if not any(contig.length for contig in scan.contigs):
         raise InputError(
-            f"{name} holds no sequence with letters; a FASTA file has some after each line '>name'"
+            f"{name} has no sequence with letters; expected letters after each line '>name'"
         )
     return scan.contigs
 
 
 class _Lines:
-    """The lines of a file, one by one, or all at once those of one shape that follow each other."""
+    """The lines of a file, read one by one, or in bulk while they have the same shape."""
 
     def __init__(self, file: BufferedIOBase) -> None:
         self._file = file
@@ -95,7 +95,7 @@ class _Lines:
         self._at = 0
 
     def next(self) -> bytes:
-        """Return the next line with its end; nothing at the end of the file."""
+        """Return the next line with its line end; empty at the end of the file."""
         parts: list[bytes] = []
         while not (stop := self._buffer.find(b"\n", self._at) + 1):
             parts.append(self._buffer[self._at :])
@@ -107,12 +107,21 @@ class _Lines:
         return b"".join(parts)
 
     def skip_whole(self, contig: Contig, end: bytes) -> int:
-        """Pass over the whole lines of a contig that follow, and return their number."""
+        """Skip the full lines of a contig that follow, and return their number.
+
+        Parameters
+        ----------
+        contig
+            The contig, whose first line has set the shape of its lines.
+        end
+            Line end of the contig.
+        """
         n, width, n_lines = contig.line_letters, contig.line_bytes, 0
         if not end:
             return 0
         while True:
             rows = self._rows(width)
+            # check all lines in the buffer at once: letters first, then the line end
             is_whole = _IS_LETTER[rows[:, :n]].all(axis=1)
             is_whole &= (rows[:, n:] == np.frombuffer(end, dtype=np.uint8)).all(axis=1)
             n_found = len(rows) if is_whole.all() else int(is_whole.argmin())
@@ -122,7 +131,7 @@ class _Lines:
                 return n_lines
 
     def _rows(self, width: int) -> UInt8[np.ndarray, "line width"]:
-        """Return what is held as lines of a width; read on if it holds none."""
+        """Return the buffer as rows of `width` bytes; read more if it has none."""
         if len(self._buffer) - self._at < width:
             rest = self._buffer[self._at :]
             self._buffer, self._at = rest + self._file.read(_PIECE), 0
@@ -132,21 +141,21 @@ class _Lines:
 
 
 class _Scan:
-    """What was read so far: the contigs, the last of which may go on, and the place in the file."""
+    """The state of a scan: the contigs so far, the last of which is open, and the position."""
 
     def __init__(self, name: str) -> None:
         self._path = name
         self._names: set[str] = set()
         self.contigs: list[Contig] = []
         self.contig = Contig("")
-        self.number = 0  # of lines
-        self.at = 0  # bytes
-        self.end = b""  # of the lines of the contig
-        self.is_open = False  # whether letters may follow in the contig
-        self._last = ""  # the line that ended it, for an error
+        self.number = 0  # lines read
+        self.at = 0  # bytes read
+        self.end = b""  # line end of the contig
+        self.is_open = False  # whether more letters may follow in the contig
+        self._last = ""  # message about the line that ended the contig
 
     def read(self, line: bytes) -> None:
-        """Read a line that may be of any kind."""
+        """Read a line of any kind."""
         self.number += 1
         text = line.removeprefix(_BYTE_ORDER_MARK) if self.number == 1 else line
         if text.startswith(b">"):
@@ -158,13 +167,13 @@ class _Scan:
         else:
             begin = text[:20].strip().decode("latin-1")
             raise InputError(
-                f"{self._path} holds no sequence: line {self.number:,} is {begin!r}, and FASTA "
-                "begins with '>name'"
+                f"{self._path} is not FASTA: expected '>name' at its start, got {begin!r} in line "
+                f"{self.number:,}"
             )
         self.at += len(line)
 
     def add_whole(self, n_lines: int) -> None:
-        """Count lines of the contig that are known to be whole."""
+        """Count full lines of the contig that were checked elsewhere."""
         self.contig.length += n_lines * self.contig.line_letters
         self.at += n_lines * self.contig.line_bytes
         self.number += n_lines
@@ -179,14 +188,14 @@ class _Scan:
         if not (name.isascii() and name.isprintable()):
             raise self._error(f"the contig name {name!r} is not printable ASCII; rename it")
         if name in self._names:
-            raise self._error(f"contig {name!r} stands twice in the file; rename one of them")
+            raise self._error(f"contig {name!r} is in the file twice; rename one of them")
         self._names.add(name)
         self.contig = Contig(name, offset=offset)
         self.contigs.append(self.contig)
         self.end, self.is_open = b"", True
 
     def _blank(self) -> None:
-        """Read a line without letters: none may follow in the contig if some came before."""
+        """Read a blank line: if the contig has letters already, no more may follow."""
         if self.contig.length and self.is_open:
             self._close("a blank line")
 
@@ -198,7 +207,7 @@ class _Scan:
             raise bad_letter(self._path, contig.name, text, self.number, letter)
         if not self.is_open:
             raise InputError(
-                f"{self._last}, and more letters of {contig.name!r} follow in line "
+                f"{self._last}; more letters of {contig.name!r} follow in line "
                 f"{self.number:,}; {_REWRAP}"
             )
         if not contig.length:
@@ -209,7 +218,7 @@ class _Scan:
         elif n < contig.line_letters:
             self._close(self._unequal(n))
         elif end != self.end:
-            self._close(f"its end is {end!r}, before it {self.end!r}")
+            self._close(f"the line end is {end!r}, but earlier lines end in {self.end!r}")
         contig.length += n
 
     def _close(self, why: str) -> None:
@@ -218,7 +227,8 @@ class _Scan:
 
     def _unequal(self, n: int) -> str:
         return (
-            f"{n:,} letters, where lines of {self.contig.name!r} have {self.contig.line_letters:,}"
+            f"{n:,} letters, but earlier lines of {self.contig.name!r} have "
+            f"{self.contig.line_letters:,}"
         )
 
     def _error(self, message: str) -> InputError:

@@ -1,4 +1,4 @@
-"""Which format the first bytes of a file are, whatever its name says."""
+"""Recognise the format of a file by its first bytes, independently of its name."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ _REMEDIES = {
     "an HTML page": _FETCH, "XML": _FETCH, "a Git LFS pointer": _FETCH,
 }  # fmt: skip
 
-# Parquet ends with the same four letters; a text that begins with them has no byte below 9.
+# Binary signatures count only if a byte below 9 is present: text may begin with, e.g., "PAR1".
 _BINARY = (
     (b"\xff\xfe\x00\x00", "UTF-32 text"), (b"\x00\x00\xfe\xff", "UTF-32 text"),
     (b"\xff\xfe", "UTF-16 text"), (b"\xfe\xff", "UTF-16 text"),
@@ -58,9 +58,9 @@ _TAR = slice(257, 262)
 
 
 def format_of(head: bytes) -> str:
-    r"""Name the format of a file by its first bytes, without the compression by gzip or bgzip.
+    r"""Return the format of a file from its first uncompressed bytes.
 
-    A byte order mark of UTF-8 and blank lines before the first character are passed over.
+    A UTF-8 byte order mark and whitespace before the first character are skipped.
 
     Examples
     --------
@@ -84,25 +84,25 @@ def format_of(head: bytes) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Whether what `format_of` names may be a text that is read line by line.
+    """Return whether a format from `format_of` may be read as text, line by line.
 
-    What is damaged, such as FASTA with NUL bytes, is left to its reader, who names the place.
+    Damaged text, such as FASTA with NUL bytes, is included: its reader reports the place.
     """
     binary = {each for _, each in _BINARY} | {"compressed by bzip2", "a tar archive"}
     return name not in binary and name not in _NEVER_A_TABLE
 
 
 def unsupported(path: Path, found: str, expected: str) -> InputError:
-    """Return the error for a file of a format that is not read here.
+    """Return the error for a file of an unsupported format.
 
     Parameters
     ----------
     path
         The file.
     found
-        What `format_of` names.
+        Its format, from `format_of`.
     expected
-        The formats that are read, for the message.
+        Description of the supported formats.
     """
     remedy = f"; {_REMEDIES[found]}" if found in _REMEDIES else ""
     return InputError(f"{path} is {found}; expected {expected}{remedy}")

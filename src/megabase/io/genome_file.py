@@ -1,4 +1,4 @@
-"""Open whatever file holds a genome."""
+"""Open a genome file of any supported format."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from megabase.io.twobit import TwoBitReference
 
 
 def open_reference(path: Path, *, cache: Path) -> Reference:
-    """Open a genome: FASTA or 2bit, as its content says.
+    """Open a genome, FASTA or 2bit, recognised by its content.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def open_reference(path: Path, *, cache: Path) -> Reference:
     Raises
     ------
     InputError
-        If there is no such file, it is of another format, cut short or damaged.
+        If the file is missing, of another format, truncated or damaged.
     """
     if not path.is_file():
         raise InputError(f"there is no genome file {path}; give the path of a FASTA or 2bit file")

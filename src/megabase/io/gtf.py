@@ -1,4 +1,4 @@
-"""GTF and GFF3 to transcripts: the exons of each, by its transcript_id."""
+"""Read transcripts from GTF and GFF3: the exons of each transcript_id."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,25 +13,25 @@ from megabase.io.compression import open_text, uncompressed_name
 
 _GTF, _GFF3 = (".gtf",), (".gff3", ".gff")
 _N_COLUMNS = 9
-_ATTRIBUTE = re.compile(r'\s*([^\s;"]+)\s+("[^"]*"|[^;"]*)\s*(?:;|$)')  # of GTF
+_ATTRIBUTE = re.compile(r'\s*([^\s;"]+)\s+("[^"]*"|[^;"]*)\s*(?:;|$)')  # key and value in GTF
 
 
 def is_gtf(path: Path) -> bool:
-    """Whether a file is GTF or GFF3 by its name."""
+    """Return whether a file has the name of a GTF or GFF3 file."""
     return uncompressed_name(path).lower().endswith((*_GTF, *_GFF3))
 
 
 def read_transcripts(path: Path) -> list[Transcript]:
     """Read the transcripts of a GTF or GFF3 file, in the order of their first exons.
 
-    The lines of kind ``exon`` are grouped by ``transcript_id``; in GFF3 by ``Parent``, whose
-    ``transcript_id`` is the name if it has one, else its ID. Other lines are not read.
+    Lines of type ``exon`` are grouped by ``transcript_id``, in GFF3 by ``Parent``. The name of
+    a GFF3 transcript is its ``transcript_id`` if present, else its ID. Other lines are skipped.
 
     Raises
     ------
     InputError
-        If there is no exon; or, with its number, at the first line that does not have nine
-        columns, or whose exon has no place, strand or transcript.
+        If there is no exon, a line has not nine columns, or an exon has no valid coordinates,
+        strand or transcript. The message has the number of the first such line.
 
     Source
     ------
@@ -53,7 +53,7 @@ def read_transcripts(path: Path) -> list[Transcript]:
             for parent in _parents(attributes, place, is_gff3):
                 exons.setdefault(parent, []).append(exon)
     if not exons:
-        raise InputError(f"{path} holds no exon; --splice joins the lines of kind 'exon'")
+        raise InputError(f"{path} has no exon; --splice needs lines of type 'exon'")
     return [_transcript(path, names.get(key, key), each) for key, each in exons.items()]
 
 
@@ -65,7 +65,7 @@ def _transcript(path: Path, name: str, exons: list[Interval]) -> Transcript:
 
 
 def _lines(path: Path) -> Iterator[tuple[list[str], str]]:
-    """Yield the columns of each line that is not a comment, and its place for messages."""
+    """Yield the columns of each line except comments, and its place for messages."""
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if line.startswith("##FASTA"):  # GFF3: letters follow
@@ -75,7 +75,7 @@ def _lines(path: Path) -> Iterator[tuple[list[str], str]]:
             columns, place = line.rstrip("\r\n").split("\t"), f"{path}, line {number}"
             if len(columns) != _N_COLUMNS:
                 raise InputError(
-                    f"{place}: expected nine columns split at tabs, got {len(columns)} in "
+                    f"{place}: expected nine columns separated by tabs, got {len(columns)} in "
                     f"{line[:60].strip()!r}"
                 )
             yield columns, place
@@ -84,7 +84,7 @@ def _lines(path: Path) -> Iterator[tuple[list[str], str]]:
 def _interval(columns: list[str], place: str) -> Interval:
     contig, first, last, side = columns[0], columns[3], columns[4], columns[6]
     try:
-        start, end = whole_number(first) - 1, whole_number(last)
+        start, end = whole_number(first) - 1, whole_number(last)  # 1-based, both ends included
     except ValueError as error:
         raise InputError(
             f"{place}: expected whole numbers as start and end, got {first!r} and {last!r}"
@@ -116,7 +116,7 @@ def _of_gtf(text: str) -> dict[str, str]:
 
 
 def _of_gff3(text: str) -> dict[str, str]:
-    """Return the attributes of a GFF3 line, with escaped letters as they stand.
+    """Return the attributes of a GFF3 line, without decoding escaped characters.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Blocks of a multiple alignment of genomes (MAF), one after another."""
+"""Read the blocks of a multiple alignment of genomes (MAF)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,26 +9,26 @@ from megabase.genome.interval import parse_strand
 from megabase.io.compression import open_text
 
 _KINDS = ("", "a", "s", "i", "e", "q", "track")
-"""How the lines of a MAF file begin, but for comments."""
+"""The first words of lines of a MAF file, except for comments."""
 
 
 class AlignedRow(NamedTuple):
-    """One sequence of a block.
+    """One aligned sequence of a block.
 
     Parameters
     ----------
     source
-        As in the file: by custom ``species.contig``.
+        Name in the file, by convention ``species.contig``.
     start
-        0-based, on the strand that is named.
+        0-based start, counted on `strand`.
     n_bp
-        Letters without gaps.
+        Number of letters without gaps.
     strand
-        ``+``, or ``-`` where the letters are the reverse complement of the source.
+        ``+``, or ``-`` if the letters are the reverse complement of the source.
     source_length
-        Of the whole contig, in bp.
+        Length of the whole contig in bp.
     letters
-        With ``-`` for a gap; all rows of a block have as many.
+        Letters, with ``-`` for a gap; equally many in all rows of a block.
     """
 
     source: str
@@ -40,12 +40,12 @@ class AlignedRow(NamedTuple):
 
     @property
     def species(self) -> str:
-        """What stands before the first dot of the source."""
+        """The part of the source before the first dot."""
         return self.source.partition(".")[0]
 
 
 def read_maf(path: Path) -> Iterator[list[AlignedRow]]:
-    """Yield the rows of each block; of the lines of other kinds (i, e, q, track, #) none is read.
+    """Yield the rows of each block; lines of other types (i, e, q, track, #) are skipped.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def read_maf(path: Path) -> Iterator[list[AlignedRow]]:
     Raises
     ------
     InputError
-        If there is no such file, or at the first line that is no row of an alignment, with
-        its number.
+        If the file is missing or has no block, or a line is invalid; the message has the number
+        of the first such line.
 
     Source
     ------
@@ -76,11 +76,11 @@ def read_maf(path: Path) -> Iterator[list[AlignedRow]]:
     if rows:
         yield rows
     elif not n_blocks:
-        raise InputError(f"{path} holds no alignment block; a MAF file has lines 'a' and 's'")
+        raise InputError(f"{path} has no alignment block; a MAF file has lines 'a' and 's'")
 
 
 def _kind(line: str, place: str) -> str:
-    """Return the word that a line begins with; an InputError unless it is one of the format."""
+    """Return the first word of a line; raise an InputError if it is invalid."""
     kind = (line.split(maxsplit=1) or [""])[0]
     if kind not in _KINDS and not kind.startswith("#"):
         raise InputError(
@@ -106,11 +106,12 @@ def _read_row(line: str, place: str, others: list[AlignedRow]) -> AlignedRow:
         raise InputError(f"{place}: {error}") from error
     if others and len(letters) != len(others[0].letters):
         raise InputError(
-            f"{place}: a row of {len(letters):,} letters in a block of {len(others[0].letters):,}"
+            f"{place}: the row has {len(letters):,} letters, but its block has "
+            f"{len(others[0].letters):,}"
         )
     if len(letters) - letters.count("-") != row.n_bp:
         raise InputError(
-            f"{place}: {row.n_bp:,} bp are announced, and {len(letters) - letters.count('-'):,} "
-            "letters that are no gap follow"
+            f"{place}: expected {row.n_bp:,} letters without gaps, got "
+            f"{len(letters) - letters.count('-'):,}"
         )
     return row

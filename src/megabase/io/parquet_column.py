@@ -1,4 +1,4 @@
-"""The cells of a Parquet column as text: text, numbers, truth values, and lists of those."""
+"""Convert the cells of a Parquet column to text: text, numbers, truth values, and lists."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -8,18 +8,18 @@ import numpy as np
 from megabase.errors import InputError
 
 LIST_JOINT = ";"
-"""What stands between the values of a list that is read as text."""
+"""The separator between the values of a list in a cell of text."""
 
 
 class ParquetColumn(NamedTuple):
-    """A column of some rows of a Parquet file.
+    """A column in a batch of rows of a Parquet file.
 
     Parameters
     ----------
     path, name
         The file and the column.
     n_before
-        How many rows stand before these.
+        Number of rows before the batch.
     may_be_list
         Whether a cell may have several values.
     """
@@ -29,15 +29,20 @@ class ParquetColumn(NamedTuple):
     n_before: int
     may_be_list: bool
 
-    def texts(self, values: Any) -> list[str]:  # noqa: ANN401 a pyarrow.Array, which is an extra
+    def texts(self, values: Any) -> list[str]:  # noqa: ANN401 a pyarrow.Array
         """Return each cell as text.
+
+        Parameters
+        ----------
+        values
+            The cells of the column, a `pyarrow.Array`.
 
         Raises
         ------
         InputError
-            If the column has another kind of values, or at a cell that is not UTF-8 text.
+            If the values are of an unsupported type, or a cell is not UTF-8 text.
         """
-        import pyarrow  # noqa: PLC0415 likewise
+        import pyarrow  # noqa: PLC0415 optional dependency
 
         if isinstance(values, pyarrow.ExtensionArray):
             values = values.storage
@@ -58,18 +63,18 @@ class ParquetColumn(NamedTuple):
             for row, cell in self._cells(values)
         ]
 
-    def _cells(self, values: Any) -> Iterator[tuple[int, Any]]:  # noqa: ANN401 likewise
+    def _cells(self, values: Any) -> Iterator[tuple[int, Any]]:  # noqa: ANN401 a pyarrow object
         try:
             return enumerate(values.to_pylist(), start=self.n_before + 1)
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{self.path}, column {self.name!r}: a cell is not UTF-8 text ({error}) in the "
-                f"{len(values):,} rows from row {self.n_before + 1:,}"
+                f"{len(values):,} rows from row {self.n_before + 1:,} on"
             ) from error
 
-    def _text_of(self, kind: Any) -> Callable[[Any], str]:  # noqa: ANN401 likewise
-        """Return what turns a value of a kind into text."""
-        from pyarrow import types  # noqa: PLC0415 likewise
+    def _text_of(self, kind: Any) -> Callable[[Any], str]:  # noqa: ANN401 a pyarrow object
+        """Return the function that converts values of a type to text."""
+        from pyarrow import types  # noqa: PLC0415 optional dependency
 
         if types.is_dictionary(kind):
             kind = kind.value_type
@@ -107,7 +112,7 @@ class ParquetColumn(NamedTuple):
         if odd := [text for text in texts if not text.strip() or LIST_JOINT in text]:
             raise InputError(
                 f"{self.path}, row {row:,}, column {self.name!r}: a value of the list is "
-                f"{odd[0]!r}; expected texts that are not empty and have no {LIST_JOINT!r}"
+                f"{odd[0]!r}; expected texts that are not empty and contain no {LIST_JOINT!r}"
             )
         return LIST_JOINT.join(texts)
 
@@ -118,22 +123,24 @@ class ParquetColumn(NamedTuple):
         )
 
 
-def _is_list(kind: Any) -> bool:  # noqa: ANN401 a pyarrow.DataType, which is an extra
-    from pyarrow import types  # noqa: PLC0415 likewise
+def _is_list(kind: Any) -> bool:  # noqa: ANN401 a pyarrow.DataType
+    from pyarrow import types  # noqa: PLC0415 optional dependency
 
     tests = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
-    return any(getattr(types, test, _never)(kind) for test in tests)  # by versions of pyarrow
+    return any(
+        getattr(types, test, _never)(kind) for test in tests
+    )  # old versions of pyarrow lack some
 
 
-def _is_text(kind: Any) -> bool:  # noqa: ANN401 likewise
-    from pyarrow import types  # noqa: PLC0415 likewise
+def _is_text(kind: Any) -> bool:  # noqa: ANN401 a pyarrow object
+    from pyarrow import types  # noqa: PLC0415 optional dependency
 
     tests = ("is_string", "is_large_string", "is_string_view")
     return any(getattr(types, test, _never)(kind) for test in tests)
 
 
-def _is_other_binary(kind: Any) -> bool:  # noqa: ANN401 likewise
-    from pyarrow import types  # noqa: PLC0415 likewise
+def _is_other_binary(kind: Any) -> bool:  # noqa: ANN401 a pyarrow object
+    from pyarrow import types  # noqa: PLC0415 optional dependency
 
     tests = ("is_fixed_size_binary", "is_binary_view")
     return any(getattr(types, test, _never)(kind) for test in tests)
@@ -148,5 +155,5 @@ def _decoded(value: bytes) -> str:
 
 
 def _short(value: float) -> str:
-    """Write the shortest text that is the same number in 32 bits: 0.1, not 0.10000000149."""
+    """Return the shortest text of the same 32-bit number: 0.1, not 0.10000000149."""
     return str(np.float32(value))

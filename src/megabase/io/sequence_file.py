@@ -1,4 +1,4 @@
-"""Sequences of a FASTA or FASTQ file, one after another, without an index."""
+"""Read the sequences of a FASTA or FASTQ file in order, without an index."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ from megabase.io.compression import file_format, open_text, uncompressed_name
 from megabase.io.file_format import EMPTY, FASTA, FASTQ, TEXT, unsupported
 
 SUFFIXES = (".fa", ".fasta", ".fna", ".fq", ".fastq")
-"""How the names of FASTA and FASTQ files end, before ``.gz`` or ``.bgz``."""
+"""The suffixes of FASTA and FASTQ files, before ``.gz`` or ``.bgz``."""
 
 _OTHERS = (".csv", ".tsv", ".tab", ".parquet", ".bed")
 
@@ -19,7 +19,9 @@ _log = logging.getLogger(__name__)
 
 _FORMATS = "FASTA or FASTQ, plain or compressed by gzip or bgzip"
 _BLANKS = str.maketrans("", "", " \t")
-_NO_LETTER = re.compile(r"[^!-~]|\d", re.ASCII)  # in a line of letters without blanks
+_NO_LETTER = re.compile(
+    r"[^!-~]|\d", re.ASCII
+)  # invalid in a line of letters, after removal of spaces and tabs
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(r"[ \t]*([^ \t]*)")
 _NO_QUALITY = re.compile(r"[^!-~]")
@@ -27,19 +29,19 @@ _Lines = Iterator[tuple[int, str]]
 
 
 class SequenceRecord(NamedTuple):
-    """One sequence: the whole line after '>' or '@', and the letters."""
+    """One sequence: the whole header after '>' or '@', and the letters."""
 
     header: str
     letters: str
 
     @property
     def name(self) -> str:
-        """The header up to its first blank."""
+        """The header up to its first space or tab."""
         return name_of(self.header)
 
 
 def name_of(header: str) -> str:
-    r"""Return the name of a sequence: its header up to the first blank.
+    r"""Return the name of a sequence: its header up to the first space or tab.
 
     Examples
     --------
@@ -51,14 +53,14 @@ def name_of(header: str) -> str:
 
 
 def has_sequence_suffix(path: Path) -> bool:
-    """Whether a file is FASTA or FASTQ by its name."""
+    """Return whether a file has the name of a FASTA or FASTQ file."""
     return uncompressed_name(path).lower().endswith(SUFFIXES)
 
 
 def holds_sequences(path: Path) -> bool:
-    """Whether a file is to be read as FASTA or FASTQ: by its name or, if that is silent, content.
+    """Return whether a file is FASTA or FASTQ, by its suffix or else by its content.
 
-    What has the suffix of a table or of BED is one.
+    A file with the suffix of a table or of BED is not.
     """
     if has_sequence_suffix(path):
         return True
@@ -67,24 +69,24 @@ def holds_sequences(path: Path) -> bool:
 
 
 def read_sequences(path: Path, *, tell: bool = True) -> Iterator[SequenceRecord]:
-    """Yield the sequences of a FASTA or FASTQ file in their order.
+    """Yield the sequences of a FASTA or FASTQ file in order.
 
-    The format is recognised by content. Lines may have any lengths, empty ones too; blanks
-    and tabs among the letters are left out. Names may repeat, and a sequence may be empty. The
-    qualities of FASTQ are checked and left out; its sequences and qualities may take several
-    lines. One sequence is held in memory at a time.
+    The format is recognised by content. Lines may have any length, and may be empty; spaces and
+    tabs among the letters are removed. Names may repeat, and a sequence may be empty. FASTQ
+    qualities are checked and dropped; sequences and qualities may span several lines. One
+    sequence is held in memory at a time.
 
     Parameters
     ----------
     path
         FASTA or FASTQ, plain or compressed by gzip or bgzip.
     tell
-        Whether the log says that qualities or blanks are left out.
+        Whether to log that qualities or spaces are dropped.
 
     Raises
     ------
     InputError
-        If there is no such file, it is of another format, cut short or damaged, with the line.
+        If the file is missing, of another format, truncated or damaged; the message has the line.
     """
     found = file_format(path)
     if found == EMPTY:
@@ -108,12 +110,12 @@ def _other_format(path: Path, found: str) -> InputError:
     with open_text(path) as file:
         begin = next((line.strip() for line in file if line.strip()), "")
     return InputError(
-        f"{path} holds no sequence: it begins with {begin[:20]!r}, FASTA with '>', FASTQ with '@'"
+        f"{path} is neither FASTA nor FASTQ: expected '>' or '@' at its start, got {begin[:20]!r}"
     )
 
 
 class _Text:
-    """The lines of a sequence file, each checked for what it may hold."""
+    """The lines of a sequence file, each checked for invalid characters."""
 
     def __init__(self, path: Path, *, tell: bool) -> None:
         self._path = path
@@ -121,7 +123,7 @@ class _Text:
         self._name = ""
 
     def checked(self, file: Iterator[str]) -> _Lines:
-        """Yield lines without their ends, each with its number from 1; ends are of one kind."""
+        """Yield each line without its line end, and its number from 1; check all line ends."""
         is_cr = False
         for number, line in enumerate(file, start=1):
             if number == 1:
@@ -132,7 +134,7 @@ class _Text:
 
     def _check_end(self, line: str, number: int, end: str) -> None:
         if line.endswith(("\r", "\n")) and not line.endswith(end):
-            raise self.error(number, "a carriage return that ends no line; remove it")
+            raise self.error(number, "a carriage return within a line; remove it")
 
     def header(self, line: str, number: int) -> str:
         """Return the header of a record."""
@@ -143,14 +145,14 @@ class _Text:
         return header
 
     def letters(self, line: str, number: int) -> str:
-        """Return the letters of a line, without blanks."""
+        """Return the letters of a line, without spaces and tabs."""
         if line.isalpha() and line.isascii():
             return line
         kept = line.translate(_BLANKS)
         if found := _NO_LETTER.search(kept):
             raise bad_letter(str(self._path), self._name, line, number, found[0])
         if len(kept) < len(line) and self._tell:
-            _log.info("%s: blanks among the letters are left out (line %s)", self._path, number)
+            _log.info("%s: spaces among the letters are removed (line %s)", self._path, number)
             self._tell = False
         return kept
 
@@ -160,16 +162,16 @@ class _Text:
 
 
 def bad_letter(path: str, name: str, line: str, number: int, letter: str) -> InputError:
-    """Return the error for a character that no line of letters holds, with its place.
+    """Return the error for an invalid character in a line of letters, with its place.
 
     Parameters
     ----------
     path, name
-        What to call the file, and the sequence in it.
+        Names of the file and of the sequence in it.
     line, number
-        The line, and which it is, counted from 1.
+        The line, and its number counted from 1.
     letter
-        The character, which stands in the line.
+        The character, which occurs in the line.
     """
     what, remedy = repr(letter), "correct or remove it"
     if letter == "\0":
@@ -177,7 +179,7 @@ def bad_letter(path: str, name: str, line: str, number: int, letter: str) -> Inp
     elif letter == "\r":
         what, remedy = "a carriage return", "write line ends as LF: tr '\\r' '\\n' < IN > OUT"
     elif letter in " \t":
-        what, remedy = "a blank", "remove blanks: sed '/^>/!s/[[:space:]]//g' IN > OUT"
+        what, remedy = "white space", "remove it: sed '/^>/!s/[[:space:]]//g' IN > OUT"
     elif letter.isdigit():
         what, remedy = f"the digit {letter}", "remove numbers from the lines of letters"
     return InputError(
@@ -205,7 +207,7 @@ def _read_fastq(lines: _Lines, text: _Text) -> Iterator[SequenceRecord]:
         if not line.strip():
             continue
         if not line.startswith("@"):
-            raise text.error(number, f"a FASTQ record starts with '@', got {line[:20]!r}")
+            raise text.error(number, f"a FASTQ record must start with '@', got {line[:20]!r}")
         header = text.header(line, number)
         letters = _fastq_letters(lines, text, header, number)
         _check_qualities(lines, text, header, number, len(letters))
@@ -213,7 +215,7 @@ def _read_fastq(lines: _Lines, text: _Text) -> Iterator[SequenceRecord]:
 
 
 def _fastq_letters(lines: _Lines, text: _Text, header: str, first: int) -> str:
-    """Read the letters of a record up to its '+' line, whose name must be that of the record."""
+    """Read the letters of a record up to its '+' line, which may repeat the header or name."""
     parts: list[str] = []
     for number, line in lines:
         if line.startswith("+"):
@@ -225,12 +227,12 @@ def _fastq_letters(lines: _Lines, text: _Text, header: str, first: int) -> str:
         if line:
             parts.append(text.letters(line, number))
     raise text.error(
-        first, f"the record {name_of(header)!r} has no '+' line; the file is cut short"
+        first, f"the record {name_of(header)!r} has no '+' line; the file is truncated"
     )
 
 
 def _check_qualities(lines: _Lines, text: _Text, header: str, first: int, n_letters: int) -> None:
-    """Read the qualities of a record, and compare their number with that of the letters."""
+    """Read the qualities of a record, and check that there is one for each letter."""
     n_found, number = 0, first
     while n_found < n_letters:
         number, line = next(lines, (0, ""))
@@ -238,35 +240,38 @@ def _check_qualities(lines: _Lines, text: _Text, header: str, first: int, n_lett
             break
         quality = line.rstrip(" \t")
         if found := _NO_QUALITY.search(quality):
-            raise text.error(number, f"{found[0]!r} is no quality; FASTQ has the letters ! to ~")
+            raise text.error(number, f"{found[0]!r} is not a quality; expected characters ! to ~")
         n_found += len(quality)
     if n_found != n_letters:
         raise text.error(
             number or first,
             f"{n_found:,} qualities for the {n_letters:,} letters of {name_of(header)!r} (line "
-            f"{first:,}); the file is cut short or damaged",
+            f"{first:,}); the file is truncated or damaged",
         )
 
 
 class SequenceFile:
-    """The sequences of a file by number, read in order: a first pass notes names and lengths.
+    """The sequences of a file by number, meant to be read in order.
 
-    A sequence that comes before the last one that was read starts the file again.
+    A first pass reads names and lengths. A request for an earlier sequence than the last one
+    reads the file again from the start.
 
     Parameters
     ----------
     path
-        As of `read_sequences`.
+        FASTA or FASTQ, plain or compressed by gzip or bgzip.
 
     Attributes
     ----------
-    names, lengths
-        Of every sequence in the order of the file, in letters.
+    names
+        Name of each sequence, in the order of the file.
+    lengths
+        Number of letters of each sequence.
 
     Raises
     ------
     InputError
-        As of `read_sequences`.
+        If the file is missing, of another format, truncated or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -283,12 +288,12 @@ class SequenceFile:
         self._next = 0
 
     def letters(self, number: int) -> str:
-        """Return the letters of a sequence, counted from 0.
+        """Return the letters of a sequence by its number, counted from 0.
 
         Raises
         ------
         InputError
-            If the file is no longer what it was.
+            If the file has changed since the first pass.
         """
         if number < self._next:
             self._restart()

@@ -1,4 +1,4 @@
-"""Rows of named columns: CSV, TSV and Parquet."""
+"""Read and write tables of named columns: CSV, TSV and Parquet."""
 
 import csv
 import logging
@@ -17,7 +17,7 @@ from megabase.io.file_format import FASTA
 from megabase.io.parquet_column import ParquetColumn
 
 PARQUET = ".parquet"
-"""How the name of a Parquet file ends."""
+"""The suffix of Parquet files."""
 
 _ROWS_IN_GROUP = 1 << 16
 _TAB, _COMMA, _SEMICOLON = "\t", ",", ";"
@@ -31,24 +31,24 @@ _log = logging.getLogger(__name__)
 
 
 def delimiter_of(path: Path) -> str:
-    """Give what parts the columns of a text table, by its suffix, whether it ends in .gz or not.
+    """Return the column delimiter for the suffix of a text table, before .gz or .bgz.
 
     Raises
     ------
     InputError
-        If the suffix is of no table.
+        If the suffix is not that of a text table.
     """
     suffix = Path(uncompressed_name(path)).suffix.lower()
     if suffix not in _DELIMITERS:
         raise InputError(
-            f"{path} is no table by its name: expected .csv, .tsv, .tab or .txt (each may end in "
-            ".gz or .bgz to be read)"
+            f"{path} does not have the suffix of a table: expected .csv, .tsv, .tab or .txt "
+            "(input may also end in .gz or .bgz)"
         )
     return _DELIMITERS[suffix]
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table by its name, and not FASTA under such a name."""
+    """Return whether a file has the suffix of a table, and is not FASTA in fact."""
     suffix = Path(uncompressed_name(path)).suffix.lower()
     if suffix == PARQUET or suffix not in _DELIMITERS:
         return suffix == PARQUET
@@ -56,15 +56,15 @@ def is_table(path: Path) -> bool:
 
 
 def delimiter_to_write(path: Path) -> str:
-    """Give what parts the columns of a table that is to be written, by its suffix.
+    """Return the column delimiter for the suffix of a text table to be written.
 
     Raises
     ------
     InputError
-        If the suffix is of no text table, or promises a compressed one.
+        If the suffix is not that of a text table, or is that of a compressed file.
     """
     if uncompressed_name(path) != path.name:
-        raise InputError(f"{path}: tables are written plain; leave {path.suffix} away")
+        raise InputError(f"{path}: tables are written uncompressed; remove {path.suffix}")
     return delimiter_of(path)
 
 
@@ -75,26 +75,26 @@ def write_table(
     *,
     delimiter: str = _TAB,
 ) -> None:
-    """Write a header and one line per row; a float keeps eight significant digits.
+    """Write a header and one line per row; floats have eight significant digits.
 
-    None is written as nothing, a truth as true or false. Between commas a text is quoted
-    where it must be, between tabs never.
+    None is written as an empty cell, truth values as true and false. Text is quoted where
+    necessary, but never in tables separated by tabs.
 
     Parameters
     ----------
     file
         An open text file.
     columns
-        The columns, in order; a row must have each of them and no other.
+        The columns, in order; every row must have exactly these.
     rows
-        The rows; they are written as they come.
+        The rows; each is written as soon as it is read.
     delimiter
-        What stands between columns.
+        Separator of the columns.
 
     Raises
     ------
     InputError
-        At a cell that the format cannot hold, of which `check_cells` tells before.
+        If the format cannot store a cell; see `check_cells`.
     """
     options = _Form(delimiter, quoted=delimiter != _TAB).options()
     writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n", **options)
@@ -105,22 +105,22 @@ def write_table(
         check_cells(row, delimiter, f"row {number}")
         texts = {key: _text(value) for key, value in row.items()}
         if any(isinstance(text, str) and "\r" in text for text in texts.values()):
-            quoting.writerow(texts[column] for column in columns)  # csv knows no other line break
+            quoting.writerow(texts[column] for column in columns)  # csv would not quote it
         else:
             writer.writerow(texts)
 
 
 def check_cells(row: Mapping[str, object], delimiter: str, name: str) -> None:
-    """Raise an InputError at a cell that a text table cannot hold; ask before long work.
+    """Raise an InputError if a text table cannot store a cell; call this before long work.
 
     Parameters
     ----------
     row
         Cells by column.
     delimiter
-        What will stand between columns.
+        Separator of the columns.
     name
-        What to call the row in the error.
+        Name of the row in the error.
     """
     for column, cell in row.items():
         if not isinstance(cell, str):
@@ -128,16 +128,16 @@ def check_cells(row: Mapping[str, object], delimiter: str, name: str) -> None:
         if delimiter == _TAB and (found := _NOT_IN_TSV.search(cell)):
             raise InputError(
                 f"{name}, column {column!r}: the cell has {_NAMED[found[0]]}, which a table "
-                "between tabs cannot hold; write to a name that ends in .csv"
+                "separated by tabs cannot store; write to a file that ends in .csv"
             )
         if "\0" in cell:
             raise InputError(f"{name}, column {column!r}: the cell has a NUL byte; remove it")
 
 
 def check_parquet() -> None:
-    """Raise an InputError unless there is pyarrow; ask before work that ends in Parquet."""
+    """Raise an InputError unless pyarrow is installed; call this before long work."""
     if find_spec("pyarrow") is None:
-        raise InputError("Parquet needs pyarrow: pip install 'megabase[parquet]'; or take .tsv")
+        raise InputError("Parquet needs pyarrow: pip install 'megabase[parquet]'; or use .tsv")
 
 
 def write_parquet(
@@ -146,21 +146,21 @@ def write_parquet(
     rows: Iterable[Mapping[str, object]],
     notes: Mapping[str, str],
 ) -> None:
-    """Write rows as they come, some at a time; None is null.
+    """Write rows to Parquet in row groups; None becomes null.
 
     Parameters
     ----------
     path
         The file to write.
     columns
-        The columns, in order, each with the kind of its values: str, int, float or bool.
+        The columns, in order, each with the type of its values: str, int, float or bool.
     rows
-        The rows; a row must have each column.
+        The rows; every row must have each column.
     notes
-        What goes into the metadata of the schema.
+        Metadata of the schema.
     """
-    import pyarrow  # noqa: PLC0415 an extra, imported at its door
-    from pyarrow import parquet  # noqa: PLC0415 likewise
+    import pyarrow  # noqa: PLC0415 optional dependency
+    from pyarrow import parquet  # noqa: PLC0415 optional dependency
 
     kinds = {
         str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(),
@@ -177,7 +177,7 @@ def write_parquet(
 
 
 class ParquetTable:
-    """A table that `write_parquet` wrote.
+    """A Parquet table written by `write_parquet`.
 
     Parameters
     ----------
@@ -186,19 +186,21 @@ class ParquetTable:
 
     Attributes
     ----------
-    columns, notes
-        As `write_parquet` takes them.
+    columns
+        The columns, in order, each with the type of its values: str, int, float or bool.
+    notes
+        Metadata of the schema.
 
     Raises
     ------
     InputError
-        If it is cut short or damaged, or has other kinds of columns.
+        If the file is truncated or damaged, or has columns of other types.
     """
 
     def __init__(self, path: Path) -> None:
         check_parquet()
-        import pyarrow  # noqa: PLC0415 an extra, imported at its door
-        from pyarrow import parquet  # noqa: PLC0415 likewise
+        import pyarrow  # noqa: PLC0415 optional dependency
+        from pyarrow import parquet  # noqa: PLC0415 optional dependency
 
         self._path = path
         kinds = {"string": str, "int64": int, "double": float, "bool": bool}
@@ -210,8 +212,8 @@ class ParquetTable:
         self.notes = {key.decode(): value.decode() for key, value in schema.metadata.items()}
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """Yield the rows; null is None."""
-        from pyarrow import parquet  # noqa: PLC0415 an extra, imported at its door
+        """Yield the rows by column; null becomes None."""
+        from pyarrow import parquet  # noqa: PLC0415 optional dependency
 
         with parquet.ParquetFile(self._path) as file:
             for batch in file.iter_batches():
@@ -226,29 +228,28 @@ def read_table(
     delimiter: str = _TAB,
     quoted: bool | None = None,
 ) -> Iterator[dict[str, str]]:
-    """Yield each row of a table as text by column; empty lines are passed over.
+    """Yield each row of a text table by column; empty lines are skipped.
 
     Parameters
     ----------
     file
         An open text file, or its lines, with a header.
     columns
-        The columns that must be there.
+        The required columns.
     name
-        What to call it in an error.
+        Name of the table in an error.
     delimiter
-        What stands between columns.
+        Separator of the columns.
     quoted
-        Whether a quotation mark at the start of a cell opens a quoted text; None: it does
+        Whether a quotation mark at the start of a cell begins a quoted text; None means yes,
         unless the delimiter is a tab.
 
     Raises
     ------
     InputError
-        If a column is missing or stands twice, or a row has another number of columns than the
-        header.
+        If a column is missing or repeated, or a row has more or fewer cells than the header.
     """
-    csv.field_size_limit(sys.maxsize)  # a megabase of letters is above what it takes unasked
+    csv.field_size_limit(sys.maxsize)  # a megabase of letters exceeds the default limit
     form = _Form(delimiter, quoted=delimiter != _TAB if quoted is None else quoted)
     reader = csv.reader(file, delimiter=delimiter, strict=True, **form.options())
     try:
@@ -266,9 +267,19 @@ def read_table(
 
 
 def check_columns(header: list[str], columns: Iterable[str], name: str) -> None:
-    """Raise an InputError if a column is missing or stands twice."""
+    """Raise an InputError if a required column is missing, or any column is repeated.
+
+    Parameters
+    ----------
+    header
+        The column names of the table.
+    columns
+        The required columns.
+    name
+        Name of the table in the error.
+    """
     if not header:
-        raise InputError(f"{name} is empty; a table has a line with the names of its columns")
+        raise InputError(f"{name} is empty; expected a line with the names of the columns")
     for column in columns:
         if column not in header:
             raise InputError(f"{name} has no column {column!r}; it has {', '.join(header)}")
@@ -278,10 +289,10 @@ def check_columns(header: list[str], columns: Iterable[str], name: str) -> None:
 
 
 def check_no_clash(header: Sequence[str], added: Sequence[str], name: str) -> None:
-    """Raise an InputError if a table has a column already that shall be added to it."""
+    """Raise an InputError if a table already has a column that is to be added."""
     for column in added:
         if column in header:
-            raise InputError(f"{name} has a column {column!r} already; rename it")
+            raise InputError(f"{name} already has a column {column!r}; rename it")
 
 
 def read_rows(
@@ -291,38 +302,37 @@ def read_rows(
     delimiter: str | None = None,
     list_columns: Collection[str] = (),
 ) -> Iterator[dict[str, str]]:
-    """Yield each row of a table as text by column: CSV or TSV, also with gzip, or Parquet.
+    """Yield each row of a table as text by column: CSV or TSV, also compressed, or Parquet.
 
-    Which of them it is, the suffix tells. In text the header line tells what stands between
-    columns (a comma, a tab or a semicolon), and in a table between tabs whether cells are
-    quoted: they are if all names of columns are. In Parquet a null is an empty text, a list the
-    texts of its values with `parquet_column.LIST_JOINT` between them, and a date or time its
-    text as ISO 8601 has it.
+    The suffix determines the format. In text tables, the delimiter (a comma, a tab or a
+    semicolon) is recognised from the header line. Cells separated by tabs are quoted if all
+    column names are. In Parquet, null becomes an empty text, a list the texts of its values
+    joined by `parquet_column.LIST_JOINT`, and a date or time its ISO 8601 text.
 
     Parameters
     ----------
     path
         The file, with a header.
     columns
-        The columns that must be there.
+        The required columns.
     delimiter
-        What stands between columns; None: as above.
+        Separator of the columns; None recognises it.
     list_columns
-        Those of `columns` whose cells may be lists. Other lists are read where `columns` does
-        not name them.
+        Those of `columns` whose cells may be lists. Columns that are not required may always
+        be lists.
 
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing, a row has another number of cells than
-        the header, or a cell is not text, a number, a truth value or a list of those.
+        If the file cannot be read, a column is missing, a row has more or fewer cells than the
+        header, or a cell is not text, a number, a truth value or a list of those.
     """
     columns = list(columns)
     if not path.is_file():
         raise InputError(f"there is no table {path}")
     if path.suffix.lower() == PARQUET:
         if delimiter is not None:
-            raise InputError(f"{path} is Parquet, which has no delimiter; leave --delimiter out")
+            raise InputError(f"{path} is Parquet, which has no delimiter; omit --delimiter")
         yield from _read_parquet(path, columns, list_columns)
         return
     usual = delimiter_of(path)
@@ -339,19 +349,19 @@ def read_rows(
 
 @dataclass(frozen=True)
 class _Form:
-    """How the text of a table is to be read: what stands between cells, and quoted or not."""
+    """The form of a text table: its delimiter, and whether cells may be quoted."""
 
     delimiter: str
     quoted: bool
 
     def options(self) -> dict[str, Any]:
-        """Return what the csv module calls it."""
+        """Return the corresponding options of the csv module."""
         if self.quoted:
             return {"quoting": csv.QUOTE_MINIMAL}
         return {"quoting": csv.QUOTE_NONE, "quotechar": None}
 
     def header(self, line: str) -> list[str]:
-        """Read the names of the columns; none of a line that is not of this form."""
+        """Return the column names of a header line; empty if it does not have this form."""
         try:
             return next(csv.reader([line], delimiter=self.delimiter, **self.options()), [])
         except csv.Error:
@@ -361,20 +371,20 @@ class _Form:
 def _form_of(
     header: str, columns: Sequence[str], usual: str, asked: str | None, name: str
 ) -> _Form:
-    """Recognise the form of a table by its first line.
+    """Return the form of a table, recognised by its first line.
 
     Parameters
     ----------
     header
         The line.
     columns
-        The columns that must be there.
+        The required columns.
     usual
-        The delimiter that the suffix stands for.
+        The delimiter for the suffix.
     asked
-        The delimiter that the user gave, if any.
+        The delimiter that the user requested, if any.
     name
-        Of the table, for an error.
+        Name of the table in an error.
     """
     quoted = bool(_QUOTED_NAMES.fullmatch(header.strip("\r\n")))
     if asked is not None:
@@ -393,7 +403,7 @@ def _form_of(
 
 
 def read_delimiter(text: str) -> str:
-    r"""Return the character that a delimiter is given by: itself, or its name.
+    r"""Return the delimiter for a character or a name such as ``tab``.
 
     Examples
     --------
@@ -403,7 +413,7 @@ def read_delimiter(text: str) -> str:
     Raises
     ------
     InputError
-        If it is neither one character nor a name.
+        If the text is neither a single character nor a known name.
     """
     named = {name.split()[-1]: each for each, name in _DELIMITER_NAMES.items()} | {r"\t": _TAB}
     found = named.get(text.lower(), text)
@@ -418,12 +428,12 @@ def _read_parquet(
     path: Path, columns: Sequence[str], list_columns: Collection[str]
 ) -> Iterator[dict[str, str]]:
     check_parquet()
-    from pyarrow import ArrowException, parquet  # noqa: PLC0415 an extra, imported at its door
+    from pyarrow import ArrowException, parquet  # noqa: PLC0415 optional dependency
 
     n_rows = 0
     try:
         with (
-            path.open("rb") as opened,  # by ourselves: a path may be no UTF-8
+            path.open("rb") as opened,  # pyarrow cannot open a path that is not UTF-8
             parquet.ParquetFile(opened, page_checksum_verification=True) as file,
         ):
             names = file.schema_arrow.names
@@ -440,9 +450,13 @@ def _read_parquet(
             expected = file.metadata.num_rows
     except (ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} is not a whole Parquet file: {reason}; copy it again") from error
+        raise InputError(
+            f"{path} is not a complete Parquet file: {reason}; copy it again"
+        ) from error
     if n_rows != expected:
-        raise InputError(f"{path} says that it has {expected:,} rows, and {n_rows:,} can be read")
+        raise InputError(
+            f"{path} declares {expected:,} rows, but {n_rows:,} can be read; copy it again"
+        )
 
 
 def _text(value: object) -> object:

@@ -1,4 +1,4 @@
-"""A value for each base, as bedGraph or bigWig."""
+"""Read and write tracks, values for each base, as bedGraph or bigWig."""
 
 import os
 import re
@@ -23,10 +23,10 @@ from megabase.run.output import whole_path
 
 BEDGRAPH = (".bedgraph", ".bg")
 BIGWIG = (".bw", ".bigwig")
-"""How the names of such files end."""
+"""The suffixes of each format."""
 
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
-_AT_ONCE = 1 << 16  # bases whose places are listed: a list takes 40 bytes for each
+_AT_ONCE = 1 << 16  # bases listed at once: a list takes 40 bytes for each
 
 
 def write_bedgraph(file: IO[str], interval: Interval, values: Float[np.ndarray, " length"]) -> None:
@@ -37,9 +37,9 @@ def write_bedgraph(file: IO[str], interval: Interval, values: Float[np.ndarray, 
     file
         An open text file.
     interval
-        Where the values lie.
+        The interval of the values.
     values
-        One per base, in the order of the forward strand.
+        One value per base, in the order of the forward strand.
     """
     for contig, start, end, value in _rows(interval, values):
         file.write(f"{contig}\t{start}\t{end}\t{value:.6g}\n")
@@ -48,7 +48,7 @@ def write_bedgraph(file: IO[str], interval: Interval, values: Float[np.ndarray, 
 def _rows(
     interval: Interval, values: Float[np.ndarray, " length"]
 ) -> Iterator[tuple[str, int, int, float]]:
-    """Give contig, start, end and value of each base that has one; few are held at a time."""
+    """Yield contig, start, end and value of each base with a value, with bounded memory."""
     for first in range(0, len(values), _AT_ONCE):
         some = values[first : first + _AT_ONCE]
         for offset in np.flatnonzero(~np.isnan(some)).tolist():
@@ -57,23 +57,23 @@ def _rows(
 
 
 def check_bigwig(path: Path) -> None:
-    """Raise an InputError unless such a file can be read or written; ask before long work.
+    """Raise an InputError unless bigWig can be read and written; call this before long work.
 
     Parameters
     ----------
     path
-        The file, which pybigtools takes by a UTF-8 path only.
+        The file; pybigtools needs a path that is valid UTF-8.
     """
     if find_spec("pybigtools") is None:
         raise InputError(
-            "bigWig needs pybigtools: pip install 'megabase[bigwig]'; or take .bedgraph"
+            "bigWig needs pybigtools: pip install 'megabase[bigwig]'; or use .bedgraph"
         )
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{path}: bigWig cannot be at a path that is not UTF-8; take another folder, a path "
-            "from within it, or .bedgraph"
+            f"{path}: bigWig needs a path that is valid UTF-8; use another folder, a relative "
+            "path, or .bedgraph"
         ) from error
 
 
@@ -87,38 +87,40 @@ def write_bigwig(
     Parameters
     ----------
     path
-        A new file, with one of the suffixes of `BIGWIG`.
+        The file to write, with one of the suffixes of `BIGWIG`.
     lengths
-        Of all contigs of the genome, in base pairs.
+        Length of each contig of the genome in bp.
     tracks
-        Intervals, sorted within each contig, each with its values.
+        Intervals, sorted within each contig, with one value per base.
 
     Raises
     ------
     WorkError
-        If it cannot be written, or no base has a value.
+        If the file cannot be written, or no base has a value.
     """
-    import pybigtools  # noqa: PLC0415 an extra, imported at its door
+    import pybigtools  # noqa: PLC0415 optional dependency
 
     rows = _Rows(tracks)
-    with whole_path(path, suffix=BIGWIG[0]) as part:  # the library knows no capital suffix
+    with whole_path(path, suffix=BIGWIG[0]) as part:  # the library rejects capital suffixes
         with _library(WorkError, "the bigWig could not be written") as printed:
             pybigtools.open(str(part), "w").write(dict(lengths), iter(rows))
-        if failure := _SYSTEM_ERROR.search(printed.text):  # which the library does not raise
+        if failure := _SYSTEM_ERROR.search(
+            printed.text
+        ):  # the library prints it instead of raising
             raise WorkError(
-                f"the bigWig could not be written: {os.strerror(int(failure[1]))}; make room, or "
-                "choose another disk"
+                f"the bigWig could not be written: {os.strerror(int(failure[1]))}; free some "
+                "space, or choose another disk"
             )
         if not rows.is_exhausted:
-            raise WorkError("the bigWig could not be written: its values broke off")
-        if not rows.digests:  # what the library writes then cannot be read
+            raise WorkError("the bigWig could not be written: the library stopped reading values")
+        if not rows.digests:  # the library would write an unreadable file
             raise WorkError("no base has a value, and a bigWig cannot be empty; write .bedgraph")
         if not _is_whole(part, rows.digests):
-            raise WorkError("the bigWig could not be written whole: the disk may be full")
+            raise WorkError("the bigWig could not be written completely: the disk may be full")
 
 
 class _Rows:
-    """The values as bigWig takes them, and the digest of each stretch that was taken."""
+    """The values for the bigWig writer, and a digest of each interval that it has read."""
 
     def __init__(self, tracks: Iterable[tuple[Interval, np.ndarray]]) -> None:
         self._tracks = tracks
@@ -138,12 +140,12 @@ class _Rows:
 
 
 def _digest(values: Float32[np.ndarray, " length"]) -> int:
-    """Compute a checksum in which one NaN is as another."""
+    """Compute a checksum that does not distinguish the bit patterns of NaN."""
     return zlib.crc32(np.where(np.isnan(values), np.float32(nan), values).tobytes())
 
 
 def _is_whole(path: Path, digests: Mapping[Interval, int]) -> bool:
-    """Whether a bigWig has its last bytes, and each value reads as it was written."""
+    """Return whether a bigWig has its end marker, and every value reads as it was written."""
     with path.open("rb") as file:
         first = file.read(4)
         file.seek(-min(4, path.stat().st_size), os.SEEK_END)
@@ -158,24 +160,24 @@ def _is_whole(path: Path, digests: Mapping[Interval, int]) -> bool:
 
 @dataclass
 class _Printed:
-    """What a library printed, once it is done."""
+    """The text that a library printed, available after its block."""
 
     text: str = ""
 
 
 @contextmanager
 def _library(kind: type[InputError] | type[WorkError], what: str) -> Generator[_Printed]:
-    """Raise what pybigtools raises, panics among it, as an error of ours; keep what it prints.
+    """Convert errors of pybigtools, including panics, to our errors, and capture its output.
 
     Parameters
     ----------
     kind
-        The class of the error.
+        Class of the error.
     what
-        How its message begins.
+        Beginning of its message.
     """
     printed = _Printed()
-    streams = {1: sys.stdout, 2: sys.stderr}  # it prints to both, and not through Python
+    streams = {1: sys.stdout, 2: sys.stderr}  # it prints to the file descriptors directly
     for stream in streams.values():
         stream.flush()
     kept = {number: os.dup(number) for number in streams}
@@ -198,7 +200,7 @@ def _library(kind: type[InputError] | type[WorkError], what: str) -> Generator[_
 
 
 class Entry(NamedTuple):
-    """The value of the bases of a place."""
+    """A value of the bases ``[start, end)`` of a contig, 0-based."""
 
     contig: str
     start: int
@@ -207,12 +209,13 @@ class Entry(NamedTuple):
 
 
 def read_bedgraph(path: Path) -> Iterator[Entry]:
-    """Give each line: 0-based and half-open, as bedGraph defines.
+    """Yield the entry of each line; coordinates are 0-based and half-open, as bedGraph defines.
 
     Raises
     ------
     InputError
-        At the first line that is no place with a finite number, with its number.
+        If the file is missing, or a line is not an interval with a finite value; the message has
+        the number of the first such line.
     """
     if not path.is_file():
         raise InputError(f"there is no bedGraph file {path}")
@@ -221,7 +224,7 @@ def read_bedgraph(path: Path) -> Iterator[Entry]:
 
 
 class BigWig:
-    """A bigWig file whose values are asked for by place.
+    """A bigWig file with access by interval.
 
     Parameters
     ----------
@@ -231,32 +234,32 @@ class BigWig:
     Attributes
     ----------
     lengths
-        Of the contigs that it names, in base pairs.
+        Length in bp of each contig that it lists.
 
     Raises
     ------
     InputError
-        If it cannot be read, or pybigtools is not there.
+        If the file is missing or cannot be read, or pybigtools is not installed.
     """
 
     def __init__(self, path: Path) -> None:
         check_bigwig(path)
-        import pybigtools  # noqa: PLC0415 an extra, imported at its door
+        import pybigtools  # noqa: PLC0415 optional dependency
 
         if not path.is_file():
             raise InputError(f"there is no bigWig file {path}")
         self._path = path
-        with _library(InputError, f"{path} is not a bigWig file that can be read"):
+        with _library(InputError, f"{path} is not a readable bigWig file"):
             self._file = pybigtools.open(str(path))
             self.lengths: Mapping[str, int] = self._file.chroms()
 
     def entries(self, interval: Interval) -> Iterator[Entry]:
-        """Yield the places in an interval that have a value, in order and cut to it.
+        """Yield the entries that overlap an interval, in order and clipped to it.
 
         Raises
         ------
         InputError
-            If the file is damaged: what it holds cannot be read, or is not in the interval.
+            If the file is damaged: entries cannot be read, overlap, or lie outside the interval.
         """
         length = self.lengths.get(interval.contig, 0)
         if interval.start >= length:
@@ -269,14 +272,14 @@ class BigWig:
             for start, stop, value in found:
                 if not max(last, part.start) <= start < stop <= part.end:
                     raise InputError(
-                        f"{self._path} is damaged: requested {part}, it returned [{start:,}, "
-                        f"{stop:,}), which lies beyond it or over what came before; copy it again"
+                        f"{self._path} is damaged: requested {part}, got [{start:,}, {stop:,}), "
+                        "which lies outside or overlaps the previous entry; copy it again"
                     )
                 last = stop
                 yield _entry([part.contig, start, stop, value], str(self._path))
 
     def values(self, interval: Interval) -> Float32[np.ndarray, " length"]:
-        """Return the value of each base of an interval, NaN where it has none."""
+        """Return the value of each base of an interval; NaN for a base without a value."""
         values = np.full(len(interval), nan, dtype=np.float32)
         for entry in self.entries(interval):
             values[entry.start - interval.start : entry.end - interval.start] = entry.value

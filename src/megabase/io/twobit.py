@@ -1,10 +1,11 @@
-"""Letters by Interval from 2bit, the format of the shipped genome.
+"""Read letters by interval from 2bit, the format of the shipped genome, and write 2bit.
 
-A file is a header, an index of (name, offset), and per contig: its length, the runs
-of N, the runs of lower case, and four bases a byte, T C A G = 0 1 2 3, first base high.
+A file has a header, an index of (name, offset), and for each contig its length, the runs of N,
+the runs of lower case, and four bases per byte: T C A G = 0 1 2 3, the first base in the high
+bits.
 
-Words have 32 bits, in the byte order that the first of them, the signature, shows. In version 1
-the offsets of the index have 64 bits.
+Words have 32 bits; the first word, the signature, shows their byte order. In version 1 the
+offsets of the index have 64 bits.
 
 Source: "Twobit sequence archives", the .2bit section of the UCSC genome browser's
 page of file formats.
@@ -33,7 +34,7 @@ _LOWER = 0x20  # the bit that makes an ASCII letter lower case
 
 
 class _Contig(NamedTuple):
-    """Where a contig's bases lie in the file, and its runs as (start, length) rows."""
+    """The length and byte offset of a contig, and its runs as (start, length) rows."""
 
     length: int
     unknown: np.ndarray
@@ -52,7 +53,7 @@ class TwoBitReference:
     Raises
     ------
     InputError
-        If it is not there, is no 2bit file, is cut short or damaged, or holds no base.
+        If the file is missing, not 2bit, truncated or damaged, or contains no base.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,18 +67,18 @@ class TwoBitReference:
             n_unused = file.n_unused()
         except ValueError as error:
             raise InputError(
-                f"{path} is not a whole 2bit file: {error}; copy it again, or write it anew with "
+                f"{path} is not a complete 2bit file: {error}; copy it again, or rewrite it with "
                 "faToTwoBit"
             ) from error
         self._lengths = {name: contig.length for name, contig in self._contigs.items()}
         if not any(self._lengths.values()):
-            raise InputError(f"{path} holds no base; choose another genome")
+            raise InputError(f"{path} holds no bases; choose another genome")
         if n_unused:
             _log.warning("%s: %s bytes belong to no contig; it may be damaged", path, n_unused)
 
     @property
     def name(self) -> str:
-        """The path as it was given."""
+        """The path as given."""
         return self._name
 
     @property
@@ -86,7 +87,7 @@ class TwoBitReference:
         return self._lengths
 
     def fetch(self, interval: Interval) -> str:
-        """Give the letters of `interval`, as `Reference.fetch`."""
+        """Return the letters of `interval`; see `Reference.fetch`."""
         check_inside(interval, self._lengths, self._name)
         contig = self._contigs[interval.contig]
         letters = _unpack(self._bytes, contig.offset, interval.start, interval.end)
@@ -103,7 +104,7 @@ def write_twobit(reference: Reference, path: Path) -> None:
     Raises
     ------
     InputError
-        If a letter is none of these; 2bit has no others.
+        If a letter is not one of A C G T N.
     """
     names = [name.encode() for name in reference.lengths]
     records = [
@@ -120,17 +121,17 @@ def write_twobit(reference: Reference, path: Path) -> None:
 
 
 class _Layout:
-    """Where everything lies in the bytes of a 2bit file, each place checked before it is read.
+    """The layout of a 2bit file; every offset is checked before it is used.
 
     Parameters
     ----------
     data
-        The bytes.
+        The bytes of the file.
 
     Raises
     ------
     ValueError
-        If they are not those of a 2bit file.
+        If the header is not that of a 2bit file.
     """
 
     def __init__(self, data: np.ndarray) -> None:
@@ -138,17 +139,17 @@ class _Layout:
         self._order = "<" if data[:4].tobytes() == struct.pack("<I", _SIGNATURE) else ">"
         signature, version, self._n_contigs, _ = self._words(0, 4).tolist()
         if signature != _SIGNATURE or version not in (0, 1):
-            raise ValueError(f"signature {signature:#x} and version {version} are not of 2bit")
+            raise ValueError(f"invalid signature {signature:#x} or version {version}")
         self._word_of_offset = "u8" if version else "u4"
-        self._extents: list[tuple[int, int, str]] = []  # first and last byte and what they are
+        self._extents: list[tuple[int, int, str]] = []  # start, end (exclusive), description
 
     def contigs(self) -> dict[str, _Contig]:
-        """Read the index, and where the letters of each contig are.
+        """Read the index, and the layout of each contig.
 
         Raises
         ------
         ValueError
-            If a contig lies beyond the file or over another, or its runs are not in order.
+            If contigs overlap or extend beyond the file, or runs are not in order.
         """
         found: dict[str, _Contig] = {}
         at = 16
@@ -158,7 +159,7 @@ class _Layout:
             (offset,) = self._words(at + 1 + size, 1, self._word_of_offset).tolist()
             at += 1 + size + np.dtype(self._word_of_offset).itemsize
             if not name or name in found:
-                raise ValueError(f"its index names a contig {name!r}" + ", twice" * bool(name))
+                raise ValueError(f"its index has a contig {name!r}" + " twice" * bool(name))
             found[name] = self._contig(name, offset)
         self._extents.append((0, at, "its index"))
         self._check_apart()
@@ -172,7 +173,7 @@ class _Layout:
         self._extents.sort()
         for (_, end, before), (start, _, after) in pairwise(self._extents):
             if start < end:
-                raise ValueError(f"{after} lies over {before}")
+                raise ValueError(f"{after} overlaps {before}")
 
     def _contig(self, name: str, start: int) -> _Contig:
         (length,) = self._words(start, 1).tolist()
@@ -181,37 +182,40 @@ class _Layout:
         (reserved,) = self._words(at, 1).tolist()
         end = at + 4 + -(-length // 4)
         if reserved:
-            raise ValueError(f"the reserved word of contig {name!r} is {reserved}, and not 0")
+            raise ValueError(f"the reserved word of contig {name!r} is {reserved}, expected 0")
         if end > len(self._data):
             raise ValueError(
-                f"contig {name!r} of {length:,} bp ends at byte {end:,}, and there are "
-                f"{len(self._data):,}"
+                f"contig {name!r} of {length:,} bp ends at byte {end:,}, but the file has "
+                f"{len(self._data):,} bytes"
             )
         self._extents.append((start, end, f"contig {name!r}"))
         return _Contig(length, unknown, lower, at + 4)
 
     def _runs(self, at: int, length: int, what: str) -> tuple[np.ndarray, int]:
-        """Read runs, as rows of start and length, which lie in a contig one after another."""
+        """Read runs as (start, length) rows, and return them with the offset after them.
+
+        The file holds all starts before all lengths. Runs must be in order and within the contig.
+        """
         (n,) = self._words(at, 1).tolist()
         runs = self._words(at + 4, 2 * n).astype(np.int64).reshape(2, n).T
         ends = runs.sum(axis=1)
         if (runs[1:, 0] < ends[:-1]).any() or (n and ends[-1] > length):
-            raise ValueError(f"runs of {what} are not in order, or beyond its {length:,} bp")
+            raise ValueError(f"runs of {what} are not in order, or exceed its {length:,} bp")
         return runs, at + 4 + 8 * n
 
     def _words(self, at: int, n: int, kind: str = "u4") -> np.ndarray:
-        """Read `n` words of a kind from byte `at` on."""
+        """Return `n` words of a NumPy type from byte `at` on."""
         word = np.dtype(self._order + kind)
         end = at + n * word.itemsize
         if end > len(self._data):
             raise ValueError(
-                f"it ends early, at byte {len(self._data):,}; expected {end:,} at least"
+                f"it is truncated at byte {len(self._data):,}; expected at least {end:,}"
             )
         return np.frombuffer(self._data[at:end].tobytes(), dtype=word)
 
 
 def _runs_in(runs: np.ndarray, interval: Interval) -> list[tuple[int, int]]:
-    """Cut runs, which are in order, to an interval, as (start, length) counted from its start."""
+    """Return sorted runs clipped to an interval, as (start, length) relative to its start."""
     starts, ends = runs[:, 0], runs.sum(axis=1)
     first = np.searchsorted(ends, interval.start, side="right")
     last = np.searchsorted(starts, interval.end, side="left")
@@ -223,6 +227,7 @@ def _runs_in(runs: np.ndarray, interval: Interval) -> list[tuple[int, int]]:
 
 def _unpack(data: np.ndarray, offset: int, start: int, end: int) -> UInt8[np.ndarray, " length"]:
     packed = np.asarray(data[offset + start // 4 : offset + -(-end // 4)])
+    # four bases per byte, the first in the two highest bits; start % 4 drops bases before `start`
     codes = (packed[:, None] >> np.array([6, 4, 2, 0], dtype=np.uint8)) & 3
     return _LETTERS[codes.reshape(-1)[start % 4 :][: end - start]]
 
@@ -235,7 +240,7 @@ def _pack(letters: str, contig: str) -> bytes:
     codes[ord("N")] = _CODE[ord("T")]
     found = codes[upper]
     if found.size and found.max() == 255:
-        raise InputError(f"2bit knows only A C G T N; {contig!r} has another letter")
+        raise InputError(f"2bit can store only A C G T N; {contig!r} has another letter")
     fours = np.pad(found, (0, -len(found) % 4)).reshape(-1, 4)
     packed = fours @ np.array([64, 16, 4, 1], dtype=np.uint8)
     runs = _pack_runs(upper == ord("N")) + _pack_runs((text & _LOWER) != 0)

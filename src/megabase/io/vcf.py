@@ -1,7 +1,7 @@
-"""VCF and BCF to Sites, and records back with more in their INFO column.
+"""Read VCF and BCF records as sites, and write records with additional INFO entries.
 
-A record keeps its text: what is added goes into INFO, and nothing else is touched. The
-positions of the file are 1-based; those of a `Site` are 0-based.
+The text of a record is kept; only its INFO column is changed. Positions in the file are 1-based,
+those of a `Site` 0-based.
 """
 
 import gzip
@@ -27,12 +27,12 @@ _BCF_MAGIC = b"BCF"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ODD_BYTES = "surrogateescape"  # bytes of any kind pass unchanged
 _TEXT = {"encoding": "utf-8", "errors": _ODD_BYTES}
-_QUOTED = re.compile(r'"(\\.|[^"\\])*"')  # which may look like attributes
+_QUOTED = re.compile(r'"(\\.|[^"\\])*"')  # quoted text may contain what looks like attributes
 _DECLARATION = re.compile(r"##(INFO|FILTER|FORMAT|contig)=<(?:.*,\s*)?ID=([^,>]+)")
 
 
 class InfoField(NamedTuple):
-    """A field of the INFO column, as the header declares it."""
+    """A field of the INFO column, as declared in the header."""
 
     name: str
     number: str
@@ -53,37 +53,37 @@ class VcfRecord(NamedTuple):
 
     @property
     def contig(self) -> str:
-        """The contig, by its name in this file."""
+        """The name of the contig in this file."""
         return self.columns[0]
 
     @property
     def has_position(self) -> bool:
-        """Whether POS is a whole number, of at most 18 digits."""
+        """Whether POS is a whole number of at most 18 digits."""
         return re.fullmatch(r"[0-9]{1,18}", self.columns[1]) is not None
 
     @property
     def position(self) -> int:
         """The 0-based position of the first letter of REF.
 
-        It is -1, which is before the contig, for a POS of 0 and for one that is not a whole number.
+        It is -1, before the contig, if POS is 0 or not a whole number.
         """
         return int(self.columns[1]) - 1 if self.has_position else -1
 
     def site(self, contig: str) -> Site:
-        """Give place and alleles, on a contig that the genome may call by another name."""
+        """Return position and alleles, with the name of the contig in the genome."""
         alt = self.columns[4]
         alts = () if alt == "." else tuple(alt.split(","))
         return Site(contig, self.position, self.columns[3], alts)
 
     def with_info(self, added: Iterable[str], declared: Iterable[str]) -> str:
-        """Give the line with entries added to INFO, in place of those of the same names.
+        """Return the line with entries added to INFO, replacing those of the same names.
 
         Parameters
         ----------
         added
             Entries, ``NAME=value`` or ``NAME``.
         declared
-            Names that are taken away where the record has them already.
+            Names of existing entries to remove.
         """
         names = set(declared)
         kept = [
@@ -103,19 +103,19 @@ class VcfFile:
     path
         VCF, plain or compressed by gzip or bgzip; or BCF.
     name
-        What to call it in messages; None for the path.
+        Name of the file in messages; None for the path.
 
     Attributes
     ----------
     header
-        The lines of the header, the one of the columns last.
+        The lines of the header; the last is the line of column names.
     n_empty
-        Lines without a record, as far as the records were read last.
+        Number of empty lines met by the last call of `records`.
 
     Raises
     ------
     InputError
-        If there is no such file, it is cut short, or it has no header of a VCF file.
+        If the file is missing or truncated, or has no valid VCF header.
     """
 
     def __init__(self, path: Path, *, name: str | None = None) -> None:
@@ -134,12 +134,12 @@ class VcfFile:
             self.header = self._read_header(lines)
 
     def records(self) -> Iterator[VcfRecord]:
-        """Read the records in order; a name of a contig may begin with #.
+        """Yield the records in order; a contig name may begin with #.
 
         Raises
         ------
         InputError
-            At the first line that is no record, with its number, or where the file breaks off.
+            If a line is not a record (the message has its number), or the file is truncated.
         """
         self.n_empty = 0
         with self._mended_errors(), self._lines() as lines:
@@ -153,20 +153,20 @@ class VcfFile:
     def _record(self, line: str, number: int) -> VcfRecord:
         if line.startswith(("##", _COLUMNS)):
             raise InputError(
-                f"{self.name}, line {number:,}: a line of a header stands among the records, "
-                f"{line[:60]!r}; are these several files? bcftools concat joins them"
+                f"{self.name}, line {number:,}: a header line among the records, {line[:60]!r}; "
+                "to join several files, use bcftools concat"
             )
         columns = line.split("\t", _N_COLUMNS)
         if len(columns) < _N_COLUMNS:
             raise InputError(
-                f"{self.name}, line {number:,}: expected eight columns or more, split by tabs; got "
-                f"{line[:60]!r}"
+                f"{self.name}, line {number:,}: expected at least eight columns, separated by "
+                f"tabs; got {line[:60]!r}"
             )
         n_columns, n_expected = line.count("\t") + 1, self.header[-1].count("\t") + 1
         if n_columns < n_expected:
             raise InputError(
                 f"{self.name}, line {number:,}: expected the {n_expected:,} columns of the header, "
-                f"got {n_columns:,} in {line[:60]!r}; is the file cut short?"
+                f"got {n_columns:,} in {line[:60]!r}; check that the file is not truncated"
             )
         return VcfRecord(columns)
 
@@ -174,8 +174,8 @@ class VcfFile:
         first = next(lines, "")
         if not first.startswith(_FIRST):
             raise InputError(
-                f"{self.name} has no header of a VCF file: expected {_FIRST}... as its first line, "
-                f"got {first[:40]!r}; put the header back, or choose another file"
+                f"{self.name} has no VCF header: expected {_FIRST}... as its first line, got "
+                f"{first[:40]!r}; restore the header, or choose another file"
             )
         header = [first]
         for line in lines:
@@ -185,13 +185,13 @@ class VcfFile:
             if not line.startswith("##"):
                 break
         raise InputError(
-            f"{self.name} has no line of columns after its header: expected #CHROM POS ID REF ALT "
-            f"QUAL FILTER INFO, split by tabs; got {header[-1][:40]!r}"
+            f"{self.name} has no line of column names after its header: expected #CHROM POS ID REF "
+            f"ALT QUAL FILTER INFO, separated by tabs; got {header[-1][:40]!r}"
         )
 
     @contextmanager
     def _bytes(self) -> Generator[IO[bytes]]:
-        """Open the file, unpacked."""
+        """Open the file as uncompressed bytes."""
         if self._is_packed:
             with gzip.open(self._path) as file:
                 yield file  # pyright: ignore[reportReturnType] it reads as any file does
@@ -201,7 +201,7 @@ class VcfFile:
 
     @contextmanager
     def _lines(self) -> Generator[Iterator[str]]:
-        """Open the file as lines of VCF without their ends."""
+        """Open the file as lines of VCF text, without line ends."""
         if self._is_bcf:
             try:
                 opened = pysam.VariantFile(str(self._path))
@@ -215,13 +215,13 @@ class VcfFile:
 
     @contextmanager
     def _mended_errors(self) -> Generator[None]:
-        """Say in our words what the libraries say of a damaged file."""
+        """Convert errors of the libraries about a damaged file to an InputError."""
         loudness = pysam.set_verbosity(0)
         try:
             yield
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
-                f"{self.name} is cut short or damaged ({error}); copy it again"
+                f"{self.name} is truncated or damaged ({error}); copy it again"
             ) from error
         finally:
             pysam.set_verbosity(loudness)
@@ -243,7 +243,7 @@ def _bcf_lines(file: pysam.VariantFile) -> Iterator[str]:
 
 
 def _text_of(part: pysam.VariantHeader | pysam.VariantRecord) -> str:
-    """Return the text of a part of a BCF file; bytes that are not UTF-8 pass as in a VCF file."""
+    """Return a header or record of a BCF file as text; keep bytes that are not UTF-8."""
     before = pysam.set_encoding_error_handler(_ODD_BYTES)
     try:
         return str(part)
@@ -252,7 +252,7 @@ def _text_of(part: pysam.VariantHeader | pysam.VariantRecord) -> str:
 
 
 def declaration(line: str) -> tuple[str, str] | None:
-    """Return the kind and the ID of a header line, wherever its ID stands; None for other lines.
+    """Return the kind and ID of a declaration in a header; None for other lines.
 
     Examples
     --------
@@ -276,20 +276,20 @@ def extended_header(
     declared: Iterable[str],
     prefix: str,
 ) -> list[str]:
-    """Declare fields and write notes before the line of columns.
+    """Return a header with declarations and notes added before the line of column names.
 
     Parameters
     ----------
     header
-        Lines of a header, the one of the columns last.
+        Lines of a header; the last is the line of column names.
     fields
-        INFO fields.
-    declared
-        Names of INFO fields whose earlier declarations go, as in `VcfRecord.with_info`.
+        INFO fields to declare.
     notes
-        Lines ``##<prefix><key>=<value>``.
+        Notes by key, written as lines ``##<prefix><key>=<value>``.
+    declared
+        Names of INFO fields whose earlier declarations are removed; see `VcfRecord.with_info`.
     prefix
-        How the keys of notes start; earlier lines with it go.
+        Prefix of the keys of notes; earlier lines with this prefix are removed.
     """
     added = [str(field) for field in fields]
     replaced = {("INFO", name) for name in declared}
@@ -303,18 +303,18 @@ def extended_header(
 
 
 def write_vcf(path: Path, header: Iterable[str], body: Path, *, bgzip: bool) -> None:
-    """Write a header and the lines of another file, compressed or not.
+    """Write a header and the records of another file, compressed or not.
 
     Parameters
     ----------
     path
         The file to write.
     header
-        Its header.
+        Lines of the header.
     body
         A file of records in plain text.
     bgzip
-        Whether to compress by bgzip.
+        Whether to compress with bgzip.
     """
     text = "".join(f"{line}\n" for line in header).encode(**_TEXT)
     opened = _bgzip(path) if bgzip else path.open("wb")
@@ -331,7 +331,7 @@ def _bgzip(path: Path) -> Generator[pysam.BGZFile]:
             yield file
             file.close()
         except OSError:
-            with suppress(OSError):  # else it is closed, with a traceback, when it is collected
+            with suppress(OSError):  # otherwise garbage collection closes it with a traceback
                 file.close()
             raise
     check_written_whole(path)
@@ -339,7 +339,7 @@ def _bgzip(path: Path) -> Generator[pysam.BGZFile]:
 
 @contextmanager
 def work_errors(what: str) -> Generator[None]:
-    """Raise a WorkError where pysam cannot write, which does not tell why, and keep it quiet."""
+    """Raise a WorkError if pysam fails to write without a reason, and silence its messages."""
     loudness = pysam.set_verbosity(0)
     try:
         yield
@@ -352,36 +352,36 @@ def work_errors(what: str) -> Generator[None]:
 
 
 def check_written_whole(path: Path) -> None:
-    """Raise a WorkError unless a bgzip file that was written has its end."""
+    """Raise a WorkError unless a bgzip file was written completely."""
     try:
         check_bgzip_is_whole(path, name=path.name)
     except InputError as error:
-        raise WorkError(f"{path} could not be written whole: the disk may be full") from error
+        raise WorkError(f"{path} could not be written completely: the disk may be full") from error
 
 
 def encode_lines(lines: Iterable[str]) -> bytes:
-    """Give the bytes of lines of records, as `write_vcf` copies them."""
+    """Return lines of records as bytes for the body of `write_vcf`."""
     return "".join(f"{line}\n" for line in lines).encode(**_TEXT)
 
 
 def read_lines(body: Path) -> Iterator[VcfRecord]:
-    r"""Read the records of a file that `encode_lines` made; a byte that is no UTF-8 as ``\xe9``."""
+    r"""Yield the records of an `encode_lines` file; bytes that are not UTF-8 read as ``\xe9``."""
     with body.open(encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         for line in file:
             yield VcfRecord(line.rstrip("\n").split("\t", _N_COLUMNS))
 
 
 def index_vcf(path: Path, index: Path, *, longest_contig: int) -> None:
-    """Write the tabix index of a sorted bgzip file: .csi for contigs beyond .tbi's reach.
+    """Write the tabix index of a sorted bgzip file: .csi if contigs are too long for .tbi.
 
     Parameters
     ----------
     path
         The file.
     index
-        Its index, of a name by `index_suffix`.
+        The index to write, with the suffix of `index_suffix`.
     longest_contig
-        Bases of the longest contig, or the last position of a record beyond it.
+        Length of the longest contig in bp, or the last position of a record beyond it.
     """
     with work_errors("the index"):
         pysam.tabix_index(
@@ -392,5 +392,5 @@ def index_vcf(path: Path, index: Path, *, longest_contig: int) -> None:
 
 
 def index_suffix(longest_contig: int) -> str:
-    """Give the kind of index that contigs of this length need (SAM specification: .tbi to 2²⁹)."""
+    """Return the index suffix for contigs of a length in bp (SAM specification: .tbi to 2²⁹)."""
     return ".tbi" if longest_contig < 1 << 29 else ".csi"

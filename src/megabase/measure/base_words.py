@@ -1,14 +1,15 @@
-r"""What the nearest bases tell of a base: the baseline of tasks with a label for each.
+r"""Predict the label of a base from its nearest bases: the baseline for per-base labels.
 
-Of a base with the word w of k bases around it, the answer is the mean label of training
-bases with the same word, drawn towards the mean of all as if `PRIOR` bases more had it:
+For a base with the word w of k bases centred on it, the prediction is the mean label of the
+training bases with the same word, shrunk towards the overall mean as if `PRIOR` more bases
+with the mean label had this word:
 
 .. math:: \hat y(w) = \frac{\sum_{i:\,w_i=w} y_i + m\,\bar y}{n_w + m}
     :label: base-words
 
-with y the indicator of each class, or the value, n_w the bases that count with this word,
-and m the prior. Where the word goes over the end of a sequence or over N, it is
-:math:`\bar y`.
+with y the indicator of each class, or the value; n_w the number of labelled bases with this
+word; and m the prior. Where the word extends beyond the end of a sequence or contains N, the
+prediction is :math:`\bar y`.
 """
 
 from collections.abc import Sequence
@@ -21,14 +22,14 @@ from megabase.errors import InputError
 from megabase.measure.words import N_BASES, Bases, word_codes
 
 KS = (1, 3, 5, 7, 9)
-"""The lengths of words that are tried."""
+"""The word lengths that are tried, in bases."""
 
 PRIOR = 10.0
-"""How many bases with the mean label each word starts with."""
+"""Number of bases with the mean label that are added to each word."""
 
 BaseLabels = Sequence[Shaped[np.ndarray, " _"]] | Shaped[np.ndarray, "row base"]
-"""For each sequence the labels of its bases: classes, below 0 where a base does not count; or
-values, NaN there."""
+"""The labels of the bases of each sequence: classes (negative for an unlabelled base) or values
+(NaN for an unlabelled base)."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class BaseWords:
     Parameters
     ----------
     k
-        Bases of a word, an odd number.
+        Length of a word in bases, an odd number.
     means
-        Of each word: the share of each class, or the one value.
+        The fraction of each class, or the mean value, for each word.
     mean
-        Of all training bases.
+        The same over all training bases.
     """
 
     k: int
@@ -50,7 +51,7 @@ class BaseWords:
     mean: Float[np.ndarray, " column"]
 
     def predict(self, sequences: Sequence[Bases]) -> Float[np.ndarray, "base ..."]:
-        """Answer for the bases of all sequences, one after the other: (base, class), or values."""
+        """Return probabilities (base, class) or values (base,) for all sequences, concatenated."""
         answers = np.concatenate([self._of_one(sequence) for sequence in sequences])
         return answers if len(self.mean) > 1 else answers[:, 0]
 
@@ -68,25 +69,25 @@ def fit_base_words(
     n_classes: int = 0,
     ks: Sequence[int] = KS,
 ) -> BaseWords:
-    """Take the mean label of each word (Eq. base-words), with the k that validation likes best.
+    """Compute the mean label of each word (Eq. base-words), with the k best on validation data.
 
     Parameters
     ----------
     train, validation
         Sequences and the labels of their bases.
     n_classes
-        0: labels are values.
+        Number of classes; 0 if labels are values.
     ks
-        Odd lengths; of equals the first is kept. The best has the least cross-entropy, or
-        squared error.
+        Odd word lengths to try. The one with the lowest cross-entropy, or squared error, is
+        kept; in a tie, the first.
 
     Raises
     ------
     InputError
-        If a length is even, or there is none.
+        If `ks` is empty or contains an even length.
     """
     if not ks or any(k % 2 == 0 for k in ks):
-        raise InputError(f"words around a base have an odd number of bases; got {tuple(ks)}")
+        raise InputError(f"expected at least one word length, each odd; got {tuple(ks)}")
     fitted = [_fit(*train, k, n_classes) for k in ks]
     return min(fitted, key=lambda each: _error(each, *validation, n_classes))
 
@@ -121,7 +122,7 @@ def _error(
 def _targets(
     labels: Shaped[np.ndarray, " base"], n_classes: int
 ) -> tuple[Float[np.ndarray, "base column"], Bool[np.ndarray, " base"]]:
-    """Give the indicator of each class, or the value, and which bases count."""
+    """Return the indicator of each class, or the value, and which bases are labelled."""
     if n_classes:
         is_counted = labels >= 0
         return np.eye(n_classes)[np.maximum(labels, 0)] * is_counted[:, None], is_counted

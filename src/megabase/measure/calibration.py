@@ -1,4 +1,4 @@
-"""Whether a probability means what it says."""
+"""Calibration: how well predicted probabilities agree with observed frequencies."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from megabase.measure.metrics import Kind, Labels, Predictions, check_prediction
 
 @dataclass(frozen=True)
 class Reliability:
-    r"""How often what was said with a probability came true, bin by bin.
+    r"""The mean predicted probability and the observed frequency in each bin of probability.
 
     .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{n} \, | \mathrm{share}_b - \mathrm{mean}_b |
        :label: calibration-error
@@ -19,13 +19,13 @@ class Reliability:
     Parameters
     ----------
     edges
-        Of the bins of probability, equally wide, from 0 to 1; the last holds 1.
+        Edges of the bins, equally wide, from 0 to 1; the last bin includes 1.
     counts
-        Statements of each bin, :math:`n_b`.
+        Number of predictions in each bin, :math:`n_b`.
     means
-        Their mean probability; NaN where there are none.
+        Mean probability in each bin; NaN in an empty bin.
     shares
-        How many of them were true; NaN where there are none.
+        Fraction of true predictions in each bin; NaN in an empty bin.
 
     Source
     ------
@@ -39,7 +39,7 @@ class Reliability:
 
     @property
     def calibration_error(self) -> float:
-        """The expected calibration error, Eq. calibration-error; 0 is the best, 1 the worst."""
+        """The expected calibration error, Eq. calibration-error; 0 is best, 1 worst."""
         known = self.counts > 0
         gaps = np.abs(self.shares - self.means)[known]
         return float(np.dot(self.counts[known], gaps) / self.counts.sum())
@@ -48,32 +48,35 @@ class Reliability:
 def reliability(
     kind: Kind, labels: Labels, probabilities: Predictions, *, n_bins: int = 15
 ) -> Reliability:
-    """Put statements into bins by their probability.
+    """Bin predictions by their probability.
 
     Parameters
     ----------
     kind
-        binary: the statement is "class 1". multiclass: that the most probable class is the
-        true one. multilabel: one for each label.
-    labels, probabilities
-        As of `metrics.metrics_of`.
+        binary: a prediction is true if the label is class 1. multiclass: if the most probable
+        class is the label. multilabel: each label of each row is one prediction.
+    labels
+        Classes (row,) as integers, or multilabel truths (row, label).
+    probabilities
+        Shape (row, class) or (row, label).
     n_bins
-        How many; fewer rows want fewer.
+        Number of bins; use fewer for few rows.
 
     Raises
     ------
     InputError
-        As `metrics.metrics_of` does; of values, which have no probabilities; if a number
-        is no probability, or there are no bins.
+        If `kind` is regression, there are no rows, shapes or labels do not fit the kind, a
+        probability is not in [0, 1], or `n_bins` is below 1.
     """
     check_predictions(kind, labels, probabilities)
     is_true, stated = _statements(kind, labels, probabilities)
     if n_bins < 1 or stated.min() < 0 or stated.max() > 1:
         raise InputError(
-            f"probabilities must lie in 0 to 1 and bins be one at least; got {stated.min():g} to "
+            f"expected probabilities from 0 to 1 and at least one bin; got {stated.min():g} to "
             f"{stated.max():g} and {n_bins} bins"
         )
     edges = np.linspace(0, 1, n_bins + 1)
+    # a probability of exactly 1 falls beyond the last edge and belongs to the last bin
     bins = np.minimum(np.searchsorted(edges, stated, side="right") - 1, n_bins - 1)
     counts = np.bincount(bins, minlength=n_bins)
     per_bin = np.where(counts > 0, counts, np.nan)
@@ -85,20 +88,24 @@ def reliability(
 
 
 def brier_score(kind: Kind, labels: Labels, probabilities: Predictions) -> float:
-    """Give the mean squared distance of probabilities from what was true; 0 is the best.
+    """Return the mean squared difference between probabilities and outcomes; 0 is best.
 
-    Of two classes it is that of class 1, of more the sum over classes (from 0 to 2), of
-    many labels the mean over labels.
+    For two classes it is that of class 1, for more the sum over classes (from 0 to 2), for
+    several labels the mean over labels.
 
     Parameters
     ----------
-    kind, labels, probabilities
-        As of `metrics.metrics_of`.
+    kind
+        binary, multiclass or multilabel.
+    labels
+        Classes (row,) as integers, or multilabel truths (row, label).
+    probabilities
+        Shape (row, class) or (row, label).
 
     Raises
     ------
     InputError
-        As `metrics.metrics_of` does; of values, which have no probabilities.
+        If `kind` is regression, there are no rows, or shapes or labels do not fit the kind.
 
     Source
     ------
@@ -115,9 +122,9 @@ def brier_score(kind: Kind, labels: Labels, probabilities: Predictions) -> float
 def _statements(
     kind: Kind, labels: Labels, probabilities: Predictions
 ) -> tuple[Bool[np.ndarray, " statement"], Float[np.ndarray, " statement"]]:
-    """Give what was said to be, as whether it was true and how probable it was said to be."""
+    """Return for each prediction whether it was true, and its probability."""
     if kind == "regression":
-        raise InputError("values have no probabilities: calibration is of classes and labels")
+        raise InputError("a regression has no probabilities; calibration needs classes or labels")
     if kind == "binary":
         return labels == 1, probabilities[:, 1].astype(np.float64)
     if kind == "multilabel":

@@ -1,4 +1,4 @@
-"""Whether what was trained has collapsed: it tells no more than the most frequent class does."""
+"""Detect collapsed models, which predict no better than the most frequent class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,30 +7,36 @@ from typing import NamedTuple
 from megabase.measure.result import Result
 
 MAJORITY = "majority"
-"""The name in tables of what answers with the shares of the training labels, or their mean."""
+"""The name in tables of the baseline that predicts the class frequencies, or the mean, of the
+training labels."""
 
 _ZERO = 5e-4
-"""What is below it stands in tables as 0.000."""
+"""Smaller values are printed in tables as 0.000."""
 
 
 class Collapsed(NamedTuple):
-    """How many seeds of a model on a task collapsed, of how many."""
+    """The number of seeds of a model on a task that collapsed, and the number of all seeds."""
 
     n: int
     n_seeds: int
 
     def __str__(self) -> str:
-        """Return the flag that a table shows."""
+        """Return the flag shown in tables."""
         return "collapsed" if self.n == self.n_seeds else f"{self.n} of {self.n_seeds} collapsed"
 
 
 def has_collapsed(metrics: Mapping[str, float | None]) -> bool:
-    """Return whether the metrics of one training, by the names of `metrics.NAMES`, say so.
+    """Return whether a trained model has collapsed, from its metrics.
 
-    Of classes that is an MCC of 0.000, as of a network that answers one class throughout; of
-    values an R² of 0.000, or a correlation that is NaN because the answers do not vary; of
-    several labels a median AUROC of 0.500. A metric that is missing or None decides nothing: it
-    is not defined where the labels themselves do not vary.
+    A classifier has collapsed if its MCC is 0.000, as when it always predicts one class. A
+    regression has collapsed if its R² is 0.000, or its correlation is NaN because its predictions
+    do not vary; a multilabel model if its median AUROC is 0.500. A metric that is missing or
+    None is ignored: it is undefined if the labels themselves do not vary.
+
+    Parameters
+    ----------
+    metrics
+        Metrics of one training run, by the names of `metrics.NAMES`.
 
     Examples
     --------
@@ -48,15 +54,15 @@ def has_collapsed(metrics: Mapping[str, float | None]) -> bool:
 
 
 def collapsed_models(results: Sequence[Result]) -> dict[tuple[str, str], Collapsed]:
-    """Count the seeds that collapsed, by task and model; models without any are left out.
+    """Count the collapsed seeds by task and model; models without any are left out.
 
-    A model of several seeds whose accuracy is that of the majority from every one of them has
-    collapsed, too.
+    A model with several seeds has also collapsed if its accuracy equals that of the majority
+    baseline for every seed.
 
     Parameters
     ----------
     results
-        All metrics of the models, with those of the majority.
+        All metrics of the models and of the majority baseline.
     """
     found: dict[tuple[str, str], dict[int | None, dict[str, float | None]]] = {}
     for each in results:

@@ -1,4 +1,4 @@
-"""How far a figure would move if other windows had been drawn."""
+"""Bootstrap confidence intervals, and the spread of a figure over seeds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -6,18 +6,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-_FEWEST = 10  # windows, or what else is drawn
+_FEWEST = 10  # fewest units (windows, rows, groups) for an interval
 
 
 class ConfidenceInterval(NamedTuple):
-    """The range that holds the middle share of bootstrap replicates."""
+    """The range that contains the central fraction of bootstrap replicates."""
 
     low: float
     high: float
 
 
 class Spread(NamedTuple):
-    """What a figure is over seeds: mean, sample deviation (None of one), ends, and how many."""
+    """A figure over n seeds: mean, sample standard deviation (None for one seed), least, most."""
 
     mean: float
     sd: float | None
@@ -27,7 +27,7 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Give the spread of a figure over seeds; NaN throughout where one of them is NaN.
+    """Return the spread of a figure over seeds; all statistics are NaN if one value is NaN.
 
     Examples
     --------
@@ -47,20 +47,20 @@ def bootstrap_ratio(
     level: float = 0.95,
     n_replicates: int = 2000,
 ) -> ConfidenceInterval | None:
-    """Give the percentile interval of ``totals.sum() / sizes.sum()`` over windows.
+    """Compute the bootstrap percentile interval of ``totals.sum() / sizes.sum()`` over windows.
 
-    Of fewer than ten windows it would say little and look narrow: then there is none.
+    For fewer than ten windows the interval would be misleadingly narrow; the result is None.
 
     Parameters
     ----------
     totals, sizes
-        Of each window, say the bits spent and the bases counted.
+        Two amounts of each window, such as its bits and its number of bases.
     seed
-        Fixes the draw.
+        Seed of the random draws.
     level
-        The share of replicates inside the interval.
+        Fraction of replicates inside the interval.
     n_replicates
-        How often the windows are drawn anew, with replacement.
+        Number of times that the windows are drawn with replacement.
 
     Source
     ------
@@ -83,18 +83,20 @@ def bootstrap(
     level: float = 0.95,
     n_replicates: int = 2000,
 ) -> ConfidenceInterval | None:
-    """Give the percentile interval of a statistic over units that are drawn with replacement.
-
-    Of fewer than ten units there is none.
+    """Compute the bootstrap percentile interval of a statistic; None for fewer than ten units.
 
     Parameters
     ----------
     statistic
-        Of the numbers of the units that were drawn, as many as there are.
+        Function of the indices of the drawn units, of which there are `n_units`.
     n_units
-        How many there are.
-    seed, level, n_replicates
-        As of `bootstrap_ratio`.
+        Number of units, which are drawn with replacement.
+    seed
+        Seed of the random draws.
+    level
+        Fraction of replicates inside the interval.
+    n_replicates
+        Number of bootstrap replicates.
     """
     found = bootstrap_all(
         lambda drawn: {"": statistic(drawn)},
@@ -114,17 +116,23 @@ def bootstrap_all(
     level: float = 0.95,
     n_replicates: int = 2000,
 ) -> dict[str, ConfidenceInterval | None]:
-    """Give the percentile intervals of several statistics of the same draws, by their names.
+    """Compute bootstrap percentile intervals of several statistics from the same draws.
 
-    A statistic that is not finite in some replicate has no interval, and of fewer than ten
-    units none has.
+    The interval is None for fewer than ten units, and for a statistic that is not finite in
+    some replicate.
 
     Parameters
     ----------
     statistics
-        Of the numbers of the units that were drawn; the names are always the same.
-    n_units, seed, level, n_replicates
-        As of `bootstrap`.
+        Function of the indices of the drawn units that returns the same names every time.
+    n_units
+        Number of units, which are drawn with replacement.
+    seed
+        Seed of the random draws.
+    level
+        Fraction of replicates inside the interval.
+    n_replicates
+        Number of bootstrap replicates.
     """
     if n_units < _FEWEST:
         return dict.fromkeys(statistics(np.arange(n_units)))

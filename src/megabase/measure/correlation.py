@@ -1,4 +1,4 @@
-"""How far two measurements agree: Pearson's and Spearman's correlation, and their intervals."""
+"""Pearson's and Spearman's correlation, weighted, with bootstrap intervals."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,47 +12,60 @@ Values = Float[np.ndarray, " pair"]
 
 
 class Correlation(NamedTuple):
-    """A coefficient from -1 to 1, NaN where one side does not vary, and its interval."""
+    """A coefficient from -1 to 1 (NaN if x or y does not vary) and its interval, or None."""
 
     value: float
     interval: ConfidenceInterval | None
 
 
 def pearson(x: Values, y: Values, weights: Values | None = None) -> float:
-    """Give the linear correlation of pairs.
+    """Compute the linear correlation of pairs.
 
     Parameters
     ----------
     x, y
-        The pairs, all finite.
+        The two values of each pair, all finite.
     weights
-        How often each pair counts; None: once.
+        Number of times each pair counts; None means once.
 
     Returns
     -------
     coefficient
-        NaN where x or y does not vary, or there is no pair.
+        NaN if x or y does not vary, or there are no pairs.
     """
     counts = np.ones(len(x)) if weights is None else weights
     if not all(np.any(found != found[:1]) for found in (x[counts > 0], y[counts > 0])):
-        return float("nan")  # which the rounding of a mean could hide
+        return float("nan")  # tested on the values: rounding of the mean could leave a spread
     u, v = (values - np.average(values, weights=counts) for values in (x, y))
     spread = np.sqrt(np.dot(counts, u * u) * np.dot(counts, v * v))
     return float(np.dot(counts, u * v) / spread) if spread > 0 else float("nan")
 
 
 def spearman(x: Values, y: Values, weights: Values | None = None) -> float:
-    """Give the linear correlation of ranks, as `pearson`; equals share their mean rank."""
+    """Compute the linear correlation of ranks; tied values share their mean rank.
+
+    Parameters
+    ----------
+    x, y
+        The two values of each pair, all finite.
+    weights
+        Number of times each pair counts; None means once.
+
+    Returns
+    -------
+    coefficient
+        NaN if x or y does not vary, or there are no pairs.
+    """
     return pearson(_ranks(_places(x), weights), _ranks(_places(y), weights), weights)
 
 
 def _places(values: Values) -> Int[np.ndarray, " pair"]:
-    """Number the different values from the least, and give the number of each."""
+    """Number the distinct values in rising order, and return the number of each value."""
     return np.unique(values, return_inverse=True)[1]
 
 
 def _ranks(places: Int[np.ndarray, " pair"], weights: Values | None) -> Values:
-    """Count values up to each, each as often as it counts; equals have their mean count."""
+    """Return weighted ranks; tied values have their mean rank."""
     n_equal = np.bincount(places, weights=weights)
     return (np.cumsum(n_equal) - (n_equal - 1) / 2)[places]
 
@@ -60,19 +73,19 @@ def _ranks(places: Int[np.ndarray, " pair"], weights: Values | None) -> Values:
 def correlate(
     x: Values, y: Values, groups: Int[np.ndarray, " pair"], *, seed: int
 ) -> dict[str, Correlation]:
-    """Give ``pearson`` and ``spearman``, each with the 95 % percentile interval of the bootstrap.
+    """Compute ``pearson`` and ``spearman``, each with its 95 % bootstrap percentile interval.
 
-    Pairs that are not independent, such as the three substitutions of a base, are drawn
-    together. Of fewer than ten groups there is no interval.
+    Pairs that are not independent, such as the three substitutions of a base, form a group and
+    are drawn together. For fewer than ten groups the intervals are None.
 
     Parameters
     ----------
     x, y
-        The pairs, all finite.
+        The two values of each pair, all finite.
     groups
-        The group of each pair, by any number.
+        The group of each pair, as arbitrary integers.
     seed
-        Fixes the draw.
+        Seed of the random draws.
 
     Source
     ------

@@ -1,4 +1,4 @@
-"""By how much one system is better than another on the same rows, and how sure that is."""
+"""The difference of two systems on the same rows, with its bootstrap interval."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from megabase.measure.metrics import Kind, Labels, Predictions, measure_of
 
 
 class Difference(NamedTuple):
-    """The first minus the second, and the interval over rows; None of fewer than ten rows."""
+    """The first minus the second, and its bootstrap interval over rows, or None."""
 
     value: float
     interval: ConfidenceInterval | None
@@ -27,25 +27,31 @@ def difference(
     seed: int,
     n_replicates: int = 1000,
 ) -> Difference:
-    """Give the difference of two systems in the mean of a metric over seeds.
+    """Compute the difference of two systems in the mean of a metric over seeds.
 
-    The interval is the 95 % percentile bootstrap: rows are drawn anew with replacement, the
-    same for both systems and all seeds. Where the metric is not defined in some replicate
-    there is none.
+    The interval is a 95 % bootstrap percentile interval. Rows are drawn with replacement, the
+    same rows for both systems and all seeds. It is None for fewer than ten rows, or if the
+    metric is undefined in some replicate.
 
     Parameters
     ----------
-    kind, metric, labels
-        As of `metrics.metrics_of`, and the name of one of its metrics.
+    kind
+        Kind of task; see `metrics.metrics_of`.
+    metric
+        Name of a metric of this kind, from `metrics.NAMES`.
+    labels
+        Labels of the rows, shaped as `kind` requires.
     first, second
-        The predictions of each seed.
-    seed, n_replicates
-        Of the bootstrap.
+        Predictions of each seed of the two systems.
+    seed
+        Seed of the bootstrap.
+    n_replicates
+        Number of bootstrap replicates.
 
     Raises
     ------
     InputError
-        As `metrics.metrics_of` does.
+        If there are no rows, or labels or predictions are invalid for the kind.
     """
     measures = [
         [measure_of(kind, labels, each) for each in of_seeds] for of_seeds in (first, second)

@@ -1,4 +1,4 @@
-"""The k-mer model that stands beside every classifier, and the majority below both."""
+"""Baselines of every classifier: a model of k-mer counts, and the majority class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from megabase.measure.probe import Probe, Rows, fit_probe
 from megabase.measure.words import N_BASES, Bases, batches, other_strand, words_of_rows
 
 MOST_K = 6
-"""Bases of a word: 4,096 columns, 2,080 of them if strands are one."""
+"""The longest word in bases: 4,096 columns, or 2,080 if strands are combined."""
 
 KS = (2, 4, 6)
-"""The lengths of words that a baseline tries."""
+"""The word lengths that the baseline tries, in bases."""
 
 Constant = Float[np.ndarray, "predicted *column"]
-"""One row many times: probabilities (row, class) or (row, label), or values as labels are."""
+"""Equal rows: probabilities (row, class) or (row, label), or values shaped as the labels."""
 
 _CELLS_AT_ONCE = 1 << 24
 
@@ -32,12 +32,12 @@ def kmer_counts(
     Parameters
     ----------
     sequences
-        Of any lengths; words with what is none of A C G T are not counted.
+        Sequences of any lengths; words with letters other than A C G T are not counted.
     k
-        From 1 to 6.
+        Length of a word, from 1 to 6.
     canonical
-        Whether a word and its reverse complement are one column, so that a sequence and
-        its other strand have the same counts.
+        Whether a word and its reverse complement share a column, so that both strands of a
+        sequence have the same counts.
 
     Returns
     -------
@@ -47,13 +47,14 @@ def kmer_counts(
     Raises
     ------
     InputError
-        If k is none of 1 to 6.
+        If `k` is not from 1 to 6.
     """
     columns, n_columns = _columns(k, canonical)
     counts = np.zeros((len(sequences), n_columns), dtype=np.float32)
     for rows in batches(sequences, most_rows=max(1, _CELLS_AT_ONCE // n_columns)):
         part = counts[rows]
         codes, row = words_of_rows(sequences[rows], k)
+        # one bincount for the whole table: cell (row, column) has index row * n_columns + column
         cells = np.bincount(row * n_columns + columns[codes], minlength=part.size)
         part[:] = cells.reshape(part.shape)
     return counts
@@ -62,13 +63,28 @@ def kmer_counts(
 def kmer_frequencies(
     sequences: Sequence[Bases], k: int, *, canonical: bool = True
 ) -> Float[np.ndarray, "sequence kmer"]:
-    """Give `kmer_counts` as shares of all words of a sequence; zeros where it has none."""
+    """Return `kmer_counts` divided by the number of words of each sequence; zeros if it has none.
+
+    Parameters
+    ----------
+    sequences
+        Sequences of any lengths; words with letters other than A C G T are not counted.
+    k
+        Length of a word, from 1 to 6.
+    canonical
+        Whether a word and its reverse complement share a column.
+
+    Raises
+    ------
+    InputError
+        If `k` is not from 1 to 6.
+    """
     counts = kmer_counts(sequences, k, canonical=canonical)
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
 def kmer_names(k: int, *, canonical: bool = True) -> list[str]:
-    """Name the columns of `kmer_counts`.
+    """Return the word of each column of `kmer_counts`, for the same `k` and `canonical`.
 
     Examples
     --------
@@ -81,7 +97,7 @@ def kmer_names(k: int, *, canonical: bool = True) -> list[str]:
 
 
 class Sequences(NamedTuple):
-    """Sequences and their labels, as `metrics.metrics_of` has them."""
+    """Sequences and their labels, shaped as in `metrics.metrics_of`."""
 
     sequences: Sequence[Bases]
     labels: Labels
@@ -89,14 +105,16 @@ class Sequences(NamedTuple):
 
 @dataclass(frozen=True)
 class KmerBaseline:
-    """Logistic regression, or ridge for values, on the frequencies of k-mers.
+    """Logistic regression, or ridge regression for values, on k-mer frequencies.
 
     Parameters
     ----------
-    k, canonical
-        As of `kmer_counts`.
+    k
+        Length of a word in bases.
+    canonical
+        Whether a word and its reverse complement share a column.
     probe
-        The fitted model, with the setting that was chosen.
+        The fitted model with its chosen setting.
     """
 
     k: int
@@ -104,7 +122,7 @@ class KmerBaseline:
     probe: Probe
 
     def predict(self, sequences: Sequence[Bases]) -> Predictions:
-        """Give probabilities or values, shaped as `metrics.metrics_of` takes them."""
+        """Return probabilities or values, shaped as in `metrics.metrics_of`."""
         return self.probe.predict(kmer_frequencies(sequences, self.k, canonical=self.canonical))
 
 
@@ -117,24 +135,29 @@ def fit_kmers(
     ks: Sequence[int] = KS,
     canonical: bool = True,
 ) -> KmerBaseline:
-    """Fit the baseline to training rows; k and C are those that validation rows like best.
+    """Fit the baseline to training rows, with the k and C that are best on validation rows.
 
     Parameters
     ----------
-    kind, n_classes
-        As of `probe.fit_probe`.
-    train, validation
-        What is learned from, and what is chosen on. Memory: 4 bytes for each training
-        sequence and word, twice; for k of 6 some 17 kB a sequence.
+    kind
+        Kind of task; see `metrics.metrics_of`.
+    train
+        Rows to fit. Memory: 8 bytes for each sequence and column; for k = 6 about 17 kB a
+        sequence.
+    validation
+        Rows on which k and C are chosen.
+    n_classes
+        Number of classes of a binary or multiclass task.
     ks
-        The lengths tried; of equals the first is kept.
+        Word lengths to try, from 1 to 6; in a tie, the first is kept.
     canonical
-        As of `kmer_counts`.
+        Whether a word and its reverse complement share a column.
 
     Raises
     ------
     InputError
-        As `probe.fit_probe` and `kmer_counts` do.
+        If `ks` is empty or contains an invalid length, scikit-learn is not installed, training
+        rows have one class only, or the validation labels do not vary.
     """
     best: KmerBaseline | None = None
     for k in ks:
@@ -146,23 +169,25 @@ def fit_kmers(
         if best is None or probe.validation_score > best.probe.validation_score:
             best = KmerBaseline(k, canonical, probe)
     if best is None:
-        raise InputError("name one k at least")
+        raise InputError("no word length k was given; expected at least one")
     return best
 
 
 def constant_predictions(
     kind: Kind, labels: Labels, n_rows: int, *, n_classes: int = 0
 ) -> Constant:
-    """Predict what training labels alone tell: the shares of the classes, or the mean.
+    """Predict the class frequencies, or the mean, of the training labels for every row.
 
     Parameters
     ----------
-    kind, n_classes
-        As of `probe.fit_probe`.
+    kind
+        Kind of task; see `metrics.metrics_of`.
     labels
-        Of the training rows.
+        Labels of the training rows.
     n_rows
-        How many rows are predicted, all alike.
+        Number of rows to predict.
+    n_classes
+        Number of classes of a binary or multiclass task.
 
     Examples
     --------
@@ -177,7 +202,7 @@ def constant_predictions(
 
 
 def _columns(k: int, canonical: bool) -> tuple[Int[np.ndarray, " code"], int]:
-    """Give the column of each code, and how many there are."""
+    """Return the column of each word code, and the number of columns."""
     if not 1 <= k <= MOST_K:
         raise InputError(f"k must be from 1 to {MOST_K}, got {k}")
     codes = np.arange(N_BASES**k)

@@ -1,4 +1,4 @@
-"""How many labels one system needs for what another reaches with fewer."""
+"""Label efficiency: the number of labels that a system needs to reach a target."""
 
 import math
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from megabase.errors import InputError
 
 
 class Needed(NamedTuple):
-    """A number of training rows, and how it is meant.
+    """An estimated number of training rows.
 
     Attributes
     ----------
     n_rows
-        How many.
+        Number of rows.
     bound
-        about: between two numbers that were measured. at most: the fewest that were measured
-        are enough. more than: the most that were measured are not.
+        about: interpolated between two measured numbers. at most: the smallest measured number
+        is enough. more than: the largest measured number is not enough.
     """
 
     n_rows: float
@@ -25,29 +25,29 @@ class Needed(NamedTuple):
 
 
 def needed_rows(n_rows: Sequence[int], values: Sequence[float], target: float) -> Needed | None:
-    """Give how many rows a system needs until its metric first reaches a target.
+    """Estimate the number of training rows at which a metric first reaches a target.
 
-    Between two measured numbers of rows the metric is taken to be linear in their logarithm;
-    beyond what was measured nothing is guessed.
+    Between measurements the metric is interpolated linearly in the logarithm of the number of
+    rows. It is not extrapolated.
 
     Parameters
     ----------
     n_rows
-        How many rows were learned from, rising.
+        Numbers of training rows, strictly rising.
     values
-        What was reached with each; more is better.
+        The metric for each number of rows; higher is better.
     target
-        What shall be reached.
+        The value to reach.
 
     Returns
     -------
     needed
-        None where a value or the target is not defined (NaN).
+        None if a value or the target is not finite.
 
     Raises
     ------
     InputError
-        If there is not one value for each number of rows, or these do not rise.
+        If the numbers of rows and values differ in count, are empty, or `n_rows` does not rise.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def needed_rows(n_rows: Sequence[int], values: Sequence[float], target: float) -
     """
     if len(n_rows) != len(values) or not values or any(b <= a for a, b in pairwise(n_rows)):
         raise InputError(
-            f"rising numbers of rows and a value of each are expected; got {list(n_rows)} and "
+            f"expected rising numbers of rows and one value for each; got {list(n_rows)} and "
             f"{len(values)} values"
         )
     if not all(map(math.isfinite, (*values, target))):

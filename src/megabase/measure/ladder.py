@@ -2,7 +2,7 @@
 
 
 def doubling(first: int, last: int) -> list[int]:
-    """List first, twice first, and so on below the last, and the last.
+    """Return `first` and its doublings below `last`, followed by `last`.
 
     Examples
     --------

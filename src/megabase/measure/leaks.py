@@ -1,4 +1,4 @@
-"""What train and test share, and how far length or composition alone tells the labels."""
+"""Leaks: sequences shared by training and test, and labels predictable from simple numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,26 +21,26 @@ from megabase.measure.words import (
 )
 
 WORD = 31
-"""Bases of the words that near repeats share."""
+"""Length in bases of the words that define near repeats."""
 
 NEAR = 0.5
-"""The share of a test row's words from which it is a near repeat."""
+"""Least fraction of shared words that makes a test row a near repeat."""
 
 _MOST_BINS, _ROWS_PER_BIN = 32, 30
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """Rows of the test part that stand in the training part.
+    """Test rows that also occur in the training split.
 
     Parameters
     ----------
     n
-        How many.
+        Number of such rows.
     share
-        Of all test rows.
+        Their fraction of all test rows.
     n_other_label
-        How many of them have another label than some training row they repeat.
+        Number of them whose label differs from that of a training row they repeat.
     """
 
     n: int
@@ -55,13 +55,13 @@ class Shortcut:
     Parameters
     ----------
     value
-        The metric of `LeakReport.metric` on the test rows, of a model of that number only.
+        The metric named by `LeakReport.metric` on the test rows, for a model of that number only.
     interval
-        Its 95 % bootstrap interval; None where there is none.
+        Its 95 % bootstrap interval; None if it is undefined.
     accuracy
-        Of the same predictions; None where labels are no classes.
+        Accuracy of the same predictions; None if labels are not classes.
     tells
-        Whether it is better than chance: its interval lies above the value of no knowledge.
+        Whether it is better than chance: the whole interval lies above the value of chance.
     """
 
     value: float
@@ -72,27 +72,28 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What makes a test easier than it looks.
+    """Repeats and shortcuts that make a test easier than it looks.
 
     Parameters
     ----------
     n_train, n_test
-        Rows.
+        Number of rows.
     exact
         Repeats letter by letter; lower case counts as upper case, ambiguity codes as N.
     reverse_complement
-        Repeats of the other strand that are no exact ones.
+        Repeats of the other strand that are not exact repeats.
     n_near
-        Other test rows of which at least half of the words of 31 bases stand in the
-        training part, on either strand and in any row.
+        Number of other test rows with at least half of their 31-base words in the training
+        split, on either strand and in any row.
     n_without_words
-        Test rows without such a word, too short or too full of N: never near.
+        Number of test rows without such a word (too short, or too many N); never near repeats.
     metric
-        What shortcuts are measured by: auroc, auroc_median or r2.
+        Metric of the shortcuts: auroc, auroc_median or r2.
     shortcuts
-        By ``length``, ``gc`` (G and C among known bases) and ``n`` (the share of unknown).
+        The shortcuts ``length``, ``gc`` (fraction of G and C among known bases) and ``n``
+        (fraction of unknown bases).
     majority_accuracy
-        Of the most frequent training class; None where labels are no classes.
+        Accuracy of the most frequent training class; None if labels are not classes.
     """
 
     n_train: int
@@ -107,11 +108,11 @@ class LeakReport:
 
     @property
     def is_leaky(self) -> bool:
-        """Whether a test row repeats or nearly repeats training rows."""
+        """Whether a test row is an exact or near repeat of training rows, on either strand."""
         return bool(self.exact.n or self.reverse_complement.n or self.n_near)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON; NaN becomes None."""
+        """Return plain values for JSON; NaN becomes None."""
         found = asdict(self) | {"is_leaky": self.is_leaky}
         found["shortcuts"] = {
             name: asdict(each)
@@ -129,14 +130,14 @@ class LeakReport:
             f"{self.n_train:,} training and {self.n_test:,} test rows",
             _line("exact repeats of training rows", self.exact),
             _line("reverse complements of training rows", self.reverse_complement),
-            f"other near repeats (half of their words of {WORD} bases): {self.n_near:,} "
+            f"other near repeats (half of their {WORD}-base words): {self.n_near:,} "
             f"({share:.2%})"
-            + (f"; {self.n_without_words:,} rows have none" if self.n_without_words else ""),
+            + (f"; {self.n_without_words:,} rows have no word" if self.n_without_words else ""),
         ]
         for name, each in self.shortcuts.items():
             interval = "" if each.interval is None else " [{:.3f}, {:.3f}]".format(*each.interval)
             accuracy = "" if each.accuracy is None else f", accuracy {each.accuracy:.3f}"
-            verdict = "tells labels" if each.tells else "tells nothing"
+            verdict = "predicts labels" if each.tells else "predicts nothing"
             lines.append(
                 f"{name} alone: {self.metric} {each.value:.3f}{interval}{accuracy}; {verdict}"
             )
@@ -159,34 +160,36 @@ def find_leaks(
     seed: int = 0,
     n_replicates: int = 1000,
 ) -> LeakReport:
-    """Count what the parts share, and measure shortcuts on the test part.
+    """Count repeats of training rows in the test split, and measure shortcuts on it.
 
     Parameters
     ----------
     kind
-        As of `metrics.metrics_of`.
+        Kind of task; see `metrics.metrics_of`.
     train, test
-        The parts, both with labels.
+        The splits with their labels.
     n_classes
-        Of binary and multiclass tasks.
-    seed, n_replicates
-        Of the bootstrap of shortcuts.
+        Number of classes of a binary or multiclass task.
+    seed
+        Seed of the bootstrap of the shortcuts.
+    n_replicates
+        Number of bootstrap replicates.
 
     Raises
     ------
     InputError
-        If a part is empty.
+        If a split is empty, or has not one label for each sequence.
 
     Notes
     -----
-    A shortcut is the mean label (the share of each class) of the training rows in the
-    same bin of its number, of up to 32 bins with as many rows each. Memory: some 24
-    bytes for each training base.
+    A shortcut predicts the mean label (the frequency of each class) of the training rows in
+    the same bin of its number; there are up to 32 bins with equally many rows. Memory: about
+    24 bytes for each training base.
     """
     for name, part in (("training", train), ("test", test)):
         if not len(part.sequences) or len(part.sequences) != len(part.labels):
             raise InputError(
-                f"the {name} part needs rows, each with a label; it has "
+                f"the {name} split needs rows, each with a label; it has "
                 f"{len(part.sequences):,} sequences and {len(part.labels):,} labels"
             )
     which = _repeated_on(train, test)
@@ -218,19 +221,19 @@ def find_leaks(
 def shared_words(
     train: Sequence[Bases], test: Sequence[Bases], *, length: int = WORD
 ) -> Float[np.ndarray, " test"]:
-    """Give the share of each test sequence's words that stand in training ones, either strand.
+    """Return the fraction of each test sequence's words that occur in training, on any strand.
 
     Parameters
     ----------
     train, test
-        Sequences of any lengths; one for training at least.
+        Sequences of any lengths; at least one for training.
     length
-        Bases of a word, up to 31.
+        Length of a word in bases, up to 31.
 
     Returns
     -------
     shares
-        NaN where a sequence has no word of so many known bases.
+        NaN if a sequence has no word without unknown bases.
     """
     known = np.unique(
         np.concatenate(
@@ -250,7 +253,7 @@ def shared_words(
 def _among(
     words: Int[np.ndarray, " word"], known: Int[np.ndarray, " known"]
 ) -> Bool[np.ndarray, " word"]:
-    """Say which words are among sorted ones, without the sorting anew that numpy's isin does."""
+    """Return which words are among sorted known words; unlike numpy's isin, do not sort again."""
     if not len(known):
         return np.zeros(len(words), dtype=np.bool_)
     places = np.minimum(np.searchsorted(known, words), len(known) - 1)
@@ -264,13 +267,13 @@ def _batches(sequences: Sequence[Bases]) -> Iterator[slice]:
 def _canonical_words(
     sequences: Sequence[Bases], length: int
 ) -> tuple[Int[np.ndarray, " word"], Int[np.ndarray, " word"]]:
-    """Number words so that both strands of one are the same, and say of which row they are."""
+    """Return the code of every word, equal for both strands, and the row of each."""
     codes, rows = words_of_rows(sequences, length)
     return np.minimum(codes, other_strand(codes, length)), rows
 
 
 def _repeated_on(train: Sequences, test: Sequences) -> list[tuple[int | None, bool]]:
-    """Say of each test row on which strand it repeats one (0, 1, None), and if labels differ."""
+    """Return for each test row the strand of its repeat (0, 1 or None), and if labels differ."""
     labels_of: dict[bytes, set[bytes]] = {}
     for sequence, label in zip(train.sequences, train.labels, strict=True):
         labels_of.setdefault(sequence.tobytes(), set()).add(label.tobytes())
@@ -316,10 +319,10 @@ _NUMBERS = ("length", "gc", "n")
 
 
 def _numbers(sequences: Sequence[Bases]) -> Float[np.ndarray, "3 row"]:
-    """Give length, share of G and C among known bases, and share of unknown bases."""
+    """Return length, fraction of G and C among known bases, and fraction of unknown bases."""
     counts = np.array([np.bincount(each, minlength=N_BASES + 1) for each in sequences])
     length, unknown = counts.sum(axis=1), counts[:, N_BASES]
-    gc = counts[:, 1:3].sum(axis=1) / np.maximum(length - unknown, 1)
+    gc = counts[:, 1:3].sum(axis=1) / np.maximum(length - unknown, 1)  # bases 1 and 2: C and G
     return np.array([length, gc, unknown / np.maximum(length, 1)])
 
 
@@ -334,11 +337,11 @@ def _mean_by_bin(
     targets: Float[np.ndarray, "train target"],
     of_test: Float[np.ndarray, " test"],
 ) -> Float[np.ndarray, "test target"]:
-    """Predict the mean target of training rows in the same bin, drawn a little to that of all."""
+    """Predict the mean target of training rows in the same bin, shrunk to the overall mean."""
     n_bins = int(np.clip(len(numbers) // _ROWS_PER_BIN, 2, _MOST_BINS))
     edges = np.unique(np.quantile(numbers, np.arange(1, n_bins) / n_bins, method="lower"))
     bins, mean = np.searchsorted(edges, numbers), targets.mean(axis=0)
-    sums = np.tile(mean, (len(edges) + 1, 1))  # as one more row in each
+    sums = np.tile(mean, (len(edges) + 1, 1))  # one extra row per bin
     np.add.at(sums, bins, targets)
     means = sums / (1 + np.bincount(bins, minlength=len(edges) + 1))[:, None]
     return means[np.searchsorted(edges, of_test)]

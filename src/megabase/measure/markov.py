@@ -1,4 +1,4 @@
-"""The interpolated Markov model that stands beside every likelihood."""
+"""The interpolated Markov model, the baseline of every likelihood."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from jaxtyping import Float, Int
 from megabase.measure.words import N_BASES, Bases, context_codes, known_before, word_codes
 
 _SMOOTHINGS = (0.25, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
-"""Candidates for how many observations the shorter context is worth."""
+"""Candidate weights of the shorter context, in observations."""
 
-_N_BLOCKS, _EVERY = 100, 10  # blocks of a genome, and which of them the choice is made on
-_MOST_OF_A_BLOCK = 1 << 17  # bases of a held block that the choice is made on
-_ENTRIES_PER_BASE = 32  # of a table that is worth its memory
+_N_BLOCKS, _EVERY = 100, 10  # a genome has 100 blocks; every tenth is held out for the choice
+_MOST_OF_A_BLOCK = 1 << 17  # most bases used of a held-out block
+_ENTRIES_PER_BASE = 32  # most entries of a table per base of the genome
 _PIECE = 1 << 24  # bases counted at once
 
 
 @dataclass(frozen=True)
 class MarkovModel:
-    r"""Predict each base from the few before it, at every order up to the last.
+    r"""Predict each base from the bases before it, interpolating all orders up to the last.
 
     .. math:: p_k(y \mid c) = \frac{n_k(c\,y) + a_k\, p_{k-1}(y \mid c)}{n_k(c) + a_k}
        :label: interpolated-markov
@@ -30,7 +30,7 @@ class MarkovModel:
     Parameters
     ----------
     counts
-        For each order k, how often each base (column) follows each context (row).
+        For each order k, the number of times each base (column) follows each context (row).
     smoothing
         For each order k, :math:`a_k`.
 
@@ -45,13 +45,13 @@ class MarkovModel:
 
     @property
     def order(self) -> int:
-        """How many bases back the model looks."""
+        """The longest context of the model in bases."""
         return len(self.smoothing) - 1
 
     def log_probabilities(self, bases: Bases) -> Float[np.ndarray, " length"]:
-        """Give ln p of each base given those before it; NaN where it is none of A C G T.
+        """Return ln p of each base given those before it; NaN for an unknown base.
 
-        A base with fewer known bases before it than the order is predicted from these.
+        A base with fewer known bases before it than the order is predicted from those alone.
         """
         words = _Words(bases, self.order)
         p = np.full(len(bases), 1 / N_BASES)
@@ -61,23 +61,23 @@ class MarkovModel:
 
 
 def fit_markov(stretches: Sequence[Bases], *, max_order: int = 12) -> MarkovModel:
-    """Choose order and smoothing on one tenth of a genome, then count the whole of it.
+    """Choose order and smoothing on a tenth of a genome, then count the whole genome.
 
     Parameters
     ----------
     stretches
-        What may be learned from; each is counted on both strands.
+        Training sequences; each is counted on both strands.
     max_order
-        The highest order tried. An order is passed over too if its table has more than
-        32 entries for each base.
+        The highest order tried. Orders whose table has more than 32 entries per base are
+        skipped.
 
     Notes
     -----
-    The tenth is every tenth of a hundred blocks, so that it is like the rest; of a large
-    genome the choice is made on the first 131,072 bases of each of these. For each
-    order in turn the smoothing that spends the fewest bits there is kept, and of all
-    orders the best. Lower orders are summed from the highest, so that a word at the
-    very end of a stretch counts on one strand only.
+    The genome is cut into about a hundred blocks and every tenth is held out, so that the
+    held-out tenth resembles the rest; at most 131,072 bases of each block are used. For each
+    order in turn the smoothing with the fewest bits there is kept, and of all orders the best.
+    Lower orders are summed from the highest, so that a word at the very end of a sequence
+    counts on one strand only.
     """
     n_bases = sum(map(len, stretches))
     while max_order > 0 and N_BASES ** (max_order + 1) > _ENTRIES_PER_BASE * n_bases:
@@ -97,7 +97,7 @@ def _blocks(stretches: Iterable[Bases], size: int) -> Iterator[Bases]:
 
 
 def _choose(counts: tuple[np.ndarray, ...], validation: Sequence[Bases]) -> tuple[float, ...]:
-    """Give the smoothing of each order up to the best one."""
+    """Return the smoothing of each order up to the best order."""
     stretches = [_Words(bases, len(counts) - 1) for bases in validation]
     known = np.concatenate(validation) < N_BASES
     best = [np.full(len(bases), 1 / N_BASES) for bases in validation]
@@ -117,20 +117,23 @@ def _choose(counts: tuple[np.ndarray, ...], validation: Sequence[Bases]) -> tupl
 
 
 class _Followers(NamedTuple):
-    """At each position: how often its context was seen, and its base after it."""
+    """The counts, at each position, of its context and of its base after this context."""
 
     is_known: np.ndarray
     n_context: np.ndarray
     n_base: np.ndarray
 
     def interpolate(self, p: np.ndarray, smoothing: float) -> Float[np.ndarray, " length"]:
-        """Refine the probability of the order below, Eq. interpolated-markov."""
+        """Compute the probability of an order from that of the order below it.
+
+        See Eq. interpolated-markov.
+        """
         refined = (self.n_base + smoothing * p) / (self.n_context + smoothing)
         return np.where(self.is_known, refined, p)
 
 
 class _Words:
-    """A stretch of bases with the code of the context before each."""
+    """A sequence of bases with the code of the context before each."""
 
     def __init__(self, bases: Bases, order: int) -> None:
         self._base = np.minimum(bases, N_BASES - 1)[:, None].astype(np.int64)
@@ -138,26 +141,27 @@ class _Words:
         self._n_known = known_before(bases, order)
 
     def lookup(self, counts: np.ndarray, k: int) -> _Followers:
-        """Find each position in the counts of order k."""
+        """Look up each position in the counts of order k."""
+        # the nearest base is the lowest digit: the lowest k digits are the context of order k
         rows = counts[self._context & (N_BASES**k - 1)]
         n_base = np.take_along_axis(rows, self._base, axis=1)[:, 0]
         return _Followers(self._n_known >= k, rows.sum(axis=1), n_base)
 
 
 def _count(stretches: Iterable[Bases], order: int) -> tuple[np.ndarray, ...]:
-    """Count what follows each context of each order from 0 up, on both strands."""
+    """Count the bases after each context of each order from 0 to `order`, on both strands."""
     counts = np.zeros(N_BASES ** (order + 1), dtype=np.float32)
     for words in _batches_of_words(stretches, order):
         counts += np.bincount(words, minlength=len(counts))
     counts = counts + _of_other_strand(counts, order + 1)
     orders = [counts.reshape(-1, N_BASES)]
-    while len(orders) <= order:  # forget the base furthest back
+    while len(orders) <= order:  # sum over the furthest base of the context
         orders.append(orders[-1].reshape(N_BASES, -1, N_BASES).sum(axis=0))
     return tuple(reversed(orders))
 
 
 def _batches_of_words(stretches: Iterable[Bases], order: int) -> Iterator[Int[np.ndarray, " word"]]:
-    """Number all words of ``order + 1`` known bases, many at a time."""
+    """Yield the codes of all words of ``order + 1`` known bases, in large batches."""
     batch: list[np.ndarray] = []
     n_words = 0
     for bases in (piece for stretch in stretches for piece in _pieces(stretch, order)):
@@ -171,12 +175,16 @@ def _batches_of_words(stretches: Iterable[Bases], order: int) -> Iterator[Int[np
 
 
 def _pieces(bases: Bases, order: int) -> Iterator[Bases]:
-    """Cut a stretch into pieces that overlap by a context, to bound memory."""
+    """Yield pieces of a sequence that overlap by a context, to bound memory."""
     for start in range(0, len(bases), _PIECE):
         yield bases[max(0, start - order) : start + _PIECE]
 
 
 def _of_other_strand(counts: np.ndarray, length: int) -> np.ndarray:
-    """Give the counts of all words on the other strand: digits reversed, each complemented."""
+    """Return the counts of all words on the other strand.
+
+    Transposing reverses the digits of a word; reversing the flat array complements each digit d
+    to 3 - d.
+    """
     digits = counts.reshape((N_BASES,) * length).transpose(range(length - 1, -1, -1))
     return digits.reshape(-1)[::-1]

@@ -1,4 +1,4 @@
-"""How good predictions are: the metrics of each kind of task, and their bootstrap intervals."""
+"""The metrics of each kind of task, and their bootstrap intervals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -14,7 +14,7 @@ from megabase.measure.ranking import Ranking, Weights
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
 
 Labels = Shaped[np.ndarray, "row *label"]
-"""Classes (row,) as integers; multilabel (row, label) as truths; values (row,) or (row, target)."""
+"""Classes (row,) as integers; multilabel truths (row, label); values (row,) or (row, target)."""
 
 Predictions = Float[np.ndarray, "row *column"]
 """Probabilities (row, class) or (row, label); values shaped as the labels."""
@@ -25,7 +25,7 @@ NAMES: Mapping[Kind, tuple[str, ...]] = {
     "multilabel": ("auroc_median", "auprc_median", "n_labels", "n_labels_left_out"),
     "regression": ("mse", "r2", "pearson", "spearman"),
 }
-"""The metrics of each kind; of all but ``mse`` and the counts, more is better."""
+"""The metrics of each kind; higher is better, except for ``mse`` and the counts."""
 
 _MANY_ROWS = 100_000
 
@@ -39,37 +39,37 @@ def metrics_of(
     *,
     groups: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, float]:
-    """Measure predictions of one kind of task, by the names of `NAMES`.
+    """Compute the metrics of predictions, by the names of `NAMES`.
 
     Parameters
     ----------
     kind
         binary: labels 0 or 1, probabilities of two classes. multiclass: labels from 0,
         probabilities (row, class). multilabel: truths and probabilities (row, label).
-        regression: values (row,) or (row, target), labels and predictions alike.
+        regression: labels and predictions are values (row,) or (row, target).
     labels, predictions
-        As the kind has them.
+        Labels and predictions, shaped as `kind` requires.
     groups
-        Multilabel only: the columns of each named group, which then has its own
+        For multilabel only: the columns of each named group, which gets the additional metrics
         ``auroc_median_NAME`` and ``auprc_median_NAME``.
 
     Returns
     -------
     metrics
-        The predicted class is the most probable, of equals the first. ``mcc`` is
-        Matthews's coefficient, of more classes Gorodkin's R_K; 0 where one class is
-        predicted throughout. ``f1_macro`` is over the classes that stand in labels or
-        predictions. ``auroc`` and ``auprc`` (average precision) are those of class 1, or
-        of several classes the mean of each against the rest, over classes that some rows
-        have and some have not. Of labels, those that do not vary are left out of the
-        medians and counted. ``r2``, ``pearson`` and ``spearman`` are the mean over
-        targets. What is not defined is NaN: the ranking of one class, ``mcc`` where the
-        labels are of one class, the correlation of what does not vary.
+        The predicted class is the most probable one; in a tie, the first. ``mcc`` is
+        Matthews's coefficient, for more than two classes Gorodkin's R_K; 0 if only one class
+        is predicted. ``f1_macro`` is over the classes that occur in labels or predictions.
+        ``auroc`` and ``auprc`` (average precision) are those of class 1; for more classes the
+        mean of each class against the rest, over the classes that some but not all rows have.
+        Multilabel columns that do not vary are left out of the medians and counted. ``r2``,
+        ``pearson`` and ``spearman`` are means over targets. Undefined metrics are NaN: the
+        ranking metrics and ``mcc`` if all labels are equal, and the correlation with a
+        constant.
 
     Raises
     ------
     InputError
-        If there are no rows, shapes do not fit the kind, a label is no class, or a value
+        If there are no rows, shapes do not fit the kind, a label is not a class, or a value
         is not finite.
 
     Examples
@@ -92,24 +92,30 @@ def intervals_of(
     level: float = 0.95,
     n_replicates: int | None = None,
 ) -> dict[str, ConfidenceInterval | None]:
-    """Give the percentile interval of each metric, rows drawn anew with replacement.
+    """Compute the bootstrap percentile interval of each metric over rows.
 
     Parameters
     ----------
-    kind, labels, predictions, groups
-        As of `metrics_of`.
+    kind
+        Kind of task; see `metrics_of`.
+    labels, predictions
+        Labels and predictions, shaped as `kind` requires.
     seed
-        Fixes the draw, which is the same for all metrics.
+        Seed of the random draws, which are the same for all metrics.
+    groups
+        For multilabel only: the columns of each named group.
     units
-        A number for each row: rows that are not independent, such as the bases of one
-        sequence, bear the same one and are drawn together. None: each row by itself.
-    level, n_replicates
-        As of `confidence.bootstrap`; None: 1,000, or 200 of more than 100,000 rows.
+        An integer for each row: rows that are not independent, such as the bases of one
+        sequence, have the same one and are drawn together. None draws each row by itself.
+    level
+        Fraction of replicates inside the interval.
+    n_replicates
+        Number of replicates; None means 1,000, or 200 for more than 100,000 rows.
 
     Returns
     -------
     intervals
-        None of fewer than ten units, and where a metric is not defined in some replicate.
+        None for fewer than ten units, or if the metric is undefined in some replicate.
     """
     measure = measure_of(kind, labels, predictions, groups)
     rows = np.arange(len(labels)) if units is None else np.unique(units, return_inverse=True)[1]
@@ -127,7 +133,17 @@ def areas_by_label(
     probabilities: Float[np.ndarray, "row label"],
     weights: Weights | None = None,
 ) -> Float[np.ndarray, "2 label"]:
-    """Give AUROC (first row) and average precision of each label; NaN where it does not vary."""
+    """Return AUROC (first row) and average precision of each label; NaN if it does not vary.
+
+    Parameters
+    ----------
+    labels
+        Truths of each row and label.
+    probabilities
+        Predicted probabilities, shaped as the labels.
+    weights
+        Number of times each row counts; None means once.
+    """
     columns = zip(labels.T.astype(bool), probabilities.T, strict=True)
     return np.array([Ranking(truth, scores).areas(weights) for truth, scores in columns]).T
 
@@ -138,7 +154,17 @@ def confusion(
     n_classes: int,
     weights: Weights | None = None,
 ) -> Float[np.ndarray, "{n_classes} {n_classes}"]:
-    """Count rows by their label (row of the table) and what was predicted (column)."""
+    """Count rows by label (row of the table) and predicted class (column).
+
+    Parameters
+    ----------
+    labels, predicted
+        Classes from 0.
+    n_classes
+        Number of classes.
+    weights
+        Number of times each row counts; None means once.
+    """
     cells = np.bincount(labels * n_classes + predicted, weights=weights, minlength=n_classes**2)
     return cells.astype(np.float64).reshape(n_classes, n_classes)
 
@@ -149,10 +175,25 @@ def measure_of(
     predictions: Predictions,
     groups: Mapping[str, Sequence[int]] | None = None,
 ) -> _Measure:
-    """Give the metrics as a function of how often each row counts, as of `metrics_of`."""
+    """Return a function that computes `metrics_of` from the number of times each row counts.
+
+    Parameters
+    ----------
+    kind
+        Kind of task; see `metrics_of`.
+    labels, predictions
+        Labels and predictions, shaped as `kind` requires.
+    groups
+        For multilabel only: the columns of each named group.
+
+    Raises
+    ------
+    InputError
+        If labels, predictions or groups are invalid for the kind.
+    """
     check_predictions(kind, labels, predictions)
     if groups and kind != "multilabel":
-        raise InputError(f"groups are of labels; a {kind} task has none")
+        raise InputError(f"groups need a multilabel task; got a {kind} task")
     if kind == "multilabel":
         return _multilabel(labels, predictions, groups or {})
     if kind == "regression":
@@ -164,7 +205,7 @@ def measure_of(
 
 
 def check_predictions(kind: Kind, labels: Labels, predictions: Predictions) -> None:
-    """Raise an InputError unless labels and predictions are those of the kind, and finite."""
+    """Raise an InputError unless labels and predictions fit the kind and are finite."""
     if not len(labels):
         raise InputError("there are no rows to measure")
     is_class = kind in ("binary", "multiclass")
@@ -179,7 +220,7 @@ def check_predictions(kind: Kind, labels: Labels, predictions: Predictions) -> N
             f"{predictions.shape}"
         )
     if not np.isfinite(predictions).all() or not np.isfinite(labels).all():
-        raise InputError("labels and predictions must be finite; drop or mend the other rows")
+        raise InputError("labels and predictions must be finite; remove or correct other rows")
     if is_class and not 0 <= labels.min() <= labels.max() < predictions.shape[1]:
         raise InputError(
             f"labels must be classes from 0 to {predictions.shape[1] - 1}, got "
@@ -212,7 +253,7 @@ def _classes(
 
 
 def _of_confusion(table: Float[np.ndarray, "class class"]) -> dict[str, float]:
-    """Give what depends on the predicted classes only.
+    """Compute the metrics that depend on the predicted classes only.
 
     Source
     ------
@@ -279,7 +320,7 @@ def _regression(
 
 
 def _r2(values: Weights, predicted: Weights, weights: Weights) -> float:
-    """Give the share of the variance that is explained; NaN where there is none."""
+    """Return the fraction of the variance that is explained; NaN if the values do not vary."""
     around_mean = (values - np.average(values, weights=weights)) ** 2
     total = np.dot(weights, around_mean)
     return float(1 - np.dot(weights, (values - predicted) ** 2) / total) if total > 0 else np.nan

@@ -1,4 +1,4 @@
-"""Models of scikit-learn on vectors: how far a simple one gets with embeddings or counts."""
+"""Probes: simple scikit-learn models of embeddings or counts."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,21 +20,21 @@ GRIDS: Mapping[Method, Sequence[Setting]] = {
     "neighbours": [{"n_neighbors": k} for k in (50, 20, 10, 5, 1)],
     "boosting": [{"max_iter": n} for n in (30, 100, 300)],
 }
-"""The settings that each method tries, by scikit-learn's names; of equals the first is kept.
+"""The settings that each method tries, by scikit-learn's names; in a tie, the first is kept.
 
-C is that of logistic regression, and 1/alpha of ridge.
+C is that of logistic regression, and 1/alpha of ridge regression.
 """
 
 CHOSEN_BY: Mapping[Kind, str] = {
     "binary": "mcc", "multiclass": "mcc", "multilabel": "auroc_median", "regression": "r2",
 }  # fmt: skip
-"""The metric on validation rows that a setting is chosen by, of each kind of task."""
+"""The metric on validation rows by which a setting is chosen, for each kind of task."""
 
 _MOST_ITERATIONS = 2000  # of logistic regression
 
 
 class Rows(NamedTuple):
-    """Vectors and the labels of them, as `metrics.metrics_of` has them."""
+    """Vectors and their labels, shaped as in `metrics.metrics_of`."""
 
     vectors: Float[np.ndarray, "row channel"]
     labels: Labels
@@ -46,14 +46,16 @@ class Probe:
 
     Parameters
     ----------
-    kind, method
-        What is predicted, and how.
+    kind
+        Kind of task; see `metrics.metrics_of`.
+    method
+        Kind of model; see `fit_probe`.
     setting
-        The one of `GRIDS` that was chosen.
+        The chosen setting of the grid.
     validation_score
-        What it was chosen by.
+        Its metric on the validation rows; see `CHOSEN_BY`.
     is_converged
-        Whether the fit came to its end; False where logistic regression was still moving.
+        Whether logistic regression converged; True for other models.
     """
 
     kind: Kind
@@ -64,18 +66,12 @@ class Probe:
     _predict: Callable[[Float[np.ndarray, "row channel"]], Predictions]
 
     def predict(self, vectors: Float[np.ndarray, "row channel"]) -> Predictions:
-        """Give probabilities or values of vectors, shaped as `metrics.metrics_of` takes them."""
+        """Return probabilities or values of vectors, shaped as in `metrics.metrics_of`."""
         return self._predict(vectors)
 
 
 def check_sklearn() -> None:
-    """Ask for what probes are made of, before long work that ends in one.
-
-    Raises
-    ------
-    InputError
-        If scikit-learn is not installed.
-    """
+    """Raise an InputError unless scikit-learn is installed, before long work that needs it."""
     if find_spec("sklearn") is None:
         raise InputError("probes need scikit-learn: pip install 'megabase[sklearn]'")
 
@@ -90,33 +86,35 @@ def fit_probe(
     seed: int,
     grid: Sequence[Setting] | None = None,
 ) -> Probe:
-    """Fit a model to training rows; its setting is the one that validation rows like best.
+    """Fit a model to training rows, with the setting that is best on validation rows.
 
-    Channels are brought to mean 0 and standard deviation 1 of the training rows. It is not
-    fitted anew to both parts together.
+    Channels are standardised to mean 0 and standard deviation 1 of the training rows. The
+    chosen model is not refitted to both splits together.
 
     Parameters
     ----------
     method
-        linear: logistic regression, for values ridge. neighbours: the mean of the k
-        nearest. boosting: gradient boosting of trees on histograms.
+        linear: logistic regression, or ridge regression for values. neighbours: the mean of
+        the k nearest rows. boosting: gradient boosting of trees on histograms.
     kind
-        As of `metrics.metrics_of`. Of many labels or targets each has a model of its own,
-        with one setting for all; a label that does not vary in training is predicted so.
+        Kind of task; see `metrics.metrics_of`. Each of several labels or targets has its own
+        model, with one setting for all. A label that is constant in training is predicted as
+        that constant.
     train, validation
-        Rows that nothing is measured on later.
+        Rows for fitting and for choosing; no result is measured on them later.
     n_classes
-        Of binary and multiclass tasks: how many there are.
+        Number of classes of a binary or multiclass task.
     seed
-        Of boosting.
+        Seed of boosting.
     grid
-        What is tried; None: `GRIDS`. More neighbours than training rows are left out.
+        Settings to try; None means `GRIDS`. Settings with more neighbours than training rows
+        are skipped.
 
     Raises
     ------
     InputError
-        If scikit-learn is not installed, training rows are of one class, or validation
-        rows cannot tell settings apart because nothing in them varies.
+        If scikit-learn is not installed, all training rows are of one class, or the metric is
+        undefined on the validation rows because their labels do not vary.
     """
     check_sklearn()
     check_labels(kind, train.labels, validation.labels)
@@ -135,7 +133,7 @@ def fit_probe(
                 kind, method, dict(setting), score, is_converged, _after(to_standard, predict)
             )
     if best is None:
-        raise InputError("the grid has no setting that fits the rows; name one at least")
+        raise InputError("the grid has no setting that fits these rows; expected at least one")
     return best
 
 
@@ -144,38 +142,45 @@ def check_labels(
     training: Shaped[np.ndarray, "trained ..."],
     validation: Shaped[np.ndarray, "held ..."],
 ) -> None:
-    """Validate that a classifier has two classes to learn, and validation rows that differ.
+    """Validate that a classifier has two classes to learn, and that validation labels vary.
+
+    Parameters
+    ----------
+    kind
+        Kind of task; see `metrics.metrics_of`.
+    training, validation
+        Labels of the rows of each split.
 
     Raises
     ------
     InputError
-        If training rows are of one class, or `CHOSEN_BY` is not defined on the validation rows.
+        If all training rows are of one class, or `CHOSEN_BY` is undefined on the validation rows.
     """
     if kind in ("binary", "multiclass") and len(np.unique(training)) < 2:
-        raise InputError("the training rows are of one class; a classifier needs two")
+        raise InputError("all training rows are of one class; a classifier needs two")
     columns = validation.reshape(len(validation), -1)
     is_varied = (columns != columns[:1]).any(axis=0)
     if not (is_varied.all() if kind == "regression" else is_varied.any()):
         raise InputError(
-            f"a setting is chosen by the {CHOSEN_BY[kind]} of the validation rows, which is not "
-            f"defined for these {len(validation):,} of equal labels; take more, or others"
+            f"a setting is chosen by the {CHOSEN_BY[kind]} of the validation rows, which is "
+            f"undefined because these {len(validation):,} have equal labels; use more or others"
         )
 
 
 def neighbour_map(
     vectors: Float[np.ndarray, "row channel"], *, seed: int
 ) -> Float[np.ndarray, "row 2"]:
-    """Lay vectors out in the plane so that near ones stay near, by t-SNE.
+    """Map vectors to the plane by t-SNE, so that near vectors stay near.
 
-    Channels are brought to mean 0 and standard deviation 1. Distances between groups, and
-    their sizes, mean little.
+    Channels are standardised to mean 0 and standard deviation 1. Distances between groups and
+    the sizes of groups have little meaning.
 
     Parameters
     ----------
     vectors
-        Of two rows at least; of more than some thousands it takes minutes.
+        At least two rows; more than a few thousand take minutes.
     seed
-        Of the descent.
+        Seed of the optimisation.
 
     Raises
     ------
@@ -185,19 +190,20 @@ def neighbour_map(
     Notes
     -----
     van der Maaten and Hinton 2008, Journal of Machine Learning Research 9:2579. The perplexity
-    is 30, scikit-learn's own, or a third of the other rows where these are fewer than 90.
+    is 30, scikit-learn's default, or a third of the number of other rows if these are fewer
+    than 90.
     """
     check_sklearn()
     if len(vectors) < 2:
-        raise InputError(f"a map needs two rows at least, got {len(vectors)}")
-    from sklearn.manifold import TSNE  # noqa: PLC0415 an extra, at its door
+        raise InputError(f"a map needs at least two rows, got {len(vectors)}")
+    from sklearn.manifold import TSNE  # noqa: PLC0415 optional dependency
 
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     mapper: _Model = TSNE(2, perplexity=perplexity, random_state=seed)
     return mapper.fit_transform(_standard(vectors)(vectors))
 
 
-_Model = Any  # of scikit-learn, which gives no types
+_Model = Any  # scikit-learn has no types
 _Predict = Callable[[Float[np.ndarray, "row channel"]], Predictions]
 _ToStandard = Callable[[Float[np.ndarray, "row channel"]], Float[np.ndarray, "row channel"]]
 
@@ -207,7 +213,7 @@ def _after(to_standard: _ToStandard, predict: _Predict) -> _Predict:
 
 
 def _standard(vectors: Float[np.ndarray, "row channel"]) -> _ToStandard:
-    """Bring channels to mean 0 and deviation 1; those that do not vary to 0."""
+    """Return a function that standardises channels; channels that do not vary become 0."""
     mean, deviation = vectors.mean(axis=0), vectors.std(axis=0)
     scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
     return lambda other: ((other - mean) / scale).astype(vectors.dtype)
@@ -221,7 +227,7 @@ def _fit(
     n_classes: int,
     seed: int,
 ) -> tuple[_Predict, bool]:
-    """Fit one model, or one for each column of the labels."""
+    """Fit one classifier, or one model for each column of the labels."""
     if kind in ("binary", "multiclass"):
         model = _model(method, is_classifier=True, setting=setting, seed=seed)
         is_converged = _fit_quietly(model, train.vectors, train.labels)
@@ -257,7 +263,7 @@ def _column(
 def _probabilities(
     model: _Model, vectors: Float[np.ndarray, "row channel"], n_classes: int
 ) -> Float[np.ndarray, "row class"]:
-    """Give the probability of each class, 0 of those that training rows did not have."""
+    """Return the probability of each class; 0 for classes absent from the training rows."""
     found = np.zeros((len(vectors), n_classes))
     found[:, model.classes_.astype(np.int64)] = model.predict_proba(vectors)
     return found
@@ -266,8 +272,8 @@ def _probabilities(
 def _fit_quietly(
     model: _Model, vectors: Float[np.ndarray, "row channel"], labels: Shaped[np.ndarray, " row"]
 ) -> bool:
-    """Fit, and say whether it came to its end."""
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 an extra, at its door
+    """Fit a model, and return whether it converged."""
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 optional dependency
 
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -276,8 +282,8 @@ def _fit_quietly(
 
 
 def _model(method: Method, *, is_classifier: bool, setting: Setting, seed: int) -> _Model:
-    """Make an empty model of scikit-learn."""
-    from sklearn import ensemble, linear_model, neighbors  # noqa: PLC0415 an extra, at its door
+    """Return an unfitted scikit-learn model."""
+    from sklearn import ensemble, linear_model, neighbors  # noqa: PLC0415 optional dependency
 
     makers: Mapping[Method, tuple[Callable[..., _Model], Callable[..., _Model]]] = {
         "linear": (linear_model.LogisticRegression, linear_model.Ridge),

@@ -1,4 +1,4 @@
-"""A published number with its metric, its protocol and its source; tables of them."""
+"""Published numbers with their metric, protocol and source."""
 
 import math
 from collections.abc import Mapping
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from megabase.errors import InputError
 
 METRICS: Mapping[str, str] = {
-    "accuracy": "share of rows whose most probable class is the true one",
+    "accuracy": "fraction of rows whose most probable class is the true one",
     "mcc": "Matthews' correlation coefficient",
     "f1_macro": "mean over classes of F1",
-    "f1_weighted": "mean over classes of F1, weighted by their rows",
+    "f1_weighted": "mean over classes of F1, weighted by their number of rows",
     "auroc": "area under the curve of true against false positives",
     "auprc": "area under the curve of precision against recall",
-    "auroc_median": "of many labels, the median of their auroc",
-    "auprc_median": "of many labels, the median of their auprc",
+    "auroc_median": "median over labels of their auroc",
+    "auprc_median": "median over labels of their auprc",
     "spearman": "correlation of ranks",
     "pearson": "linear correlation",
-    "r2": "share of the variance that is explained",
+    "r2": "fraction of the variance that is explained",
 }
-"""The metrics that a task may name."""
+"""The metrics of published numbers, with their definitions."""
 
 PROTOCOLS: Mapping[str, str] = {
     "paper": "no validation rows: the best epoch is chosen on the test rows that are reported",
-    "clean": "a tenth of the training rows is held out to choose on; the mean of several seeds",
+    "clean": "a tenth of the training rows is held out for validation; the mean of several seeds",
     "ten-fold": "ten-fold cross-validation of the training rows",
     "official": "the benchmark's own training, validation and test rows",
-    "frozen": "embeddings of an unchanged model, and a classifier on them",
-    "unstated": "the source does not say, or we know it at second hand only",
+    "frozen": "a classifier on embeddings of a model whose weights are frozen",
+    "unstated": "the source does not state it, or we know the number from a secondary source",
 }
 """How the model behind a published number was chosen."""
 
@@ -39,9 +39,9 @@ class Published:
     Parameters
     ----------
     model
-        As the source calls it.
+        Name of the model in the source.
     value
-        As a fraction: 0.851 where the source prints 85.1.
+        The number as a fraction: 0.851 if the source prints 85.1.
     metric
         One of `METRICS`.
     protocol
@@ -49,9 +49,9 @@ class Published:
     source
         The publication and its table.
     part
-        The labels that it is of, where it is not of all: a group such as ``TF``.
+        The group of labels that it covers, such as ``TF``; empty if it covers all labels.
     over
-        A pattern of task names, where it is the mean of several tasks.
+        A pattern of task names if it is a mean over several tasks; empty otherwise.
     """
 
     model: str
@@ -64,7 +64,7 @@ class Published:
 
     @property
     def figure(self) -> str:
-        """What `metrics.metrics_of` calls the figure that this compares with."""
+        """The name in `metrics.metrics_of` of the metric to compare with."""
         return f"{self.metric}_{self.part}" if self.part else self.metric
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Published:
         if not (math.isfinite(self.value) and -1 <= self.value <= 1):
             raise InputError(
                 f"a published value is a fraction from -1 to 1, got {self.value} of {self.model}; "
-                "divide percent by 100"
+                "divide percentages by 100"
             )
 
 
@@ -90,37 +90,41 @@ def read_published(
     is_percent: bool = False,
     sources: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[Published, ...]]:
-    """Read a table of numbers: models in the first line, a task and its values in each other.
+    """Read a table: the first line holds model names, each other line a task and its values.
 
     Parameters
     ----------
     table
-        Cells between ``|``; lines that are empty are passed over, and so is a cell ``-``.
+        Cells separated by ``|``; empty lines and cells ``-`` are skipped.
     metric
-        Of all rows, or of each by its name.
-    protocol, source
-        As of `Published`.
+        Metric of all rows, or of each row by its name.
+    protocol
+        One of `PROTOCOLS`, for all numbers.
+    source
+        The publication and its table.
     is_percent
-        Whether the table prints percent.
+        Whether the values are percentages.
     sources
-        The source of those models that have another.
+        Other sources, by the model they apply to.
 
     Returns
     -------
     numbers
-        By the name in the first column, in the order of the columns.
+        The numbers of each task, in the order of the columns.
 
     Raises
     ------
     InputError
-        If a row has another number of cells than the first, or a cell is no number.
+        If a row has more or fewer cells than the first, or a cell is not a number.
     """
     lines = [[cell.strip() for cell in line.split("|")] for line in table.splitlines() if line]
     (_, *models), *rows = lines
     found: dict[str, tuple[Published, ...]] = {}
     for name, *cells in rows:
         if len(cells) != len(models):
-            raise InputError(f"row {name!r} has {len(cells)} numbers for {len(models)} models")
+            raise InputError(
+                f"row {name!r} has {len(cells)} cells for {len(models)} models; expected one each"
+            )
         measure = metric if isinstance(metric, str) else metric[name]
         found[name] = tuple(
             Published(
@@ -140,5 +144,5 @@ def _fraction(cell: str, is_percent: bool) -> float:
     try:
         value = float(cell)
     except ValueError as error:
-        raise InputError(f"a cell of a table is a number or '-', got {cell!r}") from error
+        raise InputError(f"a cell of a table must be a number or '-', got {cell!r}") from error
     return round(value / 100, 6) if is_percent else value

@@ -1,4 +1,4 @@
-"""How well scores rank what is true above what is not: areas under ROC and precision-recall."""
+"""Areas under the ROC and precision-recall curves of scores."""
 
 from typing import NamedTuple
 
@@ -6,30 +6,30 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 Weights = Float[np.ndarray, " row"]
-"""How often each row counts."""
+"""The number of times each row counts."""
 
 
 class Curve(NamedTuple):
-    """Points of a curve, one for each threshold from the strictest."""
+    """Points of a curve, one for each threshold, starting with the highest."""
 
     x: Float[np.ndarray, " point"]
     y: Float[np.ndarray, " point"]
 
 
 class Ranking:
-    """Rows in the order of their scores; sorted once, counted as often as asked.
+    """Rows sorted once by their scores, to be measured repeatedly with different weights.
 
     Parameters
     ----------
     is_true
         Which rows are positive.
     scores
-        The higher, the more positive; equals are one threshold. All finite.
+        Finite scores; higher means more positive, and equal scores share a threshold.
 
     Source
     ------
-    Area under ROC as the chance that a positive stands above a negative, equals counting
-    half: Hanley & McNeil 1982, Radiology 143:29. Area under precision and recall as
+    Area under ROC as the probability that a positive row scores above a negative one, ties
+    counting half: Hanley & McNeil 1982, Radiology 143:29. Area under precision-recall as
     average precision, without interpolation: Davis & Goadrich 2006, ICML 2006:233.
     """
 
@@ -42,35 +42,42 @@ class Ranking:
         self._places = len(thresholds) - 1 - places  # the highest score first
 
     def _counts(self, weights: Weights | None) -> tuple[np.ndarray, np.ndarray]:
-        """Count positives and negatives at each threshold, the strictest first."""
+        """Count positives and negatives at each threshold, the highest first."""
         of_true = self._is_true if weights is None else self._is_true * weights
         of_all = np.bincount(self._places, weights=weights, minlength=self._n_places)
         true = np.bincount(self._places, weights=of_true, minlength=self._n_places)
         return true, of_all - true
 
     def areas(self, weights: Weights | None = None) -> tuple[float, float]:
-        """Give the areas under ROC and under precision-recall; NaN where rows are of one kind."""
+        """Return the areas under ROC and precision-recall; NaN if all rows have one truth value.
+
+        Parameters
+        ----------
+        weights
+            Number of times each row counts; None means once.
+        """
         true, false = self._counts(weights)
         n_true, n_false = true.sum(), false.sum()
         if n_true <= 0 or n_false <= 0:
             return float("nan"), float("nan")
         above, found = np.cumsum(true), np.cumsum(true + false)
+        # a negative is ranked below the positives above it and half of those at its threshold
         auroc = float(np.dot(false, above - true / 2) / (n_true * n_false))
         precision = above / np.maximum(found, 1e-300)
         return auroc, float(np.dot(true, precision) / n_true)
 
     def roc(self) -> Curve:
-        """Give the false positive rate (x) and the true positive rate (y), from 0, 0 to 1, 1."""
+        """Return false positive rate (x) and true positive rate (y), from (0, 0) to (1, 1)."""
         true, false = self._counts(None)
         return Curve(_share_from_zero(false), _share_from_zero(true))
 
     def precision_recall(self) -> Curve:
-        """Give recall (x) and precision (y) at each threshold."""
+        """Return recall (x) and precision (y) at each threshold."""
         true, false = self._counts(None)
         return Curve(_share_from_zero(true)[1:], np.cumsum(true) / np.cumsum(true + false))
 
 
 def _share_from_zero(counts: Float[np.ndarray, " place"]) -> Float[np.ndarray, " point"]:
-    """Sum up to each place, as a share of all; NaN where there are none."""
+    """Return cumulative sums from 0, as a fraction of the total; NaN if the total is 0."""
     sums = np.cumsum(np.concatenate([[0.0], counts]))
     return sums / sums[-1] if sums[-1] > 0 else np.full(len(sums), np.nan)

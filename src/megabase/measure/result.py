@@ -1,4 +1,4 @@
-"""One measured figure, with all that is needed to believe it."""
+"""A measured result with its provenance, and summaries over seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,26 +11,29 @@ from megabase.measure.confidence import ConfidenceInterval, spread
 
 @dataclass(frozen=True)
 class Result:
-    """A figure of a model on a task.
+    """The value of one metric of a model on a task.
 
     Parameters
     ----------
-    task, model, metric
-        Their names; the metric is one of `metrics.NAMES`, or another that is documented.
+    task, model
+        Their names.
+    metric
+        A name from `metrics.NAMES`, or another documented metric.
     value
-        NaN where it is not defined.
+        The value; NaN if undefined.
     interval
-        The 95 % bootstrap interval over test rows; None where there is none.
+        The 95 % bootstrap interval over test rows; None if undefined.
     seed
-        Of the training; None where chance has no part in it.
+        Seed of the training; None if nothing is random.
     n_test
-        Rows that were measured.
+        Number of test rows.
     data_hash
-        SHA-256 of the rows, or of the files they came from.
+        SHA-256 of the rows, or of their files.
     is_published_split
-        Whether rows and split are the published ones: only then published numbers compare.
+        Whether rows and split are the published ones; only then are published numbers
+        comparable.
     settings
-        What else was chosen, as plain values.
+        Other settings, as plain values.
     """
 
     task: str
@@ -45,7 +48,7 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def to_row(self) -> dict[str, Any]:
-        """Give plain values for JSON; NaN becomes None."""
+        """Return plain values for JSON; NaN becomes None."""
         row = asdict(self)
         row["value"] = None if math.isnan(self.value) else self.value
         row["interval"] = None if self.interval is None else list(self.interval)
@@ -53,12 +56,12 @@ class Result:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Result":
-        """Read what `to_row` gave.
+        """Return the result that `to_row` wrote.
 
         Raises
         ------
         InputError
-            If a field is missing, or one is unknown.
+            If a field is missing or unknown.
         """
         expected, found = {each.name for each in fields(cls)}, set(row)
         if expected != found:
@@ -77,20 +80,24 @@ class Result:
 
 @dataclass(frozen=True)
 class Summary:
-    """The figures of one model on one task by one metric, over seeds.
+    """The values of one metric of one model on one task, over seeds.
 
     Parameters
     ----------
-    task, model, metric, n_test, is_published_split
-        As of `Result`.
+    task, model, metric
+        Their names.
+    n_test
+        Number of test rows.
+    is_published_split
+        Whether rows and split are the published ones.
     mean
-        Over seeds.
+        Mean over seeds.
     deviation
-        Standard deviation over seeds (n - 1); None of one seed.
+        Sample standard deviation over seeds (n - 1); None for one seed.
     interval
-        The bootstrap interval; None of several seeds, which each have their own.
+        The bootstrap interval of a single seed; None for several seeds.
     n_seeds
-        How many.
+        Number of seeds.
     """
 
     task: str
@@ -105,12 +112,12 @@ class Summary:
 
 
 def summarise(results: Sequence[Result]) -> list[Summary]:
-    """Take the results of several seeds together, in the order in which they first come.
+    """Summarise results over seeds, in the order of their first occurrence.
 
     Raises
     ------
     InputError
-        If the results of a task are of different rows, or a seed comes twice.
+        If the results of a task are of different rows, or a seed occurs twice.
     """
     rows_of: dict[str, tuple[str, int, bool]] = {}
     groups: dict[tuple[str, str, str], list[Result]] = {}
@@ -120,12 +127,12 @@ def summarise(results: Sequence[Result]) -> list[Summary]:
             raise InputError(
                 f"the results of {each.task} are of different rows ({each.n_test:,} and "
                 f"{rows_of[each.task][1]:,} rows; hashes {each.data_hash[:8]} and "
-                f"{rows_of[each.task][0][:8]}); compare those of the same only"
+                f"{rows_of[each.task][0][:8]}); compare results of the same rows only"
             )
         group = groups.setdefault((each.task, each.model, each.metric), [])
         if each.seed in [other.seed for other in group]:
             raise InputError(
-                f"{each.model} on {each.task} has two figures of {each.metric} for seed "
+                f"{each.model} on {each.task} has two values of {each.metric} for seed "
                 f"{each.seed}; keep one"
             )
         group.append(each)
@@ -148,7 +155,7 @@ def _summary(group: Sequence[Result]) -> Summary:
 
 
 def without_nan(tree: object) -> object:
-    """Put None for what is no number, which JSON does not know."""
+    """Return a tree with None in place of NaN and infinite numbers, which JSON does not allow."""
     if isinstance(tree, Mapping):
         return {key: without_nan(value) for key, value in tree.items()}
     if isinstance(tree, list):

@@ -1,4 +1,4 @@
-"""Words of bases as numbers: rolling codes, where they are whole, and those of the other strand."""
+"""Words of bases as integer codes, with two bits for each base."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,11 +8,14 @@ from jaxtyping import Bool, Int, UInt8
 N_BASES = 4
 
 Bases = UInt8[np.ndarray, " _"]
-"""0, 1, 2, 3 for A, C, G, T, and 4 for anything else."""
+"""0, 1, 2, 3 for A, C, G, T, and 4 for any other letter."""
 
 
 def context_codes(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
-    """Number the `order` bases before each position, the nearest as the lowest digit."""
+    """Return the code of the `order` bases before each position; the nearest is the lowest digit.
+
+    Bases before the start count as A, and unknown bases as T; see `known_before`.
+    """
     codes = np.zeros(len(bases), dtype=np.int64)
     if order:
         codes[1:] = _codes_up_to(bases, order)[:-1]
@@ -20,7 +23,11 @@ def context_codes(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
 
 
 def _codes_up_to(bases: Bases, length: int) -> Int[np.ndarray, " length"]:
-    """Number the so many bases that end at each position, by doubling what is numbered."""
+    """Return the code of the `length` bases that end at each position.
+
+    As in exponentiation by squaring, words are doubled and extended by one base along the bits
+    of `length`.
+    """
     digits = np.minimum(bases, N_BASES - 1).astype(np.int64)
     codes, n_digits = digits, 1
     for bit in f"{length:b}"[1:]:
@@ -33,14 +40,14 @@ def _codes_up_to(bases: Bases, length: int) -> Int[np.ndarray, " length"]:
 def _with_before(
     codes: Int[np.ndarray, " length"], before: Int[np.ndarray, " length"], n_digits: int
 ) -> Int[np.ndarray, " length"]:
-    """Put what ends so many digits earlier in front of codes of as many digits."""
+    """Join codes of `n_digits` digits with the codes `before` that end `n_digits` earlier."""
     joined = codes.copy()
     joined[n_digits:] |= before[:-n_digits] << 2 * n_digits
     return joined
 
 
 def known_before(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
-    """Count the bases before each position back to the start or an unknown one, up to `order`."""
+    """Count the known bases directly before each position, up to `order`."""
     position = np.arange(len(bases) + 1)
     starts = np.where(np.append(4, bases) >= N_BASES, position, 0)  # just after an unknown base
     return np.minimum(position - np.maximum.accumulate(starts), order)[:-1]
@@ -49,14 +56,14 @@ def known_before(bases: Bases, order: int) -> Int[np.ndarray, " length"]:
 def word_codes(
     bases: Bases, length: int
 ) -> tuple[Int[np.ndarray, " word"], Int[np.ndarray, " word"]]:
-    """Number every word of so many known bases, and say at which position each ends.
+    """Return the code of every word of known bases, and the position at which each ends.
 
     Parameters
     ----------
     bases
-        A sequence; no word goes over what is none of A C G T.
+        A sequence; words with an unknown base are left out.
     length
-        Bases of a word, 1 to 31.
+        Length of a word in bases, 1 to 31.
 
     Examples
     --------
@@ -74,7 +81,14 @@ def word_codes(
 def words_of_rows(
     sequences: Sequence[Bases], length: int
 ) -> tuple[Int[np.ndarray, " word"], Int[np.ndarray, " word"]]:
-    """Number every word of every sequence as `word_codes`, and say of which sequence it is.
+    """Return the code of every word of every sequence, and the index of its sequence.
+
+    Parameters
+    ----------
+    sequences
+        The sequences; words with an unknown base are left out.
+    length
+        Length of a word in bases, 1 to 31.
 
     Examples
     --------
@@ -82,13 +96,22 @@ def words_of_rows(
     >>> codes.tolist(), rows.tolist()
     ([1, 1], [0, 1])
     """
+    # an unknown base between the sequences, so that no word spans two of them
     joined = np.concatenate([piece for each in sequences for piece in (each, _UNKNOWN)])
     codes, ends = word_codes(joined, length)
     return codes, np.repeat(np.arange(len(sequences)), [len(each) + 1 for each in sequences])[ends]
 
 
 def batches(sequences: Sequence[Bases], *, most_rows: int) -> Iterator[slice]:
-    """Give the rows of all sequences in turn, so many and some 262,144 bases at a time."""
+    """Yield slices of rows with at most `most_rows` rows and about 262,144 bases each.
+
+    Parameters
+    ----------
+    sequences
+        The sequences; a single longer one has a slice of its own.
+    most_rows
+        Greatest number of rows of a slice.
+    """
     start = n_bases = 0
     for row, sequence in enumerate(sequences):
         if row > start and (row - start == most_rows or n_bases + len(sequence) > _BASES_AT_ONCE):
@@ -100,7 +123,14 @@ def batches(sequences: Sequence[Bases], *, most_rows: int) -> Iterator[slice]:
 
 
 def other_strand(codes: Int[np.ndarray, " word"], length: int) -> Int[np.ndarray, " word"]:
-    """Give the codes of the same words read on the other strand.
+    """Return the codes of the reverse complements of words.
+
+    Parameters
+    ----------
+    codes
+        Codes of words, from `word_codes`.
+    length
+        Length of the words in bases, 1 to 31.
 
     Examples
     --------
@@ -108,17 +138,19 @@ def other_strand(codes: Int[np.ndarray, " word"], length: int) -> Int[np.ndarray
     array([11])
     """
     digits = ~codes.astype(np.uint64)  # a base and its complement sum to 3
-    for width, low in ((2, 0x3333333333333333), (4, 0x0F0F0F0F0F0F0F0F)):  # pairs, then halves
+    # Reverse the 32 digits of a code: swap digits in each half byte, half bytes in each byte,
+    # then the bytes; the shift drops the digits beyond `length`.
+    for width, low in ((2, 0x3333333333333333), (4, 0x0F0F0F0F0F0F0F0F)):
         mask, shift = np.uint64(low), np.uint64(width)
         digits = (digits >> shift & mask) | ((digits & mask) << shift)
     return (digits.byteswap() >> np.uint64(64 - 2 * length)).astype(np.int64)
 
 
 def reverse_complement(bases: Bases) -> Bases:
-    """Give the other strand, read in its own direction; what is unknown stays so."""
+    """Return the other strand in its 5' to 3' direction; unknown bases stay unknown."""
     return _COMPLEMENT[bases[::-1]]
 
 
-_BASES_AT_ONCE = 1 << 18  # what the caches hold
+_BASES_AT_ONCE = 1 << 18  # small enough for the CPU caches
 _UNKNOWN = np.array([N_BASES], dtype=np.uint8)
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)

@@ -1,1 +1,1 @@
-"""What a run is: its configuration, its places, its record."""
+"""The configuration, paths, logging and output records of a run."""

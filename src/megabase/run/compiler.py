@@ -1,4 +1,4 @@
-"""Sources in C become a shared library for this computer, where it has a compiler."""
+"""Compile C sources to a shared library for this computer, if it has a compiler."""
 
 import hashlib
 import logging
@@ -23,28 +23,28 @@ _CPU, _MAPS = Path("/proc/cpuinfo"), Path("/proc/self/maps")
 
 
 class Compiled(NamedTuple):
-    """A shared library, or why there is none."""
+    """The path of a shared library, or None and the reason."""
 
     library: Path | None
     why_not: str = ""
 
 
 def compile_here(sources: tuple[Path, ...]) -> Compiled:
-    """Give the library of some sources, which are compiled once for each kind of CPU.
+    """Return the compiled library of C sources; compile them once for each type of CPU.
 
-    It shares the threads of the OpenMP that this process has loaded: that of torch. It lies in
-    the cache. ``MEGABASE_COMPILE=0`` switches it off.
+    The library is kept in the cache. It is linked with the OpenMP that this process has loaded,
+    that of torch, and shares its threads. ``MEGABASE_COMPILE=0`` switches compilation off.
 
     Parameters
     ----------
     sources
-        Files of C, and their headers; the first names the library.
+        C files and their headers; the library is named after the first.
     """
     compiler, openmp = shutil.which("gcc"), _loaded_openmp()
     if os.environ.get(_SWITCH) == "0":
         return Compiled(None, f"{_SWITCH} is 0")
     if sys.platform != "linux" or openmp is None:
-        return Compiled(None, "it takes Linux and the OpenMP of gcc in torch")
+        return Compiled(None, "it needs Linux and a torch built with the OpenMP of gcc")
     if compiler is None:
         return Compiled(None, "gcc is not installed")
     library = cache_folder() / f"{sources[0].stem}-{_key(sources, compiler, openmp)}.so"
@@ -64,7 +64,7 @@ def compile_here(sources: tuple[Path, ...]) -> Compiled:
 
 
 def _loaded_openmp() -> Path | None:
-    """Find gcc's OpenMP as torch has loaded it; other libraries may bring one of their own."""
+    """Return the libgomp that torch has loaded; other libraries may bring their own copy."""
     if not _MAPS.exists():
         return None
     loaded = {
@@ -77,7 +77,7 @@ def _loaded_openmp() -> Path | None:
 
 
 def _key(sources: tuple[Path, ...], compiler: str, openmp: Path) -> str:
-    """Name all that decides what the compiler makes."""
+    """Return a hash of everything that determines the output of the compiler."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
     lines = _CPU.read_text(encoding="utf-8", errors="replace").splitlines()
     able = next((line for line in lines if line.startswith(("flags", "Features"))), "")
@@ -93,7 +93,7 @@ def _key(sources: tuple[Path, ...], compiler: str, openmp: Path) -> str:
 
 
 def _compile(sources: tuple[Path, ...], compiler: str, openmp: Path, library: Path) -> None:
-    """Compile, and link with the very OpenMP that is loaded: gcc would take its own."""
+    """Compile, and link with the OpenMP that is already loaded; gcc would choose its own."""
     library.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=library.parent, prefix=".compile-") as folder:
         linked = Path(folder, library.name)

@@ -1,4 +1,4 @@
-"""A YAML file and --set overrides become one checked object; an unknown key is an error."""
+"""Read a configuration from YAML and --set overrides; an unknown key is an error."""
 
 import difflib
 import re
@@ -16,31 +16,32 @@ from megabase.run.location import refuse_url
 
 C = TypeVar("C", bound="RunConfig")
 
-_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)  # also an impossible date, a nest too deep
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)  # also an impossible date, too deep nesting
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as the number that it is, as YAML 1.2 does and PyYAML does not.
+    """Load YAML with two corrections to PyYAML.
 
-    A key that stands twice is an error, as YAML says; PyYAML takes the last one in silence.
+    1e-3 is a number, as in YAML 1.2. A repeated key is an error, as YAML requires; PyYAML
+    silently takes the last one.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a dict of a node whose keys are distinct."""
+        """Return the dict of a node whose keys are distinct."""
         seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue
             if (key.tag, key.value) in seen:
                 raise ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    None, None, f"the key {key.value!r} is repeated", key.start_mark
                 )
             seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep=deep)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts quotes around a text that `_Loader` would read as a number."""
+    """Dump YAML with quotes around texts that `_Loader` would read as numbers."""
 
 
 for _kind in (_Loader, _Dumper):
@@ -52,7 +53,7 @@ for _kind in (_Loader, _Dumper):
 
 
 class RunConfig(BaseModel):
-    """A configuration: immutable, and without a place for keys it does not know."""
+    """A configuration: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -66,23 +67,23 @@ def read_config(
     options: dict[str, Any] | None = None,
     overrides: Iterable[str] = (),
 ) -> C:
-    """Put a configuration together: the file first, over it options, over these overrides.
+    """Read a configuration; options override the file, and `overrides` override both.
 
     Parameters
     ----------
     kind
-        The configuration wanted.
+        The class of the configuration.
     file
-        YAML with its keys.
+        A YAML file with its keys; None for none.
     options
-        Values of the command's own options; None means not given.
+        Values of the command's own options by key; None means not given.
     overrides
-        Texts ``key=value`` or ``key.key=value``, the value in YAML.
+        Texts ``key=value`` or ``key.key=value``, with the value in YAML.
 
     Raises
     ------
     InputError
-        If the file is no YAML, a key is unknown, or a value is not of its kind.
+        If the file is not valid YAML, a key is unknown, or a value is invalid.
     """
     tree = _read_yaml(file) if file else {}
     tree |= {key: value for key, value in (options or {}).items() if value is not None}
@@ -96,12 +97,12 @@ def read_config(
 
 
 def changed(config: C, changes: Mapping[str, Any]) -> C:
-    """Give a configuration with other values of some keys, checked anew.
+    """Return a validated copy of a configuration with other values of some keys.
 
     Raises
     ------
     InputError
-        If a key is unknown, or a value is not of its kind.
+        If a key is unknown, or a value is invalid.
     """
     try:
         return type(config).model_validate({**config.model_dump(), **changes})
@@ -110,26 +111,26 @@ def changed(config: C, changes: Mapping[str, Any]) -> C:
 
 
 def to_yaml(config: RunConfig) -> str:
-    """Write every key of a configuration, as `read_config` reads it."""
+    """Return every key of a configuration as YAML text that `read_config` reads."""
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False)
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(file.read_bytes(), _Loader)  # of bytes it reads byte order marks
+        tree = yaml.load(file.read_bytes(), _Loader)  # given bytes, it handles byte order marks
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"there is no configuration file {file}") from error
     except _NO_YAML as error:
-        raise InputError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
-        raise InputError(f"{file} must hold keys and values, it holds {type(tree).__name__}")
+        raise InputError(f"{file} must hold keys and values, but holds {type(tree).__name__}")
     return tree
 
 
 def _refuse_urls(tree: object, key: str = "", seen: set[int] | None = None) -> None:
-    """Raise an InputError if a value is a URL: what a configuration names is local.
+    """Raise an InputError if a value is a URL; a configuration names local files only.
 
-    What YAML names by an alias is looked at once: nested aliases stand for any number of values.
+    Objects behind YAML aliases are visited once: nested aliases can expand without bound.
     """
     seen = set() if seen is None else seen
     if isinstance(tree, str):
@@ -161,39 +162,39 @@ def _override(tree: dict[str, Any], text: str) -> None:
         tree[last] = yaml.load(value, _Loader)
     except _NO_YAML as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"--set {text}: the value is no YAML ({reason})") from error
+        raise InputError(f"--set {text}: the value is not valid YAML ({reason})") from error
 
 
 def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
-    """Say in one line what is wrong: with the first unknown key, or else the first value."""
+    """Describe in one line the first unknown key, or else the first other problem."""
     problems = error.errors()
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     key = ".".join(str(part) for part in problem["loc"] if not _names_a_type(part))
     if problem["type"] == "extra_forbidden":
         known = _keys(kind)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"unknown configuration key {key!r}; {hint}"
     if problem["type"] == "missing":
         return f"the configuration needs a value for {key!r}"
     reason = problem["msg"].removeprefix("Value error, ")
-    if not key:  # several keys together
-        return f"the configuration contradicts itself: {reason}"
+    if not key:  # a check of several keys together
+        return f"the configuration is inconsistent: {reason}"
     return f"configuration key {key!r}: {reason}, got {_shown(problem['input'])}"
 
 
 def _shown(value: object) -> str:
-    """Write a value of a file, cut where it is long: aliases of YAML nest without bound."""
+    """Return a value as text, shortened, because YAML aliases can nest without bound."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, 80, 80, 80
     try:
         return short.repr(value)
-    except ValueError:  # a number of more digits than Python writes
+    except ValueError:  # an integer with more digits than Python converts
         return f"a value of type {type(value).__name__}"
 
 
 def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
-    """List the keys of a configuration, those of its parts as part.key."""
+    """Return the keys of a configuration, nested keys as part.key."""
     keys: list[str] = []
     for name, field in kind.model_fields.items():
         parts = [part for part in (field.annotation, *get_args(field.annotation))]
@@ -204,5 +205,5 @@ def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _names_a_type(part: int | str) -> bool:
-    """Whether a part of a place is pydantic's name for one of several types, and no key."""
+    """Return whether a part of an error location is pydantic's name of a type, not a key."""
     return part in ("str", "int", "float", "none") or str(part).startswith("tuple[")

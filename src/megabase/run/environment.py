@@ -1,4 +1,4 @@
-"""What this computer has and lacks, for `megabase doctor`."""
+"""The capabilities of this computer, for `megabase doctor`."""
 
 import ctypes
 import os
@@ -13,15 +13,15 @@ from megabase.errors import InputError
 
 _GIB = 1 << 30
 LIBRARIES_BYTES = int(0.4 * _GIB)
-"""What a process holds once torch and transformers are imported; benchmarks/memory.py."""
+"""Memory of a process after importing torch and transformers; see benchmarks/memory.py."""
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _EXTRAS = {"matplotlib": ("plot", "figures"), "pybigtools": ("bigwig", "bigWig tracks")}
-"""Each optional package: the extra that brings it, and what it is for."""
+"""Each optional package: the extra that installs it, and its purpose."""
 
 
 class Finding(NamedTuple):
-    """One thing looked at: its name, what was found, and what follows if it is off."""
+    """A line of the report: name, value, and a note with the remedy if there is a problem."""
 
     name: str
     value: str
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
 
 def extras() -> list[Finding]:
-    """Say which optional packages are there."""
+    """Report which optional packages are installed."""
     return [_extra(package, *about) for package, about in _EXTRAS.items()]
 
 
@@ -41,13 +41,13 @@ def _extra(package: str, extra: str, purpose: str) -> Finding:
 
 
 def check_peft() -> None:
-    """Raise an InputError unless peft is here, which low-rank adapters need."""
+    """Raise an InputError unless peft, which low-rank adapters need, is installed."""
     if find_spec("peft") is None:
         raise InputError("adapt=lora needs peft; pip install 'megabase[lora]'")
 
 
 def storage(cache: Path) -> list[Finding]:
-    """Say how much memory and disk there is, and whether the cache can be written."""
+    """Report memory, free disk space and whether the cache folder is writable."""
     place = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(place).free / _GIB
     note = "" if os.access(place, os.W_OK) else "not writable; set MEGABASE_CACHE"
@@ -58,12 +58,12 @@ def storage(cache: Path) -> list[Finding]:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the only one, or the first of those that torchrun started."""
+    """Return whether this is the only process, or the first of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def memory_bytes() -> int:
-    """Give the memory of this computer, or the part of it that a container may take."""
+    """Return the memory of this computer in bytes, or the limit of its container if lower."""
     physical = _physical_bytes()
     try:
         return min(physical, int(_CONTAINER_LIMIT.read_text(encoding="utf-8")))

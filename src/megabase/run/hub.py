@@ -1,4 +1,4 @@
-"""The Hugging Face hub: one short attempt to reach it, and then the files of a repository."""
+"""The Hugging Face hub: a quick check that it can be reached, and files of a repository."""
 
 import os
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from huggingface_hub.errors import (
 )
 
 _SECONDS = 5.0
-_TRY_LATER = 408, 429  # with 500 and above, what the hub's library would ask again for
+_TRY_LATER = 408, 429  # with 500 and above, the statuses that the hub's library retries
 
 
 def seconds_for_hub() -> float:
-    """Return how long a request to the hub may take: 5 s, unless HF_HUB_ETAG_TIMEOUT is set."""
+    """Return the timeout of a request to the hub: 5 s, unless HF_HUB_ETAG_TIMEOUT is set."""
     is_chosen = bool(os.environ.get("HF_HUB_ETAG_TIMEOUT"))
     return float(constants.HF_HUB_ETAG_TIMEOUT) if is_chosen else _SECONDS
 
@@ -31,25 +31,25 @@ def why_unreachable(
     revision: str | None = None,
     token: bool | str | None = None,
 ) -> str | None:
-    """Ask the hub once for a file, with a short timeout and no retry.
+    """Request a file from the hub once, with a short timeout, and return why this failed.
 
     Parameters
     ----------
     hub_id
         ``owner/name`` of the repository.
     filename
-        A file of it; that it is missing is an answer, too.
+        A file of the repository; it may be missing there.
     repo_type
         ``model`` or ``dataset``.
     revision
-        Branch, tag or commit.
+        Branch, tag or commit; None for the default branch.
     token
-        As `huggingface_hub` takes it.
+        Access token, True for the stored one, or False for none.
 
     Returns
     -------
     reason
-        Why the hub did not answer; None if it did, whatever the answer.
+        Why the hub did not answer; None if it answered, even with an error such as "not found".
     """
     url = hf_hub_url(hub_id, filename, repo_type=repo_type, revision=revision)
     try:
@@ -61,27 +61,27 @@ def why_unreachable(
     except HfHubHTTPError as error:
         status = error.response.status_code
         return f"HTTP status {status}" if status in _TRY_LATER or status >= 500 else None
-    except Exception as error:  # noqa: BLE001 the hub's library changed the one below it, and its errors
+    except Exception as error:  # noqa: BLE001 the errors depend on the HTTP library of huggingface_hub
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None
 
 
 def find_on_hub(hub_id: str, filename: str, options: Mapping[str, Any]) -> Path | None:
-    """Download a file of a model repository, or find it in the cache; None if it has none.
+    """Return the path of a file of a model repository, downloaded or cached; None if absent.
 
     Parameters
     ----------
     hub_id
         ``owner/name`` of the repository.
     filename
-        The file.
+        Name of the file.
     options
-        Of `huggingface_hub.hf_hub_download`: revision, token, cache_dir, local_files_only, ...
+        Options of `huggingface_hub.hf_hub_download`: revision, token, cache_dir, ...
 
     Raises
     ------
     OSError
-        If there is no such repository, or it may not be read.
+        If the repository does not exist or cannot be accessed.
     """
     try:
         found = hf_hub_download(hub_id, filename, etag_timeout=seconds_for_hub(), **options)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: work stops at a place that is saved, and the same command goes on with it."""
+"""Stop on SIGTERM and SIGINT at a saved point, from which the same command resumes."""
 
 import os
 import signal
@@ -12,33 +12,32 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """A signal stopped work that is saved.
+    """Report that a signal stopped the work and that progress is saved.
 
-    It is no `Exception`, as `KeyboardInterrupt` is none, so that nothing on the way takes it for
-    a failure of its own.
+    Like `KeyboardInterrupt` it is not an `Exception`, so that no handler of failures catches it.
 
     Parameters
     ----------
     number
-        The signal.
+        The signal number.
     output
-        The folder that keeps what was done.
+        The folder that holds the saved progress.
     """
 
     def __init__(self, number: int, output: Path) -> None:
         super().__init__(
-            f"stopped by {signal.Signals(number).name}; what was done is saved in {output}, and "
-            "the same command goes on from there"
+            f"interrupted by {signal.Signals(number).name}; progress is saved in {output}, and "
+            "the same command resumes from there"
         )
         self.exit_code = 128 + number
-        """What shells report of a process that ends by the signal."""
+        """The exit code that shells report for a process ended by the signal."""
 
 
 class _Received:
-    """The signals of this process; there is one set of handlers, so there is one of these."""
+    """The state of signal handling; a process has one set of handlers, hence one instance."""
 
     def __init__(self) -> None:
-        self.output: Path | None = None  # None: the handlers are not ours
+        self.output: Path | None = None  # None: our handlers are not installed
         self.number: int | None = None
         self.is_deferred = False
 
@@ -48,15 +47,15 @@ _received = _Received()
 
 @contextmanager
 def interruptible(output: Path) -> Generator[None]:
-    """Raise `Interrupted` on SIGTERM or SIGINT, at once or after what `deferred` protects.
+    """Raise `Interrupted` on SIGTERM or SIGINT, at once or at the end of a `deferred` block.
 
-    A signal that the process was started to ignore stays ignored. Within another such block, or
-    outside the main thread, where Python sets no handlers, nothing changes.
+    A signal that the process already ignores stays ignored. A nested block has no effect, nor
+    does one outside the main thread, where Python cannot set handlers.
 
     Parameters
     ----------
     output
-        The folder that keeps what was done.
+        The folder that holds the saved progress.
     """
     if _received.output is not None or threading.current_thread() is not threading.main_thread():
         yield
@@ -74,10 +73,10 @@ def interruptible(output: Path) -> Generator[None]:
 
 @contextmanager
 def deferred() -> Generator[None]:
-    """Only note the first signal within the block, and raise it at the end; a second one at once.
+    """Delay the first signal until the end of the block; raise on a second one at once.
 
-    Among several processes, which must stop together, any signal is only noted, and none is
-    raised here: they agree on it by themselves.
+    With several processes, which must stop together, signals are only recorded: the processes
+    agree among themselves when to stop.
     """
     _received.is_deferred, _received.number = True, None
     try:
@@ -89,18 +88,18 @@ def deferred() -> Generator[None]:
 
 
 def stop_is_asked() -> bool:
-    """Return whether a signal was noted in the present or last `deferred` block."""
+    """Return whether a signal was recorded in the current or last `deferred` block."""
     return _received.output is not None and _received.number is not None
 
 
 def raise_interrupted() -> None:
-    """Raise `Interrupted` by the signal that was noted; by SIGTERM where another process got it."""
+    """Raise `Interrupted` for the recorded signal, or SIGTERM if another process received it."""
     number = signal.SIGTERM if _received.number is None else _received.number
     raise Interrupted(number, _received.output or Path())
 
 
 def ignore_signals(_: int = 0) -> None:
-    """Leave signals to the process that trains: a reader beside it ends when that one does."""
+    """Ignore signals in a data loading process; it ends with the training process."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""Where things lie: a path, or asset:NAME for what ships with the package."""
+"""Resolve locations: paths, hub ids, and asset:NAME for files that ship with the package."""
 
 import difflib
 import os
@@ -10,10 +10,12 @@ from pathlib import Path
 from megabase.errors import InputError
 
 DEFAULT_MODEL = "asset:default"
-"""The model that ships with the package: what is meant where none is named."""
+"""The model that ships with the package, and the default if no model is named."""
 
 _ASSET = "asset:"
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/+(?P<rest>.*)")  # a Path keeps one slash
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/+(?P<rest>.*)"
+)  # pathlib merges the slashes
 _HUB = re.compile(r"(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<id>[^/]+/[^/]+)/?")
 _FETCHED_BY = {
     "http": " (curl -LO {})", "https": " (curl -LO {})", "ftp": " (curl -LO {})",
@@ -29,14 +31,14 @@ _FILE_SUFFIXES = (
 
 
 def refuse_url(text: str, *, is_output: bool = False) -> None:
-    """Raise an InputError with a remedy if a path is a URL: only local files are read and written.
+    """Raise an InputError if a path is a URL: only local files are read and written.
 
     Parameters
     ----------
     text
-        A path, also one that went through `pathlib.Path`, which joins the slashes of a URL.
+        A path, or a URL, also after `pathlib.Path` has merged its slashes.
     is_output
-        Whether it would be written.
+        Whether the path is to be written.
     """
     found = _URL.fullmatch(text)
     if found is None or text.startswith(_ASSET) or os.path.lexists(text):
@@ -48,7 +50,7 @@ def refuse_url(text: str, *, is_output: bool = False) -> None:
     if is_output:
         raise InputError(f"{url} is a URL, and outputs are local: write to a path, then upload it")
     if hub := _HUB.fullmatch(rest):
-        raise InputError(f"{url} is a URL; for a model of the hub give its id: {hub['id']}")
+        raise InputError(f"{url} is a URL; for a model on the hub, give its id: {hub['id']}")
     by = _FETCHED_BY.get(scheme, "").format(url)
     raise InputError(
         f"{url} is a URL, and only local files are read: download it first{by}, then give its path"
@@ -56,43 +58,44 @@ def refuse_url(text: str, *, is_output: bool = False) -> None:
 
 
 def genome_path(text: str) -> Path:
-    """Give the file that a genome's name stands for.
+    """Return the file of a genome.
 
     Parameters
     ----------
     text
-        A path, or ``asset:NAME``; the one shipped genome is ``asset:ecoli``.
+        A path, or ``asset:NAME``; the only shipped genome is ``asset:ecoli``.
 
     Raises
     ------
     InputError
-        If no genome of that name ships with the package, or it is a URL.
+        If the text is a URL, or names a genome that does not ship with the package.
     """
     refuse_url(text)
     return _shipped(text, _GENOMES, "genomes") if text.startswith(_ASSET) else Path(text)
 
 
 def model_place(name: str) -> str:
-    """Give the folder, the file or the hub id that a model's name stands for.
+    """Return the folder, file or hub id of a model.
 
     Parameters
     ----------
     name
-        One of these, or ``asset:NAME``; the one shipped model is `DEFAULT_MODEL`.
+        A folder, a file, a hub id, or ``asset:NAME``; the only shipped model is `DEFAULT_MODEL`.
 
     Raises
     ------
     InputError
-        If no model of that name ships with the package, or it is a URL.
+        If the name is a URL, or names a model that does not ship with the package.
     """
     refuse_url(name)
     return str(_shipped(name, _MODELS, "models")) if name.startswith(_ASSET) else name
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name may be asked for on the hub: ``owner/name``, and nothing like a path.
+    """Return whether a name can be a hub id, ``owner/name``, rather than a path.
 
-    What ends like a file, or begins with the name of a folder that is here, is a path.
+    A name with the suffix of a file, or that begins with the name of an existing folder, is a
+    path.
 
     Examples
     --------
@@ -109,27 +112,35 @@ def is_hub_id(name: str) -> bool:
 
 
 def describe_missing(path: Path) -> str:
-    """Say which part of a path that does not exist is missing, and name what is nearly so."""
+    """Describe which part of a missing path does not exist, and suggest similar names."""
     part = path
     while part.parent != part and not part.parent.exists():
         part = part.parent
     if not part.parent.is_dir():
-        return f"{part.parent} is no folder"
+        return f"{part.parent} is not a folder"
     where = "the current folder" if part.parent == Path() else str(part.parent)
-    beside = sorted(each.name for each in part.parent.iterdir() if not each.name.startswith("."))
-    near = difflib.get_close_matches(part.name, beside, n=3, cutoff=0.7)
+    siblings = sorted(each.name for each in part.parent.iterdir() if not each.name.startswith("."))
+    near = difflib.get_close_matches(part.name, siblings, n=3, cutoff=0.7)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"{where} has no {part.name!r}{hint}"
 
 
 def check_there(path: Path, what: str) -> None:
-    """Raise an InputError unless a path exists, which says what it would be."""
+    """Raise an InputError unless a path exists.
+
+    Parameters
+    ----------
+    path
+        The path.
+    what
+        What is expected at the path, for the message, such as ``model``.
+    """
     if not path.exists():
         raise InputError(f"there is no {what} {path}: {describe_missing(path)}")
 
 
 def _shipped(text: str, known: Mapping[str, str], kind: str) -> Path:
-    """Find what ``asset:NAME`` is among the shipped files or folders of a kind."""
+    """Return the shipped file or folder that ``asset:NAME`` stands for."""
     name = text.removeprefix(_ASSET)
     if name not in known:
         shipped = ", ".join(_ASSET + each for each in known)
@@ -138,9 +149,14 @@ def _shipped(text: str, known: Mapping[str, str], kind: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Give the folder for what can be made again: indexes, unpacked files, tokens.
+    """Return the folder for files that can be recomputed: indexes, unpacked files, tokens.
 
     It is ``$MEGABASE_CACHE`` if set, else ``megabase`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    Raises
+    ------
+    InputError
+        If neither variable is set and there is no home folder.
     """
     if own := os.environ.get("MEGABASE_CACHE"):
         return Path(own)

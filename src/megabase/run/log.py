@@ -1,4 +1,4 @@
-"""Log lines and progress on standard error, for a person at a terminal or for a file."""
+"""Log lines and progress on standard error, for a terminal or a file."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ def start_logging(*, quiet: bool, verbose: bool = False) -> None:
     quiet
         Whether to show warnings only.
     verbose
-        Whether to show technical details as well, such as the engine of the network.
+        Whether to show technical details, such as the engine of the network.
     """
     logger = logging.getLogger("megabase")
     if _console.is_terminal:
@@ -39,16 +39,16 @@ def start_logging(*, quiet: bool, verbose: bool = False) -> None:
 
 
 def counted(n: int, unit: str, units: str = "") -> str:
-    """Return a number and its unit, in the singular or the plural.
+    """Return a number with its unit, in the singular or the plural.
 
     Parameters
     ----------
     n
         The number.
     unit
-        What is counted, in the singular.
+        The unit in the singular.
     units
-        Its plural; empty: `unit` with an s.
+        The unit in the plural; if empty, `unit` with an s.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def counted(n: int, unit: str, units: str = "") -> str:
 
 
 class Meter:
-    """Tells how far a piece of work has come: a bar at a terminal, else a line now and then."""
+    """Show the progress of work: a bar in a terminal, otherwise a log line every 15 s."""
 
     def __init__(self, total: int, unit: str, bar: Progress | None) -> None:
         self._total = total
@@ -70,12 +70,12 @@ class Meter:
         self._started = self._said = time.monotonic()
 
     def skip(self, n: int) -> None:
-        """Count `n` more as done before, in no time of this run."""
+        """Count `n` more units as done by an earlier run; they do not affect the time estimate."""
         self._skipped += n
         self._done += n
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        """Count `n` more as done, and show a note beside the count."""
+        """Count `n` more units as done, and show a note next to the count."""
         self._done += n
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._done, note=note)
@@ -95,16 +95,16 @@ def _of_units(n: int, units: str) -> str:
 
 @contextmanager
 def progress(total: int, what: str, unit: str) -> Generator[Meter]:
-    """Show the progress of work in `total` units; nothing where log lines are off.
+    """Show the progress of work, unless log lines are off.
 
     Parameters
     ----------
     total
-        Units in all.
+        Number of units.
     what
-        The work, in a word or two.
+        The work in a word or two.
     unit
-        What is counted, in the plural.
+        The unit in the plural.
     """
     _log.info("%s: %s", what, _of_units(total, unit))
     if not (_console.is_terminal and _log.isEnabledFor(logging.INFO)):

@@ -1,8 +1,7 @@
-"""Outputs that are whole or absent, that know what made them, and are never overwritten unasked.
+"""Outputs that are complete or absent, record their origin, and are not overwritten by default.
 
-Beside each output stands its record, a JSON file: the request that it answers, the
-stamp, whether it is finished, and results. The same request on a finished output has
-nothing to do; any other request is refused.
+Each output has a record, a JSON file: the request, the stamp, whether the output is finished,
+and results. The same request on a finished output does nothing; any other request is an error.
 """
 
 import errno
@@ -26,42 +25,42 @@ from megabase.run.provenance import stamp
 _log = logging.getLogger(__name__)
 
 RECORD = "megabase.json"
-"""The record of an output folder, in it; of a file it stands beside, after the file's name."""
+"""Name of the record in an output folder; the record of a file is ``FILE.megabase.json``."""
 
 _JOINT = "."
 _LOCK = ".megabase.lock"
-_PARTS = r"\..*\.(lock|parts?(\..*)?)"  # names of what is being written, and of locks
-_LEFT_BY_A_KILL = r"\.[0-9a-f]{12}\.part(\..*)?"  # after a dot and the name of an output
+_PARTS = r"\..*\.(lock|parts?(\..*)?)"  # names of temporary files and locks
+_LEFT_BY_A_KILL = r"\.[0-9a-f]{12}\.part(\..*)?"  # follows a dot and the name of an output
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
-_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # of a file system that has no such call
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # file systems without fsync
 
 
 class Output:
-    """One file or folder that a command writes.
+    """A file or folder that a command writes.
 
     Parameters
     ----------
     path
         The file or folder.
     request
-        All that decides what is written: command, configuration, hashes of inputs.
+        Everything that determines the content: command, configuration, hashes of inputs.
     is_folder
-        Which of the two it is.
+        Whether the output is a folder, not a file.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Attributes
     ----------
     is_finished
-        Whether the same request has made it already.
+        Whether the same request has already finished this output.
     unfinished
-        What the same request noted when it started, if it was interrupted; else None.
+        The results recorded at the start of the same request if it was interrupted; else None.
 
     Raises
     ------
     InputError
-        If the path cannot be an output, or something else is there and `overwrite` is false.
+        If the path cannot be written, or exists from another origin and `overwrite` is false.
     """
 
     def __init__(
@@ -80,24 +79,29 @@ class Output:
             _log.info("%s is finished already by the same command; nothing was changed", path)
 
     def _compare(self, record: dict[str, Any] | None) -> None:
-        """Learn what is there of the same request; an InputError if it answers another."""
+        """Read the state of an existing output; raise an InputError if its request differs."""
         if record is None:
             raise InputError(
-                f"{self.path} exists and was not made by megabase; choose another place, or "
+                f"{self.path} exists and was not made by megabase; choose another path, or "
                 "replace it with --overwrite"
             )
         if change := difference(record["request"], self._request):
             raise InputError(
-                f"{self.path} was made by another request ({change}); choose another place, "
+                f"{self.path} was made by another request ({change}); choose another path, "
                 "or replace it with --overwrite"
             )
         self.is_finished = bool(record["finished"])
         self.unfinished = None if self.is_finished else record["results"]
 
     def start(self, **results: Any) -> None:
-        """Make the folder, and note in it that the work is not finished.
+        """Create the folder, and record in it that the work is not finished.
 
-        What an earlier, other request left in it is removed.
+        Files that an earlier, different request left in it are removed.
+
+        Parameters
+        ----------
+        results
+            Values for the record, available as `unfinished` when the request resumes.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if self.unfinished is None:
@@ -110,14 +114,14 @@ class Output:
         self._write_record(finished=False, results=results, files=[])
 
     def finish(self, *, folders: Sequence[str] = (), **results: Any) -> None:
-        """Note that the output is whole, and which files a folder has.
+        """Record that the output is complete, and which files it has.
 
         Parameters
         ----------
         folders
-            Folders in it whose files are of the output, too, where they exist.
+            Names of subfolders whose files belong to the output; they may be absent.
         results
-            What goes into the record.
+            Values for the record.
         """
         inside = [self.path / name for name in folders if (self.path / name).is_dir()]
         places = [self.path, *inside] if self._is_folder else []
@@ -144,9 +148,12 @@ class Output:
 
     @contextmanager
     def write(self, **results: Any) -> Generator[IO[str]]:
-        """Open the output file for UTF-8 text; it takes its name once it is whole.
+        """Open a temporary file for UTF-8 text that becomes the output once complete.
 
-        `results` go into the record.
+        Parameters
+        ----------
+        results
+            Values for the record.
         """
         with (
             self.write_at(**results) as path,
@@ -156,16 +163,16 @@ class Output:
 
     @contextmanager
     def write_at(self, *companions: str, **results: Any) -> Generator[Path]:
-        """Give a path to write the output file at; it takes its name once it is whole.
+        """Yield a temporary path whose file becomes the output once it is complete.
 
-        The path has the suffix of the output, for writers that go by it.
+        The path has the suffix of the output, for writers that depend on it.
 
         Parameters
         ----------
         companions
-            Suffixes of files that are written at the same path and take their names with it.
+            Suffixes of files next to the temporary path that are renamed together with it.
         results
-            What goes into the record.
+            Values for the record.
         """
         record = f"{_JOINT}{RECORD}"
         with whole_path(self.path, *companions, record, suffix=self.path.suffix) as part:
@@ -175,38 +182,38 @@ class Output:
 
 
 def check_place(path: Path, *, is_folder: bool) -> None:
-    """Raise an InputError if a path cannot be written, before any work is done for it.
+    """Raise an InputError if an output cannot be written to a path, before any work is done.
 
     Parameters
     ----------
     path
-        Of an output.
+        The path of the output.
     is_folder
-        Whether the output is a folder, and not a file.
+        Whether the output is a folder, not a file.
     """
     if path.exists() and path.is_dir() != is_folder:
         expected, found = ("folder", "file") if is_folder else ("file", "folder")
         raise InputError(f"{path} is a {found}, and the output is a {expected}")
     above = next(place for place in path.absolute().parents if place.exists())
     if not above.is_dir():
-        raise InputError(f"{path} cannot be written: {above} is no folder")
+        raise InputError(f"{path} cannot be written: {above} is not a folder")
 
 
 def check_no_input(output: Path, inputs: Iterable[Path]) -> None:
-    """Raise an InputError if a command would write over what it reads."""
+    """Raise an InputError if an output is also an input of the command."""
     for read in inputs:
         if output.exists() and read.exists() and output.samefile(read):
             raise InputError(f"{output} is an input of this command; choose another output")
 
 
 def record_of(model: str) -> dict[str, Any] | None:
-    """Read the record of what made a model; None of a hub id or of a file of weights."""
+    """Read the record of a model folder; None for a hub id or a weights file."""
     place = Path(model_place(model))
     return read_record(place) if place.is_dir() else None
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Read a record, or the record in a folder; None where there is none."""
+    """Read a record file, or the record of a folder; None if it is absent or invalid."""
     place = path / RECORD if path.is_dir() else path
     if not place.is_file():
         return None
@@ -225,23 +232,31 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def whole_file(path: Path) -> Generator[IO[str]]:
-    """Write UTF-8 text under a temporary name beside `path`, then rename it to `path`."""
+    """Open a temporary file for UTF-8 text next to `path`, and rename it to `path` at the end."""
     with whole_path(path) as part, part.open("w", encoding="utf-8") as file:
         yield file
 
 
 @contextmanager
 def whole_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path]:
-    """Yield a temporary path beside `path`; what is written there is then renamed to `path`.
+    """Yield a temporary path next to `path`; the file written there is renamed to `path`.
 
-    A file at the temporary path with one of the suffixes `companions` is renamed as well, and
-    `path` is absent while they are: at no time does it stand beside companions of another
-    content. The temporary name itself ends in `suffix`, for writers that go by it.
+    Files at the temporary path plus one of the suffixes `companions` are renamed as well. An
+    older `path` is removed first, so that it never coexists with companions of other content.
+
+    Parameters
+    ----------
+    path
+        The final path.
+    companions
+        Suffixes of further files that must be written.
+    suffix
+        Suffix of the temporary path, for writers that depend on it.
 
     Raises
     ------
     WorkError
-        If the disk is full, or a quota or limit is reached; nothing is left then.
+        If the disk is full, or a quota or limit is reached; all temporary files are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part{suffix}")
@@ -250,7 +265,7 @@ def whole_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path
         with _room(path):
             yield part
             for file in written:
-                _sync(file)  # all are on the disk before one takes its name
+                _sync(file)  # all must be on disk before the first is renamed
         if companions:
             path.unlink(missing_ok=True)
         for file, name in written.items():
@@ -263,20 +278,20 @@ def whole_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path
 
 @contextmanager
 def _room(output: Path) -> Generator[None]:
-    """Turn what the system says of a full disk into a line that names the output."""
+    """Turn the error of a full disk into a WorkError that names the output."""
     try:
         yield
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         raise WorkError(
-            f"{output} could not be written: {os.strerror(error.errno)}; make room, or "
+            f"{output} could not be written: {os.strerror(error.errno)}; free some space, or "
             "choose another disk"
         ) from error
 
 
 def _sync(file: Path) -> None:
-    """Wait until a file is on the disk: some systems find only then that there is no room."""
+    """Flush a file to disk; some systems report a full disk only then."""
     with file.open("r+b") as opened:
         try:
             os.fsync(opened.fileno())
@@ -287,9 +302,14 @@ def _sync(file: Path) -> None:
 
 @contextmanager
 def whole_files(folder: Path) -> Generator[Path]:
-    """Give a temporary folder whose files move into `folder` once all are written.
+    """Yield a temporary folder whose files are moved into `folder` at the end.
 
-    Folders in it are made there, too.
+    Its subfolders are created in `folder` as well.
+
+    Raises
+    ------
+    WorkError
+        If the disk is full, or a quota or limit is reached; the temporary files are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for left_by_a_kill in folder.glob(".*.parts"):
@@ -302,7 +322,7 @@ def whole_files(folder: Path) -> Generator[Path]:
             files = [file for file in part.rglob("*") if file.is_file()]
             for file in files:
                 _sync(file)
-        mode = 0o666 & ~_umask()  # some writers leave files that only their owner may read
+        mode = 0o666 & ~_umask()  # some writers create files readable by their owner only
         for file in files:
             file.chmod(mode)
             place = folder / file.relative_to(part)
@@ -313,29 +333,29 @@ def whole_files(folder: Path) -> Generator[Path]:
 
 
 def parts_folder(output: Path) -> Path:
-    """Give the hidden folder beside an output that keeps what is done of it."""
+    """Return the hidden folder next to an output that holds its finished parts."""
     return output.with_name(f".{output.name}.parts")
 
 
 @contextmanager
 def only_writer(output: Path, *, is_folder: bool = True) -> Generator[None]:
-    """Let no other process write an output for so long; without effect where locks are unknown.
+    """Lock an output against other processes; without effect on file systems without locks.
 
-    The lock ends with the process, however that ends. Its file lies in the folder, or beside
-    the file as ``.NAME.lock``, and is removed at the end. What a kill left half-written of
-    the output is removed at the start.
+    The system releases the lock when the process ends, even if it is killed. The lock file lies
+    in the folder, or next to the file as ``.NAME.lock``, and is removed at the end. Temporary
+    files of an earlier killed process are removed at the start.
 
     Parameters
     ----------
     output
         The folder or file.
     is_folder
-        Which of the two it is.
+        Whether the output is a folder, not a file.
 
     Raises
     ------
     InputError
-        If another process is writing it.
+        If another process is writing the output.
     """
     folder = output if is_folder else output.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -348,25 +368,25 @@ def only_writer(output: Path, *, is_folder: bool = True) -> Generator[None]:
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
-        _log.info("%s cannot be locked (%s): start one process only", output, error)
+        _log.info("%s cannot be locked (%s): start only one process", output, error)
     try:
         _clear(folder, r".*" if is_folder else re.escape(output.name))
         yield
     finally:
-        with suppress(OSError):  # gone with the folder; or a system that keeps what is open
+        with suppress(OSError):  # the folder was removed, or the system keeps open files
             file.unlink()
         lock.release()
 
 
 def _clear(folder: Path, name: str) -> None:
-    """Remove from a folder what a kill left half-written of outputs with such a name."""
+    """Remove temporary files that a killed process left of outputs that match a pattern."""
     left = re.compile(rf"\.{name}{_LEFT_BY_A_KILL}", re.DOTALL)
     for file in [each for each in folder.iterdir() if left.fullmatch(each.name)]:
         file.unlink()
 
 
 def _umask() -> int:
-    """Read the process's mask of permissions, which can only be read by setting it."""
+    """Return the file mode mask of the process, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -379,7 +399,7 @@ def _holds_something(path: Path) -> bool:
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Name the first key in which two requests differ, with both values; empty if in none.
+    """Describe the first key in which two requests differ, with both values; empty if equal.
 
     Examples
     --------
@@ -397,7 +417,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def _in_words(value: object) -> str:
-    """Write a value of a request as a reader of a message understands it."""
+    """Return a value of a request as text for a message."""
     if value is None:
         return "not given"
     if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):

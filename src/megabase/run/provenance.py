@@ -1,4 +1,4 @@
-"""The stamp on every output: versions, machine, command, and hashes of what went in."""
+"""Provenance of outputs: versions, machine, command, and hashes of the inputs."""
 
 import hashlib
 import os
@@ -13,12 +13,12 @@ from typing import Any
 from uuid import uuid4
 
 _HASH_LETTERS = 64
-_SETTLED_NS = 2_000_000_000  # since the last change: longer than a tick of any clock of files
+_SETTLED_NS = 2_000_000_000  # longer than the resolution of any file system's timestamps
 _PACKAGES = ("megabase", "torch", "transformers", "numpy")
 
 
 def stamp() -> dict[str, Any]:
-    """Say what wrote an output, where and when."""
+    """Describe what wrote an output, where and when."""
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -28,7 +28,7 @@ def stamp() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of Python, of megabase and of what its numbers rest on."""
+    """Return the versions of Python, megabase and the libraries that affect its numbers."""
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
@@ -38,7 +38,7 @@ def machine() -> str:
 
 
 def _processor() -> str:
-    """The name of the processor, where the system tells it."""
+    """Return the name of the processor, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -48,25 +48,25 @@ def _processor() -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Hash the bytes of a file."""
+    """Return the SHA-256 of the bytes of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remembered_sha256(path: Path, cache: Path) -> str:
-    """Hash the bytes of a file, once for each state that the file has been in.
+    """Return the SHA-256 of a file, computed once for each state of the file.
 
-    A state is path, size, inode and times of change, among them the one that no program can
-    set (``st_ctime``): a file that is replaced under the same name, size and date has another
-    state, and is hashed. A file that was changed just now is hashed every time, because two
-    changes within one tick of the clock leave the same times.
+    The state is path, size, inode and the times of modification and change. Programs cannot set
+    the latter (``st_ctime``), so a file replaced by one of the same name, size and date is
+    hashed again. A file changed in the last two seconds is hashed every time, because two
+    changes within the resolution of the clock have the same times.
 
     Parameters
     ----------
     path
         The file.
     cache
-        Folder in which the hash of each state is kept.
+        Folder in which the hashes are kept.
     """
     state = _state(path)
     note = cache / "sha256" / hashlib.sha256(repr(state).encode()).hexdigest()[:32]
