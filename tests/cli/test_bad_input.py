@@ -133,9 +133,9 @@ def test_a_sequence_longer_than_the_context(capsys, model, genome, tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--stride", 0], "a stride is between 1 and the context of 64 tokens, got 0"),
-        (["--stride", 65], "a stride is between 1 and the context of 64 tokens, got 65"),
-        (["--strand", "both"], "a strand is one of average, forward; got 'both'"),
+        (["--stride", 0], "from 1 to the context of 64 tokens, got 0"),
+        (["--stride", 65], "from 1 to the context of 64 tokens, got 65"),
+        (["--strand", "both"], "the strand must be one of average, forward; got 'both'"),
     ],
 )
 def test_a_stride_or_strand_that_is_none(capsys, model, genome, tmp_path, option, message):
@@ -278,7 +278,7 @@ def test_a_model_that_has_diverged(capsys, genome, tmp_path):
     answer = run(
         capsys, "score", "--model", tmp_path / "broken", "--input", genes, "--output", output
     )
-    assert refused(answer, "the model's answer is no number", code=1)
+    assert refused(answer, "the model's output is NaN", code=1)
     assert not output.exists()
 
 

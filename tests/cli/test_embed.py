@@ -104,7 +104,7 @@ def test_intervals_are_read_on_their_strand(command, paths):
     assert refused(command(source, "o.npz", *genome), "--stride cuts it into windows")
     answer = command(source, "o.npz", *genome, "--stride", 32, "--strand", "forward")
     assert answer.code == 0
-    assert "windows of 64 bp, one each 32 bp: a base sees at least 32 before it" in answer.err
+    assert "windows of 64 bp every 32 bp: at least 32 bp precede a base" in answer.err
     found = load(paths.folder / "o.npz")
     assert found["names"].tolist() == ["a", "chrII:5-70"]
     texts = [DNA.reverse_complement(LETTERS[10:40]), LETTERS[5:70]]
@@ -138,7 +138,7 @@ def test_both_alleles_have_a_row_or_a_reason(command, paths):
     options = ["--genome", paths.genome, "--window", 20]
     for pooling in ("mean", "none"):
         answer = command(vcf, "o.npz", *options, "--pooling", pooling, "--overwrite")
-        assert (answer.code, "NaN, for what skip_reason says: 2 (symbolic 2)" in answer.err) == (
+        assert (answer.code, "with NaN and a skip_reason: 2 (symbolic 2)" in answer.err) == (
             0,
             True,
         )
@@ -205,15 +205,15 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(command, paths):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--layer", 3], "a layer is from 0, the embedding, to 2"),
+        (["--layer", 3], "the layer must be from 0 (the embedding) to 2"),
         (
             ["--pooling", "average"],
-            "a pooling is one of none, mean, last, max, centre, or window:W",
+            "the pooling must be none, mean, last, max, centre, or window:W",
         ),
-        (["--strand", "-"], "a strand is one of average, forward, both"),
-        (["--dtype", "int8"], "a dtype is one of float32, float16; got 'int8'"),
-        (["--shard", "3/2"], "a shard is i/n"),
-        (["--stride", 65], "between 1 and the context of 64"),
+        (["--strand", "-"], "the strand must be one of average, forward, both"),
+        (["--dtype", "int8"], "the dtype must be one of float32, float16; got 'int8'"),
+        (["--shard", "3/2"], "a shard must be i/n"),
+        (["--stride", 65], "from 1 to the context of 64"),
         (["--window", 20], "--window goes with a VCF file"),
         (["--output", "o.csv"], "ends in .npz, .h5, .hdf5, .parquet"),
         (["--genome", "asset:ecoli"], "--genome goes with a BED file"),
@@ -231,7 +231,7 @@ def test_an_option_that_cannot_be_honoured(command, paths, options, message):
         ("a.bed", "", "holds no interval"),
         ("a.vcf", vcf_text([("chrI", 301, "A", "T", ".")]), "ends beyond its contig"),
         ("a.vcf", vcf_text([("III", 9, "A", "T", ".")]), "contig 'III' of"),
-        ("a.vcf", vcf_text([]), "holds no alternative allele"),
+        ("a.vcf", vcf_text([]), "has no alternative allele"),
         ("a.fa", "", "--genome goes with a BED file"),
     ],
 )
@@ -262,7 +262,7 @@ def test_what_else_is_refused(command, paths, monkeypatch):
     assert refused(command(paths.folder / "empty.fa", "o.npz"), "is empty")
     assert refused(command(paths.genome, "o.npz"), "300 bp, and the model reads at most 64")
     vcf = write_vcf_file(paths.folder / "in.vcf", vcf_text([("chrI", 9, LETTERS[8], "N", ".")]))
-    assert refused(command(vcf, "o.npz"), "need the genome they are of: --genome")
+    assert refused(command(vcf, "o.npz"), "need their genome; give it by --genome")
     options = ["--genome", paths.genome, "--stride", 8]
     assert refused(command(vcf, "o.npz", *options), "--stride goes with FASTA or BED")
     assert refused(command(paths.fasta, "in.fa/o.npz"), "is not a folder")
@@ -296,7 +296,7 @@ def test_a_number_too_large_for_float16_is_an_error_that_leaves_nothing(command,
     loud.backbone.norm.weight.data *= 1e6
     save(loud, paths.model)
     answer = command(paths.fasta, "o.npz", "--dtype", "float16")
-    assert refused(answer, "too large for float16; take --dtype float32")
+    assert refused(answer, "too large for float16; use --dtype float32")
     assert not list(paths.folder.glob("*o.npz*"))
 
 

@@ -118,18 +118,18 @@ def test_motifs_are_absent_and_gc_lies_in_the_range(capsys, model, prompt, tmp_p
         (["-n", 101], "a length of 101 bp is more than the 100 bp that the model reads; "
                       "shorten it, or train with --context-length 101 or more"),
         (["-n", 0], "at least 1 base, got 0"),
-        (["-n", 5, "--temperature", 0], "temperature is above 0, got 0"),
-        (["-n", 5, "--top-p", 0], "top-p is above 0 and at most 1, got 0"),
-        (["-n", 5, "--top-p", 1.1], "top-p is above 0 and at most 1, got 1.1"),
-        (["-n", 5, "--top-k", 5], "top-k is from 1 to 4 bases, got 5"),
+        (["-n", 5, "--temperature", 0], "temperature must be above 0, got 0"),
+        (["-n", 5, "--top-p", 0], "top-p must be above 0 and at most 1, got 0"),
+        (["-n", 5, "--top-p", 1.1], "top-p must be above 0 and at most 1, got 1.1"),
+        (["-n", 5, "--top-k", 5], "top-k must be from 1 to 4 bases, got 5"),
         (["-n", 5, "--number", 0], "at least 1, got 0"),
-        (["-n", 5, "--seed", -1], "a seed is 0 or more, got -1"),
+        (["-n", 5, "--seed", -1], "a seed must be 0 or more, got -1"),
         (["-n", 5, "--prompt", "none.fa"], "none.fa"),
         (["-n", 5, "--prompt", ">a\nACGRT\n"], "'R' at position 3 (counted from 0) of a in"),
-        (["-n", 5, "--prompt", ">a\nACGXT\n"], "is none of A C G T N"),
+        (["-n", 5, "--prompt", ">a\nACGXT\n"], "is not one of A C G T N"),
         (["-n", 71, "--prompt", f">a\n{'A' * 30}\n"], "a prompt of 30 bp and a length of 71 bp"),
         (["-n", 5, "--template", ">a\nACG\n"], "template has 3 letters, and 5 bases"),
-        (["-n", 5, "--template", ">a\nACG\n>b\nAC\n"], "a template is one sequence"),
+        (["-n", 5, "--template", ">a\nACG\n>b\nAC\n"], "a template must be one sequence"),
         (["-n", 5, "--forbid", "GAXTC"], "a motif consists of A C G T N R"),
         (["-n", 5, "--gc", "40-60"], "40 % is 0.4"),
         (["-n", 5, "--gc", "0.6-0.4"], "lies within 0-1, lower end first; got 0.6-0.4"),
@@ -167,7 +167,7 @@ def test_a_model_that_has_diverged_leaves_nothing(capsys, tmp_path):
     output = tmp_path / "new.fa"
     answer = run(capsys, "generate", "-m", tmp_path / "broken", "-n", 5, "-o", output)
     assert (answer.code, output.exists()) == (1, False)
-    assert "the model's answer is no number" in answer.err
+    assert "the model's output is NaN" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -445,7 +445,7 @@ def test_a_bcf_with_a_record_beyond_its_contig_can_be_asked_for_a_region(
     write_vcf_file(source, vcf_text_beyond)
     answer = score(capsys, model, genome, source, tmp_path / "o.bcf", "--overwrite")
     assert answer.code == 0
-    assert "o.bcf has no index, for none holds all of its records" in answer.err
+    assert "o.bcf has no index, because no format supports all of its records" in answer.err
     assert len(records(tmp_path / "o.bcf")) == 2
     assert not (tmp_path / "o.bcf.csi").exists()
 
@@ -509,8 +509,8 @@ def test_a_file_without_records_gives_one_without_records(capsys, model, genome,
             vcf_text([("chrI", "five", "A", "T", ".")]),
             "no record has a whole number as POS",
         ),
-        ("in.vcf", vcf_text([(*row(5)[:2], row(5)[3], "<DEL>", ".")]), "another assembly"),
-        ("none.vcf", None, "there is no VCF file"),
+        ("in.vcf", vcf_text([(*row(5)[:2], row(5)[3], "<DEL>", ".")]), "have the same assembly"),
+        ("none.vcf", None, "none.vcf does not exist"),
     ],
 )
 def test_a_bad_vcf_gets_one_line_and_leaves_nothing(
@@ -527,9 +527,12 @@ def test_a_bad_vcf_gets_one_line_and_leaves_nothing(
     ("options", "message"),
     [
         (["--window", 65], "context of 64; got 65"),
-        (["--strand", "both"], "a strand is one of average, forward"),
-        (["--shard", "3/2"], "a shard is i/n"),
-        (["--output", "o.csv"], "ends in one of .vcf, .vcf.gz, .bcf, .tsv, .parquet; got o.csv"),
+        (["--strand", "both"], "the strand must be one of average, forward"),
+        (["--shard", "3/2"], "a shard must be i/n"),
+        (
+            ["--output", "o.csv"],
+            "must end in one of .vcf, .vcf.gz, .bcf, .tsv, .parquet; got o.csv",
+        ),
         (["--chrom-map", "none"], "there is no file none"),
     ],
 )
@@ -560,7 +563,7 @@ def test_a_model_that_has_diverged_is_a_failure(capsys, genome, vcf, tmp_path):
     broken.backbone.norm.weight.data[0] = torch.nan
     save(broken, tmp_path / "broken")
     answer = score(capsys, tmp_path / "broken", genome, vcf, tmp_path / "o.vcf")
-    assert refused(answer, "the model's answer is no number", code=1)
+    assert refused(answer, "the model's output is NaN", code=1)
     assert not (tmp_path / "o.vcf").exists()
 
 

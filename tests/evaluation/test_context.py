@@ -103,7 +103,7 @@ def test_what_more_context_gains_can_be_asked_alone(store):
 def test_windows_may_be_shorter_than_what_the_model_reads(store):
     report = evaluate_context(Copier(), store, store.contigs(), context_length=300, n_windows=4)
     assert (report.context_length, report.gain[-1].distance, report.n_targets) == (300, 225, 75)
-    with pytest.raises(ValueError, match=r"reads windows of 1 to 512 bases; got .* of 513"):
+    with pytest.raises(ValueError, match=r"from 1 to the 512 bases that .*; got 513"):
         evaluate_context(Copier(), store, store.contigs(), context_length=513)
 
 

@@ -102,11 +102,11 @@ def test_how_many_tokens_were_read_is_told():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"strand": "-"}, "a strand is one of average, forward, both; got '-'"),
-        ({"layer": 3}, "to 2, the last of this model; got 3"),
-        ({"stride": 65}, "between 1 and the context of 64 tokens, got 65"),
+        ({"strand": "-"}, "the strand must be one of average, forward, both; got '-'"),
+        ({"layer": 3}, "to 2 .the last of this model.; got 3"),
+        ({"stride": 65}, "from 1 to the context of 64 tokens, got 65"),
         ({"stride": None}, "sequence 0 .* has 150 bp, and the model reads at most 64"),
-        ({"pooling": "average"}, "a pooling is one of none, mean, .*; got 'average'"),
+        ({"pooling": "average"}, "the pooling must be none, mean, .*; got 'average'"),
         ({"pooling": "window:0"}, "got 'window:0'"),
     ],
 )
@@ -123,5 +123,5 @@ def test_an_empty_sequence_is_named():
 def test_a_model_that_has_diverged_is_a_failure():
     broken = toys.model()
     broken.backbone.norm.weight.data[0] = torch.nan
-    with pytest.raises(WorkError, match="is no number"):
+    with pytest.raises(WorkError, match="is NaN"):
         list(embed(broken, [encode("ACGT")]))

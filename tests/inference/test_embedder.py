@@ -68,12 +68,12 @@ def test_it_goes_through_a_pipeline_a_search_a_clone_and_a_pickle(embedder):
 @pytest.mark.parametrize(
     ("sequences", "change", "message"),
     [
-        ("ACGT", {}, r"expected a list of sequences, got one text; give \[text\]"),
+        ("ACGT", {}, r"expected a list of sequences, got a str; write \[text\]"),
         ([], {}, "expected at least one sequence, got none"),
         (["ACGT", ""], {}, "sequence 1 .* has no letters"),
         (["ACGT", "AXGT"], {}, "'X' at position 1 .* of sequence 1"),
         (["A" * 65], {}, "has 65 bp, .* give a stride"),
-        (["ACGT"], {"pooling": "none"}, "one vector a sequence is mean, last, max, centre"),
+        (["ACGT"], {"pooling": "none"}, "one vector per sequence is one of mean, last"),
         (["ACGT"], {"layer": 9}, "got 9"),
     ],
 )
@@ -83,5 +83,7 @@ def test_what_cannot_be(embedder, sequences, change, message):
 
 
 def test_an_unknown_parameter(embedder):
-    with pytest.raises(InputError, match=r"an Embedder has model, layer, .*; got 'pool'"):
+    with pytest.raises(
+        InputError, match=r"parameter of Embedder is one of model, layer, .*; got 'pool'"
+    ):
         embedder.set_params(pool="mean")

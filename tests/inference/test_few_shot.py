@@ -63,11 +63,11 @@ def test_a_model_that_is_changed_or_of_another_order_reads_all_and_says_so(caplo
     found = few_shot_probabilities(model, SHOTS, QUERIES, "AN")
     whole = few_shot_probabilities(model, SHOTS, QUERIES, "AN", read_once=False)
     assert (found == whole).all()
-    assert caplog.text.count("read anew for every query, as its operators are of order 3") == 1
+    assert caplog.text.count("again for every query, because its operators are of order 3") == 1
 
 
 def test_what_cannot_be_asked():
-    with pytest.raises(ValueError, match="no queries"):
+    with pytest.raises(ValueError, match="at least one sequence to classify"):
         few_shot_probabilities(MODEL, SHOTS, [], "AN")
     with pytest.raises(ValueError, match="the model reads at most 300; 2 such shots per class fit"):
         few_shot_probabilities(MODEL, SHOTS * 2, [encode("A" * 180)], "AN")

@@ -134,11 +134,11 @@ def test_the_probabilities_of_the_draw(sampling, expected):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"temperature": 0.0}, "temperature is above 0, got 0"),
-        ({"temperature": math.nan}, "temperature is above 0, got nan"),
-        ({"top_k": 0}, "top-k is from 1 to 4 bases, got 0"),
-        ({"top_p": 0.0}, "top-p is above 0 and at most 1, got 0"),
-        ({"top_p": 1.5}, "top-p is above 0 and at most 1, got 1.5"),
+        ({"temperature": 0.0}, "temperature must be above 0, got 0"),
+        ({"temperature": math.nan}, "temperature must be above 0, got nan"),
+        ({"top_k": 0}, "top-k must be from 1 to 4 bases, got 0"),
+        ({"top_p": 0.0}, "top-p must be above 0 and at most 1, got 0"),
+        ({"top_p": 1.5}, "top-p must be above 0 and at most 1, got 1.5"),
     ],
 )
 def test_a_draw_that_cannot_be(keys, message):
@@ -167,7 +167,7 @@ def test_some_prompts_may_be_empty():
 def test_a_model_that_has_diverged_is_an_error():
     broken = toys.model()
     broken.backbone.norm.weight.data[0] = torch.nan
-    with pytest.raises(RuntimeError, match="the model's answer is no number"):
+    with pytest.raises(RuntimeError, match="the model's output is NaN"):
         generate(broken, [encode("AC")], 5)
 
 
@@ -232,7 +232,7 @@ def test_under_a_constraint_bases_keep_the_odds_that_the_model_gives():
 
 
 def test_a_constraint_of_another_request_is_an_error():
-    with pytest.raises(ValueError, match="constraint is of 5 bases, and 4 are generated"):
+    with pytest.raises(ValueError, match="constraint is for 5 bases, and 4 are generated"):
         generate(MODEL, [NOTHING], 4, constraint=constraint(5))
-    with pytest.raises(ValueError, match="has a template of its own"):
+    with pytest.raises(ValueError, match="has its own template"):
         generate(MODEL, [NOTHING], 4, constraint=constraint(4), template=encode("ACGT"))

@@ -124,17 +124,17 @@ def test_sequences_meet_their_constraint(model):
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda m: score_sequences(m, "ACGT"), r"expected a list of sequences, .* give \[text\]"),
+        (lambda m: score_sequences(m, "ACGT"), r"expected a list of sequences, .* write \[text\]"),
         (lambda m: score_sequences(m, ["A", ""]), "sequence 1 .* has no letters"),
         (lambda m: score_sequences(m, ["A" * 65]), "has 65 bp, .* at most 64 at once; give a str"),
         (lambda m: score_sequences(m, ["AXG"]), "'X' at position 1 .* of sequence 0"),
-        (lambda m: score_sequences(m, ["A"], stride=65), "between 1 and the context of 64"),
-        (lambda m: embed(m, ["A"], pooling="sum"), "a pooling is one of"),
+        (lambda m: score_sequences(m, ["A"], stride=65), "from 1 to the context of 64"),
+        (lambda m: embed(m, ["A"], pooling="sum"), "the pooling must be none"),
         (lambda m: generate(m, ["AA"], 1, forbid=["AN"]), "AN"),
         (lambda m: generate(m, "ACGT", 5), "expected a list of prompts"),
-        (lambda m: generate(m, [""], 5, forbid="GC"), r"a list of motifs, .* give \['GC'\]"),
+        (lambda m: generate(m, [""], 5, forbid="GC"), r"a list of motifs, .* write \['GC'\]"),
         (lambda m: generate(m, ["A" * 60], 5), "more than the 64 bp that the model reads"),
-        (lambda m: score_variants(m, GENOME, [], strand="both"), "a strand is one of"),
+        (lambda m: score_variants(m, GENOME, [], strand="both"), "the strand must be one of"),
     ],
 )
 def test_what_cannot_be_is_an_error_that_says_which(model, ask, message):

@@ -155,5 +155,5 @@ def test_n_is_not_scored_where_windows_meet():
 
 @pytest.mark.parametrize("stride", [0, 65])
 def test_a_stride_that_is_none_is_an_error_even_where_nothing_is_long(stride):
-    with pytest.raises(InputError, match="between 1 and the context of 64 tokens, got"):
+    with pytest.raises(InputError, match="from 1 to the context of 64 tokens, got"):
         long_score([encode("ACGT")], stride)

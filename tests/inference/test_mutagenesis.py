@@ -151,9 +151,9 @@ def test_the_strand_of_a_region_is_of_no_account():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "both"}, "a mode is one of exact, gradient; got 'both'"),
+        ({"mode": "both"}, "the mode must be one of exact, gradient; got 'both'"),
         ({"window": 65}, "from 2 bases to the model's context of 64; got 65"),
-        ({"window": 1}, "a window has from 2 bases"),
+        ({"window": 1}, "a window must have from 2 bases"),
     ],
 )
 def test_what_cannot_be_is_an_error(options, message):
@@ -169,7 +169,7 @@ def test_a_region_beyond_its_contig_is_an_error():
 def test_a_model_that_has_diverged_is_an_error():
     broken = toys.model()
     broken.backbone.norm.weight.data[0] = torch.nan
-    with pytest.raises(WorkError, match="gradient is no number"):
+    with pytest.raises(WorkError, match="gradient is NaN"):
         saturation_mutagenesis(broken, GENOME, Interval("short", 0, 3), window=8, mode="gradient")
 
 

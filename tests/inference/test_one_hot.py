@@ -62,7 +62,10 @@ def test_integers_are_read_as_the_same_letters():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OneHotModel(MODEL, "logits"), "a readout is one of log_likelihood, .*'logits'"),
+        (
+            lambda: OneHotModel(MODEL, "logits"),
+            "readout must be one of log_likelihood, .*'logits'",
+        ),
         (lambda: OneHotModel(MODEL)(torch.zeros(1, 5, 9)), r"rows A C G T; got \(1, 5, 9\)"),
         (lambda: OneHotModel(MODEL)(torch.zeros(1, 4, 90)), "of 90 tokens is longer than"),
     ],

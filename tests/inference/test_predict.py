@@ -70,11 +70,11 @@ def test_what_cannot_be_predicted_is_refused():
     odd = classifier()
     for kind in ("ranking", {"ranking": 1}):
         odd.config.problem_type = kind
-        with pytest.raises(InputError, match=r"problem is .*ranking.*; expected single_label"):
+        with pytest.raises(InputError, match=r"problem type single_label.*; got .*ranking"):
             list(predictions(odd, SEQUENCES))
     broken = classifier()
     broken.head.linear.bias.data[0] = torch.nan
-    with pytest.raises(WorkError, match="no number"):
+    with pytest.raises(WorkError, match="is NaN"):
         list(predictions(broken, SEQUENCES))
 
 

@@ -34,5 +34,5 @@ def test_the_other_strand_has_the_same_mean_in_its_own_order(predictor):
 
 
 def test_what_is_no_strand_is_an_error(predictor):
-    with pytest.raises(InputError, match="a strand is one of average, forward; got 'both'"):
+    with pytest.raises(InputError, match="the strand must be one of average, forward; got 'both'"):
         predictor.log_likelihoods([], strand="both")

@@ -23,5 +23,5 @@ def test_each_base_is_scored_once_with_the_promised_context(length, context, dat
 
 @pytest.mark.parametrize("stride", [0, 9])
 def test_a_stride_that_leaves_gaps_is_an_error(stride):
-    with pytest.raises(InputError, match=r"between 1 and the context of 8 tokens, got"):
+    with pytest.raises(InputError, match=r"from 1 to the context of 8 tokens, got"):
         windows(20, 8, stride)

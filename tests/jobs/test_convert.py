@@ -58,5 +58,5 @@ def test_an_order_that_the_layout_cannot_hold_leaves_no_model(tmp_path):
     with pytest.raises(ValueError, match="only hold hyena_order = 2"):
         convert(str(tmp_path / "ours"), tmp_path / "hf", layout="hf")
     assert not (tmp_path / "hf" / "model.safetensors").exists()
-    with pytest.raises(ValueError, match="a layout is one of megabase, hf; got 'onnx'"):
+    with pytest.raises(ValueError, match="the layout must be one of megabase, hf; got 'onnx'"):
         convert(str(tmp_path / "ours"), tmp_path / "onnx", layout="onnx")

@@ -139,12 +139,12 @@ def test_every_shard_is_needed_exactly_once(folder, parts, tmp_path):
     for some, message in (
         ([first, third], "1 shard is missing: 2/3"),
         ([second], "2 shards are missing: 1/3, 3/3"),
-        ([first, second, third, second], "shard 2/3 is there twice"),
+        ([first, second, third, second], "shard 2/3 is given twice"),
     ):
         with pytest.raises(InputError, match=message):
             merge(some, output)
     run_verb("score-vcf", folder, tmp_path / "other.tsv", "3/3", window=20)
-    with pytest.raises(InputError, match=r"of another request than .*: window was "):
+    with pytest.raises(InputError, match=r"has a different request from .*: window was "):
         merge([first, second, tmp_path / "other.tsv"], output)
     run_verb("score-vcf", folder, tmp_path / "four.tsv", "3/4")
     with pytest.raises(InputError, match=r"is shard 3/4; shards of one merge"):
@@ -169,10 +169,10 @@ def test_what_is_no_whole_part_is_refused(parts, tmp_path):
     whole = copies[1].read_bytes()
     for damaged in (whole[: whole.rstrip().rfind(b"\n") + 1], whole + whole.splitlines(True)[-1]):
         copies[1].write_bytes(damaged)
-        with pytest.raises(InputError, match=r"2-of-3.tsv has other records than"):
+        with pytest.raises(InputError, match=r"2-of-3.tsv does not have the records that"):
             merge(copies, output)
         assert not output.exists()
-    with pytest.raises(InputError, match="there is no file"):
+    with pytest.raises(InputError, match="does not exist"):
         merge([*copies, tmp_path / "none.tsv"], output)
     with pytest.raises(InputError, match="is an input of this command"):
         merge(copies, copies[0], overwrite=True)

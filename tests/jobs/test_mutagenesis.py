@@ -75,8 +75,8 @@ def test_the_correlation_of_the_modes_is_in_the_record(paths, caplog):
     assert pearson["value"] == pytest.approx(np.corrcoef(exact, estimate)[0, 1], rel=1e-5)
     assert pearson["interval"][0] < pearson["value"] < pearson["interval"][1]
     assert "pearson of gradient and exact: " in caplog.text
-    assert "a/b c: 2 of 12 bases are none of A C G T and have no row" in caplog.text
-    assert "some regions are of the strand -" in caplog.text
+    assert "a/b c: 2 of 12 bases are not A C G T and have no row" in caplog.text
+    assert "some regions are on the reverse strand" in caplog.text
     assert "exact: 120 windows of 64 bases, strand average: about" in caplog.text
     assert "GiB at the peak" in caplog.text
 
@@ -91,7 +91,7 @@ def test_where_no_substitution_has_a_score_there_is_no_correlation(paths, caplog
     assert results["n_substitutions"] == 0
     assert results["correlation"]["spearman"] == {"value": None, "interval": None}
     assert [row["llr"] for row in read(folder / "n.tsv")] == ["nan"] * 3
-    assert "3 of 3 substitutions have no value (nan): more than half of a window" in caplog.text
+    assert "3 of 3 substitutions are NaN: more than half of a window" in caplog.text
 
 
 def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_table_that_was_changed_is_not_drawn(paths):
     mutagenesis(*arguments, folder / "t.tsv", window=16)
     lines = (folder / "t.tsv").read_text().splitlines(keepends=True)
     (folder / "t.tsv").write_text("".join([lines[0], *lines[2:]]))
-    with pytest.raises(InputError, match="rows of a/b c are not as they were written"):
+    with pytest.raises(InputError, match="rows of a/b c have changed since they were written"):
         mutagenesis(*arguments, folder / "t.tsv", window=16, figures=folder / "figures")
 
 
@@ -163,8 +163,8 @@ def test_a_table_that_was_changed_is_not_drawn(paths):
         ([("chrII", 0, 5, "x", "+")], {}, "contig 'chrII' is not in"),
         ([("n", 5, 9, "blank", "+")], {}, r"blank \(n:\[5, 9\)\) holds no base but N"),
         ([], {}, "holds no interval; a line is contig, start, end"),
-        (REGIONS, {"mode": "fast"}, "a mode is one of exact, gradient, both; got 'fast'"),
-        (REGIONS, {"strand": "-"}, "a strand is one of average, forward; got '-'"),
+        (REGIONS, {"mode": "fast"}, "the mode must be one of exact, gradient, both; got 'fast'"),
+        (REGIONS, {"strand": "-"}, "the strand must be one of average, forward; got '-'"),
         (REGIONS, {"window": 65}, "from 2 bases to the model's context of 64; got 65"),
         (REGIONS, {"figures": "t.tsv"}, "cannot be the table and the folder of figures"),
         (REGIONS, {"output": "regions.bed"}, "regions.bed is an input of this command"),
@@ -189,7 +189,9 @@ def test_a_figure_of_a_region_that_is_too_long_is_refused(paths, monkeypatch):
     pytest.importorskip("logomaker")
     monkeypatch.setattr(module, "MOST_BASES", 11)
     arguments, folder = paths
-    with pytest.raises(InputError, match="a/b c has 12 bp, and a figure shows at most 11; cut it"):
+    with pytest.raises(
+        InputError, match="a/b c has 12 bp, and a figure shows at most 11; split it"
+    ):
         mutagenesis(*arguments, folder / "t.tsv", figures=folder / "figures")
 
 

@@ -13,9 +13,11 @@ def test_parts_of_another_request_are_not_used_and_a_line_says_so(tmp_path, capl
     Parts(tmp_path / "a.bg", {"stride": 1}).save("x", np.arange(3))
     assert "x" in Parts(tmp_path / "a.bg", {"stride": 1})
     assert "1 part is done" in caplog.text
-    assert "starting anew" not in caplog.text
+    assert "starting over" not in caplog.text
     assert "x" not in Parts(tmp_path / "a.bg", {"stride": 2})
-    assert "starting anew: what is kept is of another request (stride was 1, is 2)" in caplog.text
+    assert (
+        "starting over: the saved parts are of another request (stride was 1, is 2)" in caplog.text
+    )
 
 
 def test_one_process_makes_the_parts_also_when_it_removes_those_of_another_request(tmp_path):

@@ -103,8 +103,8 @@ def test_with_a_stride_a_long_sequence_is_read_in_windows(model, tmp_path, caplo
         assert int(row["n_scored"]) == np.count_nonzero(~np.isnan(values))
         assert float(row["log_likelihood"]) == pytest.approx(np.nansum(values), rel=1e-5)
     assert (
-        "1 of 2 sequences are longer than the context; windows of 64 bp, one each 16 bp: a base "
-        "sees at least 48 before it"
+        "1 of 2 sequences are longer than the context; windows of 64 bp every 16 bp: at least "
+        "48 bp precede a base"
     ) in caplog.text
     assert "scoring: 13 windows" in caplog.text
     record = json.loads((tmp_path / "scores.tsv.megabase.json").read_text())
@@ -140,7 +140,7 @@ def test_a_stride_changes_no_byte_where_nothing_is_long(model, fasta, tmp_path, 
 
 def test_the_limit_of_memory_is_for_sequence_and_model_together(model, fasta, monkeypatch):
     monkeypatch.setattr("megabase.jobs.score._BYTES_A_BASE", 1 << 24)  # 0.94 GiB for 60 bases
-    with pytest.raises(ValueError, match=r"alone take about 0\.4 GiB, and 0\.0625 may be taken"):
+    with pytest.raises(ValueError, match=r"alone take about 0\.4 GiB, .* limit is 0\.0625 GiB"):
         score(model, str(fasta), fasta.with_name("a.tsv"), stride=7, max_memory_gib=1.0)
 
 
@@ -206,7 +206,7 @@ def test_an_interval_that_is_not_of_the_genome_is_an_error(model, tmp_path, bed,
 
 def test_a_genome_goes_with_a_bed_file_and_only_with_one(model, fasta, tmp_path):
     (tmp_path / "genes.bed").write_text("a\t0\t5\n")
-    with pytest.raises(ValueError, match="need the genome they are of: --genome"):
+    with pytest.raises(ValueError, match="need their genome; give it by --genome"):
         score(model, str(tmp_path / "genes.bed"), tmp_path / "scores.tsv")
     with pytest.raises(ValueError, match="--genome goes with a BED file"):
         score(model, str(fasta), tmp_path / "scores.tsv", genome=str(fasta))
@@ -277,7 +277,7 @@ def test_spliced_sequences_have_the_scores_of_their_joined_exons(
     for row, each in zip(rows, joined, strict=True):
         total = np.nansum(values_of(each))
         assert float(row["log_likelihood"]) == pytest.approx(total, rel=1e-5)
-    assert f"{name}: 2 sequences, spliced of 3 exons" in caplog.text
+    assert f"{name}: 2 sequences, spliced from 3 exons" in caplog.text
     assert "introns between them" not in caplog.text
     assert json.loads((tmp_path / "scores.tsv.megabase.json").read_text())["request"]["splice"]
 
@@ -286,8 +286,8 @@ def test_spliced_sequences_have_the_scores_of_their_joined_exons(
     ("name", "output", "options", "message"),
     [
         ("a.gtf", "o.tsv", {}, "GTF or GFF3: --splice with --genome joins"),
-        ("a.gtf", "o.tsv", {"splice": True, "genome": None}, "need the genome they are of"),
-        ("a.gtf", "o.bedgraph", {"splice": True}, "is a track by its name"),
+        ("a.gtf", "o.tsv", {"splice": True, "genome": None}, "need their genome"),
+        ("a.gtf", "o.bedgraph", {"splice": True}, "o.bedgraph is a track"),
         ("genes.fa", "o.tsv", {"splice": True}, "--splice goes with BED12, GTF or GFF3; got"),
     ],
 )

@@ -21,7 +21,7 @@ def test_every_record_counts_and_the_empty_ones_are_counted(tmp_path, name, capl
     sequences = open_sequences(str(tmp_path / name), None)
     assert letters_of(sequences) == [("r/1", "ACGT"), ("r/2", "GG"), ("r/1", "TTA")]
     assert "1 of 4 sequences of" in caplog.text
-    assert "have no letters: they are left out" in caplog.text
+    assert "have no letters and are left out" in caplog.text
 
 
 def test_2bit_and_bed_are_known_by_their_content_too(tmp_path):
@@ -30,7 +30,7 @@ def test_2bit_and_bed_are_known_by_their_content_too(tmp_path):
     (tmp_path / "places").write_text("a\t0\t2\tx\t0\t-\n")
     placed = open_sequences(str(tmp_path / "places"), str(tmp_path / "g"))
     assert letters_of(placed) == [("x", "GT")]
-    with pytest.raises(InputError, match="need the genome they are of: --genome"):
+    with pytest.raises(InputError, match="need their genome; give it by --genome"):
         open_sequences(str(tmp_path / "places"), None)
     with pytest.raises(InputError, match="--genome goes with a BED file"):
         open_sequences(str(tmp_path / "g"), str(tmp_path / "g"))
@@ -39,7 +39,7 @@ def test_2bit_and_bed_are_known_by_their_content_too(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (">a\n>b\n", "holds no letter"),
+        (">a\n>b\n", "has no letters"),
         ("", "is empty"),
         ("chr1\tsource\texon\t1\t9\t.\t+\t.\tx\n", "is neither FASTA nor FASTQ"),
         ("##fileformat=VCFv4.2\n", "is VCF; expected FASTA or FASTQ"),

@@ -19,7 +19,7 @@ def test_all_shards_together_are_all_records(n_records, count):
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", ""])
 def test_what_is_no_shard_is_an_error(text):
-    with pytest.raises(ValueError, match="a shard is i/n"):
+    with pytest.raises(ValueError, match="a shard must be i/n"):
         Shard.from_text(text)
 
 

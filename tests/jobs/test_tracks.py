@@ -128,7 +128,7 @@ def test_what_another_kind_of_device_began_is_begun_anew(paths, monkeypatch, cap
     note = folder / ".a.bg.parts" / "request.json"
     note.write_text(note.read_text().replace('"device": "cpu"', '"device": "cuda"'))
     tracks(model, genome, folder / "a.bg", device="cpu")
-    assert "starting anew" in caplog.text
+    assert "starting over" in caplog.text
     assert "device was 'cuda', is 'cpu'" in caplog.text
     record = json.loads((folder / "a.bg.megabase.json").read_text())
     assert record["results"] == {"stride": 32, "least_context": 32, "device": "cpu"}
@@ -163,7 +163,7 @@ def test_a_model_that_has_diverged_is_a_failure(paths):
     broken = toys.model()
     broken.backbone.norm.weight.data[0] = torch.nan
     save(broken, folder / "broken")
-    with pytest.raises(WorkError, match="the model's answer is no number"):
+    with pytest.raises(WorkError, match="the model's output is NaN"):
         tracks(str(folder / "broken"), genome, folder / "a.bg")
     assert not (folder / "a.bg").exists()
 
@@ -172,8 +172,8 @@ def test_a_model_that_has_diverged_is_a_failure(paths):
     ("change", "message"),
     [
         ({"quantity": "loss"}, "a quantity: expected one of surprisal, entropy"),
-        ({"strand": "-"}, "a strand is one of average, forward; got '-'"),
-        ({"stride": 65}, "between 1 and the context of 64 tokens, got 65"),
+        ({"strand": "-"}, "the strand must be one of average, forward; got '-'"),
+        ({"stride": 65}, "from 1 to the context of 64 tokens, got 65"),
         ({"output": "a.txt"}, "ends in: expected one of .bw, .bigwig, .bedgraph, .bg; got '.txt'"),
     ],
 )
@@ -260,7 +260,7 @@ def test_more_shards_than_parts_leave_some_empty(paths, caplog):
     caplog.set_level("INFO", logger="megabase")
     tracks(model, genome, folder / "one.bg", shard="1/99")
     assert (folder / "one.bg").read_bytes() == b""
-    assert "there is no base in shard 1/99" in caplog.text
+    assert "shard 1/99 has no bases" in caplog.text
 
 
 def test_contigs_have_their_new_names(paths):
@@ -278,7 +278,7 @@ def test_contigs_have_their_new_names(paths):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("chrX a\n", "names no contig of .*genome.fa, which has long, short"),
+        ("chrX a\n", "has no contig of .*genome.fa, which has long, short"),
         ("long short\n", "'long' and 'short' would both be 'short'"),
         ("long a b\n", "line 1: expected two names, of the genome and of the track"),
     ],

@@ -137,7 +137,7 @@ def test_records_out_of_order_are_refused_where_an_index_is_wanted(tmp_path, row
 
 
 def test_a_genome_of_another_assembly_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"3 of the first 5 .* of another assembly"):
+    with pytest.raises(ValueError, match=r"3 of the first 5 .* have the same assembly"):
         look(tmp_path, [row(1), row(2), other(3), other(4), other(5)])
     assert look(tmp_path, [row(1), row(2), other(3), other(4)]).n_records == 4
 

@@ -1,4 +1,4 @@
-"""What a model expects at each base of a long sequence: four probabilities, and what follows."""
+"""The probabilities of A, C, G, T that a model predicts at each base of a long sequence."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,21 +16,21 @@ from megabase.model.language import LanguageModel
 def log_probabilities(
     model: LanguageModel, tokens: TokenArray, windows: Sequence[Window]
 ) -> Iterator[Float32[np.ndarray, "scored base"]]:
-    """Give, for each window, ln p of A, C, G, T at the positions that it scores.
+    """Yield, for each window, ln p of A, C, G, T at the positions that it scores.
 
     Parameters
     ----------
     model
-        A causal language model in evaluation mode, on the device that shall do the work.
+        A causal language model in evaluation mode, on the device to compute on.
     tokens
-        Of the whole sequence.
+        Token ids of the whole sequence.
     windows
-        Of it, all of one length.
+        Windows of the sequence, all of the same length.
 
     Raises
     ------
     WorkError
-        If the model answers with no number.
+        If the model's output is NaN.
     """
     length = windows[0].end - windows[0].start
     at_once = max(1, TOKENS_PER_BATCH // length)
@@ -44,5 +44,5 @@ def log_probabilities(
         for window, values in zip(batch, log_p.cpu().numpy(), strict=True):
             scored = values[window.first - window.start :]
             if np.isnan(scored).any():
-                raise WorkError("the model's answer is no number: its weights have diverged")
+                raise WorkError("the model's output is NaN: its weights have diverged")
             yield scored

@@ -1,4 +1,4 @@
-"""Where a model runs: the devices that torch finds here, and what the CPU can do."""
+"""Devices that torch finds on this computer, and the speed of matrix products on its CPU."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,24 @@ import torch
 from megabase.errors import InputError
 from megabase.model.products import product_rate
 
-_WORTHWHILE = 1.3
-_SMALL = 256  # rows of matrices
-_HOPELESS = 10  # times as slow, on small matrices
+_WORTHWHILE = 1.3  # speed-up below which more threads are reported to be of little help
+_SMALL = 256  # rows of the matrices of a first, quick measurement
+_HOPELESS = 10  # slowdown on small matrices above which large ones are not timed
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Give the device of a name; `auto` is the accelerator if there is one, else the CPU.
+    """Return the device with this name.
+
+    Parameters
+    ----------
+    name
+        ``auto`` for the accelerator if there is one, else the CPU; or a name that
+        `torch.device` takes, such as ``cuda:1``.
 
     Raises
     ------
     InputError
-        If there is no such device here.
+        If this computer has no such device.
     """
     if name == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
@@ -32,7 +38,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def describe_devices() -> dict[str, str]:
-    """Say what torch finds: the CPU with its threads, and each accelerator or why there is none."""
+    """Describe the CPU with its threads, and each accelerator or why there is none."""
     found = {"cpu": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"}
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
@@ -50,7 +56,17 @@ def describe_devices() -> dict[str, str]:
 
 
 class ProductRates(NamedTuple):
-    """Operations a second of matrix products, in units of 10⁹, on so many threads."""
+    """Speed of matrix products, in 10⁹ operations per second.
+
+    Parameters
+    ----------
+    n_threads
+        Threads that torch uses.
+    on_one, on_all
+        Speed in float32 on one thread and on all of them.
+    bfloat16
+        Speed in bfloat16 on all threads.
+    """
 
     n_threads: int
     on_one: float
@@ -59,7 +75,7 @@ class ProductRates(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """What to do where more threads are little or no help, or bfloat16 is none."""
+        """Advice where more threads or bfloat16 do not speed up the products; else empty."""
         advice = []
         if self.n_threads > 1 and self.on_all <= _WORTHWHILE * self.on_one:
             advice.append(
@@ -81,6 +97,6 @@ def time_products() -> ProductRates:
         torch.set_num_threads(n_threads)
     on_all = product_rate(torch.float32)
     bfloat16 = product_rate(torch.bfloat16, size=_SMALL)
-    if bfloat16 * _HOPELESS > on_all:  # else large matrices would take seconds to say the same
+    if bfloat16 * _HOPELESS > on_all:  # otherwise large matrices take seconds to show the same
         bfloat16 = product_rate(torch.bfloat16)
     return ProductRates(n_threads, on_one, on_all, bfloat16)

@@ -1,4 +1,4 @@
-"""Which base is drawn, from what the model says of the four."""
+"""Draw a base from the model's probabilities of A, C, G, T."""
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -10,23 +10,24 @@ from megabase.inference.sampling import Sampling
 def draw_probabilities(
     sampling: Sampling, log_p: Float[Tensor, "batch base"]
 ) -> Float64[Tensor, "batch base"]:
-    """Give the probabilities of the draw.
+    """Return the probabilities with which bases are drawn.
 
     Parameters
     ----------
     sampling
-        How they depend on the model's.
+        Temperature, top-k and top-p, applied in this order.
     log_p
-        Logarithms of the model's probabilities, or these plus a constant.
+        Logarithms of the model's probabilities; an added constant has no effect.
     """
+    # The likeliest base gets exactly 0, which stays finite at any temperature.
     below = log_p.double() - log_p.double().amax(dim=-1, keepdim=True)
-    p = torch.softmax(below / sampling.temperature, dim=-1)  # 0 at the likeliest, however cold
+    p = torch.softmax(below / sampling.temperature, dim=-1)
     if sampling.top_k == p.shape[-1] and sampling.top_p == 1.0:
         return p
     p, order = p.sort(dim=-1, descending=True, stable=True)
     p[:, sampling.top_k :] = 0.0
     p /= p.sum(dim=-1, keepdim=True)
-    p[p.cumsum(dim=-1) - p >= sampling.top_p] = 0.0  # what stands before reaches it already
+    p[p.cumsum(dim=-1) - p >= sampling.top_p] = 0.0  # likelier bases alone reach top_p
     p /= p.sum(dim=-1, keepdim=True)
     return torch.empty_like(p).scatter_(-1, order, p)
 
@@ -34,7 +35,19 @@ def draw_probabilities(
 def draw(
     p: Float64[Tensor, "batch base"], uniform: Float64[Tensor, " batch"]
 ) -> Int64[Tensor, " batch"]:
-    """Give the base on which each uniform number of [0, 1) falls, by inverting the sum of `p`.
+    """Draw a base for each row by inverting the cumulative sum of its probabilities.
+
+    Parameters
+    ----------
+    p
+        Probabilities of the bases.
+    uniform
+        A uniform number in [0, 1) for each row.
+
+    Returns
+    -------
+    base
+        Index of the drawn base.
 
     Examples
     --------
@@ -43,4 +56,5 @@ def draw(
     [0, 2, 3]
     """
     sums = p.cumsum(dim=-1)
+    # `uniform` is scaled by the total, which rounding leaves slightly off 1.
     return (sums[:, :-1] <= uniform[:, None] * sums[:, -1:]).sum(dim=-1)

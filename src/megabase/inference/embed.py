@@ -1,18 +1,18 @@
-r"""Embeddings: the hidden states of a sequence, by token or pooled, of one strand or both.
+r"""Embeddings: the hidden states of a sequence, per token or pooled, of one strand or both.
 
 .. math:: e = \frac{1}{n} \sum_{t=1}^{n} h_t
    :label: mean-embedding
 
-is the mean of the hidden states h of a layer; the other poolings are named in `Pooling`.
-Every token counts, N too: the model reads it and answers it like any other.
+is the mean of the hidden states h of a layer; `Pooling` lists the other poolings. Every
+token counts, including N, which the model reads like any other.
 
-A sequence that is longer than the context is read in windows, and each position is taken
-from the first window that reads it; pooling is over all positions. The other strand is read
-in its own direction and then turned round, so that its answers stand at the positions of
+A sequence longer than the context is read in windows, and each position is taken from the
+first window that reads it; pooling is over all positions. The reverse strand is read in its
+own direction; its hidden states are then reversed, so that they are indexed by positions of
 the forward strand.
 
-A window is read by itself, never beside others: even among windows of one length, a batch
-may change the last bits. So an answer is a function of its sequence alone.
+Each window is read in a batch of its own, because other windows in a batch may change the
+last bits. An embedding is therefore a function of its sequence alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -41,41 +41,42 @@ def embed(
     stride: int | None = None,
     on_tokens: Callable[[int], object] | None = None,
 ) -> Iterator[Float32[np.ndarray, "..."]]:
-    """Give the embedding of each sequence, in order.
+    """Yield the embedding of each sequence, in order.
 
-    What is held besides a window is the answer, of one strand or two.
+    Memory holds one window and the embedding of one sequence, of one strand or both.
 
     Parameters
     ----------
     model
-        A causal language model in evaluation mode, on the device that shall do the work.
+        A causal language model in evaluation mode, on the device to compute on.
     sequences
-        Tokens of each.
+        Token ids of each sequence.
     layer
-        As of `hidden_states`.
+        0 for the embedding of the tokens, k for the output of block k; None: the last layer,
+        normalised.
     pooling
-        What is made of the hidden states.
+        How the hidden states are pooled.
     strand
         ``"forward"``; ``"average"``, the mean of both strands; or ``"both"``, the channels of
-        the forward strand and then those of the other.
+        the forward strand followed by those of the reverse strand.
     stride
-        Bases from window to window where a sequence is longer than the context; None: there
-        is no such sequence.
+        Bases between the starts of windows, for a sequence longer than the context; None:
+        such a sequence is an error.
     on_tokens
-        Is told how many tokens were read, after each window.
+        Called after each window with the number of tokens read.
 
     Yields
     ------
     embedding
-        (channel,) where there is one vector, else (row, channel); the channels are d_model, or
-        twice as many for both strands.
+        (channel,) for a pooling to one vector, else (row, channel). There are d_model
+        channels, or twice as many if `strand` is ``"both"``.
 
     Raises
     ------
     InputError
         If the model has no such layer, or a sequence is empty or too long.
     WorkError
-        If the model answers with no number.
+        If the model's output is NaN or infinite.
     """
     check_layer(layer, model.config.n_layer)
     strands = strands_of(strand, EMBEDDING_STRANDS)
@@ -97,22 +98,22 @@ def embed(
 
 
 def _windows(index: int, length: int, context: int, stride: int | None) -> list[Window]:
-    """Cut a sequence into windows; an InputError where that cannot be, or was not asked for."""
+    """Cut a sequence into windows; raise an InputError if it is empty, or long without stride."""
     if not length:
         raise InputError(f"sequence {index} (counted from 0) has no letters; leave it out")
     if length > context and stride is None:
         raise InputError(
             f"sequence {index} (counted from 0) has {length:,} bp, and the model reads at most "
-            f"{context:,} at once; give a stride, the bases from window to window"
+            f"{context:,} at once; give a stride, the bases between the starts of windows"
         )
     return windows(length, context, context if stride is None else stride)
 
 
 @runtime_checkable
 class _Pool(Protocol):
-    """Takes the hidden states of a strand, some positions at a time, and gives what they make.
+    """Pools the hidden states of one strand, which arrive some positions at a time.
 
-    Positions are those of the forward strand, and `values` stand in their order.
+    `start` is a position of the forward strand, and `values` are in ascending order of position.
     """
 
     def add(self, start: int, values: np.ndarray) -> None: ...
@@ -121,7 +122,7 @@ class _Pool(Protocol):
 
 
 class _Each:
-    """Each position as it is."""
+    """Keeps the hidden state of each position."""
 
     def __init__(self, length: int, d_model: int) -> None:
         self._rows = np.empty((length, d_model), dtype=np.float32)
@@ -142,8 +143,10 @@ class _Means:
         self._sums = np.zeros((len(starts), d_model))
 
     def add(self, start: int, values: np.ndarray) -> None:
+        # `values` may begin and end within a window. They are split into the rest of a window
+        # that was begun earlier, windows that are complete, and the beginning of another.
         width, end = self._width, start + len(values)
-        whole = slice(-(-start // width), end // width)  # windows of which all positions came
+        whole = slice(-(-start // width), end // width)
         edges = (whole.start * width, max(whole.start, whole.stop) * width)
         parts = np.split(values, np.clip(np.array(edges) - start, 0, len(values)))
         self._sums[whole] += parts[1].reshape(-1, width, values.shape[1]).sum(1, dtype=np.float64)
@@ -156,7 +159,7 @@ class _Means:
 
 
 class _Largest:
-    """The largest of each channel."""
+    """Keeps the maximum of each channel."""
 
     def __init__(self, d_model: int) -> None:
         self._largest = np.full((1, d_model), -np.inf, dtype=np.float32)
@@ -170,7 +173,7 @@ class _Largest:
 
 
 class _One:
-    """One position."""
+    """Keeps the hidden state of one position."""
 
     def __init__(self, position: int, d_model: int) -> None:
         self._position = position
@@ -199,20 +202,20 @@ def _pool(pooling: Pooling, length: int, d_model: int, strand: str) -> _Pool:
 
 
 def _add(pool: _Pool, values: np.ndarray, window: Window, length: int, strand: str) -> None:
-    """Take from the hidden states of a window those that it is there for."""
+    """Add to a pool the hidden states of the positions that a window is the first to read."""
     scored = values[window.first - window.start :]
     if strand == "+":
         pool.add(window.first, scored)
-    else:
+    else:  # window.end - 1 on the reverse strand is length - window.end on the forward strand
         pool.add(length - window.end, scored[::-1])
 
 
 def _joined(
     found: list[Float32[np.ndarray, "row d_model"]], pooling: Pooling, strand: str
 ) -> Float32[np.ndarray, "..."]:
-    """Make one answer of those of the strands."""
+    """Combine the pooled rows of the strands."""
     if not all(np.isfinite(rows).all() for rows in found):
-        raise WorkError("the model's answer is no number: its weights have diverged")
+        raise WorkError("the model's output is NaN or infinite: its weights have diverged")
     if strand == "both":
         rows = np.concatenate(found, axis=1)
     else:

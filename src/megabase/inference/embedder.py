@@ -1,4 +1,4 @@
-"""Embedder: embeddings of sequences as a transformer in the sense of scikit-learn."""
+"""Embedder: embeddings of sequences as a scikit-learn transformer."""
 
 import inspect
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from megabase.run.location import DEFAULT_MODEL
 
 
 class Embedder:
-    """Turns DNA into one vector a sequence; it stands in a scikit-learn Pipeline.
+    """Embeds DNA as one vector per sequence; it can be a step of a scikit-learn Pipeline.
 
     There is nothing to fit. The model is loaded when it is first needed, and again in a
     copy, a clone or another process.
@@ -24,18 +24,22 @@ class Embedder:
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     layer
-        As of `hidden_states`.
+        0 for the embedding of the letters, k for the output of block k; None: the last layer.
     pooling
-        One of `model.config.POOLED`.
+        One of `model.architecture.POOLED`: a pooling to one vector.
     strand
-        As of `embed.embed`.
+        ``forward``; ``average``, the mean of both strands; or ``both``, side by side.
     stride
-        Bases from window to window where a sequence is longer than the context; None: such a
-        sequence is an error.
-    device, max_memory_gib, precision
-        As of `Predictor`.
+        Bases between the starts of windows, for a sequence longer than the context; None:
+        such a sequence is an error.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    max_memory_gib
+        The most memory that the process may take on a CPU, in GiB; None: no limit.
+    precision
+        ``float32``, or ``bfloat16`` on a CPU.
 
     Examples
     --------
@@ -70,26 +74,26 @@ class Embedder:
         self._loaded: tuple[tuple[object, ...], Predictor] | None = None
 
     def fit(self, sequences: Iterable[str], y: object = None) -> "Embedder":
-        """Do nothing; give the embedder itself."""
+        """Do nothing, and return the embedder."""
         return self
 
     def transform(self, sequences: Iterable[str]) -> Float32[np.ndarray, "sequence channel"]:
-        """Give the embedding of each sequence.
+        """Return the embedding of each sequence.
 
         Parameters
         ----------
         sequences
-            Letters of each, in either case.
+            Letters of each sequence, in upper or lower case.
 
         Raises
         ------
         InputError
-            If an option cannot be honoured, or a sequence is empty, too long or no DNA.
+            If an option is invalid, or a sequence is empty, too long or not DNA.
         """
         if Pooling.from_text(self.pooling).width:
             raise InputError(
-                f"one vector a sequence is {', '.join(POOLED)}; got pooling {self.pooling!r}, "
-                "which megabase.embed does"
+                f"a pooling to one vector per sequence is one of {', '.join(POOLED)}; got "
+                f"{self.pooling!r}, for which use megabase.embed"
             )
         rows = embed(
             self._predictor(), sequences, layer=self.layer, pooling=self.pooling,
@@ -102,18 +106,20 @@ class Embedder:
     def fit_transform(
         self, sequences: Iterable[str], y: object = None
     ) -> Float32[np.ndarray, "sequence channel"]:
-        """Give the embedding of each sequence, as `transform`."""
+        """Return `transform` of the sequences; there is nothing to fit."""
         return self.transform(sequences)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Give the parameters by name."""
+        """Return the parameters by name."""
         return {name: getattr(self, name) for name in _names()}
 
     def set_params(self, **params: Any) -> "Embedder":
-        """Set parameters by name; give the embedder itself."""
+        """Set parameters by name, and return the embedder."""
         for name, value in params.items():
             if name not in _names():
-                raise InputError(f"an Embedder has {', '.join(_names())}; got {name!r}")
+                raise InputError(
+                    f"a parameter of Embedder is one of {', '.join(_names())}; got {name!r}"
+                )
             setattr(self, name, value)
         return self
 
@@ -125,7 +131,7 @@ class Embedder:
         return {**self.__dict__, "_loaded": None}  # a copy loads its own
 
     def _predictor(self) -> Predictor:
-        """Give the model as the parameters say, loaded once for each state of theirs."""
+        """Return the model of the current parameters; load it only after one of them changed."""
         key = (self.model, self.device, self.max_memory_gib, self.precision)
         if self._loaded is None or self._loaded[0] != key:
             predictor = Predictor.load(

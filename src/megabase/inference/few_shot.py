@@ -1,4 +1,4 @@
-"""The class of a sequence as a language model tells it after demonstrations in its input."""
+"""Few-shot classification: a language model predicts a class after demonstrations in its input."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from megabase.model.streamed import what_is_changed
 _log = logging.getLogger(__name__)
 
 TOKENS_PER_BATCH = 1 << 13
-"""The most tokens, padding included, that are read at once after shared demonstrations."""
+"""The most tokens in a batch of queries, padding included."""
 
 Read = Callable[[Int64[Tensor, "batch length"], Int64[Tensor, " batch"]], Tensor]
 
@@ -41,44 +41,46 @@ def few_shot_probabilities(
     tokens_per_batch: int = TOKENS_PER_BATCH,
     advance: Callable[[int], None] | None = None,
 ) -> Float64[np.ndarray, "row class"]:
-    """Give the probability of each class: of its letter among those of all, after the last SEP.
+    """Return the probability of each class for each query.
+
+    It is the probability of the class's letter after the last SEP token, normalised over the
+    letters of all classes.
 
     Parameters
     ----------
     model
-        A causal language model in evaluation mode, on the device that shall do the work.
+        A causal language model in evaluation mode, on the device to compute on.
     shots
-        The demonstrations, which are the same for all queries; there may be none.
+        The demonstrations, the same for all queries; may be empty.
     queries
-        Tokens of each sequence whose class is asked for.
+        Token ids of each sequence to classify.
     letters
-        That of each class, as of `answer.answer_letters`.
+        The letter that stands for each class, in the order of the classes.
     read_once
-        Read the demonstrations once, and every query on from there; the answer is the same up
-        to rounding. Where the model is changed, by adapters or hooks, or of another order than
-        2, they are read anew for every query all the same, and a line of the log says so.
+        Whether the demonstrations are read once and shared by all queries; the result is the
+        same up to rounding. If the model has adapters or hooks, or an order other than 2, they
+        are read for every query instead, and a log line reports it.
     tokens_per_batch
-        The most tokens, padding included, that the model sees at once, but for one prompt
-        that is longer by itself.
+        The most tokens in a batch, padding included; a longer prompt is a batch by itself.
     advance
-        Is told the queries that are done, a few at a time.
+        Called after each batch with the number of queries done.
 
     Raises
     ------
     InputError
-        If there are no queries, a row or label is none, or a prompt exceeds the context.
+        If there are no queries, a demonstration is invalid, or a prompt exceeds the context.
     WorkError
-        If the model answers with no number.
+        If the model's output is NaN or infinite.
     """
     if not len(queries):
-        raise InputError("there are no queries; give at least one sequence")
+        raise InputError("expected at least one sequence to classify, got none")
     longest, context_length = max(map(len, queries)), model.config.context_length
     check_fits(shots, longest, context_length, n_classes=len(letters))
     device = next(model.parameters()).device
     shown = demonstration_tokens(shots, letters)
     obstacle = why_not_once(model)
     if shots and read_once and obstacle:
-        _log.info("demonstrations are read anew for every query, as %s", obstacle)
+        _log.info("demonstrations are read again for every query, because %s", obstacle)
     is_shared = bool(shots) and read_once and obstacle is None
     if is_shared:
         prompt = torch.from_numpy(shown.astype(np.int64)).to(device)
@@ -87,7 +89,7 @@ def few_shot_probabilities(
         read = _reader(model)
     of_letters = torch.from_numpy(np.concatenate([*map(answer_token, letters)]).astype(np.int64))
     probabilities = np.empty((len(queries), len(letters)))
-    order = sorted(range(len(queries)), key=lambda row: len(queries[row]))
+    order = sorted(range(len(queries)), key=lambda row: len(queries[row]))  # less padding
     asked = (few_shot_prompt(() if is_shared else shots, queries[row], letters) for row in order)
     n_done = 0
     for batch in batches(asked, tokens_per_batch):
@@ -99,23 +101,23 @@ def few_shot_probabilities(
         if advance is not None:
             advance(len(batch))
     if not np.isfinite(probabilities).all():
-        raise WorkError("the model's answer is no number: its weights have diverged")
+        raise WorkError("the model's output is NaN or infinite: its weights have diverged")
     return probabilities
 
 
 def why_not_once(model: LanguageModel) -> str | None:
-    """Say why demonstrations cannot be read once for all queries, or None if they can."""
+    """Return why demonstrations cannot be read once for all queries, or None if they can."""
     return what_is_changed(model.backbone.blocks, model.backbone.norm)
 
 
 def _reader(model: LanguageModel) -> Read:
-    """Read whole prompts."""
+    """Return a function that reads whole prompts and returns the logits after the last token."""
 
     def read(
         tokens: Int64[Tensor, "batch length"], last: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch token"]:
         with torch.inference_mode():
-            hidden = hidden_states(model, tokens)  # padding on the right is not seen
+            hidden = hidden_states(model, tokens)  # causal: padding on the right is not seen
             ends = hidden[torch.arange(len(tokens), device=tokens.device), last]
             ((_, logits),) = model.logits_of(ends[:, None])
         return logits[:, 0]

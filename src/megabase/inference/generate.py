@@ -1,9 +1,9 @@
-"""Continue sequences base by base, exactly and at nearly the same cost for each base.
+"""Continue sequences base by base, exactly and at nearly constant cost per base.
 
-What is drawn are the four bases only. The log-likelihood of a sequence is the model's own, of
-the bases that were added given all before them: Eq. log-likelihood, before temperature, top-k,
-top-p, template or constraint had their say. A base that nothing precedes has probability 1/4,
-and is drawn so.
+Only A, C, G and T are drawn. The log-likelihood of a sequence is that of the added bases given
+all bases before them, Eq. log-likelihood, from the model's own probabilities: temperature,
+top-k, top-p, template and constraint do not enter it. If nothing precedes a base, each of the
+four has probability 1/4.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,32 +47,33 @@ def generate(
     constraint: Constraint | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[Generated]:
-    """Continue each prompt by `length` bases, all prompts side by side.
+    """Continue each prompt by `length` bases, all prompts in one batch.
 
-    Each sequence has random numbers of its own, of its number and the seed: what stands
-    beside it changes it no more than rounding does.
+    Each sequence has its own random numbers, derived from the seed and its number, so the
+    other sequences of a batch change it only through rounding.
 
     Parameters
     ----------
     model
-        A causal language model in evaluation mode, on the device that shall do the work.
+        A causal language model in evaluation mode, on the device to compute on.
     prompts
-        Tokens of each; they may differ in length, and some may be empty.
+        Token ids of each prompt; they may differ in length, and some may be empty.
     length
-        Bases to add to each.
+        Bases to add to each prompt.
     sampling
-        How a base is drawn.
+        Temperature, top-k and top-p.
     seed
-        Of all random numbers.
+        Seed of all random numbers, 0 or more.
     numbers
-        What tells each sequence from all others that are made of this seed; None: its place.
+        Identifies each sequence among all that are generated with this seed; None: its index.
     template
-        Tokens of `length` bases that are fixed where they are no N.
+        `length` token ids: bases that are fixed, or N where a base is to be drawn.
     constraint
-        Of `length`, with its own template in place of `template`. At each place only bases are
-        drawn that leave a way to the end; the others have no probability, before top-k and top-p.
+        A constraint on `length` bases; it has its own template, which replaces `template`.
+        At each position only bases that still allow the constraint to be met are drawn: the
+        others get probability 0 before top-k and top-p are applied.
     advance
-        Is told the bases that were added, a few at a time.
+        Called after each position with the number of bases added.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def generate(
         If the template has another length, prompt and length exceed the context, or no bases
         after a prompt meet the constraint.
     WorkError
-        If the model answers with no number.
+        If the model's output is NaN or infinite.
     """
     check_request(
         prompts, length, context_length=model.config.context_length, template=template, seed=seed
@@ -88,9 +89,10 @@ def generate(
     if constraint is not None:
         _check_constraint(constraint, length, template)
     numbers = [(place,) for place in range(len(prompts))] if numbers is None else numbers
+    # One stream of random numbers per sequence, so that none depends on the batch.
     streams = [np.random.default_rng([seed, *number]).random(length) for number in numbers]
     answers: dict[int, Generated] = {}
-    for is_empty in (False, True):  # each by itself: a model reads at least one token
+    for is_empty in (False, True):  # separate batches, because a model reads at least one token
         rows = [row for row, prompt in enumerate(prompts) if (len(prompt) == 0) is is_empty]
         if rows:
             chosen = [prompts[row] for row in rows]
@@ -110,9 +112,10 @@ def _write(
     writer: "_Writer",
     advance: Callable[[int], None] | None,
 ) -> list[Generated]:
-    """Continue prompts all of which are empty, or none."""
+    """Continue prompts that are either all empty or all non-empty."""
     device = next(model.parameters()).device
     has_prompt = len(prompts[0]) > 0
+    # The last drawn base is not read; without a prompt the first one takes the prompt's place.
     cache = Cache(model.backbone, max(0, length - (1 if has_prompt else 2)))
     with torch.inference_mode():
         if has_prompt:
@@ -130,7 +133,7 @@ def _write(
 
 
 class _Writer:
-    """Draws base after base of each sequence, and sums what the model says of them."""
+    """Draws base after base of each sequence, and sums the log-likelihoods."""
 
     def __init__(
         self,
@@ -147,7 +150,7 @@ class _Writer:
         self._total = torch.zeros_like(self._uniform[0])
 
     def write(self, position: int, logits: Float[Tensor, "batch token"]) -> Int64[Tensor, " batch"]:
-        """Give the next token of each sequence, drawn or that of the template."""
+        """Return the next token of each sequence, drawn or taken from the template."""
         log_p = torch.log_softmax(logits[:, _FIRST : _LAST + 1].double(), dim=-1)
         fixed = self._template[position]
         if fixed == DNA_VOCABULARY.unknown_id:
@@ -161,17 +164,17 @@ class _Writer:
         return torch.add(base, _FIRST, out=self._tokens[position])
 
     def _allowed(self, log_p: Float64[Tensor, "batch base"]) -> Float64[Tensor, "batch base"]:
-        """Take away the bases after which the constraint could not be met."""
+        """Set ln p to -inf for bases after which the constraint could not be met."""
         if self._walk is None:
             return log_p
         is_allowed = torch.from_numpy(self._walk.allowed()).to(log_p.device)
         return log_p.masked_fill(~is_allowed, -torch.inf)
 
     def finish(self) -> list[Generated]:
-        """Give what was written, unless the model diverged."""
+        """Return the generated sequences; raise a WorkError if the model has diverged."""
         totals = self._total.tolist()
         if not np.isfinite(totals).all():
-            raise WorkError("the model's answer is no number: its weights have diverged")
+            raise WorkError("the model's output is NaN or infinite: its weights have diverged")
         tokens = self._tokens.t().cpu().numpy().astype(np.uint8)
         return [Generated(row, total) for row, total in zip(tokens, totals, strict=True)]
 
@@ -179,17 +182,20 @@ class _Writer:
 def _check_constraint(constraint: Constraint, length: int, template: TokenArray | None) -> None:
     if constraint.length != length:
         raise InputError(
-            f"the constraint is of {constraint.length:,} bases, and {length:,} are generated; "
-            "make them the same"
+            f"the constraint is for {constraint.length:,} bases, and {length:,} are generated; "
+            "make the lengths equal"
         )
     if template is not None:
-        raise InputError("a constraint has a template of its own; give it there")
+        raise InputError("a constraint has its own template; set the template in the constraint")
 
 
 def _pad_left(
     prompts: Sequence[TokenArray], device: torch.device
 ) -> tuple[Int64[Tensor, "batch length"], Bool[Tensor, "batch length"] | None]:
-    """Pad to the longest, all ending together; the mask is false on padding, None without."""
+    """Pad to the longest prompt on the left; the mask is False on padding, None if there is none.
+
+    All prompts then end at the same position, from which generation continues.
+    """
     longest = max(map(len, prompts))
     tokens = torch.full((len(prompts), longest), _PAD)
     for row, prompt in enumerate(prompts):

@@ -1,4 +1,4 @@
-"""Whether sequences can be generated as they are asked for, and the constraint on all of them."""
+"""Check a request to generate sequences, and build the constraint on all of them."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,33 @@ def check_request(
     template: TokenArray | None,
     seed: int,
 ) -> None:
-    """Raise an InputError unless `generate` can do what is asked."""
+    """Check the arguments of `generate`.
+
+    Parameters
+    ----------
+    prompts
+        Token ids of each prompt; a prompt may be empty.
+    length
+        Bases to add to each prompt.
+    context_length
+        The most tokens that the model reads.
+    template
+        `length` token ids: fixed bases, or N; None: all are drawn.
+    seed
+        Seed of the random numbers.
+
+    Raises
+    ------
+    InputError
+        If length or seed is out of range, there is no prompt, the longest prompt and the length
+        exceed the context, or the template has another length.
+    """
     if length < 1:
-        raise InputError(f"the length to generate is at least 1 base, got {length}")
+        raise InputError(f"the length to generate must be at least 1 base, got {length}")
     if seed < 0:
-        raise InputError(f"a seed is 0 or more, got {seed}")
+        raise InputError(f"a seed must be 0 or more, got {seed}")
     if not prompts:
-        raise InputError("there is no prompt to continue; an empty one starts from nothing")
+        raise InputError("expected at least one prompt, got none; an empty one is allowed")
     longest, limit = max(map(len, prompts)), context_length
     if longest + length > limit:
         asked = f"a length of {length:,} bp is more"
@@ -40,7 +60,7 @@ def check_request(
     if template is not None and len(template) != length:
         raise InputError(
             f"the template has {len(template):,} letters, and {length:,} bases are generated; "
-            "make them the same"
+            "make the lengths equal"
         )
 
 
@@ -52,7 +72,25 @@ def constraint_of(
     gc: GcRange | None,
     template: TokenArray | None,
 ) -> Constraint | None:
-    """Look ahead once for all prompts; None where neither motifs nor a range constrain them.
+    """Build the constraint on the generated bases, and check that every prompt can meet it.
+
+    Parameters
+    ----------
+    prompts
+        Token ids of each prompt.
+    length
+        Bases to add to each prompt.
+    motifs
+        Motifs that must not occur.
+    gc
+        Allowed fraction of G and C in the new bases; None: any.
+    template
+        `length` token ids: fixed bases, or N; None: all are drawn.
+
+    Returns
+    -------
+    constraint
+        None if there are no motifs and no `gc`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The hidden state of each token, which embeddings and distances are made of."""
+"""The hidden state of each token, from which embeddings and distances are computed."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -15,19 +15,20 @@ def hidden_states(
     *,
     layer: int | None = None,
 ) -> Float[Tensor, "batch length d_model"]:
-    """Give the hidden states of a layer, at the cost of the blocks up to it.
+    """Return the hidden states of a layer; only the blocks up to it are computed.
 
     Parameters
     ----------
     model
         A causal language model in evaluation mode.
     tokens
-        On the model's device.
+        Token ids, on the model's device.
     mask
-        False where a token is padding; None where there is none.
+        False where a token is padding; None if there is no padding.
     layer
-        0 is the embedding, k the residual stream after k blocks, and the last the normed
-        stream after all, as the model counts in `output_hidden_states`. None: the last.
+        0 for the embedding, k for the residual stream after k blocks; the last layer is the
+        residual stream after all blocks, normalised. Layers are numbered as in the model's
+        `output_hidden_states`. None: the last layer.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Letters in, plain values out: what a script asks of a loaded model."""
+"""The Python interface to a loaded model: letters in, plain values out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from megabase.inference.strands import strands_of
 from megabase.inference.variant_effect import VariantEffect, choose_window
 
 load = Predictor.load
-"""Load a model by folder, file or hub id, as `Predictor.load`."""
+"""Load a model from a folder, a file or a hub id; see `Predictor.load`."""
 
 
 def score_sequences(
@@ -33,24 +33,25 @@ def score_sequences(
     stride: int | None = None,
     strand: str = "forward",
 ) -> list[SequenceScore]:
-    """Score each sequence: the log-likelihood of each base and of all, in nats.
+    """Score each sequence: the log-likelihood of each base and their sum, in nats.
 
     Parameters
     ----------
     model
-        What `load` gives.
+        A model returned by `load`.
     sequences
-        Letters of each, in either case; N and other ambiguous letters have no score.
+        Letters of each sequence, in upper or lower case; N and other ambiguous letters have
+        no score.
     stride
-        Bases from window to window where a sequence is longer than the context, as of
-        `likelihood.long_log_likelihoods`; None: such a sequence is an error.
+        Bases between the starts of overlapping windows, for a sequence longer than the context;
+        each base is scored in the first window that reads it. None: such a sequence is an error.
     strand
         ``forward``, or ``average``: each base gets the mean of both strands.
 
     Raises
     ------
     InputError
-        If a sequence is empty, too long or no DNA, or an option is none.
+        If a sequence is empty, too long or not DNA, or an option is invalid.
     """
     found = model.log_likelihoods(
         _encoded(sequences, longest=model.context_length if stride is None else None),
@@ -73,22 +74,27 @@ def score_variants(
     Parameters
     ----------
     model
-        What `load` gives.
+        A model returned by `load`.
     genome
-        What `open_genome` gives, or the letters of each contig by its name.
+        A genome returned by `open_genome`, or the letters of each contig by name.
     variants
-        Contig, 0-based position, reference and alternative allele of each: a position of a
-        VCF file, less 1.
+        Contig, 0-based position (POS of a VCF file minus 1), reference allele and alternative
+        allele of each variant.
     window
-        Bases of a window; None: as `variant_effect.choose_window`.
+        Bases of a window; None: 1,024, or the context if that is shorter.
     strand
         ``average`` of both strands, or ``forward``.
+
+    Returns
+    -------
+    effects
+        One for each variant, alternative minus reference. A variant without a score, for example
+        because its reference allele differs from the genome, has the reason in `skip_reason`.
 
     Raises
     ------
     InputError
-        If an option is not valid. A variant whose contig or reference allele is not that of the
-        genome, or that has no score for another reason, says so in `skip_reason`.
+        If an option is invalid.
     """
     sites = (Site(contig, position, ref, (alt,)) for contig, position, ref, alt in variants)
     effects = model.score_variants(
@@ -109,29 +115,33 @@ def saturation_mutagenesis(
     mode: str = "exact",
     strand: str = "average",
 ) -> Float64[np.ndarray, "length 4"]:
-    """Change every base of a region to every other: log-likelihood ratios, in nats.
+    """Compute the log-likelihood ratio, in nats, of every substitution in a region.
 
     Parameters
     ----------
     model
-        What `load` gives.
-    genome, window, strand
-        As of `score_variants`.
+        A model returned by `load`.
+    genome
+        A genome returned by `open_genome`, or the letters of each contig by name.
     region
-        The bases to change, of the forward strand.
+        The bases to change, on the forward strand.
+    window
+        Bases of a window; None: 1,024, or the context if that is shorter.
     mode
         ``exact``: the scores of `score_variants`; ``gradient``: estimates of them, much faster.
+    strand
+        ``average`` of both strands, or ``forward``.
 
     Returns
     -------
     ratios
-        Of A, C, G, T in the place of each base, 0 for the base that stands there and NaN where
-        that is N: as `mutagenesis.saturation_mutagenesis`.
+        For each base, the ratios of A, C, G and T, alternative minus reference: 0 for the base
+        of the genome, and NaN if that is N.
 
     Raises
     ------
     InputError
-        If the region lies beyond its contig, or an option is none.
+        If the region extends beyond its contig, or an option is invalid.
     """
     return model.saturation_mutagenesis(
         _reference(genome),
@@ -151,28 +161,30 @@ def embed(
     strand: str = "average",
     stride: int | None = None,
 ) -> list[Float32[np.ndarray, "..."]]:
-    """Embed each sequence: a vector, or a row for each base or window.
+    """Embed each sequence as a vector, or as a row for each base or window.
 
     Parameters
     ----------
     model
-        What `load` gives.
+        A model returned by `load`.
     sequences
-        Letters of each, in either case.
+        Letters of each sequence, in upper or lower case.
     layer
-        0 for the embedding of the letters, up to the number of blocks; None: the last.
+        0 for the embedding of the letters, k for the output of block k; None: the last layer.
     pooling
         ``mean``, ``max``, ``last``, ``centre``: (channel,); ``none``: (length, channel);
         ``window:W``, the means of W bases: (window, channel).
     strand
-        ``average`` of both strands; ``forward``; or ``both``, side by side.
+        ``average`` of both strands; ``forward``; or ``both``: the channels of both strands,
+        one after the other.
     stride
-        As of `score_sequences`.
+        Bases between the starts of windows, for a sequence longer than the context; None:
+        such a sequence is an error.
 
     Raises
     ------
     InputError
-        If a sequence is empty, too long or no DNA, or an option is none.
+        If a sequence is empty, too long or not DNA, or an option is invalid.
     """
     found = model.embed(
         _encoded(sequences),
@@ -204,35 +216,39 @@ def generate(
     forbid: Sequence[str] = (),
     gc: str | None = None,
 ) -> list[GeneratedSequence]:
-    """Continue each prompt by `length` bases, as `generate.generate`.
+    """Continue each prompt by `length` bases.
 
     Parameters
     ----------
     model
-        What `load` gives.
+        A model returned by `load`.
     prompts
-        Letters of each; ``[""] * 10`` makes ten sequences from nothing.
+        Letters of each prompt; ``[""] * 10`` generates ten sequences from nothing.
     length
-        Bases to add to each.
-    temperature, top_k, top_p
-        As of `sampling.Sampling`.
+        Bases to add to each prompt.
+    temperature
+        Divides the log-probabilities; below 1 likely bases become likelier.
+    top_k
+        Draw only from the `top_k` likeliest bases; 1 always takes the likeliest.
+    top_p
+        Draw only from the fewest likeliest bases that together reach this probability.
     seed
-        Of all random numbers; the same seed gives the same sequences.
+        Seed of all random numbers; the same seed gives the same sequences.
     template
-        `length` letters: bases that are fixed, N where free.
+        `length` letters: bases that are fixed, or N where a base is to be drawn.
     forbid
-        Motifs of IUPAC letters that no base may complete, on either strand.
+        Motifs of IUPAC letters that the new bases must not complete, on either strand.
     gc
-        The fraction of the new bases that is G or C, as ``0.4-0.6``; None: any.
+        Range of the fraction of G and C in the new bases, such as ``0.4-0.6``; None: any.
 
     Raises
     ------
     InputError
-        If a prompt or template has other letters than A C G T N, prompt and length exceed the
-        context, an option is none, or no sequence is as it shall be.
+        If a prompt or the template has letters other than A C G T N, prompt and length exceed
+        the context, an option is invalid, or no sequence meets the constraints.
     """
     if isinstance(forbid, str):
-        raise InputError(f"expected a list of motifs, got one text; give [{forbid!r}]")
+        raise InputError(f"expected a list of motifs, got a str; write [{forbid!r}]")
     sampling = Sampling(temperature, top_k, top_p)
     tokens = list(_encoded(prompts, what="prompt"))
     fixed = None if template is None else _encode_certain(template, "the template")
@@ -271,9 +287,12 @@ def _reference(genome: Reference | Mapping[str, str]) -> Reference:
 def _encoded(
     sequences: Iterable[str], *, what: str = "sequence", longest: int | None = None
 ) -> Iterator[TokenArray]:
-    """Encode letters; an InputError that tells the place of what cannot be."""
+    """Yield the tokens of each sequence; raise an InputError that states where letters are invalid.
+
+    Prompts may be empty, and may not have ambiguous letters other than N.
+    """
     if isinstance(sequences, str):
-        raise InputError(f"expected a list of {what}s, got one text; give [text]")
+        raise InputError(f"expected a list of {what}s, got a str; write [text]")
     for index, letters in enumerate(sequences):
         name = f"{what} {index} (counted from 0)"
         if not letters and what == "sequence":
@@ -281,7 +300,7 @@ def _encoded(
         if longest is not None and len(letters) > longest:
             raise InputError(
                 f"{name} has {len(letters):,} bp, and the model reads at most {longest:,} at once; "
-                "give a stride to read it in windows that overlap"
+                "give a stride to read it in overlapping windows"
             )
         if what == "prompt":
             yield _encode_certain(letters, name)
@@ -290,11 +309,11 @@ def _encoded(
 
 
 def _encode_certain(letters: str, name: str) -> TokenArray:
-    """Encode A C G T N; an InputError at a letter for some of the bases, which N would widen."""
+    """Encode A C G T N; raise an InputError at other IUPAC letters, for which N is too general."""
     found = DNA_VOCABULARY.encode(letters, name=name)
     if found.n_ambiguous:
         raise InputError(
-            f"{name} has {found.n_ambiguous:,} letters other than A C G T N; replace them, by N "
-            "if any base will do"
+            f"{name} has {found.n_ambiguous:,} letters other than A C G T N; replace them, with N "
+            "if any base is possible"
         )
     return found.tokens

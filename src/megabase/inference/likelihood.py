@@ -1,12 +1,12 @@
-r"""The log-likelihood of each base given those before it.
+r"""The log-likelihood of each base given the bases before it.
 
 .. math:: \ln p(x_t \mid x_{<t}) = z_{x_t} - \ln \sum_{b \in \{A, C, G, T\}} e^{z_b}
    :label: log-likelihood
 
 with the logits z of the model after :math:`x_{<t}`. Probabilities are renormalised over
-the four bases, so that they compare with any model of DNA; a base that nothing precedes
-has probability 1/4; N is read but not scored. Summed over a sequence this is the
-logarithm of a proper probability among all sequences of its length.
+the four bases, so that they can be compared with any model of DNA. The first base has
+probability 1/4. N is read but not scored. Summed over a sequence this is the logarithm of a
+proper probability among all sequences of its length.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ from megabase.model.language import LanguageModel
 from megabase.model.padding import batches, pad
 
 TOKENS_PER_BATCH = 1 << 15
-"""The most tokens, padding included, that the model sees at once, unless told otherwise."""
+"""Default of the most tokens in a batch, padding included."""
 
 _Part = tuple[slice, Float[Tensor, "batch part token"]]
 
@@ -38,19 +38,18 @@ def log_likelihoods(
     tokens_per_batch: int = TOKENS_PER_BATCH,
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Float32[np.ndarray, " _"]]:
-    """Give, for each sequence in order, the log-likelihood in nats of each base.
+    """Yield, for each sequence in order, the log-likelihood in nats of each base.
 
     Parameters
     ----------
     model
-        A causal language model in evaluation mode, on the device that shall do the work.
+        A causal language model in evaluation mode, on the device to compute on.
     sequences
-        Tokens of each; none longer than the model reads.
+        Token ids of each sequence, at most as many as the model reads.
     tokens_per_batch
-        The most tokens, padding included, that the model sees at once, but for one
-        sequence that is longer by itself.
+        The most tokens in a batch, padding included; a longer sequence is a batch by itself.
     advance
-        Is told each sequence that is done.
+        Called with 1 after each sequence.
 
     Yields
     ------
@@ -60,7 +59,7 @@ def log_likelihoods(
     Raises
     ------
     WorkError
-        If the model answers a base with no number.
+        If the log-likelihood of a base is NaN.
     """
     for batch in batches(sequences, tokens_per_batch):
         device = next(model.parameters()).device
@@ -76,14 +75,14 @@ def log_likelihoods(
 
 
 class Reading(NamedTuple):
-    """What a model makes of one sequence in one pass.
+    """Results for one sequence from a single forward pass.
 
     Parameters
     ----------
     log_likelihoods
-        As of `log_likelihoods`.
+        Nats, one for each token; NaN where it is N.
     embedding
-        The mean over all tokens of the last layer's hidden states, normed.
+        Mean over all tokens of the last layer's hidden states, normalised.
     """
 
     log_likelihoods: Float32[np.ndarray, " length"]
@@ -91,9 +90,19 @@ class Reading(NamedTuple):
 
 
 def readings(model: LanguageModel, sequences: Iterable[TokenArray]) -> Iterator[Reading]:
-    """Give log-likelihoods and embedding of each sequence, which is read by itself.
+    """Yield log-likelihoods and embedding of each sequence; each is a batch by itself.
 
-    Parameters, values and errors are those of `log_likelihoods` with one sequence at once.
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode, on the device to compute on.
+    sequences
+        Token ids of each sequence, at most as many as the model reads.
+
+    Raises
+    ------
+    WorkError
+        If the log-likelihood of a base is NaN.
     """
     for sequence in sequences:
         tokens = pad([sequence])[0].to(next(model.parameters()).device)
@@ -108,7 +117,7 @@ def _checked(
     values: Float32[np.ndarray, " length"], sequence: TokenArray
 ) -> Float32[np.ndarray, " length"]:
     if (np.isnan(values) & np.isin(sequence, DNA_VOCABULARY.base_ids)).any():
-        raise WorkError("the model's answer is no number: its weights have diverged")
+        raise WorkError("the model's output is NaN: its weights have diverged")
     return values
 
 
@@ -120,31 +129,39 @@ def long_log_likelihoods(
     tokens_per_batch: int = TOKENS_PER_BATCH,
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Float32[np.ndarray, " _"]]:
-    """Give what `log_likelihoods` does, of sequences that may be longer than the context.
+    """Yield what `log_likelihoods` does, for sequences that may be longer than the context.
 
-    A longer one is read in the `windows` of the stride, and each base is taken from the first
-    window that reads it, where it sees at least the context length less the stride. A
-    sequence that is not longer is one window, and its answer is that of `log_likelihoods`.
-    Beside the model this holds one sequence and its values, some 5 bytes a base.
+    A longer sequence is read in overlapping `windows`, and each base is taken from the first
+    window that reads it, in which at least context length minus stride bases precede it, except
+    in the first window. A shorter sequence is one window, and its values are those of
+    `log_likelihoods`. One sequence and its values are held in memory, about 5 bytes per base.
 
     Parameters
     ----------
-    model, tokens_per_batch
-        As of `log_likelihoods`.
+    model
+        A causal language model in evaluation mode, on the device to compute on.
     sequences
-        Tokens of each, of any length.
+        Token ids of each sequence, of any length.
     stride
         Bases between the starts of windows, from 1 to the context length.
+    tokens_per_batch
+        The most tokens in a batch, padding included; a longer window is a batch by itself.
     advance
-        Is told each window that is done.
+        Called with 1 after each window.
+
+    Yields
+    ------
+    values
+        One for each token; NaN where it is N, and nowhere else.
 
     Raises
     ------
     InputError
-        If the stride is none.
+        If the stride is out of range.
     WorkError
-        If the model answers a base with no number.
+        If the log-likelihood of a base is NaN.
     """
+    # Batches may span several sequences, so windows are queued until their values arrive.
     places: deque[tuple[Window, int]] = deque()
 
     def cut() -> Iterator[TokenArray]:
@@ -166,14 +183,14 @@ def long_log_likelihoods(
 def base_log_likelihoods(
     logits: Float[Tensor, "batch length token"], tokens: Int64[Tensor, "batch length"]
 ) -> Float32[Tensor, "batch length"]:
-    """Apply Eq. log-likelihood to each token; NaN where it is no base.
+    """Apply Eq. log-likelihood to each token; the result is NaN where it is not a base.
 
     Parameters
     ----------
     logits
-        Of each token, from those before it.
+        Logits of each token given the tokens before it.
     tokens
-        The tokens themselves.
+        Token ids.
     """
     first, last = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
     log_p = base_log_probabilities(logits)
@@ -185,9 +202,9 @@ def base_log_likelihoods(
 def base_log_probabilities(
     logits: Float[Tensor, "*shape token"],
 ) -> Float[Tensor, "*shape base"]:
-    """Give the natural logarithm of the probabilities of A, C, G and T, which sum to 1.
+    """Return the natural logarithms of the probabilities of A, C, G and T, which sum to 1.
 
-    They are in float32 at least, whatever the logits are in.
+    Logits of lower precision than float32 are converted to float32 first.
     """
     first, last = DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1]
     wide = torch.promote_types(logits.dtype, torch.float32)
@@ -197,10 +214,19 @@ def base_log_probabilities(
 def logits_before(
     model: LanguageModel, tokens: Int64[Tensor, "batch length"], mask: Tensor | None = None
 ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
-    """Give, for some tokens at a time, the logits of each from those before it.
+    """Yield, for some tokens at a time, the logits of each token given the tokens before it.
 
-    Those of the first token, which nothing precedes, are alike. Switch gradients off
-    around the whole loop.
+    The logits of the first token are all 0, a uniform distribution. Disable gradients around
+    the whole loop, not only around the call.
+
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode.
+    tokens
+        Token ids, on the model's device.
+    mask
+        False where a token is padding; None if there is no padding.
     """
     yield from _moved(model, tokens, model.logits_in_parts(tokens, mask))
 
@@ -208,7 +234,10 @@ def logits_before(
 def _moved(
     model: LanguageModel, tokens: Int64[Tensor, "batch length"], parts: Iterator[_Part]
 ) -> Iterator[_Part]:
-    """Move logits from the token that they follow to the token that they tell."""
+    """Shift logits from the token after which they are computed to the token they predict.
+
+    The logits after the last token predict nothing and are dropped.
+    """
     yield slice(0, 1), torch.zeros(len(tokens), 1, model.config.vocab_size, device=tokens.device)
     for positions, logits in parts:
         part = slice(positions.start + 1, min(positions.stop + 1, tokens.shape[1]))

@@ -1,8 +1,8 @@
-r"""Every base of a region to every other: the log-likelihood ratio of each substitution.
+r"""Saturation mutagenesis: the log-likelihood ratio of every substitution in a region.
 
-The exact mode gives each substitution the score that it has as a variant. The gradient
-mode estimates all of a stretch from one pass forward and one backward. With the one-hot
-rows v of a window, of which the model reads :math:`v W` for its embedding W, let
+The exact mode scores each substitution as a variant. The gradient mode estimates all
+substitutions of a stretch from one forward and one backward pass. With the one-hot rows v of
+a window, which the model reads as :math:`v W` with its embedding W, let
 
 .. math::
    :label: mutagenesis-gradient
@@ -11,9 +11,9 @@ rows v of a window, of which the model reads :math:`v W` for its embedding W, le
    \mathrm{LLR}_{tb} \approx
    \frac{\partial \Lambda}{\partial v_{tb}} - \frac{\partial \Lambda}{\partial v_{t x_t}}
 
-with :math:`x_t` the base that stands at t. :math:`\Lambda` is the log-likelihood of the window. It
-is linear in the row t as what is predicted, so that the change of the base's own
-probability is exact; what the base does to those after it is taken to first order.
+with :math:`x_t` the base at t. :math:`\Lambda` is the log-likelihood of the window. It is
+linear in row t as a prediction target, so the change of the base's own probability is exact;
+the effect of the base on the bases after it is approximated to first order.
 """
 
 from collections.abc import Generator
@@ -49,44 +49,44 @@ def saturation_mutagenesis(
 ) -> Float64[np.ndarray, "length 4"]:
     """Score every substitution of a region, in nats, alternative minus reference.
 
-    A value is a function of contig, position and `window` alone: no other base of the
-    region, nor where it starts or ends, changes it.
+    A value depends on contig, position and `window` alone, not on where the region starts or
+    ends.
 
     Parameters
     ----------
     model
-        A causal language model in evaluation mode, on the device that shall do the work.
+        A causal language model in evaluation mode, on the device to compute on.
     reference
         The genome.
     region
-        The bases to change; of any length, its strand is of no account.
+        The bases to change; of any length, its strand is ignored.
     window
         Bases of a window, from 2 to the context length.
     mode
-        One of `MODES`. ``exact`` is `score_variants`: about four passes for a base and
+        One of `MODES`. ``exact`` is `score_variants`: about four passes for each base and
         strand. ``gradient`` is Eq. mutagenesis-gradient, with the windows of
-        `gradient_windows`: about six passes for half a window of bases and a strand.
+        `gradient_windows`: the cost of about six passes for each strand and half a window.
     both_strands
-        Whether the answer is the mean over both strands, or the forward strand's.
+        Whether values are means over both strands, or those of the forward strand.
 
     Returns
     -------
     ratios
-        Of A, C, G, T of the forward strand, in the place of each base; 0 for the base
-        that stands there. NaN where that is no A, C, G or T, and for the others of a base
-        where more than half of a window is N.
+        For each base, the ratios of A, C, G, T of the forward strand; 0 for the base of the
+        genome. All four are NaN if that base is N or ambiguous; the other three are NaN if more
+        than half of a window is N.
 
     Raises
     ------
     InputError
-        If the region is not of the genome, the model does not read such windows, or the
+        If the region is not in the genome, the model does not read such windows, or the
         mode is unknown.
     WorkError
-        If the model answers a base with no number.
+        If a log-likelihood is NaN, or a gradient is NaN or infinite.
     """
     check_window(window, model.config.context_length)
     if mode not in MODES:
-        raise InputError(f"a mode is one of {', '.join(MODES)}; got {mode!r}")
+        raise InputError(f"the mode must be one of {', '.join(MODES)}; got {mode!r}")
     region = replace(region, strand="+")
     tokens = _tokens(reference, region)
     compute = _exact if mode == "exact" else _estimated
@@ -111,7 +111,7 @@ def _exact(
     window: int,
     both_strands: bool,
 ) -> Float64[np.ndarray, "length 4"]:
-    """Score each base as one site with three alleles, which share the reference's windows."""
+    """Score each base as one site with three alleles, which share the reference windows."""
     letters = reference.fetch(region)
     sites = list(substitution_sites(region.contig, letters, start=region.start))
     ratios = np.full((len(region), len(DNA.bases)), np.nan)
@@ -130,7 +130,7 @@ def _estimated(
     window: int,
     both_strands: bool,
 ) -> Float64[np.ndarray, "length 4"]:
-    """Estimate window by window, each by itself: then its bits are its own."""
+    """Estimate window by window, each in a batch of its own, so that no bit depends on others."""
     n_contig = reference.lengths[region.contig]
     found = list(gradient_windows(region, contig_length=n_contig, window=window))
     ends = [*(each.first for each in found[1:]), region.end]
@@ -141,32 +141,33 @@ def _estimated(
             ratios = _first_order(model, tokens)
             if both_strands:
                 turned = _first_order(model, DNA_VOCABULARY.reverse_complement(tokens))
-                ratios = (ratios + turned[::-1, ::-1]) / 2  # T G C A is A C G T backwards
+                # Reversing positions and columns undoes the complement: T G C A is A C G T reversed
+                ratios = (ratios + turned[::-1, ::-1]) / 2
             pieces.append(ratios[each.first - each.start : end - each.start])
     return np.concatenate(pieces)
 
 
 def _first_order(model: LanguageModel, tokens: TokenArray) -> Float64[np.ndarray, "length 4"]:
-    """Apply Eq. mutagenesis-gradient to one window, as it is read from left to right."""
+    """Apply Eq. mutagenesis-gradient to one window, read from left to right."""
     bases = DNA_VOCABULARY.to_bases(tokens)
     is_base = bases < len(DNA.bases)
     if is_mostly_n(tokens):
         return np.full((len(tokens), len(DNA.bases)), np.nan)
     weight = model.backbone.embedding.weight
     letters = functional.one_hot(torch.from_numpy(bases.astype(np.int64)), len(DNA.bases) + 1)
-    with torch.enable_grad():
+    with torch.enable_grad():  # the fifth class, N, is dropped: a row of zeros is read as N
         rows = letters[:, :-1].T[None].to(weight).requires_grad_()
         (gradient,) = torch.autograd.grad(OneHotModel(model)(rows).sum(), rows)
     slopes = gradient[0].T.double().cpu().numpy()
     if not np.isfinite(slopes).all():
-        raise WorkError("the model's gradient is no number: its weights have diverged")
+        raise WorkError("the model's gradient is NaN or infinite: its weights have diverged")
     own = slopes[np.arange(len(slopes)), np.where(is_base, bases, 0)]
     return slopes - own[:, None]
 
 
 @contextmanager
 def _without_gradients_of_weights(model: LanguageModel) -> Generator[None]:
-    """Spare the gradients of the weights for so long: only the input's is wanted."""
+    """Disable gradients of the weights, because only that of the input is used."""
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in wanted:
         parameter.requires_grad_(False)

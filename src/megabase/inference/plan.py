@@ -1,4 +1,4 @@
-"""Memory and time of a request, told before it starts."""
+"""Estimates of memory and time of a request, before it starts."""
 
 import logging
 from typing import NamedTuple
@@ -20,13 +20,20 @@ from megabase.run.log import counted
 _log = logging.getLogger(__name__)
 
 _GIB = 1 << 30
-_AT_ONCE = 16  # sequences: with more, the sums of the long filters take all the time
+_AT_ONCE = 16  # sequences; with more, the sums of the long filters dominate and none is gained
 
 
 class InferencePlan(NamedTuple):
-    """What a request will take: GiB at its peak, the libraries included, seconds; and the engine.
+    """Estimated cost of a request.
 
-    The engine is a detail of the log (``--verbose``) and not of the text.
+    Parameters
+    ----------
+    peak_gib
+        Peak memory in GiB, libraries included.
+    seconds
+        Time in seconds.
+    engine
+        Implementation of the convolutions; it is logged with ``--verbose`` only.
     """
 
     peak_gib: float
@@ -46,7 +53,7 @@ def plan_inference(
     n_blocks: int | None = None,
     n_bytes_held: int = 0,
 ) -> InferencePlan:
-    """Plan forward passes over many sequences, timing a short one.
+    """Estimate forward passes over many sequences from the time of a short one.
 
     Parameters
     ----------
@@ -55,24 +62,25 @@ def plan_inference(
     longest
         Tokens of the longest sequence.
     at_once
-        The most tokens of a batch, but for one sequence that is longer by itself.
+        The most tokens in a batch; a longer sequence is a batch by itself.
     n_tokens
         Tokens of all sequences.
     n_blocks
         Blocks that are computed; None: all.
     n_bytes_held
-        What is held beside them in the computer's memory, which counts on a CPU.
+        Bytes that the caller holds in main memory; they count if the device is a CPU.
 
     Raises
     ------
     InputError
-        If the memory of the device, or what may be taken of it, does not hold the longest
-        sequence.
+        If the longest sequence does not fit into the memory of the device.
     """
     first = next(model.parameters())
     with torch.inference_mode():
         wide = torch.promote_types(first.dtype, torch.float32)
         choice = model.backbone.choose_engine(torch.empty(0, dtype=wide, device=first.device))
+    # `positions` counts soft prompt tokens as well; the batch is the number of sequences of the
+    # longest length in it, rounded up, and not more than all sequences together amount to.
     positions = model.config.n_positions(longest)
     needed = LIBRARIES_BYTES + inference_bytes(
         model.config,
@@ -86,8 +94,8 @@ def plan_inference(
     available = _memory(first.device)
     if needed > available:
         raise InputError(
-            f"a sequence of {longest:,} tokens needs about {needed / _GIB:.1f} GiB, and there are "
-            f"{available / _GIB:.1f}; take shorter sequences or a smaller model"
+            f"a sequence of {longest:,} tokens needs about {needed / _GIB:.1f} GiB of memory, and "
+            f"the device has {available / _GIB:.1f}; use shorter sequences or a smaller model"
         )
     share = 1.0 if n_blocks is None else n_blocks / model.config.n_layer
     seconds = share * n_tokens * seconds_per_token(model, longest)
@@ -96,9 +104,9 @@ def plan_inference(
 
 
 def plan_gradients(model: LanguageModel, *, longest: int, n_tokens: int) -> InferencePlan:
-    """Plan gradients with respect to inputs, one sequence at a time, timing a short one.
+    """Estimate gradients of inputs, one sequence at a time, from the time of a short one.
 
-    Those of the weights, which are not computed, are counted: it takes rather less.
+    This is an overestimate: it includes gradients of the weights, which are not computed.
 
     Parameters
     ----------
@@ -112,7 +120,7 @@ def plan_gradients(model: LanguageModel, *, longest: int, n_tokens: int) -> Infe
     Raises
     ------
     InputError
-        If the memory of the device does not hold the longest sequence.
+        If the longest sequence does not fit into the memory of the device.
     """
     first = next(model.parameters())
     with torch.enable_grad():
@@ -121,8 +129,8 @@ def plan_gradients(model: LanguageModel, *, longest: int, n_tokens: int) -> Infe
     available = _memory(first.device)
     if needed > available:
         raise InputError(
-            f"the gradient of {longest:,} tokens needs about {needed / _GIB:.1f} GiB, and there "
-            f"are {available / _GIB:.1f}; take shorter windows or a smaller model"
+            f"the gradient of {longest:,} tokens needs about {needed / _GIB:.1f} GiB of memory, "
+            f"and the device has {available / _GIB:.1f}; use shorter windows or a smaller model"
         )
     seconds = n_tokens * seconds_per_token(model, longest, training=True)
     model.eval()
@@ -131,7 +139,15 @@ def plan_gradients(model: LanguageModel, *, longest: int, n_tokens: int) -> Infe
 
 
 class GenerationPlan(NamedTuple):
-    """What generating will take: GiB at its peak, the libraries included, sequences at once."""
+    """Estimated cost of generating sequences.
+
+    Parameters
+    ----------
+    peak_gib
+        Peak memory in GiB, libraries included.
+    at_once
+        Sequences in a batch.
+    """
 
     peak_gib: float
     at_once: int
@@ -144,21 +160,23 @@ class GenerationPlan(NamedTuple):
 def plan_generation(
     model: LanguageModel, *, prompt_length: int, length: int, n_sequences: int
 ) -> GenerationPlan:
-    """Plan how many sequences are generated side by side: few, in at most half of the memory.
+    """Choose how many sequences to generate in a batch that takes at most half of the memory.
 
     Parameters
     ----------
     model
         The model, on its device.
-    prompt_length, length
-        Bases of the longest prompt, and bases to add.
+    prompt_length
+        Bases of the longest prompt.
+    length
+        Bases to add to each prompt.
     n_sequences
-        Sequences in all.
+        Total number of sequences.
 
     Raises
     ------
     InputError
-        If the memory of the device does not hold one.
+        If one sequence does not fit into the memory of the device.
     """
     available = _memory(next(model.parameters()).device)
 
@@ -168,8 +186,8 @@ def plan_generation(
 
     if needed(1) > available:
         raise InputError(
-            f"generating {length:,} bp needs about {needed(1) / _GIB:.1f} GiB, and there are "
-            f"{available / _GIB:.1f}; take a smaller length or model"
+            f"generating {length:,} bp needs about {needed(1) / _GIB:.1f} GiB of memory, and the "
+            f"device has {available / _GIB:.1f}; use a smaller length or model"
         )
     at_once = min(n_sequences, _AT_ONCE)
     while at_once > 1 and needed(at_once) > available / 2:
@@ -178,18 +196,25 @@ def plan_generation(
 
 
 def bytes_beside(model: LanguageModel, max_memory_gib: float) -> int:
-    """Give what a limit for the whole process leaves to the tensors of a forward pass.
+    """Return the bytes that a memory limit leaves to the tensors of a forward pass.
+
+    Parameters
+    ----------
+    model
+        The model; its weights count towards the limit.
+    max_memory_gib
+        The most memory of the whole process, in GiB.
 
     Raises
     ------
     InputError
-        If it leaves nothing.
+        If nothing is left.
     """
     fixed = LIBRARIES_BYTES + 4 * n_parameters(model.config)
     if max_memory_gib * _GIB <= fixed:
         raise InputError(
-            f"the libraries and the weights alone take about {fixed / _GIB:.1f} GiB, and "
-            f"{max_memory_gib:g} may be taken; raise the limit of memory"
+            f"libraries and weights alone take about {fixed / _GIB:.1f} GiB, and the memory limit "
+            f"is {max_memory_gib:g} GiB; raise it"
         )
     return int(max_memory_gib * _GIB) - fixed
 

@@ -1,4 +1,4 @@
-"""What is made of hidden states: which layer, and how they are pooled."""
+"""Choice of the layer, and pooling of its hidden states."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ _WINDOW = "window"
 
 @dataclass(frozen=True)
 class Pooling:
-    """What is made of the hidden states of a sequence.
+    """How the hidden states of a sequence are pooled.
 
     Parameters
     ----------
     kind
-        ``"mean"`` of all tokens; ``"max"`` of each channel over all tokens; ``"last"``, the
-        token that was read last and so has seen all others, which on the other strand is
-        the first of the sequence; ``"centre"``, the token at position length // 2;
-        ``"none"``: each token; ``"window"``: the mean of each `width` consecutive
-        positions, of which the last may be fewer.
+        ``"mean"`` over all tokens; ``"max"`` of each channel over all tokens; ``"last"``, the
+        token that is read last and has seen all others, which for the reverse strand is the
+        first of the sequence; ``"centre"``, the token at position length // 2; ``"none"``, each
+        token; or ``"window"``, the means of `width` consecutive positions, of which the last
+        window may have fewer.
     width
-        Base pairs of a window; 1 for each token, 0 where there is one vector.
+        Base pairs of a window; 1 for ``"none"``, 0 for a pooling to one vector.
     """
 
     kind: str
@@ -29,7 +29,12 @@ class Pooling:
 
     @classmethod
     def from_text(cls, text: str) -> "Pooling":
-        """Read what people write; an InputError if there is no such pooling.
+        """Read a pooling such as ``mean``, ``none`` or ``window:128``.
+
+        Raises
+        ------
+        InputError
+            If it is not a valid pooling.
 
         Examples
         --------
@@ -44,15 +49,15 @@ class Pooling:
         if kind == _WINDOW and width.isdecimal() and int(width) > 0:
             return cls(kind, int(width))
         raise InputError(
-            f"a pooling is one of none, {', '.join(POOLED)}, or window:W for the means of W bp, "
-            f"as window:128; got {text!r}"
+            f"the pooling must be none, {', '.join(POOLED)}, or window:W for the means of W bp, "
+            f"such as window:128; got {text!r}"
         )
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.width}" if self.kind == _WINDOW else self.kind
 
     def n_rows(self, length: int) -> int:
-        """Give the vectors that a sequence has.
+        """Return the number of vectors for a sequence of this length in bp.
 
         Examples
         --------
@@ -63,15 +68,29 @@ class Pooling:
 
 
 MEAN = Pooling("mean")
-"""What is done unless told otherwise."""
+"""The default pooling."""
 
 
 def check_layer(layer: int | None, n_layer: int) -> int:
-    """Give the number of a layer, the last if None; an InputError if the model has none such."""
+    """Return the number of a layer.
+
+    Parameters
+    ----------
+    layer
+        0 for the embedding, k for the output of block k; None: the last layer.
+    n_layer
+        Number of blocks of the model.
+
+    Raises
+    ------
+    InputError
+        If the model has no such layer.
+    """
     if layer is None:
         return n_layer
     if not 0 <= layer <= n_layer:
         raise InputError(
-            f"a layer is from 0, the embedding, to {n_layer}, the last of this model; got {layer}"
+            f"the layer must be from 0 (the embedding) to {n_layer} (the last of this model); "
+            f"got {layer}"
         )
     return layer

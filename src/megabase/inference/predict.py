@@ -1,4 +1,4 @@
-"""Classes, labels and values that a fine-tuned model gives sequences, or their bases."""
+"""Classes, labels and values that a fine-tuned model predicts for sequences or their bases."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import cast
@@ -23,10 +23,11 @@ from megabase.model.heads import (
 from megabase.model.padding import batches, pad
 
 PREDICTED = "predicted"
-"""The column of what is predicted: the label of a class, names of labels, or a value."""
+"""Column of the prediction: the label of a class, names of labels, or a value."""
 
-_SORTED = 1024  # sequences that are sorted by length together; so many are held
-_TOKENS_SORTED = 1 << 20  # that they may have, or few more: each may have answers
+# Sequences are sorted by length within pools, to save padding; a pool is held in memory.
+_SORTED = 1024  # the most sequences of a pool
+_TOKENS_SORTED = 1 << 20  # tokens after which a pool ends: each may have a prediction
 
 
 def predictions(
@@ -36,30 +37,34 @@ def predictions(
     strand: str = "forward",
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Float64[np.ndarray, "*base output"]]:
-    """Give, for each sequence in order, the probability of each class or label, or the values.
+    """Yield, for each sequence in order, the probabilities of classes or labels, or the values.
 
-    They are (output,), and of a model that answers each base (base, output). Sequences of
-    similar lengths are read together, and the last bits depend on which.
+    Sequences of similar length are read in one batch, and the last bits depend on the batch.
 
     Parameters
     ----------
     model
-        In evaluation mode, on the device that shall do the work.
+        A fine-tuned model in evaluation mode, on the device to compute on.
     sequences
-        Tokens of each.
+        Token ids of each sequence.
     strand
-        One of `strands.STRANDS`; ``average``: the mean of the answers for both strands. Of a
-        base these are the answers at its own place on either strand: the one sees what is
-        left of it, the other what is right.
+        ``forward``, or ``average``: the mean of the predictions for both strands. For a base
+        these are the predictions at its own position: on the forward strand the model sees
+        the bases to its left, on the reverse strand those to its right.
     advance
-        Is told how many sequences are done.
+        Called with the number of sequences done since the last call.
+
+    Yields
+    ------
+    prediction
+        (output,); or (base, output) if the model predicts each base.
 
     Raises
     ------
     InputError
-        If the strand is none, or the model's problem is none that is known.
+        If the strand or the model's problem type is invalid.
     DivergedError
-        If the model answers with no number.
+        If the model's output is NaN or infinite.
     """
     strands = strands_of(strand)
     answers_of = _ANSWERS[problem(model.config)]
@@ -68,7 +73,7 @@ def predictions(
         logits = _logits(model, list(read_strands(some, strands)))
         answers = [answers_of(each) for each in logits]
         if not all(np.isfinite(each).all() for each in answers):
-            raise DivergedError("the model's answer is no number: its weights have diverged")
+            raise DivergedError("the model's output is NaN or infinite: its weights have diverged")
         if advance is not None:
             advance(len(some))
         if per_base:
@@ -80,9 +85,22 @@ def predictions(
 def joined_predictions(
     model: SequenceModel, sequences: Iterable[TokenArray], *, strand: str = "forward"
 ) -> Float64[np.ndarray, "answer ..."]:
-    """Give `predictions` as `measure.metrics` takes them: all rows, or all bases of all rows.
+    """Return `predictions` in one array, as the metrics of `measure` take them.
 
-    Probabilities are (answer, class) or (answer, label), values (answer,).
+    Parameters
+    ----------
+    model
+        A fine-tuned model in evaluation mode, on the device to compute on.
+    sequences
+        Token ids of each sequence.
+    strand
+        ``forward``, or ``average``: the mean of the predictions for both strands.
+
+    Returns
+    -------
+    answers
+        Probabilities (answer, class) or (answer, label), or values (answer,); an answer is for a
+        sequence, or for a base if the model predicts each base.
     """
     found = list(predictions(model, sequences, strand=strand))
     joined = np.concatenate(found) if isinstance(model, AnswersEachToken) else np.stack(found)
@@ -90,7 +108,7 @@ def joined_predictions(
 
 
 def _pools(sequences: Iterable[TokenArray]) -> Iterator[list[TokenArray]]:
-    """Take so many sequences at a time as are held together with their answers."""
+    """Yield pools of consecutive sequences of limited size."""
     pool: list[TokenArray] = []
     n_tokens = 0
     for sequence in sequences:
@@ -104,24 +122,27 @@ def _pools(sequences: Iterable[TokenArray]) -> Iterator[list[TokenArray]]:
 
 
 def problem(config: HyenaDNAConfig) -> str:
-    """Give what a model answers with: one of `model.heads`' three problem types.
+    """Return the problem type of a model: one of the three of `model.heads`.
 
     Raises
     ------
     InputError
-        If it is none of them.
+        If the configuration has another type.
     """
     default = ONE_CLASS if len(_names(config)) > 1 else REGRESSION
     kind = config.problem_type or default
-    if kind not in tuple(_ANSWERS):  # of a damaged configuration it may have no hash
-        raise InputError(f"this model's problem is {kind}; expected {', '.join(_ANSWERS)}")
+    if kind not in tuple(_ANSWERS):  # a tuple, because a damaged value may be unhashable
+        raise InputError(
+            f"expected a model with the problem type {', '.join(_ANSWERS)}; got {kind}"
+        )
     return kind
 
 
 def prediction_columns(config: HyenaDNAConfig) -> list[str]:
-    """Name the columns of a prediction: `PREDICTED`, then ``p_CLASS`` for each class or label.
+    """Return the columns of a prediction.
 
-    Of several values the columns are ``predicted_NAME``.
+    For classes and labels they are `PREDICTED`, then ``p_CLASS`` for each class or label; for
+    a single value `PREDICTED`; for several values ``predicted_NAME``.
     """
     names = _names(config)
     if problem(config) != REGRESSION:
@@ -132,10 +153,17 @@ def prediction_columns(config: HyenaDNAConfig) -> list[str]:
 def prediction_row(
     config: HyenaDNAConfig, answer: Float64[np.ndarray, " output"]
 ) -> Mapping[str, object]:
-    """Give the values of `prediction_columns`.
+    """Return the values of `prediction_columns` by column.
 
-    The class is the most probable, of equals the first; labels are those of a probability of
-    0.5 or more, with `JOINT` between them.
+    The predicted class is the most probable one, the first in case of a tie. The predicted
+    labels are those of probability 0.5 or more, joined by `JOINT`.
+
+    Parameters
+    ----------
+    config
+        Configuration of the model.
+    answer
+        Probabilities or values, in the order of the model's outputs.
     """
     values: list[object] = answer.tolist()
     names, kind = _names(config), problem(config)
@@ -148,7 +176,7 @@ def prediction_row(
 
 
 def _names(config: HyenaDNAConfig) -> list[str]:
-    """Give the name of each output, in order."""
+    """Return the name of each output, in order."""
     names = cast("Mapping[int, str]", config.id2label)
     return [names[number] for number in range(len(names))]
 

@@ -1,4 +1,4 @@
-"""Predictions beside the rows of a table: a line for each row, or for each base of it."""
+"""Predictions appended to the rows of a table: a line for each row, or for each base of it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ _ROW, _POSITION, _BASE = "row", "position", "base"
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """What is written.
+    """The lines of the output.
 
-    A line has the columns of the row, then those of its prediction. Of a model that answers
-    each base, every base has a line: the columns of its row but ``sequence``, then ``row``,
-    which counts rows from 1, ``position`` in the sequence as it was read, from 0, and for an
-    interval of a genome ``base``, its position on the contig, from 0.
+    A line has the columns of the row, then those of its prediction. If the model predicts each
+    base, every base has a line: the columns of its row except `sequence_column`, then ``row``
+    (counted from 1), ``position`` in the sequence as it was read (from 0), and for an interval
+    of a genome ``base``, the position on the contig (from 0).
 
     Parameters
     ----------
     config
-        Of the model.
+        Configuration of the model.
     per_base
-        Whether it answers each base.
+        Whether the model predicts each base.
     has_places
         Whether rows are intervals of a genome.
     sequence_column
-        The column that is left out where each base has a line.
+        The column that is omitted if each base has a line.
     """
 
     config: HyenaDNAConfig
@@ -41,12 +41,12 @@ class PredictionTable:
     sequence_column: str = _SEQUENCE
 
     def added(self) -> list[str]:
-        """Name the columns that are added to those of a row."""
+        """Return the columns that are added to those of a row."""
         place = [_ROW, _POSITION, *([_BASE] if self.has_places else [])] if self.per_base else []
         return [*place, *prediction_columns(self.config)]
 
     def columns(self, header: list[str]) -> list[str]:
-        """Name all columns, of a table with this header."""
+        """Return all columns of the output for an input with this header."""
         left_out = self.sequence_column if self.per_base else None
         return [*(column for column in header if column != left_out), *self.added()]
 
@@ -55,14 +55,14 @@ class PredictionTable:
         rows: Iterable[tuple[Mapping[str, str], Interval | None]],
         answers: Iterable[Float64[np.ndarray, "_ _"]],
     ) -> Iterator[Mapping[str, object]]:
-        """Give each line.
+        """Yield each line of the output by column.
 
         Parameters
         ----------
         rows
-            Each as it stands, with its place in the genome as it was read, if it has one.
+            Each row of the input, with the interval of the genome that was read, or None.
         answers
-            Of each row (line, output): one line, or one for each base.
+            Predictions (line, output) for each row: one line, or one for each base.
         """
         for number, (answer, (row, place)) in enumerate(zip(answers, rows, strict=False), start=1):
             if not self.per_base:

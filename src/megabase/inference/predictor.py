@@ -1,7 +1,7 @@
-"""Predictor: a model that is loaded, on its device, and ready to answer.
+"""Predictor: a loaded model on its device.
 
-It is the door to torch for whoever reads files: importing it is light, and torch is imported
-when a model is loaded, after all else has been checked.
+Importing this module does not import torch. It is imported when a model is loaded, after the
+options have been checked.
 """
 
 import re
@@ -26,7 +26,7 @@ from megabase.inference.windows import Window
 from megabase.model.files import find_model
 from megabase.run.location import DEFAULT_MODEL
 
-if TYPE_CHECKING:  # the annotations name them in full: whoever checks them imports them
+if TYPE_CHECKING:  # annotations use full names, so that a runtime type checker can import them
     import torch
 
     import megabase.inference.generate
@@ -36,34 +36,35 @@ if TYPE_CHECKING:  # the annotations name them in full: whoever checks them impo
     import megabase.model.reading
 
 PRECISIONS = ("float32", "bfloat16")
-"""Of matrix products; bfloat16 is faster on CPUs that have it, and the answer is another."""
+"""Precisions of matrix products; bfloat16 is faster on CPUs that support it, and less exact."""
 
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|mtia)(:\d+)?")
 
 
 def check_device(name: str) -> None:
-    """Raise an InputError if a text cannot name a device; whether it is here torch has to say."""
+    """Raise an InputError if a device name is malformed; whether it exists is checked by torch."""
     if not _DEVICE.fullmatch(name):
-        raise InputError(f"a device is auto, cpu, cuda, cuda:N or mps; got {name!r}")
+        raise InputError(f"the device must be auto, cpu, cuda, cuda:N or mps; got {name!r}")
 
 
 def check_precision(name: str) -> None:
-    """Raise an InputError if there is no such precision."""
+    """Raise an InputError if a precision is unknown."""
     if name not in PRECISIONS:
-        raise InputError(f"a precision is one of {', '.join(PRECISIONS)}; got {name!r}")
+        raise InputError(f"the precision must be one of {', '.join(PRECISIONS)}; got {name!r}")
 
 
 class Predictor:
-    """Answers for arrays of tokens.
+    """A model that computes scores, embeddings and sequences from arrays of tokens.
 
     Parameters
     ----------
     loaded
-        The model, which is this predictor's from now on: it is moved, and its engine set.
+        The model; it is moved to `device` in place, and its engine is set.
     device
-        Where it shall run.
+        The device to run on.
     max_memory_gib
-        The most memory that the process may take on a CPU, in GiB; None: whatever is fastest.
+        The most memory that the process may take on a CPU, in GiB; None: no limit, and the
+        fastest implementation is used.
     precision
         One of `PRECISIONS`; bfloat16 on a CPU only.
     """
@@ -109,7 +110,25 @@ class Predictor:
         max_memory_gib: float | None = None,
         precision: str = "float32",
     ) -> "Predictor":
-        """Load what `model.load.load` takes, onto a device of `choose_device`."""
+        """Load a model onto a device.
+
+        Parameters
+        ----------
+        name
+            Folder, file or hub id of the model.
+        device
+            ``auto`` for the accelerator if there is one, else the CPU; or ``cpu``, ``cuda``,
+            ``cuda:N`` or ``mps``.
+        max_memory_gib
+            The most memory that the process may take on a CPU, in GiB; None: no limit.
+        precision
+            One of `PRECISIONS`; bfloat16 on a CPU only.
+
+        Raises
+        ------
+        InputError
+            If the model cannot be read, or an option is invalid.
+        """
         check_device(device)
         check_precision(precision)
         files = find_model(name)
@@ -123,25 +142,25 @@ class Predictor:
 
     @cached_property
     def model(self) -> "megabase.model.modeling.HyenaDNAForCausalLM":
-        """The Hugging Face model of the same weights; transformers is imported for it."""
+        """The Hugging Face model with the same weights; the first use imports transformers."""
         from megabase.model.load import Loaded, hugging_face
 
         loaded = self._loaded
         return loaded.model if isinstance(loaded, Loaded) else hugging_face(loaded)
 
     def check_context_length(self, asked: int | None) -> int:
-        """Give the bases of a window: as asked, or as many as the model reads.
+        """Return the requested context length in bases; None: that of the model.
 
         Raises
         ------
         InputError
-            If it reads fewer than are asked for.
+            If it is below 1 or exceeds the context of the model.
         """
         most = self.context_length
         if asked is not None and not 1 <= asked <= most:
             raise InputError(
-                f"this model reads windows of 1 to {most:,} bases; got a context length of "
-                f"{asked:,}"
+                f"the context length must be from 1 to the {most:,} bases that this model reads; "
+                f"got {asked:,}"
             )
         return most if asked is None else asked
 
@@ -154,7 +173,7 @@ class Predictor:
         n_blocks: int | None = None,
         n_bytes_held: int = 0,
     ) -> "megabase.inference.plan.InferencePlan":
-        """Tell memory and time of log-likelihoods or embeddings, as `plan.plan_inference`."""
+        """Estimate memory and time of log-likelihoods or embeddings; see `plan.plan_inference`."""
         from megabase.inference.likelihood import TOKENS_PER_BATCH
         from megabase.inference.plan import plan_inference
 
@@ -170,7 +189,7 @@ class Predictor:
     def plan_gradients(
         self, *, longest: int, n_tokens: int
     ) -> "megabase.inference.plan.InferencePlan":
-        """Tell memory and time of gradients, as `plan.plan_gradients`."""
+        """Estimate memory and time of gradients; see `plan.plan_gradients`."""
         from megabase.inference.plan import plan_gradients
 
         return plan_gradients(self.language, longest=longest, n_tokens=n_tokens)
@@ -178,7 +197,7 @@ class Predictor:
     def plan_generation(
         self, *, prompt_length: int, length: int, n_sequences: int
     ) -> "megabase.inference.plan.GenerationPlan":
-        """Tell memory of generating, and how many sequences at once, as `plan.plan_generation`."""
+        """Choose the batch size for generation; see `plan.plan_generation`."""
         from megabase.inference.plan import plan_generation
 
         return plan_generation(
@@ -193,26 +212,26 @@ class Predictor:
         strand: str = "forward",
         advance: Callable[[int], None] | None = None,
     ) -> Iterator[Float32[np.ndarray, " _"]]:
-        """Give, for each sequence in order, the log-likelihood in nats of each base.
+        """Yield, for each sequence in order, the log-likelihood in nats of each base.
 
         Parameters
         ----------
         sequences
-            Tokens of each.
+            Token ids of each sequence.
         stride
-            Read what is longer than the context in windows, as
-            `likelihood.long_log_likelihoods`; None: nothing is longer.
+            Bases between the starts of windows, for sequences longer than the context; None:
+            no sequence is longer.
         strand
-            One of `strands.STRANDS`; ``average``: each base gets the mean of both strands.
+            ``forward``, or ``average``: each base gets the mean of both strands.
         advance
-            Is told each window of each strand that is done.
+            Called with 1 after each window of each strand.
 
         Raises
         ------
         InputError
-            If stride or strand is none.
+            If stride or strand is invalid.
         WorkError
-            If the model answers a base with no number.
+            If the log-likelihood of a base is NaN.
         """
         from megabase.inference.likelihood import log_likelihoods, long_log_likelihoods
 
@@ -234,7 +253,7 @@ class Predictor:
         stride: int | None = None,
         on_tokens: Callable[[int], object] | None = None,
     ) -> Iterator[Float32[np.ndarray, "..."]]:
-        """Give the embedding of each sequence, as `embed.embed`."""
+        """Yield the embedding of each sequence; see `embed.embed`."""
         from megabase.inference.embed import embed
 
         return embed(
@@ -251,7 +270,7 @@ class Predictor:
         both_strands: bool = True,
         with_distance: bool = False,
     ) -> Iterator[list[VariantEffect]]:
-        """Give the effect of each alternative allele, as `score_variants.score_variants`."""
+        """Yield the effect of each alternative allele; see `score_variants.score_variants`."""
         from megabase.inference.score_variants import score_variants
 
         return score_variants(
@@ -268,7 +287,7 @@ class Predictor:
         mode: str = "exact",
         both_strands: bool = True,
     ) -> Float64[np.ndarray, "length 4"]:
-        """Score every substitution, as `mutagenesis.saturation_mutagenesis`."""
+        """Score every substitution of a region; see `mutagenesis.saturation_mutagenesis`."""
         from megabase.inference.mutagenesis import saturation_mutagenesis
 
         return saturation_mutagenesis(
@@ -278,7 +297,7 @@ class Predictor:
     def log_probabilities(
         self, tokens: TokenArray, windows: Sequence[Window]
     ) -> Iterator[Float32[np.ndarray, "scored base"]]:
-        """Give ln p of A, C, G, T where windows score, as `base_distribution.log_probabilities`."""
+        """Yield ln p of A, C, G, T for each window; see `base_distribution.log_probabilities`."""
         from megabase.inference.base_distribution import log_probabilities
 
         return log_probabilities(self.language, tokens, windows)
@@ -295,7 +314,7 @@ class Predictor:
         constraint: Constraint | None,
         advance: Callable[[int], None] | None = None,
     ) -> "list[megabase.inference.generate.Generated]":
-        """Continue each prompt, as `generate.generate`."""
+        """Continue each prompt by `length` bases; see `generate.generate`."""
         from megabase.inference.generate import generate
 
         return generate(

@@ -1,4 +1,4 @@
-"""What follows from the four probabilities at a base: surprisal, entropy, or one of them."""
+"""Quantities at a base from the probabilities of A, C, G, T: surprisal, entropy, or one of them."""
 
 import math
 
@@ -10,7 +10,7 @@ from megabase.genome.alphabet import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY
 
 QUANTITIES = ("surprisal", "entropy", "p_A", "p_C", "p_G", "p_T")
-"""Of each base: surprisal and entropy in bits, and the probability of each letter."""
+"""Quantities of a base: surprisal and entropy in bits, and the probability of each letter."""
 
 
 def base_quantity(
@@ -20,17 +20,22 @@ def base_quantity(
 ) -> Float32[np.ndarray, " length"]:
     """Compute one of `QUANTITIES`.
 
-    Surprisal is -log2 of the probability of the base that stands there, NaN where that is N;
-    entropy is its expectation, at most 2.
+    Surprisal is -log2 of the probability of the base in the sequence, NaN if that is N; entropy
+    is the expected surprisal, at most 2 bits.
 
     Parameters
     ----------
     name
-        Which.
+        One of `QUANTITIES`.
     log_p
         Natural logarithms of the probabilities of A, C, G, T.
     tokens
-        What stands there.
+        Token ids of the sequence.
+
+    Raises
+    ------
+    InputError
+        If the quantity is unknown.
     """
     if name == "surprisal":
         index = np.clip(tokens.astype(np.int64) - DNA_VOCABULARY.base_ids[0], 0, 3)
@@ -40,11 +45,11 @@ def base_quantity(
         return -(np.exp(log_p) * log_p).sum(axis=1) / np.float32(math.log(2))
     if name in QUANTITIES:
         return np.exp(log_p[:, "ACGT".index(name[-1])])
-    raise InputError(f"expected one of {', '.join(QUANTITIES)}; got {name!r}")
+    raise InputError(f"the quantity must be one of {', '.join(QUANTITIES)}; got {name!r}")
 
 
 def on_other_strand(name: str) -> str:
-    """Give the quantity that, on the other strand, stands for the same.
+    """Return the quantity of the reverse strand that corresponds to one of the forward strand.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Variants in, their effects out: every different window is read once, by itself."""
+"""Score variants; each distinct window is read once, in a batch of its own."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -18,7 +18,7 @@ from megabase.inference.variant_effect import (
 )
 from megabase.model.language import LanguageModel
 
-_TOKENS_HELD = 1 << 17  # of the sites whose windows are looked through for equal ones
+_TOKENS_HELD = 1 << 17  # of the group of sites within which equal windows are read once
 
 
 def score_variants(
@@ -30,30 +30,31 @@ def score_variants(
     both_strands: bool = True,
     with_distance: bool = False,
 ) -> Iterator[list[VariantEffect]]:
-    """Give, for each site in order, the effect of each of its alternative alleles.
+    """Yield, for each site in order, the effect of each of its alternative alleles.
+
+    A site that is not in the genome is skipped: its effects have a `skip_reason`.
 
     Parameters
     ----------
     model
-        A causal language model in evaluation mode, on the device that shall do the work.
+        A causal language model in evaluation mode, on the device to compute on.
     reference
         The genome.
     sites
-        Variants by place; they are read some at a time.
+        Sites and their alleles; the iterable is consumed in groups.
     window
         Bases of a window, from 2 to the context length.
     both_strands
-        Whether the answer is the mean over both strands, or the forward strand's.
+        Whether effects are means over both strands, or those of the forward strand.
     with_distance
-        Whether `VariantEffect.distance` is asked for; nothing else depends on it.
+        Whether `VariantEffect.distance` is computed; it changes no other field.
 
     Raises
     ------
     InputError
-        If the model does not read such windows. A site that is not in the genome is skipped, with
-        its reason.
+        If the model does not read such windows.
     WorkError
-        If the model answers a base with no number.
+        If the log-likelihood of a base is NaN.
     """
     check_window(window, model.config.context_length)
     pending = iter(sites)
@@ -67,7 +68,7 @@ def score_variants(
 def _read(
     model: LanguageModel, requests: Sequence[VariantRequest], with_embedding: bool
 ) -> Mapping[bytes, WindowAnswer]:
-    """Read each different window once, alone: then its bits are its own."""
+    """Read each distinct window once, in a batch of its own, so that no bit depends on others."""
     windows = {
         tokens.tobytes(): tokens
         for request in requests

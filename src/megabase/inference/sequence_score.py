@@ -1,4 +1,4 @@
-"""How likely a model finds a whole sequence: the sums of what it says of each base."""
+"""The likelihood of a whole sequence, summed over its bases."""
 
 import math
 from typing import NamedTuple
@@ -8,16 +8,16 @@ from jaxtyping import Float32
 
 
 class SequenceScore(NamedTuple):
-    """How likely a model finds a sequence.
+    """The likelihood of a sequence under a model.
 
     Parameters
     ----------
     log_likelihood
-        Nats, summed over all bases but N.
+        Sum over all bases except N, in nats.
     bits_per_base
-        The same in bits, with the sign turned, for each base that was scored; NaN if none was.
+        Negative log-likelihood in bits, divided by `n_scored`; NaN if no base was scored.
     n_scored
-        Bases that were scored: all but N.
+        Number of scored bases: all except N.
     per_base
         The log-likelihood of each base in nats; NaN where it is N.
     """
@@ -29,7 +29,7 @@ class SequenceScore(NamedTuple):
 
 
 def sequence_score(values: Float32[np.ndarray, " length"]) -> SequenceScore:
-    """Sum the log-likelihoods of the bases of a sequence."""
+    """Sum the log-likelihoods (nats, NaN at N) of the bases of a sequence."""
     n_scored = int(np.count_nonzero(~np.isnan(values)))
     total = float(np.nansum(values, dtype=np.float64))
     bits = -total / (n_scored * math.log(2)) if n_scored else math.nan

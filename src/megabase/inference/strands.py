@@ -1,4 +1,4 @@
-"""Which strands an answer is of, and the mean of both."""
+"""The strands that are read, and the mean of the results for both."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -10,21 +10,42 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 
 STRANDS = MappingProxyType({"average": ("+", "-"), "forward": ("+",)})
-"""The strands that are read, by what is asked for: the mean of both, or the forward one alone."""
+"""The strands to read for each option: the mean of both, or the forward strand alone."""
 
 EMBEDDING_STRANDS = MappingProxyType({**STRANDS, "both": ("+", "-")})
-"""The same of embeddings, which can also stand side by side."""
+"""The same for embeddings, with the option to concatenate the channels of both strands."""
 
 
 def strands_of(name: str, among: Mapping[str, tuple[str, ...]] = STRANDS) -> tuple[str, ...]:
-    """Give the strands that a name stands for; an InputError if it is none of those."""
+    """Return the strands to read for an option.
+
+    Parameters
+    ----------
+    name
+        A key of `among`.
+    among
+        `STRANDS` or `EMBEDDING_STRANDS`.
+
+    Raises
+    ------
+    InputError
+        If the option is unknown.
+    """
     if name not in among:
-        raise InputError(f"a strand is one of {', '.join(among)}; got {name!r}")
+        raise InputError(f"the strand must be one of {', '.join(among)}; got {name!r}")
     return among[name]
 
 
 def read_strands(sequences: Iterable[TokenArray], strands: tuple[str, ...]) -> Iterator[TokenArray]:
-    """Give of each sequence the strands in turn, each in its own direction."""
+    """Yield the strands of each sequence in turn, each in its own direction.
+
+    Parameters
+    ----------
+    sequences
+        Token ids of the forward strand of each sequence.
+    strands
+        ``("+",)``, or ``("+", "-")``.
+    """
     for tokens in sequences:
         for strand in strands:
             yield tokens if strand == "+" else DNA_VOCABULARY.reverse_complement(tokens)
@@ -33,9 +54,19 @@ def read_strands(sequences: Iterable[TokenArray], strands: tuple[str, ...]) -> I
 def join_strands(
     values: Iterable[Float[np.ndarray, "..."]], strands: tuple[str, ...]
 ) -> Iterator[Float[np.ndarray, "..."]]:
-    """Average what `read_strands` was answered, base by base, in the order of the sequence.
+    """Average the results for the strands of `read_strands`, base by base.
 
-    An answer has a row, of one number or several, for each base.
+    Parameters
+    ----------
+    values
+        Results in the order of `read_strands`; each has one number or one row per base.
+    strands
+        The same strands.
+
+    Yields
+    ------
+    values
+        The mean over strands, in the order of the forward strand.
 
     Examples
     --------

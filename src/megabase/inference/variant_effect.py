@@ -1,25 +1,25 @@
-r"""The effect of a variant: the log-likelihood of its alternative allele against the reference.
+r"""The effect of a variant: the log-likelihood of its alternative minus its reference allele.
 
 .. math:: \mathrm{LLR} = \ln p(x^{\mathrm{alt}}) - \ln p(x^{\mathrm{ref}})
    :label: log-likelihood-ratio
 
-for the windows :math:`x` of `genome.variant_window`, equally long, so that the length of
-an allele alone moves no score. The bases before the allele, which both windows share,
-have the same likelihood in both, for the model looks backwards only; they are taken from
-one pass. The other strand is read as if the genome had been written on it: what lies
-after a variant comes before it there.
+for the windows :math:`x` of `genome.variant_window`. They are equally long, so the length of
+an allele alone does not change the score. The bases before the allele are the same in both
+windows and have the same likelihood, because the model is causal; they are taken from one
+pass. The reverse strand is read in its own direction, so the bases after a variant precede it
+there.
 
-How far the allele moves what the model sees, whether likely or not, is the distance
+How far the allele moves the hidden states, whether it is likely or not, is the distance
 
 .. math:: D = \left\lVert \frac1n \sum_t h_t^{\mathrm{alt}}
               - \frac1n \sum_t h_t^{\mathrm{ref}} \right\rVert_2
    :label: embedding-distance
 
-of the same windows of n tokens, with the last hidden states h, normed, of the same pass.
-Over strands both are averaged.
+of the same windows of n tokens, with the last hidden states h, normalised, of the same pass.
+Both are averaged over strands.
 
-A window is scored by itself, never beside others, so that neither neighbours nor order
-change a bit of its score; windows with the same letters are scored once.
+Each window is scored in a batch of its own, so that neither other windows nor their order
+change a bit of its score. Windows with the same letters are scored once.
 """
 
 import math
@@ -38,16 +38,16 @@ from megabase.genome.variant_window import AlleleWindows, allele_windows
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 
 DEFAULT_WINDOW = 1024
-"""Bases of a window, unless told otherwise or the model reads less."""
+"""Default bases of a window, unless the context of the model is shorter."""
 
 SKIP_REASONS: Mapping[str, str] = {
     "star": "the allele is *, a deletion that another record describes",
-    "symbolic": "the allele is no sequence: <...>, a breakend, or missing",
+    "symbolic": "the allele is not a sequence but <...>, a breakend, or missing",
     "ambiguous": "an allele has letters other than A C G T",
-    "same": "the allele is the reference allele",
+    "same": "the allele equals the reference allele",
     "no_contig": "the genome has no contig of this name",
     "outside": "REF does not lie within the contig, or POS is not a whole number",
-    "ref_mismatch": "the genome has other letters than REF there",
+    "ref_mismatch": "REF differs from the genome at this position",
     "too_long": "an allele is longer than half a window",
     "mostly_n": "more than half of a window is N",
 }
@@ -57,23 +57,23 @@ _FIRST_BASES = str.maketrans({code: min(BASES_OF[code]) for code in DNA.ambiguou
 
 
 class VariantEffect(NamedTuple):
-    """What the model makes of one alternative allele.
+    """The effect of one alternative allele.
 
     Parameters
     ----------
     log_likelihood_ratio
-        Nats, alternative minus reference, over the whole windows; NaN where skipped.
+        Alternative minus reference, in nats, summed over each window; NaN if skipped.
     per_base
-        The same of the means over the bases of each window.
+        The same for the mean over the bases of each window.
     flank
-        The same of those bases after the allele alone that both windows hold.
+        The same for the bases after the allele that both windows contain.
     is_at_edge
-        Whether an end of the contig moved or shortened a window, or the two windows hold unlike
-        numbers of N, which have no likelihood: then `per_base` compares better.
+        Whether the end of the contig moved or shortened a window, or the two windows have
+        different numbers of N, which are not scored. `per_base` is then the better comparison.
     skip_reason
-        A key of `SKIP_REASONS`, or empty.
+        Why there is no score: a key of `SKIP_REASONS`, or empty.
     distance
-        Eq. embedding-distance, the mean over strands; NaN where skipped or not asked for.
+        Eq. embedding-distance, averaged over strands; NaN if skipped or not requested.
     """
 
     log_likelihood_ratio: float
@@ -85,7 +85,7 @@ class VariantEffect(NamedTuple):
 
 
 class _Strand(NamedTuple):
-    """A site as one strand reads it: the letters around, and its place on the contig."""
+    """A site on one strand: the letters around it, and its position on that strand."""
 
     before: str
     ref: str
@@ -103,21 +103,21 @@ class _Pair(NamedTuple):
 
 
 class WindowAnswer(NamedTuple):
-    """What the model makes of a window; an embedding of no numbers if none is asked for."""
+    """Log-likelihoods (nats) and mean hidden state of a window; the latter may be a single NaN."""
 
     log_likelihoods: Float64[np.ndarray, " length"]
     embedding: Float64[np.ndarray, " d_model"]
 
 
 class VariantRequest(NamedTuple):
-    """What is to be scored of an allele: a pair on each strand, or why not."""
+    """The windows of an allele to score: a pair for each strand, or the reason to skip it."""
 
     pairs: tuple[_Pair, ...]
     skip_reason: str
 
 
 class AlleleTokens(NamedTuple):
-    """The tokens of the windows of both alleles as the forward strand reads them, or why not."""
+    """Token ids of both windows of an allele on the forward strand, or the reason to skip it."""
 
     ref: TokenArray | None
     alt: TokenArray | None
@@ -125,14 +125,14 @@ class AlleleTokens(NamedTuple):
 
 
 def allele_tokens(reference: Reference, site: Site, window: int) -> list[AlleleTokens]:
-    """Give the two windows of each alternative allele of a site.
+    """Return the two windows of each alternative allele of a site.
 
     Parameters
     ----------
     reference
         The genome.
     site
-        A variant by place.
+        A site and its alleles.
     window
         Bases of a window.
     """
@@ -146,12 +146,12 @@ def allele_tokens(reference: Reference, site: Site, window: int) -> list[AlleleT
 
 
 def choose_window(window: int | None, context_length: int) -> int:
-    """Give the window that was asked for; None: the lesser of context and `DEFAULT_WINDOW`.
+    """Return the requested window in bases; None: the lesser of context and `DEFAULT_WINDOW`.
 
     Raises
     ------
     InputError
-        As of `check_window`.
+        If the window is below 2 or exceeds the context.
     """
     chosen = min(context_length, DEFAULT_WINDOW) if window is None else window
     check_window(chosen, context_length)
@@ -159,33 +159,33 @@ def choose_window(window: int | None, context_length: int) -> int:
 
 
 def check_window(window: int, context_length: int) -> None:
-    """Raise an InputError unless a window has 2 bases, and the model reads all of it."""
+    """Raise an InputError unless the window has from 2 bases to the context of the model."""
     if not 2 <= window <= context_length:
         raise InputError(
-            f"a window has from 2 bases to the model's context of {context_length:,}; "
+            f"a window must have from 2 bases to the model's context of {context_length:,}; "
             f"got {window:,}"
         )
 
 
 def lies_within(reference: Reference, site: Site) -> bool:
-    """Whether the genome has the contig of a site, and the whole of its reference allele.
+    """Return whether the reference allele of a site lies within a contig of the genome.
 
-    VCF has places just before and after a contig, for breakends and telomeres.
+    VCF has positions just before and after a contig, for breakends and telomeres.
     """
     last = reference.lengths.get(site.contig, 0) - len(site.ref)
     return bool(site.ref) and 0 <= site.position <= last
 
 
 def has_reference_allele(reference: Reference, site: Site) -> bool:
-    """Whether the genome has the letters of `site.ref` at its place, in either case.
+    """Return whether the genome has the letters of `site.ref` at its position, ignoring case.
 
-    An ambiguity code of the genome, which REF cannot hold, may stand in REF as the first of its
-    bases in alphabetical order: R as A. N stays N.
+    REF cannot hold ambiguity codes other than N. An ambiguity code of the genome therefore
+    matches the first of its bases in alphabetical order, such as A for R.
 
     Raises
     ------
     InputError
-        If the site lies beyond its contig.
+        If the site extends beyond its contig.
 
     Source
     ------
@@ -200,7 +200,19 @@ def has_reference_allele(reference: Reference, site: Site) -> bool:
 def requests_of(
     reference: Reference, site: Site, window: int, both_strands: bool
 ) -> list[VariantRequest]:
-    """Lay the windows of every alternative allele of a site."""
+    """Return the windows of every alternative allele of a site, or why it is skipped.
+
+    Parameters
+    ----------
+    reference
+        The genome.
+    site
+        A site and its alleles.
+    window
+        Bases of a window.
+    both_strands
+        Whether to include the windows of the reverse strand.
+    """
     strands: list[_Strand] = []
     reasons = [_reason_of_letters(site.ref, alt) for alt in site.alts]
     if not all(reasons) and (of_place := _reason_of_place(reference, site)):
@@ -215,7 +227,7 @@ def requests_of(
 
 
 def _reason_of_place(reference: Reference, site: Site) -> str:
-    """Return why the reference allele of a site is not in the genome; nothing if it is."""
+    """Return why the reference allele of a site is not in the genome; empty if it is."""
     if site.contig not in reference.lengths:
         return "no_contig"
     if not lies_within(reference, site):
@@ -224,7 +236,7 @@ def _reason_of_place(reference: Reference, site: Site) -> str:
 
 
 def _reason_of_letters(ref: str, alt: str) -> str:
-    """Say why an allele cannot be scored, as far as its letters tell."""
+    """Return why the letters of an allele prevent a score; empty if they do not."""
     if alt == "*":
         return "star"
     if not alt.isalpha():
@@ -235,7 +247,7 @@ def _reason_of_letters(ref: str, alt: str) -> str:
 
 
 def _around(reference: Reference, site: Site, window: int) -> _Strand:
-    """Fetch all letters that a window of the site may hold; an InputError if one is none."""
+    """Fetch all letters that a window may contain; raise an InputError if one is not DNA."""
     n_contig = reference.lengths[site.contig]
     end = site.position + len(site.ref)
     start = max(0, site.position - window)
@@ -246,7 +258,7 @@ def _around(reference: Reference, site: Site, window: int) -> _Strand:
 
 
 def _turned(strand: _Strand) -> _Strand:
-    """Give the same site as the other strand reads it."""
+    """Return the same site on the reverse strand."""
     return _Strand(
         before=DNA.reverse_complement(strand.after),
         ref=DNA.reverse_complement(strand.ref),
@@ -268,7 +280,7 @@ def _request(strands: Sequence[_Strand], alt: str, window: int) -> VariantReques
 
 
 def _pair(strand: _Strand, alt: str, window: int) -> _Pair | None:
-    """Encode the windows of both alleles; None where an allele does not fit."""
+    """Encode the windows of both alleles; None if an allele does not fit."""
     windows = allele_windows(
         contig_length=strand.contig_length,
         position=strand.position,
@@ -286,7 +298,7 @@ def _pair(strand: _Strand, alt: str, window: int) -> _Pair | None:
 
 
 def is_mostly_n(tokens: TokenArray) -> bool:
-    """Whether more than half of a window is N."""
+    """Return whether more than half of a window is N."""
     return 2 * _n_unknown(tokens) > len(tokens)
 
 
@@ -295,7 +307,15 @@ def _n_unknown(tokens: TokenArray) -> int:
 
 
 def effect_of(request: VariantRequest, answers: Mapping[bytes, WindowAnswer]) -> VariantEffect:
-    """Average an allele over its strands."""
+    """Compute the effect of an allele, averaged over strands.
+
+    Parameters
+    ----------
+    request
+        The windows of the allele.
+    answers
+        Results for each window, by the bytes of its tokens.
+    """
     if request.skip_reason:
         return VariantEffect(np.nan, np.nan, np.nan, False, request.skip_reason)
     each = [
@@ -314,14 +334,12 @@ def effect_of(request: VariantRequest, answers: Mapping[bytes, WindowAnswer]) ->
 def _compare(
     of_ref: WindowAnswer, of_alt: WindowAnswer, windows: AlleleWindows
 ) -> tuple[float, float, float, float]:
-    """Apply Eq. log-likelihood-ratio to the window, to its mean base, and to what follows.
-
-    The last is Eq. embedding-distance.
-    """
+    """Compute Eq. log-likelihood-ratio of sums, means and flanks, and Eq. embedding-distance."""
     ref, alt = of_ref.log_likelihoods, of_alt.log_likelihoods
     if windows.before_ref == windows.before_alt:
+        # The shared prefix has equal values up to rounding; using one copy cancels it exactly.
         alt = np.concatenate([ref[: windows.before_ref], alt[windows.before_alt :]])
-    n = windows.n_shared_after
+    n = windows.n_shared_after  # the flank starts after the allele, at a different index in each
     flanks = [
         np.nansum(values[len(values) - after :][:n])
         for values, after in ((alt, windows.after_alt), (ref, windows.after_ref))

@@ -1,4 +1,4 @@
-"""Cut what is longer than the context into windows that overlap, each base scored once."""
+"""Cut sequences longer than the context into overlapping windows that score each base once."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,11 +7,11 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 
 MODES = ("exact", "gradient")
-"""Each substitution by itself; or all from the gradient, to first order."""
+"""Modes of mutagenesis: each substitution by itself, or all to first order from a gradient."""
 
 
 class Window(NamedTuple):
-    """The positions ``start <= position < end`` are read, those from `first` on are scored."""
+    """A window that reads ``start <= position < end`` and scores the positions from `first` on."""
 
     start: int
     end: int
@@ -19,25 +19,25 @@ class Window(NamedTuple):
 
 
 def windows(length: int, context_length: int, stride: int) -> list[Window]:
-    """Give the windows of a sequence, a function of these three numbers alone.
+    """Return the windows of a sequence; they depend on these three numbers alone.
 
-    Each is as long as the context, the next starts `stride` further, and the last is moved
-    back to end with the sequence. So every base but those of the first window sees at least
-    ``context_length - stride`` bases before it.
+    Each window is as long as the context and starts `stride` after the one before; the last is
+    moved back to end with the sequence. Except in the first window, at least
+    ``context_length - stride`` bases precede every scored base.
 
     Parameters
     ----------
     length
-        Of the sequence, in base pairs.
+        Length of the sequence, in base pairs.
     context_length
-        The most tokens that are read at once.
+        The most tokens that the model reads.
     stride
         Bases between the starts of windows, from 1 to the context length.
 
     Raises
     ------
     InputError
-        If the stride is below 1, or leaves gaps.
+        If the stride is out of range.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def windows(length: int, context_length: int, stride: int) -> list[Window]:
     """
     if not 1 <= stride <= context_length:
         raise InputError(
-            f"a stride is between 1 and the context of {context_length:,} tokens, got {stride:,}"
+            f"the stride must be from 1 to the context of {context_length:,} tokens, got {stride:,}"
         )
     found = [Window(0, min(context_length, length), 0)]
     while found[-1].end < length:
@@ -56,40 +56,41 @@ def windows(length: int, context_length: int, stride: int) -> list[Window]:
 
 
 def describe_windows(context_length: int, stride: int) -> str:
-    """Say in a line what each base of a sequence that is cut into windows sees.
+    """Describe in one line how much context the bases of a sequence cut into windows have.
 
     Examples
     --------
     >>> describe_windows(1024, 256)
-    'windows of 1,024 bp, one each 256 bp: a base sees at least 768 before it, but for the first'
+    'windows of 1,024 bp every 256 bp: at least 768 bp precede a base, except in the first window'
     """
     return (
-        f"windows of {context_length:,} bp, one each {stride:,} bp: a base sees at least "
-        f"{context_length - stride:,} before it, but for the first"
+        f"windows of {context_length:,} bp every {stride:,} bp: at least "
+        f"{context_length - stride:,} bp precede a base, except in the first window"
     )
 
 
 def gradient_windows(region: Interval, *, contig_length: int, window: int) -> Iterator[Window]:
-    """Give the windows that the gradient mode reads, and which bases each answers for.
+    """Yield the windows that the gradient mode reads.
 
-    The contig is cut, from its start, into pieces of half a window; each is read in a
-    window that has it in the middle, or moved inwards at an end of the contig. So a base
-    sees at least a quarter of a window on either side, but for the ends.
+    The contig is cut from its start into pieces of half a window. Each piece is read in a
+    window centred on it, which is moved inwards at the ends of the contig. A base therefore has
+    at least a quarter of a window on either side, except near those ends. The grid starts with
+    the contig, not the region, so that values do not depend on the region.
 
     Parameters
     ----------
     region
-        The bases that are wanted.
+        The bases to score.
     contig_length
-        Bases of its contig.
+        Length of the contig, in bases.
     window
         Bases of a window.
 
     Yields
     ------
     window
-        Its start and end on the contig, and the first base that it answers for; up to the
-        first of the next, or the end of the region.
+        Start and end on the contig, and the first base that the window scores; it scores up to
+        the first base of the next window, or the end of the region.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What this computer has and lacks; of the libraries torch alone is imported, for its devices."""
+"""What this computer has and lacks; the only heavy library imported is torch, for its devices."""
 
 from megabase.inference.device import describe_devices, time_products
 from megabase.model.steps import why_not_compiled
@@ -8,7 +8,7 @@ from megabase.run.provenance import machine, versions
 
 
 def describe_computer() -> list[Finding]:
-    """List versions, devices, extras and places, each with what follows where it is off."""
+    """Return versions, devices, extras and folders, each with advice if it is missing or slow."""
     return [
         Finding("machine", machine()),
         *(Finding(name, value) for name, value in versions().items()),

@@ -1,4 +1,4 @@
-"""Any published folder or file to a plain model folder, and ours back to the -hf layout."""
+"""Convert a published folder or file to a model folder of megabase, or a model to -hf layout."""
 
 import logging
 from pathlib import Path
@@ -15,23 +15,23 @@ _log = logging.getLogger(__name__)
 def convert(
     source: str, output: Path, *, layout: str = "megabase", overwrite: bool = False
 ) -> None:
-    """Write a model as a folder of ours, or in the layout of the released ``-hf`` folders.
+    """Write a model as a megabase folder, or in the layout of the released ``-hf`` folders.
 
     Parameters
     ----------
     source
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     output
-        The folder.
+        The folder to write.
     layout
-        One of `check.LAYOUTS`.
+        ``megabase``, or ``hf`` for the layout of the released folders.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Raises
     ------
     InputError
-        If the source is no HyenaDNA model, or the layout has no place for its architecture.
+        If the source is not a HyenaDNA model, or the layout cannot represent its architecture.
     """
     check_convert(source, output, layout=layout)
     loaded = load(source)

@@ -1,4 +1,4 @@
-"""FASTA, BED with its genome, or VCF with its genome, to embeddings."""
+"""Embed the sequences of a file: FASTA, a table, or BED or VCF with a genome."""
 
 import logging
 import shutil
@@ -44,11 +44,11 @@ from megabase.run.provenance import file_sha256
 _log = logging.getLogger(__name__)
 
 DTYPES = ("float32", "float16")
-"""Of what is written."""
+"""Types of the numbers in the output."""
 
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
-_BASES_IN_PART = 1 << 16  # that a kill may cost, but for one record that is longer by itself
-_LETTERS_OF_NAME = 64  # that are reckoned with when the size on disk is told
+_BASES_IN_PART = 1 << 16  # bases between saves, which an interruption may lose
+_LETTERS_OF_NAME = 64  # assumed length of a name, to estimate the size on disk
 
 
 def embed(
@@ -75,55 +75,62 @@ def embed(
 ) -> None:
     """Write the embedding of every sequence, interval, or allele of a file.
 
-    A kill costs the part that was being made: the same request goes on from there.
+    Progress is saved: after an interruption the same request resumes.
 
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     source
         FASTA, FASTQ, 2bit, or a table as `SequenceTable` reads it; or BED, VCF or BCF, with
         `genome`.
     output
-        A file that `io.arrays.write_arrays` writes: ``.npz``, ``.h5``, ``.hdf5``, ``.parquet``.
+        The file to write: ``.npz``, ``.h5``, ``.hdf5`` or ``.parquet``.
     genome
-        FASTA or 2bit that the intervals or variants are of.
+        FASTA or 2bit genome of the intervals or variants.
     splice
         Whether the blocks of a BED12 file, or the exons of each transcript of a GTF or GFF3 file,
         are joined without the introns.
     layer
-        As of `inference.hidden_states`.
+        0 for the embedding of the letters, k for the output of block k; None: the last layer.
     pooling
-        As `Pooling.from_text` reads it.
+        ``mean``, ``max``, ``last``, ``centre``, ``none`` or ``window:W``; see `Pooling`.
     strand
-        One of `inference.strands.EMBEDDING_STRANDS`.
+        ``forward``; ``average``, the mean of both strands; or ``both``, side by side.
     stride
-        Bases from window to window of what is longer than the context; None: an error.
+        Bases between the starts of windows, for a sequence longer than the context; None:
+        such a sequence is an error.
     window
-        Bases of the window around a variant; None: as `choose_window`.
+        Bases of the window around a variant; None: 1,024, or the context if that is shorter.
     chrom_map
-        Two columns: a contig's name in a VCF file, and in the genome.
-    sequence_column, delimiter
-        Of a table, as of `SequenceTable`; None: ``sequence``, and as its first line tells.
+        File of two columns: a contig's name in the VCF file, and in the genome.
+    sequence_column
+        Column of a table that has the sequences; None: ``sequence``.
+    delimiter
+        Delimiter of a table; None: detected from its first line.
     shard
-        ``i/n``: of every n records the i-th.
+        ``i/n``: process the i-th of every n records.
     dtype
         One of `DTYPES`.
-    device, max_memory_gib, precision
-        As of `Predictor`.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    max_memory_gib
+        The most memory that the process may take on a CPU, in GiB; None: no limit.
+    precision
+        ``float32``, or ``bfloat16`` on a CPU.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Raises
     ------
     InputError
-        If an input cannot be used, an option cannot be honoured, a number is too large for the
-        dtype, or the disk is too small.
+        If an input or option is invalid, a number is too large for the dtype, or the disk is
+        too small.
     """
     part, pool = Shard.from_text(shard), Pooling.from_text(pooling)
     strands_of(strand, EMBEDDING_STRANDS)
     if dtype not in DTYPES:
-        raise InputError(f"a dtype is one of {', '.join(DTYPES)}; got {dtype!r}")
+        raise InputError(f"the dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     check_arrays(output)
     inputs = [genome_path(each) for each in (source, genome) if each is not None]
     check_no_input(output, inputs)
@@ -177,7 +184,7 @@ def _check_goes_with(
     chrom_map: Path | None,
     splice: bool,
 ) -> None:
-    """Refuse an option that has no meaning for the kind of input."""
+    """Raise an InputError for an option that does not apply to the kind of input."""
     if is_vcf and splice:
         raise InputError("--splice goes with BED12, GTF or GFF3; leave it out for a VCF file")
     if is_vcf and stride is not None:
@@ -195,7 +202,7 @@ def _sequences(
     *,
     splice: bool,
 ) -> Callable[[int], Entries]:
-    """Open sequences; what they are for a model's context is asked once it is loaded."""
+    """Open sequences; return a function that checks them against the context of the model."""
     path = genome_path(source)
     if not splice and path.is_file() and is_table(path):
         reference = None if genome is None else open_genome(genome)
@@ -208,7 +215,9 @@ def _sequences(
         return lambda context: TableEntries(table, _check_stride(context, stride))
     if of_table:
         named = ", ".join(f"--{key.replace('_', '-')}" for key in of_table)
-        raise InputError(f"{named} goes with a table (CSV, TSV or Parquet); {source} is none")
+        raise InputError(
+            f"{named} goes with a table (CSV, TSV or Parquet), and {source} is not one"
+        )
     sequences = open_sequences(source, genome, splice=splice)
 
     def entries(context: int) -> Entries:
@@ -224,26 +233,26 @@ def _sequences(
 
 
 def _check_stride(context: int, stride: int | None) -> int | None:
-    """Refuse a stride that is none; return the most letters of a sequence, None with a stride."""
+    """Raise an InputError if a stride is invalid; return the longest length, None with a stride."""
     if stride is None:
         return context
-    windows(1, context, stride)
+    windows(1, context, stride)  # raises if the stride is out of range
     return None
 
 
 def _alleles(
     source: str, genome: str | None, contigs: Mapping[str, str]
 ) -> Callable[[int], Entries]:
-    """Open variants and their genome; the windows are laid once their length is known."""
+    """Open variants and their genome; return a function that cuts windows of a given length."""
     vcf = VcfFile(Path(source))
     if genome is None:
-        raise InputError(f"the variants of {source} need the genome they are of: --genome")
+        raise InputError(f"the variants of {source} need their genome; give it by --genome")
     reference = open_genome(genome)
     return lambda window: AlleleEntries(vcf, reference, contigs, window)
 
 
 class _Extent(NamedTuple):
-    """What a shard of an input is: records, the longest entry, tokens to read, rows to write."""
+    """Size of a shard: records, entries, length of the longest, tokens to read, rows to write."""
 
     n_records: int
     n_entries: int
@@ -267,7 +276,7 @@ class _Work:
         self._n_channels = n_sides * predictor.language.config.d_model
 
     def write(self, place: Output) -> None:
-        """Embed what is not done yet, then put the whole in its place."""
+        """Embed the records that are not done yet, then write the complete output."""
         extent = self._measure()
         self._announce(extent, parts_folder(place.path))
         device = self._predictor.device.type
@@ -279,7 +288,7 @@ class _Work:
             reasons = Counter(each for rows in frames.heads() for each in rows.skip_reasons if each)
             if self._entries.has_reasons:
                 _log.info(
-                    "%s rows; NaN, for what skip_reason says: %s", f"{layout.n_rows:,}",
+                    "%s rows; skipped, with NaN and a skip_reason: %s", f"{layout.n_rows:,}",
                     skipped_text(reasons),
                 )  # fmt: skip
             shard = {}
@@ -298,7 +307,7 @@ class _Work:
             self._entries.tell()
 
     def _n_read(self, length: int) -> int:
-        """Give the tokens that are read for a sequence, on all strands."""
+        """Return the tokens that are read for a sequence, on all strands."""
         context = self._predictor.context_length
         found = windows(length, context, self._request["stride"] or context)
         return len(self._strands) * sum(window.end - window.start for window in found)
@@ -318,9 +327,9 @@ class _Work:
         )
 
     def _announce(self, extent: _Extent, folder: Path) -> None:
-        """Tell memory, time and size, and refuse what the disk does not hold."""
+        """Log memory, time and size; raise an InputError if the disk is too small."""
         if not extent.n_entries:
-            _log.info("there is no record in shard %s: the output has no row", self._shard)
+            _log.info("shard %s has no records: the output has no rows", self._shard)
             return
         context, stride = self._predictor.context_length, self._request["stride"]
         per_row = self._n_channels * self._dtype.itemsize
@@ -330,6 +339,7 @@ class _Work:
             at_once=1,
             n_tokens=extent.n_tokens,
             n_blocks=self._request["layer"],
+            # float32 rows: one array per strand, the joined rows, a part and its converted copy
             n_bytes_held=(len(self._strands) + 3) * rows_held * self._n_channels * 4,
         )
         _log.info("embedding: %s", plan)
@@ -337,22 +347,23 @@ class _Work:
             _log.info("%s of a sequence", describe_windows(context, stride))
         n_bytes = extent.n_rows * per_row + extent.n_entries * _LETTERS_OF_NAME
         _log.info(
-            "the output: %s of %d numbers in %s, about %s on disk, and as much again "
-            "until it is whole",
+            "the output: %s of %d numbers in %s, about %s on disk, and twice as much "
+            "until it is complete",
             counted(extent.n_rows, "row"), self._n_channels, self._dtype, _size(n_bytes),
         )  # fmt: skip
+        # Saved parts and the output exist together; space of parts that are saved is taken already.
         n_done = sum(file.stat().st_size for file in folder.glob("*"))
         there = next(place for place in folder.absolute().parents if place.exists())
         free = shutil.disk_usage(there).free
         if 2 * n_bytes - n_done > free:
             raise InputError(
-                f"the output takes about {_size(n_bytes)} and as much again until it is whole, "
-                f"and the disk of {there} has {_size(free)} free; choose another disk, --pooling "
+                f"the output takes about {_size(n_bytes)}, and twice as much until it is complete, "
+                f"but the disk of {there} has {_size(free)} free; choose another disk, --pooling "
                 "mean, --dtype float16, or a --shard"
             )
 
     def _fill(self, journal: Journal, meter: Meter) -> None:
-        """Add the records that the journal lacks, a part at a time."""
+        """Embed the records that are not in the journal yet, a part at a time."""
         records = self._shard.of(self._entries.records())
         if journal.n_done:
             _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
@@ -363,7 +374,7 @@ class _Work:
             journal.append(frame_of(self._embedded(found, meter)), len(part))
 
     def _embedded(self, entries: Sequence[Entry], meter: Meter) -> Rows:
-        """Embed some entries; one that has no tokens gets one row of NaN."""
+        """Embed some entries; an entry without tokens gets one row of NaN."""
         answers = self._predictor.embed(
             (entry.tokens for entry in entries if entry.tokens is not None),
             layer=self._request["layer"],
@@ -380,7 +391,7 @@ class _Work:
         with np.errstate(over="ignore"):
             written = values.astype(self._dtype)
         if np.isinf(written).any():
-            raise InputError(f"a number is too large for {self._dtype}; take --dtype float32")
+            raise InputError(f"a number is too large for {self._dtype}; use --dtype float32")
         return Rows(
             [entry.name for entry in entries],
             [len(each) for each in rows],
@@ -409,7 +420,7 @@ class _Work:
 
 
 def _parts(records: Iterator[EntryRecord]) -> Iterator[list[EntryRecord]]:
-    """Join records that follow each other to parts of some size; a function of the first alone."""
+    """Group consecutive records into parts of `_BASES_IN_PART` bases or slightly more."""
     part: list[EntryRecord] = []
     n_bases = 0
     for record in records:
@@ -423,7 +434,7 @@ def _parts(records: Iterator[EntryRecord]) -> Iterator[list[EntryRecord]]:
 
 
 def _size(n_bytes: int) -> str:
-    """Write a size in the unit that suits it."""
+    """Format a size in GiB, MiB or KiB."""
     for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20)):
         if n_bytes >= size:
             return f"{n_bytes / size:,.1f} {unit}"

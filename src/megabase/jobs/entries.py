@@ -1,4 +1,4 @@
-"""What is to be embedded: sequences, intervals, or the windows of alleles, record by record."""
+"""The entries to embed, record by record: sequences, intervals, or the windows of alleles."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -14,11 +14,11 @@ from megabase.jobs.sequences import Sequences
 from megabase.jobs.vcf_survey import survey
 
 _NAME = "name"
-_LONGEST_NAMED, _LETTERS_NAMED = 40, 30  # of an allele
+_LONGEST_NAMED, _LETTERS_NAMED = 40, 30  # letters of an allele in a name; those kept of a longer
 
 
 class Entry(NamedTuple):
-    """One sequence by name: its tokens, or why it has none."""
+    """A named sequence: its tokens, or the reason why it has none."""
 
     name: str
     tokens: TokenArray | None
@@ -26,9 +26,14 @@ class Entry(NamedTuple):
 
 
 class EntryRecord(NamedTuple):
-    """A record of the input: the lengths of its entries, and the entries when they are asked for.
+    """A record of the input.
 
-    An entry that has no tokens counts with the length that it would have.
+    Parameters
+    ----------
+    lengths
+        Length of each entry in bp; an entry without tokens counts with the length of a window.
+    read
+        Reads the entries.
     """
 
     lengths: list[int]
@@ -37,16 +42,16 @@ class EntryRecord(NamedTuple):
 
 @runtime_checkable
 class Entries(Protocol):
-    """The records of an input, in order, as often as they are asked for."""
+    """The records of an input, in order; they can be iterated repeatedly."""
 
     has_reasons: bool
 
     def records(self) -> Iterator[EntryRecord]:
-        """Give every record; letters are read when its entries are."""
+        """Yield every record; letters are read when its entries are read."""
         ...
 
     def tell(self) -> None:
-        """Say in the log what was noticed on the way."""
+        """Log what was noticed while reading."""
         ...
 
 
@@ -59,7 +64,7 @@ class SequenceEntries:
         self._sequences = sequences
 
     def records(self) -> Iterator[EntryRecord]:
-        """Give a record for each sequence or interval."""
+        """Yield a record for each sequence or interval."""
         for number, record in enumerate(self._sequences.records):
             yield EntryRecord([len(record.interval)], partial(self._read, number))
 
@@ -68,21 +73,21 @@ class SequenceEntries:
         return [Entry(name, self._sequences.tokens(number))]
 
     def tell(self) -> None:
-        """Say how many letters were read as N."""
+        """Log how many letters were read as N."""
         self._sequences.tell_ambiguous()
 
 
 class TableEntries:
     """The sequences of a table: an entry for each row, named by its column ``name``.
 
-    Without such a column the name is the number of the row, from 1.
+    Without such a column the name is the number of the row, counted from 1.
 
     Parameters
     ----------
     table
         The table; it is read once to check it.
     longest
-        The most bases that a row may have; None: any.
+        The most bases that a row may have; None: no limit.
 
     Raises
     ------
@@ -116,22 +121,24 @@ class TableEntries:
 class AlleleEntries:
     """Alleles of a VCF file: two entries for each alternative, the reference allele first.
 
-    They are the two windows of `genome.variant_window` around it, as the forward strand has
-    them, named ``contig:POS:REF>ALT:ref`` and ``...:alt`` with the POS of the file.
+    They are the two windows of `genome.variant_window` around it on the forward strand, named
+    ``contig:POS:REF>ALT:ref`` and ``...:alt`` with the POS of the file.
 
     Parameters
     ----------
-    vcf, reference
-        The file, and the genome it is of.
+    vcf
+        The file.
+    reference
+        The genome.
     contigs
-        Names of contigs in the file that the genome calls otherwise.
+        Names of contigs in the genome by their names in the file, where they differ.
     window
         Bases of a window.
 
     Raises
     ------
     InputError
-        If the file has no alternative allele, or is not of this genome.
+        If the file has no alternative allele, or does not match the genome.
     """
 
     has_reasons = True
@@ -142,10 +149,10 @@ class AlleleEntries:
         self._vcf, self._reference, self._contigs = vcf, reference, contigs
         self._window = window
         if not survey(vcf, reference, contigs, needs_order=False).n_alts:
-            raise InputError(f"{vcf.name} holds no alternative allele; there is nothing to embed")
+            raise InputError(f"{vcf.name} has no alternative allele, so there is nothing to embed")
 
     def records(self) -> Iterator[EntryRecord]:
-        """Give a record for each of the file."""
+        """Yield a record for each record of the file."""
         for record in self._vcf.records():
             n = 2 * len(record.site(record.contig).alts)
             yield EntryRecord([self._window] * n, partial(self._read, record))
@@ -163,7 +170,7 @@ class AlleleEntries:
         return found
 
     def tell(self) -> None:
-        """Say nothing: what has no numbers has its reason beside it."""
+        """Log nothing: each skipped entry has its reason in the output."""
 
 
 def _shortened(allele: str) -> str:

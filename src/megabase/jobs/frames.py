@@ -1,4 +1,4 @@
-"""Rows of embeddings in a journal, as they are before the output is written."""
+"""Rows of embeddings in a journal, from which the output is written."""
 
 import json
 from collections.abc import Iterator
@@ -11,20 +11,22 @@ from megabase.io.arrays import Rows
 
 
 def frame_of(rows: Rows) -> bytes:
-    """Write rows as a line of JSON and the bytes of their values."""
+    """Encode rows as a line of JSON (names, counts, skip reasons) and the bytes of their values."""
     head = json.dumps([rows.names, rows.counts, rows.skip_reasons])
     return b"".join([head.encode(), b"\n", rows.values.tobytes()])
 
 
 class Frames:
-    """The rows of a journal: all of them, or without their values.
+    """The rows of a journal, with or without their values.
 
     Parameters
     ----------
     body
-        The file of what `frame_of` gave.
-    n_channels, dtype
-        Of a row.
+        A file of frames written by `frame_of`.
+    n_channels
+        Numbers in a row.
+    dtype
+        Type of these numbers.
     """
 
     def __init__(self, body: Path, n_channels: int, dtype: np.dtype[Any]) -> None:
@@ -34,7 +36,7 @@ class Frames:
         return self._read(with_values=True)
 
     def heads(self) -> Iterator[Rows]:
-        """Give names, counts and reasons."""
+        """Yield names, counts and skip reasons, without values."""
         return self._read(with_values=False)
 
     def _read(self, *, with_values: bool) -> Iterator[Rows]:

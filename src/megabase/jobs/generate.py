@@ -1,4 +1,4 @@
-"""FASTA, or nothing, to a FASTA of the sequences that a model writes after it."""
+"""Generate sequences into a FASTA file, from prompts in a FASTA file or from nothing."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ _READ = DNA.bases + DNA.unknown
 
 
 class _Sequence(NamedTuple):
-    """A sequence to write: its name, its prompt, and which of all sequences it is."""
+    """A sequence to generate: its name, its prompt, and its number: prompt and continuation."""
 
     name: str
     prompt: TokenArray
@@ -55,44 +55,48 @@ def generate(
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Write sequences, or continuations of those of a FASTA file.
+    """Generate sequences, or continuations of the sequences of a FASTA file.
 
-    The output is FASTA of the new bases only. After the name a header has the prompt's
-    length in bp and the log-likelihood in nats of the bases that follow, as
-    `inference.generate` defines it.
+    The output is FASTA of the new bases only. A header has the name, the prompt's length in
+    bp, and the log-likelihood in nats of the new bases, as `inference.generate` defines it.
 
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     output
         The FASTA file to write.
     length
         Bases to add to each prompt.
     prompt
-        FASTA or FASTQ of what is to be continued; None: start from nothing.
+        FASTA or FASTQ of the sequences to continue; None: start from nothing.
     number
-        Continuations of each prompt, or sequences in all.
+        Continuations of each prompt; without prompts, sequences in total.
     template
-        FASTA of one sequence of `length` letters: bases that are fixed, N where free.
+        FASTA of one sequence of `length` letters: bases that are fixed, or N where a base is
+        to be drawn.
     forbid
-        Motifs that the new bases may not complete on either strand, as of `Motifs`.
+        Motifs of IUPAC letters that the new bases must not complete, on either strand.
     gc
-        ``LOW-HIGH``: which fraction of the new bases is G or C.
+        ``LOW-HIGH``: range of the fraction of G and C in the new bases; None: any.
     seed
-        Of the random numbers; each sequence has its own, whatever stands beside it.
-    temperature, top_k, top_p
-        As of `Sampling`.
+        Seed of the random numbers; each sequence has its own, independent of the batch.
+    temperature
+        Divides the log-probabilities; below 1 likely bases become likelier.
+    top_k
+        Draw only from the `top_k` likeliest bases; 1 always takes the likeliest.
+    top_p
+        Draw only from the fewest likeliest bases that together reach this probability.
     device
-        As of `Predictor`.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Raises
     ------
     InputError
-        If an input cannot be used, a prompt and the length exceed the model's context, or no
-        sequence is as it shall be.
+        If an input or option is invalid, a prompt and the length exceed the model's context, or
+        no sequence meets the constraints.
     """
     sampling = Sampling(temperature, top_k, top_p)
     motifs, gc_range = Motifs(forbid), None if gc is None else GcRange.from_text(gc)
@@ -145,9 +149,9 @@ def generate(
 
 
 def _sequences(prompt: Path | None, number: int) -> list[_Sequence]:
-    """List what is to be written: each prompt so many times, or nothing so many times."""
+    """Return the sequences to generate: each prompt, or the empty prompt, `number` times."""
     if number < 1:
-        raise InputError(f"the number of sequences is at least 1, got {number}")
+        raise InputError(f"the number of sequences must be at least 1, got {number}")
     nothing = np.zeros(0, dtype=np.uint8)
     prompts = [(_FROM_NOTHING, nothing)] if prompt is None else _read(prompt)
     return [
@@ -160,23 +164,23 @@ def _sequences(prompt: Path | None, number: int) -> list[_Sequence]:
 def _read_template(path: Path) -> TokenArray:
     found = [*_read(path)]
     if len(found) != 1:
-        raise InputError(f"a template is one sequence, and {path} has {len(found)}; keep one")
+        raise InputError(f"a template must be one sequence, and {path} has {len(found)}; keep one")
     return found[0][1]
 
 
 def _read(path: Path) -> Iterator[tuple[str, TokenArray]]:
-    """Yield the name and tokens of each sequence, of the letters A C G T N and no others."""
+    """Yield the name and tokens of each sequence; raise at letters other than A C G T N."""
     for name, letters in _named_letters(path):
         if found := re.search(f"[^{_READ}]", letters, flags=re.IGNORECASE):
             raise InputError(
                 f"{found[0]!r} at position {found.start():,} (counted from 0) of {name} in {path} "
-                f"is none of {' '.join(_READ)}; replace it, by N if the base is unknown"
+                f"is not one of {' '.join(_READ)}; replace it, with N if the base is unknown"
             )
         yield name, DNA_VOCABULARY.encode(letters, name=name).tokens
 
 
 def _named_letters(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the sequences of a FASTA, FASTQ or 2bit file; one without letters is a prompt, too."""
+    """Yield name and letters of each sequence of a FASTA, FASTQ or 2bit file, also if empty."""
     if holds_sequences(path):
         yield from ((record.name, record.letters) for record in read_sequences(path))
         return

@@ -1,4 +1,4 @@
-"""Open a genome by what people call it."""
+"""Open a genome by path or asset name."""
 
 from megabase.genome.reference import Reference
 from megabase.io.genome_file import open_reference
@@ -11,12 +11,12 @@ def open_genome(name: str) -> Reference:
     Parameters
     ----------
     name
-        A path, or ``asset:NAME`` for what ships with the package. Indexes and unpacked copies
-        that cannot stand beside the file go into the cache.
+        A path, or ``asset:NAME`` for a genome that ships with the package. Indexes and unpacked
+        copies that cannot be written next to the file go into the cache.
 
     Raises
     ------
     InputError
-        If there is no such genome, or it cannot be read.
+        If the genome does not exist or cannot be read.
     """
     return open_reference(genome_path(name), cache=cache_folder())

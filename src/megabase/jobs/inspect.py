@@ -1,4 +1,4 @@
-"""What a model is, and what a request of it will cost."""
+"""Describe a model, and the memory and time of a request."""
 
 import logging
 import math
@@ -18,17 +18,17 @@ _log = logging.getLogger(__name__)
 def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> dict[str, Any]:
     """Describe a model, and the memory and time that sequences of `length` tokens take.
 
-    Memory includes the libraries; the time is scaled from a short pass that is timed. The
-    fingerprint is None, with a warning, if the model answers with NaN: its weights have diverged.
+    Memory includes the libraries; time is scaled from a short pass that is timed. If the output
+    of the model is NaN or infinite, the fingerprint is None and a warning is logged.
 
     Parameters
     ----------
     name
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     length
-        Tokens; None for the context length.
+        Tokens of a sequence; None: the context length.
     batch
-        Sequences at once.
+        Sequences in a batch.
     """
     loaded = load(name)
     config = loaded.model.config
@@ -37,7 +37,7 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
     record = record_of(name)
     answer = fingerprint(loaded.model)
     if not math.isfinite(answer):
-        _log.warning("%s: the model's answer is NaN: its weights have diverged", name)
+        _log.warning("%s: the model's output is NaN: its weights have diverged", name)
     return {
         "model": name,
         "revision": loaded.revision,

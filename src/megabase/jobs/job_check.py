@@ -1,4 +1,4 @@
-"""What predict and convert need, checked without torch; a verb checks before it imports its job."""
+"""Checks of the options of predict and convert that run before torch is imported."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from megabase.run.location import check_there, genome_path
 from megabase.run.output import check_no_input, check_place
 
 LAYOUTS = ("megabase", "hf")
-"""Of a folder that convert writes."""
+"""Layouts of the folder that convert writes."""
 
 
 def check_predict(
     model: str, source: Path, output: Path, *, genome: str | None, strand: str, device: str
 ) -> None:
-    """Check the options of `jobs.predict.predict`, and that model and inputs are there.
+    """Check the options of `jobs.predict.predict`, which documents them, and that inputs exist.
 
     Raises
     ------
     InputError
-        If an option is invalid, something is not there, or the output cannot be a file.
+        If an option is invalid, the model or an input is missing, or the output cannot be a file.
     """
     if source.is_dir():
         raise InputError(f"{source} is a folder; predict reads one table or FASTA file")
@@ -38,15 +38,16 @@ def check_predict(
 
 
 def check_convert(source: str, output: Path, *, layout: str) -> None:
-    """Check the options of `jobs.convert.convert`, and that the model is there.
+    """Check the options of `jobs.convert.convert`, which documents them, and that the model exists.
 
     Raises
     ------
     InputError
-        If there is no such layout or model, or the output is the model or cannot be a folder.
+        If the layout is unknown, the model is missing, or the output is the model or cannot be
+        a folder.
     """
     if layout not in LAYOUTS:
-        raise InputError(f"a layout is one of {', '.join(LAYOUTS)}; got {layout!r}")
+        raise InputError(f"the layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
     if Path(source).exists() and Path(source).absolute() == output.absolute():
         raise InputError(f"{output} is the model to convert; choose another output")
     check_place(output, is_folder=True)

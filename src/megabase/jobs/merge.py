@@ -1,4 +1,4 @@
-"""The outputs of all shards of a request to the output of the request without shards."""
+"""Merge the outputs of all shards of a request into the output of the request without shards."""
 
 import gzip
 import logging
@@ -29,14 +29,14 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_NOTE = re.compile(r"##megabase_(?P<key>\w+)=(?P<value>.*)")  # of a VCF header
+_NOTE = re.compile(r"##megabase_(?P<key>\w+)=(?P<value>.*)")  # a line of a VCF header
 _RECORDS_AT_ONCE = 4096
-_REACH_OF_TBI = 1 << 29  # bases of a contig
-_ALWAYS_A_SHARD = ("score-vcf", "embed")  # whose request says 1/1 where there are no shards
+_REACH_OF_TBI = 1 << 29  # longest contig in bases that a .tbi index supports
+_ALWAYS_A_SHARD = ("score-vcf", "embed")  # commands that record 1/1 if there are no shards
 
 
 class _Part(NamedTuple):
-    """The output of a shard, and what its record says."""
+    """The output of a shard, with the shard, request and results of its record."""
 
     path: Path
     shard: Shard
@@ -44,31 +44,31 @@ class _Part(NamedTuple):
     results: dict[str, Any]
 
     def beside(self, suffix: str) -> Path:
-        """Return the place of a companion, such as an index."""
+        """Return the path of a companion file, such as an index."""
         return Path(f"{self.path}{suffix}")
 
     @property
     def counts(self) -> Iterator[int]:
-        """How many lines of the output each record of the shard has."""
+        """The number of output lines of each record of the shard."""
         return unpacked_counts(self.results[LINES_PER_RECORD])
 
     @property
     def n_records(self) -> int:
-        """How many records the shard has."""
+        """The number of records of the shard."""
         return sum(1 for _ in self.counts)
 
 
 def merge(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> None:
     """Merge the outputs of all shards of one request.
 
-    The output is that of the request without shards, byte for byte, but for what says when and by
-    which command it was made.
+    The result is identical, byte for byte, to the output of the request without shards, except
+    for the notes on when and by which command it was written.
 
     Parameters
     ----------
     parts
         The outputs of the shards 1/n to n/n of score-vcf, embed, mutagenesis or tracks, in any
-        order, each with the record that stands beside it.
+        order, each with its record file next to it.
     output
         A file of the same format.
     overwrite
@@ -77,8 +77,8 @@ def merge(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> No
     Raises
     ------
     InputError
-        If a shard is missing or there twice, or an output is of another request or format, or
-        has other records than its own record says.
+        If a shard is missing or duplicated, if the outputs differ in request or format, or if an
+        output does not match its record file.
     """
     found = sorted((_open(path, output) for path in parts), key=lambda part: part.shard.index)
     check_no_input(output, parts)
@@ -95,25 +95,25 @@ def merge(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> No
 def _open(path: Path, output: Path) -> _Part:
     """Read the record of a part, and check that it is a shard in the format of the output."""
     if not path.is_file():
-        raise InputError(f"there is no file {path}")
+        raise InputError(f"file {path} does not exist; give the outputs of all shards")
     if _format(path) != _format(output):
         raise InputError(
-            f"{path} and {output} have different formats; a merged output has that of its parts"
+            f"{path} and {output} have different formats; give the output the format of its parts"
         )
     record = read_record(Path(f"{path}.{RECORD}"))
     if record is None:
         raise InputError(
-            f"{path} has no record {path}.{RECORD}, which says what it is a part of; keep the two "
-            "together, and name outputs of --shard only"
+            f"{path} has no record {path}.{RECORD}, which describes its shard; keep the two files "
+            "together, and give only outputs of --shard"
         )
     shard = Shard.from_text(record["request"].get("shard") or "1/1")
     if shard.count == 1:
-        raise InputError(f"{path} is not the output of a shard: it is whole already")
+        raise InputError(f"{path} is not the output of a shard: it is already complete")
     is_counted = {LINES_PER_RECORD, "n_values"} & record["results"].keys()
     if not record["finished"] or not is_counted:
         raise InputError(
-            f"{path}.{RECORD} does not say how many records there are: an earlier version wrote "
-            "it; run the shard again with --overwrite"
+            f"{path}.{RECORD} lacks the number of records, because an earlier version wrote it; "
+            "run the shard again with --overwrite"
         )
     return _Part(path, shard, record["request"], record["results"])
 
@@ -127,20 +127,22 @@ def _format(path: Path) -> str:
 
 
 def _check_all(parts: Sequence[_Part]) -> None:
-    """Refuse parts of different requests, and shards that are missing or there twice."""
+    """Raise an InputError if requests differ, or a shard is missing or duplicated."""
     first, whole = parts[0], {"shard": None}
     for part in parts[1:]:
         if change := difference(first.request | whole, part.request | whole):
-            raise InputError(f"{part.path} is of another request than {first.path}: {change}")
+            raise InputError(f"{part.path} has a different request from {first.path}: {change}")
         if part.shard.count != first.shard.count:
             raise InputError(
                 f"{first.path} is shard {first.shard} and {part.path} is shard {part.shard}; "
-                "shards of one merge have the same number after the slash"
+                "shards of one merge must have the same number after the slash"
             )
     _check_each_once(parts)
     devices = sorted({part.results["device"] for part in parts})
     if len(devices) > 1:
-        _log.warning("the shards were computed on %s: last digits differ", " and ".join(devices))
+        _log.warning(
+            "the shards were computed on %s: last digits may differ", " and ".join(devices)
+        )
     if LINES_PER_RECORD in first.results:
         _check_sizes(parts)
 
@@ -151,7 +153,7 @@ def _check_each_once(parts: Sequence[_Part]) -> None:
     for part in parts:
         if part.shard.index in paths:
             raise InputError(
-                f"shard {part.shard} is there twice: {paths[part.shard.index]} and {part.path}"
+                f"shard {part.shard} is given twice: {paths[part.shard.index]} and {part.path}"
             )
         paths[part.shard.index] = part.path
     if missing := [f"{i}/{n}" for i in range(1, n + 1) if i not in paths]:
@@ -171,7 +173,7 @@ def _check_sizes(parts: Sequence[_Part]) -> None:
 
 
 def _writer(command: str, output: Path) -> Callable[[Sequence[_Part], Output], None]:
-    """Choose how the outputs of a command are merged."""
+    """Return the function that merges the outputs of a command."""
     if command == "tracks":
         return _merge_bigwig if _format(output) == BIGWIG[0] else _merge_bedgraph
     if command == "embed":
@@ -182,12 +184,15 @@ def _writer(command: str, output: Path) -> Callable[[Sequence[_Part], Output], N
 
 
 def _in_turn(parts: Sequence[_Part], lines: Sequence[Iterator[_T]]) -> Iterator[list[_T]]:
-    """Yield the lines of each record, from one shard after the other.
+    """Yield the lines of each record, from each shard in turn.
+
+    Shard i of n has records i, i + n, i + 2n, ..., so this restores the order of the input. Shards
+    differ by at most one record; a count of None marks a shard that has ended.
 
     Raises
     ------
     InputError
-        If a part has more or fewer lines than its record says.
+        If a part has more or fewer lines than its record file states.
     """
     counts = [part.counts for part in parts]
     for turn in zip_longest(*counts):
@@ -205,8 +210,8 @@ def _in_turn(parts: Sequence[_Part], lines: Sequence[Iterator[_T]]) -> Iterator[
 
 def _changed(part: _Part) -> InputError:
     return InputError(
-        f"{part.path} has other records than {part.path}.{RECORD} says: it was changed or cut "
-        "short; run the shard again with --overwrite"
+        f"{part.path} does not have the records that {part.path}.{RECORD} states: it was changed "
+        "or truncated; run the shard again with --overwrite"
     )
 
 
@@ -230,7 +235,10 @@ def _merge_vcf(parts: Sequence[_Part], place: Output) -> None:
 
 
 def _write_vcf(parts: Sequence[_Part], place: Output, header: list[str], body: Path) -> None:
-    """Write the records with an index of the same kind as the parts have, which know the whole."""
+    """Write the records, with an index of the same kind as the parts have.
+
+    Each shard has chosen its index for the complete input.
+    """
     results, packed = _results(parts), _format(place.path) in (".bcf", ".vcf.gz")
     suffix = next((each for each in (".csi", ".tbi") if parts[0].beside(each).exists()), "")
     companions = [suffix] if packed and suffix else []
@@ -254,7 +262,7 @@ def _bits(index: Path) -> int:
 
 
 def _merged_header(headers: Sequence[Sequence[str]]) -> list[str]:
-    """Return the header of the first part with the notes of all."""
+    """Return the header of the first part, with the notes of all parts merged."""
     notes = [dict(_notes_of(header)) for header in headers]
     return [
         f"##megabase_{key}={_merged_note(key, [note.get(key, '') for note in notes])}"
@@ -271,7 +279,7 @@ def _notes_of(header: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _merged_note(key: str, values: Sequence[str]) -> str:
-    """Return what a note says of the whole: the sum of counts, with their reasons.
+    """Return the value of a note for the merged output: counts are summed, also by reason.
 
     Examples
     --------
@@ -304,7 +312,7 @@ def _merge_table(parts: Sequence[_Part], place: Output) -> None:
     files = [_text_lines(part.path) for part in parts]
     headers = {next(file, "") for file in files}
     if len(headers) != 1:
-        raise InputError("the tables have different columns; merge outputs of one request")
+        raise InputError("the tables have different columns; merge outputs of a single request")
     with place.write_at(**_results(parts)) as path, path.open("w", encoding="utf-8") as file:
         file.writelines([*headers])
         for lines in _in_turn(parts, files):
@@ -381,7 +389,9 @@ def _merge_bedgraph(parts: Sequence[_Part], place: Output) -> None:
 
 def _merge_bigwig(parts: Sequence[_Part], place: Output) -> None:
     tracks = [BigWig(part.path) for part in parts]
-    for part, track in zip(parts, tracks, strict=True):  # the library hides what fails within
+    for part, track in zip(
+        parts, tracks, strict=True
+    ):  # here, because the library hides errors within a callback
         whole = (Interval(contig, 0, n) for contig, n in track.lengths.items())
         found = sum(each.end - each.start for one in whole for each in track.entries(one))
         if found != part.results["n_values"]:

@@ -1,4 +1,4 @@
-"""Regions of a genome to a table of every substitution, and to figures of it."""
+"""Score every substitution in regions of a genome: a table, and figures of it."""
 
 import logging
 import math
@@ -43,9 +43,9 @@ _log = logging.getLogger(__name__)
 
 _RATIOS = {"exact": "llr", "gradient": "llr_gradient"}  # the column of each mode
 _ASKED = {"exact": ("exact",), "gradient": ("gradient",), "both": MODES}
-_BASES_PER_PART = {"exact": 1 << 6, "gradient": 1 << 14}  # what a kill may cost
+_BASES_PER_PART = {"exact": 1 << 6, "gradient": 1 << 14}  # between saves
 _SEED = 0  # of the bootstrap
-_NOT_OF_A_NAME = re.compile(r"[^\w.-]+")  # of a file
+_NOT_OF_A_NAME = re.compile(r"[^\w.-]+")  # characters to replace in a file name
 
 
 def mutagenesis(
@@ -62,43 +62,44 @@ def mutagenesis(
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Change every base of regions to every other, and write what the model makes of it.
+    """Write the log-likelihood ratio of every substitution in regions of a genome.
 
-    The table has a row for each substitution: contig, 0-based position, ref and alt of
-    the forward strand, the region's name, and in nats ``llr`` (exact), ``llr_gradient``,
-    or both; then the record beside it has how far they correlate. Bases that are no
-    A, C, G or T have no row. Parts that are done are kept beside the output until it is
-    whole: the same command goes on where it was interrupted.
+    The table has a row for each substitution: contig, 0-based position, ref and alt of the
+    forward strand, the region's name, and in nats, alternative minus reference, ``llr`` (exact),
+    ``llr_gradient``, or both. With both, the record file next to the table has their
+    correlation. Bases other than A, C, G and T have no row. Progress is saved next to the
+    output: after an interruption the same command resumes.
 
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     genome
         FASTA or 2bit.
     regions
-        BED file; strands are of no account.
+        BED file; strands are ignored.
     output
-        The table.
+        The table to write.
     figures
-        Folder for a PNG file of each region; they are drawn from the table, also later.
+        Folder for a PNG file of each region. They are drawn from the table, so the option can
+        be added once the table exists.
     mode
-        One of ``exact``, ``gradient`` and ``both``; see `saturation_mutagenesis`.
+        ``exact``, ``gradient`` or ``both``; see `saturation_mutagenesis`.
     window
-        Bases of a window; None: as `choose_window`.
+        Bases of a window; None: 1,024, or the context if that is shorter.
     strand
-        One of `inference.strands.STRANDS`.
+        ``average`` of both strands, or ``forward``.
     shard
-        ``i/n``: of every n regions the i-th.
+        ``i/n``: process the i-th of every n regions.
     device
-        As of `Predictor`.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Raises
     ------
     InputError
-        If an input cannot be used, or an option cannot be honoured.
+        If an input or option is invalid.
     """
     _check_options(mode, strand, output, figures)
     check_no_input(output, (genome_path(genome), regions))
@@ -136,9 +137,9 @@ def mutagenesis(
 
 def _check_options(mode: str, strand: str, output: Path, figures: Path | None) -> None:
     if figures is not None and figures.absolute() == output.absolute():
-        raise InputError(f"{output} cannot be the table and the folder of figures; name two places")
+        raise InputError(f"{output} cannot be the table and the folder of figures; use two paths")
     if mode not in _ASKED:
-        raise InputError(f"a mode is one of {', '.join(_ASKED)}; got {mode!r}")
+        raise InputError(f"the mode must be one of {', '.join(_ASKED)}; got {mode!r}")
     strands_of(strand)
 
 
@@ -148,12 +149,12 @@ def _check_figures(records: Sequence[BedRecord]) -> None:
     if len(longest.interval) > MOST_BASES:
         raise InputError(
             f"{longest.name} has {len(longest.interval):,} bp, and a figure shows at most "
-            f"{MOST_BASES:,}; cut it into several lines of the BED file, or leave out --figures"
+            f"{MOST_BASES:,}; split it into several lines of the BED file, or leave out --figures"
         )
 
 
 def _check_letters(reference: Reference, records: Sequence[BedRecord]) -> None:
-    """Refuse a region without a base; say what has no row, and that strands do not count."""
+    """Raise an InputError for a region of N only; log bases without a row and ignored strands."""
     for interval, name in records:
         letters = forward_letters(reference, interval)
         place = f"{interval.contig} of {reference.name}"
@@ -162,17 +163,17 @@ def _check_letters(reference: Reference, records: Sequence[BedRecord]) -> None:
         if n_unknown == len(tokens):
             raise InputError(
                 f"{name} ({interval}) holds no base but N in {reference.name}, so there is "
-                "nothing to change; take the line out of the BED file"
+                "nothing to change; remove the line from the BED file"
             )
         if n_unknown:
-            _log.info("%s: %s of %s bases are none of A C G T and have no row", name,
+            _log.info("%s: %s of %s bases are not A C G T and have no row", name,
                       f"{n_unknown:,}", f"{len(tokens):,}")  # fmt: skip
     if any(record.interval.strand == "-" for record in records):
-        _log.info("some regions are of the strand -; ref and alt are of the forward strand in all")
+        _log.info("some regions are on the reverse strand; ref and alt are of the forward strand")
 
 
 class _Part(NamedTuple):
-    """A stretch of a region in one mode, which is computed at once."""
+    """A stretch of a region in one mode, which is computed and saved as a unit."""
 
     name: str
     mode: str
@@ -201,7 +202,7 @@ class _Work:
         ]
 
     def write(self, place: Output) -> None:
-        """Compute what is not done yet, then write the table."""
+        """Compute the parts that are not done yet, then write the table."""
         self._announce()
         device = self._predictor.device.type
         with kept_parts(place.path, {**self._request, "device": device}) as parts:
@@ -216,16 +217,14 @@ class _Work:
                 )
         if self._n_missing:
             _log.info(
-                "%s of %s substitutions have no value (nan): more than half of a window is N",
+                "%s of %s substitutions are NaN: more than half of a window is N",
                 f"{self._n_missing:,}", f"{self._n_written:,}",
             )  # fmt: skip
 
     def _announce(self) -> None:
-        """Tell what it will take."""
+        """Log memory and time."""
         if not self._records:
-            _log.info(
-                "there is no region in shard %s: the table has no row", self._request["shard"]
-            )
+            _log.info("shard %s has no regions: the table has no rows", self._request["shard"])
             return
         window, strand = self._request["window"], self._request["strand"]
         n_strands = len(strands_of(strand))
@@ -250,7 +249,7 @@ class _Work:
         )
 
     def _fill(self, parts: Parts) -> None:
-        """Compute the parts that are not there yet."""
+        """Compute the parts that are not done yet."""
         every = [part for of_region in self._parts for part in of_region]
         with progress(sum(len(part.interval) for part in every), "mutagenesis", "bases") as meter:
             meter.skip(sum(len(part.interval) for part in every if part.name in parts))
@@ -287,7 +286,7 @@ class _Work:
                 yield row
 
     def _compare(self, parts: Parts) -> dict[str, Any]:
-        """Tell how far the estimate agrees with what it estimates, over all regions."""
+        """Compute the correlation of gradient and exact ratios over all regions."""
         indices = range(len(self._records))
         exact, estimate = (
             np.concatenate([self._ratios(parts, index, mode) for index in indices])
@@ -317,7 +316,7 @@ def _text(found: Correlation) -> str:
 
 
 def _plain(found: Correlation) -> dict[str, Any]:
-    """Give what JSON knows: None where there is no number."""
+    """Return the values for JSON, which has no NaN: None in its place."""
     numbers = [found.value, *(found.interval or (math.nan, math.nan))]
     value, low, high = (None if math.isnan(number) else number for number in numbers)
     return {"value": value, "interval": None if low is None else [low, high]}
@@ -326,7 +325,7 @@ def _plain(found: Correlation) -> dict[str, Any]:
 def _draw(
     table: Path, place: Output, reference: Reference, records: Mapping[int, BedRecord], column: str
 ) -> None:
-    """Draw each region from the rows of the table."""
+    """Draw a figure of each region from the rows of the table."""
     with only_writer(place.path):
         place.start()
         with (

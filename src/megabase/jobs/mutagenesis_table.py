@@ -1,4 +1,4 @@
-"""The table of substitutions: rows from arrays, and arrays from rows."""
+"""The table of substitutions: convert arrays to rows, and rows to arrays."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,18 +15,18 @@ from megabase.genome.site import substitution_sites
 from megabase.io.bed import BedRecord
 
 COLUMNS = ("contig", "position", "ref", "alt", "region")
-"""Of each row, before the ratios."""
+"""Columns of the table before the ratios."""
 
 Ratios = Float64[np.ndarray, "length 4"]
 
 
 def forward_letters(reference: Reference, interval: Interval) -> str:
-    """Give the letters of the forward strand in capitals, whichever the interval is of."""
+    """Return the letters of an interval on the forward strand in upper case."""
     return reference.fetch(replace(interval, strand="+")).upper()
 
 
 def is_substitution(letters: str) -> Bool[np.ndarray, "length 4"]:
-    """Tell which of A, C, G, T replace each letter: none where that is none of them."""
+    """Return where A, C, G, T differ from each letter; all False if the letter is another."""
     found, bases = np.array(list(letters))[:, None], np.array(list(DNA.bases))
     return (found != bases) & np.isin(found, bases)
 
@@ -34,14 +34,16 @@ def is_substitution(letters: str) -> Bool[np.ndarray, "length 4"]:
 def rows_of(
     reference: Reference, record: BedRecord, ratios: Mapping[str, Ratios]
 ) -> Iterator[Mapping[str, object]]:
-    """Give a row for each substitution of a region.
+    """Yield a row for each substitution of a region.
 
     Parameters
     ----------
-    reference, record
-        The genome and the region.
+    reference
+        The genome.
+    record
+        The region.
     ratios
-        By column, of A, C, G, T in the place of each base.
+        Ratios of A, C, G, T at each base, by column of the table.
     """
     for key, at in _keys(reference, record.interval):
         numbers = {column: float(values[at]) for column, values in ratios.items()}
@@ -51,12 +53,28 @@ def rows_of(
 def ratios_of(
     rows: Iterator[Mapping[str, str]], reference: Reference, record: BedRecord, column: str
 ) -> Ratios:
-    """Take the rows of a region from those of a table, and put them in their places.
+    """Read the next rows of a table, which must be those of a region, into an array.
+
+    Parameters
+    ----------
+    rows
+        Rows of the table, consumed up to the end of the region.
+    reference
+        The genome.
+    record
+        The region.
+    column
+        Column of the ratios.
+
+    Returns
+    -------
+    ratios
+        Ratios of A, C, G, T at each base: 0 for the base of the genome, NaN if that is N.
 
     Raises
     ------
     InputError
-        If they are others than `rows_of` gives.
+        If the rows are not those that `rows_of` yields.
     """
     ratios = np.full((len(record.interval), len(DNA.bases)), np.nan)
     letters = forward_letters(reference, record.interval)
@@ -68,8 +86,8 @@ def ratios_of(
         (contig, str(position), ref, alt) for (contig, position, ref, alt), _ in keys
     ]:
         raise InputError(
-            f"the rows of {record.name} are not as they were written; make the table again, with "
-            "--overwrite"
+            f"the rows of {record.name} have changed since they were written; recompute the table "
+            "with --overwrite"
         )
     for (_, at), row in zip(keys, found, strict=True):
         ratios[at] = float(row[column])
@@ -79,7 +97,7 @@ def ratios_of(
 def _keys(
     reference: Reference, interval: Interval
 ) -> Iterator[tuple[tuple[str, int, str, str], tuple[int, int]]]:
-    """Give contig, position, ref and alt of each row in order, and where its ratio stands."""
+    """Yield contig, position, ref and alt of each row in order, and the index of its ratio."""
     letters = forward_letters(reference, interval)
     for site in substitution_sites(interval.contig, letters, start=interval.start):
         for alt in site.alts:

@@ -1,4 +1,4 @@
-"""Parts of a long piece of work that are done, kept beside its output until it is whole."""
+"""Finished parts of a long computation, saved next to its output until that is complete."""
 
 import json
 import logging
@@ -17,14 +17,14 @@ _log = logging.getLogger(__name__)
 
 
 class Parts:
-    """Arrays by name, in a folder beside an output; those of another request are removed.
+    """Arrays by name, saved in a folder next to an output; those of another request are removed.
 
     Parameters
     ----------
     output
-        The file that they will become.
+        The file to be written from them.
     request
-        All that decides what they are.
+        Everything that determines their values.
     """
 
     def __init__(self, output: Path, request: Mapping[str, Any]) -> None:
@@ -38,16 +38,16 @@ class Parts:
             )
 
     def _keep_those_of(self, request: Mapping[str, Any]) -> None:
-        """Remove what is of another request, but not the folder, which may be locked."""
+        """Remove the files of another request, but not the folder, which may be locked."""
         note = self._folder / "request.json"
-        change = "no note says of which"
+        change = "which is not recorded"
         if note.is_file():
             change = difference(json.loads(note.read_text(encoding="utf-8")), request)
         if not change:
             return
         others = [*self._folder.iterdir()]
         if others:
-            _log.info("starting anew: what is kept is of another request (%s)", change)
+            _log.info("starting over: the saved parts are of another request (%s)", change)
         for file in others:
             file.unlink()
         with whole_file(note) as stream:
@@ -57,16 +57,16 @@ class Parts:
         return self._file(name).is_file()
 
     def save(self, name: str, values: np.ndarray) -> None:
-        """Keep a part; after a kill it is there whole or not at all."""
+        """Save a part; if interrupted, it is either complete or absent."""
         with whole_path(self._file(name)) as part, part.open("wb") as stream:
             np.save(stream, values)
 
     def load(self, name: str) -> np.ndarray:
-        """Give a part."""
+        """Return a saved part."""
         return np.load(self._file(name))
 
     def remove(self) -> None:
-        """Remove all: the output is whole."""
+        """Remove all parts, once the output is complete."""
         shutil.rmtree(self._folder)
 
     def _file(self, name: str) -> Path:
@@ -75,12 +75,19 @@ class Parts:
 
 @contextmanager
 def kept_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
-    """Give the `Parts` of an output; they are removed at the end of work that succeeds.
+    """Yield the `Parts` of an output; they are removed if the block succeeds.
+
+    Parameters
+    ----------
+    output
+        The file to be written.
+    request
+        Everything that determines the parts.
 
     Raises
     ------
     InputError
-        If another process is making them.
+        If another process is writing the same output.
     """
     with only_writer(output, is_folder=False):
         parts = Parts(output, request)

@@ -1,4 +1,4 @@
-"""Table to table, with what a fine-tuned model says of each row, or of each base."""
+"""Add the predictions of a fine-tuned model to the rows of a table, or to each base of them."""
 
 import logging
 from collections import deque
@@ -51,28 +51,30 @@ def predict(
     Parameters
     ----------
     model
-        A folder that `megabase finetune` wrote, or the hub id of one.
+        A folder written by ``megabase finetune``, or the hub id of such a model.
     source
-        As `SequenceTable` reads it.
+        A table or FASTA file, as `SequenceTable` reads it.
     output
         CSV or TSV, by its suffix.
     genome
-        FASTA or 2bit that the intervals of the input are of; None: it has sequences.
+        FASTA or 2bit genome of the intervals in the input; None: the input has sequences.
     crop
-        One of `sequence_table.CROPS`; None: a sequence over the context is an error.
-    sequence_column, delimiter
-        As of `SequenceTable`.
+        One of `sequence_table.CROPS`; None: a sequence longer than the context is an error.
+    sequence_column
+        Column of the table that has the sequences.
+    delimiter
+        Delimiter of the table; None: detected from its first line.
     strand
-        One of `inference.strands.STRANDS`.
+        ``forward``, or ``average`` of both strands.
     device
-        As of `choose_device`.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Raises
     ------
     InputError
-        If an input or option cannot be used, or the model has no head.
+        If an input or option is invalid, or the model has no head.
     """
     check_predict(model, source, output, genome=genome, strand=strand, device=device)
     written_delimiter = delimiter_to_write(output)
@@ -132,12 +134,12 @@ def predict(
 def _survey(
     table: SequenceTable, written: PredictionTable, delimiter: str
 ) -> tuple[list[int], list[str]]:
-    """Read a table once: the length of each sequence, and the columns that it has.
+    """Read a table once, and return the length of each sequence and the columns.
 
     Raises
     ------
     InputError
-        If what will be written has a column twice, or a cell that the output cannot hold.
+        If the output would have a duplicate column, or a cell that it cannot represent.
     """
     lengths: list[int] = []
     header: list[str] = []

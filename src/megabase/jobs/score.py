@@ -1,4 +1,4 @@
-"""FASTA or FASTQ, or BED with its genome, to a table of likelihoods or to a track of them."""
+"""Score the sequences of a FASTA, FASTQ or BED file: a table or a track of log-likelihoods."""
 
 import logging
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 COLUMNS = ["name", "length", "n_scored", "log_likelihood", "bits_per_base"]
 _TRACKS = (".bedgraph", ".bg")
-_BYTES_A_BASE = 10  # of a sequence that is read, scored and written, for each strand: measured
+_BYTES_A_BASE = 10  # measured: memory for each base and strand of a sequence being scored
 
 
 def score(
@@ -47,50 +47,53 @@ def score(
 ) -> None:
     """Score every sequence of a FASTA or FASTQ file, or every interval of a BED file.
 
-    The output is a table with the columns of `COLUMNS`: the log-likelihood in nats of
-    all bases but N, the first with probability 1/4, and the same in bits for each base.
-    Where its name ends in .bedgraph or .bg it is a track of the log-likelihood of each
-    base in its place. With a stride a sequence longer than the context is read in windows
-    that overlap, and each base is scored in the first window that reads it. One sequence
+    The output is a table with the columns `COLUMNS`: the log-likelihood in nats, summed over
+    all bases except N, and its negative in bits per scored base. The first base has probability
+    1/4. If the output's name ends in .bedgraph or .bg, it is a track of the log-likelihood of
+    each base at its position. With a stride, a sequence longer than the context is read in
+    overlapping windows, and each base is scored in the first window that reads it. One sequence
     is held in memory at a time.
 
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     source
         FASTA, FASTQ or 2bit; or BED, with `genome`.
     output
-        The table or track.
+        The table or track to write.
     genome
-        FASTA or 2bit that the intervals of a BED file are of.
+        FASTA or 2bit genome of the intervals of a BED file.
     splice
         Whether the blocks of a BED12 file, or the exons of each transcript of a GTF or GFF3 file,
-        are joined without the introns; the output is a table.
+        are joined without the introns; the output must be a table.
     stride
-        Bases from window to window, from 1 to the context length; None: no sequence may be
-        longer than the context.
+        Bases between the starts of windows, from 1 to the context length; None: a sequence
+        longer than the context is an error.
     strand
-        One of `inference.strands.STRANDS`: that of a sequence or interval alone, or the mean
-        of both.
-    device, max_memory_gib, precision
-        As of `Predictor`.
+        ``forward``, the strand of the sequence or interval; or ``average`` of both strands.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    max_memory_gib
+        The most memory that the process may take on a CPU, in GiB; None: no limit.
+    precision
+        ``float32``, or ``bfloat16`` on a CPU.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Raises
     ------
     InputError
-        If an input or option cannot be used, or a sequence is longer than the model's
-        context and there is no stride.
+        If an input or option is invalid, or a sequence is longer than the model's context and
+        there is no stride.
     """
     check_no_input(output, map(genome_path, filter(None, (source, genome))))
     n_strands = len(strands_of(strand))
     is_track = output.suffix.lower() in _TRACKS
     if is_track and splice:
         raise InputError(
-            f"{output} is a track by its name, which has the places of the genome, and --splice "
-            "joins exons; write a table (.tsv), or leave --splice out"
+            f"{output} is a track, which has positions on the genome, and --splice joins exons; "
+            "write a table (.tsv), or leave out --splice"
         )
     sequences = open_sequences(source, genome, splice=splice)
     records = sequences.records
@@ -142,7 +145,19 @@ def score(
 
 
 class _Reading(NamedTuple):
-    """What of the sequences passes through the model, once for each strand."""
+    """How much the model reads, for one strand.
+
+    Parameters
+    ----------
+    longest
+        Tokens of the longest window.
+    n_tokens
+        Tokens of all windows.
+    n_windows
+        Number of windows; a short sequence is one window.
+    results
+        Figures for the record file.
+    """
 
     longest: int
     n_tokens: int
@@ -151,15 +166,15 @@ class _Reading(NamedTuple):
 
 
 def _reading(records: Sequence[BedRecord], context_length: int, stride: int | None) -> _Reading:
-    """Say how the sequences are read, each whole or in windows."""
+    """Return how the sequences are read, each whole or in windows."""
     lengths = [len(record.interval) for record in records]
     longest = max(lengths)
     if stride is None:
         check_lengths(
             records,
             context_length,
-            mend="take --stride to read it in windows that overlap, or score windows of it, as a "
-            "BED file with --genome",
+            mend="use --stride to read it in overlapping windows, or score windows of it, given as "
+            "a BED file with --genome",
         )
         return _Reading(longest, sum(lengths), len(lengths), {})
     n_windows = [len(windows(length, context_length, stride)) for length in lengths]
@@ -171,7 +186,7 @@ def _reading(records: Sequence[BedRecord], context_length: int, stride: int | No
             describe_windows(context_length, stride),
         )  # fmt: skip
     else:
-        _log.info("no sequence is longer than the context: the stride changes nothing")
+        _log.info("no sequence is longer than the context: the stride has no effect")
     n_tokens = sum(
         n * min(length, context_length) for n, length in zip(n_windows, lengths, strict=True)
     )
@@ -180,18 +195,21 @@ def _reading(records: Sequence[BedRecord], context_length: int, stride: int | No
 
 
 def _bytes_held(records: Sequence[BedRecord], n_strands: int) -> int:
-    """Give the bytes of the longest sequence and its values, beside the model's own."""
+    """Return the bytes of the longest sequence and its values, without those of the model."""
     return _BYTES_A_BASE * n_strands * max(len(record.interval) for record in records)
 
 
 def _check_apart(records: Sequence[BedRecord]) -> None:
-    """Refuse intervals that overlap: a track has one value for each base."""
+    """Raise an InputError if intervals overlap, because a track has one value for each base."""
     if not all(record.interval.contig for record in records):
-        raise InputError("a track needs the name of every sequence, and one has none; name it")
+        raise InputError("a track needs a name for every sequence, and one has none; add it")
     ordered = sorted(record.interval for record in records)
     for before, after in pairwise(ordered):
         if before.overlaps(after):
-            raise InputError(f"{before} and {after} overlap, and a track has one value a base")
+            raise InputError(
+                f"{before} and {after} overlap, and a track has one value for each base; write a "
+                "table (.tsv)"
+            )
 
 
 def _row(record: BedRecord, values: Float32[np.ndarray, " length"]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""VCF to VCF, or to a table, with a score for each alternative allele."""
+"""Score every alternative allele of a VCF file, and write a VCF file or a table."""
 
 import logging
 from collections import Counter
@@ -45,12 +45,12 @@ from megabase.run.provenance import file_sha256, stamp
 
 _log = logging.getLogger(__name__)
 
-_MOST_IN_PART = 128  # records that a kill may cost
-_BASES_IN_PART = 1 << 17  # of one window for each record
+_MOST_IN_PART = 128  # records between saves, which an interruption may lose
+_BASES_IN_PART = 1 << 17  # the most bases of a part, counting one window for each record
 _TABLES = (".tsv", ".parquet")
 _INDEXED = (".vcf.gz", ".bcf")
 _SUFFIXES = (".vcf", *_INDEXED, *_TABLES)
-_PREFIX = "megabase_"  # of what is said of the scores, in each format
+_PREFIX = "megabase_"  # of the notes in the header or metadata of the output
 
 
 def score_vcf(
@@ -69,14 +69,14 @@ def score_vcf(
     precision: str = "float32",
     overwrite: bool = False,
 ) -> None:
-    """Score every alternative allele of a VCF or BCF file; every record stays, in order.
+    """Score every alternative allele of a VCF or BCF file; all records are kept, in order.
 
-    A kill costs the part that was being made: the same request goes on from there.
+    Progress is saved: after an interruption the same request resumes.
 
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     genome
         FASTA or 2bit.
     source
@@ -85,24 +85,28 @@ def score_vcf(
         A ``.vcf``; a ``.vcf.gz``, compressed by bgzip, or a ``.bcf``, with an index; or a
         ``.tsv`` or ``.parquet``, a table with a row for each alternative allele.
     window
-        Bases of a window; None: as `choose_window`.
+        Bases of a window; None: 1,024, or the context if that is shorter.
     strand
-        One of `inference.strands.STRANDS`.
+        ``average`` of both strands, or ``forward``.
     distance
-        Whether to tell how far each allele moves the embedding, too.
+        Whether to add the distance by which each allele moves the embedding.
     shard
-        ``i/n``: of every n records the i-th.
+        ``i/n``: process the i-th of every n records.
     chrom_map
-        Two columns: a contig's name in `source`, and in `genome`.
-    device, max_memory_gib, precision
-        As of `Predictor`.
+        File of two columns: a contig's name in `source`, and in `genome`.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    max_memory_gib
+        The most memory that the process may take on a CPU, in GiB; None: no limit.
+    precision
+        ``float32``, or ``bfloat16`` on a CPU.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Raises
     ------
     InputError
-        If an input cannot be used, or an option cannot be honoured.
+        If an input or option is invalid.
     """
     _check_options(source, genome, output, strand)
     part = Shard.from_text(shard)
@@ -134,12 +138,12 @@ def score_vcf(
 def _check_options(source: str, genome: str, output: Path, strand: str) -> None:
     strands_of(strand)
     if not output.name.endswith(_SUFFIXES):
-        raise InputError(f"an output ends in one of {', '.join(_SUFFIXES)}; got {output}")
+        raise InputError(f"an output must end in one of {', '.join(_SUFFIXES)}; got {output}")
     if output.suffix == ".parquet":
         check_parquet()
     check_no_input(output, (Path(source), genome_path(genome)))
     if not Path(source).is_file():
-        raise InputError(f"there is no VCF file {source}")
+        raise InputError(f"VCF file {source} does not exist; check the path")
 
 
 class _Work:
@@ -164,13 +168,15 @@ class _Work:
         self._lines_per_record: dict[str, str] = {}
 
     def write(self, place: Output) -> None:
-        """Score what is not done yet, then put the whole in its place."""
+        """Score the records that are not done yet, then write the complete output."""
         is_indexed = place.path.name.endswith(_INDEXED)
         found = survey(self._vcf, self._reference, self._contigs, needs_order=is_indexed)
         if place.path.suffix == ".bcf":
             check_fits_bcf(self._vcf, replaced=NAMES)
         self._announce(found)
-        device = self._predictor.device.type  # which decides the last bits
+        device = (
+            self._predictor.device.type
+        )  # part of the request, because it decides the last bits
         with kept_journal(place.path, {**self._request, "device": device}) as journal:
             with progress(self._shard.size(found.n_records), "scoring", "records") as meter:
                 self._score(journal, meter)
@@ -189,7 +195,7 @@ class _Work:
                 self._write_records(place, journal.body, found)
 
     def _count(self, body: Path) -> None:
-        """Count what has a score and what has none, for the log, the header and the record."""
+        """Count scored and skipped alleles, for the log, the header and the record file."""
         self._n_alleles, self._n_skipped = count_skipped(read_lines(body))
         _log.info(
             "%s alternative alleles; skipped: %s", f"{self._n_alleles:,}",
@@ -197,7 +203,7 @@ class _Work:
         )  # fmt: skip
 
     def _announce(self, found: Survey) -> None:
-        """Tell windows, memory and time of the whole shard."""
+        """Log windows, memory and time of the shard."""
         window, strand = self._request["window"], self._request["strand"]
         n_strands = len(strands_of(strand))
         n_windows = n_strands * self._shard.size(found.n_records + found.n_alts)
@@ -208,7 +214,7 @@ class _Work:
             _log.info("scoring: %s", plan)
 
     def _score(self, journal: Journal, meter: Meter) -> None:
-        """Add the records that the journal lacks, a part at a time."""
+        """Score the records that are not in the journal yet, a part at a time."""
         if journal.n_done:
             _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
         meter.skip(journal.n_done)
@@ -220,12 +226,12 @@ class _Work:
             meter.advance(len(part))
 
     def _check_all_there(self, journal: Journal, found: Survey) -> None:
-        """Refuse a file that was another when it was surveyed."""
+        """Raise an InputError if the file changed since it was surveyed."""
         expected = self._shard.size(found.n_records)
         if journal.n_done != expected:
             raise InputError(
                 f"{self._vcf.name} changed while it was read: expected {expected:,} records, got "
-                f"{journal.n_done:,}; run again once it is whole"
+                f"{journal.n_done:,}; run again once it is complete"
             )
 
     def _lines(self, records: Sequence[VcfRecord]) -> Iterator[str]:
@@ -247,7 +253,7 @@ class _Work:
         )
 
     def _write_records(self, place: Output, body: Path, found: Survey) -> None:
-        """Put the records under their header; VCF or BCF."""
+        """Write header and records as VCF or BCF."""
         match place.path.suffix:
             case ".bcf":
                 self._write_bcf(place, body, found)
@@ -265,7 +271,7 @@ class _Work:
     def _write_bcf(self, place: Output, body: Path, found: Survey) -> None:
         plain, header = body.with_name("whole.vcf"), with_contigs(self._header(), found.contigs)
         bits = bits_of_index(header, found.furthest)
-        if found.n_before > 1:  # htslib takes the second one for unsorted
+        if found.n_before > 1:  # htslib takes a second record at POS 0 for unsorted
             bits = None
         write_vcf(plain, header, body, bgzip=False)
         with self._open_indexed(place, "" if bits is None else ".csi", found) as part:
@@ -273,20 +279,20 @@ class _Work:
 
     @contextmanager
     def _open_indexed(self, place: Output, suffix: str, found: Survey) -> Generator[Path]:
-        """Open an output with an index of this suffix; without one, a log line gives the reason."""
+        """Open an output with an index of this suffix; if there is no suffix, log the reason."""
         with self._open(place, *filter(None, [suffix])) as part:
             yield part
-        for other in {".tbi", ".csi"} - {suffix}:  # of a file that was replaced
+        for other in {".tbi", ".csi"} - {suffix}:  # indexes of a file that was replaced
             Path(f"{place.path}{other}").unlink(missing_ok=True)
         if not suffix:
             _log.warning(
-                "%s has no index, for none holds all of its records: %s", place.path,
+                "%s has no index, because no format supports all of its records: %s", place.path,
                 f"{found.not_in_index} is not a position" if found.not_in_index
                 else f"some lie at POS 0 or end as far as {found.furthest:,}",
             )  # fmt: skip
 
     def _write_table(self, place: Output, body: Path, found: Survey) -> None:
-        """Write a row for each alternative allele, of the numbers that the records have."""
+        """Write a row for each alternative allele, with the scores in its record."""
         if found.n_bare:
             _log.info("records without an alternative allele have no row: %s", found.n_bare)
         columns = table_columns(with_distance=self._with_distance)
@@ -309,7 +315,7 @@ class _Work:
         )
 
     def _notes(self) -> dict[str, str]:
-        """Say in the header what made the scores."""
+        """Return the notes of the header: how the scores were computed."""
         made = stamp()
         request = self._request
         return {

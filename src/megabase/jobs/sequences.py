@@ -29,9 +29,9 @@ class Sequences:
     Parameters
     ----------
     records
-        Where each lies, and its name.
+        Interval and name of each sequence.
     letters
-        Returns the letters of a sequence by its number in `records`, on its strand.
+        Returns the letters of a sequence on its strand, by its index in `records`.
     """
 
     def __init__(self, records: Sequence[BedRecord], letters: Callable[[int], str]) -> None:
@@ -40,7 +40,7 @@ class Sequences:
         self._n_ambiguous = 0
 
     def letters(self, number: int) -> str:
-        """Return the letters of a sequence; numbers that rise read a file only once."""
+        """Return the letters of a sequence; if numbers ascend, the file is read only once."""
         return self._letters(number)
 
     def tokens(self, number: int) -> UInt8[np.ndarray, " length"]:
@@ -65,10 +65,10 @@ def open_sequences(source: str, genome: str | None, *, splice: bool = False) -> 
     Parameters
     ----------
     source
-        FASTA or FASTQ, of which every sequence with letters is meant, whatever its name; 2bit,
-        of which every contig with letters is; or BED, with `genome`.
+        FASTA, FASTQ or 2bit, of which every sequence with letters is used, also if names
+        repeat; or BED, with `genome`.
     genome
-        FASTA or 2bit that the intervals of a BED file are of.
+        FASTA or 2bit genome of the intervals of a BED file.
     splice
         Whether the blocks of a BED12 file, or the exons of the transcripts of a GTF or GFF3 file,
         are joined to sequences without introns.
@@ -76,15 +76,15 @@ def open_sequences(source: str, genome: str | None, *, splice: bool = False) -> 
     Raises
     ------
     InputError
-        If an input cannot be used, or holds nothing.
+        If an input is invalid or empty.
     """
     path = genome_path(source)
     if splice:
         return _of_regions(*_open_spliced(path, genome))
     if is_gtf(path):
         raise InputError(
-            f"{source} has genes and their parts, GTF or GFF3: --splice with --genome joins the "
-            "exons of each transcript; for other parts of it give a BED file"
+            f"{source} is a GTF or GFF3 file: --splice with --genome joins the exons of each "
+            "transcript; for other features give a BED file"
         )
     found = "BED" if is_bed(path) and path.is_file() else file_format(path)
     if genome is not None:
@@ -92,7 +92,7 @@ def open_sequences(source: str, genome: str | None, *, splice: bool = False) -> 
             raise InputError(f"--genome goes with a BED file; {source} has its own letters")
         return _of_regions(*open_regions(genome, path))
     if found == "BED":
-        raise InputError(f"the intervals of {source} need the genome they are of: --genome")
+        raise InputError(f"the intervals of {source} need their genome; give it by --genome")
     if found == TWOBIT or (path.suffix.lower() == ".2bit" and found not in (FASTA, FASTQ)):
         return _of_regions(*_contigs_of(open_genome(source)))
     return read_in_order(path)
@@ -104,7 +104,7 @@ def read_in_order(path: Path) -> Sequences:
     Raises
     ------
     InputError
-        If the file cannot be read, or holds no letter.
+        If the file cannot be read, or has no letters.
     """
     file = SequenceFile(path)
     numbers = [number for number, length in enumerate(file.lengths) if length]
@@ -113,11 +113,11 @@ def read_in_order(path: Path) -> Sequences:
         for number in numbers
     ]
     if not records:
-        raise InputError(f"{path} holds no letter; a FASTA file has some after each '>name'")
+        raise InputError(f"{path} has no letters; a FASTA file has letters after each '>name'")
     if n_empty := len(file.lengths) - len(records):
         n_all = f"{len(file.lengths):,}"
         _log.warning(
-            "%s of %s sequences of %s have no letters: they are left out",
+            "%s of %s sequences of %s have no letters and are left out",
             f"{n_empty:,}", n_all, path,
         )  # fmt: skip
     return Sequences(records, lambda number: file.letters(numbers[number]))
@@ -136,13 +136,13 @@ def _open_spliced(path: Path, genome: str | None) -> tuple[Reference, list[BedRe
     if not is_bed(path) and not is_gtf(path):
         raise InputError(f"--splice goes with BED12, GTF or GFF3; got {path}")
     if genome is None:
-        raise InputError(f"the intervals of {path} need the genome they are of: --genome")
+        raise InputError(f"the intervals of {path} need their genome; give it by --genome")
     transcripts = read_spliced(path) if is_bed(path) else read_transcripts(path)
     if not transcripts:
-        raise InputError(f"{path} holds no interval; a line is contig, start, end")
+        raise InputError(f"{path} has no intervals; a line has contig, start and end")
     reference = SplicedReference(open_genome(genome), transcripts)
     _log.info(
-        "%s: %s sequences, spliced of %s exons", path, f"{len(transcripts):,}",
+        "%s: %s sequences, spliced from %s exons", path, f"{len(transcripts):,}",
         f"{sum(len(each.exons) for each in transcripts):,}",
     )  # fmt: skip
     places = zip(reference.contigs, transcripts, strict=True)
@@ -158,7 +158,7 @@ def open_regions(genome: str, regions: Path) -> tuple[Reference, list[BedRecord]
     Raises
     ------
     InputError
-        If either cannot be read, or an interval lies beyond its contig.
+        If either cannot be read, or an interval extends beyond its contig.
     """
     reference = open_genome(genome)
     records = read_bed(regions)
@@ -168,7 +168,17 @@ def open_regions(genome: str, regions: Path) -> tuple[Reference, list[BedRecord]
 
 
 def check_lengths(records: Sequence[BedRecord], context_length: int, *, mend: str) -> None:
-    """Raise an InputError with its mend if the model cannot read a record at once."""
+    """Raise an InputError if the longest sequence exceeds the context of the model.
+
+    Parameters
+    ----------
+    records
+        Interval and name of each sequence.
+    context_length
+        The most bases that the model reads.
+    mend
+        The remedy, appended to the message.
+    """
     longest = max(records, key=lambda record: len(record.interval))
     if len(longest.interval) > context_length:
         raise InputError(

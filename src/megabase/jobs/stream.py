@@ -1,4 +1,4 @@
-"""A long file, record by record: which are of this shard, and which are done already."""
+"""Shards and journals: which records of a long file to process, and which are done already."""
 
 import json
 import logging
@@ -22,14 +22,19 @@ _Record = TypeVar("_Record")
 
 @dataclass(frozen=True)
 class Shard:
-    """Every `count`-th record, from the `index`-th on, both counted from 1."""
+    """The records `index`, `index` + `count`, `index` + 2 `count`, ..., counted from 1."""
 
     index: int
     count: int
 
     @classmethod
     def from_text(cls, text: str) -> "Shard":
-        """Read what people write.
+        """Read a shard written as ``i/n``.
+
+        Raises
+        ------
+        InputError
+            If the text is malformed, or i is not from 1 to n.
 
         Examples
         --------
@@ -39,17 +44,17 @@ class Shard:
         index, _, count = text.partition("/")
         if index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
             return cls(int(index), int(count))
-        raise InputError(f"a shard is i/n with i from 1 to n, as 2/8; got {text!r}")
+        raise InputError(f"a shard must be i/n with i from 1 to n, such as 2/8; got {text!r}")
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
     def in_request(self) -> str | None:
-        """Return what a request has of it: nothing if it is all records."""
+        """Return the text of the shard for a request; None if it has all records."""
         return None if self.count == 1 else str(self)
 
     def of(self, records: Iterable[_Record]) -> Iterator[_Record]:
-        """Give the records of this shard, in order.
+        """Yield the records of this shard, in order.
 
         Examples
         --------
@@ -59,7 +64,7 @@ class Shard:
         return islice(records, self.index - 1, None, self.count)
 
     def size(self, n_records: int) -> int:
-        """Give how many of so many records are of this shard.
+        """Return how many of `n_records` records are in this shard.
 
         Examples
         --------
@@ -70,11 +75,11 @@ class Shard:
 
 
 LINES_PER_RECORD = "lines_per_record"
-"""The result of a shard that says how many lines of its output each of its records has."""
+"""Key of a shard's result: the number of output lines of each of its records."""
 
 
 def packed_counts(counts: Iterable[int]) -> str:
-    """Write numbers that mostly repeat in a few letters.
+    """Encode numbers as text, with runs of equal numbers shortened.
 
     Examples
     --------
@@ -86,7 +91,7 @@ def packed_counts(counts: Iterable[int]) -> str:
 
 
 def unpacked_counts(text: str) -> Iterator[int]:
-    """Yield the numbers that `packed_counts` wrote.
+    """Yield the numbers that `packed_counts` encoded.
 
     Examples
     --------
@@ -99,25 +104,25 @@ def unpacked_counts(text: str) -> Iterator[int]:
 
 
 class Journal:
-    """The lines of what is done so far, kept on disk so that a kill costs one part at most.
+    """The output lines so far, saved on disk so that an interruption loses at most one part.
 
-    A part counts once it is on the disk and the note beside it says so; what a kill left
-    after the last such part is cut off.
+    A part counts as done once its lines are on disk and a note file records them. Lines after
+    the last such part, left by an interruption, are truncated.
 
     Parameters
     ----------
     folder
-        Where lines and note lie until the work is whole.
+        Folder of the lines and the note until the output is complete.
     request
-        What decides the lines; the work of another request is thrown away, with a line of
-        the log.
+        Everything that determines the lines. The work of another request is discarded, and a
+        log line reports it.
 
     Attributes
     ----------
     body
         The file of lines.
     n_done
-        Records that are done.
+        Number of records that are done.
     """
 
     def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
@@ -136,14 +141,15 @@ class Journal:
         note = json.loads(self._note.read_text(encoding="utf-8"))
         if change := difference(note["request"], self._request):
             n = counted(note["n_records"], "record was", "records were")
-            _log.info("starting anew: %s done by another request (%s)", n, change)
+            _log.info("starting over: %s done by another request (%s)", n, change)
             return 0, 0
         if self.body.stat().st_size < note["n_bytes"]:
             return 0, 0
         return note["n_records"], note["n_bytes"]
 
     def append(self, lines: bytes, n: int) -> None:
-        """Add the lines of `n` more records, and note them as done."""
+        """Append the lines of `n` more records, and record them as done."""
+        # The lines must be on disk before the note counts them.
         with self.body.open("ab") as file:
             file.write(lines)
             file.flush()
@@ -154,21 +160,28 @@ class Journal:
             json.dump(note, file)
 
     def remove(self) -> None:
-        """Take away lines and note."""
+        """Remove lines and note."""
         shutil.rmtree(self.body.parent)
 
 
 @contextmanager
 def kept_journal(output: Path, request: Mapping[str, Any]) -> Generator[Journal]:
-    """Give the `Journal` of an output to one process; it is removed when the output is whole.
+    """Yield the `Journal` of an output, for one process only; it is removed if the block succeeds.
 
-    It is removed after an InputError, too: a mended request is another one, of which nothing
-    is done. Any other end keeps it.
+    It is also removed after an InputError, because a corrected request is a different one and
+    starts over. After any other exception it is kept.
+
+    Parameters
+    ----------
+    output
+        The file to be written.
+    request
+        Everything that determines the lines.
 
     Raises
     ------
     InputError
-        If another process is making the same output.
+        If another process is writing the same output.
     """
     with only_writer(output, is_folder=False):
         journal = Journal(parts_folder(output), request)

@@ -1,4 +1,4 @@
-"""A genome, or regions of it, to a track: what a model expects at each base, on both strands."""
+"""Write a track of a quantity that a model predicts at each base of a genome or of regions."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +31,8 @@ from megabase.run.provenance import file_sha256
 
 _log = logging.getLogger(__name__)
 
-_TOKENS_PER_PART = 1 << 18  # what a kill may cost
-_MOST_LOADED = 4  # parts
+_TOKENS_PER_PART = 1 << 18  # tokens between saves, which an interruption may lose
+_MOST_LOADED = 4  # parts held in memory
 
 
 def tracks(
@@ -51,41 +51,40 @@ def tracks(
 ) -> None:
     """Write a value for every base of a genome or of regions of it, as bigWig or bedGraph.
 
-    Contigs longer than the context are read in windows that overlap; each base is taken
-    from the first window that reads it. Parts that are done are kept beside the output
-    until it is whole: the same command goes on where it was interrupted. One contig is
-    held in memory at a time.
+    Contigs longer than the context are read in overlapping windows; each base is taken from the
+    first window that reads it. Progress is saved next to the output: after an interruption the
+    same command resumes. One contig is held in memory at a time.
 
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Folder, file or hub id of the model.
     genome
         FASTA or 2bit.
     output
-        The track: ``.bw``, ``.bigwig``, ``.bedgraph`` or ``.bg``.
+        The track to write: ``.bw``, ``.bigwig``, ``.bedgraph`` or ``.bg``.
     quantity
-        One of `quantity.QUANTITIES`.
+        One of `quantity.QUANTITIES`: surprisal or entropy in bits, or a probability.
     strand
-        One of `inference.strands.STRANDS`.
+        ``average`` of both strands, or ``forward``.
     stride
-        Bases from window to window; None: half the context.
+        Bases between the starts of windows; None: half the context.
     regions
-        BED file of the bases that get a value, the same as in the track of the whole genome;
-        strands do not count. None: all bases.
+        BED file of the bases that get a value, equal to that in the track of the whole genome;
+        strands are ignored. None: all bases.
     shard
         ``i/n``: the i-th of n stretches of the genome, or of the regions, of about equal work.
     rename_contigs
-        Two columns: a contig's name in the genome, and in the track.
+        File of two columns: a contig's name in the genome, and in the track.
     device
-        As of `Predictor`.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     overwrite
-        Whether what is there may be replaced.
+        Whether an existing output may be replaced.
 
     Raises
     ------
     InputError
-        If an input cannot be used.
+        If an input or option is invalid.
     """
     _check(output, quantity)
     files = filter(None, (genome_path(genome), regions, rename_contigs))
@@ -123,7 +122,7 @@ def tracks(
 
 
 def _open(genome: str, regions: Path | None) -> tuple[Reference, list[Interval]]:
-    """Open a genome, and return the places that get a value, sorted and apart."""
+    """Open a genome, and return the intervals that get a value, sorted and without overlaps."""
     if regions is None:
         reference = open_genome(genome)
         return reference, merge(Interval(name, 0, n) for name, n in reference.lengths.items() if n)
@@ -135,12 +134,12 @@ def _open(genome: str, regions: Path | None) -> tuple[Reference, list[Interval]]
 
 
 def _new_names(path: Path | None, reference: Reference) -> dict[str, str]:
-    """Read how the contigs of a genome are called in the track.
+    """Read the names that contigs of a genome get in the track, where they differ.
 
     Raises
     ------
     InputError
-        If no contig of the genome is named, or two get one name.
+        If the file has no contig of the genome, or two contigs would get the same name.
     """
     if path is None:
         return {}
@@ -149,8 +148,8 @@ def _new_names(path: Path | None, reference: Reference) -> dict[str, str]:
     if not known:
         few = ", ".join([*reference.lengths][:3])
         raise InputError(
-            f"{path} names no contig of {reference.name}, which has {few}, ...; a line is a name "
-            "in the genome and its name in the track"
+            f"{path} has no contig of {reference.name}, which has {few}, ...; a line must be a "
+            "name in the genome and its name in the track"
         )
     old_of: dict[str, str] = {}
     for contig in reference.lengths:
@@ -158,7 +157,7 @@ def _new_names(path: Path | None, reference: Reference) -> dict[str, str]:
         if new in old_of:
             raise InputError(
                 f"{path}: the contigs {old_of[new]!r} and {contig!r} would both be {new!r} in the "
-                "track; give each a name of its own"
+                "track; give them different names"
             )
         old_of[new] = contig
     return known
@@ -176,14 +175,14 @@ def _check(output: Path, quantity: str) -> None:
 
 
 class _Group(NamedTuple):
-    """Some windows of a strand of a contig, which are computed as one part."""
+    """Consecutive windows of a strand of a contig, which are computed and saved as one part."""
 
     name: str
     windows: list[Window]
 
 
 class _Reading(NamedTuple):
-    """What is computed, and how a genome is read for it."""
+    """The quantity to compute, and how the genome is read for it."""
 
     predictor: Predictor
     reference: Reference
@@ -193,18 +192,18 @@ class _Reading(NamedTuple):
 
 
 class _Work:
-    """Computes parts of a genome, each a function of the genome and its own place alone.
+    """Computes parts of a genome; each depends on the genome and its own position alone.
 
     Parameters
     ----------
     reading
-        What is computed, and how.
+        The quantity to compute, and how the genome is read.
     targets
-        The places that get a value, as `merge` returns them.
+        The intervals that get a value, as `merge` returns them.
     shard
-        Which stretch of them.
+        The stretch of them to compute.
     names
-        New names of contigs.
+        Names of contigs in the track, by their names in the genome, where they differ.
     """
 
     def __init__(
@@ -224,7 +223,7 @@ class _Work:
             self._keep_shard()
 
     def _divide(self) -> Iterator[tuple[Interval, list[_Group]]]:
-        """Join the windows that supply a base of the targets to groups, by contig and strand."""
+        """Group the windows that supply a base of the targets, by contig and strand."""
         context = self._predictor.context_length
         size = max(1, _TOKENS_PER_PART // context)
         for index, (contig, n) in enumerate(self._reference.lengths.items()):
@@ -245,9 +244,9 @@ class _Work:
         return within(whole.part(window.first, window.end), self._targets)
 
     def _keep_shard(self) -> None:
-        """Keep a stretch of the groups of the forward strand, and what else its bases need.
+        """Keep a stretch of the groups of the forward strand, and those of the reverse it needs.
 
-        Groups stay as they are without shards, so that their values are the same to the last bit.
+        Groups are the same as without shards, so that their values agree to the last bit.
         """
         forward = [
             (whole, group)
@@ -274,19 +273,19 @@ class _Work:
         }
 
     def announce(self) -> None:
-        """Report what it will take, and what each base sees."""
+        """Log memory, time, and the context of each base."""
         context = self._predictor.context_length
         every = [group for groups in self._groups.values() for group in groups]
         lengths = [window.end - window.start for group in every for window in group.windows]
         if not lengths:
-            _log.info("there is no base in shard %s: the track is empty", self._shard)
+            _log.info("shard %s has no bases: the track is empty", self._shard)
             return
         plan = self._predictor.plan(longest=max(lengths), n_tokens=sum(lengths))
         _log.info("tracks: %s", plan)
         _log.info("%s of a contig", describe_windows(context, self._stride))
 
     def fill(self, parts: Parts) -> None:
-        """Compute the parts that are not there yet."""
+        """Compute the parts that are not done yet."""
         n_groups = sum(map(len, self._groups.values()))
         with progress(n_groups, "reading the genome", "parts") as meter:
             meter.skip(parts.n_found)
@@ -316,7 +315,7 @@ class _Work:
         return sum(int(np.count_nonzero(~np.isnan(values))) for _, values in self.values(parts))
 
     def write(self, path: Path, parts: Parts) -> None:
-        """Write the track, all parts being there."""
+        """Write the track, once all parts are done."""
         if path.suffix.lower() in BIGWIG:
             lengths = {
                 self._names.get(contig, contig): n for contig, n in self._reference.lengths.items()
@@ -328,7 +327,7 @@ class _Work:
                     write_bedgraph(file, interval, values)
 
     def values(self, parts: Parts) -> Iterator[tuple[Interval, Float32[np.ndarray, " length"]]]:
-        """Yield the places that get a value in the order of the genome, strands averaged."""
+        """Yield the intervals of the targets with their values, averaged over strands."""
         for contig, n in self._reference.lengths.items():
             for place in within(Interval(contig, 0, n), self._targets) if n else ():
                 total = np.zeros(len(place), dtype=np.float32)
@@ -340,13 +339,14 @@ class _Work:
     def _joined(
         self, parts: Parts, whole: Interval, place: Interval
     ) -> Float32[np.ndarray, " length"]:
-        """Return the values of a place by one strand, in the order of the forward strand."""
+        """Return the values of an interval on one strand, in the order of the forward strand."""
         joined = np.full(len(place), np.nan, dtype=np.float32)
         for group in self._groups[whole]:
             if not _extent(whole, group).overlaps(place):
                 continue
             found, n_read = self._load(parts, group.name), 0
             for window in group.windows:
+                # `read` is in coordinates of the forward strand, and `found` in reading order.
                 read = whole.part(window.first, window.end)
                 some = found[n_read : n_read + len(read)]
                 n_read += len(read)
@@ -357,7 +357,7 @@ class _Work:
         return joined
 
     def _load(self, parts: Parts, name: str) -> np.ndarray:
-        """Load a part, and keep it: the next place may be in the same."""
+        """Load a part, and keep it in memory, because the next interval may be in it too."""
         if name not in self._loaded:
             while len(self._loaded) >= _MOST_LOADED:
                 del self._loaded[next(iter(self._loaded))]
@@ -366,5 +366,5 @@ class _Work:
 
 
 def _extent(whole: Interval, group: _Group) -> Interval:
-    """Return the place from the first to the last base that a group of windows supplies."""
+    """Return the interval from the first to the last base that a group of windows supplies."""
     return whole.part(group.windows[0].first, group.windows[-1].end)

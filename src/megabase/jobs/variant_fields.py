@@ -1,4 +1,4 @@
-"""What is said of each alternative allele: as INFO of a VCF record, or as a row of a table."""
+"""The scores of alternative alleles, as INFO of a VCF record or as rows of a table."""
 
 import math
 from collections import Counter
@@ -26,12 +26,12 @@ _EDGE = InfoField(
     "MB_EDGE",
     "0",
     "Flag",
-    "An end of the contig moved or shortened a window, or N of the genome make the two windows "
-    "unlike in bases: of these MB_LLR_BASE compares better",
+    "An end of the contig moved or shortened a window, or the two windows have different numbers "
+    "of N: MB_LLR_BASE is then the better comparison",
 )
 
 NAMES = tuple(field.name for field in (*_SCORES, _DISTANCE, _SKIP, _EDGE))
-"""Of all fields, of which `info_fields` are written."""
+"""Names of all fields; `info_fields` returns those that are written."""
 
 _COLUMN_OF = {
     "MB_LLR": "llr", "MB_LLR_BASE": "llr_per_base", "MB_LLR_FLANK": "llr_flank",
@@ -40,12 +40,20 @@ _COLUMN_OF = {
 
 
 def info_fields(*, with_distance: bool) -> tuple[InfoField, ...]:
-    """Give what is added to INFO, with or without the distance."""
+    """Return the fields that are added to INFO, with or without the distance."""
     return (*_numbers(with_distance), _SKIP, _EDGE)
 
 
 def info_entries(effects: Sequence[VariantEffect], *, with_distance: bool) -> list[str]:
-    """Write the INFO entries of a record; none where it has no alternative allele."""
+    """Return the INFO entries of a record; an empty list if it has no alternative allele.
+
+    Parameters
+    ----------
+    effects
+        The effect of each alternative allele.
+    with_distance
+        Whether to include the distance.
+    """
     if not effects:
         return []
     numbers = ([e.log_likelihood_ratio, e.per_base, e.flank, e.distance] for e in effects)
@@ -61,7 +69,7 @@ def info_entries(effects: Sequence[VariantEffect], *, with_distance: bool) -> li
 
 
 def table_columns(*, with_distance: bool) -> dict[str, type]:
-    """Give the names and kinds of the columns of a table."""
+    """Return the names and types of the columns of a table."""
     return {
         "contig": str, "position_1based": int, "id": str, "ref": str, "alt": str,
         **{_COLUMN_OF[field.name]: float for field in _numbers(with_distance)},
@@ -72,10 +80,10 @@ def table_columns(*, with_distance: bool) -> dict[str, type]:
 def table_rows(
     records: Iterable[VcfRecord], *, with_distance: bool
 ) -> Iterator[Mapping[str, object]]:
-    """Give a row for each alternative allele of records that `info_entries` went into.
+    """Yield a row for each alternative allele of records that have `info_entries`.
 
-    What is missing is None: the numbers of an allele that was skipped, the reason of one
-    that was not, and an id of ``.``.
+    Missing values are None: the scores of a skipped allele, the skip reason of a scored one,
+    and an id of ``.``.
     """
     for record in records:
         contig, position, name, ref = record.columns[:4]
@@ -98,12 +106,12 @@ def table_rows(
 
 
 def count_skipped(records: Iterable[VcfRecord]) -> tuple[int, Counter[str]]:
-    """Count the alternative alleles of records that `info_entries` went into.
+    """Count the alternative alleles of records that have `info_entries`.
 
     Returns
     -------
     n_alleles, n_skipped
-        All of them, and by reason those that have no score.
+        The number of all alleles, and of those without a score by reason.
     """
     n_alleles = 0
     n_skipped: Counter[str] = Counter()
@@ -118,7 +126,7 @@ def count_skipped(records: Iterable[VcfRecord]) -> tuple[int, Counter[str]]:
 
 
 def skipped_text(n_skipped: Mapping[str, int]) -> str:
-    """Return how many were skipped, and by reason, the most frequent one first.
+    """Format the number of skipped alleles, in total and by reason, most frequent first.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""What stands in a VCF file, and whether it is of this genome, before any work is done.
+"""Survey a VCF file before any computation: its size, and whether it matches the genome.
 
-A record that is not of the genome is no reason to refuse the file: it is skipped later, with its
-reason. A file none of whose records is of the genome is refused.
+A file is rejected if none of its records matches the genome. A single record that does not is
+skipped later, with its reason.
 """
 
 import logging
@@ -18,9 +18,9 @@ from megabase.inference.variant_effect import has_reference_allele, lies_within
 from megabase.io.vcf import VcfFile, VcfRecord
 from megabase.run.log import counted
 
-_N_COMPARED = 1000
-_N_NAMED = 5  # contigs, in a log line
-_MOST_IN_INDEX = 1 << 40  # the last position; the .csi of a .vcf.gz holds a little more
+_N_COMPARED = 1000  # reference alleles that are compared with the genome
+_N_NAMED = 5  # contigs listed in a log line
+_MOST_IN_INDEX = 1 << 40  # the last position supported; the .csi of a .vcf.gz has a little more
 _END = re.compile(r"(?:^|;)END=(\d{1,18})(?=;|$)")
 _SPANS = re.compile(r"(?:^|;)SVLEN=([^;]+)")
 _SPAN = re.compile(r"-?(\d{1,18})")
@@ -29,24 +29,26 @@ _log = logging.getLogger(__name__)
 
 
 class Survey(NamedTuple):
-    """How much work a file is.
+    """The contents of a file.
 
     Parameters
     ----------
-    n_records, n_alts
-        Records, and alternative alleles of all of them.
+    n_records
+        Number of records.
+    n_alts
+        Number of alternative alleles in all records.
     n_bare
-        Records without an alternative allele.
+        Number of records without an alternative allele.
     contigs
-        Contigs that records are on, by their names in the file, with their lengths; None where
-        the genome has no such contig.
+        Length of each contig that has records, by its name in the file; None if the genome lacks
+        the contig.
     furthest
-        The last position that a record covers, counted from 1; 0 if there is no record.
+        The last position that a record covers, counted from 1; 0 if the file has no records.
     not_in_index
-        The first record that no index holds, for its POS is not a whole number or too large, as
-        ``contig:POS``; empty if there is none.
+        The first record that an index cannot hold because its POS is too large or not a whole
+        number, as ``contig:POS``; empty if an index can hold all.
     n_before
-        The most records that lie at POS 0 of one contig.
+        The largest number of records at POS 0 of one contig.
     """
 
     n_records: int
@@ -61,9 +63,9 @@ class Survey(NamedTuple):
 def survey(
     vcf: VcfFile, reference: Reference, contigs: Mapping[str, str], *, needs_order: bool
 ) -> Survey:
-    """Read a file once, and refuse what would fail later.
+    """Read a file once, and raise errors that would otherwise occur later.
 
-    Records on contigs that the genome lacks are counted by a log line, and empty lines by another.
+    Log lines report the number of records on contigs that the genome lacks, and of empty lines.
 
     Parameters
     ----------
@@ -72,16 +74,16 @@ def survey(
     reference
         The genome.
     contigs
-        Names of contigs in the file that the genome calls otherwise.
+        Names of contigs in the genome by their names in the file, where they differ.
     needs_order
         Whether the records must be sorted, for an index.
 
     Raises
     ------
     InputError
-        If no contig of the file is in the genome, no record lies within one, no POS is a whole
-        number, more than half of the first 1,000 reference alleles that lie within their contigs
-        are not those of the genome, or the records must be sorted and are not.
+        If no contig of the file is in the genome; if no record lies within its contig; if no POS
+        is a whole number; if more than half of the first 1,000 reference alleles within their
+        contigs differ from the genome; or if the records must be sorted and are not.
     """
     found = _Found(vcf, reference, contigs)
     for record in _in_order(vcf.records(), vcf.name) if needs_order else vcf.records():
@@ -102,7 +104,7 @@ def survey(
 
 
 class _Found:
-    """What was found in a file so far."""
+    """Counts over the records read so far."""
 
     def __init__(self, vcf: VcfFile, reference: Reference, contigs: Mapping[str, str]) -> None:
         self._vcf, self._reference, self._contigs = vcf, reference, contigs
@@ -136,7 +138,7 @@ class _Found:
                 self._check_assembly()
 
     def _add_place(self, record: VcfRecord, site: Site) -> None:
-        """Note what an index has to hold."""
+        """Update the range of positions that an index must hold."""
         end = _end(record, site)
         self.furthest = max(self.furthest, end)
         self._n_with_position += record.has_position
@@ -146,7 +148,7 @@ class _Found:
             self.not_in_index = self.not_in_index or f"{record.contig}:{record.columns[1]}"
 
     def check(self) -> None:
-        """Refuse a file that is not of the genome, and report what of it is not."""
+        """Raise an InputError if the file does not match the genome; log records that do not."""
         if self._vcf.n_empty:
             lines = counted(self._vcf.n_empty, "empty line")
             _log.info("%s: %s left out", self._vcf.name, lines)
@@ -155,7 +157,7 @@ class _Found:
         if not self._n_with_position:
             raise InputError(
                 f"{self._vcf.name}: no record has a whole number as POS; the first one is "
-                f"{self._first.contig}:{self._first.columns[1]}; are all columns there?"
+                f"{self._first.contig}:{self._first.columns[1]}; check that no column is missing"
             )
         self._check_contigs()
         if self._first_outside is not None and not self._n_inside:
@@ -183,8 +185,8 @@ class _Found:
             check_contig(contig, self._reference.lengths, self._reference.name)
         except InputError as error:
             raise InputError(
-                f"contig {found!r} of {self._vcf.name}: {error}; --chrom-map FILE says which is "
-                "which, a line for each: the name in the VCF file, the name in the genome"
+                f"contig {found!r} of {self._vcf.name}: {error}; if names differ, give --chrom-map "
+                "FILE with lines of the name in the VCF file and the name in the genome"
             ) from error
 
     def _refuse_place(self, record: VcfRecord) -> None:
@@ -192,21 +194,21 @@ class _Found:
         raise InputError(
             f"{self._vcf.name}, {record.contig}:{record.columns[1]}: the reference allele ends "
             f"beyond its contig, which has {self._reference.lengths[contig]:,} bp in "
-            f"{self._reference.name}, or starts before it, and no record lies within one; is it "
-            "of another assembly?"
+            f"{self._reference.name}, or starts before it, and no record lies within a contig; "
+            "check that file and genome have the same assembly"
         )
 
     def _check_assembly(self) -> None:
         if 2 * self._n_other > self._n_compared:
             raise InputError(
                 f"{self._n_other:,} of the first {self._n_compared:,} reference alleles of "
-                f"{self._vcf.name} are not the letters of {self._reference.name}; is the genome of "
-                "another assembly?"
+                f"{self._vcf.name} differ from {self._reference.name}; check that file and genome "
+                "have the same assembly"
             )
 
 
 def _end(record: VcfRecord, site: Site) -> int:
-    """Return the last position, counted from 1, that an index takes a record to cover."""
+    """Return the last position, counted from 1, that an index assigns to a record."""
     end = site.position + max(1, len(site.ref))
     if "END=" in record.columns[7] or "SVLEN=" in record.columns[7]:
         if found := _END.search(record.columns[7]):
@@ -218,9 +220,9 @@ def _end(record: VcfRecord, site: Site) -> int:
 
 
 def _in_order(records: Iterable[VcfRecord], name: str) -> Iterator[VcfRecord]:
-    """Pass records on while each contig of the file is one block where positions do not fall.
+    """Yield records; raise an InputError unless contigs are contiguous and positions ascend.
 
-    A record whose POS is not a number has no place in the order.
+    A record whose POS is not a number may be anywhere.
     """
     ended: set[str] = set()
     before: VcfRecord | None = None
@@ -240,7 +242,7 @@ def _in_order(records: Iterable[VcfRecord], name: str) -> Iterator[VcfRecord]:
 
 def _unsorted(record: VcfRecord, name: str) -> InputError:
     return InputError(
-        f"{name} is not sorted: {record.contig}:{record.position + 1} stands after what should "
-        "follow it, and .vcf.gz and .bcf have an index; sort it (bcftools sort), or write .vcf, "
-        ".tsv or .parquet"
+        f"{name} is not sorted: {record.contig}:{record.position + 1} comes after records that "
+        "should follow it, and .vcf.gz and .bcf need an index; sort it (bcftools sort), or write "
+        ".vcf, .tsv or .parquet"
     )
