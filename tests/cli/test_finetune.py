@@ -172,11 +172,11 @@ def test_a_bad_row(capsys, folder, tmp_path, which, change, message):
     ("text", "message"),
     [
         ("", "is empty"),
-        ("sequence,label\n", "holds no row"),
+        ("sequence,label\n", "has no rows"),
         ("sequence,class\nACGT,1\n", "has no column 'label'; it has sequence, class"),
-        ("sequence,label\nACGT,1\nACGA,1\n", "a classifier needs two classes"),
+        ("sequence,label\nACGT,1\nACGA,1\n", "a classifier needs at least two classes"),
         ("sequence,label\nACGT,1.5\nACGA,nan\n", "row 2: the target is 'nan'"),
-        ("sequence,label\nACGT,1\nACGT,0\n", "cannot be split for validation"),
+        ("sequence,label\nACGT,1\nACGT,0\n", "too few to hold out a validation"),
     ],
 )
 def test_a_bad_training_table(capsys, folder, tmp_path, text, message):
@@ -189,7 +189,7 @@ def test_a_bad_training_table(capsys, folder, tmp_path, text, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--set", "select=speed"], "select is one of loss, accuracy, mcc"),
+        (["--set", "select=speed"], "select must be one of loss, accuracy, mcc"),
         (["--set", "stepz=3"], "unknown configuration key 'stepz'"),
         (["--adapt", "tail"], "adapt"),
         (["--test", "none.csv"], "there is no file none.csv"),

@@ -52,7 +52,7 @@ def test_finetune_then_predict(capsys, folder, tmp_path):
     averaged = read_rows(both, delimiter="\t")
     assert [row["base"] for row in averaged] == [row["base"] for row in rows]
     assert averaged[0]["p_in"] != rows[0]["p_in"]
-    assert refused(run(capsys, *fixed, tmp_path / "n.csv"), "need the genome they are of: --genome")
+    assert refused(run(capsys, *fixed, tmp_path / "n.csv"), "need their genome; give --genome")
     table = write_rows(tmp_path / "s.csv", [{"id": "x", "sequence": "ACGT"}])
     fixed = ["predict", "--model", model, "--input", table, "--output"]
     assert run(capsys, *fixed, tmp_path / "s.tsv").code == 0
@@ -66,11 +66,11 @@ def test_finetune_then_predict(capsys, folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("l.bed", "chr1\t0\t9\ta\nchr1\t5\t7\tb\n", "entries of 'a' and 'b' both hold chr1"),
+        ("l.bed", "chr1\t0\t9\ta\nchr1\t5\t7\tb\n", "entries of 'a' and 'b' overlap on chr1"),
         ("l.bed", "chr2\t0\t9\ta\n", "contig 'chr2' is not in"),
         ("l.bed", "chr1\t0\t901\ta\n", "ends beyond its contig"),
-        ("l.bed", "chr1\t0\t900\ta\n", "all of one class or none, ['a']"),
-        ("l.gff", "chr1\t0\t900\ta\n", "labels of bases are BED"),
+        ("l.bed", "chr1\t0\t900\ta\n", "fewer than two classes: ['a']"),
+        ("l.gff", "chr1\t0\t900\ta\n", "expected labels of bases as BED"),
         ("l.bg", "chr1\t0\t900\tx\n", "and a finite number"),
     ],
 )

@@ -48,7 +48,7 @@ def test_the_log_says_once_what_is_passed_over(folder, caplog):
     with caplog.at_level("INFO"):
         assert list(class_files(folder)) == ["other", "promoter.v2"]
         assert len(list(read_class_folder(folder))) == 3
-    assert caplog.text.count("passed over README.md") == 1
+    assert caplog.text.count("skipped README.md") == 1
 
 
 def test_what_is_no_folder_of_classes(folder, tmp_path):

@@ -42,11 +42,11 @@ def test_a_query_is_never_shown_on_either_strand(caplog):
     turned = DNA_VOCABULARY.reverse_complement(ROWS[3].sequence)
     pool = DemonstrationPool(ROWS, CLASSES, [ROWS[0].sequence, turned])
     assert pool.n_left_out == 2
-    assert "2 of 30 training rows are queries" in caplog.text
+    assert "2 of 30 training rows equal a query" in caplog.text
     shown = texts(pool.draw(8, seed=(0,)))
     assert len(shown) == 24
     assert not {text for text, _ in shown} & {text for text, _ in texts([ROWS[0], ROWS[3]])}
-    with pytest.raises(ValueError, match=r"class a has 8 different training rows .* 9 are to be"):
+    with pytest.raises(ValueError, match=r"class a has 8 different training rows .* the 9 to draw"):
         pool.draw(9, seed=(0,))
 
 

@@ -59,7 +59,7 @@ def test_each_class_gives_its_share():
 
 
 def test_one_group_cannot_be_split():
-    with pytest.raises(InputError, match="8 rows of 1 different sequences cannot be split"):
+    with pytest.raises(InputError, match="8 rows of 1 different sequences are too few"):
         grouped_split(["a"] * 8, [0] * 8, fraction=0.1, seed=0)
 
 

@@ -93,17 +93,17 @@ def test_without_its_extra_a_bigwig_is_refused(tmp_path, monkeypatch):
         (
             "l.bed",
             "chr1\t0\t9\ta\nchr1\t3\t4\ta\nchr1\t8\t9\tb\n",
-            "'a' and 'b' both .* position 8",
+            "'a' and 'b' overlap .* position 8",
         ),
-        ("l.bg", "chr1\t0\t9\t1\nchr1\t3\t4\t2.5\n", "of 1 and 2.5 both hold chr1, position 3"),
-        ("l.bed", "chr1\t0\t9\ta\nchr1\t10\t14\n", "has no name, and others have one"),
+        ("l.bg", "chr1\t0\t9\t1\nchr1\t3\t4\t2.5\n", "of 1 and 2.5 overlap on chr1 at position 3"),
+        ("l.bed", "chr1\t0\t9\ta\nchr1\t10\t14\n", "has no name, but others have one"),
         ("l.bed", "1\t0\t9\ta\n", "contig '1' is not in g.fa .* did you mean 'chr1'"),
         ("l.bed", "chr1\t0\t41\ta\n", "ends beyond its contig"),
         ("l.bg", "chr1\t0\t9\n", "line 1: expected contig, start, end .* finite number"),
         ("l.bg", "chr1\t0\t9\tnan\n", "finite number; got 'chr1 0 9 nan'"),
         ("l.bg", "chr1\t9\t9\t1\n", "start < end"),
         ("l.bg", "# nothing\n", "holds no label"),
-        ("l.gff", "chr1\n", "labels of bases are BED"),
+        ("l.gff", "chr1\n", "expected labels of bases as BED"),
     ],
 )
 def test_labels_that_cannot_be(tmp_path, name, text, message):

@@ -52,8 +52,8 @@ def test_numbers_that_are_not_whole_are_a_regression(caplog):
         (["1.5", "inf"], "auto", "row 2: the target is 'inf'"),
         (["1.5", "x"], "regression", "row 2: the target is 'x'"),
         (["1.5", "1.5"], "regression", "nothing to learn"),
-        ([str(i) for i in range(60)], "auto", "say --kind"),
-        (["a", "b"], "ranking", "kind is one of auto"),
+        ([str(i) for i in range(60)], "auto", "give --kind"),
+        (["a", "b"], "ranking", "kind must be one of auto"),
         (["", ""], "multilabel", "no row of train.csv has a label"),
         (["a", "a;b;a"], "multilabel", "row 2: the label is 'a;b;a'; expected different names"),
         (["a;"], "multilabel", "row 1: the label is 'a;'"),
@@ -88,16 +88,16 @@ def test_columns_of_names_hold_0_or_1():
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["1", "0", "1.0"], r"'1' \(1 rows, the first is row 1\), '1.0' \(1 rows, .* row 3\)"),
+        (["1", "0", "1.0"], r"'1' \(1 rows, first in row 1\), '1.0' \(1 rows, .* row 3\)"),
         (["pos", "neg", "pos "], r"several ways: 'pos' .* 'pos ' .*--label-text merge"),
         (["POS", "neg", "pos"], "several ways: 'POS'"),
         (["pos", "neg", '"pos"'], "several ways: 'pos'"),
         (["a  b", "a b", "c"], "several ways"),
         (["\u00e9", "e\u0301", "c"], "several ways"),
-        (["pos", "neg", "NA", "NA"], r"may be missing: 'NA' \(2 rows, .* row 3\); .* exact"),
-        (["pos", "neg", "nan"], "may be missing: 'nan'"),
-        (["1.5", "2.5", "NA"], "may be missing: 'NA'"),
-        (["pos", "neg", " "], "may be missing: ' '"),
+        (["pos", "neg", "NA", "NA"], r"seem to be missing: 'NA' \(2 rows, .* row 3\); .* exact"),
+        (["pos", "neg", "nan"], "seem to be missing: 'nan'"),
+        (["1.5", "2.5", "NA"], "seem to be missing: 'NA'"),
+        (["pos", "neg", " "], "seem to be missing: ' '"),
     ],
 )
 @pytest.mark.parametrize("kind", ["auto", "classification"])
@@ -119,7 +119,7 @@ def test_labels_that_are_merged_are_one_class_in_every_table():
     assert labels.classes == ("1", "pos")
     assert labels.encode([*texts, "POS", "1e0"], name="x").tolist() == [0, 0, 0, 1, 1, 1, 1, 0]
     for missing in ("NA", "nan"):
-        with pytest.raises(InputError, match="may be missing"):
+        with pytest.raises(InputError, match="seem to be missing"):
             Labels.from_training(["a", "b", missing], kind="auto", name="t", label_text="merge")
 
 
@@ -133,5 +133,5 @@ def test_names_of_several_labels_are_checked_too():
 
 
 def test_a_label_that_training_writes_in_another_way_is_told_so():
-    with pytest.raises(InputError, match=r"has 0, 1; if it is '1', take --label-text merge"):
+    with pytest.raises(InputError, match=r"has 0, 1; if it means '1', use --label-text merge"):
         learnt(["0", "1"]).encode(["1.0"], name="x")

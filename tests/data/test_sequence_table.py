@@ -63,7 +63,7 @@ def test_a_strand_that_is_not_valid_is_an_error_of_its_row(tmp_path, strand):
 def test_a_column_of_strands_by_another_name_is_not_passed_over(tmp_path):
     path = written(tmp_path, "contig,start,end,Strand\nchr1,0,4,-\n")
     table = SequenceTable(path, reference=MemoryReference({"chr1": "AACCGGTT"}))
-    with pytest.raises(InputError, match="there is 'Strand'; rename it"):
+    with pytest.raises(InputError, match="got 'Strand'; rename it"):
         letters(table)
 
 
@@ -84,11 +84,11 @@ def test_what_is_too_long_is_cut_where_asked(tmp_path, caplog):
     ("text", "message"),
     [
         ("", "is empty"),
-        ("sequence\n", "holds no row"),
+        ("sequence\n", "has no rows"),
         ("seq\nACGT\n", "no column 'sequence'; it has seq"),
         ("sequence\nACGT\nACXT\n", "'X' at position 2 .* row 2"),
         ("sequence,label\nACGT,1\n,0\n", "row 2: the sequence is empty"),
-        ("sequence\nACGTA\n", "row 1 has 5 bp, and the model reads at most 4; take --crop"),
+        ("sequence\nACGTA\n", "row 1 has 5 bp, and the model reads at most 4; use --crop"),
         ("sequence,sequence\nA,A\n", "'sequence' twice"),
         ("sequence,label\nACGT\n", "line 2: expected 2 columns, got 1"),
     ],
@@ -113,7 +113,7 @@ def test_a_bad_interval_is_refused(tmp_path, row, message):
 
 
 def test_a_crop_that_is_none(tmp_path):
-    with pytest.raises(InputError, match="crop is one of centre, left, random"):
+    with pytest.raises(InputError, match="crop must be one of centre, left, random"):
         SequenceTable(tmp_path / "t.csv", crop="right")
 
 
@@ -141,7 +141,7 @@ def test_a_bed_file_is_a_table_of_intervals(tmp_path):
     assert letters(table) == ["AAC", "GGT"]
     row = {"contig": "chr1", "start": "1", "end": "4", "name": "other", "strand": "-"}
     assert [record.row for record in table.records()][1] == row
-    with pytest.raises(InputError, match="need the genome they are of"):
+    with pytest.raises(InputError, match="need their genome"):
         letters(SequenceTable(path))
     with pytest.raises(InputError, match="no column 'label'; it has contig, start, end, name"):
         letters(SequenceTable(path, columns=["label"], reference=genome))
@@ -172,7 +172,7 @@ def test_fasta_is_read_under_its_names_and_errors_bear_them(tmp_path):
     assert letters(SequenceTable(path)) == ["ACGT", "GG"]
     with pytest.raises(InputError, match=r"s.fa.gz, row 1 \(a first\) has 4 bp"):
         list(SequenceTable(path, context_length=3).records())
-    with pytest.raises(InputError, match=r"a genome goes with intervals; .*s.fa.gz has its own"):
+    with pytest.raises(InputError, match=r"a genome is only for intervals, .*s.fa.gz contains"):
         list(SequenceTable(path, reference=MemoryReference({"a": "ACGT"})).records())
 
 
@@ -184,9 +184,9 @@ def test_the_column_of_sequences_may_have_another_name_and_the_columns_another_d
     with pytest.raises(InputError, match="has no column 'sequence'; it has seq, y"):
         letters(SequenceTable(path, delimiter="|"))
     fasta = written(tmp_path, ">a\nACGT\n", "s.fa")
-    with pytest.raises(InputError, match="--delimiter is of a CSV or TSV file"):
+    with pytest.raises(InputError, match="--delimiter is only for CSV or TSV"):
         letters(SequenceTable(fasta, delimiter="|"))
     with pytest.raises(InputError, match="has no column 'seq'"):
         letters(SequenceTable(fasta, sequence_column="seq"))
-    with pytest.raises(InputError, match="a genome has the sequences; leave --sequence-column"):
+    with pytest.raises(InputError, match="come from the genome; leave out --sequence-column"):
         SequenceTable(path, sequence_column="seq", reference=MemoryReference({"a": "ACGT"}))

@@ -63,12 +63,12 @@ def test_windows_with_too_many_n_are_passed_over(store):
 
 
 def test_a_genome_of_n_is_an_error(store):
-    with pytest.raises(ValueError, match="each had more than 2 N"):
+    with pytest.raises(ValueError, match="each has more than 2 N"):
         draw(sampler(store, [Interval("chrN", 0, 60)]), 1)
 
 
 def test_no_region_long_enough_is_an_error(store):
-    with pytest.raises(ValueError, match=r"holds a window of 41 bp \(the longest has 40\)"):
+    with pytest.raises(ValueError, match=r"holds a window of 41 bp \(the longest has 40 bp\)"):
         sampler(store, longest=41)
 
 

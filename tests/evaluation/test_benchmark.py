@@ -225,7 +225,7 @@ def test_a_task_without_rows_to_learn_from_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"select": "spearman"}, "select is one of loss, accuracy"),
+        ({"select": "spearman"}, "select must be one of loss, accuracy"),
         ({"adapt": "prompt", "prompt_tokens": 60}, "60 prompt tokens and a sequence of 26"),
         ({"adapt": "prompt", "sweep": {"prompt_tokens": (4, 60)}}, "60 prompt tokens and"),
     ],

@@ -180,7 +180,7 @@ def test_an_interrupted_card_goes_on_after_what_is_done(data, model, tmp_path, m
         ({"rows": "8,128,all"}, "has 40 training rows .* and --rows asks for 128"),
         ({"rows": "8,1,all"}, "from 2 on, and all, .* got '8,1,all'"),
         ({"protocol": "paper"}, "the protocol of a card is clean; got 'paper'"),
-        ({"select": "r2"}, "select is one of loss, accuracy"),
+        ({"select": "r2"}, "select must be one of loss, accuracy"),
         ({"sweep": {"learning_rate": (1e-3, 1e-4)}}, "a card has no sweep"),
         ({"adapt": "prompt", "prompt_tokens": 60}, "60 prompt tokens and a sequence of 26"),
     ],

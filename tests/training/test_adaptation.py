@@ -210,10 +210,10 @@ def test_a_pass_counts_the_tokens_of_the_prompt():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"adapt": "prompt", "model": None}, "adapt=prompt freezes"),
-        ({"adapt": "lora", "model": None, "preset": "tiny"}, "adapt=lora freezes"),
-        ({"adapt": "head", "prompt_tokens": 4}, "prompt_tokens changes nothing with adapt=head"),
-        ({"lora_rank": 4}, "lora_rank changes nothing with adapt=full; it is for lora"),
+        ({"adapt": "prompt", "model": None}, "adapt=prompt trains on top"),
+        ({"adapt": "lora", "model": None, "preset": "tiny"}, "adapt=lora trains on top"),
+        ({"adapt": "head", "prompt_tokens": 4}, "prompt_tokens has no effect with adapt=head"),
+        ({"lora_rank": 4}, "lora_rank has no effect with adapt=full; it is for lora"),
         (
             {"adapt": "prompt", "pooling": "max"},
             "pooling changes nothing .* full, head, lora",
@@ -229,12 +229,12 @@ def test_a_configuration_that_cannot_be(changes, message):
 @pytest.mark.parametrize(
     ("keys", "label", "message"),
     [
-        ({}, lambda number: number / 7, "these labels are values; take adapt full, head or lora"),
+        ({}, lambda number: number / 7, "these labels are values; use adapt=full, head or lora"),
         ({}, lambda number: number % 6, "for 2 to 5 classes; got 6"),
         (
             {"prompt_tokens": 45},
             lambda number: number % 2,
-            "reads 64 tokens, of which 45 .* at most 39 fit beside it",
+            "reads 64 tokens, .* prompt takes 45 .*at most 39 would fit",
         ),
         ({"prompt_tokens": 64}, lambda number: number % 2, "64 prompt tokens leave no room"),
     ],

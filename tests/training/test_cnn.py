@@ -144,7 +144,7 @@ def test_its_run_is_that_of_the_model_but_for_start_and_rate():
 
 
 def test_what_is_not_of_whole_sequences_or_does_not_fit_is_refused(tmp_path):
-    with pytest.raises(InputError, match="this problem is token"):
+    with pytest.raises(InputError, match="got problem_type token"):
         ConvolutionalNetwork(HyenaDNAConfig(problem_type="token"))
-    with pytest.raises(InputError, match="take shorter sequences"):
+    with pytest.raises(InputError, match="use shorter sequences"):
         fitted(tmp_path, data(), CONFIG.model_copy(update={"memory_gib": 0.1}))

@@ -130,7 +130,7 @@ def test_labelled_bases_in_memory_are_learnt_on_either_strand(tmp_path):
     meaning, whole = Labels(("no", "yes"), per_base=True), Examples(sequences, labels)
     training, validation = part_validation(whole, meaning, fraction=0.2, seed=0)
     data = LabelledData(meaning, training, validation, None, [], 64)
-    with pytest.raises(InputError, match="pooling is for labels of whole rows"):
+    with pytest.raises(InputError, match="pooling is only for labels of whole rows"):
         check(AdaptConfig(pooling="max", **FAST), data, language())
     run = AdaptConfig(epochs=3, reverse_complement_p=0.5, strand="average", **FAST)
     adapt(run, data, language(), tmp_path / "out", command="test", inputs={})
@@ -143,8 +143,8 @@ def test_labelled_bases_in_memory_are_learnt_on_either_strand(tmp_path):
     ("changes", "message"),
     [
         ({"genome": None}, "labels of bases need the genome"),
-        ({"kind": "regression"}, "kind and pooling are of labels of whole rows"),
-        ({"pooling": "max"}, "kind and pooling are of labels of whole rows"),
+        ({"kind": "regression"}, "kind and pooling are only for labels of whole rows"),
+        ({"pooling": "max"}, "kind and pooling are only for labels of whole rows"),
     ],
 )
 def test_a_request_that_cannot_be(folder, changes, message):
@@ -154,7 +154,7 @@ def test_a_request_that_cannot_be(folder, changes, message):
 
 def test_labels_from_which_nothing_is_learnt(folder):
     for text, name, message in (
-        ("chr1\t0\t2400\n", "one.bed", r"all of one class or none, \['in'\]"),
+        ("chr1\t0\t2400\n", "one.bed", r"fewer than two classes: \['in'\]"),
         ("chr1\t2000\t2400\t2\n", "none.bg", "no base of .*train.csv has a value"),
         ("chr1\t0\t2400\t2\n", "same.bg", "every value in .*train.csv is 2"),
         ("chr1\t0\t999\t1\nchr1\t999\t2000\t2\n", "late.bg", "no base of .*test.csv has a label"),
@@ -166,6 +166,6 @@ def test_labels_from_which_nothing_is_learnt(folder):
 
 def test_a_part_that_was_drawn_without_a_label_is_an_error_before_any_work(folder):
     (folder / "few.bg").write_text("chr1\t0\t2\t1\nchr1\t2\t9\t2\n")  # in one of 50 rows
-    with pytest.raises(InputError, match="rows that were drawn for validation no base has a label"):
+    with pytest.raises(InputError, match="drawn for validation have no labelled base"):
         finetune(config(folder, "few.bg", test=None), folder / "out")
     assert not (folder / "out").exists()

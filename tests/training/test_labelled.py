@@ -43,7 +43,7 @@ def test_labels_in_several_ways_are_an_error_that_an_option_resolves(tmp_path):
     (tmp_path / "t.csv").write_text("sequence,label\n" + "".join(lines))
     config = FinetuneConfig(train=str(tmp_path / "t.csv"))
     with pytest.raises(
-        InputError, match=r"t.csv: labels are written in several ways: '1' \(2 rows"
+        InputError, match=r"t.csv: labels are spelled in several ways: '1' \(2 rows"
     ):
         read_labelled(config, None)
     for label_text, classes in (("merge", ("0", "1")), ("exact", ("0", "1", "1.0"))):

@@ -52,5 +52,5 @@ def test_tokens_before_a_step_are_those_of_all_steps_before_it(n_steps, start, f
 
 
 def test_more_stages_than_steps_are_an_error():
-    with pytest.raises(ValueError, match="has 9 stages before the last, and 2 of the 4 steps"):
+    with pytest.raises(ValueError, match="has 9 stages before the last, but 2 of the 4 steps"):
         schedule(n_steps=4, start_length=2)

@@ -133,7 +133,7 @@ def test_rows_of_several_labels_have_no_class_to_balance(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"kind": "regression", "label_columns": ("a",)}, "label_columns are of kind multilabel"),
+        ({"kind": "regression", "label_columns": ("a",)}, "label_columns need kind multilabel"),
         ({"label_columns": ("a", "a")}, "names a column twice"),
         ({"label_columns": ("a;b",)}, "rename the column 'a;b'"),
     ],

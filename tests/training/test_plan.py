@@ -53,7 +53,7 @@ def test_blocks_are_recomputed_where_a_window_does_not_fit_otherwise(caplog):
 
 
 def test_what_does_not_fit_is_refused_with_a_hint():
-    with pytest.raises(ValueError, match=r"may take 0.6 .*a shorter context_length, a smaller"):
+    with pytest.raises(ValueError, match=r"may use 0.6 .*a shorter context_length, a smaller"):
         plan(memory_gib=0.6)
     with pytest.raises(
         ValueError, match=r"try gradient_checkpointing=true, fewer windows_per_pass"

@@ -143,7 +143,7 @@ def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypat
     interrupted(config, tmp_path / "model", monkeypatch, 7)
     planned = read_record(tmp_path / "model")["results"]["plan"]
     pretrain(config.model_copy(update={"memory_gib": 0.7}), tmp_path / "model")
-    assert "was interrupted: going on after step 6" in caplog.text
+    assert "was interrupted: resuming after step 6" in caplog.text
     assert read_record(tmp_path / "model")["results"]["plan"] == planned
     assert "in other passes" not in caplog.text
 
@@ -156,7 +156,7 @@ def test_with_less_memory_it_goes_on_in_smaller_passes_and_says_so(
     interrupted(config, tmp_path / "model", monkeypatch, 7)
     less = read_record(tmp_path / "model")["results"]["plan"]["peak_gib"] - 0.05
     pretrain(config.model_copy(update={"memory_gib": less}), tmp_path / "model")
-    assert "it goes on in other passes" in caplog.text
+    assert "it resumes with a new plan" in caplog.text
 
 
 def test_checkpoints_that_a_late_kill_left_are_removed(config, tmp_path):
@@ -218,7 +218,7 @@ def test_on_a_signal_the_step_is_saved_and_it_goes_on_bit_by_bit(
     kept = checkpoint.Checkpoints(tmp_path / "model" / CHECKPOINTS)
     assert kept.newest().name == "checkpoint-5"
     pretrain(config, tmp_path / "model")
-    assert "was interrupted: going on after step 5" in caplog.text
+    assert "was interrupted: resuming after step 5" in caplog.text
     one, other = weights(whole), weights(tmp_path / "model")
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert losses(whole) == losses(tmp_path / "model")
@@ -304,7 +304,7 @@ def test_fine_tuning_goes_on_bit_by_bit_from_its_epoch(
     broken_off(config, tmp_path / "out", monkeypatch, step, method)
     finetune(config, tmp_path / "out")
     last = "15 of 15" if method == "load_best" else "5 of 15, in epoch 2"
-    assert f"seed 0 was interrupted: going on after step {last}" in caplog.text
+    assert f"seed 0 was interrupted: resuming after step {last}" in caplog.text
     assert_the_same(tmp_path / "out", tuned)
 
 
@@ -339,7 +339,7 @@ def test_every_way_of_adapting_goes_on_from_the_middle_of_an_epoch(
     killed(monkeypatch, 9, "training_step", config, tmp_path / "out", **which)
     assert "interrupted" not in caplog.text
     two, found = fitted(config, tmp_path / "out", **which)
-    assert "seed 1 was interrupted: going on after step 8 of 15, in epoch 2" in caplog.text
+    assert "seed 1 was interrupted: resuming after step 8 of 15, in epoch 2" in caplog.text
     assert found == expected
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -352,7 +352,7 @@ def test_fine_tuning_is_saved_on_a_signal(tables, tuned, tmp_path, monkeypatch, 
     broken_off(config, tmp_path / "out", monkeypatch, 7, method, act)
     finetune(config, tmp_path / "out")
     step = {"training_step": 8, "evaluate": 10}[method]
-    assert f"seed 0 was interrupted: going on after step {step} of 15" in caplog.text
+    assert f"seed 0 was interrupted: resuming after step {step} of 15" in caplog.text
     assert_the_same(tmp_path / "out", tuned)
 
 

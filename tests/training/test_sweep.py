@@ -42,7 +42,7 @@ def record(loss, mcc=0.5):
 def test_the_best_by_what_is_selected_is_taken_and_what_diverged_is_out():
     def train(each):
         if each.values["epochs"] == 1:
-            raise DivergedError("the loss is no number")
+            raise DivergedError("the loss is NaN or infinite")
         return record(1 / each.values["epochs"], 1 / each.values["epochs"])
 
     config, report = best_of(grid(sweep={"epochs": (1, 2, 3)}), train)
@@ -109,8 +109,8 @@ def test_a_sweep_goes_on_where_it_was_and_never_sees_the_test(tables, monkeypatc
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
-        ({"speed": (1,)}, "a key of sweep is one of .*learning_rate"),
-        ({"seed": (1, 2)}, "a key of sweep is one of"),
+        ({"speed": (1,)}, "a key of sweep must be one of .*learning_rate"),
+        ({"seed": (1, 2)}, "a key of sweep must be one of"),
         ({"epochs": ()}, "sweep.epochs needs different values"),
         ({"epochs": (1, 1)}, "sweep.epochs needs different values"),
         ({"epochs": tuple(range(1, 14)), "batch_size": tuple(range(1, 6))}, "has 65 combinations"),

@@ -1,1 +1,1 @@
-"""Examples to learn from."""
+"""Training data: genomes as tokens, windows of them, and labelled tables."""

@@ -1,4 +1,4 @@
-"""A folder with one FASTA or FASTQ file for each class, and such a file, as rows of a table."""
+"""Read a folder with one FASTA or FASTQ file per class, or one such file, as rows of a table."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -15,21 +15,21 @@ _INDEXES = (".fai", ".gzi")
 
 
 def class_files(folder: Path, *, tell: bool = False) -> dict[str, Path]:
-    """Find the FASTA or FASTQ file of each class: what stands before the suffix of its name.
+    """Return the FASTA or FASTQ file of each class, keyed by its name without the suffix.
 
-    ``promoter.fa`` and ``promoter.fastq.gz`` are of the class ``promoter``.
+    ``promoter.fa`` and ``promoter.fastq.gz`` both hold the class ``promoter``.
 
     Parameters
     ----------
     folder
-        Where they lie.
+        The folder that holds the files.
     tell
-        Whether to log which other files are passed over.
+        Whether to log which other files are skipped.
 
     Raises
     ------
     InputError
-        If there is no such file, or two of one class.
+        If the folder holds no such file, or two files of the same class.
     """
     found: dict[str, Path] = {}
     others: list[str] = []
@@ -41,15 +41,15 @@ def class_files(folder: Path, *, tell: bool = False) -> dict[str, Path]:
             continue
         name = Path(uncompressed_name(path)).stem
         if name in found:
-            raise InputError(f"{folder} has two files of the class {name!r}; join them to one")
+            raise InputError(f"{folder} has two files of the class {name!r}; join them into one")
         found[name] = path
     if not found:
         raise InputError(
-            f"{folder} holds no FASTA file; a folder has one for each class, such as promoter.fa"
+            f"{folder} holds no FASTA file; expected one for each class, such as promoter.fa"
         )
     if tell and others:
         _log.info(
-            "%s: passed over %s, which is neither FASTA nor FASTQ by its name",
+            "%s: skipped %s: the name is not that of a FASTA or FASTQ file",
             folder,
             ", ".join(others),
         )
@@ -59,22 +59,22 @@ def class_files(folder: Path, *, tell: bool = False) -> dict[str, Path]:
 def read_class_folder(
     folder: Path, columns: Iterable[str] = (), *, tell: bool = True
 ) -> Iterator[dict[str, str]]:
-    """Give name, sequence and label of every sequence, class by class in the order of names.
+    """Yield name, sequence and label of every sequence, class by class in alphabetical order.
 
     Parameters
     ----------
     folder
-        As of `class_files`.
+        The folder that holds one FASTA or FASTQ file per class.
     columns
-        What is needed.
+        The columns that the caller needs.
     tell
-        As of `read_sequences`.
+        Whether to log which files are skipped, and that qualities or blanks are left out.
 
     Raises
     ------
     InputError
-        As of `class_files`; if more than these three is needed, or a file cannot be read or
-        holds no sequence.
+        If the folder holds no such file or two files of the same class, a column other than
+        ``name``, ``sequence`` and ``label`` is needed, or a file cannot be read or is empty.
     """
     others = [column for column in columns if column != LABEL]
     for label, path in class_files(folder, tell=tell).items():
@@ -85,26 +85,27 @@ def read_class_folder(
 def read_sequence_rows(
     path: Path, columns: Iterable[str] = (), *, tell: bool = True
 ) -> Iterator[dict[str, str]]:
-    """Yield the header of every sequence of a FASTA or FASTQ file as its name, and the sequence.
+    """Yield every sequence of a FASTA or FASTQ file; its name is the whole header.
 
     Parameters
     ----------
     path
-        The file.
+        The file, plain or compressed by gzip or bgzip.
     columns
-        What is needed.
+        The columns that the caller needs.
     tell
-        As of `read_sequences`.
+        Whether to log that qualities or blanks are left out.
 
     Raises
     ------
     InputError
-        If more than these two is needed, or as of `read_sequences`.
+        If a column other than ``name`` and ``sequence`` is needed, or the file is missing,
+        truncated, damaged or of another format.
     """
     if lacking := [column for column in columns if column not in ("name", "sequence")]:
         raise InputError(
-            f"{path} is FASTA or FASTQ, which has no column {lacking[0]!r}; give a table, or for "
-            "classes a folder with one such file for each"
+            f"{path} is FASTA or FASTQ, which has no column {lacking[0]!r}; use a table or, for "
+            "classes, a folder with one such file per class"
         )
     for record in read_sequences(path, tell=tell):
         yield {"name": record.header, "sequence": record.letters}

@@ -1,4 +1,4 @@
-"""Which training rows are shown as demonstrations: never one that is asked for."""
+"""Draw the training rows that are shown as demonstrations; a query is never among them."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,22 +13,22 @@ _log = logging.getLogger(__name__)
 
 
 class DemonstrationPool:
-    """Training rows that demonstrations are drawn from.
+    """Training rows from which demonstrations are drawn.
 
     Parameters
     ----------
     rows
         The training rows.
     class_names
-        In the order of their numbers.
+        The name of each class, in the order of class numbers.
     queries
-        What is asked for: a training row that is one of them, on either strand, is never
-        drawn. A line of the log says how many such there are.
+        The sequences to be classified. A training row that equals one of them, on either
+        strand, is never drawn; the number of such rows is logged.
 
     Attributes
     ----------
     n_left_out
-        How many rows are queries.
+        Number of training rows that equal a query.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class DemonstrationPool:
                 self._rows_of[row.label].append((key, row))
         if self.n_left_out:
             _log.info(
-                "%s of %s training rows are queries on one of the strands; others are drawn",
+                "%s of %s training rows equal a query on one of the strands and are never drawn",
                 f"{self.n_left_out:,}",
                 f"{len(rows):,}",
             )
@@ -54,18 +54,18 @@ class DemonstrationPool:
     def draw(
         self, n_per_class: int, *, seed: Sequence[int], beside: Tokens | None = None
     ) -> list[Shot]:
-        """Draw as many rows of each class, no two the same on either strand.
+        """Draw the same number of rows of each class; no two are equal on either strand.
 
-        They come in rounds of one of each class, in an order that is drawn for each round.
+        The rows come in rounds of one row per class, in a random order within each round.
 
         Parameters
         ----------
         n_per_class
-            How many of each.
+            Number of rows of each class.
         seed
-            Fixes the draw.
+            Seed of the draw.
         beside
-            One more sequence that is not drawn.
+            One more sequence that must not be drawn.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class DemonstrationPool:
             if len(chosen[-1]) < n_per_class:
                 raise InputError(
                     f"class {self._names[number]} has {len(chosen[-1]):,} different training rows "
-                    f"that are no queries, and {n_per_class:,} are to be drawn; ask for fewer"
+                    f"that are not queries, fewer than the {n_per_class:,} to draw; request fewer"
                 )
         rng = np.random.default_rng([*seed, len(chosen)])
         rounds = (rng.permutation(len(chosen)) for _ in range(n_per_class))
@@ -89,7 +89,7 @@ class DemonstrationPool:
 
 
 def _others(rows: Iterable[tuple[bytes, Shot]], taken: set[bytes]) -> Iterator[Shot]:
-    """Give rows that are not taken yet, and take them."""
+    """Yield the rows that are not yet in `taken`, and add them to it."""
     for key, row in rows:
         if key not in taken:
             taken.add(key)

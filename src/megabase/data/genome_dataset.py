@@ -1,4 +1,4 @@
-"""Windows of genomes as examples for pretraining."""
+"""Read windows of genomes as training examples for pretraining."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,19 +12,27 @@ from megabase.data.token_store import TokenStore
 from megabase.genome.vocabulary import DNA_VOCABULARY
 
 NO_TARGET = -100
-"""The label of a token that is not to be predicted, as Hugging Face has it."""
+"""The label of a token that does not count in the loss, as in Hugging Face models."""
 
 Batch = dict[str, Shaped[Tensor, "window length"]]
-"""`input_ids`, `labels`, and `loss_weights` where soft-masked bases count otherwise."""
+"""`input_ids`, `labels`, and `loss_weights` if soft-masked bases have another weight."""
 
 
 def read_windows(
     stores: Mapping[str, TokenStore], windows: Sequence[Window], *, soft_mask_weight: float = 1.0
 ) -> Batch:
-    """Read windows of one length as a batch.
+    """Read windows of the same length as a batch.
 
-    N is read but never a target. Each target counts as 1 in the loss, but where its
-    letter is soft-masked (in lower case) as `soft_mask_weight`.
+    N is an input but never a target.
+
+    Parameters
+    ----------
+    stores
+        The token store of each genome, by name.
+    windows
+        The windows, all of the same length.
+    soft_mask_weight
+        Weight in the loss of a soft-masked (lower-case) base; every other base has weight 1.
     """
     tokens = torch.stack([_tokens(stores[window.genome], window) for window in windows])
     batch = {
@@ -46,18 +54,18 @@ def _soft_masked(store: TokenStore, window: Window) -> Tensor:
 
 
 class StepDataset(Dataset[Batch]):
-    """Example k is the batch of step k: all its windows that are this process's share.
+    """A data set whose example k is the batch of step k: this process's windows of the step.
 
     Parameters
     ----------
     stores
-        The genomes, by name.
+        The token store of each genome, by name.
     windows
-        Gives the windows of a step.
+        Returns the windows of a step that this process reads.
     n_steps
-        How many there are.
+        Number of steps.
     soft_mask_weight
-        What a soft-masked base counts in the loss.
+        Weight in the loss of a soft-masked (lower-case) base; every other base has weight 1.
     """
 
     def __init__(
@@ -77,6 +85,6 @@ class StepDataset(Dataset[Batch]):
         return self._n_steps
 
     def __getitem__(self, step: int) -> Batch:
-        """Read the windows of a step."""
+        """Read the batch of a step."""
         windows = self.windows(step)
         return read_windows(self._stores, windows, soft_mask_weight=self._soft_mask_weight)

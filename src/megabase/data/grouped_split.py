@@ -1,4 +1,4 @@
-"""A validation part that shares no sequence with the rest, on neither strand."""
+"""Hold out a validation split that shares no sequence with training, on either strand."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -14,11 +14,12 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 def grouped_split(
     groups: Sequence[Hashable], strata: Sequence[int], *, fraction: float, seed: int
 ) -> tuple[Int64[np.ndarray, " training"], Int64[np.ndarray, " validation"]]:
-    """Part rows in two; a group is never parted, and each stratum gives its share.
+    """Split rows into training and validation, stratified, without dividing any group.
 
-    A group is of the stratum of most of its rows. Of each stratum groups are taken, in an
-    order that the seed fixes, as long as its share is not passed; where the stratum has two
-    groups or more, one at least, the smallest if all are above the share.
+    A group belongs to the stratum of most of its rows. In each stratum, groups are visited in
+    random order, and a group goes to validation if the stratum's share is not exceeded. A
+    stratum of two or more groups always gives at least one group to validation (the smallest
+    if every group exceeds the share) and keeps at least one for training.
 
     Parameters
     ----------
@@ -27,19 +28,19 @@ def grouped_split(
     strata
         The stratum of each row, such as its class.
     fraction
-        Of the rows that validation gets.
+        Fraction of the rows for validation.
     seed
-        Fixes the draw.
+        Seed of the random order.
 
     Returns
     -------
     training, validation
-        The numbers of their rows, from 0, in order.
+        Row numbers, from 0, in ascending order.
 
     Raises
     ------
     InputError
-        If either would be empty.
+        If either split would be empty.
     """
     rows_of: dict[Hashable, list[int]] = defaultdict(list)
     for row, group in enumerate(groups):
@@ -55,14 +56,14 @@ def grouped_split(
     training = sorted(set(range(len(groups))) - set(validation))
     if not validation or not training:
         raise InputError(
-            f"{len(groups):,} rows of {len(rows_of):,} different sequences cannot be split for "
-            "validation; give more rows, or --validation"
+            f"{len(groups):,} rows of {len(rows_of):,} different sequences are too few to hold out "
+            "a validation split; give more rows, or --validation"
         )
     return np.array(training, dtype=np.int64), np.array(sorted(validation), dtype=np.int64)
 
 
 def _share(groups: list[list[int]], fraction: float, rng: np.random.Generator) -> list[int]:
-    """Take groups of a stratum until its share is reached, and leave one at least."""
+    """Return the rows of a stratum that go to validation; at least one group is left."""
     n_rows = sum(map(len, groups))
     share = max(1, round(fraction * n_rows))
     taken: list[int] = []
@@ -75,19 +76,19 @@ def _share(groups: list[list[int]], fraction: float, rng: np.random.Generator) -
 
 
 def either_strand(tokens: UInt8[np.ndarray, " length"]) -> bytes:
-    """Give a key that a sequence shares with its reverse complement, and with no other."""
+    """Return a key that is equal for a sequence and its reverse complement, and only for them."""
     return min(tokens.tobytes(), DNA_VOCABULARY.reverse_complement(tokens).tobytes())
 
 
 def joined_groups(sequences: Sequence[Hashable], places: Sequence[Interval]) -> list[Hashable]:
-    """Give the group of each row: rows of one sequence, or of places that overlap, share it.
+    """Return the group of each row; rows of equal sequences or overlapping intervals share one.
 
     Parameters
     ----------
     sequences
-        A key of each row's sequence, as of `either_strand`.
+        A key of each row's sequence, such as the result of `either_strand`.
     places
-        Where each stands in the genome, on whichever strand.
+        The interval of each row in the genome; the strand is ignored.
 
     Examples
     --------
@@ -96,14 +97,17 @@ def joined_groups(sequences: Sequence[Hashable], places: Sequence[Interval]) -> 
     >>> first == second, second == third
     (True, False)
     """
+    # Disjoint sets (union-find): keys that lead to the same root are one group. The keys are
+    # sequences and numbers of clusters; each row joins its sequence and its cluster.
     leader: dict[Hashable, Hashable] = {}
 
     def led(key: Hashable) -> Hashable:
         while (other := leader.setdefault(key, key)) != key:
-            leader[key] = leader[other]
+            leader[key] = leader[other]  # halve the path, so that later look-ups are short
             key = other
         return key
 
+    # Sorted by start, an interval begins a new cluster if it starts after all earlier ones end.
     cluster, contig, end = 0, "", 0
     for row in sorted(range(len(places)), key=lambda row: (places[row].contig, places[row].start)):
         place = places[row]
@@ -115,7 +119,14 @@ def joined_groups(sequences: Sequence[Hashable], places: Sequence[Interval]) -> 
 
 
 def strata_of_values(values: Sequence[float], n_strata: int = 10) -> list[int]:
-    """Give the stratum of each number: as many of about equal size as there are quantiles.
+    """Return the quantile of each value as its stratum, from 0.
+
+    Parameters
+    ----------
+    values
+        One finite value per row.
+    n_strata
+        Number of strata, of about equal size.
 
     Examples
     --------
@@ -127,10 +138,16 @@ def strata_of_values(values: Sequence[float], n_strata: int = 10) -> list[int]:
 
 
 def strata_of_labels(truths: Shaped[np.ndarray, "row label"]) -> list[int]:
-    """Give the stratum of each row by the rarest of its labels; rows without one have their own.
+    """Return as the stratum of each row the rarest of its labels.
 
-    So the rarest labels are the last to be missing on a side, as in Sechidis et al. 2011, "On
-    the stratification of multi-label data", ECML PKDD, section 3.
+    Rows without a label form a stratum of their own. Stratifying by the rarest label keeps rare
+    labels in both splits, as in Sechidis et al. 2011, "On the stratification of multi-label
+    data", ECML PKDD, section 3.
+
+    Parameters
+    ----------
+    truths
+        1 where a row has a label, 0 elsewhere.
 
     Examples
     --------
@@ -138,5 +155,6 @@ def strata_of_labels(truths: Shaped[np.ndarray, "row label"]) -> list[int]:
     [1, 0, 2]
     """
     of_label = truths.sum(axis=0, dtype=np.int64)
+    # A label that a row lacks counts as more frequent than any label, so argmin ignores it.
     counts = np.where(truths.astype(bool), of_label, len(truths) + 1)
     return np.where(truths.any(axis=1), counts.argmin(axis=1), truths.shape[1]).tolist()

@@ -1,4 +1,4 @@
-"""Labels that are written in several ways, or stand for a missing one."""
+"""Find labels that are spelled in several ways, or that stand for a missing value."""
 
 import re
 from collections import Counter
@@ -8,8 +8,8 @@ from unicodedata import normalize
 from megabase.errors import InputError
 
 LABEL_TEXTS = ("checked", "exact", "merge")
-"""What becomes of labels that differ in blanks, case, quotes or the form of a number only: an
-error; classes of their own; or one class."""
+"""How labels are treated that differ only in blanks, case, quotes or the format of a number:
+as an error, as separate classes, or as one class."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _MISSING = {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "nan", "NaN", "NAN", "NaT", "null", "NULL"}
@@ -17,7 +17,9 @@ _MOST_LISTED = 5
 
 
 def label_key(text: str) -> str:
-    """Return what labels have in common that are written in several ways.
+    """Return a key that is equal for all spellings of a label.
+
+    Spellings differ in blanks, case, surrounding quotes, Unicode form or number format.
 
     Examples
     --------
@@ -33,14 +35,14 @@ def label_key(text: str) -> str:
 
 
 def check_label_texts(labels: Sequence[tuple[int, str]], *, name: str) -> None:
-    """Raise an InputError if labels may be one that is written in several ways, or be missing.
+    """Raise an InputError if a label seems to be missing or is spelled in several ways.
 
     Parameters
     ----------
     labels
-        Each label with the number of its row, from 1.
+        Row number, from 1, and text of each label.
     name
-        What to call the table in the error.
+        Name of the table in the error.
     """
     counts = Counter(text for _, text in labels)
     first: dict[str, int] = {}
@@ -50,29 +52,29 @@ def check_label_texts(labels: Sequence[tuple[int, str]], *, name: str) -> None:
     def described(texts: Iterable[str]) -> str:
         listed = sorted(texts, key=lambda text: first[text])
         shown = [
-            f"{text!r} ({counts[text]:,} rows, the first is row {first[text]:,})"
+            f"{text!r} ({counts[text]:,} rows, first in row {first[text]:,})"
             for text in listed[:_MOST_LISTED]
         ]
         return ", ".join([*shown, *(["..."] if len(listed) > _MOST_LISTED else [])])
 
     if missing := [text for text in counts if text.strip().strip('"') in _MISSING]:
         raise InputError(
-            f"{name}: labels may be missing: {described(missing)}; remove these rows, or take "
-            "--label-text exact, with which this is a label like others"
+            f"{name}: labels seem to be missing: {described(missing)}; remove these rows, or use "
+            "--label-text exact to treat these texts as ordinary labels"
         )
     ways: dict[str, list[str]] = {}
     for text in counts:
         ways.setdefault(label_key(text), []).append(text)
     if several := [text for texts in ways.values() if len(texts) > 1 for text in texts]:
         raise InputError(
-            f"{name}: labels are written in several ways: {described(several)}; correct the table, "
-            "or take --label-text merge, with which they are one, or exact, with which each is a "
-            "class of its own"
+            f"{name}: labels are spelled in several ways: {described(several)}; correct the table, "
+            "or use --label-text merge to merge them into one class, or --label-text exact to make "
+            "each a separate class"
         )
 
 
 def merged(texts: Iterable[str]) -> dict[str, str]:
-    """Return for the key of each label the way in which it is written most often.
+    """Return the most frequent spelling of each label, by the label's key.
 
     Examples
     --------
@@ -80,4 +82,5 @@ def merged(texts: Iterable[str]) -> dict[str, str]:
     [('1.0', '1'), ('pos', 'pos')]
     """
     counts = Counter(text.strip() for text in texts)
+    # Of equal keys the last entry wins, so the most frequent spelling comes last.
     return {label_key(text): text for text, _ in reversed(counts.most_common())}

@@ -1,4 +1,4 @@
-"""The label of each base of a genome: classes from BED, values from bedGraph or bigWig."""
+"""Read labels of single bases of a genome: classes from BED, values from bedGraph or bigWig."""
 
 import logging
 from array import array
@@ -19,49 +19,49 @@ from megabase.io.tracks import BEDGRAPH, BIGWIG, BigWig, Entry, check_bigwig, re
 from megabase.run.log import counted
 
 OUTSIDE, INSIDE = "none", "in"
-"""The class of a base without an entry, and of one with an entry that has no name."""
+"""The class of a base outside all entries, and of a base inside an entry without a name."""
 
 _log = logging.getLogger(__name__)
 
 
 @runtime_checkable
 class LabelTrack(Protocol):
-    """Labels that are asked for by place.
+    """Labels of bases, fetched by interval.
 
     Attributes
     ----------
     classes
-        The name of each class; none if labels are values.
+        The name of each class; empty if labels are values.
     """
 
     classes: tuple[str, ...]
 
     def fetch(self, interval: Interval) -> Shaped[np.ndarray, " length"]:
-        """Give the number of the class of each base, int32, or its value, float32, or NaN.
+        """Return the label of each base: its class number (int32), or its value (float32).
 
-        The labels are those of the forward strand; on strand '-' they come in its order, as
-        the letters do.
+        A base without a value is NaN. A track has one label per position, whatever the strand;
+        on strand '-' the labels come in reverse order, like the letters.
         """
         ...
 
 
 def open_label_track(path: Path, reference: Reference) -> LabelTrack:
-    """Open labels by the suffix of their file.
+    """Open a file of labels; its format is recognised by the suffix.
 
-    Entries on contigs that the genome lacks are passed over, which the log says.
+    Entries on contigs that the genome lacks are skipped; the number of such contigs is logged.
 
     Parameters
     ----------
     path
         BED, bedGraph (either may be gzipped) or bigWig.
     reference
-        The genome that they are of.
+        The genome to which the labels belong.
 
     Raises
     ------
     InputError
-        If it is none of these or cannot be read, none of its contigs is in the genome or one
-        is shorter there, or entries that differ overlap.
+        If the file has another format or cannot be read, no contig of it is in the genome, an
+        entry ends beyond its contig, or entries with different labels overlap.
     """
     if is_bed(path):
         return _classes(path, reference)
@@ -70,25 +70,25 @@ def open_label_track(path: Path, reference: Reference) -> LabelTrack:
     if path.name.lower().endswith(BIGWIG):
         return _BigWigLabels(path, reference)
     raise InputError(
-        f"{path}: labels of bases are BED (.bed), bedGraph ({', '.join(BEDGRAPH)}) or bigWig "
-        f"({', '.join(BIGWIG)})"
+        f"{path}: expected labels of bases as BED (.bed), bedGraph ({', '.join(BEDGRAPH)}) or "
+        f"bigWig ({', '.join(BIGWIG)})"
     )
 
 
 def check_label_track(path: Path) -> None:
-    """Raise an InputError if an extra that its suffix asks for is not there."""
+    """Raise an InputError if the extra that is needed to read the file is not installed."""
     if path.name.lower().endswith(BIGWIG):
         check_bigwig(path)
 
 
 def _classes(path: Path, reference: Reference) -> "_Runs":
-    """Read the classes of a BED file, the names of its entries."""
+    """Read a BED file whose names of entries are classes."""
     records = read_bed(path)
     names = [_name(record) for record in records]
     if None in names and len(set(names)) > 1:
         where = records[names.index(None)].interval
         raise InputError(
-            f"{path}: the entry {where} has no name, and others have one; name all or none"
+            f"{path}: the entry {where} has no name, but others have one; name all entries or none"
         )
     texts = [name or INSIDE for name in names]
     classes = (OUTSIDE, *in_order([text for text in texts if text != OUTSIDE]))
@@ -107,7 +107,7 @@ def _name(record: BedRecord) -> str | None:
 
 
 class _Places(NamedTuple):
-    """Places of a contig, sorted by start; the end is the largest so far."""
+    """Entries of a contig, sorted by start; each end is the largest of all ends up to it."""
 
     starts: Int64[np.ndarray, " run"]
     ends: Int64[np.ndarray, " run"]
@@ -115,14 +115,15 @@ class _Places(NamedTuple):
 
 
 class _Runs:
-    """Entries that are held in memory, by contig."""
+    """Entries of a file, held in memory by contig."""
 
     def __init__(
         self, classes: tuple[str, ...], entries: Iterable[Entry], path: Path, reference: Reference
     ) -> None:
         self.classes = classes
         self._path = path
-        cells: dict[str, array[float]] = {}  # start, end, value, start, ...: few bytes an entry
+        # One flat array of start, end, value, start, ... per contig takes few bytes per entry.
+        cells: dict[str, array[float]] = {}
         for contig, *place in entries:
             cells.setdefault(contig, array("d")).extend(place)
         tables = {contig: np.asarray(each).reshape(-1, 3) for contig, each in cells.items()}
@@ -134,14 +135,15 @@ class _Runs:
         table = table[np.argsort(table[:, 0], kind="stable")]
         starts, values = table[:, 0].astype(np.int64), table[:, 2]
         so_far = np.maximum.accumulate(table[:, 1].astype(np.int64))
-        # one that overlaps any before it overlaps, or equals in value, the one just before it
+        # Comparing neighbours is enough: an entry that overlaps any earlier entry starts before
+        # the largest end so far, and all overlapping entries up to it have the same value.
         differ = (starts[1:] < so_far[:-1]) & (values[1:] != values[:-1])
         if differ.any():
             place = int(differ.argmax())
             one, other = (self._text(values[place + step]) for step in (0, 1))
             raise InputError(
-                f"{self._path}: entries of {one} and {other} both hold {contig}, position "
-                f"{starts[place + 1]:,} (counted from 0); a base has one label"
+                f"{self._path}: entries of {one} and {other} overlap on {contig} at position "
+                f"{starts[place + 1]:,} (0-based); a base can have only one label"
             )
         return _Places(starts, so_far, values)
 
@@ -149,13 +151,15 @@ class _Runs:
         return repr(self.classes[int(value)]) if self.classes else f"{value:g}"
 
     def fetch(self, interval: Interval) -> Shaped[np.ndarray, " length"]:
-        """Give labels, as `LabelTrack.fetch`."""
+        """Return the labels of an interval; see `LabelTrack.fetch`."""
         if self.classes:
             found = np.zeros(len(interval), dtype=np.int32)
         else:
             found = np.full(len(interval), np.nan, dtype=np.float32)
         if interval.contig in self._places:
             starts, ends, values = self._places[interval.contig]
+            # Both arrays ascend: the first entry that may end after the start of the interval, and
+            # the first that starts at or after its end.
             first = int(np.searchsorted(ends, interval.start, side="right"))
             last = int(np.searchsorted(starts, interval.end, side="left"))
             for run in range(first, last):
@@ -165,7 +169,7 @@ class _Runs:
 
 
 class _BigWigLabels:
-    """Values that are read from a bigWig as they are asked for."""
+    """Values of a bigWig file, read from disk when they are fetched."""
 
     classes: tuple[str, ...] = ()
 
@@ -174,7 +178,7 @@ class _BigWigLabels:
         _check_contigs(self._file.lengths, path, reference)
 
     def fetch(self, interval: Interval) -> Float32[np.ndarray, " length"]:
-        """Give values, as `LabelTrack.fetch`."""
+        """Return the values of an interval; see `LabelTrack.fetch`."""
         found = np.full(len(interval), np.nan, dtype=np.float32)
         for _, start, end, value in self._file.entries(interval):
             found[start - interval.start : end - interval.start] = value
@@ -182,17 +186,17 @@ class _BigWigLabels:
 
 
 def _check_contigs(ends: Mapping[str, int], path: Path, reference: Reference) -> None:
-    """Refuse labels of another assembly, and say how many contigs are passed over."""
+    """Raise an InputError if labels are of another assembly; log how many contigs are skipped."""
     known = [contig for contig in ends if contig in reference.lengths]
     if not ends:
-        raise InputError(f"{path} holds no label")
+        raise InputError(f"{path} holds no labels")
     if not known:
         check_contig(next(iter(ends)), reference.lengths, reference.name)
     for contig in known:
         check_inside(Interval(contig, 0, ends[contig]), reference.lengths, reference.name)
     if n_left := len(ends) - len(known):
         _log.info(
-            "%s: labels on %s that the genome lacks are passed over",
+            "%s: skipped the labels on %s that the genome lacks",
             path,
             counted(n_left, "contig"),
         )

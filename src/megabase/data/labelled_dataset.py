@@ -1,4 +1,4 @@
-"""Sequences with labels, as batches for training: drawn at random, padded on the right."""
+"""Read labelled sequences as training batches: drawn at random, padded on the right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,29 +14,30 @@ from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.model.heads import UNCOUNTED, is_counted
 from megabase.model.padding import pad
 
-# Rows that are padded together: the longest has at most so many tokens more than the shortest,
-# by share or by number.
+# Rows are padded together if the longest exceeds the shortest by at most this factor, or by at
+# most this number of tokens.
 _LONGER_SHARE, _LONGER = 4 / 3, 64
 
 Inputs = dict[str, Shaped[Tensor, "row ..."]]
-"""`input_ids`, and `attention_mask` where there is padding; with labels `labels`, too."""
+"""`input_ids`; `attention_mask` if there is padding; `labels` if the sequences have labels."""
 
 
 BaseLabels = Shaped[np.ndarray, " _"]
-"""The labels of the bases of one sequence, in its order."""
+"""The labels of the bases of one sequence, in the order of the sequence."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Sequences and their labels, both in the order of a table.
+    """Sequences and their labels, both in the order of the rows of a table.
 
     Parameters
     ----------
     sequences
-        Tokens of each.
+        Tokens of each sequence.
     labels
-        What `Labels.encode` gives; or for each sequence the labels of its bases: numbers of
-        classes, with `heads.UNCOUNTED` where a base does not count, or values, with NaN there.
+        The result of `Labels.encode`, one entry per row; or one array per sequence with the
+        labels of its bases: class numbers, `heads.UNCOUNTED` for a base that does not count,
+        or values, NaN for a base that does not count.
     """
 
     sequences: list[TokenArray]
@@ -46,54 +47,55 @@ class Examples:
         return len(self.sequences)
 
     def part(self, rows: Int64[np.ndarray, " part"]) -> "Examples":
-        """Give some of the rows."""
+        """Return the examples of some row numbers, in the order given."""
         labels = self.labels
         some = labels[rows] if isinstance(labels, np.ndarray) else [labels[row] for row in rows]
         return Examples([self.sequences[row] for row in rows], some)
 
     def targets(self) -> Shaped[np.ndarray, "target ..."]:
-        """Give the label of each row; or of each base that counts, row after row."""
+        """Return the label of each row; or of each base that counts, row after row."""
         labels = self.labels
         return labels if isinstance(labels, np.ndarray) else self.counted(np.concatenate(labels))
 
     def counted(self, answers: Shaped[np.ndarray, "answer ..."]) -> Shaped[np.ndarray, "..."]:
-        """Give of the answers for all rows, or bases, those that have a target."""
+        """Return the predictions that have a target, out of those for all rows or bases."""
         if isinstance(self.labels, np.ndarray):
             return answers
         return answers[is_counted(torch.from_numpy(np.concatenate(self.labels))[None])[0].numpy()]
 
     def ends(self) -> Int64[np.ndarray, " row"]:
-        """Give how many answers, one a row or a base, there are up to the end of each row."""
+        """Return the number of predictions, one per row or base, up to the end of each row."""
         per_row = np.ones(len(self), dtype=np.int64)
         return (per_row if isinstance(self.labels, np.ndarray) else self.lengths()).cumsum()
 
     def units(self) -> Int64[np.ndarray, " target"] | None:
-        """Give the row that each base of `targets` is of; None where rows have one each."""
+        """Return the row number of each base in `targets`; None if each row has one label."""
         if isinstance(self.labels, np.ndarray):
             return None
         return self.counted(np.repeat(np.arange(len(self)), self.lengths()))
 
     def lengths(self) -> Int64[np.ndarray, " row"]:
-        """Give the tokens of each sequence."""
+        """Return the number of tokens of each sequence."""
         return np.array([len(tokens) for tokens in self.sequences], dtype=np.int64)
 
 
 def random_batches(
     lengths: Int64[np.ndarray, " row"], batch_size: int, *, seed: int, epoch: int
 ) -> list[Int64[np.ndarray, " _"]]:
-    """Part all rows of an epoch into random batches, each sorted by length.
+    """Split all rows of an epoch into random batches, each sorted by length.
 
-    A batch takes no account of lengths, which may tell the label: one of similar lengths would
-    hold rows of one class. The last batch may be smaller; no row is left out.
+    Batches are drawn regardless of length: length may correlate with the label, and a batch of
+    similar lengths could then hold a single class. The last batch may be smaller; no row is
+    left out.
 
     Parameters
     ----------
     lengths
-        Tokens of each row.
+        Number of tokens of each row.
     batch_size
-        Rows of a batch.
+        Number of rows of a batch.
     seed, epoch
-        Of which the draw is a function.
+        The draw is a function of both.
     """
     drawn = np.random.default_rng([seed, epoch]).permutation(len(lengths))
     batches = [drawn[start : start + batch_size] for start in range(0, len(drawn), batch_size)]
@@ -101,14 +103,14 @@ def random_batches(
 
 
 def passes(lengths: Int64[np.ndarray, " row"], most: int) -> list[slice]:
-    """Cut a batch, sorted by length, into passes of similar lengths, so that little is padded.
+    """Cut a batch, sorted by length, into passes of similar lengths to keep padding small.
 
     Parameters
     ----------
     lengths
-        Tokens of each row, shortest first.
+        Number of tokens of each row, shortest first.
     most
-        Rows of a pass.
+        Largest number of rows of a pass.
     """
     starts = [0]
     for row, length in enumerate(lengths):
@@ -120,20 +122,22 @@ def passes(lengths: Int64[np.ndarray, " row"], most: int) -> list[slice]:
 
 
 class StepBatches(Dataset[Inputs]):
-    """Example k is the batch of step k, shortest row first; an epoch is as many steps as batches.
+    """A data set whose example k is the batch of step k, sorted from the shortest row up.
+
+    An epoch has one step per batch.
 
     Parameters
     ----------
     examples
-        Of the training part.
+        The training split.
     batch_size
-        Rows of a step.
+        Number of rows of a step.
     n_epochs
         How often each row is read.
     seed
-        Of every draw.
+        Seed of every draw.
     reverse_complement_p
-        Probability that a row is read from the other strand.
+        Probability that a row is read as its reverse complement.
     """
 
     def __init__(
@@ -151,7 +155,7 @@ class StepBatches(Dataset[Inputs]):
         self._n_epochs = n_epochs
         self._seed = seed
         self._p = reverse_complement_p
-        self.steps_per_epoch = -(-len(examples) // batch_size)
+        self.steps_per_epoch = -(-len(examples) // batch_size)  # rounded up
         self._epoch, self._batches = -1, [np.empty(0, dtype=np.int64)]
 
     def __len__(self) -> int:
@@ -187,7 +191,7 @@ class StepBatches(Dataset[Inputs]):
 
 
 def pad_labels(labels: Sequence[BaseLabels]) -> Shaped[Tensor, "row length"]:
-    """Pad the labels of bases on the right with what does not count, as `padding.pad` tokens."""
+    """Pad labels of bases on the right, as `padding.pad` does tokens; padding does not count."""
     is_class = np.issubdtype(labels[0].dtype, np.integer)
     shape = (len(labels), max(map(len, labels)))
     padded = np.full(shape, UNCOUNTED) if is_class else np.full(shape, np.nan, dtype=np.float32)

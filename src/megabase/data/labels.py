@@ -1,4 +1,4 @@
-"""What labels mean: classes or several names in their order, or numbers and their unit."""
+"""Interpret labels: as classes, as several names per row, or as numbers of a regression."""
 
 import logging
 import math
@@ -17,30 +17,30 @@ LABEL = "label"
 """The column of labels."""
 
 KINDS = ("auto", "classification", "multilabel", "regression")
-"""What labels can be read as."""
+"""The kinds of labels."""
 
-_MOST_NUMBERED_CLASSES = 50  # whole numbers of more kinds may be counts: the user has to say
+_MOST_NUMBERED_CLASSES = 50  # more distinct whole numbers may be counts, so the user must choose
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the labels of a training table mean.
+    """The meaning of the labels of a training table.
 
     Parameters
     ----------
     classes
-        The text of each class as it stands in the table, in the order of their numbers; of
-        several labels the name of each; none for a regression.
+        The text of each class as written in the table, in the order of class numbers; for
+        multilabel data the name of each label; empty for a regression.
     mean, scale
         Mean and standard deviation of the targets of a regression.
     per_base
-        Whether each base of a sequence has a label, or the sequence has one.
+        Whether each base has a label, rather than each sequence.
     is_multilabel
-        Whether a row has any number of `classes`, and not one of them.
+        Whether a row has any number of `classes`, rather than exactly one.
     is_merged
-        Whether a label is of a class that is written in another way, as `label_key` tells.
+        Whether labels with the same `label_key` belong to the same class.
     """
 
     classes: tuple[str, ...]
@@ -54,35 +54,36 @@ class Labels:
     def from_training(
         cls, texts: Sequence[str], *, kind: str, name: str, label_text: str = "checked"
     ) -> "Labels":
-        """Learn from the labels of a training table what labels mean.
+        """Infer the meaning of labels from the rows of a training table.
 
         Parameters
         ----------
         texts
             The label of each row.
         kind
-            One of `KINDS`. ``"auto"``: numbers that are not all whole are a regression, all
-            else are classes; the log says which it was. ``"multilabel"``: names with `JOINT`
-            between them, or none.
+            One of `KINDS`. ``"auto"``: numbers that are not all whole are a regression, which
+            is logged; everything else is classes. ``"multilabel"``: each text is any number of
+            names separated by `JOINT`.
         name
-            What to call the table in an error.
+            Name of the table in an error.
         label_text
-            One of `LABEL_TEXTS`, of labels that are written in several ways. Unless it is
-            ``"exact"``, a text that stands for a missing value is an error.
+            One of `LABEL_TEXTS`: how labels that are spelled in several ways are treated.
+            Unless it is ``"exact"``, a text that stands for a missing value is an error.
 
         Raises
         ------
         InputError
-            If there is one class only, all targets are one number, no row has a name, or a
-            label is missing or written in several ways.
+            If `kind` or `label_text` is invalid, there is only one class, all targets are
+            equal, no row has a label (multilabel), or a label is missing or spelled in several
+            ways.
         """
         if kind not in KINDS:
-            raise InputError(f"kind is one of {', '.join(KINDS)}; got {kind!r}")
+            raise InputError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
         if kind == "regression" or (kind == "auto" and _looks_like_regression(texts, name)):
             values = _numbers(texts, name)
             scale = float(values.std())
             if scale == 0:
-                raise InputError(f"every target of {name} is {texts[0]}: there is nothing to learn")
+                raise InputError(f"every target of {name} is {texts[0]}; there is nothing to learn")
             return cls((), float(values.mean()), scale)
         if kind == "multilabel":
             named = [
@@ -92,14 +93,14 @@ class Labels:
             ]
             classes = in_order(_classes(named, label_text, name))
             if not classes:
-                raise InputError(f"no row of {name} has a label: there is nothing to learn")
+                raise InputError(f"no row of {name} has a label; there is nothing to learn")
             return cls(classes, is_multilabel=True, is_merged=label_text == "merge")
         if "" in texts:
             raise InputError(f"{name}, row {texts.index('') + 1}: the label is empty")
         classes = in_order(_classes(list(enumerate(texts, start=1)), label_text, name))
         if len(classes) < 2:
             raise InputError(
-                f"every label of {name} is {texts[0]!r}; a classifier needs two classes or more"
+                f"every label of {name} is {texts[0]!r}; a classifier needs at least two classes"
             )
         return cls(classes, is_merged=label_text == "merge")
 
@@ -107,21 +108,22 @@ class Labels:
     def from_bases(
         cls, labels: Sequence[Shaped[np.ndarray, " _"]], classes: tuple[str, ...], *, name: str
     ) -> "Labels":
-        """Learn from the labels of bases in training what labels mean.
+        """Infer the meaning of labels of bases from the training rows.
 
         Parameters
         ----------
         labels
-            Of the bases of each row: numbers of classes; or values, NaN where there is none.
+            One array per row with the labels of its bases: class numbers, or values, NaN if
+            absent.
         classes
-            The name of each number; none: the labels are values.
+            The name of each class; empty if the labels are values.
         name
-            What to call the table in an error.
+            Name of the table in an error.
 
         Raises
         ------
         InputError
-            If all bases are of one class, no base has a value, or all have the same.
+            If all bases have the same class, no base has a value, or all values are equal.
         """
         whole = np.concatenate(labels)
         if classes:
@@ -129,36 +131,43 @@ class Labels:
             if len(found) < 2:
                 named = [classes[int(number)] for number in found]
                 raise InputError(
-                    f"the bases of {name} are all of one class or none, {named}; a classifier "
-                    "needs two classes or more"
+                    f"the bases of {name} have fewer than two classes: {named}; a classifier "
+                    "needs at least two"
                 )
             return cls(classes, per_base=True)
         known = whole[~np.isnan(whole)].astype(np.float64)
         if not len(known):
             raise InputError(f"no base of {name} has a value")
         if not known.std():
-            raise InputError(f"every value in {name} is {known[0]:g}: there is nothing to learn")
+            raise InputError(f"every value in {name} is {known[0]:g}; there is nothing to learn")
         return cls((), float(known.mean()), float(known.std()), per_base=True)
 
     @property
     def is_regression(self) -> bool:
-        """Whether labels are numbers."""
+        """Whether labels are values, not classes."""
         return not self.classes
 
     @property
     def n_outputs(self) -> int:
-        """Logits that a model needs for them."""
+        """Number of outputs (logits or values) that a model needs."""
         return len(self.classes) or 1
 
     def encode(self, texts: Sequence[str], *, name: str) -> Shaped[np.ndarray, "row ..."]:
-        """Give the number of each label's class, int64, or the targets, float32.
+        """Return the class number of each row, int64, or its target, float32.
 
-        Of several labels: 1 for those of the row and 0 for others, uint8 (row, label).
+        For multilabel data: 1 for each label of the row and 0 elsewhere, uint8 (row, label).
+
+        Parameters
+        ----------
+        texts
+            The label of each row.
+        name
+            Name of the table in an error.
 
         Raises
         ------
         InputError
-            At the first label that is no number, or was not seen in training.
+            At the first label that is not a finite number, or does not occur in training.
         """
         if self.is_regression:
             return _numbers(texts, name).astype(np.float32)
@@ -178,11 +187,11 @@ class Labels:
         return truths
 
     def _unknown(self, text: str, place: str) -> str:
-        """Describe a label that training does not have, and one that may be the same."""
+        """Describe a label that is not in training, and suggest one that may be meant."""
         known = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
         alike = [each for each in self.classes if label_key(each) == label_key(text)]
         mend = (
-            f"if it is {alike[0]!r}, take --label-text merge"
+            f"if it means {alike[0]!r}, use --label-text merge"
             if alike
             else "correct it, or add such rows to training"
         )
@@ -190,9 +199,9 @@ class Labels:
 
 
 def _classes(labels: Sequence[tuple[int, str]], label_text: str, name: str) -> list[str]:
-    """Return the labels as classes are named by them, each with the number of its row."""
+    """Check the labels, each given with its row number, and return them as names of classes."""
     if label_text not in LABEL_TEXTS:
-        raise InputError(f"label_text is one of {', '.join(LABEL_TEXTS)}; got {label_text!r}")
+        raise InputError(f"label_text must be one of {', '.join(LABEL_TEXTS)}; got {label_text!r}")
     texts = [text for _, text in labels]
     if label_text == "exact":
         return texts
@@ -205,7 +214,16 @@ def _classes(labels: Sequence[tuple[int, str]], label_text: str, name: str) -> l
 
 
 def joined(row: Mapping[str, str], columns: Sequence[str], *, name: str) -> str:
-    """Put the names of those columns that have a 1 in one text, as a label.
+    """Join the names of the columns that hold 1 into the text of one multilabel label.
+
+    Parameters
+    ----------
+    row
+        The cells of the row, by column.
+    columns
+        The columns of 0 and 1.
+    name
+        Name of the row in an error.
 
     Examples
     --------
@@ -215,7 +233,7 @@ def joined(row: Mapping[str, str], columns: Sequence[str], *, name: str) -> str:
     Raises
     ------
     InputError
-        If a column has neither 0 nor 1.
+        If a cell is neither 0 nor 1.
     """
     for column in columns:
         if row[column] not in ("0", "1"):
@@ -224,7 +242,9 @@ def joined(row: Mapping[str, str], columns: Sequence[str], *, name: str) -> str:
 
 
 def in_order(texts: Sequence[str]) -> tuple[str, ...]:
-    """Sort distinct labels: numbers by value, texts as people count.
+    """Return the distinct labels, sorted: numbers by value, texts in natural order.
+
+    In natural order the numbers within a text count by value, so that 9 comes before 10.
 
     Examples
     --------
@@ -241,13 +261,13 @@ def in_order(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _names(texts: Sequence[str], name: str) -> list[list[str]]:
-    """Give the names of each row, without the blanks around them."""
+    """Split each text into its names, and strip blanks around them."""
     rows = [[each.strip() for each in text.split(JOINT)] if text.strip() else [] for text in texts]
     for row, names in enumerate(rows, start=1):
         if "" in names or len(set(names)) < len(names):
             raise InputError(
                 f"{name}, row {row}: the label is {texts[row - 1]!r}; expected different names "
-                f"with {JOINT!r} between them, or nothing"
+                f"separated by {JOINT!r}, or an empty cell"
             )
     return rows
 
@@ -273,11 +293,11 @@ def _looks_like_regression(texts: Sequence[str], name: str) -> bool:
     if all(map(float.is_integer, values)):
         if len(distinct) > _MOST_NUMBERED_CLASSES:
             raise InputError(
-                f"the labels of {name} are whole numbers of {len(distinct):,} kinds; say --kind "
-                "classification, or --kind regression"
+                f"the labels of {name} are {len(distinct):,} different whole numbers; give --kind "
+                "classification or --kind regression"
             )
         return False
-    _log.info("labels of %s are numbers that are not all whole: a regression (--kind)", name)
+    _log.info("labels of %s are numbers, not all whole: treated as a regression (--kind)", name)
     return True
 
 

@@ -1,4 +1,4 @@
-"""Several genomes, with weights: which window is number i of step k."""
+"""Draw training windows from several weighted genomes: window i of step k."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ class Window:
 
 
 class Mixture:
-    """Draw each window from one of several genomes: a pure function of seed, step and number.
+    """Draw each window from one of several genomes as a pure function of seed, step and number.
 
-    So neither worker processes, nor training processes, nor an interruption change what
-    is seen.
+    The windows of a run therefore depend neither on worker processes, nor on training
+    processes, nor on interruptions.
 
     Parameters
     ----------
     samplers
-        Of each genome, by its name.
+        The sampler of each genome, by name.
     weights
-        How often each is drawn from, relative to the others.
+        How often each genome is drawn, relative to the others; positive.
     seed
-        Fixes every draw.
+        Seed of every draw.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Mixture:
         self._seed = seed
 
     def window(self, step: int, number: int, length: int) -> Window:
-        """Give window `number` of a step whose windows have `length` tokens.
+        """Return window `number` (from 0) of a step whose windows have `length` tokens.
 
         Raises
         ------
         InputError
-            If nearly every window of the genome holds too many N.
+            If nearly every window of the genome contains too many N.
         """
         rng = np.random.default_rng([self._seed, step, number])
         name = self._names[int(np.searchsorted(self._ends, rng.random(), side="right"))]

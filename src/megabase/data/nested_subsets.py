@@ -1,4 +1,4 @@
-"""Subsets of rows, each within the next, in which every stratum has its share."""
+"""Draw nested subsets of rows in which every stratum keeps its share."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from jaxtyping import Int64
 
 
 def nested_order(strata: Sequence[int], *, seed: int) -> Int64[np.ndarray, " row"]:
-    """Put rows into an order of which each beginning is a stratified subset.
+    """Return an order of rows such that the first n rows are a stratified subset, for every n.
 
-    The rows of a stratum are drawn in an order of their own, and the strata are laid into one
-    another evenly: the j-th of m rows has the place (j - 1/2) / m, and of equal places the
-    order is drawn. The first n rows have of a stratum its share of n, give or take one or so.
+    The rows of each stratum are shuffled, and the strata are interleaved evenly: the j-th of the
+    m rows of a stratum has the key (j - 1/2) / m, and ties are in random order. Among the first
+    n rows, each stratum has its share of n to within about one row.
 
     Parameters
     ----------
     strata
         The stratum of each row, such as its class.
     seed
-        Fixes the draw.
+        Seed of the shuffle.
 
     Returns
     -------
     order
-        The numbers of the rows, from 0.
+        Row numbers, from 0.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The regions of a BED file, checked against the genome they are of."""
+"""Read the regions of a BED file and check them against their genome."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from megabase.io.bed import read_bed
 
 
 def read_regions(path: Path, store: TokenStore) -> list[Interval]:
-    """Read the intervals of a BED file.
+    """Read the intervals of a BED file, all of which must lie in the genome of `store`.
 
     Raises
     ------
     InputError
-        If the file is no BED, or an interval is not of the genome.
+        If the file is not valid BED, or an interval is not inside the genome.
     """
     intervals = [record.interval for record in read_bed(path)]
     for interval in intervals:

@@ -1,4 +1,4 @@
-"""The sequences of a table: written out in it, or intervals of a genome; and those of FASTA."""
+"""Read sequences from a table (as text, or as intervals of a genome) or from FASTA."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Record(NamedTuple):
-    """A row as it stands, the tokens of its sequence, and their place in the genome, if any."""
+    """A row as read, the tokens of its sequence, and their interval in the genome, if any."""
 
     row: dict[str, str]
     tokens: UInt8[np.ndarray, " length"]
@@ -38,33 +38,34 @@ class Record(NamedTuple):
 
 
 class SequenceTable:
-    """Reads a table row by row, as often as it is asked.
+    """A table of sequences, read row by row; it can be read repeatedly.
 
     Parameters
     ----------
     path
-        CSV, TSV or Parquet with a column ``sequence``; or with the columns ``contig``,
-        ``start``, ``end`` (0-based, half-open) and perhaps ``strand``, and a genome; or BED,
-        whose columns are these and ``name``. Or FASTA or FASTQ, whose rows are ``name`` (the
-        whole header) and ``sequence``; or a folder of such files, whose rows also have
-        ``label``, as `class_folder` says.
+        CSV, TSV or Parquet with a column ``sequence``, or, with a genome, the columns
+        ``contig``, ``start``, ``end`` (0-based, half-open) and optionally ``strand``. BED has
+        these columns and ``name``. FASTA or FASTQ has the columns ``name`` (the whole header)
+        and ``sequence``; a folder with one such file per class also has ``label``.
     columns
-        What columns it must have besides.
+        Further columns that the table must have.
     sequence_column
-        Another name of the column ``sequence``.
-    delimiter, list_columns
-        As of `read_rows`.
+        Name of the column of sequences.
+    delimiter
+        Character that separates the columns of CSV or TSV; None: inferred from the file.
+    list_columns
+        Columns of Parquet that may hold lists; their items are joined into one text.
     reference
-        The genome of its intervals; None: sequences are written out.
+        The genome of the intervals; None: the table contains the sequences.
     context_length
-        The most tokens that the model reads; None: any.
+        Largest number of tokens that the model reads; None: no limit.
     n_prompt_tokens
-        How many of them a soft prompt takes from each sequence.
+        Number of tokens of the context that a soft prompt takes.
     crop
-        One of `CROPS`, for longer ones; ``"random"``: from a place that is drawn once for each
-        row. None: a longer one is an error.
+        One of `CROPS`: which part of a longer sequence is kept; ``"random"`` draws it once for
+        each row. None: a longer sequence is an error.
     seed
-        Fixes that draw.
+        Seed of that draw.
     """
 
     def __init__(
@@ -82,12 +83,12 @@ class SequenceTable:
         seed: int = 0,
     ) -> None:
         if crop is not None and crop not in CROPS:
-            raise InputError(f"crop is one of {', '.join(CROPS)}; got {crop!r}")
+            raise InputError(f"crop must be one of {', '.join(CROPS)}; got {crop!r}")
         self.path = path
         self._is_fasta = path.is_dir() or holds_sequences(path)
         self._reference = reference
         if reference is not None and sequence_column != SEQUENCE:
-            raise InputError("a genome has the sequences; leave --sequence-column out")
+            raise InputError("the sequences come from the genome; leave out --sequence-column")
         of_place = (sequence_column,) if reference is None else ("contig", "start", "end")
         self._columns = (*of_place, *columns)
         self._sequence_column = sequence_column
@@ -103,18 +104,18 @@ class SequenceTable:
         self._seed = seed
 
     def records(self, *, tell: bool = True) -> Iterator[Record]:
-        """Give each row with its tokens; at the end the log says what was cut and read as N.
+        """Yield each row with its tokens.
 
         Parameters
         ----------
         tell
-            Whether it does.
+            Whether to log how many sequences were cropped and how many letters were read as N.
 
         Raises
         ------
         InputError
-            If the table cannot be read or holds no row, or at the first sequence that is
-            empty, no DNA, no part of the genome, or too long.
+            If the table cannot be read or has no rows, or at the first sequence that is empty,
+            not DNA, not inside the genome, or too long.
         """
         n_rows = n_cropped = n_ambiguous = 0
         for n_rows, row in enumerate(self._rows(tell=tell), start=1):
@@ -126,7 +127,7 @@ class SequenceTable:
             n_cropped += last - first < len(encoded.tokens)
             yield Record(row, encoded.tokens[first:last], place and place.part(first, last))
         if not n_rows:
-            raise InputError(f"{self.path} holds no row; a line is one sequence")
+            raise InputError(f"{self.path} has no rows; expected one sequence per row")
         if tell and n_cropped:
             _log.info(
                 "%s: %s of %s cut to %s bp (--crop %s)", self.path, f"{n_cropped:,}",
@@ -138,10 +139,13 @@ class SequenceTable:
 
     def _rows(self, *, tell: bool) -> Iterator[dict[str, str]]:
         if self._is_fasta and self._reference is not None:
-            raise InputError(f"a genome goes with intervals; {self.path} has its own letters")
+            raise InputError(
+                f"a genome is only for intervals, and {self.path} contains sequences; leave out "
+                "--genome"
+            )
         is_table = not (self._is_fasta or is_bed(self.path))
         if self._delimiter is not None and not is_table:
-            raise InputError(f"--delimiter is of a CSV or TSV file, and {self.path} is not one")
+            raise InputError(f"--delimiter is only for CSV or TSV, and {self.path} is neither")
         if self.path.is_dir():
             return read_class_folder(self.path, self._columns, tell=tell)
         if self._is_fasta:
@@ -154,7 +158,7 @@ class SequenceTable:
 
     def _bed_rows(self) -> Iterator[dict[str, str]]:
         if self._reference is None:
-            raise InputError(f"the intervals of {self.path} need the genome they are of: --genome")
+            raise InputError(f"the intervals of {self.path} need their genome; give --genome")
         records = read_bed(self.path)
         check_columns(_BED_COLUMNS, self._columns, str(self.path))
         for place, label in records:
@@ -172,7 +176,7 @@ class SequenceTable:
             raise InputError(f"{name}: {error}") from error
 
     def _kept(self, n_tokens: int, row: int, name: str) -> tuple[int, int]:
-        """Say from which token up to which a sequence is kept."""
+        """Return the first token that is kept of a sequence, and the end."""
         limit = self._longest
         if limit is None or n_tokens <= limit:
             return 0, n_tokens
@@ -189,14 +193,14 @@ class SequenceTable:
         return start, start + limit
 
     def _too_long(self, length: int, limit: int, name: str) -> str:
-        mends = f"take --crop {'|'.join(CROPS)} to cut it, or a model with a longer context"
+        remedy = f"use --crop {'|'.join(CROPS)} to cut it, or a model with a longer context"
         n, context = self._n_prompt_tokens, limit + self._n_prompt_tokens
         if not n:
-            return f"{name} has {length:,} bp, and the model reads at most {limit:,}; {mends}"
-        fit = f"; at most {context - length:,} fit beside it" if length < context else ""
+            return f"{name} has {length:,} bp, and the model reads at most {limit:,}; {remedy}"
+        fit = f" (at most {context - length:,} would fit)" if length < context else ""
         return (
-            f"{name} has {length:,} bp, and the model reads {context:,} tokens, of which {n:,} are "
-            f"of the prompt{fit}; {mends}"
+            f"{name} has {length:,} bp, and the model reads {context:,} tokens, of which the "
+            f"prompt takes {n:,}{fit}; {remedy}"
         )
 
 
@@ -220,7 +224,7 @@ def _strand(row: dict[str, str]) -> str:
     for column in row:
         if column.strip().lower() == "strand":
             raise InputError(
-                f"the strand is read from a column 'strand', and there is {column!r}; rename it, "
-                "or remove it if every interval is on the forward strand"
+                f"expected the strand in a column named 'strand', got {column!r}; rename it, or "
+                "remove it if every interval is on the forward strand"
             )
     return "+"

@@ -1,4 +1,4 @@
-"""A genome as memory-mapped uint8 tokens, built once from its file; a bit keeps the case."""
+"""Store a genome as memory-mapped uint8 tokens, built once; one bit keeps the case."""
 
 import hashlib
 import json
@@ -23,16 +23,16 @@ from megabase.run.provenance import remembered_sha256
 
 _log = logging.getLogger(__name__)
 
-_LAYOUT = 3  # raise it when the files below change their meaning
+_LAYOUT = 3  # increase it when the format of the files below changes
 _A_DAY = 86_400.0  # seconds
 _PIECE_BP = 1 << 24  # letters encoded at once
 _TOKENS, _INDEX = "tokens.bin", "index.json"
-_SOFT_MASKED = 0x80  # the bit of a token whose letter stood in lower case
-_LOWER_CASE = 0x20  # the bit of a letter in lower case
+_SOFT_MASKED = 0x80  # the bit that marks a token whose letter was in lower case
+_LOWER_CASE = 0x20  # the bit that marks an ASCII letter in lower case
 
 
 class _Index(NamedTuple):
-    """What stands beside the tokens: contigs in order, a hash of names and tokens, one of case."""
+    """The index of a store: contig lengths in order, hashes, and number of letters read as N."""
 
     lengths: dict[str, int]
     sha256: str
@@ -41,14 +41,14 @@ class _Index(NamedTuple):
 
 
 class TokenStore:
-    """The tokens of every contig, read from disk as they are asked for.
+    """The tokens of every contig of a genome, read from disk when they are fetched.
 
     Parameters
     ----------
     folder
-        Where `open_token_store` put the files.
+        Folder with the files that `open_token_store` wrote.
     name
-        What to call the genome in messages.
+        Name of the genome in messages.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -62,22 +62,22 @@ class TokenStore:
         self._tokens = np.memmap(folder / _TOKENS, dtype=np.uint8, mode="r")
 
     def contigs(self) -> list[Interval]:
-        """Give each contig whole."""
+        """Return the whole interval of each contig."""
         return [Interval(contig, 0, length) for contig, length in self.lengths.items()]
 
     def fetch(self, interval: Interval) -> UInt8[np.ndarray, " length"]:
-        """Give the tokens of an interval; of the reverse complement on strand '-'.
+        """Return the tokens of an interval; on strand '-', of its reverse complement.
 
         Raises
         ------
         InputError
-            If the contig is unknown or the interval ends beyond it.
+            If the contig is not in the genome, or the interval ends beyond it.
         """
         tokens = self._read(interval) & ~np.uint8(_SOFT_MASKED)
         return DNA_VOCABULARY.reverse_complement(tokens) if interval.strand == "-" else tokens
 
     def soft_masked(self, interval: Interval) -> Bool[np.ndarray, " length"]:
-        """Say which letters of an interval stand in lower case, in the order of its strand."""
+        """Return which letters of an interval are in lower case, in the order of its strand."""
         masked = (self._read(interval) & _SOFT_MASKED) != 0
         return masked[::-1] if interval.strand == "-" else masked
 
@@ -92,19 +92,19 @@ class TokenStore:
 
 
 def open_token_store(path: Path, *, cache: Path) -> TokenStore:
-    """Open the tokens of a genome file; build them if the file is new or has changed.
+    """Open the token store of a genome file; build it if the file is new or has changed.
 
     Parameters
     ----------
     path
-        FASTA or 2bit.
+        FASTA or 2bit file.
     cache
         Folder that holds the stores of all genomes.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or has a letter that is no nucleotide.
+        If the file is missing, cannot be read, or contains an invalid letter.
     """
     if not path.is_file():
         raise InputError(f"there is no genome file {path}; give the path of a FASTA or 2bit file")
@@ -116,7 +116,7 @@ def open_token_store(path: Path, *, cache: Path) -> TokenStore:
 
 
 def _place(path: Path, cache: Path) -> Path:
-    """Name the folder by the file and by its content: a changed file has another folder."""
+    """Return the store's folder, named by path and content: a changed file gets a new folder."""
     file = _short_hash(str(path.resolve()))
     content = _short_hash(f"{_LAYOUT}:{remembered_sha256(path, cache)}")
     return cache / "tokens" / f"{file}-{content}"
@@ -135,7 +135,7 @@ def _build(reference: Reference, folder: Path) -> None:
         (part / _INDEX).write_text(json.dumps(index._asdict()), encoding="utf-8")
         part.replace(folder)
     except OSError:
-        if not folder.exists():  # else another process was faster, with the same tokens
+        if not folder.exists():  # otherwise another process has just built the same store
             raise
         return
     finally:
@@ -172,7 +172,7 @@ def _write_tokens(reference: Reference, path: Path) -> _Index:
 
 
 def _remove_outdated(folder: Path) -> None:
-    """Remove what was built from earlier states of the same file, or left half-built by a kill."""
+    """Remove stores of earlier states of the same file, and incomplete stores of killed runs."""
     file = folder.name.partition("-")[0]
     for other in folder.parent.glob(f"{file}-*"):
         is_being_built = other.suffix == ".part" and time.time() - other.stat().st_mtime < _A_DAY

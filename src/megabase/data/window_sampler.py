@@ -1,4 +1,4 @@
-"""Windows of one genome: drawn over its regions, or spread evenly over them."""
+"""Choose windows of one genome: drawn at random from its regions, or spread evenly over them."""
 
 import logging
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ from megabase.run.log import counted
 
 _log = logging.getLogger(__name__)
 
-_MAX_DRAWS = 1000  # in a row that hold too many N, before we say that there is nothing to learn
+_MAX_DRAWS = 1000  # consecutive windows with too many N, after which drawing fails
 
 
 class WindowSampler:
-    """Draw windows evenly over all places of the regions where one fits.
+    """Draw windows uniformly from all positions of the regions where a window fits.
 
     Parameters
     ----------
     store
         The genome.
     regions
-        Where windows may lie; each lies within one of them.
+        The regions; each window lies within one of them.
     longest
-        Tokens of the longest window that will be drawn.
+        Length in tokens of the longest window that will be drawn.
     reverse_complement_p
-        Probability that a window is read from the other strand.
+        Probability that a window is read as its reverse complement.
     max_unknown_fraction
-        A window with a greater share of N is passed over for another.
+        Largest fraction of N; a window with more is rejected, and another is drawn.
 
     Raises
     ------
@@ -55,24 +55,24 @@ class WindowSampler:
         if not (self._lengths >= longest).any():
             raise InputError(
                 f"no region of {store.name} holds a window of {longest:,} bp (the longest has "
-                f"{self._lengths.max(initial=0):,}); lower the context length or hold out less"
+                f"{self._lengths.max(initial=0):,} bp); lower the context length or hold out less"
             )
         if n_short := int((self._lengths < longest).sum()):
             _log.info(
-                "%s of %s shorter than %s bp: no window of that length is drawn there",
+                "%s of %s shorter than %s bp: no window of that length is drawn from there",
                 counted(n_short, "region"),
                 f"{store.name} {'is' if n_short == 1 else 'are'}",
                 f"{longest:,}",
             )
-        self._ends: dict[int, np.ndarray] = {}  # by length, of which a run has a few
+        self._ends: dict[int, np.ndarray] = {}  # by length; a run has only a few lengths
 
     def draw(self, rng: np.random.Generator, length: int) -> Interval:
-        """Give a window of `length` tokens.
+        """Return a window of `length` tokens.
 
         Raises
         ------
         InputError
-            If nearly every window holds too many N.
+            If nearly every window contains too many N.
         """
         max_unknown = int(self._max_unknown_fraction * length)
         for _ in range(_MAX_DRAWS):
@@ -80,11 +80,13 @@ class WindowSampler:
             if self.store.n_unknown(window) <= max_unknown:
                 return window
         raise InputError(
-            f"{_MAX_DRAWS} windows of {length:,} bp of {self.store.name} were drawn, and each had "
-            f"more than {max_unknown:,} N; raise max_unknown_fraction or choose regions"
+            f"{_MAX_DRAWS} windows of {length:,} bp of {self.store.name} were drawn, and each has "
+            f"more than {max_unknown:,} N; raise max_unknown_fraction or choose other regions"
         )
 
     def _draw(self, rng: np.random.Generator, length: int) -> Interval:
+        # Draw among the start positions of all regions, numbered consecutively; find the region
+        # that holds the number, and subtract the positions of the regions before it.
         ends = self._ends_of_regions(length)
         place = int(rng.integers(ends[-1]))
         strand = "-" if rng.random() < self._reverse_complement_p else "+"
@@ -94,7 +96,7 @@ class WindowSampler:
         return Interval(region.contig, start, start + length, strand)
 
     def _ends_of_regions(self, length: int) -> Int[np.ndarray, " region"]:
-        """Number the places of all regions in a row: where those of each region end."""
+        """Return the cumulative number of positions at which a window starts, by region."""
         if length not in self._ends:
             self._ends[length] = np.cumsum(np.maximum(self._lengths - length + 1, 0))
         return self._ends[length]
@@ -103,20 +105,22 @@ class WindowSampler:
 def spread_windows(
     store: TokenStore, regions: Sequence[Interval], *, length: int, n: int, max_unknown: int
 ) -> list[Interval]:
-    """Take at most `n` whole windows, spread evenly over the consecutive ones of the regions.
+    """Return at most `n` windows, spread evenly over the regions.
+
+    The regions are cut into consecutive windows, and evenly spaced ones are chosen.
 
     Parameters
     ----------
     store
         The genome.
     regions
-        Where the windows lie.
+        The regions; each window lies within one of them.
     length
-        Tokens of a window.
+        Length of a window in tokens.
     n
-        How many, if so many fit.
+        Number of windows; fewer are returned if fewer fit.
     max_unknown
-        A window with more N is passed over.
+        Largest number of N; a window with more is skipped.
     """
     whole = [
         window

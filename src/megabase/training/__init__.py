@@ -1,1 +1,1 @@
-"""How weights come to be."""
+"""Pretraining and fine-tuning of models."""

@@ -1,4 +1,4 @@
-"""adapt(config, data): from each seed adapt the model, keep the best on validation, measure."""
+"""adapt(config, data): adapt a model from several seeds, keep the best on validation, measure."""
 
 import json
 import logging
@@ -60,39 +60,43 @@ def adapt(
 ) -> None:
     """Adapt a model to labelled sequences from several seeds, and save the best.
 
-    The folder becomes that of a plain Hugging Face model with a head, of the seed that is
-    best on validation. It also gets `metrics.json`: each seed's epochs, validation and test,
-    mean and spread over seeds, bootstrap intervals of the saved model's test metrics, its
-    calibration, the configuration and the hashes of what was read; with test rows
-    `predictions.csv`, these rows with the saved model's answers; and where there is matplotlib
-    `test.png`, or without test rows `validation.png`, a figure of these answers. A run that
-    was interrupted goes on with the seed and the step that it was at.
+    The output folder becomes a Hugging Face model folder with the model, including its head, of
+    the seed that is best on validation. It also receives:
+
+    - `metrics.json`: the epochs, validation and test of each seed, mean and standard deviation
+      over seeds, bootstrap intervals of the saved model's test metrics, its calibration, the
+      configuration and the hashes of the inputs;
+    - `predictions.csv`, if there is a test split: its rows with the saved model's predictions;
+    - `test.png`, or `validation.png` without a test split, if matplotlib is installed: a figure
+      of the predictions.
+
+    An interrupted run resumes at the seed and the step that it had reached.
 
     Parameters
     ----------
     config
-        The run.
+        The configuration of the run.
     data
-        What is learnt, chosen on and measured.
+        The training, validation and test splits.
     language
-        The model to start from, as `config.model` names it; None: from scratch.
+        The model to start from, loaded from `config.model`; None: train from scratch.
     output
-        The folder.
+        The output folder.
     command
-        Who asks: the same request finds the same folder finished.
+        Name of the calling command. It is part of the request that identifies a finished folder.
     inputs
-        The hash of all that was read, by its role.
+        The hash of each input, by its role.
     is_fresh
-        Whether `language` gives its size only, and every weight is drawn.
+        Whether only the size of `language` is used, and every weight is initialised at random.
     overwrite
-        Whether what is there may be replaced.
+        Whether existing output may be replaced.
 
     Raises
     ------
     InputError
-        If the memory, what is selected, or the output cannot be used.
+        If `check` rejects the run, or the output folder cannot be used.
     WorkError
-        If the loss becomes no number.
+        If the loss becomes NaN or infinite.
     """
     hashed = dict(inputs) | ({} if language is None else {"model": weights_sha256(language)})
     request = {
@@ -124,20 +128,24 @@ def adapt(
 
 
 def check(config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM | None) -> None:
-    """Refuse what `adapt` cannot do, before any work; of a sweep every combination.
+    """Validate a run, or every combination of its sweep, before any work.
 
     Parameters
     ----------
-    config, data, language
-        As of `adapt`.
+    config
+        The configuration of the run.
+    data
+        The training, validation and test splits.
+    language
+        The model to start from; None: train from scratch.
 
     Raises
     ------
     InputError
-        If the memory does not hold it, a prompt does not fit beside the longest sequence, what
-        is selected is not measured, a value is none of its key, class weights are asked for
-        where there are no classes or pooling where each base has a label, or predictions would
-        take a column of the test.
+        If a row does not fit in memory, the longest sequence and the prompt exceed the context,
+        `select` is not a metric of this kind of labels, a value is invalid for its key, class
+        weights are requested without classes, pooling is requested for labels of bases, or a
+        column of predictions already exists in the test table.
     """
     for each in (config, *(combination.config for combination in combinations(config))):
         shape = classifier_config(each, data, language)
@@ -145,7 +153,9 @@ def check(config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM
         _check_select(each.select, data.kind)
         class_weights(each, data)
         if data.labels.per_base and each.pooling != "mean":
-            raise InputError("pooling is for labels of whole rows, and here each base has one")
+            raise InputError(
+                "pooling is only for labels of whole rows; leave it out for labels of bases"
+            )
         if shape.n_prompt_tokens:
             check_length(shape, max(int(part.lengths().max()) for part in data.parts()))
         rows_per_pass(each, shape, data.longest)
@@ -153,7 +163,7 @@ def check(config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM
 
 @dataclass(frozen=True)
 class _Run:
-    """A run: its configuration, its data, what it starts from, and where it goes."""
+    """A run: its configuration, data, starting model and output folder."""
 
     config: AdaptConfig
     data: LabelledData
@@ -162,13 +172,13 @@ class _Run:
     is_fresh: bool = False
 
     def start(self, seed: int) -> tuple[Classifier, LowRank | None]:
-        """Make the model that a seed starts from."""
+        """Return the model that a seed starts from, and its low-rank adapters, if any."""
         return starting_model(
             self.config, self.data, self.language, seed=seed, is_fresh=self.is_fresh
         )
 
     def folder(self, seed: int) -> Path:
-        """Give the place of what one seed became."""
+        """Return the folder of the results of one seed."""
         return self.output / _SEEDS / str(seed)
 
     def checkpoints(self, seed: int) -> Checkpoints:
@@ -176,24 +186,24 @@ class _Run:
         return Checkpoints(self.output / _SEEDS / f"{seed}.checkpoints")
 
     def tell(self) -> None:
-        """Say in the log what will be done, and how long it will take."""
+        """Log what will be done and how long it will take."""
         config, data = self.config, self.data
         model, _ = self.start(config.seed)
         n_all = sum(parameter.numel() for parameter in model.parameters())
         n_moving = sum(tensor.numel() for tensor in moving(model).values())
         start = config.model or f"preset {config.preset or DEFAULT_PRESET}, from scratch"
-        start += ", drawn anew" if self.is_fresh else ""
-        _log.info("%s: %s of %s parameters move", start, f"{n_moving:,}", f"{n_all:,}")
+        start += ", re-initialised" if self.is_fresh else ""
+        _log.info("%s: %s of %s parameters are trained", start, f"{n_moving:,}", f"{n_all:,}")
         if (weights := class_weights(config, data)) is not None:
             shown = ", ".join(f"{weight:.3g}" for weight in weights)
-            _log.info("a row counts in the loss by its class: %s", shown)
+            _log.info("weights of the classes in the loss: %s", shown)
         minutes = self.minutes() * config.n_seeds
         _log.info("about %.1f minutes for all epochs of all seeds", minutes)
         units = {"regression": "squared standard deviations of the training values"}
-        _log.info("losses are in %s", units.get(data.kind, "nats, of cross-entropy"))
+        _log.info("losses are in %s", units.get(data.kind, "nats of cross-entropy"))
 
     def minutes(self) -> float:
-        """Estimate how long all epochs of one seed take."""
+        """Estimate the time of all epochs of one seed, in minutes."""
         config = self.config
         model, _ = self.start(config.seed)
         tokens = int(self.data.training.lengths().sum()) * config.epochs
@@ -202,9 +212,9 @@ class _Run:
         return tokens * each / 60
 
     def swept(self, grid: list[Combination]) -> tuple["_Run", dict[str, Any]]:
-        """Give the run with the values that are best on validation, and what all became.
+        """Return the run with the values that are best on validation, and a report of the sweep.
 
-        The combinations do not know the test, and each is done unless it lies there whole.
+        The combinations do not see the test split; one that is already finished is not repeated.
         """
         if not grid:
             return self, {}
@@ -227,7 +237,7 @@ class _Run:
         return replace(self, config=config), {"sweep": report}
 
     def all_seeds(self) -> tuple[Classifier, dict[str, Any]]:
-        """Give the model of the seed that is best on validation, and what all became."""
+        """Train every seed; return the model that is best on validation, and a report."""
         self.tell()
         config = self.config
         with progress(config.n_seeds * config.epochs, "fine-tuning", "epochs") as meter:
@@ -236,7 +246,7 @@ class _Run:
         return load_classifier(str(self.folder(report["best_seed"]))), report
 
     def seed(self, seed: int, meter: Meter) -> dict[str, Any]:
-        """Give what one seed became; it is done unless it lies there whole."""
+        """Return the record of one seed; train it unless it is already finished."""
         folder = self.folder(seed)
         if not folder.is_dir():
             for left_by_a_kill in folder.parent.glob(f".{seed}.*.part"):
@@ -250,13 +260,13 @@ class _Run:
                 shutil.rmtree(part, ignore_errors=True)
             self.checkpoints(seed).remove()
             return json.loads((folder / _SEED_RECORD).read_text(encoding="utf-8"))
-        _log.info("seed %s is done already", seed)
+        _log.info("seed %s is already finished", seed)
         self.checkpoints(seed).remove()
         meter.skip(self.config.epochs)
         return json.loads((folder / _SEED_RECORD).read_text(encoding="utf-8"))
 
     def _train(self, seed: int, folder: Path, meter: Meter) -> None:
-        """Adapt the model from one seed; measure; keep model and answers."""
+        """Adapt the model from one seed, measure it, and save model and predictions."""
         config, data = self.config, self.data
         model, adapters, trainer = fit_model(
             config, data, self.language, seed=seed, checkpoints=self.checkpoints(seed), meter=meter,
@@ -276,7 +286,7 @@ class _Run:
         (folder / _SEED_RECORD).write_text(json.dumps(record), encoding="utf-8")
 
     def report(self, seeds: list[dict[str, Any]]) -> dict[str, Any]:
-        """Put together what the seeds became; the best is that of validation."""
+        """Combine the records of the seeds; the best seed is the best on validation."""
         best = seeds[0]
         for each in seeds[1:]:
             if is_better(self.config.select, each["validation"], best["validation"]):
@@ -302,12 +312,12 @@ class _Run:
     def _held_out(
         self, seed: int
     ) -> tuple[Shaped[np.ndarray, "row ..."], Shaped[np.ndarray, "row ..."]]:
-        """Give labels and answers of what is held out: of rows, or of the bases that count."""
+        """Return labels and predictions of the held-out split, by row or by labelled base."""
         held_out = self.data.held_out
         return held_out.targets(), held_out.counted(self._answers(seed))
 
     def _answers(self, seed: int) -> Shaped[np.ndarray, "row ..."]:
-        """Read what the model of a seed answered the rows held out."""
+        """Read the predictions of a seed's model for the held-out rows."""
         return np.load(self.folder(seed) / _ANSWERS)
 
     def write(
@@ -317,7 +327,7 @@ class _Run:
         report: Mapping[str, Any],
         inputs: Mapping[str, str],
     ) -> None:
-        """Write metrics, a figure, adapters, and the rows of the test with the best's answers."""
+        """Write metrics, a figure, adapters, and the test rows with the model's predictions."""
         data = self.data
         n_all = sum(parameter.numel() for parameter in model.parameters())
         start, adapters = self.start(report["best_seed"])
@@ -360,18 +370,20 @@ class _Run:
 
 
 def _table(shape: HyenaDNAConfig, data: LabelledData) -> PredictionTable:
-    """Say what predictions are written beside the rows of the test."""
+    """Return the table that adds predictions to the rows of the test."""
     return PredictionTable(shape, data.labels.per_base, data.test_places is not None)
 
 
 def _check_columns(shape: HyenaDNAConfig, data: LabelledData) -> None:
-    """Refuse columns of the test that predictions would take."""
+    """Raise an InputError if a column of predictions already exists in the test table."""
     if data.test_rows:
         check_no_clash(list(data.test_rows[0]), _table(shape, data).added(), data.test_name)
 
 
 def _check_select(select: str, kind: Kind) -> None:
-    """Refuse to choose by what is not measured."""
+    """Raise an InputError if `select` is not a metric of this kind of labels."""
     known = ("loss", *NAMES[kind])
     if select not in known:
-        raise InputError(f"select is one of {', '.join(known)} for these labels; got {select!r}")
+        raise InputError(
+            f"select must be one of {', '.join(known)} for these labels; got {select!r}"
+        )

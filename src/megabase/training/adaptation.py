@@ -1,4 +1,4 @@
-"""What of a pretrained model moves: all, the head, low-rank adapters, or a soft prompt."""
+"""Choose the parameters to train: all, the head, low-rank adapters, or a soft prompt."""
 
 from typing import cast
 
@@ -10,14 +10,14 @@ from megabase.model.load import Classifier
 
 
 def freeze(model: Classifier, adapt: str) -> None:
-    """Let gradients reach only what moves: ``"full"``, all weights, or else head or prompt."""
+    """Freeze all parameters but those to train: all for ``"full"``, otherwise head or prompt."""
     for name, parameter in model.named_parameters():
         is_new = name.startswith((HEAD_PREFIX, PROMPT_PREFIX))
         parameter.requires_grad_(adapt == "full" or is_new)
 
 
 def set_training(model: SequenceModel, adapt: str) -> None:
-    """Put what moves into training mode; what is frozen drops nothing out."""
+    """Put the model into training mode, but without dropout in the frozen part."""
     model.train()
     if adapt == "head":
         cast("Classifier", model).backbone.eval()
@@ -26,7 +26,7 @@ def set_training(model: SequenceModel, adapt: str) -> None:
 
 
 def moving(model: SequenceModel) -> dict[str, Tensor]:
-    """Give a copy of the weights that move, by name, in the computer's memory."""
+    """Return a copy of the trainable weights, by name, on the CPU."""
     return {
         name: parameter.detach().cpu().clone()
         for name, parameter in model.named_parameters()

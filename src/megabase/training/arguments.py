@@ -1,4 +1,4 @@
-"""A configuration in the terms of transformers.Trainer."""
+"""Translate a configuration into `transformers.TrainingArguments`."""
 
 import os
 from typing import Any, cast
@@ -12,28 +12,27 @@ from megabase.training.config import AdaptConfig, PretrainConfig
 
 
 def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments:
-    """Translate a configuration into the Trainer's terms.
+    """Return the Trainer's arguments for a pretraining run.
 
-    Where the process is one of several, they are made known to each other here.
+    If several processes train, this call also initialises their communication.
 
     Parameters
     ----------
     config
-        The run.
+        The configuration of the run.
     output
-        Folder that the Trainer is told to write to.
+        The Trainer's output folder.
 
     Raises
     ------
     InputError
-        If weights shall be shared out where there is no accelerator.
+        If FSDP is requested without an accelerator.
     """
     on_cpu = config.device == "cpu" or not torch.accelerator.is_available()
     is_fsdp = config.parallel == "fsdp" or os.environ.get("ACCELERATE_USE_FSDP") == "true"
     if is_fsdp and on_cpu:
         raise InputError(
-            "FSDP needs accelerators, and there is none here or device is cpu; "
-            "leave parallel at ddp"
+            "FSDP needs accelerators, but none was found or device is cpu; use parallel=ddp"
         )
     is_one_of_several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     every = -(-config.steps // config.validations) if config.validations else None
@@ -75,12 +74,23 @@ def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments
 def finetune_arguments(
     config: AdaptConfig, output: str, *, seed: int, steps_per_epoch: int
 ) -> TrainingArguments:
-    """Translate the fine-tuning from one seed into the Trainer's terms.
+    """Return the Trainer's arguments for the fine-tuning from one seed.
+
+    Parameters
+    ----------
+    config
+        The configuration of the run.
+    output
+        The Trainer's output folder.
+    seed
+        The seed.
+    steps_per_epoch
+        Number of optimiser steps of an epoch; validation is measured after each epoch.
 
     Raises
     ------
     InputError
-        If the process is one of several.
+        If the process is one of several, as started by torchrun.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("finetune runs in one process; start it without torchrun")
@@ -114,12 +124,13 @@ def finetune_arguments(
 
 def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
     if arguments.n_gpu > 1:
-        arguments._n_gpu = 1  # pyright: ignore[reportPrivateUsage] not DataParallel, unasked
+        # With several GPUs the Trainer would use DataParallel by default.
+        arguments._n_gpu = 1  # pyright: ignore[reportPrivateUsage]
     return arguments
 
 
 def _takes_bfloat16(config: PretrainConfig | AdaptConfig, *, on_cpu: bool) -> bool:
-    """Whether the matrix products run in bfloat16."""
+    """Return whether the matrix products run in bfloat16."""
     if config.precision != "auto":
         is_asked = config.precision == "bfloat16"
         if is_asked and on_cpu:

@@ -1,4 +1,4 @@
-"""The convolutional network that stands beside every fine-tuned result, trained as that was."""
+"""The convolutional baseline of fine-tuned models, trained in the same way."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,50 +33,51 @@ from megabase.training.plan import memory_budget
 from megabase.training.start import set_labels
 
 LEARNING_RATE = 1e-3
-"""Peak of the network's learning rate, whatever that of the model beside it is."""
+"""Peak learning rate of the baseline, independent of that of the model."""
 
 RETRY_SHARE = 0.3
-"""Of the learning rate, at which a baseline that collapsed is trained once more."""
+"""Fraction of the learning rate at which a collapsed baseline is trained once more."""
 
 _CHANNELS = 128
-_SPREAD = (1, 4, 16)  # bases between the taps of each kernel, where each base is answered
-_LAYERS = ((11, 4), (5, 2), (5, 2))  # bases or positions of a kernel, and of a max pool after it
-_BYTES_PER_BASE = 8192  # planned for training; a forward pass keeps 2,912
+_SPREAD = (1, 4, 16)  # dilation of each convolution of the tagger
+_LAYERS = ((11, 4), (5, 2), (5, 2))  # width of each kernel, and of the max pool after it
+_BYTES_PER_BASE = 8192  # reserved for training; a forward pass keeps 2,912
 
 
 class ConvolutionalNetwork(nn.Module):
     """Three convolutions over one-hot bases, pooled over the whole sequence, and two dense layers.
 
     Each convolution (128 channels; kernels of 11, 5 and 5) is followed by a layer norm over
-    channels, ReLU and a max pool (of 4, 2 and 2); maximum and mean over what is left go through
-    a dense layer with dropout to the answer: 203,778 parameters for two classes, at any length.
-    N is no base: zeros, as beyond the ends. Padding on the right never changes an answer.
+    channels, ReLU and a max pool (of 4, 2 and 2). The maximum and the mean over the remaining
+    positions pass through a dense layer and, with dropout, the head: 203,778 parameters for
+    two classes, at any length. N is encoded as zeros, like positions beyond the ends. Padding
+    on the right never changes the output.
 
     Parameters
     ----------
     config
-        Of its head, a `SequenceHead` on `d_model` channels: what is answered, in which unit,
-        and `head_dropout`.
+        Configuration of the head, a `SequenceHead` on `d_model` channels: number, kind and unit
+        of the outputs, and `head_dropout`.
 
     Raises
     ------
     InputError
-        If what is answered is not of whole sequences.
+        If the outputs are not labels of whole sequences.
 
     Source
     ------
-    In the place of the network of GenomicBenchmarks (Grešová et al. 2023,
+    Modelled on the network of GenomicBenchmarks (Grešová et al. 2023,
     doi:10.1186/s12863-023-01123-8): convolutions of 16, 8 and 4 filters with batch norm and
-    pooling, and two dense layers, for sequences of one length. Batch norm, and dense layers
-    over positions, would see padding; widths and kernels are our own.
+    pooling, and two dense layers, for sequences of one length. Batch norm and dense layers over
+    positions would depend on padding and are replaced; widths and kernels are our own.
     """
 
     def __init__(self, config: HyenaDNAConfig) -> None:
         super().__init__()
         if config.problem_type not in (None, ONE_CLASS, ANY_LABELS, REGRESSION):
             raise InputError(
-                "the convolutional baseline answers classes, labels or values of whole sequences; "
-                f"this problem is {config.problem_type}"
+                "the convolutional baseline predicts classes, labels or values of whole sequences; "
+                f"got problem_type {config.problem_type}"
             )
         self.config = config
         self.convolutions = _convolutions([1 for _ in _LAYERS])
@@ -89,14 +90,14 @@ class ConvolutionalNetwork(nn.Module):
         input_ids: Int[Tensor, "batch length"],
         attention_mask: Tensor | None = None,
     ) -> SequenceClassifierOutput:
-        """Give the logits (batch, label) of each sequence, or its values in their own unit.
+        """Return the logits (batch, label) of each sequence, or its values in their own unit.
 
         Parameters
         ----------
         input_ids
             Tokens.
         attention_mask
-            False, or 0, where a token is padding, which stands on the right.
+            False, or 0, where a token is padding; padding must be on the right.
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
@@ -108,7 +109,7 @@ class ConvolutionalNetwork(nn.Module):
     def _positions(
         self, input_ids: Int[Tensor, "batch length"], mask: Bool[Tensor, "batch length"]
     ) -> tuple[Float[Tensor, "batch position channel"], Bool[Tensor, "batch position"]]:
-        """Convolve and pool; a position is real that has seen a real one below it."""
+        """Convolve and pool; a pooled position is valid if it covers at least one real token."""
         hidden = _one_hot(input_ids, mask)
         for convolve, norm, (_, n) in zip(self.convolutions, self.norms, _LAYERS, strict=True):
             z = norm(convolve(hidden.mT).mT)
@@ -119,14 +120,15 @@ class ConvolutionalNetwork(nn.Module):
 
 
 class ConvolutionalTagger(nn.Module, AnswersEachToken):
-    """The same convolutions with their taps spread, 1, 4 and 16 bases apart, and no pooling.
+    """The same convolutions with dilations of 1, 4 and 16 and without pooling.
 
-    It answers each base, of which it sees 45 to either side: 187,394 parameters for two classes.
+    It predicts a label for each base from 45 bases on either side: 187,394 parameters for two
+    classes.
 
     Parameters
     ----------
     config
-        Of its head, a `TokenHead` on `d_model` channels.
+        Configuration of the head, a `TokenHead` on `d_model` channels.
     """
 
     def __init__(self, config: HyenaDNAConfig) -> None:
@@ -142,7 +144,15 @@ class ConvolutionalTagger(nn.Module, AnswersEachToken):
         input_ids: Int[Tensor, "batch length"],
         attention_mask: Tensor | None = None,
     ) -> TokenClassifierOutput:
-        """Give the logits (batch, length, label) of each base, or its value in its own unit."""
+        """Return the logits (batch, length, label) of each base, or its value in its own unit.
+
+        Parameters
+        ----------
+        input_ids
+            Tokens.
+        attention_mask
+            False, or 0, where a token is padding; padding must be on the right.
+        """
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         hidden = _one_hot(input_ids, mask.bool())
         for convolve, norm in zip(self.convolutions, self.norms, strict=True):
@@ -168,10 +178,17 @@ def _one_hot(
 
 
 def cnn_config(config: AdaptConfig, learning_rate: float = LEARNING_RATE) -> AdaptConfig:
-    """Give the run of the network beside that of a model: the same but for what starts and moves.
+    """Return the configuration of the baseline for the run of a model.
 
-    It starts from scratch, all of it moves, and it has a learning rate of its own; rows, batches,
-    epochs, patience, class weights and strands are those of the model.
+    The baseline is trained from scratch, as a whole, and with its own learning rate; rows,
+    batches, epochs, patience, class weights and strands are those of the model.
+
+    Parameters
+    ----------
+    config
+        The configuration of the model's run.
+    learning_rate
+        Peak learning rate of the baseline.
     """
     own: dict[str, Any] = {
         "model": None, "preset": None, "context_length": None, "adapt": "full",
@@ -183,7 +200,7 @@ def cnn_config(config: AdaptConfig, learning_rate: float = LEARNING_RATE) -> Ada
 def make_cnn(
     config: AdaptConfig, labels: Labels, *, seed: int
 ) -> ConvolutionalNetwork | ConvolutionalTagger:
-    """Draw the network that a seed starts from."""
+    """Return the randomly initialised network of a seed: a tagger for labels of bases."""
     shape = HyenaDNAConfig(d_model=_CHANNELS, head_dropout=config.head_dropout)
     set_labels(shape, labels)
     set_seed(seed)
@@ -204,17 +221,17 @@ def fit_cnn(
     Parameters
     ----------
     config
-        The run of the model that it stands beside, of which `cnn_config` takes what is shared.
+        The configuration of the run of the model, from which `cnn_config` derives its own.
     data
-        What is learnt and chosen on; of the test rows nothing is used.
+        The training and validation splits; the test split is not used.
     seed
-        Of the starting weights, and of the order of rows and the strands they are read from.
+        Seed of the initial weights, the order of rows and the strands they are read from.
     checkpoints
-        Where the training is saved, as of `fit`.
+        Where the state of the training is saved after each epoch and within it.
     meter
         Counts epochs.
     learning_rate
-        Its peak.
+        Peak learning rate.
 
     Returns
     -------
@@ -225,9 +242,9 @@ def fit_cnn(
     Raises
     ------
     InputError
-        If one row of the longest length does not fit the memory.
+        If one row of the longest length does not fit in memory.
     WorkError
-        If the loss becomes no number.
+        If the loss becomes NaN or infinite.
     """
     own = cnn_config(config, learning_rate)
     at_once = _rows_at_once(own, data.longest)
@@ -240,13 +257,13 @@ def fit_cnn(
 
 
 def _rows_at_once(config: AdaptConfig, longest: int) -> int:
-    """Give how many rows of a step fit the memory; refuse where one does not."""
+    """Return how many rows of a step fit in memory; raise an InputError if not even one does."""
     each = longest * _BYTES_PER_BASE
     fit = int((memory_budget(config) - LIBRARIES_BYTES) // each)
     if fit < 1:
         raise InputError(
             f"the convolutional baseline needs about {(each + LIBRARIES_BYTES) / 2**30:.1f} GiB "
-            f"for {longest:,} bases, and may take {memory_budget(config) / 2**30:.1f} "
-            "(memory_gib); take shorter sequences or more memory"
+            f"for {longest:,} bases, and may use {memory_budget(config) / 2**30:.1f} GiB "
+            "(memory_gib); use shorter sequences or raise memory_gib"
         )
     return min(fit, config.batch_size)

@@ -1,4 +1,4 @@
-"""Brief tuning: a language model learns from a few prompts to answer in the letters of classes."""
+"""Tune a language model briefly on few-shot prompts to predict the letter of each class."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ _NO_TARGET = -100
 
 
 class TuningSample(NamedTuple):
-    """A question with demonstrations of its own, and its answer: the label of the query."""
+    """A query with its demonstrations; the label of the query is the answer to learn."""
 
     shots: list[Shot]
     query: Shot
 
     def check(self, context_length: int, n_classes: int) -> None:
-        """Raise an InputError unless the prompt is within the context."""
+        """Raise an InputError if the prompt is longer than the context."""
         length = len(self.query.sequence)
         check_fits(self.shots, length, context_length, n_classes=n_classes)
 
@@ -34,20 +34,20 @@ class TuningSample(NamedTuple):
 def draw_samples(
     pool: DemonstrationPool, n_samples: int, *, n_per_class: int, n_classes: int, seed: int
 ) -> list[TuningSample]:
-    """Draw questions from training rows, of each class as many, and demonstrations for each.
+    """Draw queries from training rows, equally often from each class, and their demonstrations.
 
     Parameters
     ----------
     pool
         The training rows.
     n_samples
-        How many questions; where the classes do not divide them, some have one more.
+        Number of queries; if it is not a multiple of `n_classes`, some classes have one more.
     n_per_class
-        Demonstrations of each class in each prompt; none is the prompt's own question.
+        Number of demonstrations of each class in a prompt; the query is never among them.
     n_classes
-        How many classes there are.
+        Number of classes.
     seed
-        Fixes the draw.
+        Seed of the draw.
 
     Raises
     ------
@@ -70,33 +70,33 @@ def tune_few_shot(
     learning_rate: float = LEARNING_RATE,
     advance: Callable[[int], None] | None = None,
 ) -> HyenaDNAForCausalLM:
-    """Give a copy of a language model that was tuned on each sample once.
+    """Return a copy of a language model that was tuned on each sample once.
 
     The loss is the cross-entropy of the answer among all tokens, in nats; no other position
-    counts. AdamW moves all weights at a constant rate without decay, in steps of two samples,
-    whose prompts are read one after the other, so that nothing is padded.
+    counts. AdamW trains all weights at a constant learning rate without weight decay, in steps
+    of two samples. The prompts of a step are read one after the other, without padding.
 
     Parameters
     ----------
     model
-        A causal language model, which stays as it is.
+        A causal language model; it is not modified.
     samples
-        What to learn from.
+        The samples to learn from.
     letters
-        That of each class.
+        The letter of each class, in the order of class numbers.
     seed
-        Fixes the order of the samples, and dropout.
+        Seed of the order of the samples and of dropout.
     learning_rate
-        Of AdamW.
+        Learning rate of AdamW.
     advance
-        Is told each sample that is done.
+        Called with 1 after each sample.
 
     Raises
     ------
     InputError
-        If a prompt exceeds the context.
+        If a prompt is longer than the context.
     WorkError
-        If the loss becomes no number.
+        If the loss becomes NaN or infinite.
 
     Source
     ------
@@ -132,5 +132,5 @@ def _add_gradient(
     labels[:, -1] = tokens[:, -1]
     loss = model(tokens, labels=labels, skip_logits=True).loss * share
     if not torch.isfinite(loss):
-        raise WorkError("the loss is no number; lower the learning rate")
+        raise WorkError("the loss is NaN or infinite; lower the learning rate")
     loss.backward()

@@ -1,4 +1,4 @@
-"""finetune(config): read the tables, and adapt a model to them."""
+"""finetune(config): read labelled tables and adapt a model to them."""
 
 from pathlib import Path
 
@@ -11,25 +11,27 @@ from megabase.training.training_check import check_finetune
 
 
 def finetune(config: FinetuneConfig, output: Path, *, overwrite: bool = False) -> None:
-    """Fine-tune a model on labelled tables from several seeds, and save the best: `adapt`.
+    """Fine-tune a model on labelled tables from several seeds, and save the best.
+
+    `adapt` describes what the output folder contains.
 
     Parameters
     ----------
     config
-        The run.
+        The configuration of the run.
     output
-        The folder.
+        The output folder.
     overwrite
-        Whether what is there may be replaced.
+        Whether existing output may be replaced.
 
     Raises
     ------
     InputError
-        If a table, the model, the memory or the output cannot be used.
+        If a table, the model or the output cannot be used, or the memory is too small.
     WorkError
-        If the loss becomes no number.
+        If the loss becomes NaN or infinite.
     Interrupted
-        On SIGTERM or SIGINT, once the step that was being done is saved.
+        On SIGTERM or SIGINT, after the current step is saved.
     """
     check_finetune(config, output)
     with interruptible(output):

@@ -1,4 +1,4 @@
-"""A subclass of transformers.Trainer for labelled sequences: early stopping on validation."""
+"""The Trainer for labelled sequences, with early stopping on validation."""
 
 import json
 import math
@@ -34,41 +34,41 @@ from megabase.training.optim import decayed_parameters
 from megabase.training.resumable import EpochCheckpoints, ResumableTrainer, StepsFromNow
 
 _LESS_IS_BETTER = ("loss", "mse")
-_MOVING, _BEST, _STATE = "moving.pt", "best.pt", "finetune_state.json"  # in a checkpoint
-_WRAPPED = "forward"  # where an instance has the one that the Trainer put under autocast
+_MOVING, _BEST, _STATE = "moving.pt", "best.pt", "finetune_state.json"  # files of a checkpoint
+_WRAPPED = "forward"  # the instance attribute by which accelerate wraps forward in autocast
 
 
 class FinetuneTrainer(ResumableTrainer):
-    """Fine-tunes, measures validation after each epoch, and ends with the best epoch's weights.
+    """Fine-tune a model, measure validation after each epoch, and keep the best weights.
 
     Parameters
     ----------
     model
-        Of which only what moves takes gradients.
+        The model; only parameters with `requires_grad` are trained.
     arguments
-        What `finetune_arguments` gives.
+        The result of `finetune_arguments`.
     config
-        The run.
+        The configuration of the run.
     steps
         The batch of each step.
     validation
-        What decides on the best epoch.
+        The validation split, which selects the best epoch.
     kind
-        Of the task.
+        Kind of the labels.
     class_weights
-        What each class counts in the loss; None: all the same.
+        Weight of each class in the loss; None: all equal.
     rows_per_pass
-        How many rows pass through the model at once.
+        Number of rows per forward pass; a step accumulates the gradients of its passes.
     checkpoints
-        Where the training is saved: what moves, at its best and as it is.
+        Where the state is saved, with the current and the best values of the trained weights.
 
     Attributes
     ----------
     epochs
-        What was measured after each epoch: ``loss``, ``training_loss`` and the metrics of
-        the kind.
+        The measurements after each epoch: ``loss``, ``training_loss`` and the metrics of the
+        kind.
     best_epoch
-        The place of the best in it.
+        Index of the best epoch in `epochs`.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class FinetuneTrainer(ResumableTrainer):
         self._rows_per_pass = rows_per_pass
         self._best: dict[str, Tensor] = {}
         self._training_losses: list[Tensor] = []
-        self._drawn_from: str | None = None  # the checkpoint whose random numbers go on
+        self._drawn_from: str | None = None  # checkpoint whose random state is still to be loaded
         self._started = Seconds(0.0, 0.0).until_now()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Give the batch of each step, in order."""
+        """Return a loader of the batch of each step, in order, from the current step on."""
         return DataLoader(
             self._steps,
             batch_size=None,
@@ -117,7 +117,7 @@ class FinetuneTrainer(ResumableTrainer):
         )
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Name the parameters with weight decay."""
+        """Return the names of the parameters with weight decay."""
         return decayed_parameters(model)
 
     def training_step(
@@ -126,13 +126,14 @@ class FinetuneTrainer(ResumableTrainer):
         inputs: dict[str, Tensor | Any],
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """Add up the gradient of a step, pass by pass."""
+        """Accumulate the gradient of a step over its passes, and return the loss of the step."""
         super()._load_rng_state(self._drawn_from)
         self._drawn_from = None
         set_training(self._classifier, self._config.adapt)
         batch = cast("Inputs", self._prepare_inputs(inputs))
         weights = self._weights(batch["labels"])
-        whole = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)  # 0: no base counts
+        # The sum is 0 if no base of the step has a label; the loss is then 0, not NaN.
+        whole = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
         total = torch.zeros((), device=self.args.device)
         for part, part_weights in self._passes(batch, weights):
             labels = part.pop("labels")
@@ -145,7 +146,7 @@ class FinetuneTrainer(ResumableTrainer):
         return total
 
     def _passes(self, batch: Inputs, weights: Tensor) -> Iterator[tuple[Inputs, Tensor]]:
-        """Give the rows of a step some at a time, padded no further than to their longest."""
+        """Yield the passes of a step, each padded only to its longest row."""
         tokens, mask = batch["input_ids"], batch.get("attention_mask")
         whole = torch.full((len(tokens),), tokens.shape[1])
         lengths = (whole if mask is None else mask.sum(dim=1)).cpu().numpy()
@@ -159,7 +160,7 @@ class FinetuneTrainer(ResumableTrainer):
             yield part, weights[rows, columns]
 
     def _weights(self, labels: Tensor) -> Tensor:
-        """What each row or base counts in the loss."""
+        """Return the weight of each row or base in the loss."""
         weights = (
             token_weights(labels)
             if self._per_base
@@ -168,7 +169,7 @@ class FinetuneTrainer(ResumableTrainer):
         if self._class_weights is None:
             return weights
         table = torch.from_numpy(self._class_weights).float().to(labels.device)
-        return weights * table[labels.clamp(min=0)]  # what does not count has no class
+        return weights * table[labels.clamp(min=0)]  # uncounted bases are negative, and weigh 0
 
     def evaluate(
         self,
@@ -176,7 +177,7 @@ class FinetuneTrainer(ResumableTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Measure validation, keep the weights if it is the best, stop after too many worse."""
+        """Measure validation; keep the weights if they are the best so far; stop if `is_done`."""
         self._classifier.eval()
         labels = self._validation.targets()
         answers = self._validation.counted(self.answers(self._validation))
@@ -187,7 +188,7 @@ class FinetuneTrainer(ResumableTrainer):
         }
         self._training_losses.clear()
         if not math.isfinite(measured["training_loss"]):
-            raise DivergedError("the loss is no number; lower learning_rate or clip_norm")
+            raise DivergedError("the loss is NaN or infinite; lower learning_rate or clip_norm")
         self.epochs.append(measured)
         if not self._best or self._is_better(measured, self.epochs[self.best_epoch]):
             self.best_epoch, self._best = len(self.epochs) - 1, moving(self._classifier)
@@ -200,20 +201,24 @@ class FinetuneTrainer(ResumableTrainer):
 
     @property
     def is_done(self) -> bool:
-        """Whether no epoch is left, or validation has not become better for too long."""
+        """Whether all epochs are done, or validation has not improved for `patience` epochs."""
         n_worse = len(self.epochs) - 1 - self.best_epoch
         patience = self._config.patience
         is_worse = bool(self.epochs) and patience is not None and n_worse >= patience
         return is_worse or len(self.epochs) == self._config.epochs
 
     def answers(self, examples: Examples) -> Shaped[np.ndarray, "row ..."]:
-        """Give probabilities, (row, class) or (row, label), or values; of bases all rows joined."""
+        """Return the model's predictions for sequences, in float32.
+
+        They are probabilities (row, class) or (row, label), or values; if each base has a label,
+        the bases of all rows are concatenated.
+        """
         strand = self._config.strand
         with _as_saved(self._classifier):
             return joined_predictions(self._classifier, examples.sequences, strand=strand)
 
     def record(self) -> dict[str, Any]:
-        """Give the best epoch, counted from 1, what was measured after each, and after it."""
+        """Return the best epoch, counted from 1, the measurements of all epochs, and the best."""
         return {
             "best_epoch": self.best_epoch + 1,
             "epochs": self.epochs,
@@ -221,7 +226,7 @@ class FinetuneTrainer(ResumableTrainer):
         }
 
     def load_best(self) -> None:
-        """Put the weights of the best epoch into the model, which is to be used from now on."""
+        """Load the weights of the best epoch into the model and put it into evaluation mode."""
         self._classifier.load_state_dict(self._best, strict=False)
         self._classifier.eval()
         vars(self._classifier).pop(_WRAPPED, None)
@@ -229,9 +234,9 @@ class FinetuneTrainer(ResumableTrainer):
     # -- what is saved --------------------------------------------------------------------
 
     def restore(self) -> int:
-        """Load what the newest checkpoint knows of epochs and of the best; return its step.
+        """Load epochs and best weights from the newest checkpoint; return its step.
 
-        It is 0 without a checkpoint. `go_on` loads the rest.
+        The step is 0 without a checkpoint. `go_on` loads the rest of the state.
         """
         newest = self._checkpoints.newest()
         if newest is None:
@@ -246,17 +251,17 @@ class FinetuneTrainer(ResumableTrainer):
         return step_of(newest)
 
     def seconds(self) -> "Seconds":
-        """Return how long the training has taken, also before it was interrupted."""
+        """Return how long the training has taken, including the time before interruptions."""
         return self._started.until_now()
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save what moves; the rest is drawn or loaded again."""
+        """Save the trained weights; the frozen ones are restored with the starting model."""
         if output_dir is not None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             torch.save(moving(self._classifier), Path(output_dir) / _MOVING)
 
     def save_own(self, folder: Path) -> None:
-        """Write the best weights so far, and what was measured."""
+        """Write the best weights so far, and the measurements."""
         torch.save(self._best, folder / _BEST)
         state = {
             "epochs": self.epochs,
@@ -275,7 +280,7 @@ class FinetuneTrainer(ResumableTrainer):
         self._classifier.load_state_dict(weights, strict=False)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        """Put off until the first step: what reads batches draws a number of its own before."""
+        """Postpone loading to the first step, because the data loader draws a number before it."""
         self._drawn_from = checkpoint
 
     # -- what is measured -----------------------------------------------------------------
@@ -283,9 +288,10 @@ class FinetuneTrainer(ResumableTrainer):
     def _validation_loss(
         self, labels: Shaped[np.ndarray, "row ..."], answers: Shaped[np.ndarray, "row ..."]
     ) -> float:
-        """Give the loss of answers: cross-entropy in nats, or squared error in standard units.
+        """Return the loss of predictions.
 
-        Of several labels it is the mean cross-entropy of a label.
+        It is the cross-entropy in nats (for multilabel data, the mean over labels), or the squared
+        error in units of the training values' standard deviation.
         """
         if self._kind == "regression":
             (scale,) = cast("list[float]", self._classifier.config.target_scale)
@@ -304,19 +310,19 @@ class FinetuneTrainer(ResumableTrainer):
 
 
 class Seconds(NamedTuple):
-    """Seconds on the wall and of all threads on processors: a span, or when one began."""
+    """Wall-clock and processor seconds (of all threads): a time span, or its start."""
 
     wall: float
     processor: float
 
     def until_now(self) -> "Seconds":
-        """Return the span since a beginning; of a span, when it would have begun to end now."""
+        """Return the span since a start; for a span, the start that would make it end now."""
         return Seconds(time.perf_counter() - self.wall, time.process_time() - self.processor)
 
 
 @contextmanager
 def _as_saved(model: SequenceModel) -> Generator[None]:
-    """Let a model answer as it will once it is loaded: in float32, whatever it is trained in."""
+    """Let a model predict in float32, as the saved model will, whatever its training precision."""
     wrapped = vars(model).pop(_WRAPPED, None)
     try:
         yield
@@ -326,7 +332,15 @@ def _as_saved(model: SequenceModel) -> Generator[None]:
 
 
 def is_better(select: str, measured: dict[str, float], best: dict[str, float]) -> bool:
-    """Whether one measurement is better than another by what is selected; NaN never is."""
+    """Return whether a measurement is better than the best so far; NaN never is.
+
+    Parameters
+    ----------
+    select
+        The metric to compare; of ``loss`` and ``mse`` less is better, of all others more.
+    measured, best
+        The metrics of both, by name.
+    """
     new, old = measured[select], best[select]
     if math.isnan(old):
         return not math.isnan(new)
@@ -334,14 +348,14 @@ def is_better(select: str, measured: dict[str, float], best: dict[str, float]) -
 
 
 class StepMeter(TrainerCallback):
-    """Counts epochs of all seeds in the progress, with the last validation beside it.
+    """Show progress in epochs of all seeds, with the latest validation loss.
 
     Parameters
     ----------
     meter
         Counts epochs.
     note
-        What to show beside the count.
+        Text to show next to the count.
     """
 
     def __init__(self, meter: Meter, note: str) -> None:

@@ -1,4 +1,4 @@
-"""fit(model, data): one seed's training, from the starting model to the best on validation."""
+"""fit(model, data): train a model from one seed, up to the best epoch on validation."""
 
 import logging
 
@@ -32,27 +32,36 @@ def fit_model(
     meter: Meter,
     is_fresh: bool = False,
 ) -> tuple[Classifier, LowRank | None, FinetuneTrainer]:
-    """Make the model that a seed starts from, and `fit` it with as many rows as memory holds.
+    """Build the model that a seed starts from, and `fit` it with as many rows as memory allows.
 
     Parameters
     ----------
-    config, data, seed, checkpoints, meter
-        As of `fit`.
-    language, is_fresh
-        As of `starting_model`.
+    config
+        The configuration of the run.
+    data
+        The training and validation splits.
+    language
+        The model to start from; None: train from scratch.
+    seed
+        Seed of the initial weights, the order of rows and the strands they are read from.
+    checkpoints
+        Where the state of the training is saved after each epoch and within it.
+    meter
+        Counts epochs.
+    is_fresh
+        Whether only the size of `language` is used, and every weight is initialised at random.
 
     Returns
     -------
     model, adapters, trainer
-        The model of the best epoch; adapters of low rank, if they are what moved, are not
-        merged yet.
+        The model of the best epoch; its low-rank adapters, not yet merged, or None; the trainer.
 
     Raises
     ------
     InputError
-        If one row of the longest length does not fit the memory.
+        If one row of the longest length does not fit in memory.
     WorkError
-        If the loss becomes no number.
+        If the loss becomes NaN or infinite.
     """
     model, adapters = starting_model(config, data, language, seed=seed, is_fresh=is_fresh)
     at_once, checkpointing = rows_that_fit(config, model.config, data.longest)
@@ -73,25 +82,32 @@ def fit(
     meter: Meter,
     rows_per_pass: int,
 ) -> FinetuneTrainer:
-    """Train what moves of a model, until validation is no better; then load the best epoch.
+    """Train a model until validation stops improving, then load the weights of the best epoch.
 
-    Training that was interrupted goes on from its newest checkpoint; on a CPU it ends in the
-    same bits. Whoever keeps the result removes the checkpoints.
+    An interrupted training resumes from its newest checkpoint; on a CPU the result is identical
+    to the bit. The caller removes the checkpoints once the result is saved.
 
     Parameters
     ----------
     model
-        As it is at the start; it becomes that of the best epoch.
-    config, data
-        Of the run.
+        The initial model, modified in place; only parameters with `requires_grad` are trained.
+    config
+        The configuration of the run.
+    data
+        The training and validation splits.
     seed
-        Of the order of rows and of the strands they are read from.
+        Seed of the order of rows and of the strands they are read from.
     checkpoints
-        Where the training is saved, after each epoch and within it.
+        Where the state of the training is saved after each epoch and within it.
     meter
         Counts epochs.
     rows_per_pass
-        How many rows pass through the model at once.
+        Number of rows per forward pass; a step accumulates the gradients of its passes.
+
+    Raises
+    ------
+    WorkError
+        If the loss becomes NaN or infinite.
     """
     checkpoints.remove_part()
     steps = StepBatches(
@@ -114,7 +130,7 @@ def fit(
     trainer.add_callback(StepMeter(meter, f"seed {seed}"))
     if step := trainer.restore():
         _log.info(
-            "seed %s was interrupted: going on after step %s of %s, in epoch %s", seed, f"{step:,}",
+            "seed %s was interrupted: resuming after step %s of %s, in epoch %s", seed, f"{step:,}",
             f"{len(steps):,}", len(trainer.epochs) + 1,
         )  # fmt: skip
         meter.skip(len(trainer.epochs))
@@ -126,11 +142,11 @@ def fit(
 
 
 def class_weights(config: AdaptConfig, data: LabelledData) -> Float64[np.ndarray, " class"] | None:
-    """Give what each class counts in the loss; None where all rows count the same.
+    """Return the weight of each class in the loss; None if all rows have the same weight.
 
     Raises
     ------
     InputError
-        If classes shall be balanced, and there are none.
+        If balanced weights are requested and the labels are not classes.
     """
     return data.class_weights() if config.class_weights == "balanced" else None

@@ -1,4 +1,4 @@
-"""What is said and drawn of the answers for the rows held out: intervals, calibration, figure."""
+"""Report on the predictions for the held-out rows: intervals, calibration and a figure."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,20 @@ from megabase.training.labelled import LabelledData
 
 _log = logging.getLogger(__name__)
 
-_MOST_CELLS = 1_000_000  # rows x labels; to rank them for each replicate takes two minutes
+_MOST_CELLS = 1_000_000  # rows x labels; ranking so many in each replicate takes two minutes
 
 
 def calibration(kind: Kind, labels: Labels, answers: Predictions) -> dict[str, float] | None:
-    """Give the Brier score and the expected calibration error; None of values.
+    """Return the Brier score and the expected calibration error; None for a regression.
 
     Parameters
     ----------
-    kind, labels, answers
-        As of `measure.calibration.brier_score` and `reliability`.
+    kind
+        Kind of the labels.
+    labels
+        Class number of each row, or 0 and 1 (row, label).
+    answers
+        Probabilities (row, class) or (row, label).
     """
     if kind == "regression":
         return None
@@ -45,18 +49,24 @@ def draw(
     *,
     title: str,
 ) -> None:
-    """Draw the answers as their kind wants it; without matplotlib the log says what is left out.
+    """Draw a figure of the predictions that suits their kind.
+
+    Without matplotlib the figure is left out, which is logged.
 
     Parameters
     ----------
-    kind, labels, answers
-        As of `measure.metrics.metrics_of`.
+    kind
+        Kind of the labels.
+    labels
+        Class number or value of each row, or 0 and 1 (row, label).
+    answers
+        Probabilities (row, class) or (row, label), or values.
     names
-        Of the classes, labels or targets.
+        Names of the classes, labels or targets.
     path
-        The PNG file.
+        The PNG file to write.
     title
-        What is drawn.
+        Title of the figure.
     """
     try:
         figure_class()
@@ -74,21 +84,23 @@ def draw(
 def intervals(
     data: LabelledData, labels: Labels, answers: Predictions, *, seed: int
 ) -> Mapping[str, ConfidenceInterval | None]:
-    """Give the interval of each metric of the test; none of what is too large to draw.
+    """Return a bootstrap confidence interval of each metric on the test split.
+
+    An interval is None if it is undefined, and all are None if a multilabel test is too large.
 
     Parameters
     ----------
     data
-        Of the run.
+        The data of the run.
     labels, answers
-        Of its test: of rows, or of the bases that count.
+        Labels and predictions of the test split, by row or by labelled base.
     seed
-        Fixes the bootstrap.
+        Seed of the bootstrap.
     """
     groups = data.label_groups
     if data.kind == "multilabel" and labels.size > _MOST_CELLS:
         _log.info(
-            "no bootstrap intervals: rows times labels are %s, and above %s they take too long",
+            "no bootstrap intervals: rows times labels are %s; above %s they would take too long",
             f"{labels.size:,}", f"{_MOST_CELLS:,}",
         )  # fmt: skip
         return dict.fromkeys(metrics_of(data.kind, labels, answers, groups=groups))
@@ -98,7 +110,7 @@ def intervals(
 
 
 def over_seeds(measured: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Give mean and standard deviation (of a sample; None of one seed) of each metric.
+    """Return mean and sample standard deviation of each metric; the latter is None for one seed.
 
     Examples
     --------

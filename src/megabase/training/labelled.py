@@ -1,4 +1,4 @@
-"""The labelled tables of a run: what they teach, what is held out, what is measured at the end."""
+"""Read the labelled tables of a run as training, validation and test splits."""
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
@@ -35,26 +35,27 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Sequences with labels, parted, and what labels mean.
+    """Labelled sequences of the three splits, and the meaning of their labels.
 
     Parameters
     ----------
     labels
-        As the training part has them.
+        The meaning of the labels, inferred from training.
     training, validation
-        What is learnt, and what decides when to stop.
+        The rows to learn from, and those for early stopping and selection.
     test
-        What is measured at the end; None if there is none.
+        The rows that are measured at the end; None if absent.
     test_rows
-        Its rows as they stand.
+        The rows of the test table as read.
     test_places
-        Where each stands in the genome; None if they are not of one.
+        The interval of each test row in the genome; None if the tables contain sequences.
     test_name
-        What to call them in an error.
+        Name of the test table in an error.
     context_length
-        Of the model.
+        Context of the model in tokens.
     label_groups
-        Of many labels: the columns of each named group, which is measured by itself, too.
+        For multilabel data: the columns of each named group of labels that is also measured
+        separately.
     """
 
     labels: Labels
@@ -69,7 +70,7 @@ class LabelledData:
 
     @property
     def kind(self) -> Kind:
-        """What `measure.metrics` calls such a task."""
+        """Kind of the task in the terms of `measure.metrics`."""
         if self.labels.is_multilabel:
             return "multilabel"
         if self.labels.is_regression:
@@ -78,45 +79,45 @@ class LabelledData:
 
     @property
     def held_out(self) -> Examples:
-        """The test, or validation where there is none."""
+        """The test split, or the validation split if there is no test split."""
         return self.validation if self.test is None else self.test
 
     @property
     def held_out_name(self) -> str:
-        """Which of the two `held_out` is."""
+        """``"test"`` or ``"validation"``: which split `held_out` is."""
         return "validation" if self.test is None else "test"
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest sequence of training."""
+        """Number of tokens of the longest training sequence."""
         return int(self.training.lengths().max())
 
     def parts(self) -> list[Examples]:
-        """Give training, validation, and the test if there is one."""
+        """Return training, validation, and the test split if there is one."""
         return [self.training, self.validation, *([] if self.test is None else [self.test])]
 
     def class_weights(self) -> Float64[np.ndarray, " class"]:
-        """Give weights under which each class counts the same, 1 for the mean row or base.
+        """Return class weights under which each class has the same total weight in training.
 
-        A class that training lacks, which validation may have, counts 1.
+        The mean weight over rows or bases is 1. A class that is absent from training has weight 1.
 
         Raises
         ------
         InputError
-            If labels are values or several of a row: no class that it could be weighted by.
+            If the labels are values or multilabel, which have no single class to weight.
         """
         if self.labels.is_multilabel or self.labels.is_regression:
             what = "values" if self.labels.is_regression else "several labels"
             raise InputError(
-                f"class_weights=balanced weights a row or base by its class, and one of {what} has "
-                "none; leave it away"
+                f"class_weights=balanced needs one class for each row or base, got {what}; leave "
+                "it out"
             )
         counts = self.class_counts()
         shared = counts.sum() / np.count_nonzero(counts)
         return np.where(counts > 0, shared / np.maximum(counts, 1), 1.0)
 
     def class_counts(self) -> Int64[np.ndarray, " class"]:
-        """Count the rows, or bases, of each class or label in training."""
+        """Count the training rows, or bases, of each class or label."""
         targets = self.training.targets()
         if self.labels.is_multilabel:
             return targets.sum(axis=0, dtype=np.int64)
@@ -124,20 +125,20 @@ class LabelledData:
 
 
 def read_labelled(config: FinetuneConfig, context_length: int | None) -> LabelledData:
-    """Read the tables of a run, and part validation from training if none is given.
+    """Read the tables of a run; hold out validation from training if it is not given.
 
     Parameters
     ----------
     config
-        The run.
+        The configuration of the run.
     context_length
-        The most tokens that the model reads; None: as many as the longest sequence of
-        training and validation has.
+        Context of the model in tokens; None: the length of the longest sequence of training
+        and validation.
 
     Raises
     ------
     InputError
-        If a table cannot be used, or its labels are not those of training.
+        If a table is invalid, or contains labels that do not occur in training.
     """
     reader = _Reader(config, context_length)
     records = reader.read(config.train)
@@ -171,9 +172,9 @@ def read_labelled(config: FinetuneConfig, context_length: int | None) -> Labelle
 
 
 def hashes(config: FinetuneConfig) -> dict[str, str]:
-    """Hash the files that a run reads, by the key of the configuration that names each.
+    """Return the SHA-256 of each file that a run reads, by its key in the configuration.
 
-    Those of a folder of classes are named ``key/FILE``.
+    The files of a folder of classes have the keys ``key/FILE``.
     """
     named: Mapping[str, str | None] = {
         "train": config.train, "validation": config.validation, "test": config.test,
@@ -192,13 +193,13 @@ def hashes(config: FinetuneConfig) -> dict[str, str]:
 
 
 def _kind_of(config: FinetuneConfig) -> str:
-    """What labels are: of a folder, whose files are classes, no number by its look."""
+    """Return the kind of labels; file names in a folder are classes even if they are numbers."""
     is_folder = Path(config.train).is_dir()
     return "classification" if is_folder and config.kind == "auto" else config.kind
 
 
 class _Reader:
-    """Reads tables with labels under one context length, which may come to be known later."""
+    """Reads labelled tables under one context length, which may be set after the first tables."""
 
     def __init__(self, config: FinetuneConfig, context_length: int | None) -> None:
         self.context_length = context_length
@@ -211,7 +212,7 @@ class _Reader:
                 self._track = open_label_track(Path(config.labels), self._reference)
 
     def read(self, name: str) -> list[Record]:
-        """Give the rows of a table."""
+        """Return the rows of a table."""
         config = self._config
         columns = [] if self._track else config.label_columns or [config.label_column]
         table = SequenceTable(
@@ -224,7 +225,7 @@ class _Reader:
         return list(table.records())
 
     def learn(self, records: list[Record], name: str) -> Labels:
-        """Say what the labels of a table mean, from the rows of training."""
+        """Infer the meaning of the labels from the training rows."""
         if self._track is not None:
             labels = _of_bases(self._track, records)
             return Labels.from_bases(labels, self._track.classes, name=name)
@@ -236,7 +237,7 @@ class _Reader:
         )
 
     def examples(self, records: list[Record], labels: Labels, name: str) -> Examples:
-        """Put sequences and labels together."""
+        """Combine sequences and labels into examples."""
         sequences = [record.tokens for record in records]
         if self._track is None:
             return Examples(sequences, labels.encode(self._texts(records, name), name=name))
@@ -259,7 +260,7 @@ class _Reader:
 
 
 def places_of(records: Sequence[Record]) -> list[Interval] | None:
-    """Give the place of each row; None if rows have none."""
+    """Return the interval of each row in the genome; None if the rows have no intervals."""
     places = [record.place for record in records if record.place is not None]
     return places if len(places) == len(records) else None
 
@@ -276,31 +277,32 @@ def part_validation(
     seed: int,
     places: Sequence[Interval] | None = None,
 ) -> tuple[Examples, Examples]:
-    """Part validation from training, so that no sequence is in both on either strand.
+    """Split validation from training so that no sequence is in both, on either strand.
+
+    The split is stratified by `strata_of`.
 
     Parameters
     ----------
     whole
-        All rows that may be learnt from.
+        All rows that are to be split.
     labels
-        What their labels mean: classes, the rarest labels of rows with several, or ranges of
-        values, are in both parts alike.
+        The meaning of their labels.
     fraction
-        Of the rows, for validation.
+        Fraction of the rows for validation.
     seed
-        Fixes the draw.
+        Seed of the draw.
     places
-        Where the rows stand: those that overlap are not parted. None: not looked at.
+        The interval of each row; overlapping rows stay in one split. None: not considered.
 
     Returns
     -------
     training, validation
-        Together all rows.
+        Every row is in exactly one of them.
 
     Raises
     ------
     InputError
-        If the rows of one part have no labelled base.
+        If there are too few rows, or the rows of a split have no labelled base.
     """
     groups: Sequence[Hashable] = [either_strand(tokens) for tokens in whole.sequences]
     if places is not None:
@@ -308,21 +310,25 @@ def part_validation(
     strata = strata_of(whole, labels)
     training, validation = grouped_split(groups, strata, fraction=fraction, seed=seed)
     _log.info(
-        "%s of %s rows are validation; no sequence or reverse complement is on both sides",
+        "%s of %s rows are validation; no sequence or reverse complement is in both splits",
         f"{len(validation):,}", f"{len(whole):,}",
     )  # fmt: skip
     parts = whole.part(training), whole.part(validation)
     for name, part in zip(("training", "validation"), parts, strict=True):
         if not len(part.targets()):
             raise InputError(
-                f"of the {len(part):,} rows that were drawn for {name} no base has a label; give "
-                "labels of more bases, or validation rows of their own (--validation)"
+                f"the {len(part):,} rows that were drawn for {name} have no labelled base; label "
+                "more bases, or give separate validation rows (--validation)"
             )
     return parts
 
 
 def strata_of(whole: Examples, labels: Labels) -> Sequence[int]:
-    """Give what is to stand in both parts alike: of bases, their mean or share of a class."""
+    """Return the stratum of each row: its class, its rarest label, or a quantile of its value.
+
+    If each base has a label, the value of a row is its mean, or its fraction of bases that are
+    not of class 0.
+    """
     if isinstance(whole.labels, np.ndarray):
         if labels.is_multilabel:
             return strata_of_labels(whole.labels)

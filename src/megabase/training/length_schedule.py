@@ -1,4 +1,4 @@
-"""The context length and the number of windows as pure functions of the step."""
+"""Compute the context length and the number of windows as pure functions of the step."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from megabase.measure.ladder import doubling
 
 
 class Stage(NamedTuple):
-    """Steps from `first_step` on: so many windows of so many tokens each."""
+    """A stage of the schedule: `n_windows` windows of `length` tokens from `first_step` on."""
 
     first_step: int
     length: int
@@ -17,19 +17,19 @@ class Stage(NamedTuple):
 
 
 class LengthSchedule:
-    """Length warm-up: short windows first, twice as long in each stage, the full context last.
+    """A length warm-up: windows double in length from stage to stage, up to the full context.
 
     Parameters
     ----------
     stages
-        In order, the first from step 0.
+        The stages in order; the first begins at step 0.
     n_steps
-        Steps of the run.
+        Number of steps of the run.
 
     Source
     ------
-    Nguyen et al. 2023, arXiv:2306.15794v2, Section 3.2, where the number of windows
-    stays and a step grows in tokens; here it is the other way round by default.
+    Nguyen et al. 2023, arXiv:2306.15794v2, Section 3.2, where the number of windows per step
+    is constant and the tokens per step grow; here the tokens per step are constant by default.
     """
 
     def __init__(self, stages: Sequence[Stage], n_steps: int) -> None:
@@ -38,7 +38,7 @@ class LengthSchedule:
         self._firsts = [stage.first_step for stage in stages]
 
     def at(self, step: int) -> Stage:
-        """Give the stage of a step."""
+        """Return the stage of a step."""
         return self.stages[bisect_right(self._firsts, step) - 1]
 
     def tokens_before(self, step: int) -> int:
@@ -59,22 +59,22 @@ def plan_lengths(
     warmup_fraction: float = 0.5,
     constant_tokens: bool = True,
 ) -> LengthSchedule:
-    """Double the length from the start to the context, in stages of as many steps each.
+    """Plan a warm-up that doubles the length from the start to the context in equal stages.
 
     Parameters
     ----------
     n_steps
-        Steps of the run.
+        Number of steps of the run.
     context_length
-        Tokens of a window in the last stage.
+        Length of a window in tokens in the last stage.
     tokens_per_step
-        Tokens of all windows of a step in the last stage; at least one window is taken.
+        Tokens of all windows of a step in the last stage; a step has at least one window.
     start_length
-        Tokens of a window in the first stage; None for no warm-up.
+        Length of a window in tokens in the first stage; None: no warm-up.
     warmup_fraction
-        Fraction of the steps that all stages but the last share.
+        Fraction of the steps that all stages but the last share equally.
     constant_tokens
-        Whether a step keeps its tokens, or else its number of windows.
+        Whether the tokens per step are constant over the stages, rather than the windows.
 
     Raises
     ------
@@ -93,7 +93,7 @@ Stage(first_step=4, length=4096, n_windows=2))
     if n_warmup < len(shorter) or (shorter and n_warmup == n_steps):
         raise InputError(
             f"a length warm-up from {start_length:,} to {context_length:,} has {len(shorter)} "
-            f"stages before the last, and {n_warmup} of the {n_steps} steps for them; give more "
+            f"stages before the last, but {n_warmup} of the {n_steps} steps for them; use more "
             "steps, another length_warmup_fraction or a longer start_length"
         )
     stages = [

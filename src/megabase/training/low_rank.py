@@ -1,9 +1,9 @@
-r"""Low-rank adapters beside the projections and MLP matrices: the door of peft.
+r"""Add low-rank adapters to the projections and MLP matrices, using peft.
 
 .. math:: W' = W + \frac{\alpha}{r} B A
    :label: low-rank
 
-W stays; A (r, in) is drawn at random and B (out, r) starts at 0.
+W is frozen; A (r, in) is initialised at random, and B (out, r) with zeros.
 
 Source: Hu et al. 2021, "LoRA", arXiv:2106.09685v2, section 4.1.
 """
@@ -16,28 +16,28 @@ from megabase.model.headed import HyenaDNAWithHead
 from megabase.run.environment import check_peft
 
 TARGETS = ("in_proj", "out_proj", "fc1", "fc2")
-"""The linear maps of a block that are adapted; the filters' network stays as it is."""
+"""The linear maps of a block that are adapted; the network of the filters stays frozen."""
 
 ADAPTER = "adapter"
-"""The folder, within a model's, that holds the adapter by itself in peft's format."""
+"""The subfolder of a model folder that holds the adapter alone, in peft's format."""
 
 WRAPPED = "modules_to_save.default."
-"""What peft puts into the names of the head's parameters while it trains with an adapter."""
+"""The part that peft inserts into the names of the head's parameters during training."""
 
 
 class LowRank:
-    """Puts adapters into a model, in place, and its head beside them, which trains whole.
+    """Low-rank adapters of a model, inserted in place.
 
-    From now on only adapters and head take gradients.
+    Only the adapters and the whole head are trained; all other parameters are frozen.
 
     Parameters
     ----------
     model
-        Its linear maps are wrapped, until `merge`.
+        The model; its linear maps are wrapped until `merge`.
     rank, alpha
         r and α of Eq. low-rank.
     dropout
-        Chance that a channel of what A sees is dropped in training.
+        Dropout probability of the input channels of A in training.
 
     Raises
     ------
@@ -47,25 +47,25 @@ class LowRank:
 
     def __init__(self, model: HyenaDNAWithHead, *, rank: int, alpha: float, dropout: float) -> None:
         check_peft()
-        import peft  # noqa: PLC0415 an extra, imported at its door
+        import peft  # noqa: PLC0415 an optional dependency
 
         settings = peft.LoraConfig(
             r=rank,
-            lora_alpha=cast("int", alpha),  # it only divides by the rank
+            lora_alpha=cast("int", alpha),  # peft only divides it by the rank: a float will do
             lora_dropout=dropout,
             target_modules=list(TARGETS),
             modules_to_save=["head"],
         )
         with warnings.catch_warnings():
-            # peft asks by a name that transformers gives up
+            # peft reads an attribute that transformers has deprecated.
             warnings.filterwarnings("ignore", ".is_gradient_checkpointing", FutureWarning)
             self._adapted: Any = peft.get_peft_model(cast("Any", model), settings)
 
     def save(self, folder: Path) -> None:
-        """Write adapters and head by themselves, as `peft.PeftModel.from_pretrained` reads them."""
+        """Write adapters and head alone, in the format of `peft.PeftModel.from_pretrained`."""
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
-        (folder / "README.md").unlink()  # a form that nobody has filled in
+        (folder / "README.md").unlink()  # an empty template of a model card
 
     def merge(self) -> None:
-        """Add the adapters to the weights, and leave a model as it was before, of one piece."""
+        """Add the adapters to the weights, and remove the wrappers from the model."""
         self._adapted.merge_and_unload()

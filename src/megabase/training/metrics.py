@@ -1,4 +1,4 @@
-"""The metrics of a run as JSON lines, and its progress."""
+"""Write the metrics of a pretraining run as JSON lines, and show its progress."""
 
 import json
 import logging
@@ -13,27 +13,27 @@ from megabase.training.length_schedule import LengthSchedule
 
 _log = logging.getLogger(__name__)
 
-_PREFIX = "eval_"  # the Trainer's, of what is measured on validation windows
+_PREFIX = "eval_"  # the Trainer's prefix of metrics on validation windows
 
 
 class MetricsCallback(TrainerCallback):
-    """Writes a line whenever the Trainer logs, and moves the progress on.
+    """Write a line whenever the Trainer logs, and update the progress.
 
-    A line holds the step, the tokens seen, the seconds of training, and of a training
-    line the context length, the loss in nats, the norm of the gradient, the learning
-    rate and tokens per second, of a validation line the validation loss, of each genome
-    too where there are several.
+    Each line has the step, the tokens seen and the seconds of training. A training line adds
+    the context length, the loss in nats, the norm of the gradient, the learning rate and the
+    tokens per second; a validation line adds the validation loss, also of each genome if there
+    are several.
 
     Parameters
     ----------
     file
-        Where the lines go.
+        The file of metrics.
     meter
         Counts steps.
     schedule
-        The tokens of each step.
+        The length schedule, which gives the tokens of each step.
     seconds_before
-        What earlier attempts at this run had taken up to where it goes on.
+        Seconds that the run had taken up to the checkpoint from which it resumes.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class MetricsCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Start the clock, at the step from which the run goes on."""
+        """Start the clock at the step from which the run starts or resumes."""
         self._started = time.monotonic()
         self._last_tokens = self._schedule.tokens_before(state.global_step)
         self._meter.skip(state.global_step)
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Start the clock of a step; what is measured and saved between steps does not count."""
+        """Start the clock of a step; validation and saving between steps do not count."""
         self._step_started = time.monotonic()
 
     def on_step_end(
@@ -76,7 +76,7 @@ class MetricsCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Write the line."""
+        """Write a line of metrics."""
         logs = logs or {}
         tokens = self._schedule.tokens_before(state.global_step)
         line: dict[str, float] = {"step": state.global_step, "tokens": tokens}
@@ -99,23 +99,23 @@ class MetricsCallback(TrainerCallback):
         self._file.flush()
 
     def _rate(self, tokens: int) -> float:
-        """Tokens per second of the steps since the last training line."""
+        """Return the tokens per second of the steps since the last training line."""
         rate = (tokens - self._last_tokens) / self._busy
         self._last_tokens, self._busy = tokens, 0.0
         return rate
 
 
 def _in_units(nats: float) -> str:
-    return f"{nats:.4f} nats a base ({nats / math.log(2):.4f} bits)"
+    return f"{nats:.4f} nats per base ({nats / math.log(2):.4f} bits)"
 
 
 class LastStepCallback(TrainerCallback):
-    """Has the last step logged and measured, whatever the intervals; every process needs it."""
+    """Log and validate at the last step, whatever the intervals; every process needs it."""
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Ask for both at the last step."""
+        """Request both at the last step."""
         if state.global_step == state.max_steps:
             control.should_log = True
             control.should_evaluate = args.eval_strategy == "steps"

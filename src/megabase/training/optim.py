@@ -1,4 +1,4 @@
-"""Which parameters the weight decay pulls towards zero."""
+"""Select the parameters with weight decay."""
 
 from torch import nn
 
@@ -14,11 +14,11 @@ _DECAYED = (
 
 
 def decayed_parameters(model: nn.Module) -> list[str]:
-    """Name the matrices of projections, MLPs and heads; nothing else decays.
+    """Return the names of the matrices of projections, MLPs and heads; nothing else decays.
 
-    The filter's network does not, as published; nor do biases, norms, the short
-    convolution and the embedding, where the released code decays them by oversight:
-    its configurations never set the groups that its authors wrote.
+    The network of the filters has no weight decay, as published. Biases, norms, the short
+    convolution and the embedding have none either. The released code decays them by oversight:
+    its configurations never use the parameter groups that it defines.
     """
     names = (name for name, _ in model.named_parameters())
     return [name for name in names if name.replace(WRAPPED, "").endswith(_DECAYED)]

@@ -1,4 +1,4 @@
-"""How many windows pass through the model at once, by the memory that they take."""
+"""Plan how many windows pass through the model at once, from the memory that they need."""
 
 import logging
 import os
@@ -18,22 +18,22 @@ from megabase.training.length_schedule import LengthSchedule, Stage
 _log = logging.getLogger(__name__)
 
 _GIB = 1 << 30
-_CPU_TOKENS = 1 << 14  # of a pass: more at once are slower on a CPU; LOG.md has the figures
-_SHARE = 0.8  # of a device's memory that training plans with
+_CPU_TOKENS = 1 << 14  # tokens per pass; larger passes are slower on a CPU (figures in LOG.md)
+_SHARE = 0.8  # fraction of a device's memory that training may use
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a step is cut into passes.
+    """A plan of how each step is cut into passes.
 
     Parameters
     ----------
     windows_per_pass
-        By the length of a window in tokens.
+        Number of windows per pass, by the length of a window in tokens.
     gradient_checkpointing
-        Whether only each block's input is kept for the gradient.
+        Whether only the input of each block is kept, and the rest is recomputed in backward.
     peak_gib
-        The memory that the greediest pass is expected to take, the libraries included.
+        Expected peak memory in GiB, including the libraries.
     """
 
     windows_per_pass: dict[int, int]
@@ -42,7 +42,7 @@ class Plan:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Plan":
-        """Read a plan from JSON, whose keys are texts."""
+        """Read a plan from its JSON record, in which lengths are strings."""
         passes = {int(length): n for length, n in record["windows_per_pass"].items()}
         return cls(passes, record["gradient_checkpointing"], record["peak_gib"])
 
@@ -50,23 +50,23 @@ class Plan:
 def make_plan(
     config: PretrainConfig, shape: HyenaDNAConfig, schedule: LengthSchedule, *, n_processes: int
 ) -> Plan:
-    """Take as many windows at once as the memory holds, and recompute blocks if one is too many.
+    """Plan passes of as many windows as fit in memory; recompute blocks only if not one fits.
 
     Parameters
     ----------
     config
-        The run.
+        The configuration of the run.
     shape
-        The model.
+        The configuration of the model.
     schedule
-        Lengths and numbers of windows.
+        Lengths and numbers of windows of each stage.
     n_processes
-        Training processes that share the windows of a step.
+        Number of training processes that share the windows of a step.
 
     Raises
     ------
     InputError
-        If one window of the longest length does not fit.
+        If one window of the longest length, or the requested number, does not fit in memory.
     """
     budget = memory_budget(config)
     asked = config.gradient_checkpointing
@@ -82,7 +82,7 @@ def make_plan(
     if checkpointing is None:
         raise InputError(_does_not_fit(config, shape, budget, choices[-1]))
     if checkpointing and asked is None:
-        _log.info("a window does not fit the memory whole: blocks are recomputed for the gradient")
+        _log.info("a window does not fit in memory otherwise: blocks are recomputed in backward")
     shares = {
         stage.length: min(passes[checkpointing][stage.length], -(-stage.n_windows // n_processes))
         for stage in schedule.stages
@@ -94,17 +94,26 @@ def make_plan(
 
 
 def rows_per_pass(config: AdaptConfig, shape: HyenaDNAConfig, longest: int) -> tuple[int, bool]:
-    """Give how many rows of a step pass through the model at once.
+    """Return how many rows of a step pass through the model at once.
+
+    Parameters
+    ----------
+    config
+        The configuration of the run.
+    shape
+        The configuration of the model.
+    longest
+        Number of tokens of the longest row.
 
     Returns
     -------
     n_rows, checkpointing
-        With the latter, blocks are computed again for the gradient.
+        Number of rows, and whether blocks are recomputed in backward.
 
     Raises
     ------
     InputError
-        If one row of the longest length does not fit the memory.
+        If one row of the longest length does not fit in memory.
     """
     budget, longest = memory_budget(config), shape.n_positions(longest)
     for checkpointing in (False, True):
@@ -113,20 +122,20 @@ def rows_per_pass(config: AdaptConfig, shape: HyenaDNAConfig, longest: int) -> t
             return min(fit, config.batch_size), checkpointing
     needed = planned_bytes(shape, longest, 1, checkpointing=True) / _GIB
     raise InputError(
-        f"training on {longest:,} tokens at once needs about {needed:.1f} GiB, and may take "
-        f"{budget / _GIB:.1f} (memory_gib); take shorter sequences or a smaller model"
+        f"training on {longest:,} tokens at once needs about {needed:.1f} GiB, and may use "
+        f"{budget / _GIB:.1f} GiB (memory_gib); use shorter sequences or a smaller model"
     )
 
 
 def memory_budget(config: PretrainConfig | AdaptConfig) -> float:
-    """Give the bytes that a training process may take."""
+    """Return the memory in bytes that a training process may use."""
     return config.memory_gib * _GIB if config.memory_gib else _SHARE * _device_bytes(config)
 
 
 def planned_bytes(
     shape: HyenaDNAConfig, length: int, n_windows: int, *, checkpointing: bool
 ) -> int:
-    """Estimate the memory of a training process at its peak, the libraries included."""
+    """Estimate the peak memory of a training process in bytes, including the libraries."""
     needed = training_bytes(shape, length, batch=n_windows, checkpointing=checkpointing)
     return LIBRARIES_BYTES + needed
 
@@ -134,7 +143,7 @@ def planned_bytes(
 def _windows(
     config: PretrainConfig, shape: HyenaDNAConfig, stage: Stage, checkpointing: bool, budget: float
 ) -> int:
-    """How many windows fit, or what the configuration says if they do; 0 if they do not."""
+    """Return how many windows fit, or the configured number if it fits; 0 if it does not."""
     wanted = config.windows_per_pass
     if wanted is not None:
         fit = _n_in_memory(shape, stage.length, checkpointing, budget)
@@ -146,12 +155,13 @@ def _n_that_fit(
     config: PretrainConfig | AdaptConfig, shape: HyenaDNAConfig, length: int,
     checkpointing: bool, budget: float,
 ) -> int:  # fmt: skip
-    """How many windows fit, and are worth it; 0 if not one does."""
+    """Return how many windows fit and do not slow a pass down; 0 if not even one fits."""
     fit = _n_in_memory(shape, length, checkpointing, budget)
     return fit if _trains_on_cuda(config) else min(fit, max(1, _CPU_TOKENS // length))
 
 
 def _n_in_memory(shape: HyenaDNAConfig, length: int, checkpointing: bool, budget: float) -> int:
+    # Memory grows linearly with the number of windows.
     one, two = (planned_bytes(shape, length, n, checkpointing=checkpointing) for n in (1, 2))
     return 1 + int((budget - one) // (two - one)) if one <= budget else 0
 
@@ -161,12 +171,12 @@ def _does_not_fit(
 ) -> str:
     n, length = config.windows_per_pass or 1, config.context_length
     needed = planned_bytes(shape, length, n, checkpointing=checkpointing) / _GIB
-    mends = ["a shorter context_length", "a smaller preset"]
-    mends = ["fewer windows_per_pass", *mends] if n > 1 else mends
-    mends = mends if checkpointing else ["gradient_checkpointing=true", *mends]
+    remedies = ["a shorter context_length", "a smaller preset"]
+    remedies = ["fewer windows_per_pass", *remedies] if n > 1 else remedies
+    remedies = remedies if checkpointing else ["gradient_checkpointing=true", *remedies]
     return (
         f"training {config.start} on {n} x {length:,} tokens at once needs about {needed:.1f} "
-        f"GiB, and may take {budget / _GIB:.1f} (memory_gib); try {', '.join(mends)}"
+        f"GiB, and may use {budget / _GIB:.1f} GiB (memory_gib); try {', '.join(remedies)}"
     )
 
 
@@ -175,7 +185,7 @@ def _trains_on_cuda(config: PretrainConfig | AdaptConfig) -> bool:
 
 
 def _device_bytes(config: PretrainConfig | AdaptConfig) -> float:
-    """The memory of the device that one process trains on."""
+    """Return the memory in bytes that the device has for one process."""
     if _trains_on_cuda(config):
         return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     return memory_bytes() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

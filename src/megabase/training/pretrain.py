@@ -1,4 +1,4 @@
-"""pretrain(config): open the genomes, build the model, fit it, save it."""
+"""pretrain(config): open the genomes, build the model, train and save it."""
 
 import logging
 from collections.abc import Generator, Mapping
@@ -41,31 +41,31 @@ CHECKPOINTS = "checkpoints"
 def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -> None:
     """Pretrain a causal language model and save it as a Hugging Face folder.
 
-    The folder also gets `metrics.jsonl`, written as the run goes on, and `megabase.json`,
-    which holds the configuration, the hashes of the genomes and their splits. A run that
-    was interrupted goes on from its last checkpoint; on a CPU it ends in the same bits.
-    A folder that is finished by the same configuration is left as it is.
+    The folder also receives `metrics.jsonl`, written during the run, and `megabase.json` with
+    the configuration, the hashes of the genomes and their splits. An interrupted run resumes
+    from its last checkpoint; on a CPU the result is identical to the bit. If the folder is
+    already finished with the same configuration, nothing is done.
 
-    Where torchrun or accelerate has started several processes, they share the windows
-    of each step, and the first of them writes.
+    If torchrun or accelerate has started several processes, they share the windows of each
+    step, and the first process writes.
 
     Parameters
     ----------
     config
-        The run.
+        The configuration of the run.
     output
-        The folder.
+        The output folder.
     overwrite
-        Whether what is there may be replaced.
+        Whether existing output may be replaced.
 
     Raises
     ------
     InputError
-        If the genomes, a split, the memory or the output cannot be used.
+        If a genome, a split or the output cannot be used, or the memory is too small.
     WorkError
-        If the loss becomes no number, or a checkpoint cannot be saved.
+        If the loss becomes NaN or infinite, or a checkpoint cannot be saved.
     Interrupted
-        On SIGTERM or SIGINT, once the step that was being done is saved.
+        On SIGTERM or SIGINT, after the current step is saved.
     """
     check_pretrain(config, output)
     with interruptible(output):
@@ -75,7 +75,8 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
 def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
     arguments = training_arguments(config, str(output))
     is_first = arguments.process_index == 0
-    with arguments.main_process_first(local=False):  # which makes the tokens, for all
+    # The first process builds the token stores, which the others then open.
+    with arguments.main_process_first(local=False):
         sources = Sources(config)
     schedule = _schedule(config, arguments)
     share = Share(sources.mixture(), schedule, arguments.process_index, arguments.world_size)
@@ -90,7 +91,7 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
         )
         if place.is_finished:
             if is_first:
-                checkpoints.remove()  # which a kill at the very end may have left
+                checkpoints.remove()  # a kill just before the end may have left some
             return
         plan = _plan(config, shape, schedule, place, arguments)
         writing = ExitStack()
@@ -113,7 +114,7 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
             }
             _finish(place, model, checkpoints, record)
             tell_pretrained(output / METRICS, sources)
-        # none ends before the folder is whole, nor while its threads still free what was exchanged
+        # No process may end before the folder is complete, or while others still communicate.
         trainer.accelerator.wait_for_everyone()
 
 
@@ -130,13 +131,13 @@ def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSch
     if fewest < arguments.world_size:
         raise InputError(
             f"{arguments.world_size} processes cannot share the {fewest} windows of a step; start "
-            "fewer, or raise tokens_per_step"
+            "fewer processes, or raise tokens_per_step"
         )
     return schedule
 
 
 def _network(config: PretrainConfig) -> tuple[HyenaDNAForCausalLM | None, HyenaDNAConfig]:
-    """Load the model that training continues from, None from scratch; and the configuration."""
+    """Load the model that training continues, or None, and return it with the configuration."""
     if config.model is None:
         return None, HyenaDNAConfig.of(config.shape())
     language = load(config.model).model
@@ -146,13 +147,13 @@ def _network(config: PretrainConfig) -> tuple[HyenaDNAForCausalLM | None, HyenaD
 def _request(
     config: PretrainConfig, sources: Sources, language: HyenaDNAForCausalLM | None
 ) -> dict[str, Any]:
-    """All that decides what is learned."""
+    """Return every setting and input that affects the result."""
     read = sources.hashes() | ({} if language is None else {"model": weights_sha256(language)})
     return {"command": "pretrain", "config": config.request(), "inputs": read}
 
 
 def _continuation(config: PretrainConfig, language: HyenaDNAForCausalLM | None) -> dict[str, Any]:
-    """Return what the record holds of the model continued from: weights, answer, its genomes."""
+    """Return the record of the model that is continued: its weights, fingerprint and genomes."""
     if config.model is None or language is None:
         return {}
     earlier = record_of(config.model) or {"results": {}}
@@ -171,14 +172,14 @@ def _continuation(config: PretrainConfig, language: HyenaDNAForCausalLM | None) 
 def _starting_model(
     config: PretrainConfig, shape: HyenaDNAConfig, language: HyenaDNAForCausalLM | None
 ) -> HyenaDNAForCausalLM:
-    """Draw the weights, or take those of the model continued from."""
+    """Initialise the weights at random, or copy those of the model that is continued."""
     set_seed(config.seed)
     model = HyenaDNAForCausalLM(shape)
     if language is not None:
         model.load_state_dict(language.state_dict())
         _log.info(
-            "continuing %s, in windows of %s tokens of its context of %s; moments and learning "
-            "rate start anew", config.model, f"{config.context_length:,}",
+            "continuing %s in windows of %s tokens, with a context of %s; optimiser state and "
+            "learning rate start afresh", config.model, f"{config.context_length:,}",
             f"{shape.context_length:,}",
         )  # fmt: skip
     return model
@@ -191,27 +192,28 @@ def _plan(
     place: Output,
     arguments: TrainingArguments,
 ) -> Plan:
-    """Plan anew, or as the run did when it started: passes decide how sums are rounded."""
+    """Return the plan; a resumed run keeps its plan, because passes affect rounding."""
     if place.unfinished is not None:
         earlier = Plan.from_record(place.unfinished["plan"])
-        if (earlier.peak_gib - 0.01) * 2**30 <= memory_budget(config):  # it was rounded
+        # 0.01 GiB is the rounding of the recorded peak.
+        if (earlier.peak_gib - 0.01) * 2**30 <= memory_budget(config):
             return earlier
         _log.warning(
-            "the run had planned with %.1f GiB, which is more than there is now: it goes on in "
-            "other passes, and its sums are rounded otherwise", earlier.peak_gib,
+            "the run was planned with %.1f GiB, more than is available now: it resumes with a new "
+            "plan, and rounding may differ", earlier.peak_gib,
         )  # fmt: skip
     return make_plan(config, shape, schedule, n_processes=arguments.world_size)
 
 
 def _start(place: Output, checkpoints: Checkpoints, plan: Plan) -> None:
-    """Say whether the run begins or goes on, and clear away what is of neither."""
+    """Log whether the run starts or resumes, and remove checkpoints that it does not need."""
     newest = checkpoints.newest() if place.unfinished is not None else None
     if newest is None:
         if place.unfinished is not None:
-            _log.info("%s was interrupted before its first checkpoint: starting anew", place.path)
+            _log.info("%s was interrupted before its first checkpoint: restarting", place.path)
         checkpoints.remove()
     else:
-        _log.info("%s was interrupted: going on after step %s", place.path, f"{step_of(newest):,}")
+        _log.info("%s was interrupted: resuming after step %s", place.path, f"{step_of(newest):,}")
     checkpoints.remove_part()
     place.start(plan=asdict(plan))
 
@@ -229,7 +231,7 @@ def _trainer(
     validation = sources.validation_windows() if config.validations else {}
     if config.validations and not validation:
         length = f"{config.context_length:,}"
-        _log.info("no validation window of %s bp fits the split: none is measured", length)
+        _log.info("no window of %s bp fits in the validation split: validation is skipped", length)
     steps = StepDataset(
         sources.stores, share, config.steps, soft_mask_weight=config.soft_mask_weight
     )
@@ -243,14 +245,14 @@ def _trainer(
         checkpoints=checkpoints,
     )
     _log.info(
-        "%s: %s parameters; about %.1f GiB at the peak",
+        "%s: %s parameters; peak memory about %.1f GiB",
         config.start,
         f"{n_parameters(model.config):,}", plan.peak_gib,
     )  # fmt: skip
-    _log.debug("the engine is %s", model.backbone.choose_engine(next(model.parameters())))
+    _log.debug("engine: %s", model.backbone.choose_engine(next(model.parameters())))
     if arguments.world_size > 1:
         _log.info("%d processes share the windows of each step", arguments.world_size)
-    if not trainer.is_fsdp_enabled:  # whose model is not on its device yet
+    if not trainer.is_fsdp_enabled:  # with FSDP the model is not on its device yet
         each = seconds_per_token(model, config.context_length, training=True)
         _log.info("about %.1f minutes for the whole run", each * share.n_tokens() / 60)
     return trainer
@@ -270,7 +272,7 @@ def _finish(
 def _metrics(
     trainer: PretrainTrainer, path: Path, schedule: LengthSchedule, newest: Path | None
 ) -> Generator[None]:
-    """Write metrics and show progress, from where the run goes on."""
+    """Write metrics and show progress, from the step at which the run starts or resumes."""
     lines = keep_metrics(path, step_of(newest) if newest else 0)
     seconds = lines[-1]["seconds"] if lines else 0.0
     with (

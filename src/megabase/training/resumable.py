@@ -1,4 +1,4 @@
-"""A transformers.Trainer that saves checkpoints whole, goes on from them, and stops on a signal."""
+"""A `transformers.Trainer` that saves complete checkpoints, resumes, and stops on a signal."""
 
 import logging
 import time
@@ -28,19 +28,23 @@ _SECONDS_BETWEEN = 300.0
 
 
 class ResumableTrainer(Trainer):
-    """Saves under a temporary name and renames, so that a checkpoint is whole or absent.
+    """Save checkpoints under a temporary name and rename them, so that each is complete or absent.
 
     Parameters
     ----------
-    model, arguments, steps, validation
-        As `Trainer` has them: the data sets of training and validation.
+    model
+        The model to train.
+    arguments
+        The arguments of the Trainer.
+    steps, validation
+        The data sets of training and validation.
     checkpoints
-        Where the run is saved.
+        Where the state of the run is saved.
 
     Attributes
     ----------
     is_stopping
-        Whether the training ends after this step because a signal asked for it.
+        Whether the training stops after this step because of a signal.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class ResumableTrainer(Trainer):
         Raises
         ------
         Interrupted
-            If a signal came; the last step that was done is then saved.
+            If a signal arrived; the last step is saved first.
         """
         newest = self._checkpoints.newest()
         with deferred():
@@ -75,15 +79,15 @@ class ResumableTrainer(Trainer):
             raise_interrupted()
 
     def is_asked_to_stop(self) -> bool:
-        """Return whether the training ends after this step; all processes must say the same."""
+        """Return whether training must stop after this step; all processes must agree."""
         return stop_is_asked()
 
     def save_own(self, folder: Path) -> None:
-        """Write into a checkpoint what the Trainer does not know of."""
+        """Write the state into a checkpoint that the Trainer itself does not save."""
         raise NotImplementedError
 
     def check_weights(self) -> None:
-        """Raise a WorkError if the weights are not to be saved."""
+        """Raise a WorkError if the weights must not be saved."""
 
     def _get_output_dir(self, trial: object) -> str:
         return str(self._checkpoints.part)
@@ -102,8 +106,8 @@ class ResumableTrainer(Trainer):
             self._checkpoints.remove_part()
             raise WorkError(
                 f"the checkpoint of step {step} could not be saved ({str(error).splitlines()[0]}); "
-                f"the last good one is {self._checkpoints.newest() or 'none'}; the same command "
-                "goes on from it"
+                f"the last good checkpoint is {self._checkpoints.newest() or 'none'}; repeat the "
+                "command to resume from it"
             ) from error
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
@@ -115,7 +119,7 @@ class ResumableTrainer(Trainer):
         if self.is_fsdp_enabled:
             super()._load_optimizer_and_scheduler(checkpoint)
             return
-        # By ourselves: older Trainers ask for the device "cpu:0", which torch refuses.
+        # Not by the Trainer: older versions request the device "cpu:0", which torch rejects.
         folder = Path(checkpoint)
         for state, file in ((self.optimizer, "optimizer.pt"), (self.lr_scheduler, "scheduler.pt")):
             saved = torch.load(folder / file, map_location="cpu", weights_only=True)
@@ -123,7 +127,7 @@ class ResumableTrainer(Trainer):
 
 
 class _StopCallback(TrainerCallback):
-    """Saves and ends after the step in which a signal asks for it; every process needs it."""
+    """Save and stop after the step in which a signal arrived; every process needs it."""
 
     def __init__(self, trainer: ResumableTrainer) -> None:
         self._trainer = trainer
@@ -131,30 +135,30 @@ class _StopCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Look for a signal after a step."""
+        """Check for a signal after a step."""
         self._look(state, control)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Look for one that came while validation was measured."""
+        """Check for a signal that arrived during validation."""
         self._look(state, control)
 
     def _look(self, state: TrainerState, control: TrainerControl) -> None:
         if self._trainer.is_stopping or not self._trainer.is_asked_to_stop():
             return
-        _log.info("a signal asks to stop: saving step %s", f"{state.global_step:,}")
+        _log.info("stopping on a signal: saving step %s", f"{state.global_step:,}")
         self._trainer.is_stopping = True
         control.should_save = control.should_training_stop = True
 
 
 class EpochCheckpoints(TrainerCallback):
-    """Has each epoch saved once it is measured, and steps within it.
+    """Save a checkpoint after the validation of each epoch, and within epochs.
 
     Parameters
     ----------
     every
-        Steps between two checkpoints; None: five minutes between them.
+        Steps between two checkpoints; None: five minutes.
     """
 
     def __init__(self, every: int | None) -> None:
@@ -164,7 +168,7 @@ class EpochCheckpoints(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Ask for a checkpoint if one is due."""
+        """Request a checkpoint if one is due."""
         if self._every is not None:
             is_due = state.global_step % self._every == 0
         else:
@@ -174,16 +178,16 @@ class EpochCheckpoints(TrainerCallback):
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Ask for one after each epoch."""
+        """Request a checkpoint after each epoch."""
         control.should_save = True
 
     def on_save(self, *_: Any, **__: Any) -> None:
-        """Start the clock again."""
+        """Restart the clock."""
         self._saved = time.monotonic()
 
 
 class StepsFromNow(Sampler[int]):
-    """Steps in order, from the one that the Trainer is at when the first is drawn."""
+    """The steps in order, from the Trainer's current step at the time of the first draw."""
 
     def __init__(self, trainer: Trainer, n_steps: int) -> None:
         self._trainer = trainer

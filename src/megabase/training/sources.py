@@ -1,4 +1,4 @@
-"""The genomes of a run: opened, split, and ready to draw windows from."""
+"""Open and split the genomes of a run, and draw windows from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Sources:
     Raises
     ------
     InputError
-        If a genome or its split cannot be used.
+        If a genome or its split is invalid, or one name trains on what another holds out.
     """
 
     def __init__(self, config: PretrainConfig) -> None:
@@ -52,11 +52,11 @@ class Sources:
 
     @property
     def stores(self) -> Mapping[str, TokenStore]:
-        """The tokens of each genome."""
+        """The token store of each genome, by name."""
         return {name: source.store for name, source in self.by_name.items()}
 
     def hashes(self) -> dict[str, str]:
-        """Hash what is read: tokens of each genome, case if it counts, BED files of splits."""
+        """Return the SHA-256 of each genome's tokens (and case, if used) and of BED files."""
         hashes = {f"{name}.tokens": source.store.sha256 for name, source in self.by_name.items()}
         if self._config.soft_mask_weight != 1.0:
             hashes |= {f"{name}.case": store.case_sha256 for name, store in self.stores.items()}
@@ -68,7 +68,7 @@ class Sources:
         return hashes
 
     def record(self) -> dict[str, Any]:
-        """Say of each genome where it lies, its hash, and its split as (contig, start, end)."""
+        """Return path, hash and split, as lists of [contig, start, end], of each genome."""
         return {
             name: {
                 "path": source.path,
@@ -82,7 +82,7 @@ class Sources:
         }
 
     def mixture(self) -> Mixture:
-        """Give what draws windows from the training parts.
+        """Return the mixture that draws windows from the training splits.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Sources:
         return Mixture(samplers, weights, seed=config.seed)
 
     def validation_windows(self) -> dict[str, list[Window]]:
-        """Give windows spread evenly over the validation part of each genome that has any."""
+        """Return evenly spread windows of each validation split, if it has any, by genome."""
         found = {
             name: [Window(name, interval) for interval in self._chosen(source)]
             for name, source in self.by_name.items()
@@ -126,7 +126,17 @@ class Sources:
 
 @dataclass(frozen=True)
 class Share:
-    """The windows of each step that one of several processes reads."""
+    """The windows that one of several processes reads in each step.
+
+    Parameters
+    ----------
+    mixture
+        Draws the windows.
+    schedule
+        Length and number of the windows of each step.
+    process, n_processes
+        Number of this process, from 0, and number of processes.
+    """
 
     mixture: Mixture
     schedule: LengthSchedule
@@ -134,13 +144,13 @@ class Share:
     n_processes: int = 1
 
     def __call__(self, step: int) -> Sequence[Window]:
-        """Give every n-th window of a step."""
+        """Return this process's windows of a step: every `n_processes`-th one."""
         _, length, n_windows = self.schedule.at(step)
         numbers = range(self.process, n_windows, self.n_processes)
         return [self.mixture.window(step, number, length) for number in numbers]
 
     def n_tokens(self) -> int:
-        """Count the tokens of all steps that this process reads, about."""
+        """Return approximately how many tokens this process reads in all steps."""
         return self.schedule.tokens_before(self.schedule.n_steps) // self.n_processes
 
 
@@ -160,11 +170,11 @@ def _open(genome: GenomeConfig, config: PretrainConfig) -> Source:
 
 
 def _check_apart(sources: Mapping[str, Source]) -> None:
-    """Refuse one genome under two names where one learns what the other holds out."""
+    """Raise an InputError if a genome trains on bases that it holds out under another name."""
     for (one, learns), (other, holds) in permutations(sources.items(), 2):
         held = (*holds.split.test, *holds.split.validation)
         if learns.store.sha256 == holds.store.sha256 and overlap_bp(learns.split.train, held):
             raise InputError(
-                f"genomes {one!r} and {other!r} are one genome, and {one!r} trains on bases that "
-                f"{other!r} holds out; give both one split"
+                f"genomes {one!r} and {other!r} are the same genome, and {one!r} trains on bases "
+                f"that {other!r} holds out; give both the same split"
             )

@@ -1,4 +1,4 @@
-"""The split of a genome that a configuration asks for."""
+"""Split a genome as a configuration requests."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,35 +28,38 @@ def make_split(
 ) -> Split:
     """Split the contigs of a genome into training, validation and test.
 
-    A part held out as a fraction is at least one window long, where a tenth of its
-    stretch is: so a very small genome still has a window to validate on.
+    A split given as a fraction is extended to one window if a tenth of its interval is at least
+    one window long, so that a very small genome still has a window to validate on.
 
     Parameters
     ----------
     config
-        How.
+        Which contigs, regions or fractions are held out.
     store
         The genome.
     contigs
-        The only contigs that are used; all if none is named.
+        The contigs to use; empty: all.
     context_length
-        Tokens of a window.
+        Length of a window in tokens.
     folder
-        Where relative paths of BED files start.
+        Base folder of relative paths of BED files.
 
     Raises
     ------
     InputError
-        If a contig or region is not of the genome, one contig is asked for twice, or
-        nothing is left to train on.
+        If a contig or region is not in the genome, a contig is held out but not used, or held
+        out for both test and validation, or nothing is left to train on.
     """
     for contig in (*contigs, *config.test_contigs, *config.validation_contigs):
         check_contig(contig, store.lengths, store.name)
     for contig in (*config.test_contigs, *config.validation_contigs):
         if contigs and contig not in contigs:
-            raise InputError(f"contig {contig!r} is held out, and is none of the contigs used")
+            raise InputError(f"contig {contig!r} is held out but not in contigs; add it to contigs")
     if twice := set(config.test_contigs) & set(config.validation_contigs):
-        raise InputError(f"contig {min(twice)!r} cannot be both for the test and for validation")
+        raise InputError(
+            f"contig {min(twice)!r} is in both test_contigs and validation_contigs; remove it from "
+            "one of them"
+        )
     used = [whole for whole in store.contigs() if not contigs or whole.contig in contigs]
     rest, test = _hold_out(
         used,
@@ -80,7 +83,7 @@ def make_split(
 def _read(
     regions: str | Sequence[str] | None, store: TokenStore, folder: Path
 ) -> list[Interval] | None:
-    """Read a BED file, or a list of texts."""
+    """Read regions from a BED file or a list of texts."""
     if regions is None:
         return None
     if isinstance(regions, str):

@@ -1,4 +1,4 @@
-"""The model that a seed starts from: its configuration, its head, and what is loaded or drawn."""
+"""Build the model that a seed starts from, with its head or prompt."""
 
 import copy
 
@@ -22,7 +22,7 @@ from megabase.training.low_rank import LowRank
 
 
 def set_labels(shape: HyenaDNAConfig, labels: Labels) -> None:
-    """Say in a configuration what the model answers: names, problem type, unit of the targets."""
+    """Write names, problem type and unit of the labels into a model's configuration."""
     names = labels.classes or (LABEL,)
     shape.id2label = dict(enumerate(names))
     shape.label2id = {name: number for number, name in enumerate(names)}
@@ -35,19 +35,21 @@ def set_labels(shape: HyenaDNAConfig, labels: Labels) -> None:
 def classifier_config(
     config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM | None
 ) -> HyenaDNAConfig:
-    """Give the configuration of a model with its head or prompt.
+    """Return the configuration of a model with its head or prompt.
 
     Parameters
     ----------
-    config, data
-        Of the run.
+    config
+        The configuration of the run.
+    data
+        The data of the run.
     language
-        Whose size it has; None: that of the preset.
+        The model that is adapted; None: a model of the preset's size.
 
     Raises
     ------
     InputError
-        As `add_prompt` does.
+        If a soft prompt cannot predict these labels.
     """
     if language is None:
         shape = HyenaDNAConfig.from_preset(config.preset or DEFAULT_PRESET, data.context_length)
@@ -62,25 +64,24 @@ def classifier_config(
 
 
 def add_prompt(shape: HyenaDNAConfig, config: AdaptConfig, labels: Labels) -> None:
-    """Write into a model's configuration what a soft prompt is, if there is to be one.
+    """Write the soft prompt into a model's configuration, if the run adapts by a prompt.
 
     Raises
     ------
     InputError
-        If the labels are values, several of a row, or of bases, or classes of another number
-        than from 2 to 5.
+        If the labels are values, multilabel, of bases, or not 2 to 5 classes.
     """
     if config.adapt != "prompt":
         return
     others = {
         "values": labels.is_regression,
-        "several of a row": labels.is_multilabel,
+        "several per row": labels.is_multilabel,
         "of bases": labels.per_base,
     }
     if found := [what for what, is_so in others.items() if is_so]:
         raise InputError(
-            "after a prompt a model answers with one letter for each sequence, and these labels "
-            f"are {', '.join(found)}; take adapt full, head or lora"
+            "a model with a prompt predicts one letter for each sequence, and these labels are "
+            f"{', '.join(found)}; use adapt=full, head or lora"
         )
     shape.n_prompt_tokens, shape.prompt_dropout = config.n_prompt_tokens, config.prompt_dropout
     shape.answer_letters = answer_letters(len(labels.classes))
@@ -94,22 +95,31 @@ def starting_model(
     seed: int,
     is_fresh: bool = False,
 ) -> tuple[Classifier, LowRank | None]:
-    """Make the model that a seed starts from; what moves takes gradients, and nothing else.
+    """Build the model that a seed starts from; only the parameters to train require gradients.
 
     Parameters
     ----------
-    config, data, language
-        As of `classifier_config`.
+    config
+        The configuration of the run.
+    data
+        The data of the run.
+    language
+        The model that is adapted; None: a new model of the preset's size.
     seed
-        Of what is drawn: head or prompt, which are the same whether the rest is loaded or not,
-        and what is not loaded.
+        Seed of all weights that are not loaded. Head and prompt depend only on the seed, not on
+        whether the rest is loaded.
     is_fresh
-        Whether `language` gives its size only, and every weight is drawn.
+        Whether only the size of `language` is used, and every weight is initialised at random.
 
     Returns
     -------
     model, adapters
-        Of the adapters of low rank there are none unless they are what moves.
+        The model, and its low-rank adapters; None unless `config.adapt` is ``"lora"``.
+
+    Raises
+    ------
+    InputError
+        If a soft prompt cannot predict these labels.
     """
     set_seed(seed)
     shape = classifier_config(config, data, language)

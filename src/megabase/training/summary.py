@@ -1,4 +1,4 @@
-"""What a run came to, in the last lines of its log: figures beside baselines, and their place."""
+"""Summarise a run in the last lines of its log: results next to baselines, and where they are."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from megabase.training.sources import Sources
 _log = logging.getLogger(__name__)
 
 _MOST_COUNTED = 1 << 24
-"""Bases of a genome that the Markov model of the summary is fitted on."""
+"""Largest number of bases of a genome to which the Markov model of the summary is fitted."""
 
 _SHOWN: Mapping[Kind, tuple[str, ...]] = {
     "binary": ("accuracy", "mcc", "auroc"),
@@ -33,21 +33,23 @@ _SHOWN: Mapping[Kind, tuple[str, ...]] = {
 
 
 def tell_pretrained(metrics: Path, sources: Sources) -> None:
-    """Log the held-out bits per base of each genome beside those of a Markov model.
+    """Log the held-out bits per base of each genome next to those of a Markov model.
+
+    Both are measured on the same validation windows. The Markov model is fitted to the training
+    split of the genome, or to 16,777,216 bases of it.
 
     Parameters
     ----------
     metrics
-        The file of the run's metrics, in its folder.
+        The file of the run's metrics, in the output folder.
     sources
-        The genomes. The Markov model of each is fitted on its training part, or on stretches of
-        it of 16,777,216 bases in all, and both are measured on the same validation windows.
+        The genomes.
     """
     lines = map(json.loads, metrics.read_text(encoding="utf-8").splitlines())
     measured = [line for line in lines if "validation_loss" in line]
     windows = sources.validation_windows()
     if not measured or not windows:
-        _log.info("summary: no held-out window was measured; the model: %s", metrics.parent)
+        _log.info("summary: no held-out window was measured; model: %s", metrics.parent)
         _log.info("figures: %s", metrics)
         return
     last = measured[-1]
@@ -57,16 +59,16 @@ def tell_pretrained(metrics: Path, sources: Sources) -> None:
         order, n_counted, bits = _markov_bits(source.store, source.split.train, of_genome)
         _log.info(
             "summary: %s, held out: %.4f bits per base (%.4f nats); a Markov model of order %d, "
-            "fitted on %s bases: %.4f; %d windows of validation, on which nothing was learned",
+            "fitted to %s bases: %.4f; measured on %d validation windows that are not in training",
             name, nats / math.log(2), nats, order, f"{n_counted:,}", bits, len(of_genome),
         )  # fmt: skip
-    _log.info("the model: %s; figures: %s", metrics.parent, metrics)
+    _log.info("model: %s; figures: %s", metrics.parent, metrics)
 
 
 def _markov_bits(
     store: TokenStore, training: Sequence[Interval], windows: Sequence[Window]
 ) -> tuple[int, int, float]:
-    """Return order, bases counted, and bits per base from the second base of each window on."""
+    """Return order, number of bases fitted, and bits per base, without each window's first base."""
     learned = [DNA_VOCABULARY.to_bases(store.fetch(each)) for each in _some(training)]
     markov = fit_markov(learned)
     found = [
@@ -81,14 +83,14 @@ def _markov_bits(
 
 
 def _some(regions: Sequence[Interval]) -> list[Interval]:
-    """Take the beginning of each region, in proportion, so that all are not too many bases."""
+    """Shorten all regions in proportion, to at most `_MOST_COUNTED` bases in total."""
     share = min(1.0, _MOST_COUNTED / max(1, sum(map(len, regions))))
     parts = [(each, int(len(each) * share)) for each in regions]
     return [Interval(each.contig, each.start, each.start + n) for each, n in parts if n]
 
 
 def majority_metrics(data: LabelledData) -> dict[str, float]:
-    """Measure on the rows held out what the training labels alone tell: shares, or the mean."""
+    """Return the held-out metrics of a constant prediction: training frequencies, or the mean."""
     held_out = data.held_out.targets()
     constant = constant_predictions(
         data.kind, data.training.targets(), len(held_out), n_classes=len(data.labels.classes)
@@ -99,33 +101,33 @@ def majority_metrics(data: LabelledData) -> dict[str, float]:
 def tell_adapted(
     report: Mapping[str, Any], data: LabelledData, output: Path, names: Sequence[str]
 ) -> None:
-    """Log the metrics on the rows held out beside those of the majority, and where they are.
+    """Log the metrics on the held-out rows next to the majority baseline, and the output files.
 
     Parameters
     ----------
     report
-        What the seeds became, with ``majority``.
+        The report of all seeds, with ``majority``.
     data
-        Of the run.
+        The data of the run.
     output
-        The folder.
+        The output folder.
     names
-        Of the files of figures in it, those that are not there left out.
+        Names of result files in it; files that do not exist are left out.
     """
     of_seeds, floor = report[data.held_out_name], report["majority"]
-    constant = "mean of training" if data.kind == "regression" else "majority"
+    constant = "training mean" if data.kind == "regression" else "majority"
     shown = [
         f"{name} {_over_seeds(of_seeds[name])} ({constant} {floor[name]:.4f})"
         for name in _SHOWN[data.kind]
     ]
     n = len(report["seeds"])
-    chosen = ", on which the epoch was chosen, which flatters" if data.test is None else ""
+    chosen = " (optimistic: it selected the epoch)" if data.test is None else ""
     _log.info(
         "summary: %s%s, %s rows, %s: %s", data.held_out_name, chosen,
         f"{len(data.held_out):,}", "1 seed" if n == 1 else f"{n} seeds", "; ".join(shown),
     )  # fmt: skip
     found = [str(output / name) for name in names if (output / name).is_file()]
-    _log.info("the model: %s; figures: %s", output, ", ".join(found))
+    _log.info("model: %s; figures: %s", output, ", ".join(found))
 
 
 def _over_seeds(found: Mapping[str, float | None]) -> str:

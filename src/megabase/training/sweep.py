@@ -1,4 +1,4 @@
-"""A small declared grid: every combination from the first seed, the best by validation is taken."""
+"""Train every combination of a sweep from the first seed, and select the best on validation."""
 
 import itertools
 import logging
@@ -16,16 +16,16 @@ C = TypeVar("C", bound=AdaptConfig)
 
 
 class Combination(NamedTuple):
-    """One value of each key of a grid.
+    """One value of each key of a sweep.
 
     Attributes
     ----------
     name
-        Of its folder.
+        Name of its folder.
     values
-        Of each key.
+        The value of each key.
     config
-        The run with these values, and without a grid.
+        The configuration with these values, and without a sweep.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Combination(NamedTuple):
 
 
 def combinations(config: AdaptConfig) -> list[Combination]:
-    """Give every combination of a run's grid, the last key running fastest; none without a grid.
+    """Return every combination of a sweep, the last key varying fastest; empty without a sweep.
 
     Raises
     ------
     InputError
-        If a value is none of its key.
+        If a value is invalid for its key.
     """
     if not config.sweep:
         return []
@@ -56,25 +56,25 @@ def combinations(config: AdaptConfig) -> list[Combination]:
 def best_of(
     grid: list[Combination], train: Callable[[Combination], Mapping[str, Any]]
 ) -> tuple[AdaptConfig, dict[str, Any]]:
-    """Train every combination, and take the best on validation, of equals the first.
+    """Train every combination and select the best on validation; of equals, the first.
 
     Parameters
     ----------
     grid
-        What `combinations` gives.
+        The result of `combinations`.
     train
-        Gives the record of one, with ``validation`` and ``best_epoch``.
+        Trains a combination and returns its record, with ``validation`` and ``best_epoch``.
 
     Returns
     -------
     config, report
-        The run that is the best; its values as ``chosen``, and of every combination its values
-        and what became of it on validation, None where it diverged.
+        The best configuration; and its values (``chosen``) with the values, best epoch and
+        validation of every combination (the latter two None if it diverged).
 
     Raises
     ------
     WorkError
-        If all diverged.
+        If all combinations diverged.
     """
     best, best_record = None, None
     report: list[dict[str, Any]] = []
@@ -83,7 +83,7 @@ def best_of(
         try:
             record = train(each)
         except DivergedError as error:
-            _log.info("%s is out: %s", shown, error)
+            _log.info("%s diverged: %s", shown, error)
             report.append({"values": dict(each.values), "best_epoch": None, "validation": None})
             continue
         validation, select = record["validation"], each.config.select

@@ -1,4 +1,4 @@
-"""The Trainer of a language model: a step is one batch, cut into passes by memory."""
+"""The Trainer of a language model; each step is one batch, cut into passes that fit in memory."""
 
 import json
 import math
@@ -27,31 +27,31 @@ from megabase.training.metrics import LastStepCallback
 from megabase.training.optim import decayed_parameters
 from megabase.training.resumable import ResumableTrainer, StepsFromNow
 
-_UNLOGGED = "unlogged.json"  # in a checkpoint
+_UNLOGGED = "unlogged.json"  # a file of a checkpoint
 
 
 class PretrainTrainer(ResumableTrainer):
-    """Trains so that neither passes, nor processes, nor interruptions change what is learned.
+    """Train so that the result does not depend on passes, processes or interruptions.
 
-    Every random draw of a step is a function of seed, step and process; the loss of a
-    step is its mean over all targets of all processes, however they are passed.
+    Every random draw of a step is a function of seed, step and process. The loss of a step is
+    the mean over all targets of all processes, however they are divided into passes.
 
     Parameters
     ----------
     model
-        The model.
+        The model to train.
     arguments
-        What `training_arguments` gives.
+        The result of `training_arguments`.
     steps
-        The batch of each step, this process's share of it.
+        The windows of each step that this process reads.
     validation
-        Windows of each genome that the validation loss is measured on.
+        Windows of each genome on which the validation loss is measured.
     stores
-        The genomes.
+        The token store of each genome, by name.
     windows_per_pass
-        How many windows pass through the model at once, by their length.
+        Number of windows per forward pass, by their length in tokens.
     checkpoints
-        Where the run is saved.
+        Where the state of the run is saved.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PretrainTrainer(ResumableTrainer):
     # -- what is read ---------------------------------------------------------------------
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Give the batch of each step from the present one on; each process reads its own."""
+        """Return a loader of this process's batches, from the current step on."""
         return DataLoader(
             self._steps,
             batch_size=None,
@@ -99,7 +99,7 @@ class PretrainTrainer(ResumableTrainer):
         inputs: dict[str, Tensor | Any],
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """Add up the gradient of a step, pass by pass; gradients are exchanged in the last."""
+        """Accumulate the gradient of a step; processes exchange gradients in its last pass."""
         model.train()
         place = (self.args.seed, self.state.global_step, self.args.process_index)
         torch.manual_seed(seed_of_step(*place))
@@ -111,9 +111,11 @@ class PretrainTrainer(ResumableTrainer):
         for number, part in enumerate(passes, start=1):
             with nullcontext() if number == len(passes) else self.accelerator.no_sync(model):
                 loss = self._loss(model, part, n_targets.clamp(min=1e-9))
-                self.accelerator.backward(loss * n_processes)  # which are averaged over
+                # Gradients are averaged over processes, but the loss is a sum over them.
+                self.accelerator.backward(loss * n_processes)
             total += loss.detach()
-        # Processes get a signal in different steps: that one of them did, all learn with the loss.
+        # Processes may receive a signal in different steps, so it is summed along with the loss:
+        # all processes then stop after the same step.
         asked = torch.full_like(total, float(stop_is_asked()))
         mean, n_asked = self._sum(torch.stack([total, asked])).unbind()
         self._is_asked_to_stop = bool(n_asked)
@@ -123,7 +125,7 @@ class PretrainTrainer(ResumableTrainer):
         return mean
 
     def is_asked_to_stop(self) -> bool:
-        """Return whether any process had got a signal when the last step was done."""
+        """Return whether any process had received a signal by the end of the last step."""
         return self._is_asked_to_stop
 
     def _passes(self, batch: Batch) -> Iterator[Batch]:
@@ -133,24 +135,24 @@ class PretrainTrainer(ResumableTrainer):
             yield {key: tensor[start : start + size] for key, tensor in batch.items()}
 
     def _loss(self, model: nn.Module, batch: Batch, n_targets: Tensor) -> Tensor:
-        """Give the summed loss of a batch, divided by `n_targets`."""
+        """Return the summed loss of a batch, divided by `n_targets`."""
         return model(**batch, num_items_in_batch=n_targets, skip_logits=True).loss
 
     @property
     def _prepared(self) -> nn.Module:
-        """The model as it is run: under autocast, or one of several processes'."""
+        """The model as wrapped for training: in autocast, and for several processes."""
         return cast("nn.Module", self.model_wrapped)
 
     def _sum(self, value: Tensor) -> Tensor:
-        """Add up over processes."""
+        """Return the sum of a value over processes."""
         return cast("Tensor", self.accelerator.reduce(value, reduction="sum"))
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Name the parameters with weight decay."""
+        """Return the names of the parameters with weight decay."""
         return decayed_parameters(model)
 
     def _diverged(self, batch: Batch) -> str:
-        """Say at which step and window the loss is no number, and where one may go on."""
+        """Describe at which step and window the loss is NaN or infinite, and the remedy."""
         step = self.state.global_step
         windows = self._steps.windows(step)
         bad = [
@@ -161,9 +163,9 @@ class PretrainTrainer(ResumableTrainer):
         place = bad[0] if bad else f"one of {len(windows)} windows from {windows[0]} on"
         last = self._checkpoints.newest()
         return (
-            f"the loss at step {step + 1} is no number, at {place}; "
-            f"the last good checkpoint is {last or 'none: it came before the first'}; lower "
-            "learning_rate or clip_norm and start anew in another folder or with --overwrite"
+            f"the loss at step {step + 1} is NaN or infinite, at {place}; the last good checkpoint "
+            f"is {last or 'none (no checkpoint was saved yet)'}; lower learning_rate or clip_norm "
+            "and restart in another folder or with --overwrite"
         )
 
     @torch.no_grad()
@@ -180,7 +182,7 @@ class PretrainTrainer(ResumableTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Log the mean loss in nats over the validation windows, of all and of each genome."""
+        """Log the mean loss in nats over all validation windows and over those of each genome."""
         self._prepared.eval()
         sums = {genome: self._validate(windows) for genome, windows in self._validation.items()}
         total = torch.stack(list(sums.values())).sum(dim=0)
@@ -197,12 +199,12 @@ class PretrainTrainer(ResumableTrainer):
         return metrics
 
     def _validate(self, windows: Sequence[Window]) -> Tensor:
-        """Add up loss and targets of windows, shared out among the processes."""
+        """Return the summed loss and number of targets of windows, divided among processes."""
         sums = torch.zeros(2, dtype=torch.float64)
         one = torch.ones((), device=self.args.device)
         mine = windows[self.args.process_index :: self.args.world_size]
         size = self._windows_per_pass[len(windows[0].interval)]
-        # every process passes as often: the weights may be shared out, too
+        # Every process runs the same number of passes, because with FSDP all take part in each.
         longest = -(-len(windows) // self.args.world_size)
         for start in range(0, longest, size):
             share = mine[start : start + size]
@@ -214,7 +216,7 @@ class PretrainTrainer(ResumableTrainer):
         return self._sum(sums.to(self.args.device, torch.float32))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log the mean loss of all steps since the last line, also of those before a kill."""
+        """Log the mean loss of all steps since the last line, including those before a resume."""
         if "loss" in logs:
             logs["loss"] = float(np.mean(self._unlogged))
             self._unlogged.clear()
@@ -223,7 +225,10 @@ class PretrainTrainer(ResumableTrainer):
     # -- what is saved --------------------------------------------------------------------
 
     def plain_model(self) -> HyenaDNAForCausalLM:
-        """Give the model as one process would have it; every process must ask."""
+        """Return the unwrapped model; every process must call this.
+
+        With FSDP only the process that saves receives the trained weights.
+        """
         if not self.is_fsdp_enabled:
             return cast("HyenaDNAForCausalLM", self.accelerator.unwrap_model(self.model))
         weights = self.accelerator.get_state_dict(self.model)
@@ -233,7 +238,7 @@ class PretrainTrainer(ResumableTrainer):
         return plain
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save the model as our own `load.save` does."""
+        """Save the model with `load.save`."""
         model = self.plain_model()
         if self.args.should_save and output_dir is not None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -243,28 +248,28 @@ class PretrainTrainer(ResumableTrainer):
         """Raise a WorkError if a weight is not a finite number."""
         if self._n_not_finite():
             raise WorkError(
-                f"the weights after step {self.state.global_step} are no numbers; the last good "
+                f"weights after step {self.state.global_step} are NaN or infinite; the last good "
                 f"checkpoint is {self._checkpoints.newest() or 'none'}; lower learning_rate and "
-                "start anew"
+                "restart"
             )
 
     def save_own(self, folder: Path) -> None:
-        """Write the losses that had not been logged."""
+        """Write the losses that are not yet logged."""
         (folder / _UNLOGGED).write_text(json.dumps(self._unlogged), encoding="utf-8")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """Load moments, schedule, and the losses that had not been logged."""
+        """Load optimiser, schedule and the losses that were not yet logged."""
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             self._unlogged = json.loads((Path(checkpoint) / _UNLOGGED).read_text(encoding="utf-8"))
 
     def _n_not_finite(self) -> int:
-        """Count the weights that are no numbers, this process's share of each and then of all."""
+        """Count the weights of all processes that are NaN or infinite."""
         shares = (getattr(p, "to_local", lambda p=p: p)() for p in self._prepared.parameters())
         counts = [(~torch.isfinite(share.detach())).sum() for share in shares]
         return int(self._sum(torch.stack(counts).sum()))
 
-    # A step draws its own random numbers, so their state is no part of a checkpoint.
+    # Each step seeds its own random numbers, so checkpoints need not hold the generator's state.
     def _save_rng_state(self, output_dir: str) -> None:
         pass
 
@@ -273,6 +278,6 @@ class PretrainTrainer(ResumableTrainer):
 
 
 def seed_of_step(seed: int, step: int, process: int) -> int:
-    """Give the seed of all that a process draws in a step, as dropout does."""
+    """Return the seed of all random numbers (such as dropout) of a process in a step."""
     sequence = np.random.SeedSequence([seed, step, process])
     return int(sequence.generate_state(1, np.uint64)[0])

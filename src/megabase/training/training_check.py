@@ -1,6 +1,6 @@
-"""What a run needs, checked without torch: files, model, extras and the place of the output.
+"""Check without torch what a run needs: files, model, extras and the output path.
 
-A verb checks before it imports the run. Whoever calls the run directly meets the same errors:
+The commands check before they import the training code. Direct callers get the same errors:
 `finetune` calls `check_finetune`, and `pretrain` calls `check_pretrain`.
 """
 
@@ -16,12 +16,12 @@ from megabase.training.config import AdaptConfig, FinetuneConfig, PretrainConfig
 
 
 def check_pretrain(config: PretrainConfig, output: Path) -> None:
-    """Check the genomes, the output and the model that a pretraining continues from.
+    """Check the genomes, the output, and the model that a pretraining continues.
 
     Raises
     ------
     InputError
-        If a genome or the model is not there, or the output is the model or cannot be a folder.
+        If a genome or the model is missing, the output is the model, or it cannot be a folder.
     """
     check_place(output, is_folder=True)
     for genome in config.sources().values():
@@ -33,12 +33,12 @@ def check_pretrain(config: PretrainConfig, output: Path) -> None:
 
 
 def check_adapt(config: AdaptConfig) -> None:
-    """Check the model to start from, and the extra that a way of adapting needs.
+    """Check the model to start from, and the optional dependency of LoRA.
 
     Raises
     ------
     InputError
-        If either is not there.
+        If the model is missing, or peft is needed and not installed.
     """
     if config.adapt == "lora":
         check_peft()
@@ -52,7 +52,7 @@ def check_finetune(config: FinetuneConfig, output: Path) -> None:
     Raises
     ------
     InputError
-        If something is not there, or the output is an input or cannot be a folder.
+        If an input or an extra is missing, the output is an input, or it cannot be a folder.
     """
     check_place(output, is_folder=True)
     if config.labels is not None:
