@@ -132,7 +132,7 @@ def test_biotypes_have_probes_and_baselines_only(tmp_path, model):
     assert report["published"] == []
     assert report["n_published_left_out"] == 3
     text = (tmp_path / "out" / TEXT).read_text()
-    assert "no adapted model and no CNN stands here" in text
+    assert "adapted models and CNNs are left out because they cannot read chunks" in text
     assert json.loads((tmp_path / "out" / RESULTS).read_text())["probes"]
 
 
