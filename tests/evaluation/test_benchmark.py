@@ -268,7 +268,7 @@ def test_from_scratch_stands_beside_a_pretrained_model_and_knows_nothing_of_its_
 
 
 def test_from_scratch_beside_nothing_is_refused(data, tmp_path):
-    with pytest.raises(InputError, match="nothing but from scratch; name the pretrained"):
+    with pytest.raises(InputError, match="none was given; name one with --model"):
         evaluate_tasks(
             [TASK], tmp_path / "out", choice=Choice(data), settings=AdaptConfig(**FEW),
             from_scratch=True,
@@ -287,7 +287,7 @@ def test_a_folder_that_another_process_writes_is_left_alone(data, tmp_path):
 
 
 def test_a_protocol_that_there_is_not_is_refused(data, tmp_path):
-    with pytest.raises(InputError, match="protocol is one of clean, paper; got 'best'"):
+    with pytest.raises(InputError, match="protocol must be one of clean, paper; got 'best'"):
         evaluated(data, tmp_path / "out", protocol="best")
 
 

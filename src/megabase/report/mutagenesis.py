@@ -131,7 +131,7 @@ def _draw_logo(axes: "Axes", heights: Float[np.ndarray, " length"], letters: str
 
 
 def _number(axes: "Axes", start: int) -> None:
-    """Give all rows the same width, and label every tenth base with its position."""
+    """Set all rows to the same width, and label every tenth base with its position."""
     ticks = np.arange(-start % 10, _PER_ROW, 10)  # offsets at which start + offset ends in 0
     axes.set_xlim(-0.5, _PER_ROW - 0.5)
     axes.set_xticks(ticks, [f"{start + tick:,}" for tick in ticks], fontsize="x-small")
