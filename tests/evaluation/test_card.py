@@ -136,9 +136,9 @@ def test_the_card_is_read_as_text_and_as_a_page_with_its_figures(out, report):
     folder = out[0]
     text, page = (folder / TEXT).read_text(), (folder / PAGE).read_text()
     reached = report["needed"][0]["reached"]
-    assert f"With 8 training rows pretrained reaches accuracy {reached:.3f}" in text
+    assert f"With 8 training rows, pretrained reaches accuracy {reached:.3f}" in text
     assert report["majority"] == 0.5
-    assert "The majority (or mean) of the training labels has 0.500." in text
+    assert "Predicting the majority (or mean) of the training labels reaches 0.500." in text
     assert f"means over seeds: {report['difference']['value']:+.3f} [" in text
     assert page.count("data:image/png;base64,") == 2
     for title in ("Label efficiency", "Calibration", "Cost to adapt", "Stability", "Not tested"):

@@ -103,10 +103,12 @@ def _efficiency_lines(report: _Report) -> list[str]:
 
 
 def _needed_line(metric: str, each: Mapping[str, Any]) -> str:
-    start = f"With {each['n_rows']:,} training rows pretrained reaches {metric}"
+    start = f"With {each['n_rows']:,} training rows, pretrained reaches {metric}"
     if each["needed"] is None:
-        return f"{start} {each['reached']:.3f}: {each['bound']}; no number of rows is given."
-    return f"{start} {each['reached']:.3f}; {each['system']} needs {_needed(each)} rows for that."
+        return f"{start} {each['reached']:.3f}: {each['bound']}, so no number of rows is given."
+    return (
+        f"{start} {each['reached']:.3f}; {each['system']} needs {_needed(each)} rows to match it."
+    )
 
 
 def _difference_line(report: _Report) -> str:
@@ -116,11 +118,13 @@ def _difference_line(report: _Report) -> str:
         if found["interval"] is None
         else "[{:+.3f}, {:+.3f}]".format(*found["interval"])
     )
-    about_floor = f"has no {report['metric']}" if math.isnan(floor) else f"has {floor:.3f}"
+    about_floor = (
+        f"leaves {report['metric']} undefined" if math.isnan(floor) else f"reaches {floor:.3f}"
+    )
     return (
-        f"The majority (or mean) of the training labels {about_floor}. Pretrained minus from "
-        f"scratch on all rows, means over seeds: {found['value']:+.3f} {interval}, paired 95 % "
-        "bootstrap over the test rows."
+        f"Predicting the majority (or mean) of the training labels {about_floor}. Pretrained minus "
+        f"from scratch on all rows, means over seeds: {found['value']:+.3f} {interval}, paired "
+        "95 % bootstrap over the test rows."
     )
 
 
