@@ -36,7 +36,7 @@ def test_rows_as_many_as_published_are_taken_for_them(tmp_path):
     ("splits", "difference"),
     [
         (ROWS | {"test": ["TT"]}, "test: 1 rows, published 2"),
-        (ROWS | {"dev": ["A"]}, "validation: no such split is published"),
+        (ROWS | {"dev": ["A"]}, "validation: this split is not published"),
     ],
 )
 def test_what_differs_is_told_and_withholds_the_numbers(tmp_path, splits, difference):
@@ -53,7 +53,7 @@ def test_a_digest_tells_other_rows_from_as_many(tmp_path):
     assert read_task_data(task, write(tmp_path / "a", **turned)).is_published_rows
     changed = ROWS | {"train": ["ACGA", "CCC", "GG"]}
     data = read_task_data(task, write(tmp_path / "b", **changed))
-    assert data.differences == ("train: other rows than the published 3",)
+    assert data.differences == ("train: rows differ from the published 3",)
 
 
 def test_compression_leaves_the_digest_alone(tmp_path):
