@@ -16,11 +16,11 @@ from megabase.report.benchmark import benchmark_text, overview_text
 
 _HEAD = """# Benchmarks
 
-Small models from scratch, and [the model that ships](default.md) adapted, beside what costs
-nothing, on the same rows: `megabase evaluate TASK` ([Evaluation](evaluation.md)).
-`scripts/benchmark_report.py` makes this page from the figures in `docs/benchmarks/`. The
-GenomicBenchmarks sets are their rows on human chromosome 20, with the official assignment to
-training and test: no published number is of these rows.
+Small models trained from scratch and [the shipped model](default.md) after adaptation, compared
+with inexpensive baselines on the same rows: `megabase evaluate TASK`
+([Evaluation](evaluation.md)). `scripts/benchmark_report.py` generates this page from the results
+in `docs/benchmarks/`. The GenomicBenchmarks sets are restricted to their rows on human chromosome
+20, with the official assignment to training and test; no published number refers to these rows.
 
 ```sh
 set=human_ocr_ensembl
@@ -31,13 +31,13 @@ megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set \\
 python scripts/benchmark_report.py $set
 ```
 
-The keys that differ from one set to the next (`epochs`, `seeds`, `batch_size`, `pooling`) stand in
-its section; those of two sets come from a folder for each column (`--preset tiny`, then `--model
-asset:default`), with `--set precision=bfloat16`.
+Each section lists its own settings (`epochs`, `seeds`, `batch_size` and `pooling` differ between
+sets). Two sets have one folder for each column (`--preset tiny`, then `--model asset:default`),
+with `--set precision=bfloat16`.
 
-The model that ships has read human chromosome 20 to base 45,000,000, without labels, and so most
-test rows of GenomicBenchmarks, and some of GUE. No test row of `gene_structure` (the last tenth of
-the chromosome), and no fly.
+The shipped model was pretrained, without labels, on human chromosome 20 up to base 45,000,000.
+Its pretraining data therefore contain most test rows of GenomicBenchmarks and some of GUE, but no
+test row of `gene_structure` (the last tenth of the chromosome) and no fly sequence.
 """
 
 

@@ -15,12 +15,12 @@ from typing import Any
 from megabase.evaluation.card import JSON
 from megabase.report.card import EFFICIENCY, card_text
 
-_HEAD = """# What the shipped model is worth with few labels
+_HEAD = """# Label efficiency of the shipped model
 
-[The model that ships](default.md), adapted, beside the same architecture from scratch and beside
-k-mers, on 32 rows of a benchmark and more: `megabase card` ([Evaluation](evaluation.md)).
-`scripts/card_report.py` makes this page. The rows are those of GenomicBenchmarks on human
-chromosome 20; no published number is of them.
+[The shipped model](default.md) after adaptation, compared with the same architecture trained from
+scratch and with k-mers, on 32 or more rows of a benchmark: `megabase card`
+([Evaluation](evaluation.md)). `scripts/card_report.py` generates this page. The rows are those of
+GenomicBenchmarks on human chromosome 20; no published number refers to them.
 
 ```sh
 keys="--set learning_rate=2e-3 --set strand=average --set reverse_complement_p=0.5 \\
@@ -32,10 +32,10 @@ megabase card genomic_benchmarks/human_enhancers_ensembl --data FOLDER --model a
 python scripts/card_report.py cohn ensembl
 ```
 
-The learning rate is that of the [benchmarks](benchmarks.md), which was not chosen for so few rows,
-nor for weights that are pretrained. The model has read the chromosome to base 45,000,000, without
-labels, and with it most test rows. Processor seconds are of one thread of a machine that other work
-shared; seconds have its pauses in them.
+The learning rate is that of the [benchmarks](benchmarks.md); it was not tuned for so few rows or
+for pretrained weights. The model was pretrained, without labels, on the chromosome up to base
+45,000,000, which contains most test rows. Processor seconds are those of one thread on a shared
+machine; seconds include the time in which other work ran.
 """
 
 

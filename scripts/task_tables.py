@@ -50,7 +50,7 @@ def describe(group: str) -> str:
         f"Licence: {task.source.licence}."
         for task in tasks
     )
-    head = ["task", "what is told", "kind", "metric", "rows train / validation / test", "bp",
+    head = ["task", "what is predicted", "kind", "metric", "rows train / validation / test", "bp",
             "HyenaDNA, paper", "HyenaDNA, others", "numbers"]  # fmt: skip
     lines = (
         [

@@ -84,5 +84,7 @@ def test_too_few_blocks_or_other_species_are_an_error(tmp_path):
     with pytest.raises(InputError, match=r"has 2 blocks with a window of 8 bp.*has 18 bp"):
         read_aligned(TASK, tmp_path, seed=0)
     (tmp_path / "apes_chr22.maf").write_text("a\ns Hsap.22 0 4 + 99 ACGT\n")
-    with pytest.raises(InputError, match=r"a block has Hsap.22; .* each of Hsap, Ptro, Ggor, Ppyg"):
+    with pytest.raises(
+        InputError, match=r"a block has the rows Hsap.22; .* each of Hsap, Ptro, Ggor, Ppyg"
+    ):
         read_aligned(TASK, tmp_path, seed=0)

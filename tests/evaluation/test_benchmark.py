@@ -141,8 +141,9 @@ def test_a_baseline_that_collapsed_is_trained_once_more_and_both_are_kept(
     (first,) = [r["settings"]["attempts"][1] for r in rows if r["metric"] == "mcc"]
     assert first["value"] == 0
     text = (tmp_path / "out" / TEXT).read_text()
-    line = "CNN: it collapsed on validation with learning rate 0.001, and was trained once more"
-    assert f"{line} with 0.0003; the better by validation is reported: 0.0003 (seed 0)." in text
+    line = "CNN: it collapsed on validation with learning rate 0.001, and was retrained"
+    better = "the run with the better validation result is reported: 0.0003 (seed 0)."
+    assert f"{line} with 0.0003; {better}" in text
 
 
 def test_a_baseline_that_collapsed_twice_is_flagged_in_every_table(data, tmp_path, monkeypatch):
@@ -153,7 +154,7 @@ def test_a_baseline_that_collapsed_twice_is_flagged_in_every_table(data, tmp_pat
     place = next(line for line in text.splitlines() if "| CNN |" in line).split(" | ").index("CNN")
     assert len(lines) > 4
     assert all(line.split(" | ")[place].endswith("(2 seeds), collapsed") for line in lines)
-    assert "collapsed: a training that tells no more than the most frequent class does" in text
+    assert "collapsed: the trained model is no better than predicting the most frequent" in text
     assert page.count("(2 seeds), collapsed</td>") >= len(lines)
 
 
@@ -267,7 +268,7 @@ def test_from_scratch_stands_beside_a_pretrained_model_and_knows_nothing_of_its_
 
 
 def test_from_scratch_beside_nothing_is_refused(data, tmp_path):
-    with pytest.raises(InputError, match="nothing but from scratch; name the pretrained"):
+    with pytest.raises(InputError, match="none was given; name one with --model"):
         evaluate_tasks(
             [TASK], tmp_path / "out", choice=Choice(data), settings=AdaptConfig(**FEW),
             from_scratch=True,
@@ -286,7 +287,7 @@ def test_a_folder_that_another_process_writes_is_left_alone(data, tmp_path):
 
 
 def test_a_protocol_that_there_is_not_is_refused(data, tmp_path):
-    with pytest.raises(InputError, match="protocol is one of clean, paper; got 'best'"):
+    with pytest.raises(InputError, match="protocol must be one of clean, paper; got 'best'"):
         evaluated(data, tmp_path / "out", protocol="best")
 
 

@@ -136,9 +136,9 @@ def test_the_card_is_read_as_text_and_as_a_page_with_its_figures(out, report):
     folder = out[0]
     text, page = (folder / TEXT).read_text(), (folder / PAGE).read_text()
     reached = report["needed"][0]["reached"]
-    assert f"With 8 training rows pretrained reaches accuracy {reached:.3f}" in text
+    assert f"With 8 training rows, pretrained reaches accuracy {reached:.3f}" in text
     assert report["majority"] == 0.5
-    assert "The majority (or mean) of the training labels has 0.500." in text
+    assert "Predicting the majority (or mean) of the training labels reaches 0.500." in text
     assert f"means over seeds: {report['difference']['value']:+.3f} [" in text
     assert page.count("data:image/png;base64,") == 2
     for title in ("Label efficiency", "Calibration", "Cost to adapt", "Stability", "Not tested"):
@@ -177,9 +177,9 @@ def test_an_interrupted_card_goes_on_after_what_is_done(data, model, tmp_path, m
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rows": "8,128,all"}, "has 40 training rows .* and --rows asks for 128"),
-        ({"rows": "8,1,all"}, "from 2 on, and all, .* got '8,1,all'"),
-        ({"protocol": "paper"}, "the protocol of a card is clean; got 'paper'"),
+        ({"rows": "8,128,all"}, "has 40 training rows .* but --rows requests 128"),
+        ({"rows": "8,1,all"}, "at least 2, or all, .* got '8,1,all'"),
+        ({"protocol": "paper"}, "the protocol of a card must be clean; got 'paper'"),
         ({"select": "r2"}, "select must be one of loss, accuracy"),
         ({"sweep": {"learning_rate": (1e-3, 1e-4)}}, "a card has no sweep"),
         ({"adapt": "prompt", "prompt_tokens": 60}, "60 prompt tokens and a sequence of 26"),
@@ -233,5 +233,5 @@ def test_too_few_rows_for_each_class_are_refused():
     data = values_data([0] * 30 + [1], ("common", "rare"))
     assert read_sizes("4, all", data, name="toy") == (4, 31)
     assert read_sizes("4,8", data, name="toy") == (4, 8, 31)
-    with pytest.raises(InputError, match=r"4 training rows .* have none of class 'rare'"):
+    with pytest.raises(InputError, match=r"4 training rows .* have no row of class 'rare'"):
         part_of(data, 4, seed=0, validation_seed=0)

@@ -49,7 +49,7 @@ def test_each_number_of_shots_and_seed_has_its_figures_beside_the_majority(data,
     assert {each.n_test for each in results} == {15}
     assert all(each.interval is not None for each in accuracies)
     assert all(sum(each.settings["predicted"]) == 15 for each in accuracies[1:])
-    assert "15 of 16 test rows are asked" in caplog.text
+    assert "using 15 of 16 test rows" in caplog.text
     assert "GiB at the peak" in caplog.text
     written = json.loads((data / "out" / "few_shot.json").read_text())
     (task,) = written["tasks"]
@@ -98,7 +98,7 @@ def test_figures_that_were_done_before_a_kill_are_not_measured_again(data, monke
     assert not (data / "out" / "few_shot.json").exists()
     found = evaluate(data, **options)
     assert seen == [0, 1, "killed", 2]
-    assert "2 of 3 figures are done already" in caplog.text
+    assert "2 of 3 parts are done" in caplog.text
     assert {path.name for path in (data / "out").iterdir() if path.suffix != ".json"} == {
         "few_shot.md"
     }
@@ -113,11 +113,11 @@ def test_figures_that_were_done_before_a_kill_are_not_measured_again(data, monke
             "10 demonstrations of up to 10 bp .* reads at most 114; .* 4 a class fit",
         ),
         ({"shots": (4,), "tune": 2}, "and a query of 10 bp make a prompt of 115 tokens"),
-        ({"shots": ()}, "0 or more, got none"),
-        ({"shots": (1, 1)}, "different and 0 or more, got 1, 1"),
-        ({"tune": -1}, "tune is at least 0, got -1"),
-        ({"n_queries": 0}, "queries is at least 1, got 0"),
-        ({"seeds": 0}, "seeds is at least 1, got 0"),
+        ({"shots": ()}, "at least 0, got none"),
+        ({"shots": (1, 1)}, "distinct and at least 0, got 1, 1"),
+        ({"tune": -1}, "tune must be at least 0, got -1"),
+        ({"n_queries": 0}, "queries must be at least 1, got 0"),
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_any_work(data, options, message):

@@ -40,10 +40,12 @@ def test_a_folder_that_was_fetched_is_read(cache):
 
 
 def test_what_was_not_fetched_is_told(cache):
-    with pytest.raises(InputError, match=r"leannmlindsey/GUE cannot be had .*offline, and it was"):
+    with pytest.raises(
+        InputError, match=r"leannmlindsey/GUE could not be downloaded .*offline, and it is"
+    ):
         hub_folder(TASK, offline=True)
 
 
 def test_a_task_that_is_not_there_asks_for_a_folder(cache):
-    with pytest.raises(InputError, match="not on the hub; give the folder of its data"):
+    with pytest.raises(InputError, match="not on the hub; pass the folder of its data"):
         hub_folder(find_task("splice_triples/worm"))

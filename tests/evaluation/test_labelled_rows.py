@@ -91,14 +91,14 @@ def test_values_of_a_regression(tmp_path):
         write_table(tmp_path / f"{split}.csv", ",", ("sequence", "label"), [("ACGT", "-1.5e2")])
     assert read_labelled(task, tmp_path)[0]["test"].labels == [-150.0]
     write_table(tmp_path / "test.csv", ",", rows=[("ACGT", "nan")])
-    with pytest.raises(InputError, match="test, row 1: the value is a finite number, got 'nan'"):
+    with pytest.raises(InputError, match="test, row 1: expected a finite number, got 'nan'"):
         read_labelled(task, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("header", "rows", "problem"),
     [
-        (("sequence", "label"), [("ACGT", "2")], r"row 1: label '2' is none of negative \(0\)"),
+        (("sequence", "label"), [("ACGT", "2")], r"row 1: label '2' is not one of negative \(0\)"),
         (("sequence", "label"), [("", "1")], "row 1: the sequence is empty"),
         (("sequence", "y"), ROWS, "has no column class or label; it has sequence, y"),
         (("seq", "label"), ROWS, "has no column sequence; it has seq, label"),
@@ -131,22 +131,22 @@ def test_a_row_of_a_class_folder_that_is_no_text_is_an_error(tmp_path):
 def test_a_header_without_label_is_told(tmp_path):
     for split in ("train", "test"):
         (tmp_path / f"{split}.fna").write_text(">row1\nACGT\n")
-    with pytest.raises(InputError, match=r"a header ends in \|label, got 'row1'"):
+    with pytest.raises(InputError, match=r"a header must end in \|label, got 'row1'"):
         read_labelled(TASK, tmp_path)
 
 
 def test_a_missing_split_is_told_and_another_may_stand_in(tmp_path, caplog):
     write_table(tmp_path / "dev.csv", ",")
     with pytest.raises(
-        InputError, match=r"no train and no test rows.*\(it has validation\): tried"
+        InputError, match=r"no train and no test rows.*\(it has validation\): looked for"
     ):
         read_labelled(TASK, tmp_path, stand_in=True)
     write_table(tmp_path / "test.csv", ",", rows=ROWS[:1])
-    with pytest.raises(InputError, match=r"no train rows .* may stand in for train"):
+    with pytest.raises(InputError, match=r"no train rows .* in place of train with --stand-in"):
         read_labelled(TASK, tmp_path)
     splits, _ = read_labelled(TASK, tmp_path, stand_in=True)
     assert {split: len(rows) for split, rows in splits.items()} == {"train": 3, "test": 1}
-    assert "the validation rows stand in for train" in caplog.text
+    assert "train rows are missing: validation rows are used" in caplog.text
 
 
 DEEPSEA = replace(
@@ -165,9 +165,9 @@ def test_chromatin_rows_are_cut_to_their_centre(tmp_path):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("AACGTT,0,1", "line 1: expected letters and 3 labels of 0 or 1, got 2 cells"),
+        ("AACGTT,0,1", "line 1: expected letters and 3 labels of 0 or 1, got 2 labels"),
         ("AACGTT,0,1,x", "line 1: expected letters and 3 labels"),
-        ("AAC,0,1,0", "line 1: 3 letters, and 4 are read"),
+        ("AAC,0,1,0", "line 1: expected 4 letters or more, got 3"),
     ],
 )
 def test_a_wrong_chromatin_row_is_told(tmp_path, line, problem):

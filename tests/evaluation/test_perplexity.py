@@ -84,7 +84,7 @@ def test_the_gain_is_the_difference_on_the_same_bases(store, predictor):
 
 
 def test_regions_of_n_alone_are_an_error(store, predictor):
-    with pytest.raises(ValueError, match="hold no base but N"):
+    with pytest.raises(ValueError, match="have no bases other than N"):
         evaluate_perplexity(predictor, store, [Interval("chrI", 5100, 5105)], TRAIN)
 
 

@@ -132,7 +132,7 @@ def test_biotypes_have_probes_and_baselines_only(tmp_path, model):
     assert report["published"] == []
     assert report["n_published_left_out"] == 3
     text = (tmp_path / "out" / TEXT).read_text()
-    assert "no adapted model and no CNN stands here" in text
+    assert "adapted models and CNNs are left out because they cannot read chunks" in text
     assert json.loads((tmp_path / "out" / RESULTS).read_text())["probes"]
 
 
@@ -142,9 +142,9 @@ BASES, GENES = find_task("gene_structure/chr20"), find_task("biotypes/human")
 @pytest.mark.parametrize(
     ("tasks", "has_model", "is_asked", "problem"),
     [
-        ([find_task(TASK)], False, True, "give --model, or leave --probes away"),
+        ([find_task(TASK)], False, True, "pass --model, or remove --probes"),
         ([BASES], True, True, "gene_structure/chr20 has a label for each base"),
-        ([GENES], True, False, "biotypes/human has rows that are read in chunks.*give --probes"),
+        ([GENES], True, False, "the rows of biotypes/human are read in chunks.*pass --probes"),
     ],
 )
 def test_what_probes_cannot_do_is_an_error(tasks, has_model, is_asked, problem):
@@ -153,5 +153,5 @@ def test_what_probes_cannot_do_is_an_error(tasks, has_model, is_asked, problem):
 
 
 def test_labels_of_bases_have_no_chunks():
-    with pytest.raises(InputError, match="rows in chunks have one label each"):
+    with pytest.raises(InputError, match="chunks need one label per row"):
         replace(BASES, chunks=True)

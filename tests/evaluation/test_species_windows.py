@@ -44,9 +44,9 @@ def test_the_seed_decides_the_windows(folder):
 
 
 def test_what_is_missing_is_told(folder):
-    with pytest.raises(InputError, match=r"a genome of each class in .*lemur.2bit; found none"):
+    with pytest.raises(InputError, match=r"one genome for each class in .*lemur.2bit; found none"):
         read_genomes(replace(TASK, classes=("human", "lemur")), folder, seed=0)
-    with pytest.raises(InputError, match=r"contigs for the test \(9\) and others .* it has chr1"):
+    with pytest.raises(InputError, match=r"test contigs \(9\) and others .* it has chr1"):
         read_genomes(replace(TASK, test_contigs=("9",)), folder, seed=0)
     with pytest.raises(InputError, match="as long as a window, 350 bp"):
         read_genomes(replace(TASK, length=350), folder, seed=0)

@@ -42,9 +42,9 @@ def test_genes_that_share_a_triple_are_not_divided(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("AA GT CC 5\n", "line 1: expected exon, intron, exon, a count from 1 on"),
+        ("AA GT CC 5\n", "line 1: expected exon, intron, exon, a count of at least 1"),
         ("AA GT CC 0 g\n", "line 1: expected"),
-        ("AA GT CC 1 g\nAC GT CC 1 h\n", "has 2 genes without a triple in common, and"),
+        ("AA GT CC 1 g\nAC GT CC 1 h\n", "has 2 groups of genes without a shared triple; three"),
     ],
 )
 def test_what_is_no_triple_is_told(tmp_path, text, problem):

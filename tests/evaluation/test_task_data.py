@@ -36,7 +36,7 @@ def test_rows_as_many_as_published_are_taken_for_them(tmp_path):
     ("splits", "difference"),
     [
         (ROWS | {"test": ["TT"]}, "test: 1 rows, published 2"),
-        (ROWS | {"dev": ["A"]}, "validation: no such split is published"),
+        (ROWS | {"dev": ["A"]}, "validation: this split is not published"),
     ],
 )
 def test_what_differs_is_told_and_withholds_the_numbers(tmp_path, splits, difference):
@@ -53,7 +53,7 @@ def test_a_digest_tells_other_rows_from_as_many(tmp_path):
     assert read_task_data(task, write(tmp_path / "a", **turned)).is_published_rows
     changed = ROWS | {"train": ["ACGA", "CCC", "GG"]}
     data = read_task_data(task, write(tmp_path / "b", **changed))
-    assert data.differences == ("train: other rows than the published 3",)
+    assert data.differences == ("train: rows differ from the published 3",)
 
 
 def test_compression_leaves_the_digest_alone(tmp_path):
@@ -68,7 +68,7 @@ def test_compression_leaves_the_digest_alone(tmp_path):
 def test_rows_of_an_unknown_number_are_not_taken_for_published(tmp_path):
     task = replace(COHN, published_rows={"train": 3, "test": None})
     (difference,) = read_task_data(task, write(tmp_path, **ROWS)).differences
-    assert difference == "test: 2 rows, and how many were published is not known"
+    assert difference == "test: 2 rows, published number unknown"
 
 
 def test_a_stand_in_is_no_published_split(tmp_path):
@@ -76,7 +76,7 @@ def test_a_stand_in_is_no_published_split(tmp_path):
     folder = write(tmp_path, train=ROWS["train"], dev=ROWS["test"])
     data = read_task_data(replace(COHN, published_rows=rows), folder, stand_in=True)
     assert data.differences == (
-        "the validation rows stand in for another split",
+        "the validation rows are used in place of another split",
         "validation: 0 rows, published 2",
     )
 
@@ -89,9 +89,9 @@ def test_the_report_is_plain(tmp_path):
 
 
 def test_options_that_are_not_for_a_task_are_an_error(tmp_path):
-    with pytest.raises(InputError, match="a length is for windows that are cut"):
+    with pytest.raises(InputError, match="a length does not apply"):
         read_task_data(COHN, tmp_path, length=100)
-    with pytest.raises(InputError, match="a number of windows is for genomes and alignments"):
+    with pytest.raises(InputError, match="a number of windows does not apply"):
         read_task_data(COHN, tmp_path, n_windows=100)
 
 
@@ -137,7 +137,7 @@ def test_a_hundred_chromatin_rows_are_read_at_two_lengths(shared):
 def test_worm_triples_are_53516_of_14959_genes(shared):
     data = read_task_data(find_task("splice_triples/worm"), benchmark(shared, "splice_eie"))
     assert sum(map(len, data.splits.values())) == 53_516
-    assert data.differences == ("no rows of this task are published: these were prepared here",)
+    assert data.differences == ("no rows of this task are published; these were prepared locally",)
 
 
 def test_tables_with_other_columns_and_delimiters_are_read_where_they_are_named(tmp_path):
@@ -148,11 +148,11 @@ def test_tables_with_other_columns_and_delimiters_are_read_where_they_are_named(
         path.write_text(text.replace(",", "|"))
     named = {"sequence_column": "dna", "label_column": "y", "delimiter": "|"}
     assert read_task_data(COHN, folder, **named).sha256 == expected
-    with pytest.raises(InputError, match="has no table of sequences and labels: --sequence-column"):
+    with pytest.raises(InputError, match="has no table of sequences and labels; remove --sequence"):
         read_task_data(find_task("splice_triples/worm"), folder, sequence_column="dna")
 
 
 def test_a_part_without_rows_is_an_error(tmp_path):
     folder = write(tmp_path, **(ROWS | {"test": []}))
-    with pytest.raises(InputError, match=r"the test part of .* has no row"):
+    with pytest.raises(InputError, match=r"the test split of .* has no rows"):
         read_task_data(COHN, folder)

@@ -54,13 +54,13 @@ def test_the_folder_is_found_inside_or_is_the_one_given(tmp_path):
     assert task_folder(task, tmp_path) == tmp_path
     touch(tmp_path / "EMP" / "H3")
     assert task_folder(task, tmp_path) == tmp_path / "EMP/H3"
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         task_folder(task, tmp_path / "none")
 
 
 def test_a_file_of_a_role_is_one(tmp_path):
     task = find_task("splice_triples/fly")
-    with pytest.raises(InputError, match=r"needs one file eie.dm.txt\* in .* found none"):
+    with pytest.raises(InputError, match=r"needs exactly one file eie.dm.txt\* in .* found none"):
         task_files(task, tmp_path)
     touch(tmp_path, "eie.dm.txt.gz", "eie.at.txt.gz")
     assert task_files(task, tmp_path) == {"triples": tmp_path / "eie.dm.txt.gz"}

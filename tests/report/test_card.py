@@ -51,8 +51,8 @@ REPORT = report_of([[(0.4, 0.6), (0.7, 0.9)], [(0.2, 0.2), (0.8, 0.8)], [(0.1, 0
 
 def test_labels_needed_stand_in_a_line_and_in_the_table():
     text = card_text(REPORT)
-    reached = "With 10 training rows pretrained reaches spearman 0.500"
-    assert f"{reached}; from scratch needs about 100 rows for that." in text
+    reached = "With 10 training rows, pretrained reaches spearman 0.500"
+    assert f"{reached}; from scratch needs about 100 rows to match it." in text
     row = next(line for line in text.splitlines() if line.startswith("| 10 |"))
     assert row.split(" | ")[2:] == [
         "0.5000 ± 0.1414", "0.2000 ± 0.0000", "0.1000 ± 0.0000", "about 100", "more than 1,000 |"
@@ -62,23 +62,23 @@ def test_labels_needed_stand_in_a_line_and_in_the_table():
 
 def test_a_regression_has_no_calibration():
     assert REPORT["calibration"] is None
-    assert "Values have no probabilities: left out." in card_text(REPORT)
+    assert "Not applicable: values have no probabilities." in card_text(REPORT)
     assert "reliability.png" not in card_text(REPORT)
 
 
 def test_what_is_not_defined_is_said():
     text = card_text(report_of([[(None, 0.6), (0.7, 0.9)], *([[(0.2,), (0.8,)]] * 2)]))
-    assert "With 10 training rows pretrained reaches spearman nan: not defined," in text
-    assert "With 1,000 training rows pretrained reaches spearman 0.800; from scratch" in text
+    assert "With 10 training rows, pretrained reaches spearman nan: not defined, so" in text
+    assert "With 1,000 training rows, pretrained reaches spearman 0.800; from scratch" in text
 
 
 def test_no_labels_are_told_for_what_the_majority_reaches():
     text = card_text(report_of([[(0.4, 0.6), (0.7, 0.9)], *([[(0.2,), (0.8,)]] * 2)], 0.5))
-    start = "With 10 training rows pretrained reaches spearman 0.500"
-    assert f"{start}: no better than the majority, and no labels are told for that." in text
-    assert "The majority (or mean) of the training labels has 0.500." in text
+    start = "With 10 training rows, pretrained reaches spearman 0.500"
+    assert f"{start}: no better than the majority, so no number of rows is given." in text
+    assert "Predicting the majority (or mean) of the training labels reaches 0.500." in text
     assert "from scratch needs at most 1,000 rows" not in text
-    assert "from scratch needs about 1,000 rows for that." in text
+    assert "from scratch needs about 1,000 rows to match it." in text
 
 
 def test_the_difference_of_the_two_is_told_with_its_interval():
@@ -115,4 +115,4 @@ def test_a_system_that_collapsed_is_flagged_and_a_repeated_training_is_told():
     text = card_text(report)
     assert "| 0.2000 ± 0.0000, collapsed |" in text
     assert "from scratch, 10 rows, seed 0: it collapsed on validation with learning rate" in text
-    assert "0.0006, and was trained once more with 0.00018;" in text
+    assert "0.0006, and was retrained with 0.00018;" in text

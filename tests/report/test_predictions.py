@@ -81,9 +81,9 @@ def test_values_are_drawn_against_what_was_measured(drawn, tmp_path):
 
 
 def test_each_class_and_target_needs_a_name(tmp_path):
-    with pytest.raises(ValueError, match="2 classes need as many names, got 1"):
+    with pytest.raises(ValueError, match="expected 2 class names, got 1"):
         draw_classifier(np.array([0, 1]), np.full((2, 2), 0.5), ["a"], tmp_path / "x", title="")
-    with pytest.raises(ValueError, match="2 labels need as many names, got 1"):
+    with pytest.raises(ValueError, match="expected 2 label names, got 1"):
         draw_labels(np.ones((3, 2)), np.full((3, 2), 0.5), ["a"], tmp_path / "x", title="")
-    with pytest.raises(ValueError, match="1 targets need as many names, got 2"):
+    with pytest.raises(ValueError, match="expected 1 target names, got 2"):
         draw_values(np.ones(3), np.ones(3), ["a", "b"], tmp_path / "x", title="")

@@ -1,1 +1,1 @@
-"""How a claim is measured."""
+"""Evaluation: benchmarks, label efficiency, perplexity, context and few-shot learning."""

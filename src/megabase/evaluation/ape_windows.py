@@ -1,4 +1,4 @@
-"""Windows of aligned genomes, of which all copies of a place stay on one side of the split."""
+"""Windows of aligned genomes, with all copies of a locus in the same split."""
 
 import logging
 from pathlib import Path
@@ -17,33 +17,34 @@ _log = logging.getLogger(__name__)
 def read_aligned(
     task: Task, folder: Path, *, seed: int, n_windows: int | None = None
 ) -> dict[str, Examples]:
-    """Cut windows from the blocks of an alignment, as many of each species.
+    """Cut windows from the blocks of an alignment, equally many of each species.
 
-    The gaps of a row are taken out, and what is left is cut from its start into windows
-    side by side. A block gives as many of each species as its shortest row has; a window of
-    which any species has more than a tenth of N is left out of all. Blocks, not windows,
-    are drawn for the three parts, 8 : 1 : 1.
+    Gaps are removed from each row, and the rest is cut into adjacent windows from its start. A
+    block yields as many windows of each species as its shortest row holds. A window is skipped
+    in all species if more than a tenth of it is N in any of them. Whole blocks are drawn for
+    the three splits, 8 : 1 : 1.
 
     Parameters
     ----------
     task
-        Of layout ``alignment``; its `aliases` name the class of each species.
+        A task of layout ``alignment``; its `aliases` map species to classes.
     folder
-        With the MAF.
+        Folder with the MAF file.
     seed
-        Fixes which block is in which part, and which windows are taken.
+        Seed of the draw of blocks and windows.
     n_windows
-        The most of each species to learn from, and a fifth of it in each held-out part, drawn
-        by the seed; None: all.
+        Maximum number of training windows of each species; held-out splits get a fifth of it.
+        None: all windows.
 
     Raises
     ------
     InputError
-        If a block has not just the species of the task, or none is as long as a window.
+        If a block does not have exactly the species of the task, or if fewer than three blocks
+        are long enough for a window.
     """
     path = task_files(task, folder)["alignment"]
     length = task.length or 0
-    blocks: list[list[list[str]]] = []  # of each block, of each window, a copy for each class
+    blocks: list[list[list[str]]] = []  # block, window, class: a window has a copy for each class
     longest = n_short = n_unknown = 0
     for rows in read_maf(path):
         copies = _by_class(task, rows, path)
@@ -58,11 +59,11 @@ def read_aligned(
         blocks += [known] if known else []
     if len(blocks) < 3:
         raise InputError(
-            f"{path} has {len(blocks)} blocks with a window of {length:,} bp in every species, and "
-            f"three parts need three; the longest block has {longest:,} bp"
+            f"{path} has {len(blocks)} blocks with a window of {length:,} bp in every species; "
+            f"three splits need at least three (the longest block has {longest:,} bp)"
         )
     _log.info(
-        "%s: %d blocks; %d too short for %d bp; %d windows with more N than a tenth",
+        "%s: %d blocks; %d too short for %d bp; %d windows skipped with more than 10 %% N",
         path, len(blocks), n_short, length, n_unknown,
     )  # fmt: skip
     return _parted(blocks, seed, n_windows)
@@ -84,11 +85,11 @@ def _parted(blocks: list[list[list[str]]], seed: int, n_windows: int | None) -> 
 
 
 def _by_class(task: Task, rows: list[AlignedRow], path: Path) -> list[str]:
-    """Give the letters without gaps in the order of the classes."""
+    """Return the letters of each row, without gaps, in the order of the classes."""
     letters = {task.aliases.get(row.species, row.species): row.letters for row in rows}
     if sorted(letters) != sorted(task.classes) or len(rows) != len(letters):
         raise InputError(
-            f"{path}: a block has {', '.join(row.source for row in rows)}; {task.name} needs one "
-            f"row of each of {', '.join(task.aliases)}"
+            f"{path}: a block has the rows {', '.join(row.source for row in rows)}; {task.name} "
+            f"needs exactly one row of each of {', '.join(task.aliases)}"
         )
     return [letters[name].replace("-", "") for name in task.classes]

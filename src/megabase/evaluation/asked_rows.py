@@ -1,4 +1,4 @@
-"""Test rows of a task that a language model is asked for, and training rows to show it."""
+"""Rows of a few-shot evaluation: test rows to classify, and training rows to demonstrate."""
 
 import logging
 from dataclasses import dataclass
@@ -22,36 +22,36 @@ from megabase.measure.result import Result
 _log = logging.getLogger(__name__)
 
 _METRICS = ("accuracy", "mcc", "auroc")
-_SEED = 0  # of which test rows are asked, and of bootstraps
+_SEED = 0  # of the draw of test rows, and of bootstraps
 
 
 def check_has_classes(task: Task) -> None:
-    """Raise an InputError unless each row of a task is of one class."""
+    """Raise an InputError unless each row of a task belongs to one class."""
     if task.kind not in ("binary", "multiclass"):
         raise InputError(
-            f"{task.name} is {task.kind} and has no classes that letters could stand for; "
-            "choose a task with 2 to 5 classes, such as those of in_context"
+            f"{task.name} is {task.kind} and has no classes for letters to represent; choose a "
+            "task with 2 to 5 classes, such as those of in_context"
         )
 
 
 @dataclass(frozen=True)
 class AskedRows:
-    """A task: its rows as tokens, and which test rows are asked.
+    """The encoded rows of a task, and the test rows to classify.
 
     Parameters
     ----------
     data
         The rows as they were read.
     letters
-        That of each class.
+        The answer letter of each class.
     queries, labels
-        The test rows that are asked, and their classes.
+        The test rows to classify, and their classes.
     training
         All training rows.
     pool
-        Those of them that are no queries.
+        The training rows that are not queries; demonstrations are drawn from them.
     sha256
-        Of the rows that are asked: `examples.digest`.
+        The `examples.digest` of the queries.
     """
 
     data: TaskData
@@ -64,12 +64,19 @@ class AskedRows:
 
     @classmethod
     def of(cls, data: TaskData, n_queries: int | None) -> "AskedRows":
-        """Encode the rows of a task, and draw so many test rows where there are more.
+        """Encode the rows of a task, and draw test rows if there are more than `n_queries`.
+
+        Parameters
+        ----------
+        data
+            The rows as they were read.
+        n_queries
+            Maximum number of test rows to classify; None: all.
 
         Raises
         ------
         InputError
-            If there are no letters for so many classes, or a row is no DNA.
+            If there are more classes than letters, or a row is not valid DNA.
         """
         letters = "".join(data.task.label_letters) or answer_letters(len(data.class_names))
         test = data.splits["test"]
@@ -77,7 +84,7 @@ class AskedRows:
         chosen = np.arange(n_test)
         if n_queries is not None and n_queries < n_test:
             chosen = np.sort(np.random.default_rng(_SEED).permutation(n_test)[:n_queries])
-            _log.info("%s: %s of %s test rows are asked", data.task.name, n_queries, f"{n_test:,}")
+            _log.info("%s: using %s of %s test rows", data.task.name, n_queries, f"{n_test:,}")
         some = Examples(
             [test.sequences[row] for row in chosen], [test.labels[row] for row in chosen]
         )
@@ -90,11 +97,11 @@ class AskedRows:
 
     @property
     def kind(self) -> Kind:
-        """What the metrics are of."""
+        """The kind of the task, for the metrics."""
         return "binary" if len(self.letters) == 2 else "multiclass"
 
     def about(self) -> dict[str, Any]:
-        """Give plain values that tell which rows these are."""
+        """Return plain values that identify the rows."""
         return self.data.to_dict() | {
             "letters": self.letters,
             "n_queries": len(self.queries),
@@ -104,7 +111,7 @@ class AskedRows:
         }
 
     def majority(self) -> list[Result]:
-        """Measure the most frequent class of training."""
+        """Return the results of predicting the most frequent training class."""
         labels = np.array([each.label for each in self.training], dtype=np.int64)
         n_classes = len(self.letters)
         constant = constant_predictions(self.kind, labels, len(self.queries), n_classes=n_classes)
@@ -118,7 +125,19 @@ class AskedRows:
         seed: int | None,
         settings: dict[str, Any],
     ) -> list[Result]:
-        """Measure probabilities of the rows that are asked."""
+        """Return the metrics of predicted probabilities of the queries.
+
+        Parameters
+        ----------
+        name
+            Name of the model, for tables.
+        probabilities
+            Probability of each class for each query.
+        seed
+            Seed of the run; None if nothing is drawn.
+        settings
+            Settings to store with the results.
+        """
         values = metrics_of(self.kind, self.labels, probabilities)
         intervals = intervals_of(self.kind, self.labels, probabilities, seed=_SEED)
         is_whole = len(self.queries) == len(self.data.splits["test"])

@@ -1,4 +1,4 @@
-"""What each base of a chromosome is, from tables of exons and coding sequences."""
+"""Label each base of a chromosome from tables of exons and coding sequences."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,23 +21,23 @@ from megabase.run.log import counted
 
 _log = logging.getLogger(__name__)
 
-_MARKS = {"exons": 1, "coding": 2}  # later ones stand over earlier ones
+_MARKS = {"exons": 1, "coding": 2}  # later marks overwrite earlier ones
 
 
 def read_places(path: Path, contigs: Mapping[str, str]) -> list[Interval]:
-    """Read places from a table of chrom, start and end, 1-based with both ends.
+    """Read intervals from a table of chrom, start and end, 1-based and closed.
 
     Parameters
     ----------
     path
-        Tab-separated, with a header.
+        Tab-separated table with a header.
     contigs
-        The name of a contig in the genome, where the table has another.
+        Name of a contig in the genome, by its name in the table, if they differ.
 
     Raises
     ------
     InputError
-        If a column is missing, or a line is no place, with its number.
+        If a column is missing or a line is invalid; the message has the line number.
     """
     return [place for place, _ in read_placed_rows(path, contigs)]
 
@@ -49,16 +49,23 @@ def read_placed_rows(
     columns: Sequence[str] = (),
     strand: str | None = None,
 ) -> Iterator[tuple[Interval, dict[str, str]]]:
-    """Give the place of each row, as `read_places`, and the row as text by column.
+    """Yield the interval of each row of a table, and the row as text by column.
 
     Parameters
     ----------
-    path, contigs
-        As of `read_places`.
+    path
+        Tab-separated table with a header: chrom, start and end, 1-based and closed.
+    contigs
+        Name of a contig in the genome, by its name in the table, if they differ.
     columns
-        What else must be there.
+        Further required columns.
     strand
-        The column of the strand of a place; None: all are forward.
+        Name of the strand column; None: all intervals are on the forward strand.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or a line is invalid; the message has the line number.
     """
     asked = ("chrom", "start", "end", *columns, *([strand] if strand else []))
     with open_text(path) as file:
@@ -73,22 +80,23 @@ def read_placed_rows(
 
 
 def read_annotation(task: Task, folder: Path) -> dict[str, Examples]:
-    """Cut windows side by side that hold a base of an exon, with the class of each base.
+    """Return adjacent windows that contain a base of an exon, with the class of each base.
 
-    Windows in the last tenth of a contig are the test, those in the tenth before it the
-    validation. A window with more than a tenth of N is passed over; how many, a log line says.
+    Windows in the last tenth of a contig are the test split, those in the tenth before it the
+    validation split. Windows with more than a tenth of N are skipped, and their number is
+    logged.
 
     Parameters
     ----------
     task
-        Of layout ``annotation``.
+        A task of layout ``annotation``.
     folder
-        With the genome and the tables.
+        Folder with the genome and the tables.
 
     Raises
     ------
     InputError
-        If a file is missing, or a place lies beyond its contig.
+        If a file is missing, or an interval extends beyond its contig.
     """
     files = task_files(task, folder)
     reference = open_reference(files["genome"], cache=cache_folder())
@@ -115,12 +123,12 @@ def read_annotation(task: Task, folder: Path) -> dict[str, Examples]:
             else:
                 n_unknown += 1
     n = counted(n_unknown, "window", "windows")
-    _log.info("%s: passed over, with more N than a tenth: %s", task.name, n)
+    _log.info("%s: skipped with more than 10 %% N: %s", task.name, n)
     return found
 
 
 def part_of(number: int, n: int) -> str:
-    """Give the part of a window or position of a contig that has `n`, counted from 0.
+    """Return the split of window or position `number` (from 0) of a contig that has `n` of them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""evaluate_tasks(...): adapt a model to tasks, and measure it beside its rivals in one run."""
+"""Adapt a model to tasks, and compare it with baselines in one resumable run."""
 
 import json
 import logging
@@ -36,22 +36,32 @@ _log = logging.getLogger(__name__)
 
 RESULTS, TEXT, PAGE = "results.json", "report.md", "report.html"
 SCRATCH = "megabase, from scratch"
-"""How the model is called that started from no other."""
+"""The name in tables of the model that is trained from scratch."""
 _TASKS, _MODEL, _FRESH = "tasks", "model", "from-scratch"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How the rows of tasks are had, and what is done with them.
+    """Where the rows of tasks come from, and how they are split.
 
     Parameters
     ----------
     data
-        Folder of the data, or of several tasks' data; None: from the hub.
+        Folder of the task's data, or of the data of several tasks; None: download from the hub.
     protocol
         One of `task_rows.PROTOCOLS`.
-    offline, stand_in, length, n_windows, sequence_column, label_column, delimiter
-        As of `task_data.read_task_data`.
+    offline
+        Use only data that the hub's cache already holds.
+    stand_in
+        Use validation rows in place of missing training or test rows.
+    length
+        Length of windows in bp, if the task cuts windows; None: the length of the task.
+    n_windows
+        Number of training windows of each class, if windows are drawn; None: the default.
+    sequence_column, label_column
+        Columns of a table, if they differ from those of the task.
+    delimiter
+        Separator of the columns of text tables; None: detected.
     """
 
     data: Path | None = None
@@ -65,13 +75,13 @@ class Choice:
     delimiter: str | None = None
 
     def request(self) -> dict[str, Any]:
-        """Return what decides which rows are read, but for what digests of rows tell."""
+        """Return the options that identify a run, without those that only affect digests."""
         of_digest = ("sequence_column", "label_column", "delimiter")
         keys = {key: value for key, value in asdict(self).items() if key not in of_digest}
         return keys | {"data": None}
 
     def read(self, task: Task, seed: int) -> TaskData:
-        """Read the rows of a task."""
+        """Read the rows of a task; `seed` fixes drawn splits and windows."""
         return read_task_data(
             task, self.data, offline=self.offline, stand_in=self.stand_in, length=self.length,
             n_windows=self.n_windows, sequence_column=self.sequence_column,
@@ -89,39 +99,39 @@ def evaluate_tasks(
     from_scratch: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Adapt a model to each task, beside majority, k-mers and a CNN on the same rows.
+    """Adapt a model to each task; compare it with the majority, k-mers and a CNN on the same rows.
 
-    Of a task whose rows are read in chunks, nothing is adapted or trained.
+    For a task whose rows are read in chunks, only frozen embeddings, k-mers and the majority are
+    measured.
 
     The folder gets `results.json`, `report.md` and `report.html`, and below ``tasks/`` the
-    adapted model of each task with its predictions, as `megabase finetune` writes it. Work
-    that was interrupted goes on with the model, seed and step that it was at.
+    adapted model of each task with its predictions, in the format of `megabase finetune`. An
+    interrupted run resumes at the model, seed and step it had reached.
 
-    A baseline that collapsed on validation (`measure.collapse`) is trained once more at a lower
-    learning rate; both attempts stand in the settings of its results.
+    A baseline that collapses on validation (`measure.collapse`) is retrained once at a lower
+    learning rate; the settings of its results list both attempts.
 
     Parameters
     ----------
     patterns
-        As of `catalogue.find_tasks`.
+        Names or patterns of tasks; see `catalogue.find_tasks`.
     output
-        The folder.
+        The folder to write.
     choice
-        How rows are had.
+        Where the rows come from.
     settings
-        How the model is adapted; the CNN has the same epochs, seeds and early stopping.
+        How the model is adapted; the CNN uses the same epochs, seeds and early stopping.
     probes
-        Whether the model's frozen embeddings are measured, too, as `probes.Frozen`.
+        Also measure the model's frozen embeddings (`probes.Frozen`).
     from_scratch
-        Whether a model of the same size with weights drawn anew is trained in full beside the
-        one that is adapted.
+        Also train, in full, a randomly initialised model of the same size.
     overwrite
-        Whether what is there may be replaced.
+        Replace an existing output.
 
     Returns
     -------
     report
-        What `results.json` holds.
+        The content of `results.json`.
 
     Raises
     ------
@@ -129,14 +139,14 @@ def evaluate_tasks(
         If a task, its data, the model or the output cannot be used.
     """
     if choice.protocol not in PROTOCOLS:
-        raise InputError(f"protocol is one of {', '.join(PROTOCOLS)}; got {choice.protocol!r}")
+        raise InputError(f"protocol must be one of {', '.join(PROTOCOLS)}; got {choice.protocol!r}")
     check_sklearn()
     tasks = find_tasks(patterns)
     check_probes(tasks, has_model=settings.model is not None, is_asked=probes)
     if from_scratch and settings.model is None:
         raise InputError(
-            "without a model there is nothing but from scratch; name the pretrained one that "
-            "stands beside it with --model"
+            "--from-scratch compares with a pretrained model, and none was given; name one "
+            "with --model"
         )
     language = None if settings.model is None else load(settings.model).model
     run = partial(
@@ -158,7 +168,7 @@ def evaluate_tasks(
         if place.unfinished is None:
             shutil.rmtree(output / _TASKS, ignore_errors=True)
         else:
-            _log.info("%s was interrupted: going on after what is done of it", output)
+            _log.info("%s was interrupted: resuming after the finished work", output)
         place.start()
         report: dict[str, Any] = {
             "protocol": choice.protocol,
@@ -182,7 +192,7 @@ def evaluate_tasks(
 
 
 class _Run:
-    """One task: its rows, and where what becomes of them is kept."""
+    """The run of one task: its rows, its systems and the folder of its results."""
 
     def __init__(
         self,
@@ -219,7 +229,7 @@ class _Run:
             )  # fmt: skip
 
     def checked(self) -> dict[str, str]:
-        """Refuse what the model cannot be adapted to; give the digests of the rows."""
+        """Check that the model can be adapted to the task; return the digests of the rows."""
         if not self._found.task.chunks:
             check(self._settings, self._data, self._language)
         if not self._data.labels.per_base:  # k-mers and probes choose a setting on validation
@@ -228,18 +238,18 @@ class _Run:
         return dict(self._found.sha256)
 
     def report(self) -> dict[str, Any]:
-        """Measure leaks, rivals and the model."""
+        """Measure leaks, baselines and the model."""
         data = self._data
         if data.validation is self._test:
             _log.warning(
-                "%s: protocol paper: the best epoch is chosen on the test rows that are reported, "
-                "which flatters it",
+                "%s: protocol paper: the best epoch is chosen on the reported test rows, so the "
+                "results are optimistic",
                 self._found.task.name,
             )
         leaks = leaks_of(data, self._test, seed=self._settings.seed)
         _log.info("%s: %s", self._found.task.name, leaks)
         results = [
-            *(each for name, rival in FIXED.items() for each in self._fixed(name, rival)),
+            *(each for name, predict in FIXED.items() for each in self._fixed(name, predict)),
             *(self._probes(self._frozen) if self._frozen else ()),
             *(() if self._found.task.chunks else self._trained()),
         ]
@@ -264,9 +274,9 @@ class _Run:
     def _seeds(self) -> Sequence[int]:
         return range(self._settings.seed, self._settings.seed + self._settings.n_seeds)
 
-    def _fixed(self, name: str, rival: Callable[..., Any]) -> list[Result]:
+    def _fixed(self, name: str, predict: Callable[..., Any]) -> list[Result]:
         def measure() -> dict[str, Any]:
-            return self._measured(rival(self._data, self._test))
+            return self._measured(predict(self._data, self._test))
 
         return self._results(name, None, self._kept(name, measure))
 
@@ -282,12 +292,12 @@ class _Run:
             yield from self._results(name, seed, self._kept(name.replace(", ", "-"), measure))
 
     def _trained(self) -> list[Result]:
-        rivals = [each for seed in self._seeds() for each in self._cnn(seed)]
+        baselines = [each for seed in self._seeds() for each in self._cnn(seed)]
         if self._language is None:
-            return [*rivals, *self._ours(SCRATCH, _MODEL)]
+            return [*baselines, *self._ours(SCRATCH, _MODEL)]
         if self._is_compared:
-            rivals += self._from_scratch()
-        return [*rivals, *self._ours(f"megabase, pretrained, {self._settings.adapt}", _MODEL)]
+            baselines += self._from_scratch()
+        return [*baselines, *self._ours(f"megabase, pretrained, {self._settings.adapt}", _MODEL)]
 
     def _cnn(self, seed: int) -> list[Result]:
         def measure() -> dict[str, Any]:
@@ -302,9 +312,9 @@ class _Run:
         return self._results(CNN, seed, measured)
 
     def _from_scratch(self) -> list[Result]:
-        """Train a model drawn anew from all seeds, and all once more if one collapsed.
+        """Train a model from scratch with all seeds; retrain all if one of them collapsed.
 
-        Not where learning rates are swept: others have been tried then.
+        Nothing is retrained if learning rates are swept: then several have been tried.
         """
         settings = self._settings.model_copy(update={"adapt": "full"})
         if "learning_rate" in settings.sweep:
@@ -328,7 +338,7 @@ class _Run:
         ]
 
     def _ours(self, name: str, kept: str) -> list[Result]:
-        """Adapt the model; its folder tells what each seed became."""
+        """Adapt the model in a folder, and return the results of each seed."""
         return self._results_of(name, self._adapted(self._settings, self._folder / kept))
 
     def _results_of(self, name: str, report: Mapping[str, Any]) -> list[Result]:
@@ -341,7 +351,7 @@ class _Run:
     def _adapted(
         self, settings: AdaptConfig, folder: Path, *, is_fresh: bool = False
     ) -> dict[str, Any]:
-        """Adapt the model, or train one drawn anew, from all seeds; return what they became."""
+        """Adapt the model, or train one from scratch, with all seeds; return their metrics."""
         adapt(
             settings, self._data, self._language, folder,
             command=f"evaluate {self._found.task.name}", inputs=self._found.sha256,
@@ -350,14 +360,14 @@ class _Run:
         return json.loads((folder / METRICS).read_text(encoding="utf-8"))
 
     def _measured(self, answers: Predictions) -> dict[str, Any]:
-        """Give each metric of answers to the test rows, with its interval."""
+        """Return each metric of predictions of the test rows, with its interval."""
         data, labels = self._data, self._test.targets()
         values = metrics_of(data.kind, labels, answers, groups=data.label_groups)
         found = intervals(data, labels, answers, seed=self._settings.seed)
         return {name: {"value": value, "interval": found[name]} for name, value in values.items()}
 
     def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Measure, unless it was done before the work was interrupted."""
+        """Measure and store the result, or load it if an interrupted run had stored it."""
         path = self._folder / f"{name}.json"
         if not path.is_file():
             with whole_file(path) as file:
@@ -386,25 +396,25 @@ class _Run:
 
 @dataclass(frozen=True)
 class _FromScratch:
-    """What a model drawn anew became from all seeds at one learning rate."""
+    """The results of a model from scratch with all seeds, at one learning rate."""
 
     learning_rate: float
     report: Mapping[str, Any]
 
     @property
     def validation(self) -> Mapping[str, float]:
-        """The mean of each metric over seeds."""
+        """Mean of each validation metric over seeds."""
         means = {name: each["mean"] for name, each in self.report["validation"].items()}
         return {name: math.nan if mean is None else mean for name, mean in means.items()}
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether the model of a seed collapsed."""
+        """Whether the model of any seed collapsed."""
         return any(has_collapsed(each["validation"]) for each in self.report["seeds"])
 
 
 def _of_seeds(report: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """Give each metric on the test of each seed; only the seed that is saved has intervals."""
+    """Return the test metrics of each seed; only the saved seed has intervals."""
     return {
         each["seed"]: {
             metric: {
@@ -420,12 +430,12 @@ def _of_seeds(report: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
 
 
 def _of_attempts(attempts: Sequence[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
-    """Give the metrics of the first attempt; where there are two, with both in the settings.
+    """Return the metrics of the first attempt; if there are two, their settings list both.
 
     Parameters
     ----------
     attempts
-        Learning rate and metrics of each, the one to report first.
+        Learning rate and metrics of each attempt; the reported one comes first.
     """
     (_, reported), *others = attempts
     if not others:

@@ -1,4 +1,4 @@
-"""evaluate_card(...): what pretraining is worth on a task: labels, calibration, cost, spread."""
+"""Measure the benefit of pretraining on a task: labels needed, calibration, cost, stability."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 JSON, TEXT, PAGE = "card.json", "card.md", "card.html"
 ROWS = "32,128,512,all"
-"""The numbers of training rows that a card compares unless told otherwise."""
+"""The numbers of training rows that a card compares by default."""
 
 _PARTS, _ANSWERS = "parts", ".npy"
 _KINDS = ("binary", "multiclass", "regression")
@@ -68,37 +68,37 @@ def evaluate_card(
 ) -> dict[str, Any]:
     """Compare a pretrained model with one from scratch of the same size, and with k-mers.
 
-    All learn from the same rows, ever more of them, and are measured on all test rows. The
-    folder gets `card.json`, `card.md`, `card.html` and the figures. Work that was interrupted
-    goes on with the system, number of rows, seed and step that it was at.
+    All systems are trained on the same increasing numbers of rows and measured on all test rows.
+    The folder gets `card.json`, `card.md`, `card.html` and the figures. An interrupted run
+    resumes at the system, number of rows, seed and step it had reached.
 
     Parameters
     ----------
     name
-        Of a task, as of `catalogue.find_task`.
+        Name of a task; see `catalogue.find_task`.
     output
-        The folder.
+        The folder to write.
     choice
-        How rows are had; the protocol is clean.
+        Where the rows come from; the protocol must be clean.
     settings
-        How the model is adapted; from scratch is the same, but that all weights move. Seeds
-        draw rows, heads and starting weights.
+        How the model is adapted; from scratch uses them, too, but trains all weights. A seed
+        draws rows, heads and initial weights.
     rows
-        The numbers of training rows, as of `card_rows.read_sizes`.
+        Numbers of training rows, or ``all``, separated by commas; see `card_rows.read_sizes`.
     overwrite
-        Whether what is there may be replaced.
+        Replace an existing output.
 
     Returns
     -------
     report
-        What `card.json` holds.
+        The content of `card.json`.
 
     Raises
     ------
     InputError
-        If there is no model, or the task, its data, the model or the output cannot be used.
+        If no model is given, or the task, its data, the model or the output cannot be used.
     WorkError
-        If a loss becomes no number.
+        If a loss becomes NaN or infinite.
     """
     task = find_task(name)
     model = _check(task, choice, settings)
@@ -127,7 +127,7 @@ def evaluate_card(
             if place.unfinished is None:
                 shutil.rmtree(output / _PARTS, ignore_errors=True)
             else:
-                _log.info("%s was interrupted: going on after what is done of it", output)
+                _log.info("%s was interrupted: resuming after the finished work", output)
             place.start()
             _write(about | {"data": found.to_dict()}, runs, output)
             place.finish()
@@ -136,27 +136,27 @@ def evaluate_card(
 
 
 def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
-    """Refuse before any work what a card cannot be made of; give the name of the model."""
+    """Check, before any work, that the card is possible; return the name of the model."""
     figure_class()
     check_sklearn()
     peak_memory_bytes()
     if settings.model is None:
         raise InputError(
-            "a card compares a pretrained model with one from scratch of the same size: give the "
+            "a card compares a pretrained model with one from scratch of the same size; name the "
             "pretrained one with --model"
         )
     if settings.sweep:
-        raise InputError("a card has no sweep: all its trainings have the same settings")
+        raise InputError("a card has no sweep, because all its runs share the same settings")
     if choice.protocol != "clean":
-        raise InputError(f"the protocol of a card is clean; got {choice.protocol!r}")
+        raise InputError(f"the protocol of a card must be clean; got {choice.protocol!r}")
     if task.kind not in _KINDS:
-        raise InputError(f"{task.name} is {task.kind}; a card is of {', '.join(_KINDS)} tasks")
+        raise InputError(f"{task.name} is {task.kind}; a card needs a {', '.join(_KINDS)} task")
     return settings.model
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """All systems on all numbers of rows from all seeds, and where what became of them is kept."""
+    """The training runs of all systems, numbers of rows and seeds, and the folder of results."""
 
     settings: AdaptConfig
     language: HyenaDNAForCausalLM
@@ -166,9 +166,9 @@ class _Runs:
     folder: Path
 
     def trainings(self) -> dict[Path, Training]:
-        """Give what is to be done, by the file that its record is kept in.
+        """Return all training runs, by the file of their record.
 
-        k-mers on all rows are done once: no row and no weight of them is drawn.
+        k-mers on all rows are fitted once, because that fit is deterministic.
         """
         first = self.settings.seed
         found: dict[Path, Training] = {}
@@ -185,7 +185,7 @@ class _Runs:
         return found
 
     def tell(self) -> None:
-        """Say in the log what will be done, and how long it will take at most."""
+        """Log the runs to do and an upper bound on their time."""
         config = settings_of(SCRATCH, self.settings)
         model, _ = starting_model(config, self.data, self.language, seed=config.seed, is_fresh=True)
         lengths = self.data.training.lengths()
@@ -200,7 +200,7 @@ class _Runs:
         )
 
     def records(self) -> list[dict[str, Any]]:
-        """Train what was not trained before the work was interrupted; give all records."""
+        """Train the systems that an interrupted run had not finished; return all records."""
         trainings = self.trainings()
         todo = {path: each for path, each in trainings.items() if not path.is_file()}
         networks = [each for each in todo.values() if each.system != KMERS]
@@ -218,7 +218,7 @@ class _Runs:
         shutil.rmtree(checkpoints, ignore_errors=True)
 
     def answers(self) -> Mapping[str, list[Predictions]]:
-        """Give each system's answers to the test rows, of each seed, learned from all rows."""
+        """Return each system's predictions of the test rows for each seed, trained on all rows."""
         found: dict[str, list[Predictions]] = {system: [] for system in SYSTEMS}
         for path, each in self.trainings().items():
             if len(each.data.training) == self.sizes[-1]:
@@ -227,7 +227,7 @@ class _Runs:
 
 
 def _write(about: Mapping[str, Any], runs: _Runs, output: Path) -> None:
-    """Train, and write the card whole."""
+    """Train all systems, and write the complete card."""
     records, answers, data = runs.records(), runs.answers(), runs.data
     of_majority = metrics_of(data.kind, runs.test.targets(), majority(data, runs.test))
     floor = of_majority[about["metric"]]

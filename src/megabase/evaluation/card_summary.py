@@ -1,4 +1,4 @@
-"""The figures of an evaluation card, from the records of its trainings."""
+"""Summarise the training runs of an evaluation card."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from megabase.measure.label_efficiency import Needed, needed_rows
 from megabase.measure.metrics import Kind, Labels, Predictions
 
 NO_BETTER, NOT_DEFINED = "no better than the majority", "not defined"
-"""Why a card has no number of labels needed."""
+"""Reasons for which a card gives no number of rows needed."""
 
 _Records = Sequence[Mapping[str, Any]]
 
@@ -27,33 +27,35 @@ def summarise_card(
     majority: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Put together what the trainings of a card became.
+    """Summarise the training runs of a card.
 
     Parameters
     ----------
-    metric, kind
-        The main metric of the task, of which more is better, and its kind.
+    metric
+        The main metric of the task; greater is better.
+    kind
+        The kind of the task.
     records
-        What `card_systems.Training.run` gave; None stands for a metric that is not defined.
+        Records of `card_systems.Training.run`; a metric that is not defined is None.
     answers
-        By system, those of each seed to the test rows, learned from all rows.
+        By system, the predictions of the test rows of each seed, after training on all rows.
     labels
-        Of the test rows.
+        True labels of the test rows.
     majority
-        The metric of answers that know of the training labels alone; NaN where that is none.
+        The metric of the majority baseline; NaN if it is not defined.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     summary
         ``curve``: the spread of the metric of each system and number of rows. ``needed``: for
-        what pretrained reaches with so many rows, how many the others need, by
-        `needed_rows` of their means; nothing where that is no better than the majority.
-        ``difference``: of pretrained and from scratch on all rows, as of `difference`.
-        ``calibration``: the spread of ``brier`` and
-        ``calibration_error`` of each system; None of values. ``cost``: means over seeds of
-        what a training took, and the most memory. ``stability``: the spread of each metric of
+        each number of rows, how many rows the other systems need to reach the metric of
+        pretrained, interpolated between means by `needed_rows`; None if pretrained is no
+        better than the majority. ``difference``: pretrained minus from scratch on all rows,
+        see `measure.difference.difference`. ``calibration``: the spread of ``brier`` and
+        ``calibration_error`` of each system; None for regressions. ``cost``: the mean cost of
+        a run over seeds, and the maximum memory. ``stability``: the spread of each metric of
         each system on all rows.
     """
     groups = _groups(records)
@@ -87,7 +89,7 @@ def summarise_card(
 
 
 def _groups(records: _Records) -> dict[tuple[str, int], list[Mapping[str, Any]]]:
-    """Give the records of each system and number of rows, system by system."""
+    """Return the records of each system and number of rows, system by system."""
     found: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for each in sorted(records, key=lambda one: (SYSTEMS.index(one["system"]), one["n_rows"])):
         found.setdefault((each["system"], each["n_rows"]), []).append(each)
@@ -100,7 +102,7 @@ def _spread_of(group: _Records, metric: str) -> Spread:
 
 
 def _needed(curve: Sequence[Mapping[str, Any]], majority: float) -> list[dict[str, Any]]:
-    """Tell for each number of rows what others need to do as well as pretrained."""
+    """Return, for each number of rows, how many rows the others need to match pretrained."""
     n_rows = {system: _column(curve, system, "n_rows") for system in SYSTEMS}
     means = {system: _column(curve, system, "mean") for system in SYSTEMS}
     found: list[dict[str, Any]] = []

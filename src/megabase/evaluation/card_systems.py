@@ -1,4 +1,4 @@
-"""The systems of an evaluation card: each learns from the same rows, and tells what that took."""
+"""The systems of an evaluation card: train each on the same rows, and record the cost."""
 
 import math
 import sys
@@ -26,11 +26,27 @@ from megabase.training.labelled import LabelledData
 
 PRETRAINED, SCRATCH = "pretrained", "from scratch"
 SYSTEMS = (PRETRAINED, SCRATCH, KMERS)
-"""Their names, in the order of tables."""
+"""Names of the systems, in the order of tables."""
 
 
 class Fitted(NamedTuple):
-    """What was learned, and how large it is."""
+    """A trained system.
+
+    Attributes
+    ----------
+    answer
+        Predicts the labels of rows.
+    seconds
+        Time of training with validation.
+    n_epochs
+        Number of epochs; None if there are none.
+    n_parameters, n_moving
+        Number of all parameters, and of the trained ones.
+    learning_rate
+        Peak learning rate; NaN if there is none.
+    validation
+        Validation metrics; empty if they are not needed.
+    """
 
     answer: Callable[[Examples], Predictions]
     seconds: Seconds
@@ -42,28 +58,28 @@ class Fitted(NamedTuple):
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether it tells no more than the most frequent class, on validation."""
+        """Whether it is no better than predicting the most frequent class, on validation."""
         return has_collapsed(self.validation)
 
 
 @dataclass(frozen=True)
 class Training:
-    """One system, some rows, one seed.
+    """A training run of one system on some rows with one seed.
 
     Parameters
     ----------
     system
         One of `SYSTEMS`.
     settings
-        How the pretrained model is adapted; from scratch is the same, but that all moves.
+        How the pretrained model is adapted; from scratch uses them, too, but trains all weights.
     language
-        The pretrained model; from scratch starts from its configuration with weights drawn.
+        The pretrained model; from scratch uses its configuration with random weights.
     data
-        What is learned and chosen on.
+        Training and validation rows.
     test
-        What is measured on.
+        Test rows.
     seed
-        Of what is drawn and of the order of rows.
+        Seed of the initial weights and the order of rows.
     """
 
     system: str
@@ -74,24 +90,24 @@ class Training:
     seed: int
 
     def run(self, folder: Path, meter: Meter) -> tuple[dict[str, Any], Predictions]:
-        """Learn, and answer the test rows.
+        """Train the system, and predict the test rows.
 
         Parameters
         ----------
         folder
-            Where the training is saved while it lasts.
+            Folder of the checkpoints during training.
         meter
-            Counts epochs.
+            Progress meter, advanced by epochs.
 
         Returns
         -------
         record, answers
-            The record has the test ``metrics``; ``seconds`` and ``processor_seconds`` (all
-            threads) from the start of training to its best epoch loaded, validation after
-            each epoch with it; ``peak_memory_bytes``, the most that the whole process has had
-            resident up to now; numbers of rows, epochs and parameters. Where a model from
-            scratch collapsed and was trained once more, the figures are of the better by
-            validation, and ``attempts`` has the metrics of both.
+            The record has the test ``metrics``; ``seconds`` and ``processor_seconds`` (summed
+            over threads) from the start of training until the best epoch is loaded, including
+            validation; ``peak_memory_bytes``, the peak resident memory of the process so far;
+            and the numbers of rows, epochs and parameters. If a model from scratch collapsed
+            and was retrained, the figures are those of the run with the better validation
+            result, and ``attempts`` has the metrics of both runs.
         """
         fitted, *others = [self._kmers()] if self.system == KMERS else self._models(folder, meter)
         peak = peak_memory_bytes()
@@ -125,7 +141,7 @@ class Training:
         return answers, metrics_of(self.data.kind, self.test.targets(), answers)
 
     def _models(self, folder: Path, meter: Meter) -> list[Fitted]:
-        """Adapt the model; or train one from scratch, and once more if it collapsed."""
+        """Adapt the model, or train one from scratch and retrain it if it collapsed."""
         settings = settings_of(self.system, self.settings)
 
         def train(rate: float) -> Fitted:
@@ -154,7 +170,7 @@ class Training:
         )
 
     def _kmers(self) -> Fitted:
-        """Fit logistic or ridge regression, whose weights and offsets are its parameters."""
+        """Fit logistic or ridge regression; its parameters are weights and intercepts."""
         started = Seconds(0.0, 0.0).until_now()
         baseline = kmer_baseline(self.data)
         seconds = started.until_now()
@@ -169,21 +185,21 @@ class Training:
 
 
 def settings_of(system: str, settings: AdaptConfig) -> AdaptConfig:
-    """Give the settings of a system: from scratch, all weights move."""
+    """Return the settings of a system; from scratch trains all weights."""
     return settings.model_copy(update={"adapt": "full"}) if system == SCRATCH else settings
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory that this process has had resident since it began.
+    """Return the peak resident memory of this process, in bytes.
 
     Raises
     ------
     InputError
-        If this system has no such count.
+        If the operating system does not report it.
     """
     try:
-        import resource  # noqa: PLC0415 Windows has none
+        import resource  # noqa: PLC0415 missing on Windows
     except ImportError as error:
-        raise InputError("a card measures memory, which takes Linux or macOS") from error
+        raise InputError("a card measures memory, which requires Linux or macOS") from error
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # elsewhere it is in KiB
+    return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, KiB elsewhere

@@ -1,4 +1,4 @@
-"""The evidence that context helps: what more of it gains, and what a model can recall."""
+"""Measure whether context helps: the gain from more of it, and recall of copies."""
 
 import logging
 import math
@@ -22,24 +22,23 @@ from megabase.run.log import Meter, progress
 
 _log = logging.getLogger(__name__)
 
-_SHORTEST = 64  # bases of the shortest context that is tried
-_MOST_TARGETS = 1024  # bases at the end of a window
-_MOST_COPIED = 128  # bases of a segment that is repeated
+_SHORTEST = 64  # shortest context, in bases
+_MOST_TARGETS = 1024  # maximum number of target bases at the end of a window
+_MOST_COPIED = 128  # maximum length of the repeated segment, in bases
 
 
 @dataclass(frozen=True)
 class AtDistance:
-    """What the same bases cost in two conditions.
+    """Bits per base of the same targets in two conditions.
 
     Parameters
     ----------
     distance
-        In bases: see each list of `ContextReport`.
+        A distance in bases; its meaning depends on the list of `ContextReport`.
     bits, control
-        Bits per base of the targets, and of the same targets in the control.
+        Bits per base of the targets, in the condition and in the control.
     difference
-        Control minus bits, window by window: above 0 where the model uses what the
-        control lacks.
+        Control minus bits, paired by window; above 0 if the model uses what the control lacks.
     """
 
     distance: int
@@ -50,28 +49,34 @@ class AtDistance:
 
 @dataclass(frozen=True)
 class ContextReport:
-    """How a model's bits per base depend on the context that it is given.
+    """How the bits per base of a model depend on its context.
 
     Parameters
     ----------
     by_position
-        Bits by the position in the window.
+        Bits by position in the window.
     gain
-        The last bases of each window after `distance` bases of context; the control has
-        the 64 nearest only.
+        The last bases of each window after `distance` bases of context; the control sees only
+        the nearest 64 bases.
     doubled
-        The same bases after the same contexts, each beside the next shorter one as its control:
-        below 0 where more context makes the model worse.
+        The same bases after the same contexts; the control sees the next shorter context. The
+        difference is below 0 if more context makes the model worse.
     whole
-        The same bases after the whole context; the control has the nearest `distance` bases.
+        The same bases after the whole context; the control sees the nearest `distance` bases.
     shuffled
-        The same bases after the whole context; in the control what lies further back
-        than `distance` is permuted, so that its composition stays.
+        The same bases after the whole context; in the control all bases further back than
+        `distance` are permuted, which keeps their composition.
     recall
-        The second copy of a segment that ended `distance` bases before; in the control
-        another segment stood in the place of the first copy.
-    context_length, n_windows, n_targets, n_copied
-        Bases of a window; windows; targets of each; bases of the segment.
+        The second copy of a segment, `distance` bases after the end of the first copy; in the
+        control the first copy is replaced by another segment.
+    context_length
+        Length of a window in bases.
+    n_windows
+        Number of windows.
+    n_targets
+        Number of target bases of each window.
+    n_copied
+        Length of the repeated segment in bases.
     """
 
     by_position: tuple[AtPosition, ...]
@@ -86,7 +91,7 @@ class ContextReport:
     n_copied: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values."""
+        """Return the report as plain values."""
         return asdict(self)
 
 
@@ -100,7 +105,7 @@ def evaluate_context(
     gain_only: bool = False,
     seed: int = 0,
 ) -> ContextReport:
-    """Score the same held-out bases with more and less, true and false context.
+    """Score the same held-out bases after longer, shorter, permuted and replaced context.
 
     Parameters
     ----------
@@ -109,22 +114,22 @@ def evaluate_context(
     store
         The genome.
     regions
-        Where windows of the context length are taken from, spread evenly.
+        Regions to take windows of the context length from, evenly spread.
     context_length
-        Bases of a window; None: as many as the model reads.
+        Length of a window in bases; None: the context length of the model.
     n_windows
-        The most windows.
+        Maximum number of windows.
     gain_only
-        Leave out permuted and repeated sequences, which are most of the work: `shuffled` and
+        Skip permuted and repeated sequences, which are most of the work: `shuffled` and
         `recall` are empty.
     seed
-        Fixes permutations and bootstraps.
+        Seed of permutations and bootstraps.
 
     Raises
     ------
     InputError
-        If fewer than two windows without N fit the regions, or the context is too short, or
-        longer than what the model reads.
+        If fewer than two windows without N fit the regions, or if the context is too short or
+        longer than that of the model.
 
     Source
     ------
@@ -133,12 +138,12 @@ def evaluate_context(
     """
     length = predictor.check_context_length(context_length)
     if length < 4 * _SHORTEST:
-        raise InputError(f"a context of {length:,} is too short to measure its use; from 256 on")
+        raise InputError(f"the context length must be at least 256 bases, got {length:,}")
     windows = spread_windows(store, regions, length=length, n=n_windows, max_unknown=0)
     if len(windows) < 2:
         raise InputError(
-            f"the regions hold {len(windows)} windows of {length:,} bp without N, and two are "
-            "needed; choose larger regions, or a model of a shorter context"
+            f"expected at least two windows of {length:,} bp without N in the regions, found "
+            f"{len(windows)}; choose larger regions or a shorter context"
         )
     probe = _Probe(predictor, [store.fetch(window) for window in windows], seed)
     n_changed = 0 if gain_only else len(probe.contexts) - 1 + 2 * len(probe.gaps)
@@ -166,10 +171,10 @@ def evaluate_context(
 
 
 _Bits = Float[np.ndarray, "window base"]
-"""What each of the last bases of sequences costs."""
+"""Bits of each of the last bases of sequences."""
 
 _Targets = tuple[int, Float[np.ndarray, "window target"]]
-"""A number of bases before the targets, and what these then cost in bits."""
+"""The number of context bases before the targets, and the bits of the targets."""
 
 
 class _Probe:
@@ -188,7 +193,7 @@ class _Probe:
         self.gaps = doubling(self.n_copied, self._length - 2 * self.n_copied)
 
     def whole(self) -> _Bits:
-        """Score every base of each window after all that stands before it."""
+        """Return the bits of every base of each window, given all bases before it."""
         return self._ends(self._windows, self._length)
 
     def by_position(self, bits: _Bits) -> tuple[AtPosition, ...]:
@@ -202,7 +207,7 @@ class _Probe:
         )
 
     def by_context(self, whole: _Bits) -> list[_Targets]:
-        """Score the last bases of each window after every number of bases before them."""
+        """Return the bits of the targets of each window for each length of context."""
         n = self.n_targets
         *fewer, most = self.contexts
         scored = [
@@ -212,7 +217,7 @@ class _Probe:
         return [*scored, (most, whole[:, -n:])]
 
     def compare(self, pairs: list[tuple[_Targets, _Targets]]) -> tuple[AtDistance, ...]:
-        """Set the bits after a context beside those after another."""
+        """Compare the bits after each context with those after its control."""
         return tuple(self._compare(context, bits, other) for (context, bits), (_, other) in pairs)
 
     def shuffled(self, whole: _Bits) -> tuple[AtDistance, ...]:
@@ -224,7 +229,7 @@ class _Probe:
 
     def recall(self) -> tuple[AtDistance, ...]:
         m = self.n_copied
-        others = [*self._windows[1:], self._windows[0]]
+        others = [*self._windows[1:], self._windows[0]]  # controls take the next window's segment
         found: list[AtDistance] = []
         for gap in self.gaps:
             copies, controls = [], []
@@ -246,7 +251,7 @@ class _Probe:
         return np.stack([bits[-n:] for bits in self._score(sequences)])
 
     def _score(self, sequences: list[TokenArray]) -> Iterator[Float[np.ndarray, " _"]]:
-        """Give -log2 p of each base of each sequence."""
+        """Yield -log2 p of each base of each sequence."""
         for values in self._predictor.log_likelihoods(sequences):
             self.meter.advance()
             yield values / -math.log(2)

@@ -1,4 +1,4 @@
-"""The evidence of context as a folder: JSON, a figure, and a page to read."""
+"""The context evaluation as a folder: JSON, a figure and an HTML page."""
 
 import json
 from pathlib import Path
@@ -29,32 +29,40 @@ def report_context(
     device: str = "auto",
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write what `evaluate_context` finds on held-out regions to a folder.
+    """Run `evaluate_context` on held-out regions, and write the results to a folder.
 
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Model folder, hub id or asset:NAME; see `model.load`.
     genome
         FASTA or 2bit file, or asset:NAME.
     output
-        The folder: `context.json`, `context.png` and `context.html`.
+        The folder to write: `context.json`, `context.png` and `context.html`.
     regions
-        BED file of where windows are taken; None: what `choose_regions` takes.
+        BED file of the regions to take windows from; None: those of `choose_regions`.
     context_length
-        Bases of a window; None: as many as the model reads.
+        Length of a window in bases; None: the context length of the model.
     n_windows
-        The most windows.
+        Maximum number of windows.
     gain_only
-        Leave out permuted and repeated sequences, which are most of the work.
-    seed, device, overwrite
-        For permutations and bootstraps; where to run; whether an output that is there
-        may be replaced.
+        Skip permuted and repeated sequences, which are most of the work.
+    seed
+        Seed of permutations and bootstraps.
+    device
+        Device to run on; ``auto`` chooses one.
+    overwrite
+        Replace an existing output.
+
+    Returns
+    -------
+    report
+        The content of `context.json`.
 
     Raises
     ------
     InputError
-        If an input cannot be used, too few windows fit the regions, or figures cannot be drawn.
+        If an input is invalid, too few windows fit the regions, or matplotlib is missing.
     """
     figure_class()
     store = open_token_store(genome_path(genome), cache=cache_folder())

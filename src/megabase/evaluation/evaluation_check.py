@@ -1,4 +1,4 @@
-"""What an evaluation needs, checked without torch; a verb checks before it imports the rest."""
+"""Check the inputs of an evaluation without torch, before a command imports the rest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +21,27 @@ def check_measured(
     output: Path | None = None,
     is_folder: bool = True,
 ) -> None:
-    """Check a model that is measured as it is: its place, and those of genome and output.
+    """Check the inputs of an evaluation that measures an unmodified model.
+
+    Parameters
+    ----------
+    model
+        Model folder, hub id or asset:NAME; see `model.load`.
+    device
+        Device to run on.
+    genome
+        FASTA or 2bit file, or asset:NAME; None: not needed.
+    tasks
+        Names or patterns of tasks.
+    output
+        Output file or folder; None: no output.
+    is_folder
+        Whether the output is a folder.
 
     Raises
     ------
     InputError
-        If something is not there, a task is unknown, or the output cannot be written.
+        If a file is missing, a task is unknown, or the output cannot be written.
     """
     check_device(device)
     if tasks:
@@ -39,12 +54,21 @@ def check_measured(
 
 
 def check_adapted(tasks: Sequence[str], settings: AdaptConfig, output: Path) -> None:
-    """Check a benchmark for which a model is adapted: tasks, model, extras, output.
+    """Check the inputs of a benchmark that adapts a model, and the optional libraries it needs.
+
+    Parameters
+    ----------
+    tasks
+        Names or patterns of tasks.
+    settings
+        How the model is adapted.
+    output
+        Output folder.
 
     Raises
     ------
     InputError
-        If something is not there, a task is unknown, or the output cannot be a folder.
+        If a file or library is missing, a task is unknown, or the output cannot be a folder.
     """
     find_tasks(tasks)
     check_place(output, is_folder=True)

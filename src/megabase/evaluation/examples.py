@@ -1,4 +1,4 @@
-"""Rows of a task in memory, and a digest of them that file order and compression leave alone."""
+"""Rows of a task in memory, and a digest that does not depend on file order or compression."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 Label = int | float | UInt8[np.ndarray, " _"]
-"""The number of a class; a value; or a number for each label or each base."""
+"""A class, counted from 0; a value; or a number for each label or each base."""
 
 
 class Examples(NamedTuple):
-    """Sequences and what is to be told of each."""
+    """Sequences of letters, and the label of each."""
 
     sequences: list[str]
     labels: list[Label]
@@ -22,18 +22,18 @@ class Examples(NamedTuple):
 
 
 def digest(examples: Examples, class_names: Sequence[str] = ()) -> str:
-    """Give the SHA-256 of rows, whatever their order.
+    """Return the SHA-256 of rows, independent of their order.
 
-    It is the SHA-256 of the sorted SHA-256 of each row: the letters as they were read, a
-    tab, and the label: the name of its class, the digits of each label or base, or the value
-    with 8 significant digits.
+    It is the SHA-256 of the sorted SHA-256 digests of the rows. A row is the letters as they
+    were read, a tab, and the label: the name of its class, the digits of each label or base, or
+    the value with 8 significant digits.
 
     Parameters
     ----------
     examples
-        The rows; one that stands twice counts twice.
+        The rows; duplicates count.
     class_names
-        Where labels are numbers of classes.
+        Names of the classes, if labels are classes.
 
     Examples
     --------
@@ -60,19 +60,20 @@ def _texts(labels: Iterable[Label], class_names: Sequence[str]) -> Iterable[str]
 
 
 def draw_parts(n_units: int, seed: int) -> list[str]:
-    """Draw for each unit the part that all its rows belong to: 8 of 10 train, 1 and 1 held out.
+    """Draw the split of each unit, train : validation : test = 8 : 1 : 1.
 
     Parameters
     ----------
     n_units
-        Genes, alignment blocks, or what else must not stand on both sides.
+        Number of units whose rows must stay together, such as genes or alignment blocks.
     seed
-        Fixes the draw.
+        Seed of the draw.
 
     Returns
     -------
     parts
-        ``train``, ``validation`` or ``test``; of three units or more each part has one.
+        ``train``, ``validation`` or ``test`` for each unit; with three units or more, no split
+        is empty.
     """
     n_held = max(1, n_units // 10)
     order = np.random.default_rng(seed).permutation(n_units)
@@ -82,19 +83,19 @@ def draw_parts(n_units: int, seed: int) -> list[str]:
     return parts
 
 
-_HELD_OUT = 5  # of windows that are drawn: one of a held-out part for so many of training
+_HELD_OUT = 5  # training windows for each window of a held-out split
 
 
 def windows_of(split: str, n_windows: int) -> int:
-    """Give how many windows a part has, where there are so many to learn from: a fifth, or all."""
+    """Return the number of windows of a split: `n_windows` for training, else a fifth of it."""
     return n_windows if split == "train" else max(1, n_windows // _HELD_OUT)
 
 
 MOST_UNKNOWN = 0.1
-"""The share of letters other than A, C, G and T above which a window is passed over."""
+"""The share of letters other than A, C, G and T above which a window is skipped."""
 
 
 def is_known(letters: str) -> bool:
-    """Whether a window has few enough letters that are no base."""
+    """Return whether at most `MOST_UNKNOWN` of the letters are not A, C, G or T."""
     upper = letters.upper()
     return len(letters) - sum(map(upper.count, "ACGT")) <= MOST_UNKNOWN * len(letters)

@@ -1,4 +1,4 @@
-"""How well a language model tells classes from demonstrations in its input, and after tuning."""
+"""Evaluate in-context classification by a language model, with or without tuning."""
 
 import json
 import logging
@@ -50,44 +50,47 @@ def evaluate_few_shot(
     offline: bool = False,
     overwrite: bool = False,
 ) -> list[Result]:
-    """Ask a language model for the class of test rows, after training rows with their classes.
+    """Classify test rows with a language model that is shown training rows with their classes.
 
     Parameters
     ----------
     tasks
         Names or patterns of tasks with two to five classes (`tasks.catalogue.find_tasks`).
     data
-        As of `read_task_data`.
+        Folder of the task's data, or of the data of several tasks; None: download from the hub.
     model
-        What `model.load` takes.
+        Model folder, hub id or asset:NAME; see `model.load`.
     output
-        The folder: `few_shot.json` and the table `few_shot.md`. Work that was interrupted goes on
-        after the last figure that was done.
+        The folder to write: `few_shot.json` and the table `few_shot.md`. An interrupted run
+        resumes after the last finished run of the model.
     shots
-        Demonstrations of each class; 0 is the question alone.
+        Numbers of demonstrations of each class; 0 is the query alone.
     tune
-        Training rows that a copy of the model is tuned on first, each with demonstrations of
-        its own; anew for each number of shots and each seed. 0: the model as it is.
+        Number of training rows on which a copy of the model is tuned first, each with its own
+        demonstrations, separately for each number of shots and each seed. 0: no tuning.
     n_queries
-        The most test rows that are asked, drawn the same for all; None: all of them.
+        Maximum number of test rows, the same ones for all runs; None: all.
     seeds
-        How many draws of demonstrations and samples, numbered from 0. Where nothing is drawn,
-        without shots and tuning, there is one figure.
-    device, offline, overwrite
-        Where to run; whether the hub is read from what was fetched before only; whether an
-        output that is there may be replaced.
+        Number of draws of demonstrations and tuning rows, numbered from 0. Without shots and
+        tuning nothing is drawn, and there is one run.
+    device
+        Device to run on; ``auto`` chooses one.
+    offline
+        Use only data that the hub's cache already holds.
+    overwrite
+        Replace an existing output.
 
     Returns
     -------
     results
-        Accuracy, MCC and AUROC with bootstrap intervals of each task, number of shots and
-        seed; beside them those of the most frequent class of training.
+        Accuracy, MCC and AUROC with bootstrap intervals for each task, number of shots and
+        seed, and for the baseline of the most frequent training class.
 
     Raises
     ------
     InputError
-        If a task has no classes or too many, a row, an option or the memory cannot be used,
-        or a prompt exceeds the model's context: all before any work.
+        If a task has too many classes or none, a row, option or the memory is unsuitable, or a
+        prompt exceeds the model's context; all are checked before any work.
     WorkError
         If the model diverges.
     """
@@ -138,10 +141,10 @@ def evaluate_few_shot(
 def _measured(
     runs: Sequence["_Run"], predictor: Predictor, name: str, folder: Path
 ) -> list[Result]:
-    """Measure each figure, unless it was done before the work was interrupted."""
+    """Return the results of all runs; those finished before an interruption are loaded."""
     paths = [folder / f"{number}.json" for number in range(len(runs))]
     if n_done := sum(path.is_file() for path in paths):
-        _log.info("it was interrupted: %d of %d figures are done already", n_done, len(runs))
+        _log.info("resuming an interrupted run: %d of %d parts are done", n_done, len(runs))
     with progress(sum(run.n_prompts for run in runs), "few-shot", "prompts") as meter:
         for run, path in zip(runs, paths, strict=True):
             if path.is_file():
@@ -160,18 +163,18 @@ def _measured(
 def _check(shots: Sequence[int], tune: int, n_queries: int | None, seeds: int) -> None:
     if not shots or min(shots) < 0 or len(set(shots)) != len(shots):
         given = ", ".join(map(str, shots)) or "none"
-        raise InputError(f"numbers of shots are different and 0 or more, got {given}")
+        raise InputError(f"numbers of shots must be distinct and at least 0, got {given}")
     least = {"tune": (tune, 0), "seeds": (seeds, 1)}
     if n_queries is not None:
         least["queries"] = (n_queries, 1)
     for name, (value, lowest) in least.items():
         if value < lowest:
-            raise InputError(f"{name} is at least {lowest}, got {value}")
+            raise InputError(f"{name} must be at least {lowest}, got {value}")
 
 
 @dataclass(frozen=True)
 class _Run:
-    """One figure: demonstrations, and what the model is tuned on before."""
+    """One run: the demonstrations, and the samples the model is tuned on first."""
 
     asked: AskedRows
     n_per_class: int
@@ -185,16 +188,16 @@ class _Run:
 
     @property
     def asked_lengths(self) -> list[int]:
-        """Tokens of each prompt that is asked."""
+        """Length of the prompt of each query, in tokens."""
         return [prompt_length(self.shots, len(each.sequence)) for each in self.asked.queries]
 
     @property
     def tuned_lengths(self) -> list[int]:
-        """Tokens of each prompt that the model is tuned on."""
+        """Length of the prompt of each tuning sample, in tokens."""
         return [prompt_length(each.shots, len(each.query.sequence)) for each in self.samples]
 
     def n_tokens(self, *, is_once: bool) -> int:
-        """Count what is read to answer, of demonstrations that are read once or each time."""
+        """Return the number of tokens to read, with demonstrations read once or for each query."""
         lengths = self.asked_lengths
         of_shots = prompt_length(self.shots, 0)
         return sum(lengths) - (len(lengths) - 1) * of_shots if is_once else sum(lengths)
@@ -227,7 +230,7 @@ class _Run:
 def _runs(
     asked: AskedRows, shots: Sequence[int], tune: int, seeds: int, predictor: Predictor
 ) -> Iterator[_Run]:
-    """Draw all that is shown, and check that it fits, before anything is computed."""
+    """Draw demonstrations and samples, and check that they fit, before any computation."""
     n_classes, longest = len(asked.letters), max(len(each.sequence) for each in asked.queries)
     for n_per_class in shots:
         has_chance = bool(n_per_class or tune)
@@ -243,13 +246,13 @@ def _runs(
 
 
 def _tell(runs: Sequence[_Run], predictor: Predictor) -> None:
-    """Say what memory and time all of it will take."""
+    """Log the expected memory and time."""
     is_once = why_not_once(predictor.model) is None
     plan = predictor.plan(
         longest=max(length for run in runs for length in run.asked_lengths),
         n_tokens=sum(run.n_tokens(is_once=is_once) for run in runs),
     )
-    _log.info("asking: %s", plan)
+    _log.info("classifying: %s", plan)
     if tuned := [length for run in runs for length in run.tuned_lengths]:
         plan = predictor.plan_gradients(longest=max(tuned), n_tokens=sum(tuned))
         _log.info("tuning: %s", plan)

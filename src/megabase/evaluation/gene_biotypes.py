@@ -1,4 +1,4 @@
-"""Genes with their biotype, from a genome and a table of genes."""
+"""Read genes with their biotypes from a genome and a table of genes."""
 
 import logging
 from collections import Counter
@@ -17,7 +17,7 @@ from megabase.run.location import cache_folder
 _log = logging.getLogger(__name__)
 
 MOST_BIOTYPES, FEWEST_GENES = 10, 20
-"""Biotypes that are told apart, and the genes that each must have at least."""
+"""Maximum number of biotypes, and minimum number of genes of each."""
 
 _STRAND = "Strand"
 
@@ -25,18 +25,18 @@ _STRAND = "Strand"
 def read_genes(task: Task, folder: Path) -> tuple[dict[str, Examples], tuple[str, ...]]:
     """Read the letters of each gene, on its own strand, with its biotype.
 
-    Classes are the most frequent biotypes among the genes that stand within one part. Genes
-    in the last tenth of a contig are the test, those in the tenth before it the validation;
-    one that reaches over the edge of a part is passed over, so that genes that overlap are in
-    the same part. A gene with more than a tenth of N is passed over, too. Log lines say what
-    was.
+    Genes in the last tenth of a contig are the test split, those in the tenth before it the
+    validation split. A gene that crosses the boundary of a split is skipped, so that
+    overlapping genes are in the same split. Genes with more than a tenth of N are skipped, too.
+    The classes are the most frequent biotypes of the remaining genes. Skipped genes and the
+    classes are logged.
 
     Parameters
     ----------
     task
-        Of layout ``genes``.
+        A task of layout ``genes``.
     folder
-        With the genome and the table of genes.
+        Folder with the genome and the table of genes.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def read_genes(task: Task, folder: Path) -> tuple[dict[str, Examples], tuple[str
     Raises
     ------
     InputError
-        If a file is missing, a gene lies beyond its contig, or fewer than two biotypes have
-        genes enough.
+        If a file is missing, a gene extends beyond its contig, or fewer than two biotypes have
+        enough genes.
     """
     files = task_files(task, folder)
     column = task.label_columns[0]
@@ -68,7 +68,7 @@ def read_genes(task: Task, folder: Path) -> tuple[dict[str, Examples], tuple[str
         else:
             genes.append((part, letters, row[column]))
     _log.info(
-        "%s: passed over are %s genes over the edge of a part, and %s with more N than a tenth",
+        "%s: skipped %s genes that cross the boundary of a split, and %s with more than 10 %% N",
         task.name, f"{n_over:,}", f"{n_unknown:,}",
     )  # fmt: skip
     classes = _classes(task.name, Counter(biotype for _, _, biotype in genes))
@@ -81,16 +81,16 @@ def read_genes(task: Task, folder: Path) -> tuple[dict[str, Examples], tuple[str
 
 
 def _classes(name: str, counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Choose the most frequent biotypes, and say which, and which not."""
+    """Return the most frequent biotypes; log which were chosen and which left out."""
     order = sorted(counts, key=lambda biotype: (-counts[biotype], biotype))
     chosen = [each for each in order[:MOST_BIOTYPES] if counts[each] >= FEWEST_GENES]
     if len(chosen) < 2:
         raise InputError(
-            f"{name} needs two biotypes of {FEWEST_GENES} genes at least, found "
-            f"{_counted(order, counts) or 'no gene'}; take a larger genome or table"
+            f"{name} needs at least two biotypes with {FEWEST_GENES} genes each, found "
+            f"{_counted(order, counts) or 'no gene'}; use a larger genome or table"
         )
     _log.info(
-        "%s: %d biotypes, %s; left out are %s", name, len(chosen), _counted(chosen, counts),
+        "%s: %d biotypes, %s; left out: %s", name, len(chosen), _counted(chosen, counts),
         _counted(order[len(chosen) :], counts) or "none",
     )  # fmt: skip
     return tuple(chosen)

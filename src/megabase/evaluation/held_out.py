@@ -1,4 +1,4 @@
-"""Evaluate a model folder on what its training held out, or on regions of one's choice."""
+"""Evaluate a model on the regions that its training held out, or on those of a BED file."""
 
 import json
 from contextlib import nullcontext
@@ -25,39 +25,43 @@ def evaluate_held_out(
     device: str = "auto",
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Measure bits per base on held-out regions, beside the rivals of `evaluate_perplexity`.
+    """Measure bits per base of a model and of the baselines on held-out regions.
 
-    Which regions are scored, and what the rivals learn from, says `choose_regions`.
+    `choose_regions` chooses the regions to score and those to fit the baselines on.
 
     Parameters
     ----------
     model
-        What `model.load` takes.
+        Model folder, hub id or asset:NAME; see `model.load`.
     genome
-        FASTA or 2bit file, or asset:NAME; None for every genome that the model's folder
-        says it was trained on.
+        FASTA or 2bit file, or asset:NAME; None: every genome in the record of the model's
+        training.
     regions
-        BED file of what to score instead.
+        BED file of the regions to score instead of the held-out ones.
     context_length
-        Bases of a window; None: as many as the model reads.
+        Length of a window in bases; None: the context length of the model.
     output
         JSON file for the report.
-    seed, device, overwrite
-        For the bootstrap; where to run; whether an output that is there may be replaced.
+    seed
+        Seed of the bootstrap.
+    device
+        Device to run on; ``auto`` chooses one.
+    overwrite
+        Replace an existing output.
 
     Returns
     -------
     report
-        `PerplexityReport.to_dict`, and ``genome``, ``genome_sha256``, ``model_name``,
+        `PerplexityReport.to_dict`, with ``genome``, ``genome_sha256``, ``model_name``,
         ``revision``, ``weights_sha256``, ``regions`` as (contig, start, end), ``seed``, and
-        ``n_bases_trained_on``: how many of the scored bases the model had learned from,
-        None if that is not known. Without `genome`: such a report for each genome, under
-        its name, in ``genomes``; where there are several, beside a Markov model of all.
+        ``n_bases_trained_on``: the number of scored bases the model was trained on, None if
+        unknown. Without `genome`, ``genomes`` holds such a report for each genome, by name;
+        with several genomes, a Markov model pooled over all of them is a further baseline.
 
     Raises
     ------
     InputError
-        If an input cannot be used, or there is nothing to score or to learn from.
+        If an input is invalid, or there is nothing to score or to fit baselines on.
     """
     names = {"": genome} if genome is not None else _own_genomes(model, regions)
     stores = {
@@ -113,7 +117,7 @@ def evaluate_held_out(
 
 
 def _own_genomes(model: str, regions: Path | None) -> dict[str, str]:
-    """Give the paths of the genomes that a model was trained on."""
+    """Return the paths of the genomes that a model was trained on, by name."""
     genomes = {name: genome["path"] for name, genome in trained_on(model).items()}
     if not genomes:
         raise InputError(
@@ -121,9 +125,9 @@ def _own_genomes(model: str, regions: Path | None) -> dict[str, str]:
         )
     if absent := [path for path in genomes.values() if not genome_path(path).is_file()]:
         raise InputError(
-            f"{model} was trained on {absent[0]}, and there is no such file here; work where the "
-            "training's genomes lie, or name one of your own with --genome"
+            f"{model} was trained on {absent[0]}, which does not exist here; run in the directory "
+            "of the training's genomes, or name a genome with --genome"
         )
     if regions is not None:
-        raise InputError("the regions of a BED file are of one genome; name it with --genome")
+        raise InputError("--regions is a BED file of one genome; name that genome with --genome")
     return genomes

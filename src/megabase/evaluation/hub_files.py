@@ -1,4 +1,4 @@
-"""The files of a task from the Hugging Face hub, or from what was fetched of it before."""
+"""Download the files of a task from the Hugging Face hub, or find them in its cache."""
 
 from pathlib import Path
 
@@ -11,26 +11,25 @@ from megabase.run.hub import seconds_for_hub, why_unreachable
 
 
 def hub_folder(task: Task, *, offline: bool = False) -> Path:
-    """Fetch the folder of a task, once, and give the folder of the repository.
+    """Download the folder of a task, unless it is cached; return the folder of the repository.
 
     Parameters
     ----------
     task
-        With a `hub_id`.
+        A task with a `hub_id`.
     offline
-        Take what was fetched before, and do not go to the network. `HF_HUB_OFFLINE` says
-        the same for every call. A hub that does not answer one short request counts as
-        offline, too.
+        Use only cached files. `HF_HUB_OFFLINE` sets this for every call. A hub that does not
+        answer one short request is treated as offline.
 
     Raises
     ------
     InputError
-        If the task is not on the hub, or cannot be had from there.
+        If the task is not on the hub, or its files are neither cached nor available.
     """
     if not task.hub_id:
         raise InputError(
-            f"{task.name} is not on the hub; give the folder of its data "
-            f"({task.source.url or 'there is no published one'})"
+            f"{task.name} is not on the hub; pass the folder of its data "
+            f"({task.source.url or 'none is published'})"
         )
     unreachable = (
         "offline" if offline else why_unreachable(task.hub_id, "README.md", repo_type="dataset")
@@ -45,12 +44,12 @@ def hub_folder(task: Task, *, offline: bool = False) -> Path:
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = (
-            f"{unreachable}, and it was not fetched before"
+            f"{unreachable}, and it is not in the cache"
             if unreachable
             else str(error).splitlines()[0]
         )
         raise InputError(
-            f"{task.hub_id} cannot be had from the hub ({reason}); give the folder of the data of "
-            f"{task.name}"
+            f"{task.hub_id} could not be downloaded from the hub ({reason}); pass the folder with "
+            f"the data of {task.name}"
         ) from error
     return Path(folder)

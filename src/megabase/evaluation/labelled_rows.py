@@ -1,4 +1,4 @@
-"""Rows of a sequence and a label, from each layout that benchmarks come in."""
+"""Read rows of a sequence and a label from the file layouts of benchmarks."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,29 +18,34 @@ from megabase.io.table import read_rows
 _log = logging.getLogger(__name__)
 
 Row = tuple[str, str]
-"""A sequence, and its label as the file has it."""
+"""A sequence, and its label as text."""
 
 
 def read_labelled(
     task: Task, folder: Path, *, stand_in: bool = False, delimiter: str | None = None
 ) -> tuple[dict[str, Examples], tuple[str, ...]]:
-    """Read the splits of a task, and say what its classes are.
+    """Read the splits and the class names of a task.
 
     Parameters
     ----------
     task
-        Of layout ``labelled``.
+        A task of layout ``labelled``.
     folder
-        With a file or a folder of classes for each split (`task_folder.split_paths`).
+        Folder with a file, or a folder of classes, for each split (`task_folder.split_paths`).
     stand_in
-        Whether the validation rows take the place of training or test rows that are missing.
+        Use validation rows in place of missing training or test rows.
     delimiter
-        What separates the columns of text tables; None: as their first lines tell.
+        Separator of the columns of text tables; None: detected from the first lines.
+
+    Returns
+    -------
+    splits, class_names
+        The rows of each split, and the names of the classes; empty for a regression.
 
     Raises
     ------
     InputError
-        If a split, column or class is missing, or a label is none of the task's.
+        If a split, column or class is missing, or a label is not one of the task.
     """
     paths = split_paths(folder)
     if stand_in:
@@ -62,7 +67,7 @@ def _with_stand_in(paths: dict[str, list[Path]]) -> dict[str, list[Path]]:
     missing = [split for split in ("train", "test") if split not in paths]
     if len(missing) != 1 or "validation" not in paths:
         return paths
-    _log.warning("the validation rows stand in for %s, which is missing", missing[0])
+    _log.warning("%s rows are missing: validation rows are used in their place", missing[0])
     return {missing[0] if split == "validation" else split: some for split, some in paths.items()}
 
 
@@ -98,7 +103,7 @@ def _read_fasta(path: Path) -> Iterator[Row]:
     for header, letters in read_sequences(path):
         _, bar, label = header.rpartition("|")
         if not bar:
-            raise InputError(f"{path}: a header ends in |label, got {header!r}")
+            raise InputError(f"{path}: a header must end in |label, got {header!r}")
         yield letters, label.strip()
 
 
@@ -107,8 +112,8 @@ def _read_class_folders(task: Task, folder: Path) -> Iterator[Row]:
     if set(found) != set(task.classes):
         raise InputError(
             f"{folder} needs a folder of .txt files for each class, {', '.join(task.classes)}; "
-            f"it has {', '.join(sorted(found)) or 'none'} (GenomicBenchmarks makes them from its "
-            "intervals with download_dataset)"
+            f"it has {', '.join(sorted(found)) or 'none'} (download_dataset of GenomicBenchmarks "
+            "creates them from intervals)"
         )  # fmt: skip
     for name in task.classes:
         for path in sorted(found[name].glob("*.txt")):
@@ -117,6 +122,7 @@ def _read_class_folders(task: Task, folder: Path) -> Iterator[Row]:
 
 
 def _labels(task: Task, names: Sequence[str], split: str, rows: Sequence[Row]) -> Iterator[Label]:
+    # A class that is named like a number takes precedence over the number.
     numbers = {str(number): number for number in range(len(names))}
     numbers |= {name: number for number, name in enumerate(names)}
     for number, (letters, text) in enumerate(rows, start=1):
@@ -129,7 +135,7 @@ def _labels(task: Task, names: Sequence[str], split: str, rows: Sequence[Row]) -
         else:
             known = ", ".join(f"{name} ({place})" for place, name in enumerate(names))
             raise InputError(
-                f"{task.name}, {split}, row {number:,}: label {text!r} is none of {known}"
+                f"{task.name}, {split}, row {number:,}: label {text!r} is not one of {known}"
             )
 
 
@@ -139,23 +145,35 @@ def _value(text: str, place: str) -> float:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise InputError(f"{place}: the value is a finite number, got {text!r}")
+        raise InputError(f"{place}: expected a finite number, got {text!r}")
     return value
 
 
 def read_deepsea(
     task: Task, folder: Path, *, stand_in: bool = False
 ) -> tuple[dict[str, Examples], tuple[str, ...]]:
-    """Read rows of letters and 919 labels; of the letters the central `task.length`.
+    """Read DeepSEA's chromatin rows: letters and 919 labels, in CSV without a header.
 
-    DeepSEA's own chromatin rows have no header. Where only test rows are there, only these
-    are given, to load and to measure.
+    Of the letters the central `task.length` are kept. A missing split is left out.
+
+    Parameters
+    ----------
+    task
+        A task of layout ``deepsea``.
+    folder
+        Folder with a CSV file for each split.
+    stand_in
+        Use validation rows in place of missing training or test rows.
+
+    Returns
+    -------
+    splits, class_names
+        The rows of each split, and no class names.
 
     Raises
     ------
     InputError
-        If a row has another number of labels, one is not 0 or 1, or its letters are fewer
-        than the task reads.
+        If a row has another number of labels, a label other than 0 and 1, or too few letters.
     """
     paths = {split: some for split, some in split_paths(folder).items() if some[0].is_file()}
     if stand_in:
@@ -175,7 +193,7 @@ def _read_rows_of_labels(task: Task, path: Path) -> Examples:
             if len(labels) != n_labels or not set(labels) <= {"0", "1"}:
                 raise InputError(
                     f"{path}, line {number}: expected letters and {n_labels} labels of 0 or 1, "
-                    f"got {len(labels)} cells, of {', '.join(sorted(set(labels))[:3])}"
+                    f"got {len(labels)} labels, among them {', '.join(sorted(set(labels))[:3])}"
                 )
             examples.sequences.append(_centre(letters, task.length, f"{path}, line {number}"))
             examples.labels.append(np.array(labels, dtype=np.uint8))
@@ -186,6 +204,6 @@ def _centre(letters: str, length: int | None, place: str) -> str:
     if length is None:
         return letters
     if len(letters) < length:
-        raise InputError(f"{place}: {len(letters):,} letters, and {length:,} are read")
+        raise InputError(f"{place}: expected {length:,} letters or more, got {len(letters):,}")
     start = (len(letters) - length) // 2
     return letters[start : start + length]

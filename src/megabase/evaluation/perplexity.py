@@ -1,4 +1,4 @@
-"""Held-out bits per base of a model, beside a Markov model on the same bases."""
+"""Held-out bits per base of a model and of Markov models on the same bases."""
 
 import logging
 import math
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bits:
-    """Mean -log2 p of the true base, and its bootstrap interval over ten windows or more."""
+    """Mean -log2 p of the true base, and its bootstrap interval; None for under ten windows."""
 
     bits_per_base: float
     interval: ConfidenceInterval | None
@@ -33,7 +33,7 @@ class Bits:
 
 @dataclass(frozen=True)
 class AtPosition:
-    """The bits of bases that have from `start` to `end` - 1 bases of their window before them."""
+    """The bits of the bases at positions `start` to `end` - 1 (0-based) of their window."""
 
     start: int
     end: int
@@ -43,25 +43,26 @@ class AtPosition:
 
 @dataclass(frozen=True)
 class PerplexityReport:
-    """What a model, a Markov model and base composition cost on the same bases.
+    """Bits per base of a model, a Markov model and base composition on the same bases.
 
     Parameters
     ----------
     model, markov, order0
-        The model, the interpolated Markov model, and the composition of both strands.
+        Bits of the model, of the interpolated Markov model, and of the base composition of both
+        strands.
     gain
-        Markov minus model, in bits per base: above 0 where the model is better.
+        Markov minus model, in bits per base; above 0 if the model is better.
     pooled, pooled_gain
-        The Markov model of all genomes that the model was trained on, and that minus the model;
-        None where there is one genome.
+        Bits of the Markov model of all genomes that the model was trained on, and these minus
+        the model's; None if there is only one genome.
     by_position
-        The model's, by the position in the window.
+        Bits of the model by position in the window.
     markov_order
-        The order that was chosen.
+        The chosen order of the Markov model.
     context_length
-        Bases before the last one of a window, at most.
+        Maximum number of bases before the last base of a window.
     n_bases, n_unknown, n_windows
-        Bases scored, N passed over, windows.
+        Number of scored bases, of skipped N, and of windows.
     """
 
     model: Bits
@@ -78,7 +79,7 @@ class PerplexityReport:
     pooled_gain: Bits | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, and perplexity, 2 to the bits per base, with its interval."""
+        """Return plain values, with the perplexity (2 to the bits per base) and its interval."""
         interval = self.model.interval
         return asdict(self) | {
             "perplexity": 2**self.model.bits_per_base,
@@ -96,11 +97,11 @@ def evaluate_perplexity(
     context_length: int | None = None,
     seed: int = 0,
 ) -> PerplexityReport:
-    """Score every base of the regions once, by the model and by its rivals.
+    """Score every base of the regions once, with the model and with the baselines.
 
-    The regions are cut into consecutive windows of the context length; before each the
-    model also sees the one base that precedes it. N is read but not scored. The Markov
-    model sees all the bases that its order reaches back to.
+    The regions are cut into consecutive windows of the context length. The model also sees the
+    one base before each window, and the Markov model as many as its order. N is read but not
+    scored.
 
     Parameters
     ----------
@@ -109,20 +110,20 @@ def evaluate_perplexity(
     store
         The genome.
     regions
-        What is scored.
+        Regions to score.
     training
-        What the rivals are fitted on: all that the model was allowed to learn from.
+        Regions to fit the baselines on: those that the model could learn from.
     pooled
-        One more rival, of `fit_pooled`.
+        A further baseline, see `fit_pooled`.
     context_length
-        Bases of a window; None: as many as the model reads.
+        Length of a window in bases; None: the context length of the model.
     seed
-        Fixes the bootstrap.
+        Seed of the bootstrap.
 
     Raises
     ------
     InputError
-        If there is no base to score, or a window is longer than what the model reads.
+        If there is no base to score, or a window is longer than the model's context.
     """
     context_length = predictor.check_context_length(context_length)
     windows, n_bases = _cut(store, regions, context_length)
@@ -169,7 +170,26 @@ def held_out_bits(
     context_length: int | None = None,
     seed: int = 0,
 ) -> Bits:
-    """Score every base of the regions once by the model alone, as `evaluate_perplexity` does."""
+    """Return the bits per base of the model alone, without the baselines.
+
+    Parameters
+    ----------
+    predictor
+        The model.
+    store
+        The genome.
+    regions
+        Regions to score.
+    context_length
+        Length of a window in bases; None: the context length of the model.
+    seed
+        Seed of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        If there is no base to score, or a window is longer than the model's context.
+    """
     context_length = predictor.check_context_length(context_length)
     windows, n_bases = _cut(store, regions, context_length)
     totals, _ = _bits_of_model(predictor, store, windows, [0, context_length])
@@ -179,30 +199,46 @@ def held_out_bits(
 def _cut(
     store: TokenStore, regions: Sequence[Interval], context_length: int
 ) -> tuple[list[Interval], Float[np.ndarray, " window"]]:
-    """Cut regions into windows, and count the bases of each that are scored."""
+    """Return the windows of the regions, and the number of scored bases of each."""
     windows = [window for region in regions for window in region.windows(context_length)]
     n_bases = np.array([len(w) - store.n_unknown(w) for w in windows], dtype=float)
     if not n_bases.sum():
-        raise InputError("the regions to evaluate hold no base but N; choose others")
+        raise InputError("the regions to evaluate have no bases other than N; choose others")
     return windows, n_bases
 
 
 def fit_pooled(learned: Sequence[tuple[TokenStore, Sequence[Interval]]]) -> MarkovModel:
-    """Fit one Markov model on what may be learned from of several genomes."""
+    """Fit one Markov model on the regions of several genomes.
+
+    Parameters
+    ----------
+    learned
+        Each genome, with its regions to fit on.
+    """
     return fit_markov([_bases(store, region) for store, regions in learned for region in regions])
 
 
 def mean_bits(
     totals: Float[np.ndarray, " window"], n_bases: Float[np.ndarray, " window"], *, seed: int
 ) -> Bits:
-    """Divide bits by bases, summed over the windows that have any."""
+    """Return the bits per base over all windows, with a bootstrap interval over windows.
+
+    Parameters
+    ----------
+    totals
+        Sum of the bits of each window.
+    n_bases
+        Number of scored bases of each window; windows without any are ignored.
+    seed
+        Seed of the bootstrap.
+    """
     totals, n_bases = totals[n_bases > 0], n_bases[n_bases > 0]
     mean = float(totals.sum() / n_bases.sum())
     return Bits(mean, bootstrap_ratio(totals, n_bases, seed=seed))
 
 
 def position_edges(context_length: int) -> list[int]:
-    """Give where positions in a window are parted: 0, 1,024, 2,048, and so on, doubling.
+    """Return the edges that bin the positions of a window: 0, 1,024, 2,048, and so on, doubling.
 
     Examples
     --------
@@ -215,7 +251,10 @@ def position_edges(context_length: int) -> list[int]:
 def _bits_of_model(
     predictor: Predictor, store: TokenStore, windows: Sequence[Interval], edges: Sequence[int]
 ) -> tuple[Float[np.ndarray, "window bucket"], Float[np.ndarray, "window bucket"]]:
-    """Sum bits and count bases between the edges of each window; the base before it is context."""
+    """Return the sums of bits and numbers of bases between the edges, for each window.
+
+    The base before each window is context.
+    """
     widened = [_with_context(window, 1) for window in windows]
     sequences = (store.fetch(wide) for wide in widened)
     totals: list[np.ndarray] = []
@@ -224,6 +263,7 @@ def _bits_of_model(
         for window, wide, value in zip(windows, widened, values, strict=True):
             bits = np.full(edges[-1], np.nan)
             bits[: len(window)] = value[window.start - wide.start :] / -math.log(2)
+            # NaN marks N and the positions beyond a short last window: neither counts.
             parts = (np.where(np.isnan(bits), 0.0, bits), ~np.isnan(bits) * 1.0)
             totals.append(np.stack([np.add.reduceat(part, edges[:-1]) for part in parts]))
             meter.advance()
@@ -234,7 +274,7 @@ def _bits_of_model(
 def _bits_of_markov(
     markov: MarkovModel, store: TokenStore, windows: Sequence[Interval]
 ) -> Float[np.ndarray, " window"]:
-    """Sum the bits of each window; the bases before it are context."""
+    """Return the sum of the bits of each window; the bases before it are context."""
     widened = [_with_context(window, markov.order) for window in windows]
     return np.array(
         [
@@ -249,7 +289,7 @@ def _bits(log_likelihoods: Float[np.ndarray, " length"]) -> float:
 
 
 def _with_context(window: Interval, n_bases: int) -> Interval:
-    """Widen a window to the left, as far as the contig goes."""
+    """Extend a window to the left by `n_bases`, but not beyond the start of its contig."""
     return replace(window, start=max(0, window.start - n_bases))
 
 

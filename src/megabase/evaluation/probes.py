@@ -1,4 +1,4 @@
-"""What a frozen model knows of a task: simple models on the embeddings of its rows, and a map."""
+"""Probes of a frozen model: simple models fitted to embeddings of a task's rows, and a map."""
 
 import copy
 import logging
@@ -42,11 +42,11 @@ PROBES: Mapping[str, Method] = {
     "frozen, neighbours": "neighbours",
     "frozen, trees": "boosting",
 }
-"""The methods of `measure.probe` by their names in tables."""
+"""The methods of `measure.probe`, by their names in tables."""
 
 EMBEDDINGS, MAP = "embeddings.npy", "tsne.png"
 MOST_POINTS = 2000
-"""Rows that a map shows at most; more are drawn from, by seed."""
+"""Maximum number of rows on a map; from more, a random sample is drawn."""
 
 _WITH_CLASSES = ("binary", "multiclass")
 
@@ -54,30 +54,39 @@ Vectors = Float32[np.ndarray, "row channel"]
 
 
 def check_probes(tasks: Sequence[Task], *, has_model: bool, is_asked: bool) -> None:
-    """Refuse what probes cannot do, before any work.
+    """Check, before any work, that the requested probes are possible.
+
+    Parameters
+    ----------
+    tasks
+        The tasks to evaluate.
+    has_model
+        Whether a pretrained model was given.
+    is_asked
+        Whether probes were requested.
 
     Raises
     ------
     InputError
-        If there is no model to embed with, a task has labels of bases, a package is missing,
-        or a task can be measured with probes only and they were not asked for.
+        If there is no model to embed with, a task has labels per base, a package is missing,
+        or a task that only probes can measure was given without requesting them.
     """
     if not is_asked:
         if names := [task.name for task in tasks if task.chunks]:
             raise InputError(
-                f"{names[0]} has rows that are read in chunks, which frozen embeddings alone can "
-                "be: give --probes and --model"
+                f"the rows of {names[0]} are read in chunks, which only frozen embeddings support; "
+                "pass --probes and --model"
             )
         return
     if not has_model:
         raise InputError(
-            "probes are fitted to the embeddings of a pretrained model: give --model, or leave "
-            "--probes away"
+            "probes are fitted to the embeddings of a pretrained model; pass --model, or remove "
+            "--probes"
         )
     if names := [task.name for task in tasks if task.kind == "per_base"]:
         raise InputError(
-            f"{names[0]} has a label for each base, and a probe sees one vector of a whole "
-            "sequence; leave --probes away"
+            f"{names[0]} has a label for each base, but a probe sees one vector for a whole "
+            "sequence; remove --probes"
         )
     check_sklearn()
     if any(task.kind in _WITH_CLASSES for task in tasks):
@@ -85,33 +94,35 @@ def check_probes(tasks: Sequence[Task], *, has_model: bool, is_asked: bool) -> N
 
 
 class Probed(NamedTuple):
-    """Answers of a probe to the test rows, and the setting that validation chose."""
+    """Predictions of the test rows by a probe, and the settings chosen on validation rows."""
 
     answers: Predictions
     settings: dict[str, Any]
 
 
 class Frozen:
-    """A model that does not move, and what is made of its embeddings of a task's rows.
+    """The embeddings of a task's rows by a frozen model, and the probes fitted to them.
 
-    The embedding of a row is the mean over its positions of the last layer's hidden states,
-    of the strands of `settings`. A row that is longer than the context is read in chunks of
-    the context, of which the last ends with the row; each position counts once, so that a
-    chunk weighs what it adds. All are computed once, and kept in the folder.
+    The embedding of a row is the mean of the last hidden states over its positions, on the
+    strands that `settings` chooses. A row that is longer than the context is read in chunks of
+    the context length; the last chunk ends with the row, and each position counts once. The
+    embeddings are computed once and stored in the folder.
 
     Parameters
     ----------
     name
-        Of the task.
+        Name of the task.
     language
-        The model; a copy of it does the work.
+        The model; it is copied and remains unmodified.
     settings
         Device, strand and seed.
-    data, test
-        The rows.
+    data
+        Training and validation rows.
+    test
+        Test rows.
     folder
-        Gets `EMBEDDINGS`, the vectors of training, validation and test rows in this order
-        (where validation is the test, it stands there once), and `MAP`.
+        Folder for `EMBEDDINGS`, the vectors of training, validation and test rows in this order
+        (validation rows are left out if they are the test rows), and for `MAP`.
     chunks
         Whether rows may be longer than the context.
     """
@@ -136,8 +147,15 @@ class Frozen:
         self._stride = language.config.context_length if chunks else None
 
     def fit(self, name: str) -> Probed:
-        """Fit one of `PROBES` to training rows, choose on validation, answer the test rows."""
+        """Fit one of `PROBES` to training rows, choose its settings on validation, and predict.
+
+        Parameters
+        ----------
+        name
+            A key of `PROBES`.
+        """
         data, vectors, n = self._data, self._vectors, len(self._data.training)
+        # Works without separate validation vectors, too: the test vectors then follow training.
         held = vectors[n : n + len(data.validation)]
         probe = fit_probe(
             PROBES[name],
@@ -148,7 +166,7 @@ class Frozen:
             seed=self._settings.seed,
         )
         if not probe.is_converged:
-            _log.warning("%s, %s: the fit had not come to its end", self._name, name)
+            _log.warning("%s, %s: the fit did not converge", self._name, name)
         chosen = f"validation_{CHOSEN_BY[data.kind]}"
         return Probed(
             probe.predict(vectors[-len(self._test) :]),
@@ -156,7 +174,13 @@ class Frozen:
         )
 
     def draw(self) -> str | None:
-        """Draw the map of training and test rows by class; give its name, or None: no classes."""
+        """Draw the map of training and test rows by class.
+
+        Returns
+        -------
+        name
+            File name of the map; None if the task has no classes.
+        """
         data, path = self._data, self._folder / MAP
         if data.kind not in _WITH_CLASSES:
             return None
@@ -191,7 +215,7 @@ class Frozen:
         return np.load(path)
 
     def _embedded(self, rows: Sequence[TokenArray]) -> Vectors:
-        """Embed rows, telling before what it takes."""
+        """Embed rows, after logging the expected time and memory."""
         model = copy.deepcopy(self._language)
         model.to(choose_device(self._settings.device))  # pyright: ignore[reportArgumentType] transformers hides its self
         context, strand = model.config.context_length, self._settings.strand
@@ -203,7 +227,7 @@ class Frozen:
         _log.info("%s: embedding %s: %s", self._name, counted(len(rows), "row"), plan)
         if n_long := sum(length > context for length in lengths):
             _log.info(
-                "%s: %s rows are longer than the context of %s bp and are read in chunks of it; "
+                "%s: %s rows are longer than the context of %s bp and are read in chunks; "
                 "their embedding is the mean over all positions",
                 self._name, f"{n_long:,}", f"{context:,}",
             )  # fmt: skip
@@ -213,7 +237,7 @@ class Frozen:
 
 
 def _n_read(lengths: Iterable[int], context: int) -> int:
-    """Count the tokens that are read of one strand, those of overlaps twice."""
+    """Return the number of tokens read of one strand, counting overlaps twice."""
     return sum(
         window.end - window.start
         for length in lengths

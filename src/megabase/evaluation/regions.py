@@ -1,4 +1,4 @@
-"""What is scored and what rivals learn from, by the record of a model's training."""
+"""The regions to score and those to fit baselines on, from the record of a model's training."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +14,21 @@ from megabase.run.output import RECORD, record_of
 
 _log = logging.getLogger(__name__)
 
-_TEST_FRACTION = 0.1  # of each contig, of a genome that the model was not trained on
+_TEST_FRACTION = 0.1  # of each contig, if the model has no record of training on the genome
 
 
 class Regions(NamedTuple):
-    """What is scored, what the rivals learn from, and how many scored bases training saw."""
+    """Regions of an evaluation.
+
+    Attributes
+    ----------
+    scored
+        Regions to score.
+    training
+        Regions to fit the baselines on.
+    n_bases_trained_on
+        Number of scored bases that the model was trained on; None if unknown.
+    """
 
     scored: Sequence[Interval]
     training: Sequence[Interval]
@@ -26,12 +36,17 @@ class Regions(NamedTuple):
 
 
 def trained_on(model: str) -> Mapping[str, Any]:
-    """Return what a model's folder says of the genomes it was trained on, by name.
+    """Return the record of the genomes that a model was trained on, by name.
+
+    Parameters
+    ----------
+    model
+        The model's folder; without a record the result is empty.
 
     Raises
     ------
     InputError
-        If it says so otherwise than training does.
+        If the record does not have the format that training writes.
     """
     record = record_of(model)
     genomes = record["results"].get("genomes", {}) if record else {}
@@ -40,14 +55,14 @@ def trained_on(model: str) -> Mapping[str, Any]:
             _check_genome(genome)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{model}: {RECORD} holds no valid genomes of its training ({error!r}); fetch the "
+            f"{model}: the training genomes in {RECORD} are invalid ({error!r}); fetch the "
             "folder again, or remove that file to evaluate without a record"
         ) from error
     return genomes
 
 
 def _check_genome(genome: Mapping[str, Any]) -> None:
-    """Raise one of the usual errors unless a genome has a path, a hash and the three parts."""
+    """Raise a built-in error unless a genome has a path, a hash and the three splits."""
     texts = [genome["path"], genome["sha256"]]
     for part in ("train", "validation", "test"):
         for contig, start, end in genome["split"][part]:
@@ -55,33 +70,33 @@ def _check_genome(genome: Mapping[str, Any]) -> None:
             texts.append(contig)
     for text in texts:
         if not isinstance(text, str):
-            raise TypeError(f"{text!r} is not a text")
+            raise TypeError(f"{text!r} is not a string")
 
 
 def choose_regions(
     model: str, store: TokenStore, bed: Path | None, *, name: str | None = None
 ) -> Regions:
-    """Take what the training of a model held out, or the regions of a BED file.
+    """Return the regions that the training of a model held out, or those of a BED file.
 
-    Where the folder does not tell of this genome, it is the last tenth of each contig.
-    Rivals learn from what the model was allowed to learn from, scored bases excepted;
-    of an unknown history, from all but the scored.
+    Without a record of training on this genome, the scored regions are the last tenth of each
+    contig. Baselines are fitted on the training and validation regions of the model, without
+    the scored bases; without a record, on all bases that are not scored.
 
     Parameters
     ----------
     model
-        A model's folder.
+        The model's folder.
     store
         The genome.
     bed
-        BED file of what is scored instead.
+        BED file of the regions to score instead.
     name
-        The genome's name in the training, where it may have several.
+        Name of the genome in the training record; None: all genomes with the same hash.
 
     Raises
     ------
     InputError
-        If there is nothing to score, or nothing to learn from.
+        If there is nothing to score, or nothing to fit baselines on.
     """
     chosen = None if bed is None else merge(read_regions(bed, store))
     splits = {
@@ -92,12 +107,12 @@ def choose_regions(
     if splits:
         regions = _after_training(splits, name, chosen, model)
     else:
-        _log.info("%s has no record of training on this genome: its split is not known", model)
+        _log.info("%s has no record of training on this genome: its split is unknown", model)
         regions = _of_unknown_history(store, chosen)
     if not regions.training:
         raise InputError(
-            f"the regions leave nothing of {store.name} for the Markov model to learn from; "
-            "choose fewer"
+            f"the regions cover all of {store.name} that the Markov model could be fitted on; "
+            "choose fewer or smaller regions"
         )
     return regions
 
@@ -114,10 +129,10 @@ def _after_training(
     train, validation = part("train", splits), part("validation", splits)
     scored = part("test", splits if name is None else [name]) if chosen is None else chosen
     if not scored:
-        raise InputError(f"the training of {model} held nothing out; name regions with --regions")
+        raise InputError(f"the training of {model} held out nothing; name regions with --regions")
     n_seen = overlap_bp(scored, train)
     if n_seen:
-        _log.warning("%s of the bases to score were trained on", f"{n_seen:,}")
+        _log.warning("the model was trained on %s of the bases to score", f"{n_seen:,}")
     rest, _ = hold_out_regions([*train, *validation], scored)
     return Regions(scored, rest, n_seen)
 

@@ -1,4 +1,4 @@
-"""What stands beside a model on a task: the majority, k-mers, a convolutional network."""
+"""Baselines of a task: the majority, k-mers and a convolutional network."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -20,23 +20,23 @@ from megabase.training.finetune_trainer import is_better
 from megabase.training.labelled import LabelledData
 
 KMERS, CNN = "k-mers", "CNN"
-"""Their names in tables, beside that of the majority."""
+"""The names of these baselines in tables; that of the majority is `measure.collapse.MAJORITY`."""
 
 _log = logging.getLogger(__name__)
 
 
 @runtime_checkable
 class Attempted(Protocol):
-    """One training of a baseline: metrics on validation, and whether it collapsed there."""
+    """A training run: its validation metrics, and whether it collapsed on validation."""
 
     @property
     def validation(self) -> Mapping[str, float]:
-        """Metrics on validation."""
+        """Validation metrics."""
         ...
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether it collapsed there."""
+        """Whether the run collapsed on validation."""
         ...
 
 
@@ -44,7 +44,15 @@ A = TypeVar("A", bound=Attempted)
 
 
 def majority(data: LabelledData, test: Examples) -> Predictions:
-    """Answer every row or base with what the training labels alone tell: shares, or the mean."""
+    """Predict for every row or base the class shares, or the mean, of the training labels.
+
+    Parameters
+    ----------
+    data
+        Training rows.
+    test
+        The rows to predict.
+    """
     return constant_predictions(
         data.kind,
         data.training.targets(),
@@ -54,9 +62,9 @@ def majority(data: LabelledData, test: Examples) -> Predictions:
 
 
 def kmer_baseline(data: LabelledData) -> KmerBaseline:
-    """Fit logistic or ridge regression to the frequencies of words in the training rows.
+    """Fit logistic or ridge regression to the k-mer frequencies of the training rows.
 
-    The length of words and the penalty are those that validation likes best.
+    The length k and the penalty are those with the best validation result.
     """
     return fit_kmers(
         data.kind,
@@ -67,7 +75,15 @@ def kmer_baseline(data: LabelledData) -> KmerBaseline:
 
 
 def kmers(data: LabelledData, test: Examples) -> Predictions:
-    """Answer by `kmer_baseline`; a base by the word around it."""
+    """Predict rows with `kmer_baseline`; if labels are per base, from the k-mer around each base.
+
+    Parameters
+    ----------
+    data
+        Training and validation rows.
+    test
+        The rows to predict.
+    """
     if not data.labels.per_base:
         return kmer_baseline(data).predict(as_bases(test))
     words = fit_base_words(
@@ -82,20 +98,20 @@ FIXED: Mapping[str, Callable[[LabelledData, Examples], Predictions]] = {
     MAJORITY: majority,
     KMERS: kmers,
 }
-"""Rivals in which chance has no part."""
+"""Deterministic baselines, by name."""
 
 
 class Attempt(NamedTuple):
-    """One training of a baseline.
+    """A training run of a baseline.
 
     Attributes
     ----------
     learning_rate
-        Its peak.
+        Peak learning rate.
     validation
-        Metrics on the validation rows; a retry is decided and compared by these.
+        Metrics of the validation rows; they decide on a retry and compare the runs.
     answers
-        To the test rows.
+        Predictions of the test rows.
     """
 
     learning_rate: float
@@ -104,40 +120,40 @@ class Attempt(NamedTuple):
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether it tells no more than the most frequent class."""
+        """Whether the run is no better than predicting the most frequent class."""
         return has_collapsed(self.validation)
 
 
 def with_retry(
     train: Callable[[float], A], learning_rate: float, *, name: str, select: str
 ) -> list[A]:
-    """Train a baseline, and once more at `RETRY_SHARE` of the rate if it collapsed.
+    """Train a baseline; if it collapsed, retrain it at `RETRY_SHARE` of the learning rate.
 
-    Whether it collapsed, and which of the two is better, validation says; the test decides nothing.
+    Only validation decides whether a run collapsed and which of two runs is better.
 
     Parameters
     ----------
     train
-        Trains at a learning rate; gives an `Attempted`.
+        A function that trains at a learning rate and returns an `Attempted`.
     learning_rate
-        Of the first training.
+        Learning rate of the first run.
     name
-        Of the baseline, for the log.
+        Name of the baseline, for the log.
     select
-        What of validation is compared, as of `AdaptConfig`.
+        The validation metric that is compared; see `AdaptConfig.select`.
 
     Returns
     -------
     attempts
-        The one to report first, then the other if there is one.
+        The run to report, then the other run if there is one.
     """
     first = train(learning_rate)
     if not first.is_collapsed:
         return [first]
     lower = learning_rate * RETRY_SHARE
     _log.warning(
-        "%s collapsed: on validation it tells no more than the most frequent class; it is trained "
-        "once more, with learning_rate %.3g in place of %.3g", name, lower, learning_rate,
+        "%s collapsed: on validation it is no better than predicting the most frequent class; "
+        "retraining with learning_rate %.3g instead of %.3g", name, lower, learning_rate,
     )  # fmt: skip
     again = train(lower)
     better = is_better(select, dict(again.validation), dict(first.validation))
@@ -147,17 +163,25 @@ def with_retry(
 def cnn(
     settings: AdaptConfig, data: LabelledData, test: Examples, *, seed: int, folder: Path
 ) -> list[Attempt]:
-    """Answer by the network of `training.cnn`, trained and stopped as the model beside it.
+    """Train the network of `training.cnn` and predict the test rows; retry if it collapsed.
 
     Parameters
     ----------
+    settings
+        Epochs, early stopping and strand, as for the model it is compared with.
+    data
+        Training and validation rows.
+    test
+        The rows to predict.
+    seed
+        Seed of the initial weights and the order of rows.
     folder
-        Where its checkpoints lie, in folders that `cnn_checkpoints` names.
+        Folder of the checkpoints; `cnn_checkpoints` names them.
 
     Returns
     -------
     attempts
-        As of `with_retry`.
+        The run to report, then the other run if there is one.
     """
 
     def train(rate: float) -> Attempt:
@@ -174,5 +198,5 @@ def cnn(
 
 
 def cnn_checkpoints(folder: Path, seed: int, rate: float) -> Checkpoints:
-    """Return the checkpoints of the network while it trains."""
+    """Return the checkpoints of a training run of the CNN."""
     return Checkpoints(folder / f"{CNN}-{seed}-{rate:g}.checkpoints")

@@ -1,4 +1,4 @@
-"""Windows of one genome for each class, split by chromosome."""
+"""Draw windows from one genome for each class, split by chromosome."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,28 +15,28 @@ from megabase.genome.split import hold_out_contigs, hold_out_tail
 from megabase.io.genome_file import open_reference
 from megabase.run.location import cache_folder
 
-_TRIES = 100  # draws for a window with few N
+_TRIES = 100  # maximum number of draws for each window, because windows with many N are rejected
 
 
 def read_genomes(
     task: Task, folder: Path, *, seed: int, n_windows: int = 200
 ) -> dict[str, Examples]:
-    """Draw windows of each species: a contig evenly, and then a place on it.
+    """Draw windows of each species: a contig uniformly, then a position on it uniformly.
 
-    The test has the task's contigs, with or without ``chr``; the last tenth of each other
-    contig is for validation, the rest to learn from. A window with more than a tenth of N is
-    drawn anew.
+    Test windows come from the test contigs of the task, with or without ``chr``. Of every other
+    contig, the last tenth is for validation and the rest for training. A window with more than
+    a tenth of N is rejected and another one drawn.
 
     Parameters
     ----------
     task
-        Of layout ``genomes``.
+        A task of layout ``genomes``.
     folder
-        With a file for each class, named by it: ``human.fa.gz``, ``mouse.2bit``.
+        Folder with a genome for each class, named after it: ``human.fa.gz``, ``mouse.2bit``.
     seed
-        Fixes the windows.
+        Seed of the windows.
     n_windows
-        Of each class to learn from; a fifth as many for validation and test.
+        Number of training windows of each class; validation and test get a fifth as many.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def _genome(task: Task, folder: Path, name: str) -> Path:
     paths = [folder / f"{name}{end}" for end in ends if (folder / f"{name}{end}").is_file()]
     if len(paths) != 1:
         raise InputError(
-            f"{task.name} needs a genome of each class in {folder}: {name}.fa, {name}.fa.gz or "
+            f"{task.name} needs one genome for each class in {folder}: {name}.fa, {name}.fa.gz or "
             f"{name}.2bit; found {', '.join(path.name for path in paths) or 'none'}"
         )
     return paths[0]
@@ -72,8 +72,8 @@ def _parts(task: Task, reference: Reference) -> dict[str, list[Interval]]:
     rest, test = hold_out_contigs(whole, names)
     if not test or not rest:
         raise InputError(
-            f"{reference.name} needs contigs for the test ({', '.join(task.test_contigs)}) and "
-            f"others to learn from; it has {', '.join(list(reference.lengths)[:5])}"
+            f"{reference.name} needs test contigs ({', '.join(task.test_contigs)}) and others for "
+            f"training; it has {', '.join(list(reference.lengths)[:5])}"
         )
     train, validation = hold_out_tail(rest, 0.1, at_least=task.length or 1)
     return {"train": train, "validation": validation, "test": test}
@@ -88,7 +88,7 @@ def _draw(
 ) -> list[str]:
     long = [part for part in parts if len(part) >= length]
     if not long:
-        raise InputError(f"no part of {reference.name} is as long as a window, {length:,} bp")
+        raise InputError(f"no region of {reference.name} is as long as a window, {length:,} bp")
     windows: list[str] = []
     for _ in range(n * _TRIES):
         part = long[rng.integers(len(long))]

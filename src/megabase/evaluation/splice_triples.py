@@ -1,4 +1,4 @@
-"""Exon, intron and exon as one sequence, and the logarithm of the reads over it."""
+"""Read exon-intron-exon triples with the logarithm of their read counts."""
 
 import math
 from pathlib import Path
@@ -11,29 +11,30 @@ from megabase.io.compression import open_text
 
 
 def read_triples(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
-    """Read triples, all of a gene into one part, 8 : 1 : 1 of the genes.
+    """Read triples and split them by gene, 8 : 1 : 1.
 
-    Genes that have a triple in common, letter by letter, are drawn as one.
+    Genes that share an identical triple are kept together in one split.
 
     Parameters
     ----------
     task
-        Of layout ``splice_triples``.
+        A task of layout ``splice_triples``.
     folder
-        With the file: exon, intron, exon, count and gene between blanks, a triple a line.
+        Folder with the file: one triple on each line, as exon, intron, exon, count and gene
+        separated by blanks.
     seed
-        Fixes which gene is in which part.
+        Seed of the split.
 
     Returns
     -------
     splits
-        Letters of the three in one, and the natural logarithm of the count.
+        The concatenated letters of each triple, and the natural logarithm of its count.
 
     Raises
     ------
     InputError
-        At the first line that is no triple, with its number, or if there are fewer than
-        three genes.
+        If a line is invalid (the message has its number), or if fewer than three groups of
+        genes are found.
     """
     path = task_files(task, folder)["triples"]
     triples = list(_read(path))
@@ -41,8 +42,8 @@ def read_triples(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
     families = sorted(set(family.values()))
     if len(families) < 3:
         raise InputError(
-            f"{path} has {len(families)} genes without a triple in common, and three parts need "
-            "three"
+            f"{path} has {len(families)} groups of genes without a shared triple; three splits "
+            "need at least three"
         )
     parts = dict(zip(families, draw_parts(len(families), seed), strict=True))
     found = {split: Examples([], []) for split in ("train", "validation", "test")}
@@ -54,7 +55,10 @@ def read_triples(task: Task, folder: Path, *, seed: int) -> dict[str, Examples]:
 
 
 def _families(triples: list[tuple[str, float, str]]) -> dict[str, str]:
-    """Give for each gene the first, by name, of those it is tied to by equal triples."""
+    """Return the representative of each gene: the first by name of all genes linked to it.
+
+    Genes are linked if they share a triple, directly or through other genes (union-find).
+    """
     parent = {gene: gene for _, _, gene in triples}
 
     def root(gene: str) -> str:
@@ -76,8 +80,8 @@ def _read(path: Path) -> list[tuple[str, float, str]]:
             fields = line.split()
             if len(fields) != 5 or not fields[3].isdecimal() or int(fields[3]) < 1:
                 raise InputError(
-                    f"{path}, line {number}: expected exon, intron, exon, a count from 1 on and a "
-                    f"gene, got {line[:60].strip()!r}"
+                    f"{path}, line {number}: expected exon, intron, exon, a count of at least 1 "
+                    f"and a gene, got {line[:60].strip()!r}"
                 )
             triples.append(("".join(fields[:3]), math.log(int(fields[3])), fields[4]))
     return triples

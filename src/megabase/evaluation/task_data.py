@@ -1,4 +1,4 @@
-"""The examples of a Task: where they came from, and whether they are the published ones."""
+"""Read the rows of a task, and compare them with the published rows and split."""
 
 import logging
 from collections import Counter
@@ -24,7 +24,7 @@ from megabase.measure.published import Published
 
 _log = logging.getLogger(__name__)
 
-_CUT = ("deepsea", "alignment", "genomes", "annotation")  # layouts with a choice of length
+_CUT = ("deepsea", "alignment", "genomes", "annotation")  # layouts that accept a length
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class TaskData:
     Parameters
     ----------
     task
-        The statement, with the length that was read.
+        The task, with the length and columns that were used.
     place
-        The folder.
+        The folder the rows were read from.
     class_names
-        In the order of their numbers.
+        Names of the classes, in the order of their numbers.
     splits
-        Examples of ``train``, ``validation`` and ``test``, as far as they are there.
+        Rows of ``train``, ``validation`` and ``test``; missing splits are left out.
     sha256
-        Of each split: `examples.digest`.
+        The `examples.digest` of each split.
     differences
-        In what they differ from the published rows and split, a line each.
+        Differences from the published rows and split, one line each.
     """
 
     task: Task
@@ -56,18 +56,19 @@ class TaskData:
 
     @property
     def is_published_rows(self) -> bool:
-        """Whether rows and split are the published ones, as far as that can be known.
+        """Whether rows and split are the published ones, as far as can be checked.
 
-        By digest where the task has one, else by the number of rows of each split.
+        They are compared by digest if the task has one, else by the number of rows of each
+        split.
         """
         return not self.differences
 
     def published(self) -> tuple[Published, ...]:
-        """Give the numbers that may stand beside a result: none unless the rows are those."""
+        """Return the comparable published numbers; empty if the rows are not the published ones."""
         return self.task.published if self.is_published_rows else ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values, without the rows."""
+        """Return a description as plain values, without the rows."""
         return {
             "task": self.task.name,
             "place": self.place,
@@ -83,7 +84,7 @@ class TaskData:
 
 
 def _by_class(rows: Examples, names: tuple[str, ...]) -> dict[str, int]:
-    """Count the rows of each class, or its bases where each base has one."""
+    """Return the number of rows of each class, or of bases if labels are per base."""
     if not names:
         return {}
     counts: Counter[int] = Counter()
@@ -105,47 +106,49 @@ def read_task_data(
     delimiter: str | None = None,
     seed: int = 0,
 ) -> TaskData:
-    """Read the rows of a task from a folder or from the hub, and compare them with the published.
+    """Read the rows of a task from a folder or the hub, and compare them with the published ones.
 
     Parameters
     ----------
     task
-        What is read.
+        The task to read.
     data
-        The folder of the task, or one that holds it under one of its names; None: from the
-        hub.
+        Folder of the task's data, or of the data of several tasks; None: download from the hub.
     offline
-        Whether the hub is read from what was fetched before only.
+        Use only data that the hub's cache already holds.
     stand_in
-        Whether validation rows take the place of training or test rows that are missing, and
-        test rows that are all there is are parted; such rows are not the published ones.
+        Use validation rows in place of missing training or test rows; if there are only test
+        rows, split them. Such rows do not count as the published ones.
     length
-        Another length than the task's, in bp, where windows are cut.
+        Length of windows in bp, for layouts that cut windows; None: the length of the task.
     n_windows
-        Of each class to learn from, where they are drawn from genomes or from an alignment.
-    sequence_column, label_column, delimiter
-        Of tables that are not as the task says: names of columns, and what separates them.
+        Number of training windows of each class, for windows from genomes or an alignment.
+    sequence_column, label_column
+        Columns of a table, if they differ from those of the task.
+    delimiter
+        Separator of the columns of text tables; None: detected.
     seed
-        Of splits and windows that are drawn.
+        Seed of drawn splits and windows.
 
     Raises
     ------
     InputError
-        If the data are not there, are not as the task says, or an option is not for them.
+        If the data are missing or invalid, or an option does not apply to the layout.
     """
     if length is not None and task.layout not in _CUT:
-        raise InputError(f"{task.name} is read as it is: a length is for windows that are cut")
+        raise InputError(f"{task.name} does not cut windows, so a length does not apply")
     if n_windows is not None and task.layout not in ("genomes", "alignment"):
         raise InputError(
-            f"{task.name} is read whole: a number of windows is for genomes and alignments"
+            f"{task.name} does not draw windows from genomes or alignments, so a number of windows "
+            "does not apply"
         )
     wanted = replace(task, length=length) if length is not None else task
     columns = {"sequence_columns": sequence_column, "label_columns": label_column}
     named = {key: (name,) for key, name in columns.items() if name is not None}
     if (named or delimiter is not None) and task.layout != "labelled":
         raise InputError(
-            f"{task.name} has no table of sequences and labels: --sequence-column, --label-column "
-            "and --delimiter are of one"
+            f"{task.name} has no table of sequences and labels; remove --sequence-column, "
+            "--label-column and --delimiter"
         )
     wanted = replace(wanted, **named)
     folder = task_folder(task, data if data is not None else hub_folder(task, offline=offline))
@@ -155,7 +158,7 @@ def read_task_data(
         splits, names = _read(wanted, folder, stand_in=stand_in, n_windows=n_windows, seed=seed)
     _check_rows(splits, folder, task)
     if stand_in and set(splits) == {"test"}:
-        _log.warning("%s: only test rows are there: all parts are taken from them", task.name)
+        _log.warning("%s: only test rows were found: all splits are taken from them", task.name)
         splits = _in_order(splits["test"])
     sha256 = {split: digest(rows, names) for split, rows in splits.items()}
     differences = tuple(_differences(task, wanted, splits, sha256, stand_in=stand_in))
@@ -166,11 +169,11 @@ def read_task_data(
 
 
 def _check_rows(splits: Mapping[str, Examples], folder: Path, task: Task) -> None:
-    """Raise an InputError if a split is there and has no row."""
+    """Raise an InputError if a split exists but has no row."""
     for split, rows in splits.items():
         if not len(rows):
             raise InputError(
-                f"{folder}: the {split} part of {task.name} has no row; copy it again, or remove it"
+                f"{folder}: the {split} split of {task.name} has no rows; copy or remove its file"
             )
 
 
@@ -194,7 +197,7 @@ def _read(
 
 
 def _in_order(rows: Examples) -> dict[str, Examples]:
-    """Part rows, 8 : 1 : 1, in their order: those that stand side by side may overlap."""
+    """Split rows 8 : 1 : 1 in their order, because neighbouring rows may overlap."""
     n = len(rows)
     edges = (0, n * 8 // 10, n * 9 // 10, n)
     return {
@@ -212,19 +215,19 @@ def _differences(
     stand_in: bool,
 ) -> list[str]:
     if not task.published_rows:
-        return ["no rows of this task are published: these were prepared here"]
+        return ["no rows of this task are published; these were prepared locally"]
     found: list[str] = []
     if stand_in and "validation" in task.published_rows and "validation" not in splits:
-        found.append("the validation rows stand in for another split")
+        found.append("the validation rows are used in place of another split")
     if task.length != stated.length:
         found.append(f"read at {task.length:,} bp, published at {stated.length:,}")
     for split, n in task.published_rows.items():
         have = len(splits[split]) if split in splits else 0
         if n is None:
-            found.append(f"{split}: {have:,} rows, and how many were published is not known")
+            found.append(f"{split}: {have:,} rows, published number unknown")
         elif have != n:
             found.append(f"{split}: {have:,} rows, published {n:,}")
         elif split in task.sha256 and sha256[split] != task.sha256[split]:
-            found.append(f"{split}: other rows than the published {n:,}")
+            found.append(f"{split}: rows differ from the published {n:,}")
     extra = [split for split in splits if split not in task.published_rows]
-    return [*found, *(f"{split}: no such split is published" for split in extra)]
+    return [*found, *(f"{split}: this split is not published" for split in extra)]

@@ -1,4 +1,4 @@
-"""The rows of a task as a model learns them: tokens, labels, and what decides when to stop."""
+"""Encode the rows of a task as tokens and labels, with validation rows for early stopping."""
 
 import logging
 from collections.abc import Sequence
@@ -24,40 +24,42 @@ from megabase.training.labelled import LabelledData, part_validation
 _log = logging.getLogger(__name__)
 
 PROTOCOLS = ("clean", "paper")
-"""Whether what is reported has no part in any choice, or the best epoch is chosen on it."""
+"""Clean: test rows take no part in any choice. Paper: the best epoch is chosen on test rows."""
 
 
 def labelled_data(
     found: TaskData, *, protocol: str, fraction: float, seed: int, context_length: int | None
 ) -> tuple[LabelledData, Examples]:
-    """Encode the rows of a task; part validation from training where the task has none.
+    """Encode the rows of a task; split validation from training rows if the task has none.
 
     Parameters
     ----------
     found
         The rows.
     protocol
-        One of `PROTOCOLS`: with ``"paper"`` the test rows are the validation, too.
-    fraction, seed
-        Of `part_validation`.
+        One of `PROTOCOLS`; with ``"paper"`` the test rows are also the validation rows.
+    fraction
+        Fraction of the training rows to use for validation.
+    seed
+        Seed of that draw.
     context_length
-        The most tokens that the model reads; None: as many as the longest row has.
+        Maximum number of tokens of a row; None: the length of the longest row.
 
     Returns
     -------
     data, test
-        All parts, and that of the test once more.
+        All splits, and the test rows.
 
     Raises
     ------
     InputError
-        If the task has no training or test rows, or one is longer than the context.
+        If the task has no training or test rows, or a row is longer than the context.
     """
     for split in ("train", "test"):
         if not found.splits.get(split):
             raise InputError(
-                f"{found.task.name} has no {split} rows in {found.place}; --stand-in takes other "
-                "rows in their place, and says so"
+                f"{found.task.name} has no {split} rows in {found.place}; --stand-in uses other "
+                "rows in their place, and reports it"
             )
     labels = _labels(found)
     parts = {split: _examples(found, labels, split) for split in found.splits}
@@ -65,7 +67,7 @@ def labelled_data(
     if context_length is not None and longest > context_length:
         raise InputError(
             f"{found.task.name} has a row of {longest:,} bp, and the model reads at most "
-            f"{context_length:,}; take a model with a longer context"
+            f"{context_length:,}; use a model with a longer context"
         )
     training, validation = parts["train"], parts.get("validation")
     if protocol == "paper":
@@ -86,9 +88,18 @@ def labelled_data(
 
 
 def leaks_of(data: LabelledData, test: Examples, *, seed: int) -> LeakReport:
-    """Compare the test with what a model has seen by then: to learn, or to choose on.
+    """Compare the test rows with the training and validation rows.
 
-    Where each base has a label, shortcuts are those to the mean label of a sequence.
+    If labels are per base, shortcuts are measured against the mean label of each sequence.
+
+    Parameters
+    ----------
+    data
+        Training and validation rows; validation is ignored if it is `test`.
+    test
+        Test rows.
+    seed
+        Seed of samples drawn for the comparison.
     """
     seen = [data.training, *([data.validation] if data.validation is not test else [])]
     return find_leaks(
@@ -104,7 +115,7 @@ def leaks_of(data: LabelledData, test: Examples, *, seed: int) -> LeakReport:
 
 
 def as_bases(examples: Examples) -> list[Bases]:
-    """Give sequences as baselines take them."""
+    """Return the sequences as base codes, the input of the k-mer baselines."""
     return [DNA_VOCABULARY.to_bases(tokens) for tokens in examples.sequences]
 
 
@@ -117,7 +128,10 @@ def _labels(found: TaskData) -> Labels:
     if found.task.kind == "regression":
         values = np.array(found.splits["train"].labels, dtype=np.float64)
         if values.std() == 0:
-            raise InputError(f"every target of {found.task.name} is {values[0]}")
+            raise InputError(
+                f"every target of {found.task.name} is {values[0]}; a regression needs targets "
+                "that vary"
+            )
         return Labels((), float(values.mean()), float(values.std()))
     if found.task.kind == "multilabel":
         names = tuple(f"{group.name}_{n}" for group in found.task.label_groups for n in _of(group))
@@ -130,12 +144,21 @@ def _of(group: LabelGroup) -> range:
 
 
 def encoded_rows(task: Task, split: str, sequences: Sequence[str]) -> list[TokenArray]:
-    """Encode rows of a task; a line of the log says how many ambiguous letters are read as N.
+    """Encode rows of a task as tokens; the number of ambiguous letters read as N is logged.
+
+    Parameters
+    ----------
+    task
+        The task, for messages.
+    split
+        Name of the split, for messages.
+    sequences
+        Letters of each row.
 
     Raises
     ------
     InputError
-        At the first row that is no DNA, with its number.
+        If a row is not valid DNA; the message has its number.
     """
     name = f"{task.name}, {split}"
     encoded = [

@@ -1,1 +1,1 @@
-"""Reads results, computes nothing."""
+"""Figures, tables and pages: this package reads results and computes nothing."""

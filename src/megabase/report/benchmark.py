@@ -1,4 +1,4 @@
-"""The report of `evaluate TASK`: results beside baselines and published numbers, and leaks."""
+"""The report of `evaluate TASK`: results, baselines, published numbers and leaks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,36 +12,44 @@ from megabase.report.table import Table, published_table, results_table
 from megabase.run.log import counted
 
 _PROTOCOLS = {
-    "clean": "Protocol clean: the epoch and the seed that is saved are chosen on validation rows; "
-    "test rows are measured once, at the end.",
-    "paper": "Protocol paper: the best epoch, and of a sweep the best values, are chosen ON THE "
-    "TEST ROWS that are reported, as the paper's released scripts do for epochs. Such numbers "
-    "flatter; compare them with such numbers only.",
+    "clean": "Protocol clean: the epoch, and the seed whose model is saved, are chosen on "
+    "validation rows; test rows are measured once, at the end.",
+    "paper": "Protocol paper: the best epoch, and the best values of a sweep, are chosen ON THE "
+    "REPORTED TEST ROWS, as the paper's released scripts do for epochs. These numbers are "
+    "optimistic; compare them only with numbers of the same protocol.",
 }
 
 _FROZEN = (
-    "frozen: the pretrained model as it is, the mean of its last layer over each sequence; on "
-    "these vectors logistic regression (ridge, for values), nearest neighbours and boosted trees, "
-    "whose setting is chosen on validation rows."
+    "frozen: the unmodified pretrained model; its last layer is averaged over each sequence. "
+    "On these vectors, logistic regression (ridge regression for values), nearest neighbours "
+    "and boosted trees are fitted; their settings are chosen on validation rows."
 )
 _MAP = (
-    "Training and test rows by class, as t-SNE lays out their frozen embeddings: near points were "
-    "near, distances between groups mean little."
+    "t-SNE map of the frozen embeddings of training and test rows, by class. Neighbouring points "
+    "are similar; distances between groups mean little."
 )
 
 
 def benchmark_text(report: Mapping[str, Any]) -> str:
-    """Write a report, as `evaluation.benchmark.evaluate_tasks` gives it, as markdown."""
+    """Return a report of `evaluation.benchmark.evaluate_tasks` as Markdown."""
     return sections_text(_sections(report))
 
 
 def benchmark_page(report: Mapping[str, Any], folder: Path) -> str:
-    """Write it as a page of HTML; the figures are read from a folder."""
+    """Return a report of `evaluation.benchmark.evaluate_tasks` as an HTML page.
+
+    Parameters
+    ----------
+    report
+        The report.
+    folder
+        Folder of its figures (PNG files), which are embedded in the page.
+    """
     return sections_page("Benchmarks", _sections(report), folder)
 
 
 def overview_text(reports: Sequence[Mapping[str, Any]]) -> str:
-    """Write one table of the main metric of every task of several reports, as markdown."""
+    """Return a Markdown table of the main metric of each task of several reports."""
     of_main = [each for report in reports for each in _of_main(report)]
     whole = [each for report in reports for each in _results(report)]
     table = results_table(of_main, collapsed_models(whole))
@@ -76,7 +84,7 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
         ),
         Section(
             "Published numbers on the same rows and split",
-            _left_out(tasks) or ([] if any(published.values()) else ["The catalogue has none."]),
+            _left_out(tasks) or ([] if any(published.values()) else ["No published numbers."]),
             published_table(results, published),
         ),
         Section("Leaks and shortcuts", [], _leaks(tasks)),
@@ -90,13 +98,13 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
 
 
 _COLLAPSED = (
-    "collapsed: a training that tells no more than the most frequent class does (an MCC of 0.000, "
-    "or the majority's accuracy from every seed), so that its figures are no measure of the method."
+    "collapsed: the trained model is no better than predicting the most frequent class (an MCC of "
+    "0.000, or the majority's accuracy from every seed); its figures do not measure the method."
 )
 
 
 def _collapse_lines(results: Sequence[Result]) -> list[str]:
-    """Explain the flag if there is one, and say which baselines were trained once more."""
+    """Return lines that explain the collapse flag, if used, and list retrained baselines."""
     retried: dict[tuple[str, str], list[Result]] = {}
     for each in results:
         of_seeds = retried.setdefault((each.task, each.model), [])
@@ -117,8 +125,8 @@ def _retry_line(of_seeds: Sequence[Result]) -> str:
     )
     return (
         f"{first.task}, {first.model}: it collapsed on validation with learning rate "
-        f"{rates[0]:.3g}, and was trained once more with {rates[-1]:.3g}; the better by "
-        f"validation is reported: {reported}."
+        f"{rates[0]:.3g}, and was retrained with {rates[-1]:.3g}; the run with the better "
+        f"validation result is reported: {reported}."
     )
 
 
@@ -132,7 +140,7 @@ def _left_out(tasks: list[Mapping[str, Any]]) -> list[str]:
 
 
 _SAID = ("model", "preset", "architecture", "n_seeds", "seed", "epochs", "patience", "sweep")
-_OF_WAYS = ("lora", "prompt")  # of adapting, with keys that begin so
+_OF_WAYS = ("lora", "prompt")  # ways of adapting; their settings have these prefixes
 
 
 def _how(report: Mapping[str, Any]) -> str:
@@ -150,17 +158,18 @@ def _how(report: Mapping[str, Any]) -> str:
         f"at most {counted(settings['epochs'], 'epoch')}, patience {settings['patience']}"
         + (f", {swept} swept on the validation rows for the model alone" if swept else "")
         + f"; {', '.join(keys)}; megabase "
-        f"{versions['megabase']}, torch {versions['torch']}; {report['machine']}. Of one seed or "
-        "none the interval is the 95 % bootstrap over test rows; over seeds it is the mean ± the "
-        "standard deviation."
+        f"{versions['megabase']}, torch {versions['torch']}; {report['machine']}. With one seed or "
+        "none, the interval is the 95 % bootstrap over test rows; with several seeds, cells show "
+        "mean ± standard deviation."
     )
 
 
 def _frozen(report: Mapping[str, Any]) -> list[str]:
-    """Say what frozen systems are, and where nothing else of the model is measured."""
+    """Return lines that explain frozen systems and tasks that are embedded in chunks."""
     chunked = (
         f"{task['data']['task']}: rows may be longer than the context, so they are embedded in "
-        "chunks of it; no adapted model and no CNN stands here, because neither reads chunks."
+        "chunks of that length; adapted models and CNNs are left out because they cannot read "
+        "chunks."
         for task in report["tasks"]
         if task["chunks"]
     )
@@ -181,7 +190,7 @@ def _leaks(tasks: list[Mapping[str, Any]]) -> Table:
         for task, leaks in ((task, task["leaks"]) for task in tasks)
     ]
     return Table(
-        ["task", "rows to learn from", "test rows", "exact repeats", "reverse complements",
+        ["task", "training rows", "test rows", "exact repeats", "reverse complements",
          "near repeats", "length alone", "GC alone"], rows,
     )  # fmt: skip
 

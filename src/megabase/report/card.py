@@ -13,20 +13,28 @@ from megabase.run.log import counted
 EFFICIENCY, RELIABILITY = "label-efficiency.png", "reliability.png"
 
 _COLLAPSED = (
-    "collapsed: a training that tells no more than the most frequent class does (an MCC of 0.000); "
-    "its figures are no measure of the method."
+    "collapsed: the trained model is no better than predicting the most frequent class (an MCC of "
+    "0.000); its figures do not measure the method."
 )
 
 _Report = Mapping[str, Any]
 
 
 def card_text(report: _Report) -> str:
-    """Write a card, as `evaluation.card.evaluate_card` gives it, as markdown."""
+    """Return a report of `evaluation.card.evaluate_card` as Markdown."""
     return sections_text(_sections(report))
 
 
 def card_page(report: _Report, folder: Path) -> str:
-    """Write it as a page of HTML, with the figures of a folder inside it."""
+    """Return a report of `evaluation.card.evaluate_card` as an HTML page.
+
+    Parameters
+    ----------
+    report
+        The report.
+    folder
+        Folder of its figures (PNG files), which are embedded in the page.
+    """
     return sections_page(f"Evaluation card: {report['task']}", _sections(report), folder)
 
 
@@ -40,11 +48,11 @@ def _sections(report: _Report) -> list[Section]:
         Section(
             "Not tested",
             [
-                "Tasks without any training, shift over laboratory, assembly or species, other "
-                "kinds of data, the worth to people who work with it: this card says nothing of "
-                "them. Nor is it known here whether the test sequences, without their labels, "
-                "were in what the model was pretrained on.",
-                "Each claimed benefit of a foundation model wants its own test: Wornow et al. "
+                "This card does not measure zero-shot tasks, shifts between laboratories, "
+                "assemblies or species, other kinds of data, or usefulness in practice. It does "
+                "not check whether the test sequences, without their labels, were part of the "
+                "pretraining data.",
+                "Each claimed benefit of a foundation model needs its own test: Wornow et al. "
                 "2023, npj Digital Medicine 6:135.",
             ],
             Table([], []),
@@ -58,14 +66,14 @@ def _how(report: _Report) -> list[str]:
     differences = "; ".join(report["data"]["differences"])
     return [
         f"Pretrained: {settings['model']} (weights {report['model_sha256'][:8]}…), "
-        f"adapt={settings['adapt']}. From scratch: the same architecture and size with weights "
-        "drawn anew, all of which move. At most "
+        f"adapt={settings['adapt']}. From scratch: the same architecture and size with randomly "
+        "initialised weights, all of them trained. At most "
         f"{counted(settings['epochs'], 'epoch')} of batches of {settings['batch_size']}, "
         f"patience {settings['patience']}, peak learning rate "
-        f"{about_rates}, else the same settings; {counted(settings['n_seeds'], 'seed')} from "
-        f"{settings['seed']}. Beside them regression on the frequencies of k-mers.",
+        f"{about_rates}, otherwise the same settings; {counted(settings['n_seeds'], 'seed')} from "
+        f"{settings['seed']}. Baseline: regression on k-mer frequencies.",
         "Protocol clean: epoch, k and penalty are chosen on validation rows; all "
-        f"{report['n_test']:,} test rows are measured once for each training. Rows: "
+        f"{report['n_test']:,} test rows are measured once for each training run. Rows: "
         f"{differences or 'the published rows and split'}.",
         f"megabase {versions['megabase']}, torch {versions['torch']}; {report['machine']}.",
     ]
@@ -73,11 +81,11 @@ def _how(report: _Report) -> list[str]:
 
 def _efficiency_lines(report: _Report) -> list[str]:
     lines = [
-        f"{report['metric']}, mean ± standard deviation over seeds, which draw the rows as well "
-        "as the weights. Of a seed the fewer rows are among the more, each class (or range of "
-        "values) with its share; all systems learn from the same. Validation rows are always the "
-        f"same, but at most as many as the training rows ({report['n_validation']:,} in all). An "
-        "epoch of fewer rows has fewer steps.",
+        f"{report['metric']}, mean ± standard deviation over seeds. A seed draws both the rows and "
+        "the initial weights. The smaller subsets of a seed are contained in its larger ones; "
+        "each class (or range of values) keeps its share; all systems learn from the same rows. "
+        "Validation rows come from one fixed set, at most as many as training rows "
+        f"({report['n_validation']:,} in all). An epoch of fewer rows has fewer steps.",
     ]
     lines += [
         _needed_line(report["metric"], each)
@@ -88,17 +96,19 @@ def _efficiency_lines(report: _Report) -> list[str]:
         *lines,
         _difference_line(report),
         *_retry_lines(report),
-        "Such numbers of rows lie on straight lines between the measured means, against the "
-        "logarithm of rows; where two curves differ by no more than their deviations, so uncertain "
-        "are they.",
+        "The numbers of rows needed are interpolated linearly between the measured means, against "
+        "the logarithm of rows. They are uncertain where two curves differ by less than their "
+        "standard deviations.",
     ]
 
 
 def _needed_line(metric: str, each: Mapping[str, Any]) -> str:
-    start = f"With {each['n_rows']:,} training rows pretrained reaches {metric}"
+    start = f"With {each['n_rows']:,} training rows, pretrained reaches {metric}"
     if each["needed"] is None:
-        return f"{start} {each['reached']:.3f}: {each['bound']}, and no labels are told for that."
-    return f"{start} {each['reached']:.3f}; {each['system']} needs {_needed(each)} rows for that."
+        return f"{start} {each['reached']:.3f}: {each['bound']}, so no number of rows is given."
+    return (
+        f"{start} {each['reached']:.3f}; {each['system']} needs {_needed(each)} rows to match it."
+    )
 
 
 def _difference_line(report: _Report) -> str:
@@ -108,11 +118,13 @@ def _difference_line(report: _Report) -> str:
         if found["interval"] is None
         else "[{:+.3f}, {:+.3f}]".format(*found["interval"])
     )
-    about_floor = f"has no {report['metric']}" if math.isnan(floor) else f"has {floor:.3f}"
+    about_floor = (
+        f"leaves {report['metric']} undefined" if math.isnan(floor) else f"reaches {floor:.3f}"
+    )
     return (
-        f"The majority (or mean) of the training labels {about_floor}. Pretrained minus from "
-        f"scratch on all rows, means over seeds: {found['value']:+.3f} {interval}, 95 % bootstrap "
-        "over the test rows, both on the same."
+        f"Predicting the majority (or mean) of the training labels {about_floor}. Pretrained minus "
+        f"from scratch on all rows, means over seeds: {found['value']:+.3f} {interval}, paired "
+        "95 % bootstrap over the test rows."
     )
 
 
@@ -123,7 +135,7 @@ def _needed(each: Mapping[str, Any]) -> str:
 
 
 def _curve(report: _Report) -> Table:
-    """Make a row of each number of training rows, with what each system reaches and needs."""
+    """Return a row for each number of training rows: the metrics, and the rows needed."""
     points = {(each["n_rows"], each["system"]): each for each in report["curve"]}
     flags = _flags(report)
     needed = {(each["n_rows"], each["system"]): _needed(each) for each in report["needed"]}
@@ -145,15 +157,15 @@ def _curve(report: _Report) -> Table:
 def _calibration(report: _Report) -> Section:
     title = "Calibration"
     if report["calibration"] is None:
-        return Section(title, ["Values have no probabilities: left out."], Table([], []))
+        return Section(title, ["Not applicable: values have no probabilities."], Table([], []))
     rows = [
         [system, _mean(each["brier"]), _mean(each["calibration_error"])]
         for system, each in report["calibration"].items()
     ]
     lines = [
-        "Of the models that learned from all rows, on the test rows: Brier score (of more than "
-        "two classes the sum over classes) and expected calibration error in 15 bins; less is "
-        "better. The table is of each seed by itself, the figure of all seeds together."
+        "Models trained on all rows, measured on the test rows: Brier score (with more than two "
+        "classes, the sum over classes) and expected calibration error in 15 bins; lower is "
+        "better. The table averages over seeds; the figure pools the predictions of all seeds."
     ]
     return Section(title, lines, Table(["system", "Brier", "ECE"], rows), RELIABILITY)
 
@@ -172,14 +184,14 @@ def _cost(report: _Report) -> Section:
         for each in report["cost"]
     ]
     lines = [
-        "Of one training, validation with it, pretraining left out. Processor seconds are those "
-        "of all threads; other work on the machine lengthens the seconds. Memory is the most "
-        "that the whole process, libraries and data with it, has had until the training ended: "
-        "it never falls, so what is trained later has at least that of what came before. "
-        "The memory of a GPU is not in it.",
+        "Cost of one training run with its validation, without pretraining. Processor seconds are "
+        "summed over threads; seconds are wall time and include the effect of other work on the "
+        "machine. Memory is the peak of the whole process, with libraries and data, up to the end "
+        "of the run: it never decreases, so later runs show at least the value of earlier ones. "
+        "GPU memory is not included.",
     ]
     head = ["training rows", "system", "seconds", "processor seconds", "epochs", "peak GiB"]
-    return Section("Cost to adapt", lines, Table([*head, "parameters that move"], rows))
+    return Section("Cost to adapt", lines, Table([*head, "trained parameters"], rows))
 
 
 def _stability(report: _Report) -> Section:
@@ -190,11 +202,11 @@ def _stability(report: _Report) -> Section:
         for metric, each in metrics.items()
     ]
     lines = [
-        "Over seeds, learned from all rows. k-mers on all rows are fitted once: no chance has a "
-        "part in them."
+        "Over seeds, trained on all rows. k-mers on all rows are fitted once, because that fit is "
+        "deterministic."
     ]
     return Section(
-        "Stability", lines, Table(["system", "metric", "seeds", "mean", "least", "most"], rows)
+        "Stability", lines, Table(["system", "metric", "seeds", "mean", "min", "max"], rows)
     )
 
 
@@ -204,7 +216,7 @@ def _mean(each: Mapping[str, Any], *, digits: int = 4) -> str:
 
 
 def _flags(report: _Report) -> dict[tuple[str, int], str]:
-    """Return the flag of each system and number of rows of which a training collapsed."""
+    """Return the collapse flag of each system and number of rows that has one."""
     of_seeds: dict[tuple[str, int], list[bool]] = {}
     for run in report["runs"]:
         place = run["system"], run["n_rows"]
@@ -217,7 +229,7 @@ def _flags(report: _Report) -> dict[tuple[str, int], str]:
 
 
 def _retry_lines(report: _Report) -> list[str]:
-    """Explain the flag if there is one, and say which trainings were repeated."""
+    """Return lines that explain the collapse flag, if used, and list repeated training runs."""
     lines = [_COLLAPSED] if _flags(report) else []
     for run in report["runs"]:
         if attempts := run.get("attempts"):
@@ -225,8 +237,8 @@ def _retry_lines(report: _Report) -> list[str]:
             reported = next(each["learning_rate"] for each in attempts if each["is_reported"])
             lines.append(
                 f"{run['system']}, {run['n_rows']:,} rows, seed {run['seed']}: it collapsed on "
-                f"validation with learning rate {first:.3g}, and was trained once more with "
-                f"{again:.3g}; the better by validation is reported: {reported:.3g}."
+                f"validation with learning rate {first:.3g}, and was retrained with {again:.3g}; "
+                f"the run with the better validation result is reported: {reported:.3g}."
             )
     return lines
 

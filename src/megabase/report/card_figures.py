@@ -1,4 +1,4 @@
-"""The figures of an evaluation card: the metric against labels, and reliability."""
+"""The figures of an evaluation card: label efficiency and reliability."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from megabase.report.predictions import draw_reliability
 
 
 def draw_label_efficiency(report: Mapping[str, Any], path: Path) -> None:
-    """Draw the metric of each system against training rows, one deviation up and down.
+    """Draw the metric of each system against training rows, mean ± one standard deviation.
 
     Parameters
     ----------
     report
-        As `evaluation.card.evaluate_card` gives it.
+        A report of `evaluation.card.evaluate_card`.
     path
-        A PNG file.
+        The PNG file to write.
     """
     figure = new_figure(1, width=7.0, row_height=4.2)
     (axes,) = figure.axes
@@ -51,16 +51,16 @@ def draw_label_efficiency(report: Mapping[str, Any], path: Path) -> None:
 def draw_reliabilities(
     labels: Labels, answers: Mapping[str, Sequence[Predictions]], path: Path
 ) -> None:
-    """Draw the reliability of each system, the answers of all its seeds together.
+    """Draw the reliability diagram of each system, over the predictions of all its seeds.
 
     Parameters
     ----------
     labels
-        Classes of the test rows.
+        Class of each test row, counted from 0.
     answers
-        By system, the probabilities (row, class) of each seed.
+        By system, the predicted probabilities (row, class) of each seed.
     path
-        A PNG file.
+        The PNG file to write.
     """
     figure = new_figure(1, n_columns=len(answers), width=4.2 * len(answers), row_height=4.2)
     for axes, (system, of_seeds) in zip(figure.axes, answers.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Figure of a saturation mutagenesis: a heat map of substitutions, and letters by their height."""
+"""Figure of a saturation mutagenesis: a heat map of substitutions and a sequence logo."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 MOST_BASES = 2000
-"""Of a region that is drawn."""
+"""Maximum length of a region to draw, in bases."""
 
 _BASES = "ACGT"
-_PER_ROW = 100  # bases
+_PER_ROW = 100  # bases in each row of the figure
 
 
 def check_logo() -> None:
-    """Ask for what figures are made of, before long work that ends in them.
+    """Check that the drawing libraries are installed; call it before long work.
 
     Raises
     ------
@@ -35,14 +35,17 @@ def check_logo() -> None:
 
 
 def importance(ratios: Float[np.ndarray, "length 4"], letters: str) -> Float[np.ndarray, " length"]:
-    """Give minus the mean log-likelihood ratio of the three substitutions of each base, in nats.
+    """Return minus the mean log-likelihood ratio of the three substitutions of each base.
+
+    The unit is nats. Positions whose letter is not A, C, G or T are NaN.
 
     Parameters
     ----------
     ratios
-        Of A, C, G, T in the place of each base; alternative minus reference.
+        Log-likelihood ratio of A, C, G and T at each position, in nats; alternative minus
+        reference.
     letters
-        What stands there, in capitals; where that is none of A C G T, it is NaN.
+        The reference sequence, in capitals.
 
     Examples
     --------
@@ -58,24 +61,25 @@ def importance(ratios: Float[np.ndarray, "length 4"], letters: str) -> Float[np.
 def draw_mutagenesis(
     ratios: Float[np.ndarray, "length 4"], letters: str, path: Path, *, start: int, title: str
 ) -> None:
-    """Draw a region in rows of 100 bases, each a heat map and below it a logo, to a PNG file.
+    """Draw a region to a PNG file, in rows of 100 bases: a heat map with a logo below it.
 
-    A dot marks the base that stands there; grey is what has no score. In the logo its
-    letter is as high as `importance` says: above the line, substitutions make the region
-    less likely.
+    In the heat map a dot marks the reference base, and missing scores are grey. In the logo
+    the height of a letter is its `importance`: substitutions of letters above the line make
+    the region less likely.
 
     Parameters
     ----------
     ratios
-        Log-likelihood ratios of A, C, G, T in the place of each base, in nats.
+        Log-likelihood ratio of A, C, G and T at each position, in nats; alternative minus
+        reference.
     letters
-        What stands there, in capitals.
+        The reference sequence, in capitals.
     path
-        The file.
+        The PNG file to write.
     start
         0-based position of the first base.
     title
-        What is drawn.
+        Title of the figure.
 
     Raises
     ------
@@ -119,15 +123,15 @@ def _draw_heat_map(
 
 
 def _draw_logo(axes: "Axes", heights: Float[np.ndarray, " length"], letters: str) -> None:
-    import logomaker  # noqa: PLC0415 an extra, imported at its door
-    import pandas as pd  # noqa: PLC0415 what logomaker takes
+    import logomaker  # noqa: PLC0415 an optional extra
+    import pandas as pd  # noqa: PLC0415 logomaker takes a data frame
 
     table = {base: heights * [base == letter for letter in letters] for base in _BASES}
     logomaker.Logo(pd.DataFrame(table), ax=axes, flip_below=False)
 
 
 def _number(axes: "Axes", start: int) -> None:
-    """Let rows be equally wide, and number every tenth base."""
-    ticks = np.arange(-start % 10, _PER_ROW, 10)
+    """Set all rows to the same width, and label every tenth base with its position."""
+    ticks = np.arange(-start % 10, _PER_ROW, 10)  # offsets at which start + offset ends in 0
     axes.set_xlim(-0.5, _PER_ROW - 0.5)
     axes.set_xticks(ticks, [f"{start + tick:,}" for tick in ticks], fontsize="x-small")

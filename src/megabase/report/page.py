@@ -1,4 +1,4 @@
-"""HTML pages of figures and tables, with nothing to load from elsewhere."""
+"""Self-contained HTML pages of figures and tables."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -18,37 +18,38 @@ td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd;
 
 _EXPERIMENTS = (
     ("gain", "More context, same bases",
-     "The last bases of each window after so much context; the control has the nearest 64 bases "
-     "only. A difference above 0 is what the context beyond them is worth.",
-     ("bases of context", "bits per base", "after 64 bases")),
+     "The last bases of each window, predicted from the given amount of context; the control sees "
+     "only the nearest 64 bases. A difference above 0 is the benefit of the context beyond them.",
+     ("bases of context", "bits per base", "64 bases")),
     ("doubled", "More context, step by step",
-     "The same bases after so much context; the control has the next shorter one. A difference "
-     "below 0 is context that makes the model worse.",
-     ("bases of context", "bits per base", "after the shorter")),
-    ("whole", "The whole context, beside less of it",
-     "The same bases after the whole context; the control has only so many of the nearest. A "
-     "difference above 0 is what the rest is worth.",
-     ("nearest bases", "after the whole", "after these alone")),
+     "The same bases, predicted from the given amount of context; the control sees the next "
+     "shorter one. A difference below 0 means that the added context makes the model worse.",
+     ("bases of context", "bits per base", "next shorter context")),
+    ("whole", "Whole context against less context",
+     "The same bases, predicted from the whole context; the control sees only the given number of "
+     "nearest bases. A difference above 0 is the benefit of the rest.",
+     ("nearest bases", "whole context", "nearest bases only")),
     ("shuffled", "Far context, true and permuted",
-     "The same bases after the whole window; in the control everything further back than the "
-     "distance is permuted, composition kept. A difference above 0 is knowledge of order far away.",
+     "The same bases, predicted from the whole window; in the control all bases further back than "
+     "the distance are permuted, which keeps the composition. A difference above 0 means that the "
+     "model uses the order of distant bases.",
      ("permuted beyond, bases", "bits per base", "permuted")),
     ("recall", "Recall of a copy",
-     "The second copy of a real segment, so many bases after the first; in the control another "
-     "segment stood there. A difference above 0 is recall.",
+     "The second copy of a real segment, the given number of bases after the first; in the "
+     "control the first copy is replaced by another segment. A difference above 0 is recall.",
      ("gap, bases", "second copy", "control")),
 )  # fmt: skip
 
 
 def context_page(report: Mapping[str, Any], figure: Path) -> str:
-    """Make the page of a context report, with its figure inside it.
+    """Return the HTML page of a context report.
 
     Parameters
     ----------
     report
-        As `evaluation.context_report.report_context` gives it.
+        A report of `evaluation.context_report.report_context`.
     figure
-        A PNG file.
+        The PNG file of its figure, which is embedded in the page.
     """
     positions = [
         (f"{each['start']:,} to {each['end']:,}", *_bits(each["bits"]))
@@ -58,9 +59,9 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
         f"<h1>Does context help {escape(report['model_name'])}?</h1>",
         f"<p>{counted(report['n_windows'], 'held-out window')} of {report['context_length']:,} "
         f"bases of {escape(report['genome'])}; {report['n_targets']:,} targets at the end of each. "
-        "Intervals are 95 % bootstraps over windows. "
-        "Regions, seed and hashes stand in context.json.</p>",
-        picture(figure, alt="figures of what stands below"),
+        "Intervals are 95 % bootstrap intervals over windows. "
+        "Regions, seed and hashes are in context.json.</p>",
+        picture(figure, alt="plots of the tables below"),
         "<h2>By position in the window</h2>",
         Table(("positions", "bits per base", "95 % interval"), positions).to_html(),
     ]
@@ -80,13 +81,21 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
 
 
 def picture(figure: Path, *, alt: str) -> str:
-    """Put a PNG file into a page, whole; `alt` says what it shows."""
+    """Return an HTML image that embeds a PNG file; `alt` is its alternative text."""
     encoded = base64.b64encode(figure.read_bytes()).decode()
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{encoded}">'
 
 
 def html_page(title: str, parts: Sequence[str]) -> str:
-    """Make a page of pieces of HTML, one below the other."""
+    """Return an HTML page.
+
+    Parameters
+    ----------
+    title
+        The title, as plain text; it is escaped.
+    parts
+        Pieces of HTML, one below the other; they are not escaped.
+    """
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -95,8 +104,8 @@ def html_page(title: str, parts: Sequence[str]) -> str:
 
 
 def interval_text(interval: Sequence[float] | None) -> str:
-    """Write an interval for people, or that there is none."""
-    return "none of so few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)
+    """Return an interval as text; None is an interval that too few windows leave undefined."""
+    return "too few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)
 
 
 def _bits(bits: Mapping[str, Any]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Figures: the course of a training, and the surprisal along a locus."""
+"""Figures: training curves, surprisal along a locus, bars, embedding maps, context reports."""
 
 import logging
 import math
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MARKERS = "os^Dv"  # of ten classes each, which have the colours C0 to C9
+_MARKERS = "os^Dv"  # one marker for every ten classes, which take the colours C0 to C9
 
 
 def figure_class() -> "type[Figure]":
-    """Give what figures are made of; ask for it before long work that ends in one.
+    """Return matplotlib's `Figure`; call it before long work that ends in a figure.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def figure_class() -> "type[Figure]":
         If matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 an extra, imported at its door
+        from matplotlib.figure import Figure  # noqa: PLC0415 an optional extra
     except ImportError as error:
         raise InputError("figures need matplotlib: pip install 'megabase[plot]'") from error
     return Figure
@@ -39,7 +39,16 @@ def figure_class() -> "type[Figure]":
 def new_figure(
     n_rows: int, *, n_columns: int = 1, width: float = 9.0, row_height: float = 2.8
 ) -> "Figure":
-    """Give an empty figure of rows, and columns if asked, in inches.
+    """Return a figure with a grid of empty axes.
+
+    Parameters
+    ----------
+    n_rows, n_columns
+        Size of the grid.
+    width
+        Width of the figure in inches.
+    row_height
+        Height of each row in inches.
 
     Raises
     ------
@@ -63,16 +72,16 @@ def save_figure(figure: "Figure", path: Path) -> None:
 def plot_training(
     axes: "Axes", metrics: Sequence[Mapping[str, float]], rivals: Mapping[str, float]
 ) -> None:
-    """Plot the loss in bits against tokens seen, with rivals as level lines.
+    """Plot the loss in bits per base against tokens seen, with baselines as horizontal lines.
 
     Parameters
     ----------
     axes
-        Where to draw.
+        The axes to draw on.
     metrics
-        Lines of a run's metrics: `loss` and `validation_loss` in nats against `tokens`.
+        Lines of a run's metrics: `tokens`, with `loss` or `validation_loss` in nats.
     rivals
-        Bits per base of each rival, by its name.
+        Bits per base of each baseline, by its name; at least one.
     """
     for key, label, color, marker in (
         ("loss", "training windows", "0.7", ""),
@@ -101,24 +110,25 @@ def plot_surprisal(
     gene: tuple[str, int, int],
     n_codons: int = 60,
 ) -> None:
-    """Plot the surprisal along a locus, for each position of the gene's codons by itself.
+    """Plot the surprisal along a locus, one curve for each of the three codon positions.
 
     Parameters
     ----------
     axes
-        Where to draw.
+        The axes to draw on.
     bits
-        -log2 p of each base.
+        Surprisal -log2 p of each base, in bits.
     start
-        0-based position of the first.
+        0-based position of the first base.
     gene
         Name, start and end of a gene on the forward strand, 0-based and half-open.
     n_codons
-        Codons of the running mean.
+        Number of codons in the running mean.
     """
     name, gene_start, gene_end = gene
     axes.axvspan(gene_start / 1e3, gene_end / 1e3, color="0.9", label=name)
     for phase in range(3):
+        # Index of the first base, within `bits`, that is at this codon position.
         first = (gene_start + phase - start) % 3
         mean = np.convolve(bits[first::3], np.full(n_codons, 1 / n_codons), mode="valid")
         middle = start + first + 3 * (n_codons // 2 + np.arange(len(mean)))
@@ -134,7 +144,17 @@ def plot_surprisal(
 
 
 def plot_bars(axes: "Axes", values: Mapping[str, float], **labels: Any) -> None:
-    """Plot one bar for each name; `labels` are properties of the axes."""
+    """Plot one bar for each name.
+
+    Parameters
+    ----------
+    axes
+        The axes to draw on.
+    values
+        Height of each bar, by its name.
+    labels
+        Properties of the axes, such as `ylabel`, passed to `Axes.set`.
+    """
     bars = axes.bar(list(values), list(values.values()), color="C0", width=0.6)
     axes.bar_label(bars, fmt="%.3f", fontsize="small")
     low, high = min(values.values()), max(values.values())
@@ -150,22 +170,22 @@ def plot_map(
     *,
     title: str,
 ) -> None:
-    """Plot points of a plane by class; test rows with a dark edge.
+    """Plot points in the plane, coloured by class; test rows have a dark edge.
 
     Parameters
     ----------
     axes
-        Where to draw.
+        The axes to draw on.
     points
-        Where each row stands.
+        Coordinates of each row.
     labels
-        Number of its class.
+        Class of each row, counted from 0.
     is_test
-        Whether it is of the test.
+        Whether each row is a test row.
     names
-        Of the classes.
+        Name of each class.
     title
-        Above it.
+        Title of the axes.
     """
     for number, name in enumerate(names):
         for test, edge in ((False, "none"), (True, "0.1")):
@@ -191,9 +211,9 @@ def plot_context(report: Mapping[str, Any], path: Path) -> None:
     Parameters
     ----------
     report
-        As `evaluation.context_report.report_context` gives it.
+        A report of `evaluation.context_report.report_context`.
     path
-        The file.
+        The PNG file to write.
     """
     found = [each for each in _EXPERIMENTS if report[each[0]]]
     figure = new_figure(1 + len(found))
@@ -210,7 +230,7 @@ def plot_context(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _plot_bits(axes: "Axes", x: Sequence[int], bits: Sequence[Mapping[str, Any]]) -> None:
-    """Plot bits with their intervals, where there are any."""
+    """Plot bits per base, and their intervals if all points have one."""
     means = [each["bits_per_base"] for each in bits]
     axes.plot(x, means, marker="o", color="C0")
     if all(each["interval"] for each in bits):

@@ -1,4 +1,4 @@
-"""Figures of predictions: curves, confusion and reliability of classes; labels; values."""
+"""Figures of predictions: ROC and precision-recall curves, confusion, reliability, values."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,8 +23,8 @@ from megabase.report.plot import new_figure, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_NUMBERED = 12  # classes of a confusion matrix with the counts written into it
-_MOST_CURVES = 8  # labels with a curve of their own
+_MOST_NUMBERED = 12  # confusion matrices of more classes are drawn without their counts
+_MOST_CURVES = 8  # of more labels, only so many get a curve
 
 
 def draw_classifier(
@@ -35,30 +35,32 @@ def draw_classifier(
     *,
     title: str,
 ) -> None:
-    """Draw ROC, precision and recall, confusion and reliability to a PNG file.
+    """Draw ROC, precision-recall, confusion matrix and reliability to a PNG file.
 
-    Of two classes the curves are those of the second; of more each has its own, against
-    the rest. A class that all rows have, or none, has no curve.
+    With two classes the curves are those of the second class; with more, each class has a
+    curve against the rest. A class of all rows, or of no row, has no curve.
 
     Parameters
     ----------
-    labels, probabilities
-        Classes from 0, and the probability of each.
+    labels
+        True class of each row, counted from 0.
+    probabilities
+        Predicted probability of each class.
     names
-        Of the classes.
+        Name of each class.
     path
-        The file.
+        The PNG file to write.
     title
-        What is drawn.
+        Title of the figure.
 
     Raises
     ------
     InputError
-        If matplotlib is not installed, or there is not one name for each class.
+        If matplotlib is not installed, or if the number of names is not that of the classes.
     """
     n_classes = probabilities.shape[1]
     if len(names) != n_classes:
-        raise InputError(f"{n_classes} classes need as many names, got {len(names)}")
+        raise InputError(f"expected {n_classes} class names, got {len(names)}")
     figure = new_figure(2, n_columns=2, row_height=4.2)
     roc, precision, table, bins = figure.axes
     drawn = [1] if n_classes == 2 else range(n_classes)
@@ -78,32 +80,34 @@ def draw_labels(
     *,
     title: str,
 ) -> None:
-    """Draw ROC, precision and recall, the areas of all labels, and reliability to a PNG file.
+    """Draw ROC, precision-recall, the areas of all labels and reliability to a PNG file.
 
-    Of more than eight labels those with curves are spread evenly from the best area under
-    the ROC to the worst. A label that all rows have, or none, is left out.
+    With more than eight labels, curves are drawn for eight of them, spread evenly from the
+    best area under the ROC to the worst. A label of all rows, or of no row, is left out.
 
     Parameters
     ----------
-    truths, probabilities
-        Whether a row has a label, and how probable that was said to be.
+    truths
+        Whether each row has each label.
+    probabilities
+        Predicted probability of each label.
     names
-        Of the labels.
+        Name of each label.
     path
-        The file.
+        The PNG file to write.
     title
-        What is drawn.
+        Title of the figure.
 
     Raises
     ------
     InputError
-        If matplotlib is not installed, or there is not one name for each label.
+        If matplotlib is not installed, or if the number of names is not that of the labels.
     """
     if len(names) != truths.shape[1]:
-        raise InputError(f"{truths.shape[1]} labels need as many names, got {len(names)}")
+        raise InputError(f"expected {truths.shape[1]} label names, got {len(names)}")
     areas = areas_by_label(truths, probabilities)
     n_known = int(np.isfinite(areas[0]).sum())
-    order = np.argsort(-areas[0])[:n_known]  # what is not known comes last
+    order = np.argsort(-areas[0])[:n_known]  # argsort puts NaN last
     places = np.linspace(0, n_known - 1, min(n_known, _MOST_CURVES)).round().astype(int)
     figure = new_figure(2, n_columns=2, row_height=4.2)
     roc, precision, sorted_areas, bins = figure.axes
@@ -128,7 +132,7 @@ def _draw_curves(
     probabilities: Float[np.ndarray, "row label"],
     named: Mapping[int, str],
 ) -> None:
-    """Draw both curves of the columns that have a name and vary."""
+    """Draw both curves of the named columns, without those whose truths are all equal."""
     for each, name in named.items():
         ranking = Ranking(truths[:, each], probabilities[:, each])
         auroc, auprc = ranking.areas()
@@ -163,7 +167,19 @@ def _draw_confusion(
 
 
 def draw_reliability(axes: "Axes", kind: Kind, labels: Labels, probabilities: Predictions) -> None:
-    """Draw how often what was said with a probability came true."""
+    """Draw a reliability diagram: the observed share against the predicted probability.
+
+    Parameters
+    ----------
+    axes
+        The axes to draw on.
+    kind
+        The kind of the task: binary, multiclass or multilabel.
+    labels
+        True labels.
+    probabilities
+        Predicted probabilities.
+    """
     found = reliability(kind, labels, probabilities)
     known = found.counts > 0
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":")
@@ -172,8 +188,8 @@ def draw_reliability(axes: "Axes", kind: Kind, labels: Labels, probabilities: Pr
     heights = 0.3 * found.counts / found.counts.max()
     axes.bar(found.edges[:-1], heights, widths, align="edge", color="0.85", zorder=0)
     axes.set(
-        xlabel=f"{_STATED[kind]}, and how often it was said",
-        ylabel="share that was true",
+        xlabel=f"{_STATED[kind]} (bars: number of predictions)",
+        ylabel="observed share",
         title=f"Reliability: calibration error {found.calibration_error:.3f}",
     )  # fmt: skip
 
@@ -187,27 +203,27 @@ _STATED: Mapping[str, str] = {
 def draw_values(
     labels: Labels, predictions: Predictions, names: Sequence[str], path: Path, *, title: str
 ) -> None:
-    """Draw what was predicted against what was measured, a row for each target, to a PNG file.
+    """Draw predicted against measured values to a PNG file, one plot for each target.
 
     Parameters
     ----------
     labels, predictions
-        Values (row,) or (row, target).
+        Measured and predicted values, (row,) or (row, target).
     names
-        Of the targets, with their units.
+        Name of each target, with its unit.
     path
-        The file.
+        The PNG file to write.
     title
-        What is drawn.
+        Title of the figure.
 
     Raises
     ------
     InputError
-        If matplotlib is not installed, or there is not one name for each target.
+        If matplotlib is not installed, or if the number of names is not that of the targets.
     """
     columns = [values.reshape(len(labels), -1).T for values in (labels, predictions)]
     if len(names) != len(columns[0]):
-        raise InputError(f"{len(columns[0])} targets need as many names, got {len(names)}")
+        raise InputError(f"expected {len(columns[0])} target names, got {len(names)}")
     figure = new_figure(len(names), width=5.5, row_height=5.0)
     for axes, name, measured, predicted in zip(figure.axes, names, *columns, strict=True):
         found = metrics_of("regression", measured, predicted)

@@ -1,4 +1,4 @@
-"""A report as sections: written as markdown, and as a page with its figures inside."""
+"""A report as sections, rendered as Markdown or as an HTML page with embedded figures."""
 
 from collections.abc import Sequence
 from html import escape
@@ -10,14 +10,18 @@ from megabase.report.table import Table
 
 
 class Section(NamedTuple):
-    """A title, lines of text, a table if it has rows, and a figure if there is one.
+    """A section of a report: title, paragraphs, optional figure and table, in this order.
 
     Attributes
     ----------
-    title, lines, table
-        What is read, in this order; the figure stands between lines and table.
+    title
+        The heading.
+    lines
+        Paragraphs of plain text.
+    table
+        A table; it is left out if it has no rows.
     figure
-        The name of a PNG file that lies beside the text.
+        File name of a PNG figure in the folder of the report, or None.
     """
 
     title: str
@@ -27,7 +31,7 @@ class Section(NamedTuple):
 
 
 def sections_text(sections: Sequence[Section]) -> str:
-    """Write sections as markdown."""
+    """Return sections as Markdown; figures are linked by their file names."""
     parts: list[str] = []
     for title, lines, table, figure in sections:
         parts += [f"## {title}", *lines]
@@ -37,7 +41,17 @@ def sections_text(sections: Sequence[Section]) -> str:
 
 
 def sections_page(title: str, sections: Sequence[Section], folder: Path = Path()) -> str:
-    """Write sections as a page of HTML; the figures are read from a folder."""
+    """Return sections as an HTML page.
+
+    Parameters
+    ----------
+    title
+        Title of the page.
+    sections
+        The sections, in order.
+    folder
+        Folder of the figures, which are embedded in the page.
+    """
     parts: list[str] = []
     for name, lines, table, figure in sections:
         parts += [f"<h2>{escape(name)}</h2>", *(f"<p>{escape(line)}</p>" for line in lines)]

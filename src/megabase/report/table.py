@@ -1,4 +1,4 @@
-"""Tables of results, and of published numbers where these may stand beside them."""
+"""Tables of results, and of the published numbers that are comparable with them."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -8,23 +8,31 @@ from megabase.measure.collapse import Collapsed
 from megabase.measure.published import Published
 from megabase.measure.result import Result, Summary, summarise
 
-# Columns that stand left.
+# Columns of text, which are aligned left; all others are numbers and aligned right.
 _TEXTS = ("task", "genome", "metric", "model", "system", "protocol", "source")
 
 
 class Table(NamedTuple):
-    """A head and rows of texts; columns are of numbers unless their name says otherwise."""
+    """A table of text cells.
+
+    Attributes
+    ----------
+    head
+        Names of the columns.
+    rows
+        The cells of each row, already formatted.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def to_markdown(self) -> str:
-        """Write it for people who read plain text."""
+        """Return the table as Markdown."""
         rule = ["---" if name in _TEXTS else "---:" for name in self.head]
         return "".join(f"{_line(cells)}\n" for cells in (self.head, rule, *self.rows))
 
     def to_html(self) -> str:
-        """Write it for a page."""
+        """Return the table as HTML."""
         rows = [_html_row(self.head, "th"), *(_html_row(row, "td") for row in self.rows)]
         return "\n".join(["<table>", *rows, "</table>"])
 
@@ -32,21 +40,22 @@ class Table(NamedTuple):
 def results_table(
     results: Sequence[Result], collapsed: Mapping[tuple[str, str], Collapsed] | None = None
 ) -> Table:
-    """Make a row of each task and metric, with a column for each model.
+    """Return a table with a row for each task and metric and a column for each model.
 
-    Over seeds it is mean ± standard deviation; of one, value and 95 % bootstrap interval.
+    With several seeds a cell is mean ± standard deviation; with one it is the value and its
+    95 % bootstrap interval.
 
     Parameters
     ----------
     results
-        Ours and those of the baselines, in the order of rows and columns.
+        Results of models and baselines; rows and columns keep their order.
     collapsed
-        The models, by task, whose cells are flagged, as of `measure.collapse.collapsed_models`.
+        By task and model, the flag to add to its cells; see `measure.collapse.collapsed_models`.
 
     Raises
     ------
     InputError
-        As `measure.result.summarise` does.
+        If `measure.result.summarise` finds the results inconsistent.
     """
     summaries = summarise(results)
     models = list(dict.fromkeys(each.model for each in summaries))
@@ -67,14 +76,17 @@ def results_table(
 def published_table(
     results: Sequence[Result], published: Mapping[str, Sequence[Published]]
 ) -> Table:
-    """Make a row of each published number of tasks and metrics that are measured on its rows.
+    """Return a table of the published numbers that are comparable with the results.
+
+    A number is comparable if its task was measured on the published rows and split, and its
+    metric is among the results.
 
     Parameters
     ----------
     results
-        Ours and those of the baselines.
+        Results of models and baselines.
     published
-        By task.
+        The published numbers of each task.
     """
     measured = dict.fromkeys((each.task, each.metric) for each in results)
     comparable = {each.task for each in results if each.is_published_split}

@@ -52,7 +52,10 @@ def test_a_task_that_two_patterns_mean_comes_once():
         ("gue/tff/0", "no task is called 'gue/tff/0'; did you mean gue/tf/0"),
         ("human_ocr_ensemb", "did you mean genomic_benchmarks/human_ocr_ensembl"),
         ("zzz", "no task is called 'zzz'; groups: genomic_benchmarks, nucleotide_transformer"),
-        ("H3K4me3", "the end of 2 names, nucleotide_transformer/H3K4me3, gue/EMP/H3K4me3"),
+        (
+            "H3K4me3",
+            "2 tasks end in it, nucleotide_transformer/H3K4me3, gue/EMP/H3K4me3",
+        ),
         ("gue/zz*", "no task is called"),
     ],
 )
@@ -62,7 +65,7 @@ def test_what_means_nothing_or_too_much_is_an_error(pattern, problem):
 
 
 def test_one_task_is_one():
-    with pytest.raises(InputError, match=r"gue/mouse means 5 tasks, gue/mouse/0"):
+    with pytest.raises(InputError, match=r"gue/mouse matches 5 tasks, gue/mouse/0"):
         find_task("gue/mouse")
     with pytest.raises(InputError, match="name a task or a group"):
         find_tasks([])

@@ -20,18 +20,18 @@ MANY = replace(
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"name": "toys"}, "is group/set without blanks, got 'toys'"),
+        ({"name": "toys"}, "must be group/set without blanks, got 'toys'"),
         ({"name": "toys/a b"}, "without blanks"),
-        ({"kind": "ternary"}, "task toys/one: a kind is one of binary"),
-        ({"layout": "heap"}, "a layout is one of labelled"),
-        ({"metric": "spearman"}, "the metric of binary is one of accuracy.*got 'spearman'"),
-        ({"classes": ("yes", "yes")}, "classes are distinct"),
-        ({"classes": ("a", "b", "c")}, "binary has two classes, got 3"),
-        ({"kind": "multiclass", "classes": ("a",)}, "multiclass has at least two classes, got 1"),
-        ({"kind": "regression", "metric": "r2"}, "regression has no classes, got no, yes"),
-        ({"label_letters": ("A",)}, "2 classes need as many letters"),
-        ({"label_groups": (LabelGroup("TF", 0, 3),)}, "label groups belong to a multilabel"),
-        ({"published_rows": {"dev": 3}}, "a split is one of train, validation, test; got 'dev'"),
+        ({"kind": "ternary"}, "task toys/one: kind must be one of binary"),
+        ({"layout": "heap"}, "layout must be one of labelled"),
+        ({"metric": "spearman"}, "the metric of binary must be one of accuracy.*got 'spearman'"),
+        ({"classes": ("yes", "yes")}, "classes must be distinct"),
+        ({"classes": ("a", "b", "c")}, "binary needs two classes, got 3"),
+        ({"kind": "multiclass", "classes": ("a",)}, "multiclass needs at least two classes, got 1"),
+        ({"kind": "regression", "metric": "r2"}, "regression must not have classes, got no, yes"),
+        ({"label_letters": ("A",)}, "expected 2 label letters, one per class"),
+        ({"label_groups": (LabelGroup("TF", 0, 3),)}, "a multilabel task needs label groups"),
+        ({"published_rows": {"dev": 3}}, "split must be one of train, validation, test; got 'dev'"),
         ({"published_rows": {"train": 0}}, "at least 1"),
         ({"median_length": 0}, "at least 1"),
     ],
@@ -42,7 +42,7 @@ def test_a_contradiction_is_an_error(changed, problem):
 
 
 def test_label_groups_leave_no_gap():
-    with pytest.raises(InputError, match="follow each other without gap"):
+    with pytest.raises(InputError, match="must be adjacent and start at 0"):
         replace(MANY, label_groups=(LabelGroup("TF", 0, 3), LabelGroup("HM", 4, 5)))
 
 

@@ -1,1 +1,1 @@
-"""Tasks as statements: where the rows come from, what is measured, what others published."""
+"""Tasks as data: the source of the rows, the metric, and published numbers."""

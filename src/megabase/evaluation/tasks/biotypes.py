@@ -25,15 +25,16 @@ BIOTYPES = (
             Published("HyenaDNA 8x256 (160k)", 0.720, "f1_weighted", "frozen", _PAPER),
         ),
         notes=(
-            "in the paper: the mean over positions of the last layer, longer genes in chunks that "
-            "are averaged; then 1,000 boosted trees of depth 3 at rate 0.1, and a t-SNE figure",
-            "neither rows nor split are published: no result stands beside these numbers",
-            "rows are prepared from one chromosome: genes on their own strand, the ten most "
-            "frequent biotypes of at least 20 genes; its last tenth is the test, the tenth before "
-            "it the validation; genes over an edge are passed over",
-            "measured with --probes on frozen embeddings, and k-mers and the majority beside them: "
-            "genes are longer than contexts, and neither an adapted model nor the CNN reads chunks",
-            "the length of a gene tells much of its biotype: see the leaks and shortcuts",
+            "in the paper: the mean of the last layer over positions, averaged over chunks for "
+            "longer genes; then 1,000 boosted trees of depth 3 at rate 0.1, and a t-SNE figure",
+            "neither rows nor split are published, so no result is comparable with these numbers",
+            "rows are prepared from one chromosome: genes on their own strand, of the ten most "
+            "frequent biotypes with at least 20 genes; the last tenth is the test split, the tenth "
+            "before it the validation split; genes that cross a boundary are skipped",
+            "measured with --probes on frozen embeddings, with k-mers and the majority as "
+            "baselines: genes are longer than the context, and neither adapted models nor the CNN "
+            "read chunks",
+            "the length of a gene is a strong predictor of its biotype: see leaks and shortcuts",
         ),
     ),
 )  # fmt: skip

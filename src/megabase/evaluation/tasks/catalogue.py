@@ -1,4 +1,4 @@
-"""All tasks, by name and by pattern."""
+"""The catalogue of all tasks, and lookup by name or pattern."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -43,24 +43,24 @@ PUBLISHED_MEANS: tuple[Published, ...] = (
 
 
 def groups() -> tuple[str, ...]:
-    """Give the names of the groups, in order."""
+    """Return the names of the groups, in order."""
     return tuple(dict.fromkeys(task.group for task in TASKS))
 
 
 def find_tasks(patterns: Iterable[str]) -> tuple[Task, ...]:
-    """Give the tasks that patterns mean, each once, in the order of the patterns.
+    """Return the tasks that match patterns, each once, in the order of the patterns.
 
     Parameters
     ----------
     patterns
-        A name, ``gue/tf/0``; a group, ``gue``, or the part of one, ``gue/tf``; a pattern
-        with ``*``, ``?`` or ``[...]``, ``gue/prom/*_tata``; or the end of a name where it is
-        of one task only, ``H3K4me3`` not being so.
+        Each is a name (``gue/tf/0``), a group (``gue``) or a prefix of one (``gue/tf``), a
+        pattern with ``*``, ``?`` or ``[...]`` (``gue/prom/*_tata``), or the last part of a name
+        if it is unique (``prom_core_tata``, but not ``H3K4me3``).
 
     Raises
     ------
     InputError
-        If a pattern means no task, or an end of names means several.
+        If a pattern matches no task, or the last part of a name is ambiguous.
 
     Examples
     --------
@@ -76,16 +76,21 @@ def find_tasks(patterns: Iterable[str]) -> tuple[Task, ...]:
 
 
 def find_task(name: str) -> Task:
-    """Give the one task that a name means, as `find_tasks`.
+    """Return the one task that a name or pattern matches.
+
+    Parameters
+    ----------
+    name
+        A pattern of `find_tasks`.
 
     Raises
     ------
     InputError
-        If it means none, or several.
+        If it matches no task, or several.
     """
     found = [*find_tasks([name])]
     if len(found) > 1:
-        raise InputError(f"{name} means {len(found)} tasks, {_some(found)}; name one of them")
+        raise InputError(f"{name} matches {len(found)} tasks, {_some(found)}; name one of them")
     return found[0]
 
 
@@ -98,7 +103,9 @@ def _meant(pattern: str) -> list[Task]:
         return exact or inside or alike
     ends = [task for task in TASKS if task.name.endswith(f"/{wanted}")]
     if len(ends) > 1:
-        raise InputError(f"{pattern} is the end of {len(ends)} names, {_some(ends)}; give one")
+        raise InputError(
+            f"{pattern} is ambiguous: {len(ends)} tasks end in it, {_some(ends)}; name one of them"
+        )
     return ends or _unknown(pattern)
 
 
@@ -108,11 +115,11 @@ def _some(tasks: Iterable[Task]) -> str:
 
 
 def _unknown(pattern: str) -> list[Task]:
-    """Raise an error that names what is near."""
+    """Raise an InputError that suggests the closest name."""
     names = [task.name for task in TASKS]
     ends = {name.rpartition("/")[2]: name for name in reversed(names)}
     near = get_close_matches(pattern, [*names, *groups(), *ends], n=1, cutoff=0.6)
-    mend = (
+    hint = (
         f"did you mean {ends.get(near[0], near[0])}?" if near else f"groups: {', '.join(groups())}"
     )
-    raise InputError(f"no task is called {pattern!r}; {mend}")
+    raise InputError(f"no task is called {pattern!r}; {hint}")

@@ -15,7 +15,7 @@ LABEL_GROUPS = (LabelGroup("DHS", 0, 125), LabelGroup("TF", 125, 815), LabelGrou
 
 _PAPER = f"{HYENADNA}, chromatin profiles, and A.8"
 _NUMBERS = {
-    # bp that the model reads: (model, TF, DHS, HM), median AUROC in percent
+    # input length in bp: (model, TF, DHS, HM), median AUROC in percent
     1000: (
         ("DeepSEA CNN 40M", 95.8, 92.3, 85.6),
         ("HyenaDNA 8x256, context 1k, mean pool", 96.4, 93.0, 86.3),
@@ -27,10 +27,10 @@ _NUMBERS = {
 }
 
 _NOTES = (
-    "a label is of the central 200 bp; the test rows are those of chromosomes 8 and 9",
-    "the published rows are of hg38, after a LiftOver that lost about 0.5 %",
-    "the paper chose on the test rows; AUROC is the median over the labels of a group that "
-    "have both values among the rows",
+    "labels refer to the central 200 bp; the test rows are those of chromosomes 8 and 9",
+    "the published rows are on hg38, after a LiftOver that lost about 0.5 %",
+    "the paper selected models on the test rows; AUROC is the median over those labels of a group "
+    "that have both values among the rows",
 )
 
 

@@ -3,12 +3,12 @@
 from megabase.evaluation.tasks.task import Source, Task
 
 _TRIPLES = Source(
-    paper="exon-intron-exon triples with counts of RNA reads; none published as a task",
+    paper="exon-intron-exon triples with counts of RNA reads; not a published task",
     url="",
     licence="public genomes and reads",
 )
 _ANNOTATION = Source(
-    paper="GENCODE on GRCh37, chromosome 20; none published as a task",
+    paper="GENCODE on GRCh37, chromosome 20; not a published task",
     url="https://www.gencodegenes.org",
     licence="GENCODE: open access",
 )
@@ -18,7 +18,7 @@ _SPECIES = {"at": "thale cress", "ce": "worm", "dm": "fly"}
 _SPLICE = tuple(
     Task(
         name=f"splice_triples/{species.replace(' ', '_')}",
-        title=f"reads over an intron of {species}",
+        title=f"number of reads spanning an intron of {species}",
         kind="regression",
         metric="spearman",
         source=_TRIPLES,
@@ -26,11 +26,12 @@ _SPLICE = tuple(
         folders=("splice_eie",),
         files={"triples": f"eie.{code}.txt*"},
         notes=(
-            "the sequence is exon, intron and exon in one, 50 + 150 + 50 bp at most; the value is "
-            "the natural logarithm of the count",
-            "introns of one gene, or of genes with a triple in common, never stand on both sides "
-            "of the split: 8 : 1 : 1 of the genes, by a seed",
-            "counts follow the expression of the gene as much as its introns: expect little",
+            "the sequence is exon, intron and exon concatenated, at most 50 + 150 + 50 bp; the "
+            "value is the natural logarithm of the count",
+            "the introns of a gene, or of genes that share a triple, are in the same split: "
+            "8 : 1 : 1 of the genes, by a seed",
+            "counts depend on the expression of the gene as much as on its introns: expect low "
+            "correlations",
         ),
     )
     for code, species in _SPECIES.items()
@@ -53,11 +54,12 @@ _CODING = Task(
     },
     aliases={"chr20": "20"},
     notes=(
-        "windows side by side that hold a base of an exon, of the forward strand; exons of both "
-        "strands count; coding stands over exon",
-        "the last tenth of the chromosome is the test, the tenth before it the validation",
-        "coordinates of the tables are 1-based with both ends; contig chr20 there is 20 in the "
-        "genome",
+        "adjacent windows of the forward strand that contain a base of an exon; exons of both "
+        "strands count; coding takes precedence over exon",
+        "the last tenth of the chromosome is the test split, the tenth before it the validation "
+        "split",
+        "coordinates of the tables are 1-based and closed; contig chr20 of the tables is 20 in "
+        "the genome",
     ),
 )
 

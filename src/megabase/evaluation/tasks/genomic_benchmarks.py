@@ -1,4 +1,4 @@
-"""GenomicBenchmarks: eight sets of human, mouse and worm, with two protocols of numbers."""
+"""GenomicBenchmarks: eight sets of human, mouse and worm, with numbers of two protocols."""
 
 from megabase.evaluation.tasks.task import Source, Task
 from megabase.measure.published import Published, read_published
@@ -13,7 +13,7 @@ HYENADNA = "Nguyen et al. 2023, arXiv:2306.15794v2"
 CADUCEUS = "Caduceus, arXiv:2403.03234"
 JANUSDNA = "JanusDNA, arXiv:2505.17257"
 _PAPER = f"{HYENADNA}, Tab. 4.1 and A.4"
-_CDILDNA = "README of cdilDNA, at second hand"
+_CDILDNA = "README of cdilDNA, a secondary source"
 _TENSORFLOW = "ML-Bioinfo-CEITEC/genomic_benchmarks, its TensorFlow network"
 _CLEAN = f"{CADUCEUS}, Tab. 1; {JANUSDNA}, Tab. 1; MDLM, Tab. 7"
 
@@ -51,7 +51,7 @@ human_nontata_promoters|97.62
 """
 
 _SETS = {
-    # name: (title, classes, training rows, test rows, median bp), as of the repository
+    # name: (title, classes, training rows, test rows, median bp), from the repository
     "dummy_mouse_enhancers_ensembl": (
         "mouse enhancers", ("negative", "positive"), 968, 242, 2381,
     ),
@@ -79,16 +79,15 @@ _SETS = {
 
 _NOTES = {
     "dummy_mouse_enhancers_ensembl": (
-        "others could not reach the paper's 85.1 (63.6 in hyena-dna issue 60)",
+        "others could not reproduce the paper's 85.1 (63.6 in hyena-dna issue 60)",
     ),
     "human_enhancers_ensembl": (
-        "test rows that stand among the training rows letter by letter, and rows of 2 bp, "
-        "are there as published",
+        "as published, the set contains test rows identical to training rows, and rows of 2 bp",
     ),
 }
 
 _ON_TEST = (
-    "there are no validation rows: numbers of the protocol 'paper' are the best epoch on test",
+    "no validation rows are published: numbers of protocol 'paper' are the best epoch on test rows",
 )
 
 

@@ -13,9 +13,9 @@ _SOURCE = Source(
 )
 
 _ROWS = {
-    # training, validation and test rows, and length in bp (DNABERT-2, appendix on GUE);
-    # of histone marks and promoters, training and validation rows together are the training
-    # rows of the Nucleotide Transformer's tasks of the same name
+    # training, validation and test rows, and length in bp (DNABERT-2, appendix on GUE); for
+    # histone marks and promoters, training plus validation rows are the training rows of the
+    # Nucleotide Transformer's tasks of the same name
     "EMP/H3": (11_971, 1497, 1497, 500), "EMP/H3K14ac": (26_438, 3305, 3305, 500),
     "EMP/H3K36me3": (27_904, 3488, 3488, 500), "EMP/H3K4me1": (25_341, 3168, 3168, 500),
     "EMP/H3K4me2": (24_545, 3069, 3069, 500), "EMP/H3K4me3": (29_439, 3680, 3680, 500),
@@ -105,13 +105,11 @@ SHA256: Mapping[str, Mapping[str, str]] = {
         "test": "8b509a674e0df86f0b6a990de448134ac56ef3962b5a92886dee25adf242a9e8",
     },
 }
-"""Of the rows of those sets that we have whole (`examples.digest`)."""
+"""Digests of the sets whose complete rows were available (`examples.digest`)."""
 
 _NOTES = {
     "EMP": ("the histone marks are those of yeast",),
-    "prom": (
-        "some test rows stand among the training rows letter by letter (43 in prom_core_all)",
-    ),
+    "prom": ("some test rows are identical to training rows (43 in prom_core_all)",),
 }
 
 
@@ -155,8 +153,8 @@ _BEST_MEANS = {
     "gue/*": (("MergeDNA", 77.11), ("HybriDNA-7B", 76.42)),
 }
 
-_MERGEDNA = "MergeDNA paper, MCC; of covid as printed there"
-_DNABERT2 = "DNABERT-2, arXiv:2306.15006v2, at second hand"
+_MERGEDNA = "MergeDNA paper, MCC; covid as printed there"
+_DNABERT2 = "DNABERT-2, arXiv:2306.15006v2, from a secondary source"
 
 
 def _mean(model: str, value: float, over: str, source: str) -> Published:

@@ -1,4 +1,4 @@
-"""In-context learning: labels written as letters behind the sequences of GenomicBenchmarks."""
+"""In-context learning: labels written as letters after the sequences of GenomicBenchmarks."""
 
 from dataclasses import replace
 
@@ -15,10 +15,10 @@ _LENGTHS = {
 _NOTES = (
     f"{HYENADNA}, 4.3, A.3 and A.7: figures without numbers",
     "soft prompts: 2 to 32,768 learned vectors, {prompt, sequence, SEP}, then the letter of the "
-    "label; only they train (AdamW 1e-3, no decay, batch 2 x 8, up to 20 epochs)",
-    "few-shot: {sequence, SEP, letter, SEP} k times per class, then {sequence, SEP}; k of 2 to 32, "
-    "tuned on 2 to 256 rows at rate 1e-4",
-    "the released scripts take the test rows as validation",
+    "label; only the prompts are trained (AdamW 1e-3, no decay, batch 2 x 8, up to 20 epochs)",
+    "few-shot: {sequence, SEP, letter, SEP} k times per class, then {sequence, SEP}; k from 2 to "
+    "32, tuned on 2 to 256 rows at learning rate 1e-4",
+    "the released scripts use the test rows for validation",
 )
 
 

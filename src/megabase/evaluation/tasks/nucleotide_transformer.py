@@ -1,4 +1,4 @@
-"""The 18 tasks of the Nucleotide Transformer, first edition, with two protocols of numbers."""
+"""The 18 tasks of the Nucleotide Transformer, first edition, with numbers of two protocols."""
 
 from megabase.evaluation.tasks.genomic_benchmarks import CADUCEUS, HYENADNA, JANUSDNA
 from megabase.evaluation.tasks.task import Source, Task
@@ -61,7 +61,7 @@ splice_sites_donors|.906|.963|.985|.949|.948|.874|.965|.948|-|.989
 """
 
 _SETS = {
-    # name: (training rows, length in bp), of the configuration of HazyResearch/hyena-dna
+    # name: (training rows, length in bp), from the configuration of HazyResearch/hyena-dna
     "enhancers": (14_968, 200), "enhancers_types": (14_968, 200),
     "H3": (13_468, 500), "H3K4me1": (28_509, 500), "H3K4me2": (27_614, 500),
     "H3K4me3": (33_119, 500), "H3K9ac": (25_003, 500), "H3K14ac": (29_743, 500),
@@ -77,18 +77,21 @@ _OTHER_NAMES = {
     "splice_sites_donors": "splice_sites_donor",
 }  # fmt: skip
 
-_TEST_ROWS = {"enhancers": 400, "enhancers_types": 400}  # the card of the hub; others unsaid
+_TEST_ROWS = {
+    "enhancers": 400,
+    "enhancers_types": 400,
+}  # from the hub's dataset card; others unknown
 
 _ALL = (
-    "the Nucleotide Transformer's own numbers are of parameter-efficient tuning",
-    "the authors split 9 to 1 themselves, enhancers apart; the number of test rows is not said",
+    "the Nucleotide Transformer's own numbers come from parameter-efficient tuning",
+    "except for enhancers, the authors split 9 : 1; the number of test rows is not stated",
 )
 _HISTONE = (
     "the histone marks are those of yeast",
-    "the authors of DNABERT-2 could not reach these values from the released weights; the "
+    "the authors of DNABERT-2 could not reproduce these values from the released weights; the "
     "leaderboard of InstaDeep has .455 on H3K4me2 and .549 on H3K4me3 (Caduceus)",
 )
-_ENHANCER = ("MergeDNA's values are likely of another version of the rows",)
+_ENHANCER = ("MergeDNA's values probably refer to another version of the rows",)
 
 
 def _metric(name: str, *, is_ten_fold: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Which species a stretch of genome is of: five mammals, great apes, or apes on one chromosome."""
+"""Species classification: five mammals, great apes, or great apes on one chromosome."""
 
 from megabase.evaluation.tasks.genomic_benchmarks import HYENADNA
 from megabase.evaluation.tasks.task import Source, Task
@@ -16,7 +16,7 @@ _APES_SOURCE = Source(
     licence="public assemblies of NCBI",
 )
 _MAF_SOURCE = Source(
-    paper="alignment of chromosome 22 of four great apes; none published as a task",
+    paper="alignment of chromosome 22 of four great apes; not a published task",
     url="",
     licence="public assemblies",
 )
@@ -45,14 +45,15 @@ _FIVE_LENGTHS = {"1k": 1024, "32k": 32_768, "250k": 250_000, "450k": 450_000, "1
 _CHROMOSOMES = ("1", "3", "12", "13")
 
 _FIVE_NOTES = (
-    "the paper draws species, chromosome and start evenly, afresh at each evaluation; here the "
-    "windows are fixed by a seed",
+    "the paper draws species, chromosome and start uniformly at each evaluation; here the windows "
+    "are fixed by a seed",
     "tested on chromosomes 1, 3, 12 and 13; the released code tests on 5, 7, 9, 10 and 11",
-    "the paper pads with N at the ends of chromosomes; here each window lies inside one",
+    "the paper pads with N at the ends of chromosomes; here each window lies inside a chromosome",
 )
 _APES_NOTES = (
-    "chance is 0.2; a context of pre-training as long as the windows",
-    "orthologous stretches of near relatives differ in one base of a hundred or less",
+    "chance level is 0.2; the published models were pretrained with a context as long as the "
+    "windows",
+    "orthologous sequences of close relatives differ in at most one base in a hundred",
 )
 
 
@@ -76,7 +77,7 @@ def _five(size: str, published: tuple[Published, ...]) -> Task:
 def _apes(length: int, published: tuple[Published, ...]) -> Task:
     return Task(
         name=f"species/apes_{length}",
-        title=f"which of five great apes, {length:,} bases",
+        title=f"five great apes, {length:,} bases",
         kind="multiclass",
         metric="accuracy",
         source=_APES_SOURCE,
@@ -93,7 +94,7 @@ def _apes(length: int, published: tuple[Published, ...]) -> Task:
 _CHR22 = tuple(
     Task(
         name=f"species/apes_chr22_{length}",
-        title=f"which of four great apes, {length:,} bases of chromosome 22",
+        title=f"four great apes, {length:,} bases of chromosome 22",
         kind="multiclass",
         metric="accuracy",
         source=_MAF_SOURCE,
@@ -106,9 +107,9 @@ _CHR22 = tuple(
             "Hsap": "human", "Ptro": "chimpanzee", "Ggor": "gorilla", "Ppyg": "orangutan",
         },
         notes=(
-            "chance is 0.25; split by alignment block, so that the four copies of a place never "
-            "stand on both sides of the split",
-            "not the rows of the published great apes, whose numbers say nothing here",
+            "chance level is 0.25; split by alignment block, so that the four copies of a locus "
+            "are in the same split",
+            "not the rows of the published great-ape task, whose numbers are not comparable",
         ),
     )
     for length in (256, 512, 1024, 2048, 4096)

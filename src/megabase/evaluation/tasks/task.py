@@ -1,4 +1,4 @@
-"""Task: what a benchmark is, apart from how it is run."""
+"""Describe a benchmark as data, independent of how it is run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,23 +24,23 @@ LAYOUTS: Mapping[str, str] = {
     "annotation": "a genome and tables of its exons and coding sequences",
     "genes": "a genome and a table of its genes with their biotypes",
 }
-"""How the files of a task may lie (`task_data` reads each)."""
+"""The file layouts of tasks, with a description of each; `task_data` reads them."""
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a task comes from.
+    """The source of a task.
 
     Parameters
     ----------
     paper
-        Who described it.
+        Publication that describes the task.
     url
-        Where its files are published; empty where they are not.
+        Address of its files; empty if they are not published.
     licence
-        As its publisher states it, or that none is stated.
+        Licence as stated by the publisher, or a note that none is stated.
     """
 
     paper: str
@@ -50,7 +50,7 @@ class Source:
 
 @dataclass(frozen=True)
 class LabelGroup:
-    """Labels ``start <= label < end`` of a multi-label task, measured together."""
+    """Labels ``start <= label < end`` of a multi-label task that share one metric."""
 
     name: str
     start: int
@@ -64,55 +64,54 @@ class Task:
     Parameters
     ----------
     name
-        ``group/set``.
+        Name in the form ``group/set``.
     title
-        What is told from what.
+        What the task predicts, for readers.
     kind
         One of `KINDS`.
     metric
-        The main one, which fits the kind.
+        The main metric, one of those of the kind.
     source
-        Paper, address, licence.
+        Paper, address and licence.
     layout
         One of `LAYOUTS`.
     classes
-        Their names in the order of their numbers; labels are read by these names, or as
-        their numbers, never by the order of files. Empty for a regression, and where they
-        are whatever the training rows have.
+        Names of the classes in the order of their numbers. Labels are read as these names or as
+        their numbers, never by the order of files. Empty for a regression, or if the training
+        rows define the classes.
     folders
-        Names that the folder of the task may have inside the folder of the data.
+        Names that the folder of the task may have inside the data folder.
     files
-        What each file of the folder is, and a pattern for its name; empty where the layout
-        says it.
+        File name pattern of each role; empty if the layout defines the names.
     sequence_columns, label_columns
-        Of a table: the first that its header has.
+        Columns of a table; the first one that its header has is used.
     hub_id, hub_folder
-        Of the Hugging Face hub, and the folder therein; empty where there is none.
+        Dataset on the Hugging Face hub, and the folder in it; empty if absent.
     published_rows
-        How many each split has as published; a split that is not named there has none.
-        None where the source does not say.
+        Published number of rows of each split; None if the source does not state it. A split
+        that is not listed is not published.
     sha256
-        Of the rows of splits, where we have seen the published ones (`examples.digest`).
+        The `examples.digest` of published splits, if known.
     median_length
-        In bp, as published.
+        Published median length of a row, in bp.
     length
-        In bp: the centre of each row of a table, or the windows that are cut; None: as
-        they are.
+        Length in bp of the central part of each row, or of the windows to cut; None: rows are
+        used unmodified.
     test_contigs, validation_contigs
-        Of a split by contig.
+        Contigs of these splits, if the split is by contig.
     label_groups
-        Of a multi-label task.
+        Groups of the labels of a multi-label task.
     aliases
-        Other names of classes or contigs in the files, and ours.
+        Our name of a class or contig, by its name in the files.
     label_letters
-        For labels that are given inside the sequence: a letter for each class.
+        The answer letter of each class, if labels are written as letters after the sequence.
     chunks
-        Whether rows may be longer than any context, so that they are embedded in chunks, and
-        nothing but frozen embeddings and words is measured.
+        Whether rows may be longer than any context. Such rows are embedded in chunks, and only
+        frozen embeddings, k-mers and the majority are measured.
     published
-        Numbers of the literature.
+        Numbers from the literature.
     notes
-        What a reader of results must know.
+        Caveats for readers of the results.
     """
 
     name: str
@@ -144,11 +143,11 @@ class Task:
     def __post_init__(self) -> None:
         group, slash, part = self.name.partition("/")
         if not (group and slash and part) or self.name != self.name.strip().replace(" ", "_"):
-            raise InputError(f"the name of a task is group/set without blanks, got {self.name!r}")
+            raise InputError(f"a task name must be group/set without blanks, got {self.name!r}")
         if self.kind not in KINDS:
-            raise self._error(f"a kind is one of {', '.join(KINDS)}; got {self.kind!r}")
+            raise self._error(f"kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
         if self.layout not in LAYOUTS:
-            raise self._error(f"a layout is one of {', '.join(LAYOUTS)}; got {self.layout!r}")
+            raise self._error(f"layout must be one of {', '.join(LAYOUTS)}; got {self.layout!r}")
         self._check_metric()
         self._check_classes()
         self._check_labels()
@@ -156,12 +155,12 @@ class Task:
 
     @property
     def group(self) -> str:
-        """What stands before the slash."""
+        """The part of the name before the slash."""
         return self.name.partition("/")[0]
 
     @property
     def n_outputs(self) -> int | None:
-        """Numbers that a head gives for a row or a base; None where the rows say how many."""
+        """Number of outputs of a head for a row or base; None if the rows define the classes."""
         if self.kind == "regression":
             return 1
         return self.label_groups[-1].end if self.kind == "multilabel" else len(self.classes) or None
@@ -169,41 +168,44 @@ class Task:
     def _check_metric(self) -> None:
         if self.metric not in METRICS or self.metric not in KINDS[self.kind]:
             fitting = ", ".join(KINDS[self.kind])
-            raise self._error(f"the metric of {self.kind} is one of {fitting}; got {self.metric!r}")
+            raise self._error(
+                f"the metric of {self.kind} must be one of {fitting}; got {self.metric!r}"
+            )
 
     def _check_classes(self) -> None:
         n = len(self.classes)
         if len(set(self.classes)) != n:
-            raise self._error(f"classes are distinct, got {', '.join(self.classes)}")
+            raise self._error(f"classes must be distinct, got {', '.join(self.classes)}")
         if self.kind == "binary" and n != 2:
-            raise self._error(f"binary has two classes, got {n}")
+            raise self._error(f"binary needs two classes, got {n}")
         if self.kind in ("multiclass", "per_base") and n and n < 2:
-            raise self._error(f"{self.kind} has at least two classes, got {n}")
+            raise self._error(f"{self.kind} needs at least two classes, got {n}")
         if self.kind in ("regression", "multilabel") and n:
-            raise self._error(f"{self.kind} has no classes, got {', '.join(self.classes)}")
+            raise self._error(f"{self.kind} must not have classes, got {', '.join(self.classes)}")
 
     def _check_labels(self) -> None:
         if self.label_letters and len(self.label_letters) != len(self.classes):
             raise self._error(
-                f"{len(self.classes)} classes need as many letters, got {self.label_letters}"
+                f"expected {len(self.classes)} label letters, one per class, got "
+                f"{self.label_letters}"
             )
         if self.chunks and self.kind == "per_base":
-            raise self._error("rows in chunks have one label each, and per_base has one a base")
+            raise self._error("chunks need one label per row, but per_base has one per base")
         if (self.kind == "multilabel") != bool(self.label_groups):
-            raise self._error("label groups belong to a multilabel task, and it needs them")
+            raise self._error("a multilabel task needs label groups, and no other task has them")
         edge = 0
         for group in self.label_groups:
             if group.start != edge or group.end <= group.start:
-                raise self._error(f"label groups follow each other without gap, got {group}")
+                raise self._error(f"label groups must be adjacent and start at 0, got {group}")
             edge = group.end
 
     def _check_sizes(self) -> None:
         for split in [*self.published_rows, *self.sha256]:
             if split not in SPLITS:
-                raise self._error(f"a split is one of {', '.join(SPLITS)}; got {split!r}")
+                raise self._error(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
         sizes = [*self.published_rows.values(), self.median_length, self.length]
         if any(size is not None and size < 1 for size in sizes):
-            raise self._error(f"numbers of rows and lengths are at least 1, got {sizes}")
+            raise self._error(f"numbers of rows and lengths must be at least 1, got {sizes}")
 
     def _error(self, problem: str) -> InputError:
         return InputError(f"task {self.name}: {problem}")
