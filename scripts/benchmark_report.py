@@ -1,9 +1,9 @@
-"""Write docs/benchmarks.md from what `megabase evaluate TASK` left in folders.
+"""Write docs/benchmarks.md from output folders of `megabase evaluate TASK`.
 
 python scripts/benchmark_report.py FOLDER... --output docs/benchmarks.md
 
-Each folder's figures are copied to OUTPUT's folder of the same name, NAME.json, without paths,
-and the page is made from all that lie there: give no folder to make the page anew.
+The figures of each folder are copied to docs/benchmarks/NAME.json, without paths, and the page is
+written from all files there. Without a folder, the page is rewritten from these files.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from megabase.report.benchmark import benchmark_text, overview_text
 
 _HEAD = """# Benchmarks
 
-Small models from scratch, and [the model that ships](default.md) adapted, beside what costs
-nothing, on the same rows: `megabase evaluate TASK` ([Evaluation](evaluation.md)).
-`scripts/benchmark_report.py` makes this page from the figures in `docs/benchmarks/`. The
-GenomicBenchmarks sets are their rows on human chromosome 20, with the official assignment to
-training and test: no published number is of these rows.
+Small models trained from scratch, and [the shipped model](default.md) adapted, compared with
+baselines on the same rows by `megabase evaluate TASK` ([Evaluation](evaluation.md)).
+`scripts/benchmark_report.py` writes this page from the figures in `docs/benchmarks/`. Of the
+GenomicBenchmarks sets only the rows on human chromosome 20 are used, with the official assignment
+to training and test: no published number is of these rows.
 
 ```sh
 set=human_ocr_ensembl
@@ -31,18 +31,18 @@ megabase evaluate genomic_benchmarks/$set --data FOLDER --output $set \\
 python scripts/benchmark_report.py $set
 ```
 
-The keys that differ from one set to the next (`epochs`, `seeds`, `batch_size`, `pooling`) stand in
-its section; those of two sets come from a folder for each column (`--preset tiny`, then `--model
-asset:default`), with `--set precision=bfloat16`.
+The keys that differ between sets (`epochs`, `seeds`, `batch_size`, `pooling`) are listed in the
+section of each set. Two sets come from separate folders for each column (`--preset tiny`, then
+`--model asset:default`), with `--set precision=bfloat16`.
 
-The model that ships has read human chromosome 20 to base 45,000,000, without labels, and so most
-test rows of GenomicBenchmarks, and some of GUE. No test row of `gene_structure` (the last tenth of
-the chromosome), and no fly.
+The shipped model was pretrained, without labels, on human chromosome 20 up to base 45,000,000. This
+includes most test rows of GenomicBenchmarks and some of GUE, but no test row of `gene_structure`
+(the last tenth of the chromosome) and no fly sequence.
 """
 
 
 def main() -> None:
-    """Copy figures and write the page."""
+    """Copy the figures of the given folders and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks.md"))
@@ -73,12 +73,12 @@ def _name(path: Path) -> str:
 
 
 def without_repeats(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out of a report the results that one before it has: rivals stand in each anew.
+    """Return reports without results that an earlier report already has, such as baselines.
 
     Raises
     ------
     SystemExit
-        If they are not the same, so that the two do not belong side by side.
+        If a repeated result has another value, so that the reports cannot be combined.
     """
     seen: dict[str, str] = {}
     return [
@@ -89,7 +89,7 @@ def without_repeats(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _fresh(rows: list[dict[str, Any]], seen: dict[str, str]) -> list[dict[str, Any]]:
-    """Give the rows that were not seen, and note all."""
+    """Return the rows that are not in `seen`, and add all rows to it."""
     fresh: list[dict[str, Any]] = []
     for row in rows:
         key = ", ".join(str(row[name]) for name in ("task", "model", "metric", "seed", "data_hash"))
@@ -97,7 +97,9 @@ def _fresh(rows: list[dict[str, Any]], seen: dict[str, str]) -> list[dict[str, A
         if key not in seen:
             fresh.append(row)
         elif seen[key] != value:
-            raise SystemExit(f"{key}: {seen[key]} in one folder, {value} in another")
+            raise SystemExit(
+                f"{key}: {seen[key]} in one folder, {value} in another; report them apart"
+            )
         seen[key] = value
     return fresh
 

@@ -1,9 +1,10 @@
-"""Write docs/label-efficiency.md from the evaluation cards that `megabase card` left in folders.
+"""Write docs/label-efficiency.md from output folders of `megabase card`.
 
 python scripts/card_report.py FOLDER... --output docs/label-efficiency.md
 
-Each folder's figures are copied to OUTPUT's folder of the same name, NAME.json and NAME.png,
-without paths, and the page is made from all that lie there: give no folder to make it anew.
+The figures of each folder are copied to docs/label-efficiency/NAME.json and NAME.png, without
+paths, and the page is written from all files there. Without a folder, the page is rewritten from
+them.
 """
 
 import argparse
@@ -15,12 +16,12 @@ from typing import Any
 from megabase.evaluation.card import JSON
 from megabase.report.card import EFFICIENCY, card_text
 
-_HEAD = """# What the shipped model is worth with few labels
+_HEAD = """# Label efficiency of the shipped model
 
-[The model that ships](default.md), adapted, beside the same architecture from scratch and beside
-k-mers, on 32 rows of a benchmark and more: `megabase card` ([Evaluation](evaluation.md)).
-`scripts/card_report.py` makes this page. The rows are those of GenomicBenchmarks on human
-chromosome 20; no published number is of them.
+[The shipped model](default.md), adapted to 32 and more rows of a benchmark, compared with the same
+architecture trained from scratch and with k-mers by `megabase card` ([Evaluation](evaluation.md)).
+`scripts/card_report.py` writes this page. The rows are those of GenomicBenchmarks on human
+chromosome 20; no published number is of these rows.
 
 ```sh
 keys="--set learning_rate=2e-3 --set strand=average --set reverse_complement_p=0.5 \\
@@ -32,15 +33,15 @@ megabase card genomic_benchmarks/human_enhancers_ensembl --data FOLDER --model a
 python scripts/card_report.py cohn ensembl
 ```
 
-The learning rate is that of the [benchmarks](benchmarks.md), which was not chosen for so few rows,
-nor for weights that are pretrained. The model has read the chromosome to base 45,000,000, without
-labels, and with it most test rows. Processor seconds are of one thread of a machine that other work
-shared; seconds have its pauses in them.
+The learning rate is that of the [benchmarks](benchmarks.md). It was chosen neither for so few rows
+nor for pretrained weights. The model was pretrained, without labels, on the chromosome up to base
+45,000,000, which includes most test rows. Processor seconds are of one thread on a shared machine;
+seconds are wall time and include waiting for other work.
 """
 
 
 def main() -> None:
-    """Copy figures and write the page."""
+    """Copy the figures of the given folders and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--output", type=Path, default=Path("docs/label-efficiency.md"))
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def _keep(folder: Path, target: Path) -> None:
-    """Copy what a card tells, and its curve, without paths."""
+    """Copy the figures of a card and its curve, without paths."""
     report: dict[str, Any] = json.loads((folder / JSON).read_text(encoding="utf-8"))
     report["data"]["place"] = Path(report["data"]["place"]).name
     target.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -62,7 +63,7 @@ def _keep(folder: Path, target: Path) -> None:
 
 
 def section(card: Path, folder: str) -> str:
-    """Give the text of a card below the page's own heading; of its figures the curve."""
+    """Return the text of a card, one heading level lower, with the curve as its only figure."""
     text = (
         card_text(json.loads(card.read_text(encoding="utf-8")))
         .replace("## ", "### ")

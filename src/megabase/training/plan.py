@@ -18,7 +18,7 @@ from megabase.training.length_schedule import LengthSchedule, Stage
 _log = logging.getLogger(__name__)
 
 _GIB = 1 << 30
-_CPU_TOKENS = 1 << 14  # of a pass: more at once are slower on a CPU; LOG.md has the figures
+_CPU_TOKENS = 1 << 14  # of a pass: more at once is slower on a CPU (docs/log has the figures)
 _SHARE = 0.8  # of a device's memory that training plans with
 
 
