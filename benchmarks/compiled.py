@@ -75,11 +75,11 @@ def with_gradient(n_channels: int, length: int) -> Work:
     return step
 
 
-def times(work: Work, rivals: dict[str, Steps], runs: int) -> dict[str, float]:
+def times(work: Work, implementations: dict[str, Steps], runs: int) -> dict[str, float]:
     """Return medians in milliseconds; the first run warms up and does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in rivals}
+    taken: dict[str, list[float]] = {name: [] for name in implementations}
     for _ in range(runs + 1):
-        for name, steps in rivals.items():
+        for name, steps in implementations.items():
             started = time.perf_counter()
             work(steps)
             taken[name].append(1e3 * (time.perf_counter() - started))
@@ -94,7 +94,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if why_not := why_not_compiled():
         raise SystemExit(f"compiled steps are not available: {why_not}")
-    rivals = {"torch": Steps(), "compiled": steps_for(torch.empty(0))}
+    implementations = {"torch": Steps(), "compiled": steps_for(torch.empty(0))}
     about, rows = stamp(), []
     print(f"{about['machine']}; {about['versions']}")
     works = [(name, work) for name, work in steps_of_a_tile().items()]
@@ -104,7 +104,7 @@ def main() -> None:
     ):
         works += [(f"{title}, {c} x {n:,}", kind(c, n)) for c, n in sizes]
     for name, work in works:
-        taken = times(work, rivals, arguments.runs)
+        taken = times(work, implementations, arguments.runs)
         print(f"{name:<26}" + "".join(f"{value:>10.2f}" for value in taken.values()), flush=True)
         rows.append({"work": name, **taken})
     if arguments.output:

@@ -81,12 +81,12 @@ def draw(output: Path, predictor: Predictor, metrics: dict[str, Any]) -> None:
     figure = new_figure(3)
     training, locus, summary = figure.axes
     lines = (output / "model" / METRICS).read_text(encoding="utf-8").splitlines()
-    rivals = {
+    baselines = {
         f"Markov, order {metrics['markov_order']} (held-out)": metrics["markov_bits_per_base"],
         "composition (held-out)": metrics["order0_bits_per_base"],
         "this model at the end (held-out)": metrics["bits_per_base"],
     }
-    plot_training(training, [json.loads(line) for line in lines], rivals)
+    plot_training(training, [json.loads(line) for line in lines], baselines)
     around = Interval(RPOB.contig, RPOB.start - 3000, RPOB.end + 3000)
     genome = open_reference(genome_path(GENOME), cache=cache_folder())
     bits = surprisal(predictor, genome.fetch(around))

@@ -98,7 +98,7 @@ def markov_ratios(markov: MarkovModel, letters: str, region: Interval) -> np.nda
     return ratios
 
 
-def rivals(measured: Measured) -> dict[str, np.ndarray]:
+def baselines(measured: Measured) -> dict[str, np.ndarray]:
     """Return baselines without a model: the change of G + C, and nearness to the centre."""
     pairs = zip(measured.refs, measured.alts, strict=True)
     n_gc = np.array([(alt in "GC") - (ref in "GC") for ref, alt in pairs], dtype=float)
@@ -176,7 +176,7 @@ def main(
     for markov in (fit_markov(learned), fit_markov(learned, max_order=5)):
         ratios[f"Markov model, order {markov.order}"] = markov_ratios(markov, letters, region)
     place = positions - region.start, [DNA.bases.index(alt) for alt in measured.alts]
-    scores = {name: values[place] for name, values in ratios.items()} | rivals(measured)
+    scores = {name: values[place] for name, values in ratios.items()} | baselines(measured)
     report = {
         "element": f"{element}, {region}",
         "n_substitutions": len(positions),

@@ -1,4 +1,4 @@
-"""What is told in two places is told alike."""
+"""Texts that repeat a fact agree."""
 
 import re
 from collections import Counter
