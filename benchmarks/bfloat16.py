@@ -1,9 +1,9 @@
-"""What bfloat16 matrix products change in a model's answers, on the shipped E. coli genome.
+"""Measure how bfloat16 matrix products change a model's results, on the shipped E. coli genome.
 
 python benchmarks/bfloat16.py MODEL [LENGTH]
 
-Given are the largest error of a logit as a share of the largest logit, how often both name
-the same base as the likeliest, and the bits per base of each.
+Prints the largest error of a logit as a share of the largest logit, the share of positions with
+the same likeliest base, and the bits per base of float32 and bfloat16.
 """
 
 import math
@@ -23,7 +23,7 @@ from megabase.run.provenance import machine, versions
 
 
 def main() -> None:
-    """Compare the two on one window."""
+    """Compare float32 and bfloat16 on the last window of the genome."""
     name = sys.argv[1]
     model = load(name).model
     length = int(sys.argv[2]) if len(sys.argv) > 2 else model.config.context_length

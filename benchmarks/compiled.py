@@ -1,9 +1,9 @@
-"""What is done between the products, by torch and compiled, on the same numbers in turn.
+"""Time the work between matrix products, by torch and compiled, in turn on the same numbers.
 
 python benchmarks/compiled.py --output compiled.json
 
-The steps of a layer on a tile of tokens; the mixing of channels, with the transforms of its
-filters; and the same with its gradient. Quoted are medians, in milliseconds.
+Timed are the steps of a layer on a tile of tokens, the mixing of channels including the transforms
+of its filters, and mixing with its gradient. Prints medians in milliseconds.
 """
 
 import argparse
@@ -28,7 +28,7 @@ Work = Callable[[Steps], object]
 
 
 def steps_of_a_tile() -> dict[str, Work]:
-    """Give the steps of a layer, each on numbers of its own."""
+    """Return the steps of a layer, each on its own random numbers."""
     tile, inner = torch.randn(_TOKENS, _D_MODEL), torch.randn(_TOKENS, 4 * _D_MODEL)
     bias, inner_bias = torch.randn(_D_MODEL), torch.zeros(4 * _D_MODEL)
     scale, mean, normed = torch.rand(_TOKENS, 1), torch.zeros(_TOKENS, 1), torch.empty_like(tile)
@@ -43,14 +43,14 @@ def steps_of_a_tile() -> dict[str, Work]:
 
 
 def draw(n_channels: int, length: int) -> tuple[torch.Tensor, ShortFilter, torch.Tensor]:
-    """Give streams, their short filter and a long one."""
+    """Return random streams, their short filter and a long filter."""
     streams = torch.randn(1, 3 * n_channels, length)
     short = without_edge(torch.randn(3 * n_channels, 3), torch.randn(3 * n_channels))
     return streams, short, torch.randn(n_channels, length)
 
 
 def mixing(n_channels: int, length: int) -> Work:
-    """Give the mixing of some channels, whose filters are taps."""
+    """Return the mixing of `n_channels` channels, whose filters are given as taps."""
     streams, short, taps = draw(n_channels, length)
     out = torch.empty(1, n_channels, length)
 
@@ -63,7 +63,7 @@ def mixing(n_channels: int, length: int) -> Work:
 
 
 def with_gradient(n_channels: int, length: int) -> Work:
-    """Give the mixing of some channels, and all its gradients."""
+    """Return the mixing of `n_channels` channels with all its gradients."""
     streams, short, taps = draw(n_channels, length)
     skip, weight = torch.randn(n_channels), torch.randn(1, n_channels, length)
     inputs = [t.requires_grad_() for t in (streams, short.taps, short.bias, taps, skip)]
@@ -75,11 +75,11 @@ def with_gradient(n_channels: int, length: int) -> Work:
     return step
 
 
-def times(work: Work, rivals: dict[str, Steps], runs: int) -> dict[str, float]:
-    """Give medians in milliseconds, after a run that does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in rivals}
+def times(work: Work, implementations: dict[str, Steps], runs: int) -> dict[str, float]:
+    """Return medians in milliseconds; the first run warms up and does not count."""
+    taken: dict[str, list[float]] = {name: [] for name in implementations}
     for _ in range(runs + 1):
-        for name, steps in rivals.items():
+        for name, steps in implementations.items():
             started = time.perf_counter()
             work(steps)
             taken[name].append(1e3 * (time.perf_counter() - started))
@@ -87,14 +87,14 @@ def times(work: Work, rivals: dict[str, Steps], runs: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a table, and write the raw figures."""
+    """Print a table and write the raw figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     if why_not := why_not_compiled():
-        raise SystemExit(f"nothing is compiled here: {why_not}")
-    rivals = {"torch": Steps(), "compiled": steps_for(torch.empty(0))}
+        raise SystemExit(f"compiled steps are not available: {why_not}")
+    implementations = {"torch": Steps(), "compiled": steps_for(torch.empty(0))}
     about, rows = stamp(), []
     print(f"{about['machine']}; {about['versions']}")
     works = [(name, work) for name, work in steps_of_a_tile().items()]
@@ -104,7 +104,7 @@ def main() -> None:
     ):
         works += [(f"{title}, {c} x {n:,}", kind(c, n)) for c, n in sizes]
     for name, work in works:
-        taken = times(work, rivals, arguments.runs)
+        taken = times(work, implementations, arguments.runs)
         print(f"{name:<26}" + "".join(f"{value:>10.2f}" for value in taken.values()), flush=True)
         rows.append({"work": name, **taken})
     if arguments.output:

@@ -1,4 +1,4 @@
-"""How long 1,000,000 letters take to become tokens: by our table, and by the tokenizer.
+"""Time the encoding of 1,000,000 letters to tokens: by our table and by the tokenizer.
 
 python benchmarks/encode.py
 """
@@ -18,17 +18,17 @@ tokenizer = HyenaDNATokenizer()
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """Time one run."""
+    """Return the milliseconds of one run."""
     started = time.perf_counter()
     work()
     return 1e3 * (time.perf_counter() - started)
 
 
 table, backend = [], []
-for _ in range(5):  # in turn, so that both see the machine alike
+for _ in range(5):  # in turn, so that other load affects both alike
     table.append(milliseconds(lambda: DNA_VOCABULARY.encode(letters)))
     backend.append(milliseconds(lambda: tokenizer(letters)))
 print(f"{machine()}; {versions()}")
-print(f"1,000,000 letters by table: median {statistics.median(table):.2f} ms of 5 runs")
-print(f"by the tokenizer:           median {statistics.median(backend):.0f} ms of 5 runs")
+print(f"1,000,000 letters by table: median {statistics.median(table):.2f} ms in 5 runs")
+print(f"by the tokenizer:           median {statistics.median(backend):.0f} ms in 5 runs")
 print(f"ratio {statistics.median(backend) / statistics.median(table):.0f}")

@@ -1,11 +1,11 @@
-"""Time to generate, against recomputing the whole sequence and against direct sums.
+"""Time generation, compared with recomputing the whole sequence and with direct sums.
 
 python benchmarks/generate.py --shape 8x256 --lengths 4096 16384 65536 --output generate.json
 
-Three ways to the same bases, in one process: ours (tiles), timed whole; a forward pass over all
-bases so far for each new one; and our own cache with the long convolution as a direct sum over
-it. The last two are sampled at 20 positions, medians of 3, and summed up by linear interpolation
-between them. Sequences start from nothing; weights are drawn from seed 0.
+Three ways to the same bases, in one process: ours (tiles), timed as a whole; a forward pass over
+all bases so far for each new one; and our own cache with the long convolution as one sum over all
+earlier tokens. The last two are timed at 20 positions (medians of 3) and integrated by linear
+interpolation between them. Sequences have no prompt; weights are drawn from seed 0.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _POSITIONS, _TIMES = 20, 3
 
 
 def build(shape: str, length: int) -> HyenaDNAForCausalLM:
-    """Build a model that reads so many bases."""
+    """Build a model with a context of `length` tokens."""
     torch.manual_seed(0)
     n_layer, d_model = SHAPES[shape]
     config = HyenaDNAConfig(n_layer=n_layer, d_model=d_model, max_seq_len=length + 2)
@@ -41,26 +41,26 @@ def build(shape: str, length: int) -> HyenaDNAForCausalLM:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Time once."""
+    """Return the seconds of one run."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def summed(length: int, at: Callable[[int], float]) -> float:
-    """Sum the seconds of all positions by interpolation between some."""
+    """Sum the seconds of all positions, interpolating linearly between 20 timed ones."""
     positions = np.linspace(1, length - 1, _POSITIONS).round().astype(int).tolist()
     sampled = [(position, at(position)) for position in positions]
     return sum((a + b) / 2 * (q - p) for (p, a), (q, b) in pairwise(sampled))
 
 
 def ours(model: HyenaDNAForCausalLM, length: int) -> float:
-    """Generate a sequence, preparations included."""
+    """Time the generation of one sequence, including preparation."""
     return seconds(lambda: generate(model, [np.zeros(0, dtype=np.uint8)], length))
 
 
 def recomputing(model: HyenaDNAForCausalLM, length: int) -> float:
-    """Compute the logits after each base from all bases."""
+    """Time recomputing the logits after each base from all bases so far."""
 
     def at(position: int) -> float:
         tokens = torch.full((1, position), 7)
@@ -73,7 +73,7 @@ def recomputing(model: HyenaDNAForCausalLM, length: int) -> float:
 
 
 def direct(model: HyenaDNAForCausalLM, length: int) -> float:
-    """Go on from the cache, each long convolution a direct sum over it."""
+    """Time steps from the cache, with each long convolution as a direct sum."""
     cache = Cache(model.backbone, length, make_sums=DirectSums)
     token = torch.tensor([7])
     cache.absorb(token[None])
@@ -91,7 +91,7 @@ def direct(model: HyenaDNAForCausalLM, length: int) -> float:
 
 
 def measure(shape: str, length: int, recompute_up_to: int) -> dict[str, Any]:
-    """Measure one length in all ways."""
+    """Measure one length in all three ways."""
     model = build(shape, length)
     row: dict[str, Any] = {"length": length, "ours": ours(model, length)}
     if length <= recompute_up_to:
@@ -100,13 +100,13 @@ def measure(shape: str, length: int, recompute_up_to: int) -> dict[str, Any]:
 
 
 def exponent(rows: list[dict[str, Any]]) -> float:
-    """Give the slope of log seconds against log length, from the first row to the last."""
+    """Return the slope of log seconds against log length, from the first row to the last."""
     first, last = rows[0], rows[-1]
     return math.log(last["ours"] / first["ours"]) / math.log(last["length"] / first["length"])
 
 
 def main() -> None:
-    """Print a table, write the raw figures."""
+    """Print a table and write the raw figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shape", choices=tuple(SHAPES), default="8x256")
     parser.add_argument("--lengths", type=int, nargs="+", default=[4096, 16_384, 65_536])

@@ -1,16 +1,16 @@
-"""The physical limits of this machine for a forward pass, and our share of them.
+"""Estimate the least time of a forward pass on this machine, and our share of it.
 
 python benchmarks/limits.py --shape 8x256 --lengths 8192 32768 1000000 --measured speed.json
 
-The least time of a token is taken to be
+The least time per token is the sum of
 
     24 d_model² n_layer operations at the best rate of a matrix product
-    + 2 FFTs (filters kept as spectra) or 3 (not kept) for each channel and layer, at the best
+    + 2 FFTs (spectra of the filters kept) or 3 (not kept) per channel and layer, at the best
       rate of the library's real FFT at this length
-    + what must pass the memory once, at the bandwidth of a copy: in each layer the residual
-      stream and the mixed channels are written and read, 4 numbers for each channel.
+    + the unavoidable memory traffic at the bandwidth of a copy: in each layer the residual
+      stream and the mixed channels are written and read, 4 numbers per channel.
 
-The second share is stricter: its FFT is the better of the library's and our split one.
+The strict limit uses the faster of the library's FFT and our split FFT.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _COPY_BYTES = 1 << 30
 
 
 def fastest(work: Callable[[], object], times: int = _TIMES) -> float:
-    """Give the least of several times, in seconds."""
+    """Return the least of several times, in seconds, after one warm-up run."""
     work()
     seconds = []
     for _ in range(times):
@@ -43,7 +43,7 @@ def fastest(work: Callable[[], object], times: int = _TIMES) -> float:
 
 
 def matmul_rate(d_model: int) -> float:
-    """Give operations a second of the best of some products."""
+    """Return the operations per second of the fastest of three matrix products."""
     rates = []
     for rows, inner, columns in ((2048, d_model, 4 * d_model), (2048, 4 * d_model, d_model),
                                  (2048, 2048, 2048)):  # fmt: skip
@@ -58,14 +58,14 @@ def matmul_rate(d_model: int) -> float:
 
 
 def copy_rate() -> float:
-    """Give bytes a second, read and written, of a copy that no cache holds."""
+    """Return bytes per second, read plus written, of a copy larger than any cache."""
     source = torch.zeros(_COPY_BYTES, dtype=torch.uint8)
     target = torch.empty_like(source)
     return 2 * _COPY_BYTES / fastest(lambda: target.copy_(source))
 
 
 def fft_seconds(transform: Transform, n_most: int = 64) -> float:
-    """Give the seconds of one transform, there or back, of one channel: the best of batches."""
+    """Return seconds per channel of one forward or inverse transform, over the best batch size."""
     best = float("inf")
     n_channels = 1
     while n_channels <= n_most and n_channels * transform.n * 4 <= 1 << 26:
@@ -80,7 +80,7 @@ def fft_seconds(transform: Transform, n_most: int = 64) -> float:
 
 
 def limits_of(shape: str, length: int, products: float, copies: float) -> dict[str, float]:
-    """Give the least seconds of one sequence, by the library's FFT and by the better one."""
+    """Return the least seconds of one sequence, by the library's FFT and by the faster FFT."""
     n_layer, d_model = SHAPES[shape]
     config = HyenaDNAConfig(n_layer=n_layer, d_model=d_model, max_seq_len=length + 2)
     n_ffts = 2 if plan_streamed(config, length).keep_spectra else 3
@@ -98,7 +98,7 @@ def limits_of(shape: str, length: int, products: float, copies: float) -> dict[s
 
 
 def read_measured(files: list[Path]) -> dict[int, float]:
-    """Give our seconds by length from what speed.py wrote."""
+    """Return our seconds by length from files of speed.py."""
     rows = [
         row for file in files for row in json.loads(file.read_text(encoding="utf-8"))["results"]
     ]
@@ -106,7 +106,7 @@ def read_measured(files: list[Path]) -> dict[int, float]:
 
 
 def main() -> None:
-    """Print the limits, and the share of them that files of speed.py reached."""
+    """Print the limits, and the share of them that the measured times reach."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shape", choices=tuple(SHAPES), default="8x256")
     parser.add_argument("--lengths", type=int, nargs="+", default=[8192, 32_768, 1_000_000])

@@ -1,9 +1,9 @@
-"""Peak memory on the CPU beside what is planned: inference and training.
+"""Compare peak memory on the CPU with the plan, for inference and training.
 
 python benchmarks/memory.py [--long]
 
-Each case runs in a process of its own, whose peak resident size is measured: one
-forward pass, or two optimiser steps on one window. --long adds a window of 131,072.
+Each case runs in its own process, whose peak resident size is measured: one forward pass, or two
+optimiser steps on one window. --long adds a window of 131,072 tokens.
 """
 
 import subprocess

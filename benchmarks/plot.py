@@ -1,4 +1,4 @@
-"""Draw time and memory against length, all systems of some files of speed.py in one figure.
+"""Draw time and memory against length, for all systems in files of speed.py, in one figure.
 
 python benchmarks/plot.py FIGURE.png FORWARD.json ...
 """
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 
 def main() -> None:
-    """Draw two panels with both axes logarithmic."""
+    """Draw a panel of times and one of memory, both on logarithmic axes."""
     figure_path, *files = map(Path, sys.argv[1:])
     curves: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
     about = {}

@@ -1,10 +1,10 @@
-"""Tokens a second of pretraining, data, logging and saving included, beside the bare steps.
+"""Compare tokens per second of pretraining, with data, logging and saving, with bare steps.
 
 python benchmarks/pretraining.py [KEY=VALUE ...]
 
-It trains on the shipped E. coli genome in a temporary folder. Given keys are those of the
-configuration of `megabase pretrain`. The bare step is the same model and batch, with the
-same random tokens each time.
+Trains on the shipped E. coli genome in a temporary folder. The keys are those of the configuration
+of `megabase pretrain`. The bare step has the same model and batch size, with the same random
+tokens each time.
 """
 
 import json
@@ -30,7 +30,7 @@ KEYS = {
 
 
 def bare_rate(config: PretrainConfig, windows_per_pass: int) -> float:
-    """Give tokens a second of optimiser steps on tokens that lie ready."""
+    """Return tokens per second of optimiser steps on tokens already in memory."""
     shape = HyenaDNAConfig.from_preset(config.preset, config.context_length)
     model = HyenaDNAForCausalLM(shape).train()
     optimizer = torch.optim.AdamW(model.parameters())
@@ -48,7 +48,7 @@ def bare_rate(config: PretrainConfig, windows_per_pass: int) -> float:
 
 
 def main() -> None:
-    """Train, then repeat the bare steps."""
+    """Train, then time bare steps, and print both rates."""
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     config = PretrainConfig.model_validate({**KEYS, **given})
     with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +63,7 @@ def main() -> None:
     windows = next(iter(record["results"]["plan"]["windows_per_pass"].values()))
     bare = bare_rate(config, windows)
     print(f"{machine()}; {versions()}")
-    print(f"{config.preset}, {config.context_length:,} tokens, {windows} windows a pass")
+    print(f"{config.preset}, {config.context_length:,} tokens, {windows} windows per pass")
     print(f"pretraining {statistics.median(rates[2:]):,.0f} tokens/s; bare steps {bare:,.0f}")
 
 

@@ -1,4 +1,4 @@
-"""The systems that are timed side by side, all of one size: tokens in, logits out."""
+"""Build the systems that are compared, all of one size: tokens in, logits out."""
 
 import importlib.util
 import sys
@@ -15,7 +15,7 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine
 from megabase.model.modeling import HyenaDNAForCausalLM
 
-N_TOKENS, N_ROWS = 12, 16  # of the vocabulary, and rows of the embedding
+N_TOKENS, N_ROWS = 12, 16  # of the vocabulary; rows of the embedding, padded to a multiple of 8
 SHAPES = {"2x128": (2, 128), "4x256": (4, 256), "8x256": (8, 256)}
 ENGINES = {
     "megabase": Engine(),
@@ -24,11 +24,11 @@ ENGINES = {
     "megabase-checkpointing": Engine(),
     "megabase-preset": Engine(),
 }
-PRESETS = {"2x128": "tiny", "4x256": "small", "8x256": "large"}  # of `megabase-preset`
+PRESETS = {"2x128": "tiny", "4x256": "small", "8x256": "large"}  # for `megabase-preset`
 SYSTEMS = (*ENGINES, "reference", "transformer", "mamba")
 
 System = tuple[nn.Module, Callable[[Tensor], Tensor]]
-"""The parameters, and what gives the logits of tokens (batch, length)."""
+"""A module, and a function from tokens (batch, length) to logits."""
 
 
 def build(system: str, shape: str, length: int, reference: Path | None) -> System:
@@ -43,7 +43,12 @@ def build(system: str, shape: str, length: int, reference: Path | None) -> Syste
     length
         The context length in tokens.
     reference
-        A clone of the original repository, for the system of that name.
+        A clone of the original repository, needed by the system `reference`.
+
+    Raises
+    ------
+    SystemExit
+        If the reference is requested without a clone.
     """
     torch.manual_seed(0)
     n_layer, d_model = SHAPES[shape]
@@ -51,7 +56,9 @@ def build(system: str, shape: str, length: int, reference: Path | None) -> Syste
         return _megabase(system, shape, length)
     if system == "reference":
         if reference is None:
-            raise SystemExit("the reference needs --reference, a clone of its repository")
+            raise SystemExit(
+                "the system reference needs --reference CLONE, a clone of its repository"
+            )
         return _reference(reference, n_layer, d_model, length)
     if system == "transformer":
         model = Transformer(n_layer, d_model)
@@ -64,7 +71,7 @@ def build(system: str, shape: str, length: int, reference: Path | None) -> Syste
 
 
 def _megabase(system: str, shape: str, length: int) -> System:
-    """Build ours: with the published filter, or as the preset of the shape has it."""
+    """Build our model, with the published filter or with the preset of that shape."""
     n_layer, d_model = SHAPES[shape]
     if system == "megabase-preset":
         config = HyenaDNAConfig.from_preset(PRESETS[shape], length)
@@ -77,7 +84,7 @@ def _megabase(system: str, shape: str, length: int) -> System:
 
 
 def _reference(folder: Path, n_layer: int, d_model: int, length: int) -> System:
-    """Build the model of the original's one file, whose head is its embedding, transposed."""
+    """Build the model of standalone_hyenadna.py; its head is the transposed embedding."""
     model = _standalone(folder).HyenaDNAModel(
         d_model=d_model, n_layer=n_layer, d_inner=4 * d_model, vocab_size=N_TOKENS,
         pad_vocab_size_multiple=8, resid_dropout=0.0, embed_dropout=0.1, residual_in_fp32=True,
@@ -91,10 +98,10 @@ def _reference(folder: Path, n_layer: int, d_model: int, length: int) -> System:
 
 
 def _standalone(folder: Path) -> types.ModuleType:
-    """Import standalone_hyenadna.py; what it imports and this task does not use is stubbed."""
+    """Import standalone_hyenadna.py, with stubs for imports that are not used here."""
 
     class Identity(nn.Module):
-        """Stochastic depth at probability 0."""
+        """Stub of stochastic depth with probability 0."""
 
         def __init__(self, p: float, mode: str) -> None:
             super().__init__()
@@ -128,7 +135,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Give logits."""
+        """Return logits (batch, length, rows of the embedding)."""
         angles = _angles(tokens.shape[1], tokens.device)
         r = self.embedding(tokens)
         for block in self.blocks:
@@ -160,7 +167,7 @@ def _angles(length: int, device: torch.device) -> Tensor:
 
 
 def _rotated(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn pairs of channels by angles that grow with the position: Su et al., arXiv:2104.09864."""
+    """Apply rotary positions: rotate pairs of channels (Su et al., arXiv:2104.09864)."""
     a, b = x.chunk(2, dim=-1)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)

@@ -1,9 +1,9 @@
-"""A step of fine-tuning on short rows of unequal lengths, padded on the right: tokens a second.
+"""Time a fine-tuning step on short rows of unequal lengths, padded on the right.
 
 python benchmarks/rows.py --rows 32 --longest 400 --engines lean plain
 
-Rows are of half the longest length and more, of random bases in two classes. The engines take
-turns; quoted are medians, of wall time and of processor time, which other work disturbs less.
+Rows are random bases in two classes, from half the longest length to the longest. The engines take
+turns. Prints medians of wall time and of processor time, which other load affects less.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from megabase.run.provenance import stamp
 
 
 def make_step(preset: str, engine: str, n_rows: int, longest: int) -> Callable[[], None]:
-    """Give what is timed: forward, backward and AdamW on one batch."""
+    """Return the step that is timed: forward, backward and AdamW on one batch."""
     torch.manual_seed(0)
     config = HyenaDNAConfig.from_preset(preset, longest)
     config.num_labels, config.pooling = 2, "max"
@@ -41,14 +41,14 @@ def make_step(preset: str, engine: str, n_rows: int, longest: int) -> Callable[[
 
 
 def timed(step: Callable[[], None]) -> tuple[float, float]:
-    """Give wall and processor seconds of a step."""
+    """Return wall and processor seconds of one step."""
     started, cpu = time.perf_counter(), time.process_time()
     step()
     return time.perf_counter() - started, time.process_time() - cpu
 
 
 def main() -> None:
-    """Let the engines take turns; print medians, write the raw figures."""
+    """Time the engines in turn, print medians and write the raw figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--engines", nargs="+", default=["lean", "plain"])

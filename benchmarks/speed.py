@@ -1,12 +1,12 @@
-"""Time and memory of a forward pass or a training step, against length, beside other systems.
+"""Measure time and memory of a forward pass or training step by length, for several systems.
 
 python benchmarks/speed.py --mode forward --shape 8x256 --lengths 1024 8192 32768 \
     --systems megabase transformer reference --reference CLONE --output speed.json
 
-Every system runs in a process of its own, on one sequence of random bases; within each
-round the systems take turns. Quoted are medians, and ratios to the first system. The
-original repository is cloned by the user (github.com/HazyResearch/hyena-dna) and needs
-einops. Mamba runs as transformers has it, without kernels of its own.
+Every system runs in its own process, on one sequence of random bases; within each round the systems
+take turns. Prints medians, and ratios to the first system. The system `reference` needs a clone of
+the original repository (github.com/HazyResearch/hyena-dna) and einops. Mamba is the implementation
+in transformers, without its own kernels.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from megabase.run.provenance import stamp
 
 
 class Worker:
-    """A system in a process of its own."""
+    """Run a system in its own process (worker.py)."""
 
     def __init__(self, arguments: argparse.Namespace, system: str, length: int) -> None:
         script = str(Path(__file__).with_name("worker.py"))
@@ -38,7 +38,7 @@ class Worker:
         self.runs: list[dict[str, float]] = []
 
     def run(self, *, counts: bool) -> None:
-        """Run once."""
+        """Run once; keep the result if it `counts`."""
         if self._process.stdin is None:
             raise RuntimeError("the worker has no input")
         self._process.stdin.write("\n")
@@ -48,7 +48,7 @@ class Worker:
             self.runs.append(result)
 
     def close(self) -> dict[str, Any]:
-        """End the process; give medians."""
+        """End the process and return medians and extremes of its runs."""
         self._process.communicate()
         seconds = [run["seconds"] for run in self.runs]
         return {
@@ -66,12 +66,12 @@ class Worker:
             raise RuntimeError("the worker has no output")
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.system} ended; its message stands above")
+            raise SystemExit(f"the worker of {self.system} ended; its error is printed above")
         return json.loads(line)
 
 
 def measure(arguments: argparse.Namespace, length: int) -> list[dict[str, Any]]:
-    """Let the systems take turns at one length."""
+    """Measure all systems in turn at one length."""
     workers = [Worker(arguments, system, length) for system in arguments.systems]
     for turn in range(arguments.warm_up + arguments.runs):
         for worker in workers:
@@ -80,7 +80,7 @@ def measure(arguments: argparse.Namespace, length: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure all lengths, print a table, write the raw figures."""
+    """Measure all lengths, print a table and write the raw figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--mode", choices=("forward", "training"), default="forward")
     parser.add_argument("--shape", choices=tuple(SHAPES), default="8x256")

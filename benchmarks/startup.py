@@ -1,4 +1,4 @@
-"""Processor time until a command answers: refusals, configurations, info, doctor, a first score.
+"""Measure the processor time of short commands: refusals, configurations, info, doctor, a score.
 
 python benchmarks/startup.py --runs 5
 """
@@ -28,7 +28,7 @@ COMMANDS = {
 
 
 def processor_seconds(command: list[str], folder: str) -> float:
-    """Run a command to its end and give its time in user and system mode."""
+    """Run a command to its end and return its time in user and system mode."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
@@ -56,7 +56,7 @@ def main() -> None:
                 seconds[name].append(processor_seconds(command, folder))
     for name, each in seconds.items():
         median = statistics.median(each)
-        print(f"{name:<26}{median:7.2f} s ({min(each):.2f} to {max(each):.2f}, {n_runs} runs)")
+        print(f"{name:<26}{median:7.2f} s ({min(each):.2f} to {max(each):.2f} in {n_runs} runs)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One system in a process of its own: runs once for each line it reads, and tells the cost.
+"""Run one system once for each line read from standard input, and print the cost as JSON.
 
 Started by speed.py: worker.py MODE SYSTEM SHAPE LENGTH DEVICE [REFERENCE]
 """
@@ -19,7 +19,7 @@ _GIB = 1 << 30
 
 
 def make_run(mode: str, model: nn.Module, logits_of: Callable, tokens: Tensor) -> Callable:
-    """Give what is timed: a forward pass, or a step of training."""
+    """Return the function that is timed: a forward pass or a training step."""
     if mode == "forward":
         model.eval()
 
@@ -44,7 +44,7 @@ def make_run(mode: str, model: nn.Module, logits_of: Callable, tokens: Tensor) -
 
 
 def main() -> None:
-    """Build, then run whenever a line comes."""
+    """Build the system, then run once for each line of standard input."""
     mode, system, shape, length, device, *rest = sys.argv[1:]
     reference = Path(rest[0]) if rest else None
     model, logits_of = build(system, shape, int(length), reference)
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def peak_gib(device: str) -> float:
-    """Give the most memory so far: of the process, or on the device."""
+    """Return the peak memory so far in GiB, of the process or of the device."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated() / _GIB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _GIB

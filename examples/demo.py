@@ -1,10 +1,9 @@
-"""The first walk: pretrain a tiny model on E. coli, measure it on bases it never saw, look at it.
+"""Quickstart: pretrain a tiny model on E. coli, measure it on held-out bases, inspect a gene.
 
 python examples/demo.py --output demo
 
-It writes the model as a Hugging Face folder, metrics.json and demo.png, measures the model that
-ships with megabase on the same bases, which that never saw either, and calls the library as any
-script may.
+It writes the model as a Hugging Face folder, metrics.json and demo.png. It also measures the
+shipped model on the same bases, which its training held out too.
 """
 
 import json
@@ -42,7 +41,10 @@ RPOB = Interval("K-12-MG1655", 4_179_267, 4_183_296)
 
 
 def surprisal(predictor: Predictor, letters: str) -> Float[np.ndarray, " length"]:
-    """Give -log2 p of each base, each after at least half a context of the bases before it."""
+    """Return -log2 p of each base, in bits.
+
+    Each base is predicted from at least half a context, except near the start of `letters`.
+    """
     tokens = DNA_VOCABULARY.encode(letters).tokens
     half = predictor.context_length // 2
     starts = range(0, len(tokens), half)
@@ -53,7 +55,7 @@ def surprisal(predictor: Predictor, letters: str) -> Float[np.ndarray, " length"
 
 
 def look_at_gene(predictor: Predictor) -> dict[str, Any]:
-    """Compare a held-out gene with its shuffles, and the three positions of its codons."""
+    """Return bits per base of a held-out gene, of its shuffles, and by codon position."""
     genome = open_reference(genome_path(GENOME), cache=cache_folder())
     letters = genome.fetch(RPOB)
     bits = surprisal(predictor, letters)
@@ -67,7 +69,7 @@ def look_at_gene(predictor: Predictor) -> dict[str, Any]:
 
 
 def measure_shipped(held_out: Interval) -> dict[str, Any]:
-    """Give the bits per base of the model that ships; its training held out the same bases."""
+    """Return the bits per base of the shipped model, whose training held out the same bases."""
     predictor = Predictor.load(DEFAULT_MODEL)
     store = open_token_store(genome_path(GENOME), cache=cache_folder())
     found = held_out_bits(predictor, store, [held_out])
@@ -75,16 +77,16 @@ def measure_shipped(held_out: Interval) -> dict[str, Any]:
 
 
 def draw(output: Path, predictor: Predictor, metrics: dict[str, Any]) -> None:
-    """Draw the training curve, the surprisal along the gene, and what they say of it."""
+    """Draw the training curve, the surprisal along the gene, and the means by codon position."""
     figure = new_figure(3)
     training, locus, summary = figure.axes
     lines = (output / "model" / METRICS).read_text(encoding="utf-8").splitlines()
-    rivals = {
+    baselines = {
         f"Markov, order {metrics['markov_order']} (held-out)": metrics["markov_bits_per_base"],
         "composition (held-out)": metrics["order0_bits_per_base"],
         "this model at the end (held-out)": metrics["bits_per_base"],
     }
-    plot_training(training, [json.loads(line) for line in lines], rivals)
+    plot_training(training, [json.loads(line) for line in lines], baselines)
     around = Interval(RPOB.contig, RPOB.start - 3000, RPOB.end + 3000)
     genome = open_reference(genome_path(GENOME), cache=cache_folder())
     bits = surprisal(predictor, genome.fetch(around))
@@ -92,13 +94,13 @@ def draw(output: Path, predictor: Predictor, metrics: dict[str, Any]) -> None:
     gene = metrics["rpoB"]
     names = ["rpoB", "shuffled", "codon position 1", "codon position 2", "codon position 3"]
     values = [gene["gene"], gene["shuffled_gene"], *gene["codon_positions"]]
-    labels = {"ylabel": "bits per base", "title": "A gene it never saw, and how it reads codons"}
+    labels = {"ylabel": "bits per base", "title": "A held-out gene, and its codon positions"}
     plot_bars(summary, dict(zip(names, values, strict=True)), **labels)
     figure.savefig(output / "demo.png", dpi=110)
 
 
 def summarise(metrics: dict[str, Any]) -> str:
-    """Say in a few lines what was learned."""
+    """Return a short summary of the results."""
     gene = metrics["rpoB"]
     first, second, third = gene["codon_positions"]
     return f"""
@@ -107,9 +109,9 @@ Held-out bits per base on {Interval(**metrics["held_out"])}, {metrics["n_bases"]
   Markov, order {metrics["markov_order"]:<2}          {metrics["markov_bits_per_base"]:.4f}
   composition, order 0      {metrics["order0_bits_per_base"]:.4f}
   {DEFAULT_MODEL}, shipped    {metrics["shipped"]["bits_per_base"]:.4f}
-The gene rpoB, which lies there, costs {gene["gene"]:.3f} bits a base, and
+The held-out gene rpoB has {gene["gene"]:.3f} bits per base, and
 {gene["shuffled_gene"]:.3f} with its dinucleotides shuffled.
-The positions of its codons cost {first:.3f}, {second:.3f} and {third:.3f}.
+Its three codon positions have {first:.3f}, {second:.3f} and {third:.3f}.
 Finished in {metrics["seconds"]:.0f} s.
 """
 
@@ -117,9 +119,11 @@ Finished in {metrics["seconds"]:.0f} s.
 def main(
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("demo"),
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing folder.")
+    ] = False,
 ) -> None:
-    """Pretrain, evaluate, score, draw."""
+    """Pretrain, evaluate, inspect the gene and draw."""
     start_logging(quiet=False)
     started = time.monotonic()
     config = read_config(PretrainConfig, file=CONFIG, options={"steps": steps})

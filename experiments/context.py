@@ -1,16 +1,16 @@
-"""Does context help: the published filter and ours, trained alike, on more and more of it.
+"""Measure what more context is worth to the published filter and to ours, trained alike.
 
 python experiments/context.py --genomes FOLDER --output DIR [--runs "published;ours"]
     [--figure context.png]
 
 FOLDER holds yeast/sacCer3.fa.gz, worm/celegans_ce2_chrX.fa.gz and human/chr20_grch37.fa.gz. Each
 run is one `megabase pretrain` (2 x 128) on windows of the three genomes, from 1,024 tokens to the
-whole context by length warm-up, and is asked by `megabase evaluate context --gain-only` what the
-same held-out bases cost after more and more of the bases before them: of the validation part, by
-which runs may be chosen, or of the test part. With repeated segments of yeast it is asked what it
-recalls. Printed are, for each genome and each context, the bits per base and the paired difference
-to the next shorter context, and of the whole context to 1,024 bases of it, with its interval of
-95 %. A difference above 0 is what the context gained. A run that is finished is not run again.
+whole context by length warm-up. `megabase evaluate context --gain-only` then scores the same
+held-out bases after more and more context, on the validation split (by which runs may be chosen) or
+on the test split; repeated segments of yeast measure recall. For each genome and context it prints
+bits per base and the paired difference from the next shorter context, and the difference of the
+whole context from 1,024 bases of it, with 95 % intervals. A difference above 0 is a gain. Finished
+runs are not repeated.
 """
 
 import json
@@ -33,7 +33,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours, amplitude 4": ("tiny", {"architecture": json.dumps({"filter_amplitude": 4.0})}),
 }
 GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
-    # name: (file, what is held out)
+    # name: (file, held-out splits)
     "yeast": (
         "yeast/sacCer3.fa.gz", {"test_contigs": ["chrIV"], "validation_contigs": ["chrXV"]}
     ),
@@ -48,15 +48,15 @@ GENOMES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }  # fmt: skip
-WEIGHTS = {"human": 2.0}  # how many windows of a step, relative to the others
+WEIGHTS = {"human": 2.0}  # share of windows per step, relative to the other genomes
 RECALLED = "yeast"
-SHORTEST = 1024  # tokens, the first stage of the training
+SHORTEST = 1024  # tokens of the first stage of training
 
 Lines = list[dict[str, Any]]
 
 
 def trained(name: str, folder: Path, output: Path, settings: dict[str, Any]) -> Path:
-    """Train the model of a run, or take the one that is there."""
+    """Train the model of a run, unless it is there, and return its folder."""
     genomes = {
         genome: {"path": str(folder / file), "split": split, "weight": WEIGHTS.get(genome, 1.0)}
         for genome, (file, split) in GENOMES.items()
@@ -71,7 +71,7 @@ def trained(name: str, folder: Path, output: Path, settings: dict[str, Any]) -> 
 def probed(
     model: Path, genome: Path, name: str, part: str, windows: int, *options: str
 ) -> dict[str, Any]:
-    """Give the report of a model on a part of a genome that it never learned from."""
+    """Return the report of `evaluate context` for a model on a held-out split of a genome."""
     record = json.loads((model / "megabase.json").read_text(encoding="utf-8"))
     folder = model.parent / "-".join([model.name, name, part, *options])
     regions = folder.with_suffix(".bed")
@@ -87,19 +87,19 @@ def probed(
 
 
 def gained(report: dict[str, Any]) -> Lines:
-    """Give a line for each context: its bits, and the difference to the next shorter one."""
+    """Return a row per context: its bits, and the difference from the next shorter context."""
     steps = {each["distance"]: each["difference"] for each in report["doubled"]}
     return [each | {"step": steps.get(each["distance"])} for each in report["gain"]]
 
 
 def total(report: dict[str, Any]) -> dict[str, Any]:
-    """Give what the whole context gained over the shortest that was trained."""
+    """Return the gain of the whole context over the shortest trained length."""
     (found,) = (each for each in report["whole"] if each["distance"] == SHORTEST)
     return found["difference"]
 
 
 def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
-    """Draw bits against context, a panel for each genome and a line for each run."""
+    """Draw bits against context, with a panel per genome and a line per run."""
     figure = new_figure(len(GENOMES))
     for axes, genome in zip(figure.axes, GENOMES, strict=True):
         for name, by_genome in found.items():
@@ -114,19 +114,23 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
 
 def main(
     genomes: Annotated[Path, typer.Option(help="Folder of the genomes.")],
-    output: Annotated[Path, typer.Option(help="Folder of all runs.")],
-    runs: Annotated[str, typer.Option(help="Names, parted by semicolons.")] = "published;ours",
-    context: Annotated[int, typer.Option(help="The longest that is trained, tokens.")] = 32_768,
-    steps: Annotated[int, typer.Option(help="Of 32,768 tokens each, or of one window.")] = 600,
-    part: Annotated[str, typer.Option(help="What is asked: test, or validation.")] = "test",
-    windows: Annotated[int, typer.Option(min=10, help="Of each genome, that are asked.")] = 256,
-    recall_windows: Annotated[int, typer.Option(min=10, help="Of yeast, with repeats.")] = 10,
+    output: Annotated[Path, typer.Option(help="Folder for all runs.")],
+    runs: Annotated[str, typer.Option(help="Names, separated by semicolons.")] = "published;ours",
+    context: Annotated[int, typer.Option(help="Longest trained context in tokens.")] = 32_768,
+    steps: Annotated[
+        int, typer.Option(help="Steps of 32,768 tokens, or of one longer window.")
+    ] = 600,
+    part: Annotated[str, typer.Option(help="Split that is scored: test or validation.")] = "test",
+    windows: Annotated[int, typer.Option(min=10, help="Scored windows of each genome.")] = 256,
+    recall_windows: Annotated[
+        int, typer.Option(min=10, help="Windows of yeast with repeats.")
+    ] = 10,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Keys of all runs: precision=bfloat16.")
+        list[str] | None, typer.Option("--set", help="Key of all runs, such as precision=bfloat16.")
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
 ) -> None:
-    """Train a model for each run, and print what each step of context is worth to it."""
+    """Train a model for each run and print the gain of each step of context."""
     names, (part,) = chosen(runs, RUNS), chosen(part, ("test", "validation"))
     output.mkdir(parents=True, exist_ok=True)
     print(f"{machine()}; {versions()}")

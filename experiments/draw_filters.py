@@ -1,10 +1,10 @@
-"""Draw the filters of models: what the last bases can be told apart by.
+"""Draw the filters of models, as functions of the distance back.
 
 python experiments/draw_filters.py --models "published=DIR/published-0;ours=DIR/ours-0" \
     --figure filters.png
 
-Each panel has a model, and in it every eighth channel of the first layer: its taps from the
-present backwards, each channel divided by its largest tap.
+Each panel shows every eighth channel of a model's first layer: the taps from distance 0 backwards,
+each channel divided by its largest tap.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ TAPS, EVERY = 128, 8
 
 
 def main(
-    models: Annotated[str, typer.Option(help="NAME=FOLDER, parted by semicolons.")],
+    models: Annotated[str, typer.Option(help="NAME=FOLDER, separated by semicolons.")],
     figure: Annotated[Path, typer.Option(help="PNG file to draw.")],
 ) -> None:
     """Draw a panel for each model."""
@@ -32,7 +32,7 @@ def main(
         with torch.no_grad():
             taps = filters(TAPS)[0, ::EVERY]
         axes.plot((taps / taps.abs().amax(dim=1, keepdim=True)).t().numpy(), linewidth=0.8)
-        axes.set(title=name, xlabel="bases back", ylabel="tap, of the largest")
+        axes.set(title=name, xlabel="bases back", ylabel="tap / largest tap")
     drawing.savefig(figure, dpi=120)
 
 

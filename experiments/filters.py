@@ -1,12 +1,12 @@
-"""Which filter learns most from the same tokens: 2 x 128 on yeast, a run for each row and seed.
+"""Compare filters trained on the same tokens: 2 x 128 on yeast, one run per variant and seed.
 
 python experiments/filters.py --genomes FOLDER --output DIR --variants "published;ours"
 
 FOLDER holds yeast/sacCer3.fa.gz (UCSC). Each run is one `megabase pretrain` of 600 steps of 16
-windows of 1,024 tokens (9.8 million), AdamW at 1e-3, without chrIV, chrXV and chrM. It is then
-scored by `megabase evaluate perplexity` on 96 windows of 1,024 bases of chrXV, by which variants
-may be chosen, and on 96 of chrIV, which are only reported. A run that is finished is not run
-again. The table has the mean of each over seeds, and the standard deviation on chrIV.
+windows of 1,024 tokens (9.8 million), AdamW at 1e-3, without chrIV, chrXV and chrM. `megabase
+evaluate perplexity` then scores 96 windows of 1,024 bases of chrXV, by which variants may be
+chosen, and 96 of chrIV, which are only reported. Finished runs are not repeated. The table has
+means over seeds, and the standard deviation on chrIV.
 """
 
 import json
@@ -20,7 +20,7 @@ from verbs import chosen, file_name, megabase, sets
 
 from megabase.run.provenance import file_sha256, machine, versions
 
-LENGTH, FAR = 1024, 1_000_002  # tokens of a window; positions of a grid for a megabase
+LENGTH, FAR = 1024, 1_000_002  # tokens of a window; grid positions for a megabase
 OURS, RELEASED = "tiny", "hyenadna-2x128"
 SQUARES = {"filter_amplitude": 2.0, "amplitude_exponent": 0.5, "longest_reach": 1.0}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -31,7 +31,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": (OURS, {"max_seq_len": FAR}),
     "ours, its own grid": (OURS, {}),
     "ours, amplitude 4": (OURS, {"max_seq_len": FAR, "filter_amplitude": 4.0}),
-    # Each of these changes one thing of windows of equal sums of squares, to the whole grid.
+    # Each of these changes one thing about windows of equal sums of squares over the whole grid.
     **{
         f"squares{change}": (OURS, {"max_seq_len": FAR, **SQUARES, **keys})
         for change, keys in {
@@ -52,7 +52,7 @@ SCORED = {"chrXV": (100_000, 198_304), "chrIV": (100_000, 198_304)}
 
 
 def trained(name: str, seed: int, genome: Path, folder: Path, settings: list[str]) -> Path:
-    """Train a variant from a seed, or take the model that is there."""
+    """Train a variant from a seed, unless it is there, and return its folder."""
     preset, architecture = VARIANTS[name]
     model = folder / f"{file_name(name)}-{seed}"
     keys = {
@@ -73,7 +73,7 @@ def trained(name: str, seed: int, genome: Path, folder: Path, settings: list[str
 
 
 def bits(name: str, model: Path, genome: Path, contig: str) -> float:
-    """Score the windows of a contig, each after the one base before it."""
+    """Return the bits per base of the scored windows of a contig."""
     start, end = SCORED[contig]
     regions = model.parent / f"{contig}.bed"
     regions.write_text(f"{contig}\t{start}\t{end}\n", encoding="utf-8")
@@ -88,11 +88,13 @@ def bits(name: str, model: Path, genome: Path, contig: str) -> float:
 
 def main(
     genomes: Annotated[Path, typer.Option(help="Folder with yeast/sacCer3.fa.gz.")],
-    output: Annotated[Path, typer.Option(help="Folder of all runs.")],
-    variants: Annotated[str, typer.Option(help="Names, parted by semicolons.")] = "published;ours",
-    seeds: Annotated[str, typer.Option(help="Parted by commas.")] = "0,1,2",
+    output: Annotated[Path, typer.Option(help="Folder for all runs.")],
+    variants: Annotated[
+        str, typer.Option(help="Names, separated by semicolons.")
+    ] = "published;ours",
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Keys of all runs: steps=100.")
+        list[str] | None, typer.Option("--set", help="Key of all runs, such as steps=100.")
     ] = None,
 ) -> None:
     """Train and score each variant from each seed, and print a table."""

@@ -1,9 +1,9 @@
-"""`megabase` with other mixers in its blocks: what was tried beside the Hyena operator of ours.
+"""Run `megabase` with other mixers in its blocks, as alternatives to our Hyena operator.
 
 python experiments/mixers.py NAME pretrain ...
 python experiments/mixers.py NAME evaluate perplexity ...
 
-Only this script can read the models it trains. `filters.py` calls it for the rows that need it.
+Only this script can read the models it trains. `filters.py` calls it for variants that need it.
 """
 
 import sys
@@ -28,27 +28,27 @@ from megabase.model.operator import HyenaOperator
 from megabase.model.residual import ResidualLinear
 from megabase.ops.long_conv import long_conv
 
-_NORMED_TAPS = 1024  # the norm of more would depend on the length that is asked for
-_GATES = 16  # groups of channels of similar reach
+_NORMED_TAPS = 1024  # a fixed number: the norm must not depend on the requested length
+_GATES = 16  # groups of channels with similar reach, one gate each
 _HEAD = 32  # channels of an attention head
-_MIDDLE = 64.0  # tokens: where the reaches of two layers meet
+_MIDDLE = 64.0  # tokens: the boundary between the reaches of two layers
 
 
 class NormedFilters(nn.Module):
-    """Filters whose first taps have magnitudes that add up to 1."""
+    """Filters normalised so that the magnitudes of their first taps sum to 1."""
 
     def __init__(self, filters: ImplicitFilter) -> None:
         super().__init__()
         self.filters = filters
 
     def forward(self, length: int) -> Float[Tensor, "n_filter d_model length"]:
-        """Give the first `length` taps."""
+        """Return the first `length` taps."""
         h = self.filters(max(length, _NORMED_TAPS))
         return (h / h[..., :_NORMED_TAPS].abs().sum(-1, keepdim=True))[..., :length]
 
 
 class GatedReach(HyenaOperator):
-    r"""A Hyena operator in which each token says how much of its far context it takes in.
+    r"""A Hyena operator with a data-dependent gate on the far context of each token.
 
     .. math:: y = x^2 (T_{near} + 2 \sigma(W u) T_h) x^1 v
     """
@@ -66,7 +66,7 @@ class GatedReach(HyenaOperator):
         engine: str = "plain",
     ) -> Float[Tensor, "batch length d_model"]:
         """Mix `u` along its length."""
-        del mask, engine  # there is no padding here, and one path
+        del mask, engine  # these experiments have no padding, and only one engine
         length = u.shape[1]
         v, (first, second) = self.project(u)
         z = first * v
@@ -127,7 +127,7 @@ def _reaching(mixer: HyenaOperator, *, is_far: bool) -> nn.Module:
 
 
 def _taps_and_far(mixer: HyenaOperator, layer: int) -> nn.Module:
-    """Give a first layer that has near taps alone."""
+    """Restrict the first layer to its near taps."""
     filters = cast("ImplicitFilter", mixer.filters)
     if layer == 0:
         filters.shape = replace(cast("ScaleFreeShape", filters.shape), amplitude=0.0)
@@ -154,7 +154,7 @@ def _attention_second(mixer: HyenaOperator, layer: int) -> nn.Module:
 
 
 MIXERS: dict[str, Callable[[HyenaOperator, int], nn.Module]] = {
-    # name: what it makes of ours, and of the number of the layer
+    # name: function from our operator and the layer index to the mixer
     "near-and-far": _near_and_far,
     "far-and-near": _far_and_near,
     "taps-and-far": _taps_and_far,
@@ -166,7 +166,7 @@ MIXERS: dict[str, Callable[[HyenaOperator, int], nn.Module]] = {
 
 
 def with_mixers(name: str) -> "mock._patch[Callable[[HyenaDNAConfig], Block]]":
-    """Build every model with mixers of that name, while it lasts."""
+    """Return a context manager in which every model is built with the named mixers."""
     layers: Iterator[int] = count()
     ours = backbone._block
 

@@ -1,4 +1,4 @@
-"""Runs a verb of megabase in a process of its own, and what else the experiments share."""
+"""Run a verb of megabase in its own process, and other helpers of the experiments."""
 
 import subprocess
 import sys
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def megabase(*arguments: object, mixers: str | None = None) -> str:
-    """Give what a verb prints; its progress is seen.
+    """Run a verb and return its standard output; its progress remains visible.
 
     Parameters
     ----------
     arguments
-        The verb and what is given to it.
+        The verb and its arguments.
     mixers
-        Of `mixers.MIXERS`, in the place of ours.
+        A name of `mixers.MIXERS`, or None for our operator.
 
     Raises
     ------
     SystemExit
-        If it fails.
+        If the verb fails.
     """
     other = [str(Path(__file__).with_name("mixers.py")), mixers]
     program = ["-m", "megabase"] if mixers is None else other
@@ -31,24 +31,24 @@ def megabase(*arguments: object, mixers: str | None = None) -> str:
 
 
 def sets(keys: Mapping[str, object]) -> list[str]:
-    """Give keys of a configuration as options of a verb."""
+    """Return keys of a configuration as `--set` options of a verb."""
     return [text for key, value in keys.items() for text in ("--set", f"{key}={value}")]
 
 
 def chosen(text: str, known: Collection[str]) -> list[str]:
-    """Part names at semicolons.
+    """Split names at semicolons.
 
     Raises
     ------
     SystemExit
-        If there is none of a name.
+        If a name is not in `known`.
     """
     names = text.split(";")
     if unknown := set(names) - set(known):
-        raise SystemExit(f"there is no {min(unknown)!r}; there are {'; '.join(known)}")
+        raise SystemExit(f"{min(unknown)!r} is unknown; choose from {'; '.join(known)}")
     return names
 
 
 def file_name(name: str) -> str:
-    """Give a name as that of a folder."""
+    """Return a name without commas and blanks, for a folder."""
     return name.replace(", ", "-").replace(" ", "_")

@@ -1,9 +1,9 @@
-"""Write docs/benchmarks.md from what `megabase evaluate TASK` left in folders.
+"""Write docs/benchmarks.md from output folders of `megabase evaluate TASK`.
 
 python scripts/benchmark_report.py FOLDER... --output docs/benchmarks.md
 
-Each folder's figures are copied to OUTPUT's folder of the same name, NAME.json, without paths,
-and the page is made from all that lie there: give no folder to make the page anew.
+The figures of each folder are copied to docs/benchmarks/NAME.json, without paths, and the page is
+written from all files there. Without a folder, the page is rewritten from these files.
 """
 
 import argparse
@@ -42,7 +42,7 @@ test row of `gene_structure` (the last tenth of the chromosome) and no fly seque
 
 
 def main() -> None:
-    """Copy figures and write the page."""
+    """Copy the figures of the given folders and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks.md"))
@@ -73,12 +73,12 @@ def _name(path: Path) -> str:
 
 
 def without_repeats(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out of a report the results that one before it has: rivals stand in each anew.
+    """Return reports without results that an earlier report already has, such as baselines.
 
     Raises
     ------
     SystemExit
-        If they are not the same, so that the two do not belong side by side.
+        If a repeated result has another value, so that the reports cannot be combined.
     """
     seen: dict[str, str] = {}
     return [
@@ -89,7 +89,7 @@ def without_repeats(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _fresh(rows: list[dict[str, Any]], seen: dict[str, str]) -> list[dict[str, Any]]:
-    """Give the rows that were not seen, and note all."""
+    """Return the rows that are not in `seen`, and add all rows to it."""
     fresh: list[dict[str, Any]] = []
     for row in rows:
         key = ", ".join(str(row[name]) for name in ("task", "model", "metric", "seed", "data_hash"))
@@ -97,7 +97,9 @@ def _fresh(rows: list[dict[str, Any]], seen: dict[str, str]) -> list[dict[str, A
         if key not in seen:
             fresh.append(row)
         elif seen[key] != value:
-            raise SystemExit(f"{key}: {seen[key]} in one folder, {value} in another")
+            raise SystemExit(
+                f"{key}: {seen[key]} in one folder, {value} in another; report them apart"
+            )
         seen[key] = value
     return fresh
 

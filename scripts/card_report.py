@@ -1,9 +1,10 @@
-"""Write docs/label-efficiency.md from the evaluation cards that `megabase card` left in folders.
+"""Write docs/label-efficiency.md from output folders of `megabase card`.
 
 python scripts/card_report.py FOLDER... --output docs/label-efficiency.md
 
-Each folder's figures are copied to OUTPUT's folder of the same name, NAME.json and NAME.png,
-without paths, and the page is made from all that lie there: give no folder to make it anew.
+The figures of each folder are copied to docs/label-efficiency/NAME.json and NAME.png, without
+paths, and the page is written from all files there. Without a folder, the page is rewritten from
+them.
 """
 
 import argparse
@@ -40,7 +41,7 @@ machine; seconds include the time in which other work ran.
 
 
 def main() -> None:
-    """Copy figures and write the page."""
+    """Copy the figures of the given folders and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--output", type=Path, default=Path("docs/label-efficiency.md"))
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def _keep(folder: Path, target: Path) -> None:
-    """Copy what a card tells, and its curve, without paths."""
+    """Copy the figures of a card and its curve, without paths."""
     report: dict[str, Any] = json.loads((folder / JSON).read_text(encoding="utf-8"))
     report["data"]["place"] = Path(report["data"]["place"]).name
     target.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -62,7 +63,7 @@ def _keep(folder: Path, target: Path) -> None:
 
 
 def section(card: Path, folder: str) -> str:
-    """Give the text of a card below the page's own heading; of its figures the curve."""
+    """Return the text of a card, one heading level lower, with the curve as its only figure."""
     text = (
         card_text(json.loads(card.read_text(encoding="utf-8")))
         .replace("## ", "### ")

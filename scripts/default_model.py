@@ -1,12 +1,12 @@
-"""Package a pretrained model as the one that ships with megabase, and write its card.
+"""Package a pretrained model as the shipped default model, and write its card.
 
     megabase pretrain --config configs/default.yaml --output model
     megabase evaluate perplexity --model model --output perplexity.json
     megabase evaluate context --model model --genome GENOME --gain-only --output context/NAME
     python scripts/default_model.py model --perplexity perplexity.json --context context/*
 
-A folder of context evidence has the genome's name in the training. Every figure of the card is
-of these files; the files are refused if they are of other weights than the model's.
+A folder of context evidence is named after its genome in the training configuration. Every figure
+of the card comes from these files, which are refused if they were measured with other weights.
 """
 
 import argparse
@@ -41,18 +41,18 @@ SOURCES = {
 }
 _USE = """## Intended use and limits
 
-It is there so that `score`, `score-vcf`, `embed`, `generate` and `tracks` work offline at once, and
-as a start for fine-tuning. It is small and was trained for hours, not for weeks: most of what it
-knows lies in the nearest thousand bases, and where a Markov model of one genome is better, the
-table above says so. Other organisms than these eight were not measured. A likelihood ratio of
-this model is no evidence that a variant is pathogenic, and nothing of it is for clinical
-decisions. Of human it has seen a part of one chromosome, on GRCh37. Benchmarks whose rows lie on
-that chromosome are of sequence that it was pretrained on, without labels.
+It lets `score`, `score-vcf`, `embed`, `generate` and `tracks` work offline without further setup,
+and serves as a starting point for fine-tuning. It is small and was trained for hours, not for
+weeks: most of what it uses lies in the nearest thousand bases. The table above shows where a Markov
+model of one genome is better. Organisms other than these eight were not measured. A likelihood
+ratio of this model is not evidence that a variant is pathogenic, and the model must not be used for
+clinical decisions. Of the human genome it was trained on a part of one chromosome, on GRCh37.
+Benchmarks on that chromosome contain sequence that it was pretrained on, without labels.
 """
 
 
 def main() -> None:
-    """Check, copy, and write the card."""
+    """Check the reports, copy the model and write the card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("model", type=Path)
     parser.add_argument("--perplexity", type=Path, required=True)
@@ -65,25 +65,45 @@ def main() -> None:
 
 
 def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path) -> None:
-    """Copy the files of a model to `output`, with the card that its reports make."""
+    """Copy the files of a model to `output` and write its card.
+
+    Parameters
+    ----------
+    model
+        A folder of a finished `megabase pretrain`.
+    perplexity
+        The JSON file of `megabase evaluate perplexity`.
+    context
+        Folders of `megabase evaluate context`, one for each genome.
+    output
+        The folder to write.
+
+    Raises
+    ------
+    SystemExit
+        If the model is unfinished or too large, its record has absolute paths, or a report was
+        measured with other weights.
+    """
     measured = json.loads(perplexity.read_text(encoding="utf-8"))["genomes"]
     contexts = {
         folder.name: json.loads((folder / JSON).read_text(encoding="utf-8")) for folder in context
     }
     record = record_of(str(model))
     if record is None or not record["finished"]:
-        raise SystemExit(f"{model} is no folder of a finished `megabase pretrain`")
+        raise SystemExit(f"{model} is not the folder of a finished `megabase pretrain`")
     paths = [genome["path"] for genome in record["results"]["genomes"].values()]
     if any(Path(word).is_absolute() for word in [*paths, *record["command"].split()]):
-        raise SystemExit("the record tells of places on this machine; train with relative paths")
+        raise SystemExit("the record has absolute paths of this machine; train with relative paths")
     loaded = load(str(model)).model
     sha256 = weights_sha256(loaded)
     for name, report in [*measured.items(), *contexts.items()]:
         if report["weights_sha256"] != sha256:
-            raise SystemExit(f"the report on {name} is of other weights than {model}")
+            raise SystemExit(
+                f"the report on {name} is of other weights than {model}; measure it again"
+            )
     kept = [name for name in record["files"] if name != "metrics.jsonl"]
     if sum((model / name).stat().st_size for name in kept) > MOST_BYTES:
-        raise SystemExit(f"{model} takes more than {MOST_BYTES:,} bytes")
+        raise SystemExit(f"{model} is larger than the limit of {MOST_BYTES:,} bytes")
     lines = [
         json.loads(line)
         for line in (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -116,7 +136,7 @@ def _head(
 
 `asset:default`: {n_parameters(shape):,} parameters ({shape.n_layer} blocks of {shape.d_model}
 channels), a context of {shape.context_length:,} tokens, one token per nucleotide. It ships with
-megabase and is what is meant where no model is named.
+megabase and is used when no model is given.
 
 `megabase pretrain --config configs/default.yaml --output model` trained it on
 {record["results"]["tokens"]:,} tokens in {lines[-1]["seconds"] / 3600:.1f} hours on
@@ -140,12 +160,12 @@ def _learned(record: Mapping[str, Any]) -> str:
         )
         for name, genome in genomes.items()
     ]
-    head = ("genome", "source", "bases to learn from", "tokens expected", "held out")
+    head = ("genome", "source", "training bases", "expected tokens", "held out")
     table = Table(head, rows).to_markdown()
     return f"""## Genomes
 
-Windows are drawn by weight, so that tokens of a genome are what is expected of the draws. The
-sha256 of every genome, and its parts to the base, stand in `{RECORD}` beside the weights.
+Windows are drawn by weight; the expected tokens of a genome follow from its weight. The SHA-256 of
+every genome, and its exact splits, are in `{RECORD}` next to the weights.
 
 {table}"""
 
@@ -156,13 +176,13 @@ def _held_out(measured: Mapping[str, Mapping[str, Any]]) -> str:
         (name, f"{report['n_bases']:,}", *(_cell(report[key]) for key in keys))
         for name, report in measured.items()
     ]
-    head = ("genome", "bases", "this model", "Markov, of this genome", "that - model",
-            "Markov, of all genomes", "that - model")  # fmt: skip
+    head = ("genome", "bases", "this model", "Markov, this genome", "this genome - model",
+            "Markov, all genomes", "all genomes - model")  # fmt: skip
     return f"""## Held-out bits per base
 
-All of what was held out, by `megabase evaluate perplexity`; beside it interpolated Markov models,
-fitted on all that the model was allowed to learn from, of the same genome and of all eight.
-Brackets are 95 % bootstraps over windows; of fewer than ten there are none.
+All held-out bases, by `megabase evaluate perplexity`, compared with interpolated Markov models
+fitted to the training and validation bases of the same genome and of all eight. Brackets are 95 %
+bootstrap intervals over windows; there is none for fewer than ten windows.
 
 {Table(head, rows).to_markdown()}"""
 
@@ -180,11 +200,11 @@ def _context(contexts: Mapping[str, Mapping[str, Any]]) -> str:
         for each in report["whole"][::2]
     ]
     head = ("genome", "nearest bases", "after these alone", "after the whole context",
-            "what the rest is worth")  # fmt: skip
+            "gain from the rest")  # fmt: skip
     return f"""## Does context help?
 
-The same held-out bases after the whole context and after the nearest part of it, in bits per base:
-`megabase evaluate context`. Above 0 the rest of the context helps; below, it harms.
+The same held-out bases after the whole context and after the nearest bases of it, in bits per base,
+by `megabase evaluate context`. Above 0 the rest of the context helps; below 0 it harms.
 
 {Table(head, rows).to_markdown()}"""
 
@@ -199,9 +219,9 @@ def _curve(lines: Sequence[Mapping[str, Any]]) -> str:
         for line in _validations(lines)
     ]
     head = ("tokens", "mean", *(name.removeprefix("validation_loss_") for name in names))
-    return f"""## Curve
+    return f"""## Validation curve
 
-Bits per base on windows for validation, which are neither learnt from nor part of the test.
+Bits per base on validation windows, which are neither trained on nor part of the test split.
 
 {Table(head, rows).to_markdown()}"""
 
@@ -213,8 +233,8 @@ def _validations(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _fingerprint(sha256: str, answer: Mapping[str, float]) -> str:
     return f"""## Fingerprint
 
-sha256 of the weights {sha256}; log-likelihood of the fixed sequence
-{answer["log_likelihood"]:.6f} nats, which is checked whenever it is loaded.
+SHA-256 of the weights {sha256}; log-likelihood of the fixed sequence
+{answer["log_likelihood"]:.6f} nats, which is checked whenever the model is loaded.
 """
 
 
@@ -228,7 +248,7 @@ def _bases(places: Sequence[Sequence[Any]]) -> int:
 
 
 def _places(places: Sequence[Sequence[Any]]) -> str:
-    """Write intervals in one line; many are a number and the bases of all."""
+    """Format intervals in one line: the only one, or the first with the number and total bases."""
     shown = [str(Interval(*place)) for place in places]
     if len(shown) == 1:
         return shown[0]

@@ -3,7 +3,7 @@
 megabase tracks --model demo/model --genome asset:ecoli --output ecoli.bw
 python scripts/gene_figure.py ecoli.bw docs/images/gene.png
 
-The gene, unless another is named, is rpoB of E. coli, which `make demo` holds out.
+The default gene is rpoB of E. coli, which `make demo` holds out.
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Measure the majority and the k-mer baseline of labelled tables, and what their parts share.
+"""Measure the majority and k-mer baselines of labelled tables, and leaks between their splits.
 
 python scripts/kmer_baselines.py FOLDER... [--output results.json]
 
-A folder has `train` and `test`, and perhaps `dev`, as .csv.gz or .tsv.gz with the columns
-`sequence` and `label` (0, 1, ...). Without `dev` a tenth of the training rows is what is chosen
-on; identical and reverse-complement sequences stay together. Nothing is chosen on test rows.
+A folder has `train` and `test`, and optionally `dev`, as .csv.gz or .tsv.gz with the columns
+`sequence` and `label` (0, 1, ...). Without `dev`, settings are chosen on a tenth of the training
+rows; identical and reverse-complement sequences stay together. Nothing is chosen on test rows.
 """
 
 import csv
@@ -30,7 +30,7 @@ ENDINGS = {".csv.gz": ",", ".tsv.gz": "\t"}
 
 
 def find_part(folder: Path, name: str) -> Path | None:
-    """Give the table of a part, or None where there is none."""
+    """Return the path of the table of a split, or None if it does not exist."""
     found = [folder / f"{name}{ending}" for ending in ENDINGS]
     return next((path for path in found if path.exists()), None)
 
@@ -45,7 +45,7 @@ def read_part(path: Path) -> Sequences:
 
 
 def hold_out(rows: Sequences) -> tuple[Sequences, Sequences]:
-    """Split off about a tenth, by a hash of each sequence that both strands share."""
+    """Split rows into about nine tenths and a tenth, by a hash that both strands share."""
     keys = [min(each.tobytes(), reverse_complement(each).tobytes()) for each in rows.sequences]
     is_held = np.array([crc32(key) % 10 == 0 for key in keys])
     return _chosen(rows, ~is_held), _chosen(rows, is_held)
@@ -57,7 +57,7 @@ def _chosen(rows: Sequences, which: np.ndarray) -> Sequences:
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Measure the baselines on a folder's test part, and report what it shares with training."""
+    """Measure the baselines on the test split of a folder, and its leaks from training."""
     paths = {name: find_part(folder, name) for name in ("train", "dev", "test")}
     if paths["train"] is None or paths["test"] is None:
         raise typer.BadParameter(f"{folder} needs train and test, each as .csv.gz or .tsv.gz")
@@ -95,18 +95,18 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def show(found: Sequence[dict[str, Any]]) -> None:
-    """Print results, one figure a line."""
+    """Print results, one figure per line."""
     for row in found:
         interval = "" if row["interval"] is None else " [{:.4f}, {:.4f}]".format(*row["interval"])
-        value = "not defined" if row["value"] is None else f"{row['value']:.4f}"
+        value = "undefined" if row["value"] is None else f"{row['value']:.4f}"
         print(f"{row['model']}: {row['metric']} {value}{interval} {row['settings']}")
 
 
 def main(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of train, dev and test.")],
-    output: Annotated[Path | None, typer.Option(help="JSON file of all figures.")] = None,
+    folders: Annotated[list[Path], typer.Argument(help="Folders with train, dev and test.")],
+    output: Annotated[Path | None, typer.Option(help="JSON file for all figures.")] = None,
 ) -> None:
-    """Measure every folder."""
+    """Measure every folder and print the results."""
     everything: dict[str, Any] = {}
     for folder in folders:
         found = measure(folder)

@@ -1,4 +1,4 @@
-"""Pack the genome that ships with the package: FASTA to 2bit, with its checksums.
+"""Convert the shipped E. coli genome from FASTA to 2bit, with its checksums.
 
 python scripts/make_ecoli_asset.py ecoli_K12_MG1655.fasta.gz
 """

@@ -1,4 +1,4 @@
-"""Compare the substitutions of a model with those measured by a reporter assay in cells (MPRA).
+"""Compare a model's scores of substitutions with a reporter assay in cells (MPRA).
 
 megabase pretrain --genome chr20_grch37.fa.gz --output model --steps 1100 \
     --set 'split.test_regions=["20:42,900,001-43,100,000","20:45,000,001-63,025,520"]' \
@@ -7,9 +7,9 @@ python scripts/mpra.py --model model --genome chr20_grch37.fa.gz \
     --table mpra_saturation_kircher2019.tsv.gz
 
 The table is that of Kircher et al. 2019, "Saturation mutagenesis of twenty disease-associated
-regulatory elements at single base-pair resolution", Nature Communications 10:3583. As is usual with
-it, substitutions with fewer than ten barcodes are left out; so are deletions. `Coefficient` is the
-log2 of the change in expression. The model is never fitted to it.
+regulatory elements at single base-pair resolution", Nature Communications 10:3583. As is
+usual for it, substitutions with fewer than ten barcodes are left out, and so are deletions.
+`Coefficient` is the log2 of the change in expression. The model is never fitted to it.
 """
 
 import csv
@@ -35,12 +35,12 @@ from megabase.run.location import cache_folder, genome_path
 from megabase.run.provenance import file_sha256
 
 LEAST_BARCODES = 10
-BLOCK = 10  # bases that are drawn together by the bootstrap, about a binding site
-AROUND = 16  # bases on either side that a Markov model is shown
+BLOCK = 10  # bases drawn together by the bootstrap: about the size of a binding site
+AROUND = 16  # bases on either side that the Markov model reads
 
 
 class Measured(NamedTuple):
-    """Substitutions of an element, and how many rows were left out."""
+    """Measured substitutions of an element, and how many rows were left out."""
 
     region: Interval
     positions: np.ndarray
@@ -60,7 +60,7 @@ def read_element(table: Path, element: str, release: str) -> Measured:
             if (row["Element"], row["Release"]) == (element, release)
         ]
     if not rows:
-        raise typer.BadParameter(f"{table} has no element {element!r} of {release!r}")
+        raise typer.BadParameter(f"{table} has no element {element!r} of release {release!r}")
     substitutions = [row for row in rows if row["Alt"] != "-"]
     kept = [row for row in substitutions if int(row["Barcodes"]) >= LEAST_BARCODES]
     positions = np.array([int(row["Pos"]) - 1 for row in kept])
@@ -76,7 +76,10 @@ def read_element(table: Path, element: str, release: str) -> Measured:
 
 
 def markov_ratios(markov: MarkovModel, letters: str, region: Interval) -> np.ndarray:
-    """Give log-likelihood ratios of a Markov model, (length, 4), the mean of both strands."""
+    """Return log-likelihood ratios (length, 4) of a Markov model, the mean of both strands.
+
+    Ratios are alternative minus reference, in nats.
+    """
 
     def total(text: str) -> float:
         return sum(
@@ -95,8 +98,8 @@ def markov_ratios(markov: MarkovModel, letters: str, region: Interval) -> np.nda
     return ratios
 
 
-def rivals(measured: Measured) -> dict[str, np.ndarray]:
-    """Give what needs no model: the change of G + C, and how near the middle a base lies."""
+def baselines(measured: Measured) -> dict[str, np.ndarray]:
+    """Return baselines without a model: the change of G + C, and nearness to the centre."""
     pairs = zip(measured.refs, measured.alts, strict=True)
     n_gc = np.array([(alt in "GC") - (ref in "GC") for ref, alt in pairs], dtype=float)
     centre = (measured.region.start + measured.region.end - 1) / 2
@@ -107,7 +110,7 @@ def rivals(measured: Measured) -> dict[str, np.ndarray]:
 
 
 def compare(scores: dict[str, np.ndarray], measured: Measured, seed: int) -> dict[str, Any]:
-    """Correlate each score, and its size, with each effect, and its size."""
+    """Correlate scores and their absolute values with effects and their absolute values."""
     blocks = (measured.positions - measured.region.start) // BLOCK
     effects = measured.effects
     sizes = {
@@ -132,7 +135,7 @@ def compare(scores: dict[str, np.ndarray], measured: Measured, seed: int) -> dic
 
 
 def _texts(found: dict[str, Correlation]) -> dict[str, str]:
-    """Write each coefficient with its interval."""
+    """Format each coefficient with its interval."""
     texts: dict[str, str] = {}
     for kind, (value, interval) in found.items():
         ends = "no interval" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
@@ -142,12 +145,12 @@ def _texts(found: dict[str, Correlation]) -> dict[str, str]:
 
 def main(
     model: Annotated[str, typer.Option(help="Model folder.")],
-    genome: Annotated[str, typer.Option(help="FASTA or 2bit, of the release.")],
+    genome: Annotated[str, typer.Option(help="FASTA or 2bit of that release.")],
     table: Annotated[Path, typer.Option(help="mpra_saturation_kircher2019.tsv.gz")],
     element: Annotated[str, typer.Option(help="Name of a tested element.")] = "HNF4A",
-    release: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "GRCh37",
-    window: Annotated[int, typer.Option(help="Bases of a window.")] = 1024,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    release: Annotated[str, typer.Option(help="Assembly: GRCh37 or GRCh38.")] = "GRCh37",
+    window: Annotated[int, typer.Option(help="Length of a window in bp.")] = 1024,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:
     """Print correlations with measured effects as JSON, each with its 95 % interval."""
     measured = read_element(table, element, release)
@@ -159,11 +162,11 @@ def main(
     ).upper()
     found = [letters[position - region.start + AROUND] for position in positions]
     if found != measured.refs:
-        raise typer.BadParameter(f"{genome} has other letters than the table; is it {release}?")
+        raise typer.BadParameter(f"{genome} differs from the bases of the table; is it {release}?")
     chosen = choose_regions(model, store, None)
     if not any(held.start <= region.start and region.end <= held.end for held in chosen.scored
                if held.contig == region.contig):  # fmt: skip
-        raise typer.BadParameter(f"{model} was trained on {region}; hold it out")
+        raise typer.BadParameter(f"{model} was trained on {region}; hold that region out")
     predictor = Predictor.load(model)
     ratios = {
         mode: predictor.saturation_mutagenesis(reference, region, window=window, mode=mode)
@@ -173,7 +176,7 @@ def main(
     for markov in (fit_markov(learned), fit_markov(learned, max_order=5)):
         ratios[f"Markov model, order {markov.order}"] = markov_ratios(markov, letters, region)
     place = positions - region.start, [DNA.bases.index(alt) for alt in measured.alts]
-    scores = {name: values[place] for name, values in ratios.items()} | rivals(measured)
+    scores = {name: values[place] for name, values in ratios.items()} | baselines(measured)
     report = {
         "element": f"{element}, {region}",
         "n_substitutions": len(positions),

@@ -1,12 +1,12 @@
-"""Memory and time of learning soft prompts of several lengths, each by `megabase finetune`.
+"""Measure memory and time of training soft prompts of several lengths by `megabase finetune`.
 
 python scripts/prompt_memory.py --table train.tsv.gz
 
-A language model of the preset tiny with a context of 40,000 tokens and random weights stands
-frozen; some rows of a labelled table are learnt in steps of 16, in a process of its own for
-each length, whose peak resident size and time are told. The time of a step is the difference
-between a run of three epochs and one of one, over the steps between; validation is in it. It is in
-seconds of one core, all threads added up, which other work on the machine hardly changes.
+A frozen language model of the preset tiny has a context of 40,000 tokens and random weights. For
+each length, some rows of a labelled table are trained on in steps of 16, in a separate process,
+whose peak resident size and time are printed. The time of a step is the difference between runs of
+three epochs and of one, divided by the steps between; it includes validation. It is in seconds of
+one core, summed over threads, which other load hardly changes.
 """
 
 import csv
@@ -30,7 +30,7 @@ BATCH, EPOCHS = 16, 3
 
 
 def take_rows(table: Path, output: Path, n_rows: int) -> None:
-    """Write as many rows of each of the first two classes of a TSV."""
+    """Write the first `n_rows` / 2 rows of each of the first two classes of a TSV file."""
     opened = (
         gzip.open(table, "rt", encoding="utf-8")
         if table.suffix == ".gz"
@@ -47,7 +47,7 @@ def take_rows(table: Path, output: Path, n_rows: int) -> None:
 
 
 def measured(folder: Path, n_tokens: int, epochs: int) -> tuple[float, float]:
-    """Give the seconds of one core, and the peak in GiB, of one run."""
+    """Return the processor seconds and the peak memory in GiB of one run."""
     command = [
         sys.executable, "-m", "megabase", "finetune", "--quiet", "--overwrite", "--adapt", "prompt",
         "--model", folder / "language", "--train", folder / "train.csv",
@@ -55,7 +55,8 @@ def measured(folder: Path, n_tokens: int, epochs: int) -> tuple[float, float]:
         "--seeds", "1", "--epochs", str(epochs), "--device", "cpu",
         "--set", f"prompt_tokens={n_tokens}", "--set", f"batch_size={BATCH}",
     ]  # fmt: skip
-    passive = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # a thread that waits does no work
+    # Waiting threads must not spin: that would count as processor time.
+    passive = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, env=passive)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -64,12 +65,14 @@ def measured(folder: Path, n_tokens: int, epochs: int) -> tuple[float, float]:
 
 
 def main(
-    table: Annotated[Path, typer.Option(help="TSV with sequence and label.")],
-    rows: Annotated[int, typer.Option(help="How many are learnt.")] = 32,
-    context: Annotated[int, typer.Option(help="Of the model, in tokens.")] = 40_000,
-    lengths: Annotated[str, typer.Option(help="Of the prompts.")] = "2,32,512,8192,32768",
+    table: Annotated[Path, typer.Option(help="TSV file with sequence and label.")],
+    rows: Annotated[int, typer.Option(help="Number of training rows.")] = 32,
+    context: Annotated[int, typer.Option(help="Context length of the model in tokens.")] = 40_000,
+    lengths: Annotated[
+        str, typer.Option(help="Lengths of the prompts in tokens.")
+    ] = "2,32,512,8192,32768",
 ) -> None:
-    """Measure each length."""
+    """Measure each length and print a table."""
     print(f"{machine()}; {versions()}")
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as name:
@@ -77,12 +80,12 @@ def main(
         save(HyenaDNAForCausalLM(HyenaDNAConfig.from_preset("tiny", context)), folder / "language")
         take_rows(table, folder / "train.csv", rows)
         take_rows(table, folder / "validation.csv", 4)
-        print(f"{'prompt tokens':>13}{'peak GiB':>10}{'core s a step':>15}")
+        print(f"{'prompt tokens':>13}{'peak GiB':>10}{'core s per step':>17}")
         for n_tokens in map(int, lengths.split(",")):
             short, _ = measured(folder, n_tokens, 1)
             long, peak = measured(folder, n_tokens, EPOCHS)
             step = (long - short) / ((EPOCHS - 1) * rows / BATCH)
-            print(f"{n_tokens:>13,}{peak:>10.2f}{step:>15.2f}", flush=True)
+            print(f"{n_tokens:>13,}{peak:>10.2f}{step:>17.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Score a VCF file whole, killed in the middle, and in two shards: the records must be equal.
+"""Score a VCF file whole, killed and resumed, and in two shards: the records must be equal.
 
 python scripts/score_vcf_ways.py --model model --genome sacCer3.fa.gz --input variants.vcf.gz
 
-`--first 500` takes the first 500 records only. Two runs go on at a time, each on one thread:
-the whole and the killed one, then the shards. The outputs are read back by bcftools, and
-through their index, contig by contig.
+`--first 500` uses only the first 500 records. Two runs of one thread each run at a time: first the
+whole and the killed one, then the shards. The outputs are read back by bcftools, and through their
+index, contig by contig.
 """
 
 import json
@@ -28,12 +28,12 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 class Run:
-    """One `megabase score-vcf` with its own output.
+    """Run `megabase score-vcf` with its own output.
 
     Attributes
     ----------
     seconds
-        What it took, from the last start.
+        Duration since the last start.
     """
 
     seconds = 0.0
@@ -52,7 +52,7 @@ class Run:
         self.seconds = time.monotonic() - started
 
     def finish_after_kill(self, n_records: int) -> int:
-        """Run until so many records are done, kill -9, go on; give how many were done."""
+        """Kill the run after `n_records` records, resume it, and return how many were done."""
         process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, env=ONE_THREAD)
         while self._n_done() < n_records and process.poll() is None:
             time.sleep(0.02)
@@ -60,7 +60,7 @@ class Run:
         process.wait()
         n_done = self._n_done()
         if not n_done:
-            sys.exit("the run was over, or had failed, before it could be killed")
+            sys.exit("the run finished or failed before it could be killed; use more records")
         self.finish()
         return n_done
 
@@ -69,18 +69,18 @@ class Run:
         return json.loads(note.read_text(encoding="utf-8"))["n_records"] if note.exists() else 0
 
     def records(self) -> list[str]:
-        """Read the records back by bcftools; the index must give the same."""
+        """Read the records back by bcftools; the index must lead to as many."""
         lines = pysam.bcftools.view("-H", str(self.output)).splitlines()
         with pysam.VariantFile(str(self.output)) as file:
             contigs = dict.fromkeys(line.partition("\t")[0] for line in lines)
             n_indexed = sum(1 for contig in contigs for _ in file.fetch(contig))
         if n_indexed != len(lines):
-            sys.exit(f"the index of {self.output.name} gives {n_indexed} of {len(lines)} records")
+            sys.exit(f"the index of {self.output.name} finds {n_indexed} of {len(lines)} records")
         return lines
 
 
 def take(source: Path, first: int, folder: Path) -> Path:
-    """Write the first records of a file to a file of their own."""
+    """Write the first records of a file to a new file and return its path."""
     target = folder / "first.vcf.gz"
     with pysam.VariantFile(str(source)) as file:
         with pysam.VariantFile(str(target), "wz", header=file.header) as part:
@@ -90,7 +90,7 @@ def take(source: Path, first: int, folder: Path) -> Path:
 
 
 def sites(lines: list[str]) -> list[list[str]]:
-    """Give contig, position, name and alleles of each record."""
+    """Return contig, position, name and alleles of each record."""
     return [line.split("\t")[:5] for line in lines]
 
 
@@ -98,10 +98,10 @@ def main(
     model: Annotated[str, typer.Option(help="Model folder.")],
     genome: Annotated[Path, typer.Option(help="FASTA or 2bit.")],
     source: Annotated[Path, typer.Option("--input", help="VCF.")],
-    first: Annotated[int | None, typer.Option(help="Take so many records only.")] = None,
-    window: Annotated[int | None, typer.Option(help="As of score-vcf.")] = None,
+    first: Annotated[int | None, typer.Option(help="Use only the first N records.")] = None,
+    window: Annotated[int | None, typer.Option(help="Window of score-vcf in bp.")] = None,
 ) -> None:
-    """Compare the ways; exit code 1 where they differ."""
+    """Compare the three ways; the exit code is 1 if they differ."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         taken = source if first is None else take(source, first, folder)
@@ -131,7 +131,7 @@ def main(
                 f"{run.output.name}: {run.seconds:,.0f} s" for run in (plain, killed, *shards)
             )
         )
-        print("; ".join(f"{way}: {'the same' if ok else 'ANOTHER'}" for way, ok in same.items()))
+        print("; ".join(f"{way}: {'same' if ok else 'DIFFERENT'}" for way, ok in same.items()))
     sys.exit(not all(same.values()))
 
 

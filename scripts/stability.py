@@ -1,10 +1,10 @@
-"""Run the tests of what is learned under everything that rounds sums otherwise.
+"""Run the tests of learned behaviour under conditions that change rounding.
 
 python scripts/stability.py [--only NAME...] [TEST...]
 
-Each condition runs the tests marked `learned`, or those that are named, and the verdicts are
-compared: a test that passes here and fails there hangs on rounding, and wants a stabler toy (a
-lower learning rate, more steps, the median of several seeds).
+Each condition runs the tests marked `learned`, or the given tests, and the verdicts are compared. A
+test that passes in one condition and fails in another depends on rounding and needs a more stable
+setup (a lower learning rate, more steps, the median of several seeds).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 
 class Condition(NamedTuple):
-    """What is set in the environment, and what is given to pytest."""
+    """Environment variables to set, and options of pytest."""
 
     environment: dict[str, str]
     options: tuple[str, ...] = ()
@@ -36,9 +36,11 @@ CONDITIONS = {
 
 
 def main() -> None:
-    """Run all conditions, and exit with 1 if a test fails in one of them."""
+    """Run all conditions; the exit code is 1 if a test fails in one of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("tests", nargs="*", help="as pytest takes them; none: all that are marked")
+    parser.add_argument(
+        "tests", nargs="*", help="tests in the syntax of pytest (default: all marked `learned`)"
+    )
     parser.add_argument("--only", action="append", choices=list(CONDITIONS), default=[])
     arguments = parser.parse_args()
     failures = {
@@ -51,7 +53,7 @@ def main() -> None:
 
 
 def failed_in(condition: Condition, tests: list[str]) -> set[str]:
-    """Run the tests in one condition, and return the names of those that fail."""
+    """Run the tests in one condition and return the names of those that fail."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         chosen = tests or ["-m", "learned and not slow", "tests"]
@@ -67,7 +69,7 @@ def failed_in(condition: Condition, tests: list[str]) -> set[str]:
 
 
 def failures_of(report: str) -> set[str]:
-    """Return the names of the tests that a JUnit report says have failed."""
+    """Return the names of the failed tests of a JUnit report."""
     cases = ElementTree.fromstring(report).iter("testcase")
     return {
         f"{case.get('classname')}::{case.get('name')}"

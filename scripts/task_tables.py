@@ -1,4 +1,4 @@
-"""Write the tables of docs/tasks.md from the catalogue, between its two marks."""
+"""Write the tables of docs/tasks.md from the catalogue, between its two markers."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,13 +12,13 @@ END = "<!-- by scripts/task_tables.py: end -->"
 
 
 def table(head: list[str], rows: Iterable[Iterable[str]]) -> str:
-    """Give a table of Markdown."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *map(list, rows)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def numbers(task: Task, protocols: tuple[str, ...]) -> str:
-    """Give the numbers of HyenaDNA, by part where there are parts."""
+    """Return the published numbers of HyenaDNA, by group of labels if there are groups."""
     found = [
         f"{number.part} {100 * number.value:.1f}".strip()
         for number in task.published
@@ -30,7 +30,7 @@ def numbers(task: Task, protocols: tuple[str, ...]) -> str:
 
 
 def rows_of(task: Task) -> str:
-    """Give the published rows of the three splits."""
+    """Return the published numbers of rows of the three splits."""
     sizes = [
         "-" if split not in task.published_rows else _size(task.published_rows[split])
         for split in ("train", "validation", "test")
@@ -43,7 +43,7 @@ def _size(n: int | None) -> str:
 
 
 def describe(group: str) -> str:
-    """Give the heading, the sources, the table and the notes of a group."""
+    """Return the heading, sources, table and notes of a group."""
     tasks = find_tasks([group])
     sources = dict.fromkeys(
         f"{task.source.paper}{f' (<{task.source.url}>)' if task.source.url else ''}. "
@@ -73,7 +73,7 @@ def describe(group: str) -> str:
 
 
 def _of(note: str, tasks: Sequence[Task]) -> str:
-    """Say which tasks a note is of, where it is not of all."""
+    """Return the tasks that a note applies to, or nothing if it applies to all."""
     some = [task for task in tasks if note in task.notes]
     if len(some) == len(tasks):
         return ""
@@ -82,12 +82,12 @@ def _of(note: str, tasks: Sequence[Task]) -> str:
 
 
 def tables() -> str:
-    """Give all groups."""
+    """Return the tables of all groups."""
     return "\n".join(map(describe, groups()))
 
 
 def page() -> str:
-    """Give the page with its tables made anew."""
+    """Return the page with rewritten tables."""
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     return before + BEGIN + "\n" + tables() + "\n" + END + rest.split(END)[1]

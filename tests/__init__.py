@@ -1,1 +1,1 @@
-"""The tests, laid out as the package is."""
+"""Tests, in the layout of the package."""

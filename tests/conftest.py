@@ -1,11 +1,11 @@
-"""What every test has: a cache of its own, a seed, real data and devices or a skip."""
+"""Fixtures of all tests: a separate cache, a seed, and real data and devices if available."""
 
 import os
 import signal
 from pathlib import Path
 
-# Read once, when torch and the hub's library are imported, here and in processes that tests start.
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models, and other tests beside them
+# torch and the hub's library read these once, when they are imported; subprocesses inherit them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models, and tests run in parallel
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported, by the tests of kernels
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the tests of kernels import triton
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore SIGINT
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -32,15 +32,15 @@ def pytest_addoption(parser):
         "--perturb",
         type=float,
         default=0.0,
-        help="add noise of this size to weights as they are drawn: no verdict may hang on it",
+        help="add noise of this size to initial weights; no test result may depend on it",
     )
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _perturbed(request):
-    """Move drawn weights by as much as another processor would move them in a few steps.
+    """Add noise to initial weights, to imitate the rounding of another processor.
 
-    Models of one shape are moved alike, so that what is the same stays the same.
+    Tensors of one size get the same noise, so that equal models stay equal.
     """
     size = request.config.getoption("--perturb")
     if not size:
@@ -58,7 +58,7 @@ def _perturbed(request):
 
         return changed
 
-    from megabase.model.modeling import HyenaDNAPreTrainedModel  # noqa: PLC0415 after its hook
+    from megabase.model.modeling import HyenaDNAPreTrainedModel  # noqa: PLC0415 after the import hook
 
     drawn = [
         (HyenaDNAPreTrainedModel, "post_init"),
@@ -78,9 +78,9 @@ def _seed():
 
 @pytest.fixture(scope="session")
 def shared():
-    """The folder of real genomes and of reference outputs."""
+    """The folder of real genomes and reference outputs; skips the test if it is missing."""
     if not SHARED.is_dir():
-        pytest.skip("needs the folder of shared data beside the project")
+        pytest.skip("needs the folder of shared data next to the project")
     return SHARED
 
 

@@ -1,4 +1,4 @@
-"""A limit to how large files may grow, in place of a full disk."""
+"""Simulate a full disk by a limit of the size of files."""
 
 from contextlib import contextmanager
 
@@ -9,7 +9,7 @@ resource = pytest.importorskip("resource", reason="no such limit on this system"
 
 @contextmanager
 def file_limit(n_bytes):
-    """Let no file of this process grow beyond `n_bytes` for so long."""
+    """Limit files of this process to `n_bytes` within the context."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
     try:

@@ -8,7 +8,7 @@ MOTIF = "TATAAA"
 
 
 def motif_rows(n, seed=0, motif=MOTIF):
-    """Give random sequences of 20 to 26 bases, every other with the motif, and whether it has."""
+    """Return rows of 20 to 26 random bases; every other has the motif and label 1, else 0."""
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(n):
@@ -21,7 +21,7 @@ def motif_rows(n, seed=0, motif=MOTIF):
 
 
 def write_rows(path, rows, delimiter=","):
-    """Write rows as a table, with the columns of the first."""
+    """Write rows as a table, with the columns of the first row; return the path."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter, lineterminator="\n")
         writer.writeheader()
@@ -30,7 +30,7 @@ def write_rows(path, rows, delimiter=","):
 
 
 def write_task(data, n_train, n_test):
-    """Write rows of genomic_benchmarks/human_enhancers_cohn into its folder; give the data's."""
+    """Write rows of genomic_benchmarks/human_enhancers_cohn below `data`; return `data`."""
     folder = data / "human_enhancers_cohn"
     folder.mkdir()
     write_rows(folder / "train.csv", motif_rows(n_train))
@@ -39,6 +39,6 @@ def write_task(data, n_train, n_test):
 
 
 def read_rows(path, delimiter=","):
-    """Read rows as they stand."""
+    """Read the rows of a table, with all cells as text."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file, delimiter=delimiter))

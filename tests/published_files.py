@@ -1,4 +1,4 @@
-"""Reference outputs of the released code, and released layouts made of them by hand."""
+"""Reference outputs of the released code, and files in released layouts built from them."""
 
 import json
 import re
@@ -14,7 +14,7 @@ HUB = "LongSafari/hyenadna-tiny-1k-seqlen-hf"
 
 
 class Fixture(NamedTuple):
-    """What one run of the released code left: its configuration, weights, outputs, gradients."""
+    """Configuration, weights, outputs and gradients of one run of the released code."""
 
     config: dict
     weights: dict
@@ -32,7 +32,7 @@ def read_fixture(folder: Path, name: str) -> Fixture:
 
 
 def write_lightning(folder: Path, fixture: Fixture, *, checkpointed: bool) -> Path:
-    """Write a released training folder: weights.ckpt beside an original config.json."""
+    """Write a released training folder: weights.ckpt and an original config.json."""
     folder.mkdir(parents=True)
     tensors = {}
     for name, tensor in fixture.weights.items():
@@ -52,7 +52,7 @@ def write_lightning(folder: Path, fixture: Fixture, *, checkpointed: bool) -> Pa
 
 
 def hf_config(original: dict) -> dict:
-    """Give the config.json of a released -hf folder, which points to code of its own."""
+    """Return the config.json of a released -hf folder, which refers to remote code."""
     layer = original["layer"]
     return {
         "_name_or_path": HUB.split("/")[1],
@@ -90,7 +90,7 @@ def hf_config(original: dict) -> dict:
 
 
 def write_hf(folder: Path, config: dict, tensors: dict) -> Path:
-    """Write a released -hf folder of tensors that bear its names."""
+    """Write a released -hf folder of tensors with released names."""
     folder.mkdir(parents=True)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(hf_config(config)))
@@ -114,6 +114,6 @@ def write_hf(folder: Path, config: dict, tensors: dict) -> Path:
 
 
 def to_hf(weights: dict) -> dict:
-    """Rename stand-alone tensors as a released -hf file names them."""
+    """Rename tensors of the stand-alone code to the names of a released -hf file."""
     renamed = {f"hyena.{name}": tensor for name, tensor in weights.items()}
     return renamed | {"lm_head.weight": weights[EMBEDDING].clone()}

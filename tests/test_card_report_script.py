@@ -1,4 +1,4 @@
-"""A page of evaluation cards has their text below its own heading, and their curves beside it."""
+"""The page of evaluation cards has the text of each card as a section, and its curve."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from scripts.card_report import section
 CARDS = Path(__file__).parents[1] / "docs" / "label-efficiency"
 
 
-def test_a_card_stands_below_the_heading_of_the_page_with_its_curve():
+def test_a_card_is_a_section_of_the_page_with_its_curve():
     card = min(CARDS.glob("*.json"))
     text = section(card, "label-efficiency")
     headings = [line for line in text.splitlines() if line.startswith("#")]
@@ -18,6 +18,6 @@ def test_a_card_stands_below_the_heading_of_the_page_with_its_curve():
     assert card.with_suffix(".png").is_file()
 
 
-def test_the_cards_that_are_kept_name_no_folder_of_a_machine():
+def test_kept_cards_have_no_absolute_paths():
     for card in CARDS.glob("*.json"):
         assert "/" not in json.loads(card.read_text())["data"]["place"]

@@ -1,4 +1,4 @@
-"""The configurations of the repository can be read, and say what they mean to."""
+"""The configurations of the repository are valid and hold out the intended regions."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
-def test_it_is_read_and_has_a_first_line_for_people(file):
+def test_it_is_valid_and_starts_with_a_comment(file):
     assert file.read_text().startswith("# ")
     assert read_config(PretrainConfig, file=file).sources()
 

@@ -1,4 +1,4 @@
-"""The card of the shipped model has the figures of its reports, and no others are taken."""
+"""The card of the shipped model has the figures of its reports; other reports are refused."""
 
 import json
 from contextlib import chdir
@@ -17,7 +17,7 @@ from tests import toys
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two genomes under names that have a source, a model of them, and what was measured."""
+    """A folder with two genomes, a model trained on them, and its reports."""
     place = tmp_path_factory.mktemp("trained")
     names = ("ecoli", "yeast")
     for seed, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""What the experiments train can be built, and the mixers that were tried are causal."""
+"""The models of the experiments can be built, and their mixers are causal."""
 
 from contextlib import nullcontext
 
@@ -16,7 +16,7 @@ from megabase.training.config import PretrainConfig
 from tests import toys
 
 N_OURS = n_parameters(HyenaDNAConfig.from_preset(OURS, 1024))
-DEAD = {"taps-and-far": "backbone.blocks.0.mixer.filters"}  # near taps alone: a window of 0
+DEAD = {"taps-and-far": "backbone.blocks.0.mixer.filters"}  # only near taps: its window is 0
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -30,7 +30,7 @@ def test_every_variant_is_a_model_of_nearly_the_same_size(name):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_every_run_of_the_context_is_one_that_can_be_asked_for(name):
+def test_every_run_of_context_is_a_valid_configuration(name):
     preset, keys = RUNS[name]
     given = {"preset": preset, "genomes": {"one": {"path": "one.fa"}}, "start_length": 1024}
     sets = [f"{key}={value}" for key, value in keys.items()]
@@ -39,7 +39,7 @@ def test_every_run_of_the_context_is_one_that_can_be_asked_for(name):
 
 
 @pytest.mark.parametrize("name", MIXERS)
-def test_no_mixer_sees_later_tokens_and_all_its_weights_learn(name):
+def test_mixers_are_causal_and_all_their_weights_get_gradients(name):
     keys = toys.SCALE_FREE | {"d_model": 32, "max_seq_len": 1_100}
     torch.manual_seed(0)
     with with_mixers(name):
@@ -56,7 +56,7 @@ def test_no_mixer_sees_later_tokens_and_all_its_weights_learn(name):
     assert not torch.allclose(before[:, 60:], after[:, 60:])
 
 
-def test_the_mixers_are_those_of_the_name_in_each_layer():
+def test_each_layer_has_the_named_mixer():
     with with_mixers("attention-first"):
         model = HyenaDNAForCausalLM(toys.config(d_model=32, **toys.SCALE_FREE))
     kinds = [type(block.mixer).__name__ for block in model.backbone.blocks]

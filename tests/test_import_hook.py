@@ -1,4 +1,4 @@
-"""After `import megabase`, in either order, transformers knows our classes; alone it is light."""
+"""`import megabase` registers our classes with transformers, in either order of import."""
 
 import subprocess
 import sys
@@ -27,13 +27,13 @@ def python(code, *arguments):
 
 
 @pytest.mark.parametrize("imports", [OURS + AUTO, AUTO + OURS], ids=["ours first", "ours last"])
-def test_the_auto_classes_take_ours_in_either_order(tmp_path, imports):
+def test_the_auto_classes_know_ours_in_either_order(tmp_path, imports):
     save(toys.model(), tmp_path)
     ours = "megabase.model.modeling megabase.model.tokenizer megabase.model.config"
     assert python(imports + LOAD, tmp_path) == ours
 
 
-def test_our_modules_may_be_imported_first_of_all():
+def test_our_modules_may_be_imported_first():
     code = "from megabase.model.modeling import HyenaDNAForCausalLM as C; print(C.__name__)"
     assert python(code) == "HyenaDNAForCausalLM"
 
@@ -46,7 +46,7 @@ def test_our_modules_may_be_imported_first_of_all():
         "from megabase.training.trainer import PretrainTrainer",
     ],
 )
-def test_what_asks_for_the_auto_classes_on_its_way_may_come_first(tmp_path, imports):
+def test_modules_that_import_the_auto_classes_may_come_first(tmp_path, imports):
     save(toys.model(), tmp_path)
     assert python(OURS + imports + "\n" + AUTO + LOAD, tmp_path).startswith("megabase.model")
 
@@ -56,6 +56,6 @@ def test_megabase_alone_imports_neither_torch_nor_transformers():
     assert python(code) == "set()"
 
 
-def test_transformers_without_its_auto_classes_does_not_wait_for_ours():
+def test_transformers_without_its_auto_classes_does_not_import_ours():
     code = "import megabase, transformers, sys; print('megabase.model' in sys.modules)"
     assert python(code) == "False"

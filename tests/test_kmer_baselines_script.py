@@ -1,4 +1,4 @@
-"""The script measures baselines of a folder, and shows what its parts share."""
+"""The script measures baselines of a folder and reports leaks between its splits."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ def write(folder, name, n, seed, extra=()):
     return rows
 
 
-def test_a_folder_is_measured_and_its_leak_shown(tmp_path, capsys, monkeypatch):
+def test_a_folder_is_measured_and_its_leak_reported(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(kmer_baselines, "fit_kmers", _small(kmer_baselines.fit_kmers))
     rows = write(tmp_path, "train", 200, 0)
     write(tmp_path, "test", 60, 1, extra=rows[:3])
@@ -51,7 +51,7 @@ def test_both_strands_of_a_sequence_are_held_out_together(tmp_path):
     assert len(held.labels) == 2 * len(of_one.labels) > 0
 
 
-def test_a_folder_without_a_test_part_is_an_error(tmp_path):
+def test_a_folder_without_a_test_split_is_an_error(tmp_path):
     write(tmp_path, "train", 4, 0)
     with pytest.raises(BadParameter, match="needs train and test"):
         main([tmp_path])

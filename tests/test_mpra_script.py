@@ -1,4 +1,4 @@
-"""The comparison with a reporter assay reads its table right, and asks for what was held out."""
+"""The comparison with a reporter assay reads its table and needs a held-out region."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ LETTERS = toys.letters(1000)
 
 @pytest.fixture
 def table(tmp_path):
-    """Write twelve bases, each to every other, a deletion, and one with few barcodes."""
+    """Write all substitutions of twelve bases, a deletion, and one with few barcodes."""
     rows = [
         (position, LETTERS[position - 1], alt, 20, f"{0.1 * position % 1:.2f}")
         for position in range(951, 963)
@@ -42,7 +42,7 @@ def test_deletions_and_few_barcodes_are_left_out_and_counted(table):
     assert [LETTERS[position] for position in measured.positions] == measured.refs
 
 
-def test_a_markov_model_is_asked_on_both_strands():
+def test_the_markov_model_scores_both_strands():
     markov = fit_markov([DNA_VOCABULARY.to_bases(DNA_VOCABULARY.encode(LETTERS).tokens)])
     region = Interval("chrI", 50, 52)
     ratios = markov_ratios(markov, LETTERS[34:68], region)
@@ -58,7 +58,7 @@ def test_a_markov_model_is_asked_on_both_strands():
     assert ratios[1, "ACGT".index(LETTERS[51])] == 0
 
 
-def test_it_reports_each_score_beside_its_rivals(table, tmp_path, capsys):
+def test_it_reports_each_score_next_to_baselines(table, tmp_path, capsys):
     save(toys.model(), tmp_path / "model")
     genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": LETTERS})
     main(str(tmp_path / "model"), str(genome), table, element="E", release="GRCh37", window=16)
@@ -69,6 +69,8 @@ def test_it_reports_each_score_beside_its_rivals(table, tmp_path, capsys):
     with pytest.raises(typer.BadParameter, match="has no element 'F'"):
         main(str(tmp_path / "model"), str(genome), table, element="F", release="GRCh37")
     other = toys.write_fasta(tmp_path / "other.fa", {"chrI": toys.letters(1000, seed=9)})
-    with pytest.raises(typer.BadParameter, match="other letters than the table; is it GRCh37"):
+    with pytest.raises(
+        typer.BadParameter, match="differs from the bases of the table; is it GRCh37"
+    ):
         main(str(tmp_path / "model"), str(other), table, element="E", release="GRCh37")
     assert np.isfinite(float(report["score and effect"]["exact"]["spearman"].split()[0]))

@@ -1,4 +1,4 @@
-"""The first yeast records come out the same whole, after a kill, and in shards."""
+"""The first yeast records are identical when scored whole, after a kill, and in shards."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "score_vcf_ways.py"
 
 
 @pytest.mark.slow
-def test_five_hundred_yeast_records_are_the_same_in_three_ways(shared, tmp_path):
+def test_500_yeast_records_are_identical_in_three_ways(shared, tmp_path):
     save(toys.model(), tmp_path / "model")
     done = subprocess.run(
         [

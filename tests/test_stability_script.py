@@ -1,4 +1,4 @@
-"""The campaign over what rounds sums otherwise reads its verdicts from pytest's reports."""
+"""The script on rounding reads the failures from reports of pytest."""
 
 from scripts.stability import CONDITIONS, failures_of
 
@@ -10,11 +10,11 @@ REPORT = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
-def test_what_fails_is_named_and_what_is_skipped_is_not():
+def test_failures_are_listed_and_skips_are_not():
     assert failures_of(REPORT) == {"tests.a::test_wrong", "tests.b::test_broken"}
 
 
-def test_threads_compiler_vectors_and_weights_are_changed():
+def test_threads_compiler_vectors_and_weights_are_varied():
     changed = {key for each in CONDITIONS.values() for key in each.environment}
     assert changed == {"OMP_NUM_THREADS", "MEGABASE_COMPILE", "ATEN_CPU_CAPABILITY"}
     assert sum("--perturb" in each.options for each in CONDITIONS.values()) == 2

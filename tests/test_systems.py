@@ -1,4 +1,4 @@
-"""The library is imported where there is neither fcntl nor resource nor pysam, as on Windows."""
+"""The library can be imported without fcntl, resource and pysam, as on Windows."""
 
 import subprocess
 import sys

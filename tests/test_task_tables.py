@@ -1,8 +1,8 @@
-"""The page of tasks says what the catalogue says."""
+"""The page of tasks agrees with the catalogue."""
 
 from pathlib import Path
 
-from scripts.task_tables import page as made_anew
+from scripts.task_tables import page as rewritten
 
 from megabase.evaluation.tasks.catalogue import TASKS
 from megabase.evaluation.tasks.task import LAYOUTS
@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_page_is_what_the_script_would_write():
     page = (ROOT / "docs" / "tasks.md").read_text()
-    assert page == made_anew(), "run python scripts/task_tables.py"
+    assert page == rewritten(), "run python scripts/task_tables.py"
     assert all(f"`{task.name}`" in page for task in TASKS)
 
 
-def test_every_layout_and_protocol_is_told_of():
+def test_every_layout_and_protocol_is_documented():
     page = (ROOT / "docs" / "tasks.md").read_text()
     for name in [*LAYOUTS, *PROTOCOLS]:
         assert f"| {name.replace('_', ' ')} |" in page, name

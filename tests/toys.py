@@ -1,4 +1,4 @@
-"""A tiny genome and a tiny model."""
+"""Tiny genomes and models for tests."""
 
 import numpy as np
 import torch
@@ -8,12 +8,12 @@ from megabase.model.modeling import HyenaDNAForCausalLM
 
 
 def letters(length, seed=0):
-    """Random A C G T."""
+    """Return random letters A, C, G, T."""
     return "".join(np.random.default_rng(seed).choice(list("ACGT"), size=length))
 
 
 def write_fasta(path, contigs, width=60):
-    """Write contigs, a mapping of header to letters, as FASTA lines of `width`."""
+    """Write contigs (header to letters) as FASTA with lines of `width`; return the path."""
     lines = []
     for header, sequence in contigs.items():
         lines.append(f">{header}")
@@ -23,16 +23,16 @@ def write_fasta(path, contigs, width=60):
 
 
 SCALE_FREE = {"filter_family": "scale-free", "emb_dim": 9, "n_near_taps": 5}
-"""Keys of our filter, in place of the published one."""
+"""Configuration keys of our scale-free filter, which replaces the published one."""
 
 
 def config(**keys):
-    """Give a model of 8 channels and 2 blocks that reads 64 tokens."""
+    """Return a configuration of 8 channels, 2 blocks and a context of 64 tokens."""
     return HyenaDNAConfig(**({"d_model": 8, "n_layer": 2, "max_seq_len": 66} | keys))
 
 
 def model(seed=0, **keys):
-    """Give a model whose every weight matters: all are drawn anew at a larger scale."""
+    """Return a model with noise added to all weights, so that each affects the output."""
     torch.manual_seed(seed)
     toy = HyenaDNAForCausalLM(config(**keys)).eval()
     with torch.no_grad():
@@ -42,5 +42,5 @@ def model(seed=0, **keys):
 
 
 def tokens(batch, length, seed=0):
-    """Random tokens of A C G T N."""
+    """Return random tokens of A, C, G, T, N (ids 7 to 11), of shape (batch, length)."""
     return torch.randint(7, 12, (batch, length), generator=torch.Generator().manual_seed(seed))

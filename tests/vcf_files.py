@@ -1,4 +1,4 @@
-"""VCF files that tests write, in each form in which they come."""
+"""Write VCF files for tests, in each supported format."""
 
 import gzip
 
@@ -15,7 +15,7 @@ HEADER = (
 
 
 def vcf_text(rows, header=HEADER):
-    """Give a file of rows (contig, 1-based position, ref, alt, info)."""
+    """Return the text of a VCF file with rows (contig, 1-based position, ref, alt, info)."""
     lines = [
         f"{contig}\t{position}\trs{n}\t{ref}\t{alt}\t50\tPASS\t{info}\tGT\t0/1\n"
         for n, (contig, position, ref, alt, info) in enumerate(rows)
@@ -24,7 +24,7 @@ def vcf_text(rows, header=HEADER):
 
 
 def write_vcf_file(path, text):
-    """Write text in the form that the name asks for: .vcf, .vcf.gz, .gzip, .bcf."""
+    """Write text in the format of the suffix (.vcf, .gz, .gzip, .bcf); return the path."""
     match path.suffix:
         case ".gz":
             with pysam.BGZFile(str(path), "wb") as file:

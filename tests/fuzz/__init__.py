@@ -1,1 +1,1 @@
-"""Mutated inputs for every verb, and kills at random moments: see docs/reliability.md."""
+"""Fuzz tests: mutated inputs for every verb, and kills at random moments (docs/reliability.md)."""

@@ -1,9 +1,9 @@
-"""Run mutated inputs through every verb, and write what was found.
+"""Run mutated inputs through every verb and report violations of the rules.
 
 python -m tests.fuzz --seed 0 --count 10000 --output fuzz.json
 
-Case `index` of a seed is reproduced by `--seed S --index I`, which prints its verdict. The files
-of one case for each kind of violation are kept in the folder of `--keep`, with the command.
+`--seed S --index I` reproduces one case and prints its verdict. For each kind of violation, the
+files of one case are kept in the folder of `--keep`, with the command.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tests.fuzz import accounts, cases, rules, server, wellformed
 
 
 def prepare(folder: Path) -> None:
-    """Warm up, and write the models that the cases read."""
+    """Warm up the server and write the models that the cases read."""
     server.warm()
     assets = folder / "assets"
     server.empty(assets)
@@ -32,7 +32,7 @@ def prepare(folder: Path) -> None:
 
 
 def work(folder: Path, seed: int, indices, kept: Path, deadline: float, verb: str | None) -> None:
-    """Run the cases of some numbers, or those of one verb; write a line of JSON for each."""
+    """Run the cases with the given indices, or those of one verb; write a JSON line for each."""
     likelihood = accounts.likelihood_by(folder / "assets" / "model")
     seen: set[str] = set()
     with (folder / f"verdicts-{os.getpid()}.jsonl").open("w") as file:
@@ -58,7 +58,7 @@ def work(folder: Path, seed: int, indices, kept: Path, deadline: float, verb: st
 
 
 def run_all(arguments, folder: Path) -> list[dict]:
-    """Share the cases out among processes; give all verdicts in order."""
+    """Distribute the cases over processes and return all verdicts in order."""
     prepare(folder)
     deadline = time.monotonic() + (arguments.minutes or 1e6) * 60
     numbers = range(arguments.start, arguments.start + arguments.count)
@@ -73,7 +73,7 @@ def run_all(arguments, folder: Path) -> list[dict]:
 
 
 def summary(verdicts: list[dict], arguments, seconds: float) -> dict:
-    """Count what ran and what was found."""
+    """Summarise the cases that ran and the violations that were found."""
     from megabase.run.provenance import machine, versions  # noqa: PLC0415 after warm()
 
     found: dict[str, list[int]] = {}
@@ -110,11 +110,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--start", type=int, default=0, help="the first index")
-    parser.add_argument("--index", type=int, help="only this one, and show what came")
-    parser.add_argument("--verb", help="only the cases of this verb, such as 'evaluate TASK'")
+    parser.add_argument("--start", type=int, default=0, help="first index")
+    parser.add_argument("--index", type=int, help="run only this case and print its result")
+    parser.add_argument("--verb", help="run only cases of this verb, such as 'evaluate TASK'")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--minutes", type=float, help="stop after so long")
+    parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-found"))
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
@@ -133,7 +133,7 @@ def main() -> int:
 
 
 def show(arguments, folder: Path) -> int:
-    """Run one case and print what came."""
+    """Run one case and print its result."""
     prepare(folder)
     likelihood = accounts.likelihood_by(folder / "assets" / "model")
     case = cases.of_index(arguments.seed, arguments.index).with_likelihood(likelihood)

@@ -1,8 +1,8 @@
-"""What an output must hold, by readers of their own that are as simple as the formats allow.
+"""Check outputs against inputs, with independent readers as simple as the formats allow.
 
-Each account is called with what a case put in and where it ran, after an exit code of 0. It
-gives the problems that it finds, in words. Where a mutation leaves open how many records a
-file has, an account checks only that what was written is whole.
+Each account is called with a case and the folder where it ran, after an exit code of 0. It yields
+descriptions of the problems that it finds. If a mutation leaves the number of records ambiguous, an
+account checks only that the output is complete.
 """
 
 import csv
@@ -20,7 +20,7 @@ import numpy as np
 from tests.fuzz.mutations import blocks_of
 
 DAMAGED = "damaged"
-"""In the place of text: nothing but a refusal is right."""
+"""Replaces the text of a file that must be refused."""
 
 _LETTERS = set("ACGTNRYSWKMBDHVacgtnryswkmbdhv")
 _WHOLE = re.compile(r"[0-9]+")
@@ -29,14 +29,14 @@ _PLUS, _MINUS = ("+", ".", "1", "+1"), ("-", "-1")
 
 
 def text_of(data, errors="strict"):
-    """Give the text of a file that may be compressed, or `DAMAGED`."""
+    """Return the text of a possibly compressed file, or `DAMAGED`."""
     if data[:2] == b"\x1f\x8b":
         try:
             plain = gzip.decompress(data)
         except (EOFError, OSError, zlib.error):
             return DAMAGED
         if data[3:4] == b"\x04" and blocks_of(data)[-1][-4:] != b"\x00" * 4:
-            return DAMAGED  # bgzip without the empty block at its end
+            return DAMAGED  # bgzip without the empty block that marks its end
         data = plain
     try:
         return data.decode("utf-8-sig", errors)
@@ -49,9 +49,9 @@ def lines_of(text):
 
 
 def fasta_records(data, *, all_read=True):
-    """Give (header, letters) of each record; `DAMAGED` if it must be refused; None: who knows.
+    """Return (header, letters) of each record, `DAMAGED` to be refused, or None if ambiguous.
 
-    Unless `all_read`, letters that are none may stand in it: they are of another contig.
+    Unless `all_read`, invalid letters are allowed, because contigs that are not read may have them.
     """
     text = text_of(data)
     if text == DAMAGED:
@@ -80,7 +80,7 @@ def fastq_records(data):
     for at in range(0, len(lines), 4):
         record = lines[at : at + 4]
         if len(record) < 4 or record[0][:1] != "@" or record[2][:1] != "+":
-            return None  # perhaps of several lines
+            return None  # possibly a multi-line record
         if len(record[1]) != len(record[3]) or set(record[1]) - _LETTERS:
             return None
         found.append([record[0][1:], record[1]])
@@ -92,7 +92,7 @@ def first_word(header):
 
 
 def bed_records(data):
-    """Give (contig, start, end, name, strand) of each line, as `fasta_records`."""
+    """Return (contig, start, end, name, strand) of each line, or `DAMAGED`."""
     text = text_of(data)
     if text == DAMAGED:
         return DAMAGED
@@ -113,7 +113,7 @@ def bed_records(data):
 
 
 def letters_at(genome, record):
-    """Give the letters of a BED record in a genome of (header, letters), or `DAMAGED`."""
+    """Return the letters of a BED record in a genome of (header, letters), or `DAMAGED`."""
     contigs = {first_word(header): letters for header, letters in genome}
     contig, start, end, _, strand = record
     if contig not in contigs or end > len(contigs[contig]):
@@ -144,12 +144,12 @@ def _compared(what, expected, found) -> Iterator[str]:
 
 
 def _is_plain(text):
-    """Whether a name has neither control characters nor blanks that formats argue about."""
+    """Return whether a name has neither control characters nor blanks at its ends."""
     return text.isprintable() and text == text.strip() and text != ""
 
 
 def scored_sequences(records, path, likelihood=None):
-    """Compare the table of score with (name, letters) of each record."""
+    """Compare the output table of `score` with (name, letters) of each record."""
     rows = read_tsv(path)
     expected = [(name, letters) for name, letters in records if letters]
     if all(_is_plain(name) for name, _ in expected):
@@ -172,7 +172,7 @@ def _near(name, expected, found):
 
 
 def input_records(case):
-    """Give (name, letters) of what a case's input means, `DAMAGED`, or None."""
+    """Return (name, letters) of each record of the input, `DAMAGED`, or None if ambiguous."""
     data = case.files[case.target]
     if case.kind == "bed" or case.kind == "bed12" or case.role == "genome":
         source = case.files[case.regions]
@@ -194,7 +194,7 @@ def input_records(case):
 
 
 def _checked(case, check):
-    """Refuse what must be refused; check the rest if it can be known."""
+    """Yield a problem if a damaged input was accepted; else run `check` on unambiguous records."""
     records = input_records(case)
     if records == DAMAGED:
         yield "accepted what must be refused"
@@ -223,7 +223,7 @@ def of_embed(case, folder):
     if len(values) != len(names):
         yield f"wrong count: {len(values)} embeddings, {len(names)} names"
     if np.isinf(values).any() or np.isnan(values).any():
-        yield "wrong value: embeddings that are no numbers"
+        yield "wrong value: embeddings that are NaN or infinite"
     yield from _checked(case, check)
 
 
@@ -260,7 +260,7 @@ def of_predict(case, folder):
 
 
 def table_rows(case):
-    """Give the rows of a text table as lists of cells, header first; as `fasta_records`."""
+    """Return the rows of a text table, header first, `DAMAGED`, or None if ambiguous."""
     text = text_of(case.files[case.target])
     if text == DAMAGED:
         return DAMAGED
@@ -269,7 +269,7 @@ def table_rows(case):
     delimiter = "\t" if case.target.endswith((".tsv", ".tsv.gz")) else ","
     first = text.partition("\n")[0]
     if delimiter not in first or any(mark in first for mark in "\t;," if mark != delimiter):
-        return None  # perhaps of another kind than its suffix says
+        return None  # possibly of another format than its suffix
     if any(
         mark in text
         for mark in ("\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
@@ -303,7 +303,7 @@ def of_mutagenesis(case, folder):
             yield f"wrong count: {len(rows)} rows for {expected} substitutions"
 
     if not all(math.isfinite(float(row["llr"])) for row in rows):
-        yield "wrong value: a ratio that is no number"
+        yield "wrong value: a ratio that is NaN or infinite"
     yield from _checked(case, check)
 
 
@@ -327,7 +327,7 @@ def of_tracks(case, folder):
 
 
 def vcf_lines(data):
-    """Give the record lines of a VCF file; `DAMAGED`; None where it is BCF or no plain VCF."""
+    """Return the record lines of a VCF file, `DAMAGED`, or None if it is not plain VCF."""
     text = text_of(data, errors="surrogateescape")
     if text == DAMAGED or "\x00" in text:
         return None
@@ -397,7 +397,7 @@ def _without_ours(line):
 def of_generate(case, folder):
     records = fasta_records((folder / case.output).read_bytes())
     if records == DAMAGED:
-        yield "the output is no FASTA"
+        yield "the output is not valid FASTA"
         return
     lengths = {len(letters) for _, letters in records}
     if lengths != {case.length}:
@@ -415,14 +415,14 @@ def of_generate(case, folder):
 
 
 def of_model_folder(case, folder):
-    """A folder that was trained or converted: finished, whole, and of finite numbers."""
+    """Check that a trained or converted folder is finished and complete."""
     place = folder / case.output
     record = json.loads((place / "megabase.json").read_text())
     if record["finished"] is not True:
-        yield "half-written: its record says that it is not finished"
+        yield "half-written: its record is not marked as finished"
     for name in record["files"]:
         if not (place / name).is_file():
-            yield f"half-written: {name} is not there"
+            yield f"half-written: {name} is missing"
     if (place / "metrics.json").is_file() and case.kind == "table":
         yield from _trained_rows(case, json.loads((place / "metrics.json").read_text()))
 
@@ -434,11 +434,11 @@ def _trained_rows(case, metrics):
     elif rows is not None:
         n = metrics["n_rows"]
         if (found := n["training"] + n["validation"]) != len(rows) - 1:
-            yield f"wrong count: {found} rows learnt from or validated on, of {len(rows) - 1}"
+            yield f"wrong count: {found} training and validation rows, of {len(rows) - 1}"
 
 
 def of_json(case, folder):
-    """A report or the words of info: JSON whose numbers are finite."""
+    """Check that a report, or the output of info, is JSON with finite numbers."""
     text = (folder / (case.output or ".stdout")).read_text()
 
     def refuse(word):
@@ -447,18 +447,18 @@ def of_json(case, folder):
     try:
         json.loads(text, parse_constant=refuse)
     except ValueError as error:
-        yield f"no strict JSON: {error}"
+        yield f"invalid strict JSON: {error}"
 
 
 def of_nothing(case, folder):
-    """The rule for failures is all that is known."""
+    """Check only that an output exists; nothing else is known."""
     if case.output and not (folder / case.output).exists():
         yield "no output, and exit code 0"
     yield from ()
 
 
 def likelihood_by(model: Path):
-    """Give a function from letters to the log-likelihood in nats that a model gives them."""
+    """Return a function from letters to their log-likelihood in nats under a model."""
     from megabase.inference.predictor import Predictor  # noqa: PLC0415 takes long
 
     predictor = Predictor.load(str(model), device="cpu")

@@ -1,6 +1,6 @@
-"""A case: one command, the files that it reads, one of them damaged, and what it must account for.
+"""A case: one command and the files that it reads, one of them damaged.
 
-Case number `index` of a seed is always the same case, whatever ran before it.
+Case `index` of a seed is always the same, whatever ran before it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from tests.fuzz.ways import WAYS, Way
 
 @dataclass(frozen=True)
 class Case:
-    """A way with its files as they were drawn."""
+    """A `Way` with its drawn files and the names of the mutations."""
 
     way: Way
     files: Mapping[str, bytes]
@@ -25,17 +25,17 @@ class Case:
         return getattr(self.way, name)
 
     def with_likelihood(self, likelihood):
-        """Give the case with a function from letters to their log-likelihood."""
+        """Return the case with a function from letters to their log-likelihood."""
         return replace(self, likelihood=likelihood)
 
     @property
     def arguments(self):
-        """The whole command line after the name of the command."""
+        """The command line after `megabase`."""
         return (*self.way.verb.split(), *self.way.arguments)
 
     @property
     def must_succeed(self):
-        """Whether what was done to the input leaves its meaning alone."""
+        """Whether the mutations keep the meaning of the input, so that it must be read."""
         harmless = {each.__name__ for each in mutations.HARMLESS}
         return not set(self.changes) - harmless and self.way.kind not in _MAY_REFUSE
 
@@ -44,16 +44,16 @@ _MAY_REFUSE = (
     "gtf", "options", "parquet", "config.json", "tokenizer", "fingerprint", "record",
     "yaml evil", "fasta packed",
 )  # fmt: skip
-"""Kinds of which not every well-formed one is read, or whose text may be damaged before packing."""
+"""Kinds for which a refusal is allowed, or whose text may be damaged before compression."""
 
 
 def of_index(seed: int, index: int) -> Case:
-    """Draw the case of a number."""
+    """Draw case `index` of a seed."""
     return draw(Random(f"{seed}:{index}"))
 
 
 def draw(rng: Random, ways: Sequence[Way] | None = None) -> Case:
-    """Draw a case: a way, its files, and what is done to one of them."""
+    """Draw a case: a way, its files, and mutations of the target file."""
     ways = ways or WAYS
     way = rng.choices(ways, [way.weight for way in ways])[0]
     files = {name: write(rng) for name, write in way.beside.items()}
@@ -68,7 +68,7 @@ def draw(rng: Random, ways: Sequence[Way] | None = None) -> Case:
 
 
 def replace_option(rng, way, files):
-    """Put nasty texts in the place of the values of options."""
+    """Replace the values of options with problematic texts."""
     arguments = list(way.arguments)
     places = [at for at, each in enumerate(arguments) if each.startswith("VALUE")]
     changes = []
@@ -91,9 +91,9 @@ _ODD = (
 )  # fmt: skip
 
 ASSETS = Path()
-"""Where `wellformed.make_assets` wrote; set by who draws."""
+"""The folder of `wellformed.make_assets`; set by `use_assets` before drawing."""
 
 
 def use_assets(folder):
-    """Say where the models are."""
+    """Set the folder of the models."""
     globals()["ASSETS"] = folder

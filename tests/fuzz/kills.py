@@ -1,11 +1,11 @@
-"""Kill commands with SIGKILL at random moments, and run them again until they are done.
+"""Kill commands with SIGKILL at random moments, and rerun them until they finish.
 
 python -m tests.fuzz.kills --seed 0 --kills 1000 --output kills.json
 
-Each job is first done without a kill, which gives the bytes that are expected and how long it
-takes. Then it is killed at moments that are drawn evenly from this time, several times, and
-finished; the files must be the same bytes, times left out of records, and nothing else may lie
-there. After each kill, what has the name of the output must be whole.
+Each job is first run without a kill, which determines the expected bytes and the duration. It is
+then killed several times, at moments drawn uniformly from this duration, and finished. The files
+must be identical except for times in records, and no other file may be left. After each kill, a
+file with the name of the output must be complete.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from tempfile import TemporaryDirectory
 from tests.fuzz import server, wellformed
 
 MODEL = "../assets/model"
-_MOST_KILLS = 8  # of one round
+_MOST_KILLS = 8  # per round
 _TIMES = ("created", "seconds", "tokens_per_second", "step_time", "wall_seconds", "minutes")
 _FOLDER_WORDS = (".cache", ".stdout", ".stderr")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command, its input files, and what it writes."""
+    """A command, its input files and its output."""
 
     name: str
     arguments: tuple[str, ...]
@@ -41,7 +41,7 @@ class Job:
 
 
 def jobs() -> list[Job]:
-    """Give one job, or one for each format, of each verb."""
+    """Return one job for each verb, or one for each of its formats."""
     rng = Random(5)
     genome = "".join(
         wellformed.wrapped(f"chr{n}", wellformed.draw_letters(rng, 6000 // n)) for n in (1, 2, 3)
@@ -123,7 +123,7 @@ def _variants(rng, genome):
 
 
 class Place:
-    """A folder in which a job is done, killed and done again."""
+    """A folder in which a job is run, killed and rerun."""
 
     def __init__(self, job: Job, folder: Path, *, by_process: bool) -> None:
         self.job, self.folder, self._by_process = job, folder, by_process
@@ -132,7 +132,7 @@ class Place:
             (folder / name).write_bytes(data)
 
     def run(self, kill_after: float | None = None) -> tuple[int, float, str]:
-        """Run the command; give its exit code (-9 if it was killed), seconds and words."""
+        """Run the command; return its exit code (-9 if killed), seconds and standard error."""
         if self._by_process:
             return self._run_process(kill_after)
         outcome = server.run(
@@ -156,7 +156,7 @@ class Place:
         return code, time.monotonic() - started, (self.folder / ".stderr").read_text()
 
     def files(self) -> dict[str, bytes]:
-        """Give every file that lies there but the inputs, with times taken out of records."""
+        """Return every file except the inputs, with times removed from records."""
         return {
             name: _timeless(path.read_bytes(), name)
             for path in sorted(self.folder.rglob("*"))
@@ -186,16 +186,16 @@ def _without_times(tree):
 
 
 def reference(job: Job, folder: Path, *, by_process: bool) -> tuple[dict[str, bytes], float]:
-    """Do a job twice without a kill: the bytes, which must be the same, and the seconds."""
+    """Run a job twice without a kill; return its bytes, which must agree, and the seconds."""
     found = []
     for _ in range(2):
         place = Place(job, folder, by_process=by_process)
         code, seconds, err = place.run()
         if code:
-            sys.exit(f"{job.name} failed by itself: {err}")
+            sys.exit(f"{job.name} failed without a kill: {err}")
         found.append(place.files())
     if differing := _differing(*found):
-        sys.exit(f"{job.name} is not the same twice: {differing}")
+        sys.exit(f"{job.name} is not reproducible: {differing}")
     return found[0], seconds
 
 
@@ -206,7 +206,7 @@ def _differing(one, other) -> list[str]:
 def disturb(
     job: Job, expected, seconds: float, folder: Path, rng: Random, *, by_process: bool
 ) -> tuple[int, float, list[str]]:
-    """Kill a job several times and finish it; give the kills, its seconds and the problems."""
+    """Kill a job several times and finish it; return kills, seconds and problems."""
     place = Place(job, folder, by_process=by_process)
     problems, n_kills = [], 0
     for _ in range(rng.randrange(1, _MOST_KILLS + 1)):
@@ -235,7 +235,7 @@ def disturb(
 
 
 def _half_written(place: Place, expected) -> list[str]:
-    """After a kill: a file that has its name is whole."""
+    """Return a problem if, after a kill, the output exists but is incomplete."""
     output = place.folder / place.job.output
     if not output.is_file():
         return []
@@ -244,7 +244,7 @@ def _half_written(place: Place, expected) -> list[str]:
 
 
 def work(folder: Path, arguments, number: int, ready) -> None:
-    """Do rounds of kills until this process has done its share; write a line for each."""
+    """Run rounds of kills until this process has done its share; write a line for each."""
     share, n_kills = arguments.kills // arguments.jobs, 0
     with (folder / f"rounds-{number}.jsonl").open("w") as file:
         for turn in range(number, 1 << 30, arguments.jobs):
@@ -270,7 +270,7 @@ def work(folder: Path, arguments, number: int, ready) -> None:
 
 
 def run_all(arguments, folder: Path) -> list[dict]:
-    """Prepare, share the kills out among processes, and give all rounds."""
+    """Prepare, distribute the kills over processes, and return all rounds."""
     server.warm()
     server.empty(folder / "assets")
     wellformed.make_assets(folder / "assets")
@@ -320,9 +320,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--verb", action="append", help="only this one; repeat")
+    parser.add_argument("--verb", action="append", help="only this verb; may be repeated")
     parser.add_argument(
-        "--processes", action="store_true", help="new processes, not forks of a warm one"
+        "--processes",
+        action="store_true",
+        help="start new processes instead of forks of a warm one",
     )
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()

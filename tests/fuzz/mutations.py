@@ -1,4 +1,4 @@
-"""Ways to damage bytes: any bytes, lines of text, trees of JSON or YAML, compressed files."""
+"""Mutations of inputs: arbitrary bytes, lines of text, JSON and YAML trees, compressed files."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ NASTY = (
     "chr1", "chr2", "chrX", "1", "N", "n", "ACGT", "acgt", "U", "R", "X" * 3, "A" * 5000, "=", "|",
     "<DEL>", "[chr1:5[", "minus", "plus", "- ", "reverse", "\\N", "\\x41", "’",
 )  # fmt: skip
-"""Cells and names that readers have tripped over."""
+"""Cells and names that are often misread."""
 
 
 def flip_bytes(rng, data):
@@ -109,7 +109,7 @@ def insert_unicode(rng, data):
 
 
 def _lines(change):
-    """Make a mutation of bytes from one of a list of lines."""
+    """Turn a mutation of a list of lines into a mutation of bytes."""
 
     def mutate(rng, data):
         lines = data.splitlines(keepends=True) or [b""]
@@ -202,7 +202,7 @@ def twice(rng, data):
 
 
 def nasty_cell(rng, data):
-    """Put a nasty text in the place of a cell, or at its end."""
+    """Replace a cell with a text of `NASTY`, or append it."""
     lines = data.splitlines(keepends=True) or [b"\n"]
     at = rng.randrange(len(lines))
     part = next((each for each in (b"\t", b",", b";", b" ", b":") if each in lines[at]), b"\t")
@@ -214,7 +214,7 @@ def nasty_cell(rng, data):
 
 
 def copied_cell(rng, data):
-    """Put a cell of another line in the place of the same cell: names twice, orders broken."""
+    """Copy a cell to another line: repeats names and breaks orderings."""
     lines = data.splitlines(keepends=True) or [b"\n"]
     one, other = rng.randrange(len(lines)), rng.randrange(len(lines))
     part = b"\t" if b"\t" in lines[one] else b","
@@ -240,7 +240,7 @@ def dropped_cell(rng, data):
 
 
 def nasty_name(rng, data):
-    """Put a nasty text in the place of a word, wherever that word stands."""
+    """Replace every occurrence of a word with a text of `NASTY`."""
     words = sorted({word for word in data.replace(b",", b" ").split() if len(word) < 30})
     if not words:
         return b"x"
@@ -248,7 +248,7 @@ def nasty_name(rng, data):
 
 
 HARMLESS = (bom, crlf, no_final_newline)
-"""Of a text file: it says the same, and must be read."""
+"""Mutations that keep the meaning of a text file, which must still be read."""
 
 TEXT = (
     *HARMLESS, only_cr, bom_within, as_utf16, as_latin1, insert_unicode, delete_line, double_line,
@@ -267,7 +267,7 @@ _NASTY_VALUES = (
 
 
 def _places(tree, at=()):
-    """List the places of a tree, as (keys to the parent, key)."""
+    """Yield the nodes of a tree, as (keys to the parent, key)."""
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for key, value in pairs:
         yield at, key
@@ -276,7 +276,7 @@ def _places(tree, at=()):
 
 
 def change_tree(rng, tree):
-    """Set, delete, add or double something somewhere in a tree of dicts and lists."""
+    """Set, delete, add or double a node of a tree of dicts and lists."""
     places = list(_places(tree)) if isinstance(tree, dict | list) else []
     if not places or rng.random() < 0.05:
         return rng.choice(_NASTY_VALUES)
@@ -357,7 +357,7 @@ def gzipped(rng, data):
 
 
 def bgzip(data, block=400):
-    """Compress by bgzip, in blocks of so many bytes, with the end marker."""
+    """Compress as bgzip, in blocks of `block` bytes, with the end marker."""
     parts = [data[start : start + block] for start in range(0, len(data), block)]
     return b"".join(_block(part) for part in [*parts, b""])
 
@@ -371,7 +371,7 @@ def _block(part):
 
 
 def blocks_of(data):
-    """Part a bgzip file at its blocks; what is none of them is the last part."""
+    """Split a bgzip file into its blocks; trailing bytes that are not a block come last."""
     parts, at = [], 0
     while at + 18 <= len(data) and data[at : at + 4] == b"\x1f\x8b\x08\x04":
         size = struct.unpack_from("<H", data, at + 16)[0] + 1
@@ -410,7 +410,7 @@ COMPRESSED = (
 
 
 def change_safetensors(rng, data):
-    """Change the header of a safetensors file, or its length, or numbers in its body."""
+    """Change the header, the length or numbers of a safetensors file."""
     try:
         (size,) = struct.unpack_from("<Q", data)
         header = json.loads(data[8 : 8 + size])
@@ -446,7 +446,7 @@ SAFETENSORS = (*[change_safetensors] * 8, *BYTES)
 
 
 class Evil:
-    """What a pickle that runs code holds."""
+    """An object whose pickle runs code when it is loaded."""
 
     def __init__(self, call):
         self._call = call
@@ -464,7 +464,7 @@ class Evil:
 
 
 def evil_pickle(rng, data):
-    """Write a pickle that runs code when it is read, bare or as torch writes it."""
+    """Write a pickle that runs code when it is loaded, bare or in the format of torch."""
     import io  # noqa: PLC0415 as torch, which takes long
 
     import torch  # noqa: PLC0415 likewise
@@ -479,7 +479,7 @@ def evil_pickle(rng, data):
 
 
 def odd_checkpoint(rng, data):
-    """Write a checkpoint whose tree is another, or whose tensors are."""
+    """Write a checkpoint with other keys or other tensors."""
     import io  # noqa: PLC0415 as torch, which takes long
 
     import torch  # noqa: PLC0415 likewise
@@ -488,7 +488,7 @@ def odd_checkpoint(rng, data):
         tree = torch.load(io.BytesIO(data), weights_only=True)
         tensors = tree["state_dict"]
         name = rng.choice(list(tensors))
-    except Exception:  # noqa: BLE001 what another mutation damaged
+    except Exception:  # noqa: BLE001 damaged by an earlier mutation
         return flip_bytes(rng, data)
     choices = (
         lambda: tensors.pop(name), lambda: tensors.update({name: tensors[name].half()}),
@@ -511,7 +511,7 @@ def odd_checkpoint(rng, data):
     try:
         rng.choice(choices)()
         torch.save(tree, stream, _use_new_zipfile_serialization=rng.random() < 0.8)
-    except Exception:  # noqa: BLE001 an earlier mutation left another tree
+    except Exception:  # noqa: BLE001 an earlier mutation changed the tree
         return flip_bytes(rng, data)
     return stream.getvalue()
 
@@ -520,7 +520,7 @@ CHECKPOINT = (*[evil_pickle] * 4, *[odd_checkpoint] * 8, *BYTES)
 
 
 def change_words(rng, data):
-    """Set a little-endian word of 32 bits to a number that is odd there."""
+    """Set a little-endian word of 32 bits to an unusual number."""
     if len(data) < 4:
         return flip_bytes(rng, data)
     out = bytearray(data)
@@ -540,7 +540,7 @@ BINARY = (*[change_words] * 8, other_byte_order, *BYTES)
 
 
 def damaged_bcf(rng, data):
-    """Damage what a BCF file holds, and compress it again."""
+    """Damage the content of a BCF file and compress it again."""
     try:
         plain = gzip.decompress(data)
     except (OSError, EOFError, ValueError, zlib.error):
@@ -550,7 +550,7 @@ def damaged_bcf(rng, data):
 
 
 def draw(rng: Random, data: bytes, mutations) -> tuple[bytes, list[str]]:
-    """Apply none to three mutations; give the bytes and the names of what was done."""
+    """Apply up to three mutations; return the bytes and the names of the mutations."""
     names = []
     for _ in range(rng.choice((0, 1, 1, 1, 1, 1, 1, 2, 2, 3)) if mutations else 0):
         mutate = rng.choice(mutations)

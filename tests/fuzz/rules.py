@@ -1,4 +1,4 @@
-"""The one rule: exit 0 and account for every record, or exit 1 or 2 with one clear line."""
+"""The rule for every command: exit 0 with every record accounted for, or 1 or 2 with one line."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from tests.fuzz.cases import Case
 
 _LOG_LINE = re.compile(r"\d\d:\d\d:\d\d ")
 _ERROR = "megabase: error: "
-_ONLY_N = "holds no base but N"  # a region of a well-formed genome may be so
+_ONLY_N = "holds no base but N"  # a region of a well-formed genome may hold only N
 _FRAME = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
 _OF_LIBRARY = re.compile(r"\[[EW]::|Warning|Error|Exception|panicked")
 _MARK = "PWNED"
@@ -21,7 +21,7 @@ _INDEXES = (".fai", ".gzi", ".csi", ".tbi")
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a command ended, and what of the rule it broke."""
+    """How a command ended, and how it violated the rule."""
 
     code: int
     seconds: float
@@ -40,14 +40,14 @@ def written(case: Case, folder: Path) -> Path:
 
 
 def try_case(case: Case, folder: Path) -> Verdict:
-    """Write the files of a case into an empty folder, run it there, and judge what came."""
+    """Write the files of a case into an empty folder, run it there, and check the result."""
     outcome = server.run(case.arguments, written(case, folder))
     found = list(broken(case, folder, outcome))
     return Verdict(outcome.code, outcome.seconds, tuple(found), outcome.err[-3000:])
 
 
 def broken(case: Case, folder: Path, outcome: server.Outcome) -> Iterator[str]:
-    """Name what a command broke of the rule; nothing where it kept it."""
+    """Yield each violation of the rule by a command."""
     if (folder / _MARK).exists():
         yield "code of a file was executed"
     for name, data in case.files.items():
@@ -66,7 +66,7 @@ def broken(case: Case, folder: Path, outcome: server.Outcome) -> Iterator[str]:
 
 
 def _signature(err):
-    """Name the last frame of ours, and the kind of the exception."""
+    """Return the last frame in megabase and the type of the exception."""
     frames = [(path, name) for path, name in _FRAME.findall(err) if "/megabase/" in path]
     path, name = frames[-1] if frames else ("?", "?")
     last = next(
@@ -81,7 +81,7 @@ def _signature(err):
 
 
 def _stray(outcome):
-    """Give what stands on standard error beside log lines and the line of the error."""
+    """Return the lines of standard error that are neither log lines nor the error line."""
     lines = [line for line in outcome.err.splitlines() if line.strip()]
     return [line for line in lines if not _LOG_LINE.match(line) and not line.startswith(_ERROR)]
 
@@ -116,7 +116,7 @@ def _left_behind(case, folder, outcome):
         if path.name in own or path.name.startswith(".") or path.suffix in _INDEXES:
             continue
         if path.is_dir() and outcome.code == 1 and not (path / "config.json").exists():
-            continue  # a folder of work that failed keeps what is done
+            continue  # a failed job keeps its finished work in its folder
         yield f"left behind after exit code {outcome.code}: {path.name}"
 
 
@@ -132,18 +132,18 @@ def _succeeded(case, folder, outcome):
             yield f"a hidden part was left: {re.sub('[0-9a-f]{12}', '*', path.name)}"
     try:
         yield from (f"{_shape(each)}" for each in case.account(case, folder))
-    except Exception as error:  # noqa: BLE001 an output that its reader cannot take is a finding
+    except Exception as error:  # noqa: BLE001 an unreadable output is a finding
         yield f"the output cannot be accounted for: {type(error).__name__} {_shape(str(error))}"
 
 
 def _shape(text):
-    """Give the shape of a message: without names and numbers, so that equal kinds are equal."""
+    """Return a message without names and numbers, so that violations of one kind are equal."""
     short = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", text)
     return re.sub(r"[-+]?\d[\d,.]*(e[-+]?\d+)?", "#", short)[:160]
 
 
 def keep(case: Case, verdict: Verdict, folder: Path, label: str) -> None:
-    """Keep the files of a case with its command, to run it again by hand."""
+    """Keep the files of a case with its command, to rerun it by hand."""
     written(case, folder)
     (folder / "COMMAND").write_text(f"megabase {shlex.join(case.arguments)}\n")
     lines = [

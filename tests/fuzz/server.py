@@ -1,4 +1,4 @@
-"""A warm process that runs each command in a fork of itself, where starting costs nothing."""
+"""Run each command in a fork of a warm process, to avoid the cost of imports."""
 
 import ctypes
 import gc
@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LIMIT_S = 60.0
-"""Seconds after which a command counts as hanging."""
+"""Seconds after which a command is considered hung."""
 
-_MOST_MEMORY = 6 << 30  # bytes beyond what the warm process has mapped
-_MOST_FILE = 1 << 28  # bytes of one file
+_MOST_MEMORY = 6 << 30  # bytes in addition to the mappings of the warm process
+_MOST_FILE = 1 << 28  # bytes per file
 
-_DIE_WITH_PARENT = 1  # of prctl
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg",
     "CUDA_VISIBLE_DEVICES": "",
 }  # fmt: skip
-"""What must be set before torch is imported: a process with threads must not fork."""
+"""Set before torch is imported, because a process with threads must not fork."""
 
 _BESIDE = (
     "h5py", "logomaker", "matplotlib.pyplot", "matplotlib.backends.backend_agg", "pandas", "peft",
@@ -40,7 +40,7 @@ _BESIDE = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: its exit code (negative: the signal that ended it) and its words."""
+    """The exit code of a command (negative: the signal that ended it) and its output."""
 
     code: int
     out: str
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def warm() -> None:
-    """Import all that any verb imports, and compile what is compiled at first use."""
+    """Import everything that any verb imports, and compile the native code."""
     os.environ.update(ENVIRONMENT)
     import torch  # noqa: PLC0415 after the environment is set
 
@@ -81,15 +81,15 @@ def run(
     Parameters
     ----------
     arguments
-        What stands after the name of the command.
+        Arguments after `megabase`.
     folder
-        Where it runs; its words go to hidden files in it.
+        Working directory; output is redirected to hidden files in it.
     limit
-        Seconds after which it is ended, and late.
+        Seconds after which the command is killed and counts as late.
     kill_after
-        Seconds after which it is ended with SIGKILL; None: never.
+        Seconds after which the command is killed on purpose, or None.
     environment
-        Variables of the command alone.
+        Additional environment variables of the command.
     """
     out, err = folder / ".stdout", folder / ".stderr"
     sys.stdout.flush()
@@ -110,7 +110,7 @@ def run(
 
 
 def _wait(process: int, seconds: float) -> tuple[int, bool]:
-    """Wait for a process; end it and its children if it takes longer."""
+    """Wait for a process; kill it and its children after `seconds`. Return (status, is_late)."""
     descriptor = os.pidfd_open(process)
     try:
         poll = select.poll()
@@ -122,14 +122,14 @@ def _wait(process: int, seconds: float) -> tuple[int, bool]:
         try:
             os.killpg(process, signal.SIGKILL)
         except ProcessLookupError:
-            os.kill(process, signal.SIGKILL)  # it has not made its group yet
+            os.kill(process, signal.SIGKILL)  # its process group does not exist yet
     return os.waitpid(process, 0)[1], is_late
 
 
 def _become(
     arguments: Sequence[str], folder: Path, out: Path, err: Path, environment: Mapping[str, str]
 ) -> None:
-    """Be the command, and never return."""
+    """Turn this fork into the command; never returns."""
     code = 1
     try:
         os.setpgid(0, 0)
@@ -145,7 +145,7 @@ def _become(
         )
         _limit()
         code = _main(arguments)
-    except BaseException:  # noqa: BLE001 whatever it is, this process must end here
+    except BaseException:  # noqa: BLE001 this process must end here in any case
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -154,7 +154,7 @@ def _become(
 
 
 def die_with_parent() -> None:
-    """Let this process end when the one that forked it ends."""
+    """Let the kernel kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
@@ -180,7 +180,7 @@ def _main(arguments: Sequence[str]) -> int:
 
 
 def in_forks(n: int, work: Callable[[int], None]) -> None:
-    """Do the work of each number in a fork of this process; raise if one of them fails."""
+    """Run `work(number)` for each number below `n` in a fork; raise RuntimeError if one fails."""
     workers = []
     for number in range(n):
         sys.stdout.flush()
@@ -192,16 +192,16 @@ def in_forks(n: int, work: Callable[[int], None]) -> None:
                 gc.freeze()
                 work(number)
                 code = 0
-            except BaseException:  # noqa: BLE001 the fork must not go on as its parent
+            except BaseException:  # noqa: BLE001 the fork must not continue as its parent
                 traceback.print_exc()
             finally:
                 os._exit(code)
         workers.append(worker)
     if any([os.waitpid(worker, 0)[1] for worker in workers]):
-        raise RuntimeError("a process of the campaign itself failed")
+        raise RuntimeError("a worker process failed; its traceback is printed above")
 
 
 def empty(folder: Path) -> None:
-    """Make a folder, without what was in it."""
+    """Create an empty folder, deleting previous contents."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The fuzzer's own rules, a few mutated inputs on every run, and many with `-m fuzz`."""
+"""The fuzzer finds violations; a few mutated inputs are run here, and many with `-m fuzz`."""
 
 import subprocess
 import sys
@@ -33,12 +33,12 @@ LIGHT = [
 
 @st.composite
 def mutated(draw):
-    """Draw a case that is light enough for every run of the suite."""
+    """Draw a case that is fast enough for every run of the suite."""
     way = draw(st.sampled_from(LIGHT))
     return cases.draw(draw(st.randoms(use_true_random=False)), ways=[way])
 
 
-def test_a_few_mutated_inputs_break_no_rule(place, capsys, monkeypatch):
+def test_a_few_mutated_inputs_violate_no_rule(place, capsys, monkeypatch):
     likelihood = accounts.likelihood_by(place / "assets" / "model")
 
     @settings(
@@ -58,7 +58,7 @@ def test_a_few_mutated_inputs_break_no_rule(place, capsys, monkeypatch):
     check()
 
 
-def test_a_case_is_the_same_whenever_it_is_drawn(place):
+def test_cases_are_reproducible(place):
     for index in range(20):
         one, other = (cases.of_index(7, index) for _ in range(2))
         assert one.arguments == other.arguments
@@ -80,7 +80,7 @@ def test_a_case_is_the_same_whenever_it_is_drawn(place):
         (Outcome(0, "", "", 0.1), "exit code 0 and no output"),
     ],
 )  # fmt: skip
-def test_what_breaks_the_rule_is_found(place, outcome, violation):
+def test_violations_are_found(place, outcome, violation):
     way = next(way for way in cases.WAYS if (way.verb, way.kind) == ("score", "bed"))
     case = cases.Case(way, {"s.bed": b"damaged"}, ("flip_bytes",))
     assert violation in list(rules.broken(case, rules.written(case, place / "case"), outcome))
@@ -97,7 +97,7 @@ def test_a_lost_row_is_found(place):
     assert found == ["wrong count: # names for # records"]
 
 
-def test_what_a_file_executed_or_left_is_found(place):
+def test_executed_code_and_leftover_files_are_found(place):
     way = next(way for way in cases.WAYS if way.kind == "ckpt")
     case = cases.Case(way, {way.target: b"x"}, ("evil_pickle",))
     folder = rules.written(case, place / "case")

@@ -1,4 +1,4 @@
-"""Which verb reads which kind of file, and what its output must account for."""
+"""The combinations of verb and kind of input file, with the check of the output."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,25 +16,31 @@ class Way:
     Parameters
     ----------
     verb, kind
-        What is counted by: the verb, and the kind of file that is damaged.
+        The verb, and the kind of file that is damaged; results are counted by both.
     target
-        The file that is damaged, by its name in the folder of the case.
+        The name of the damaged file in the folder of the case.
     write
-        Draws a well-formed one.
+        A function that draws a well-formed target.
     mutations
-        What may be done to it.
+        The mutations that may be applied to the target.
     arguments
-        Of the command, after the verb.
+        Arguments after the verb.
     output
-        What it writes; empty: words only.
-    beside
-        Other files of the case, which are left as they are.
+        The name of the output; empty if there is only standard output.
     account
-        What must hold after an exit code of 0.
+        The check of the output after an exit code of 0.
+    beside
+        Functions that draw other, unmodified files of the case, by name.
     role
-        "genome" where the target is the genome of regions.
+        "genome" if the target is the genome of regions.
+    regions
+        The name of the file of regions.
+    length
+        The expected length of generated sequences.
     weight
-        How often it is drawn.
+        The relative frequency of being drawn.
+    folder
+        A folder of assets that holds the target, copied into the case.
     """
 
     verb: str
@@ -423,4 +429,4 @@ WAYS = (
     *_sequences(), *_genomes(), *_variants(), *_generation(), *_tables(), *_configs(), *_models(),
     *_tasks(),
 )
-"""All of them."""
+"""All combinations."""

@@ -28,7 +28,7 @@ def _genome():
 
 
 GENOME = _genome()
-"""The letters of each contig of the genome that regions and variants are of."""
+"""The letters of each contig of the genome of regions and variants."""
 
 
 def wrapped(name, letters, width=60):
@@ -96,7 +96,7 @@ def bed12(rng):
 
 
 def apart_bed(rng):
-    """Regions of chr1 and chr2, of 40 bp each, that stand apart."""
+    """Write regions of chr1 and chr2, 40 bp each, that do not touch."""
     return "".join(
         f"{contig}\t{start}\t{start + 40}\tr{start}\t0\t+\n"
         for contig, end in (("chr1", 600), ("chr2", 250))
@@ -189,7 +189,7 @@ def chrom_map(rng):
 
 
 def twobit(rng):
-    """Write the genome as 2bit, by the format's own description."""
+    """Write the genome as 2bit, following the description of the format."""
     names = b"".join(struct.pack("<B", len(name)) + name.encode() + b"%s" for name in GENOME)
     start = 16 + sum(5 + len(name) for name in GENOME)
     offsets, records = [], b""
@@ -290,7 +290,7 @@ _CELLS = (
 
 
 def parquet(rng):
-    """Write a table of text; or, now and then, with a column or a cell of another type."""
+    """Write a table of text; sometimes with a column or cell of another type."""
     import pyarrow  # noqa: PLC0415 an extra
     from pyarrow import parquet as file  # noqa: PLC0415 likewise
 
@@ -377,7 +377,7 @@ def class_fasta(rng):
 
 
 def make_assets(folder):
-    """Write the models that cases read: a language model, a classifier, a released .ckpt."""
+    """Write the models that cases read, such as a language model and a released .ckpt."""
     import torch  # noqa: PLC0415 takes long
 
     from megabase.model.config import HyenaDNAConfig  # noqa: PLC0415 likewise
@@ -435,11 +435,11 @@ TRAINED = (
     "validations=0", "--set", "split={test_contigs: [chr2], validation_fraction: 0.1}",
 )  # fmt: skip
 MADE = (CLASSIFIER, TAGGER, PROMPTED, TRAINED)
-"""Commands that make the other models, in the folder of `make_assets`."""
+"""Commands that train the other models, run in the folder of `make_assets`."""
 
 
 def folder_files(folder, name):
-    """Give the files of a folder of models as they are put beside a case, below `name`."""
+    """Return the files of a folder of models, with paths below `name`."""
     return {
         f"{name}/{path.name}": path.read_bytes()
         for path in sorted(Path(folder).iterdir())

@@ -18,7 +18,7 @@ from megabase.training.length_schedule import LengthSchedule, Stage
 _log = logging.getLogger(__name__)
 
 _GIB = 1 << 30
-_CPU_TOKENS = 1 << 14  # tokens per pass; larger passes are slower on a CPU (figures in LOG.md)
+_CPU_TOKENS = 1 << 14  # tokens per pass; larger passes are slower on a CPU (figures in docs/log)
 _SHARE = 0.8  # fraction of a device's memory that training may use
 
 
