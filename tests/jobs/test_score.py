@@ -285,7 +285,7 @@ def test_spliced_sequences_have_the_scores_of_their_joined_exons(
 @pytest.mark.parametrize(
     ("name", "output", "options", "message"),
     [
-        ("a.gtf", "o.tsv", {}, "GTF or GFF3: --splice with --genome joins"),
+        ("a.gtf", "o.tsv", {}, "GTF or GFF3 file: --splice with --genome joins"),
         ("a.gtf", "o.tsv", {"splice": True, "genome": None}, "need their genome"),
         ("a.gtf", "o.bedgraph", {"splice": True}, "o.bedgraph is a track"),
         ("genes.fa", "o.tsv", {"splice": True}, "--splice goes with BED12, GTF or GFF3; got"),
