@@ -216,7 +216,7 @@ def test_a_pass_counts_the_tokens_of_the_prompt():
         ({"lora_rank": 4}, "lora_rank has no effect with adapt=full; it is for lora"),
         (
             {"adapt": "prompt", "pooling": "max"},
-            "pooling changes nothing .* full, head, lora",
+            "pooling has no effect .* full, head, lora",
         ),
         ({"adapt": "prompt", "prompt_tokens": 0}, "greater than or equal to 1"),
     ],
