@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 
 import pytest
 import torch
@@ -129,8 +130,11 @@ def test_a_pickle_that_is_no_checkpoint_is_an_error(folder, capfd, content, mess
     assert "unsafe" not in capfd.readouterr().out
 
 
-def test_a_file_that_is_no_pickle_is_an_error(folder):
-    (folder / "weights.ckpt").write_bytes(b"not a pickle at all")
+@pytest.mark.parametrize(
+    "content", [b"not a pickle at all", b"\x80\x02X\x10", pickle.dumps({"a": 1})[:-5]]
+)
+def test_a_file_that_is_not_a_whole_pickle_is_an_error(folder, content):
+    (folder / "weights.ckpt").write_bytes(content)
     with pytest.raises(ValueError, match="read safely"):
         load(str(folder / "weights.ckpt"))
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import pickle
 import re
+import struct
 import warnings
 import zlib
 from collections.abc import Iterable, Mapping
@@ -27,7 +28,8 @@ CHECKPOINT = "weights.ckpt"
 _CODE = re.compile(r"GLOBAL ([\w.]+)")  # torch's message for an object that a pickle imports
 UNREADABLE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError,
-    MemoryError, OSError, RuntimeError, TypeError, ValueError, pickle.PickleError, zlib.error,
+    MemoryError, OSError, RuntimeError, TypeError, ValueError, pickle.PickleError, struct.error,
+    zlib.error,
 )  # fmt: skip
 """What libraries raise for a damaged file; a pickle is a program, and can be truncated anywhere."""
 _SAFE, _SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
