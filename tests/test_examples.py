@@ -32,9 +32,8 @@ def test_the_demo_leaves_model_metrics_and_figure(demo):
     assert metrics["order0_bits_per_base"] == pytest.approx(1.9997, abs=1e-4)
     assert metrics["markov_bits_per_base"] < metrics["order0_bits_per_base"]
     assert {"bits_per_base", "seconds"} <= metrics.keys()
-    assert (
-        metrics["shipped"]["bits_per_base"] <= 1.89
-    )  # clearly below 2, the value without knowledge
+    # Clearly below 2, the value of a model without knowledge.
+    assert metrics["shipped"]["bits_per_base"] <= 1.89
     assert (folder / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "model" / "model.safetensors").exists()
     assert f"{metrics['bits_per_base']:.4f}" in out
