@@ -30,7 +30,7 @@ def test_a_task_is_named_before_or_after_options(capsys, data, tmp_path):
     [
         (["gue/tf/9"], "no task is called 'gue/tf/9'"),
         ([TASK, "--length", 100], "a length is for windows that are cut"),
-        ([TASK, "--preset", "huge"], "preset must be one of"),
+        ([TASK, "--preset", "huge"], "preset is one of"),
         ([TASK, "--probes"], "give --model, or leave --probes away"),
         (["biotypes/human"], "give --probes and --model"),
     ],

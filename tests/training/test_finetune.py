@@ -321,8 +321,8 @@ def load_head():
     [
         ({"adapt": "head", "model": None}, "adapt=head freezes"),
         ({"preset": "tiny"}, "a model has its own size"),
-        ({"preset": "huge", "model": None}, "preset must be one of"),
-        ({"pooling": "median"}, "pooling must be one of"),
+        ({"preset": "huge", "model": None}, "preset is one of"),
+        ({"pooling": "median"}, "pooling is one of"),
         ({"crop": "right"}, "crop is one of"),
         ({"kind": "ranking"}, "kind is one of"),
         ({"label_columns": [" a", "b"]}, "a label has no blanks around it; .* ' a'"),
