@@ -50,7 +50,7 @@ def write(path, content):
         (b"", "is empty"),
         (b">chr1\nACGTXACGT\n", "'X' at position 4"),
         (b">chr1\nAUGC\n", "'U' at position 1"),
-        (b"chr1\nACGT\n", "is not FASTA"),
+        (b"chr1\nACGT\n", "at its start, got 'chr1'"),
     ],
 )
 @pytest.mark.parametrize("verb", ["pretrain", "score"])

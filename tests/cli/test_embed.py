@@ -215,7 +215,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(command, paths):
         (["--shard", "3/2"], "a shard must be i/n"),
         (["--stride", 65], "from 1 to the context of 64"),
         (["--window", 20], "--window goes with a VCF file"),
-        (["--output", "o.csv"], "ends in .npz, .h5, .hdf5, .parquet"),
+        (["--output", "o.csv"], "must end in .npz, .h5, .hdf5, .parquet"),
         (["--genome", "asset:ecoli"], "--genome goes with a BED file"),
     ],
 )
@@ -266,7 +266,7 @@ def test_what_else_is_refused(command, paths, monkeypatch):
     options = ["--genome", paths.genome, "--stride", 8]
     assert refused(command(vcf, "o.npz", *options), "--stride goes with FASTA or BED")
     assert refused(command(paths.fasta, "in.fa/o.npz"), "is not a folder")
-    assert refused(command(paths.fasta, "in.fa"), "ends in .npz")
+    assert refused(command(paths.fasta, "in.fa"), "must end in .npz")
     monkeypatch.setattr("megabase.io.arrays.find_spec", lambda name: None)
     assert refused(command(paths.fasta, "o.h5"), "pip install 'megabase[hdf5]'")
     usage = shutil.disk_usage(paths.folder)._replace(free=600)

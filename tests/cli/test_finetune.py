@@ -83,7 +83,7 @@ def test_predict_to_tsv_over_both_strands_cut_and_refused(capsys, folder, tmp_pa
     again = run(
         capsys, "predict", "--model", model, "--input", output, "--output", tmp_path / "q.csv"
     )
-    assert refused(again, "has a column 'predicted' already")
+    assert refused(again, "already has a column 'predicted'")
     long = write_rows(tmp_path / "long.csv", [{"sequence": toys.letters(99)}])
     fixed = ["predict", "--model", model, "--input", long, "--output", tmp_path / "l.csv"]
     assert refused(run(capsys, *fixed), "row 1 has 99 bp, and the model reads at most 64")

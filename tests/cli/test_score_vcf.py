@@ -488,7 +488,7 @@ def test_a_position_that_is_not_a_number_is_kept_where_the_form_can_hold_it(
     assert not (tmp_path / "o.vcf.gz.tbi").exists()
     answer = score(capsys, model, genome, source, tmp_path / "o.bcf")
     assert refused(
-        answer, "chrI:one: POS is not a whole number up to 2,147,483,647, 'one', and BCF"
+        answer, "chrI:one: POS is not a whole number up to 2,147,483,647, 'one', which BCF"
     )
 
 

@@ -168,7 +168,7 @@ def test_a_table_that_was_changed_is_not_drawn(paths):
         (REGIONS, {"window": 65}, "from 2 bases to the model's context of 64; got 65"),
         (REGIONS, {"figures": "t.tsv"}, "cannot be the table and the folder of figures"),
         (REGIONS, {"output": "regions.bed"}, "regions.bed is an input of this command"),
-        (REGIONS, {"output": "t.tsv.gz"}, "leave .gz away"),
+        (REGIONS, {"output": "t.tsv.gz"}, "remove .gz"),
         (REGIONS, {"output": "genome.fa/t.tsv"}, "genome.fa is not a folder"),
         (REGIONS, {"figures": "genome.fa"}, "is a file, and the output is a folder"),
     ],
