@@ -149,7 +149,7 @@ def test_a_stride_or_strand_that_is_none(capsys, model, genome, tmp_path, option
     ("options", "message"),
     [
         (["--set", "stepz=3"], "unknown configuration key 'stepz'; did you mean 'steps'"),
-        (["--preset", "huge"], "preset is one of"),
+        (["--preset", "huge"], "preset must be one of"),
         (["--steps", "0"], "'steps'"),
         (["--config", "none.yaml"], "no configuration file"),
         (["--context-length", "4000"], "lower the context length"),

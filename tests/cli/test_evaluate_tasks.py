@@ -29,10 +29,10 @@ def test_a_task_is_named_before_or_after_options(capsys, data, tmp_path):
     ("options", "message"),
     [
         (["gue/tf/9"], "no task is called 'gue/tf/9'"),
-        ([TASK, "--length", 100], "a length is for windows that are cut"),
-        ([TASK, "--preset", "huge"], "preset is one of"),
-        ([TASK, "--probes"], "give --model, or leave --probes away"),
-        (["biotypes/human"], "give --probes and --model"),
+        ([TASK, "--length", 100], "does not cut windows, so a length does not apply"),
+        ([TASK, "--preset", "huge"], "preset must be one of"),
+        ([TASK, "--probes"], "pass --model, or remove --probes"),
+        (["biotypes/human"], "pass --probes and --model"),
     ],
 )
 def test_what_a_task_does_not_know_is_an_error(capsys, data, tmp_path, options, message):

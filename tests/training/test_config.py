@@ -35,7 +35,7 @@ def test_the_architecture_of_a_preset_can_be_changed():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("preset=huge", "preset is one of tiny, small"),
+        ("preset=huge", "preset must be one of tiny, small"),
         ("genomes={a: {path: a.fa}}", "give either genome or genomes"),
         ("genome=null", "give either genome or genomes"),
         ("genomes={a: {weigth: 1}}", "did you mean 'genomes.NAME.weight'"),

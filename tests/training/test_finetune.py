@@ -319,13 +319,13 @@ def load_head():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"adapt": "head", "model": None}, "adapt=head freezes"),
-        ({"preset": "tiny"}, "a model has its own size"),
-        ({"preset": "huge", "model": None}, "preset is one of"),
-        ({"pooling": "median"}, "pooling is one of"),
-        ({"crop": "right"}, "crop is one of"),
-        ({"kind": "ranking"}, "kind is one of"),
-        ({"label_columns": [" a", "b"]}, "a label has no blanks around it; .* ' a'"),
+        ({"adapt": "head", "model": None}, "adapt=head trains on top"),
+        ({"preset": "tiny"}, "model fixes the size of the network"),
+        ({"preset": "huge", "model": None}, "preset must be one of"),
+        ({"pooling": "median"}, "pooling must be one of"),
+        ({"crop": "right"}, "crop must be one of"),
+        ({"kind": "ranking"}, "kind must be one of"),
+        ({"label_columns": [" a", "b"]}, "a label cannot begin or end with blanks; .* ' a'"),
     ],
 )
 def test_a_configuration_that_cannot_be(tables, change, message):
