@@ -18,8 +18,8 @@ from megabase.inference.likelihood import log_likelihoods
 from megabase.io.genome_file import open_reference
 from megabase.model.engine import Engine
 from megabase.model.load import load
-from megabase.run.location import cache_folder, genome_path
-from megabase.run.provenance import machine, versions
+from megabase.runtime.environment import machine, versions
+from megabase.runtime.location import cache_folder, genome_path
 
 
 def main() -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-from megabase.model.steps import steps_for, why_not_compiled
+from megabase.model.engine import steps_for, why_not_compiled
 from megabase.ops.gated_conv import ShortFilter, split_streams, without_edge
 from megabase.ops.steps import Steps
-from megabase.run.provenance import stamp
+from megabase.runtime.environment import stamp
 
 _TOKENS, _D_MODEL, _EPS = 1024, 256, 1e-5
 _MIXED = ((256, 1024), (256, 8192), (256, 32_768), (64, 131_072), (32, 1_000_000))

@@ -11,7 +11,7 @@ import numpy as np
 
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.tokenizer import HyenaDNATokenizer
-from megabase.run.provenance import machine, versions
+from megabase.runtime.environment import machine, versions
 
 letters = "".join(np.random.default_rng(0).choice(list("ACGTacgtN"), size=1_000_000))
 tokenizer = HyenaDNATokenizer()

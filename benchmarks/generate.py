@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from rivals import SHAPES
 
-from megabase.inference.generate import generate
+from megabase.inference.generation import generate
 from megabase.model.cache import Cache
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.ops.online import DirectSums
-from megabase.run.provenance import stamp
+from megabase.runtime.environment import stamp
 
 _POSITIONS, _TIMES = 20, 3
 

@@ -24,8 +24,8 @@ from rivals import SHAPES
 
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import plan_streamed
-from megabase.ops.transform import SplitTransform, Transform
-from megabase.run.provenance import stamp
+from megabase.ops.fft import SplitTransform, Transform
+from megabase.runtime.environment import stamp
 
 _TIMES = 7
 _COPY_BYTES = 1 << 30

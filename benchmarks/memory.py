@@ -22,9 +22,9 @@ ONE_CASE = """
 import resource, sys, torch
 from transformers import Trainer
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.cost import inference_bytes, training_bytes
+from megabase.model.footprint import inference_bytes, training_bytes
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.run.environment import LIBRARIES_BYTES
+from megabase.runtime.environment import LIBRARIES_BYTES
 preset, length, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 config = HyenaDNAConfig.from_preset(preset, length)
 tokens = torch.full((1, length), 7)
@@ -49,7 +49,7 @@ print(f"{preset:<8}{length:>8,}  {mode:<14}{figures}")
 """
 
 if __name__ == "__main__":
-    from megabase.run.provenance import machine, versions
+    from megabase.runtime.environment import machine, versions
 
     print(f"{machine()}; {versions()}")
     print(f"{'preset':<8}{'tokens':>8}  {'mode':<14}{'measured':>9}{'planned':>9}{'ratio':>8}")

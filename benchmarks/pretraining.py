@@ -18,10 +18,10 @@ import torch
 
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.run.output import read_record
-from megabase.run.provenance import machine, versions
-from megabase.training.config import PretrainConfig
+from megabase.runtime.artifacts import read_record
+from megabase.runtime.environment import machine, versions
 from megabase.training.pretrain import pretrain
+from megabase.training.run_config import PretrainConfig
 
 KEYS = {
     "genome": "asset:ecoli", "preset": "small", "context_length": 8192, "tokens_per_step": 16_384,

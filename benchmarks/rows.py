@@ -18,7 +18,7 @@ import torch
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine
-from megabase.run.provenance import stamp
+from megabase.runtime.environment import stamp
 
 
 def make_step(preset: str, engine: str, n_rows: int, longest: int) -> Callable[[], None]:

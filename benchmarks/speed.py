@@ -19,7 +19,7 @@ from typing import Any
 
 from rivals import SHAPES, SYSTEMS
 
-from megabase.run.provenance import stamp
+from megabase.runtime.environment import stamp
 
 
 class Worker:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from megabase.run.provenance import machine, versions
+from megabase.runtime.environment import machine, versions
 
 COMMANDS = {
     "--help": "--help",

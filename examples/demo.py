@@ -19,20 +19,19 @@ from jaxtyping import Float
 
 from megabase.cli.main import plain_errors
 from megabase.data.token_store import open_token_store
-from megabase.evaluation.held_out import evaluate_held_out
-from megabase.evaluation.perplexity import held_out_bits
+from megabase.evaluation.perplexity import evaluate_held_out, held_out_bits
 from megabase.genome.interval import Interval
 from megabase.genome.shuffle import shuffle_dinucleotides
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
 from megabase.io.genome_file import open_reference
-from megabase.report.plot import new_figure, plot_bars, plot_surprisal, plot_training
-from megabase.run.config import read_config
-from megabase.run.location import DEFAULT_MODEL, cache_folder, genome_path
-from megabase.run.log import start_logging
-from megabase.run.output import whole_file
-from megabase.training.config import PretrainConfig
+from megabase.report.figures import new_figure, plot_bars, plot_surprisal, plot_training
+from megabase.runtime.artifacts import whole_file
+from megabase.runtime.config_file import read_config
+from megabase.runtime.location import DEFAULT_MODEL, cache_folder, genome_path
+from megabase.runtime.log import start_logging
 from megabase.training.pretrain import METRICS, pretrain
+from megabase.training.run_config import PretrainConfig
 
 GENOME = "asset:ecoli"
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"

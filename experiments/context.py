@@ -21,8 +21,8 @@ import typer
 from filters import SQUARES
 from verbs import chosen, file_name, megabase, sets
 
-from megabase.report.plot import new_figure
-from megabase.run.provenance import file_sha256, machine, versions
+from megabase.report.figures import new_figure
+from megabase.runtime.environment import file_sha256, machine, versions
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (preset, keys of the run)

@@ -13,9 +13,9 @@ from typing import Annotated, cast
 import torch
 import typer
 
-from megabase.model.filter import ImplicitFilter
+from megabase.model.hyena import ImplicitFilter
 from megabase.model.load import load
-from megabase.report.plot import new_figure
+from megabase.report.figures import new_figure
 
 TAPS, EVERY = 128, 8
 

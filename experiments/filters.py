@@ -18,7 +18,7 @@ import typer
 from mixers import MIXERS
 from verbs import chosen, file_name, megabase, sets
 
-from megabase.run.provenance import file_sha256, machine, versions
+from megabase.runtime.environment import file_sha256, machine, versions
 
 LENGTH, FAR = 1024, 1_000_002  # tokens of a window; grid positions for a megabase
 OURS, RELEASED = "tiny", "hyenadna-2x128"

@@ -20,13 +20,10 @@ from torch.nn import functional
 
 from megabase.cli.main import main
 from megabase.model import backbone
-from megabase.model.block import Block
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.filter import ImplicitFilter
-from megabase.model.filter_shape import ScaleFreeShape
-from megabase.model.operator import HyenaOperator
-from megabase.model.residual import ResidualLinear
-from megabase.ops.long_conv import long_conv
+from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter, ResidualLinear
+from megabase.model.positions import ScaleFreeShape
+from megabase.ops.fft import long_conv
 
 _NORMED_TAPS = 1024  # a fixed number: the norm must not depend on the requested length
 _GATES = 16  # groups of channels with similar reach, one gate each

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from megabase.evaluation.benchmark import RESULTS, SCRATCH
-from megabase.report.benchmark import benchmark_text, overview_text
+from megabase.report.benchmark_report import benchmark_text, overview_text
 
 _HEAD = """# Benchmarks
 

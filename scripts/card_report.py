@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from megabase.evaluation.card import JSON
-from megabase.report.card import EFFICIENCY, card_text
+from megabase.report.card_report import EFFICIENCY, card_text
 
 _HEAD = """# Label efficiency of the shipped model
 

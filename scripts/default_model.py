@@ -18,14 +18,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from megabase.evaluation.context_report import JSON
+from megabase.evaluation.context import JSON
 from megabase.genome.interval import Interval
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.cost import n_parameters
+from megabase.model.footprint import n_parameters
 from megabase.model.load import load
-from megabase.model.weights import weights_sha256
-from megabase.report.table import Table
-from megabase.run.output import RECORD, record_of
+from megabase.model.reading import weights_sha256
+from megabase.report.pages import Table
+from megabase.runtime.artifacts import RECORD, record_of
 
 CARD = "README.md"
 MOST_BYTES = 15_000_000

@@ -14,8 +14,8 @@ import pybigtools
 import typer
 
 from megabase.genome.interval import Interval
-from megabase.measure.confidence import bootstrap_ratio
-from megabase.report.plot import new_figure
+from megabase.metrics.bootstrap import bootstrap_ratio
+from megabase.report.figures import new_figure
 
 AROUND = 48
 COLOURS = ("#1b6ca8", "#7fb2d9", "#d9822b")

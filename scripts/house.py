@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "megabase"
 SMALL = 40
 ALGORITHMIC = (
-    "ops/gated_conv.py", "ops/streamed.py", "ops/online.py", "ops/transform.py", "ops/native*.c",
+    "ops/gated_conv.py", "ops/streamed.py", "ops/online.py", "ops/fft.py", "ops/native*.c",
     "ops/native/*.c", "ops/native*.h", "ops/native/*.h", "model/hyena.py", "model/cache.py",
-    "model/filter.py", "model/operator.py", "model/past.py", "inference/pooling.py",
-    "inference/draw.py", "inference/generate.py", "inference/letters.py", "inference/likelihood.py",
-    "inference/variant_effect.py", "genome/constraint*.py", "metrics/leaks.py", "measure/leaks.py",
-    "metrics/bootstrap.py", "measure/confidence.py", "data/window*.py",
+    "model/hyena.py", "model/hyena.py", "model/past.py", "inference/choices.py",
+    "inference/generation.py", "inference/generation.py", "inference/letters.py", "inference/likelihood.py",
+    "inference/scores.py", "genome/constraint*.py", "metrics/leaks.py", "metrics/leaks.py",
+    "metrics/bootstrap.py", "metrics/bootstrap.py", "data/window*.py",
 )  # fmt: skip
 TEXTS = (".py", ".md", ".c", ".h", ".yaml", ".toml")
 FIRST_WORDS = ("Give", "Say", "Tell", "Name", "Whoever")

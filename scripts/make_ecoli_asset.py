@@ -12,8 +12,8 @@ from pathlib import Path
 from megabase.genome.interval import Interval
 from megabase.io.fasta import FastaReference
 from megabase.io.twobit import write_twobit
-from megabase.run.location import cache_folder
-from megabase.run.provenance import file_sha256
+from megabase.runtime.environment import file_sha256
+from megabase.runtime.location import cache_folder
 
 fasta = FastaReference(Path(sys.argv[1]), cache=cache_folder())
 assets = Path(str(files("megabase") / "assets"))

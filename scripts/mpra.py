@@ -23,16 +23,15 @@ import numpy as np
 import typer
 
 from megabase.data.token_store import open_token_store
-from megabase.evaluation.regions import choose_regions
-from megabase.genome.alphabet import DNA
+from megabase.evaluation.scored_regions import choose_regions
 from megabase.genome.interval import Interval
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
 from megabase.io.genome_file import open_reference
-from megabase.measure.correlation import Correlation, correlate
-from megabase.measure.markov import MarkovModel, fit_markov
-from megabase.run.location import cache_folder, genome_path
-from megabase.run.provenance import file_sha256
+from megabase.metrics.bootstrap import Correlation, correlate
+from megabase.metrics.markov import MarkovModel, fit_markov
+from megabase.runtime.environment import file_sha256
+from megabase.runtime.location import cache_folder, genome_path
 
 LEAST_BARCODES = 10
 BLOCK = 10  # bases drawn together by the bootstrap: about the size of a binding site

@@ -24,7 +24,7 @@ import typer
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.load import save
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.run.provenance import machine, versions
+from megabase.runtime.environment import machine, versions
 
 BATCH, EPOCHS = 16, 3
 

@@ -22,7 +22,7 @@ import pysam
 import pysam.bcftools
 import typer
 
-from megabase.run.provenance import file_sha256, machine, versions
+from megabase.runtime.environment import file_sha256, machine, versions
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 

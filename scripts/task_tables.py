@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from megabase.evaluation.tasks.catalogue import PUBLISHED_MEANS, find_tasks, groups
-from megabase.evaluation.tasks.task import Task
+from megabase.tasks.catalogue import PUBLISHED_MEANS, find_tasks, groups
+from megabase.tasks.task import Task
 
 PAGE = Path(__file__).parents[1] / "docs" / "tasks.md"
 BEGIN = "<!-- by scripts/task_tables.py: begin -->\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from megabase.run.config import read_config
-from megabase.training.config import PretrainConfig
+from megabase.runtime.config_file import read_config
+from megabase.training.run_config import PretrainConfig
 from megabase.training.sources import Sources
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))

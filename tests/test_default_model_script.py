@@ -6,12 +6,12 @@ from contextlib import chdir
 import pytest
 from scripts.default_model import CARD, SOURCES, package
 
-from megabase.evaluation.context_report import report_context
-from megabase.evaluation.held_out import evaluate_held_out
+from megabase.evaluation.context import report_context
+from megabase.evaluation.perplexity import evaluate_held_out
 from megabase.model.load import load
-from megabase.model.weights import weights_sha256
-from megabase.training.config import PretrainConfig
+from megabase.model.reading import weights_sha256
 from megabase.training.pretrain import pretrain
+from megabase.training.run_config import PretrainConfig
 from tests import toys
 
 

@@ -9,10 +9,10 @@ from filters import OURS, VARIANTS
 from mixers import MIXERS, with_mixers
 
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.cost import n_parameters
+from megabase.model.footprint import n_parameters
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.run.config import read_config
-from megabase.training.config import PretrainConfig
+from megabase.runtime.config_file import read_config
+from megabase.training.run_config import PretrainConfig
 from tests import toys
 
 N_OURS = n_parameters(HyenaDNAConfig.from_preset(OURS, 1024))

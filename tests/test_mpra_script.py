@@ -10,7 +10,7 @@ from scripts.mpra import main, markov_ratios, read_element
 
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.measure.markov import fit_markov
+from megabase.metrics.markov import fit_markov
 from megabase.model.load import save
 from tests import toys
 

@@ -12,7 +12,7 @@ from megabase.import_hook import register_with_transformers
 
 if TYPE_CHECKING:
     from megabase.genome.interval import Interval
-    from megabase.inference.embedder import Embedder
+    from megabase.inference.adapters import Embedder, OneHotModel
     from megabase.inference.letters import (
         embed,
         generate,
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
         score_sequences,
         score_variants,
     )
-    from megabase.inference.one_hot import OneHotModel
     from megabase.inference.predictor import Predictor
-    from megabase.jobs.genome import open_genome
+    from megabase.pipelines.sequences import open_genome
 
 __all__ = [
     "Embedder",
@@ -42,14 +41,14 @@ __all__ = [
 __version__ = version("megabase")
 
 _HOME = {
-    "Embedder": "megabase.inference.embedder",
+    "Embedder": "megabase.inference.adapters",
     "Interval": "megabase.genome.interval",
-    "OneHotModel": "megabase.inference.one_hot",
+    "OneHotModel": "megabase.inference.adapters",
     "Predictor": "megabase.inference.predictor",
     "embed": "megabase.inference.letters",
     "generate": "megabase.inference.letters",
     "load": "megabase.inference.letters",
-    "open_genome": "megabase.jobs.genome",
+    "open_genome": "megabase.pipelines.sequences",
     "saturation_mutagenesis": "megabase.inference.letters",
     "score_sequences": "megabase.inference.letters",
     "score_variants": "megabase.inference.letters",

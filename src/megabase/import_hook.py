@@ -30,11 +30,11 @@ def register_with_transformers() -> None:
 def _register_if_whole() -> None:
     """Register unless the Auto classes are absent or a module we need is still being imported."""
     if _AUTO_CLASSES in sys.modules and not _being_imported:
-        importlib.import_module("megabase.model.registration")
+        importlib.import_module("megabase.model.load")
 
 
 class _Finder(MetaPathFinder):
-    """Find modules in the usual way, and wrap their loaders in `_Loader`."""
+    """Find modules in the usual way, and wrap their loaders in `_RegisteringLoader`."""
 
     def __init__(self) -> None:
         self._being_found: set[str] = set()
@@ -52,11 +52,11 @@ class _Finder(MetaPathFinder):
         finally:
             self._being_found.remove(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
+            spec.loader = _RegisteringLoader(spec.loader)
         return spec
 
 
-class _Loader(Loader):
+class _RegisteringLoader(Loader):
     """Load a module with its own loader, then register our classes."""
 
     def __init__(self, loader: Loader) -> None:

@@ -11,7 +11,7 @@ from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine
 from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.published import from_published, keys_of_original, name_pairs
+from megabase.model.released import from_published, keys_of_original, name_pairs
 from tests.published_files import (
     Fixture,
     hf_config,

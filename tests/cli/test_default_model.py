@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import megabase
-from megabase.run.location import DEFAULT_MODEL, model_place
+from megabase.runtime.location import DEFAULT_MODEL, model_place
 from tests.cli.command import run
 from tests.toys import letters, write_fasta
 

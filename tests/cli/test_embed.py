@@ -12,12 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from megabase.genome.alphabet import DNA
-from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.embed import embed
-from megabase.inference.pooling import Pooling
-from megabase.jobs import embed as module
+from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
+from megabase.inference.choices import Pooling
+from megabase.inference.hidden import embed
 from megabase.model.load import save
+from megabase.pipelines import embed as module
 from tests import toys
 from tests.cli.command import run
 from tests.vcf_files import vcf_text, write_vcf_file

@@ -249,7 +249,7 @@ def test_a_cell_that_a_tsv_cannot_hold_is_refused_before_any_row_is_predicted(
     fasta.write_text(">a\tb\nACGT\n")
     fixed = ["predict", "--quiet", "--model", classifier]
     with monkeypatch.context() as patch:
-        patch.setattr("megabase.jobs.predict.predictions", None)
+        patch.setattr("megabase.pipelines.predict.predictions", None)
         for source, message in (
             (
                 table,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from megabase.io import tracks
+from megabase.io import value_tracks as tracks
 from megabase.model.load import save
 from tests import toys
 from tests.cli.command import run

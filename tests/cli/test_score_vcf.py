@@ -15,13 +15,13 @@ import torch
 from pyarrow import parquet
 
 from megabase.genome.reference import MemoryReference
-from megabase.genome.site import Site
-from megabase.inference.score_variants import score_variants
-from megabase.jobs import score_vcf as module
-from megabase.jobs.stream import Journal
+from megabase.genome.variant import Site
+from megabase.inference.scores import score_variants
 from megabase.model.load import save
-from megabase.model.weights import weights_sha256
-from megabase.run.output import only_writer
+from megabase.model.reading import weights_sha256
+from megabase.pipelines import score_vcf as module
+from megabase.pipelines.pipeline import Journal
+from megabase.runtime.artifacts import only_writer
 from tests import toys
 from tests.cli.command import run
 from tests.vcf_files import vcf_text, write_vcf_file
@@ -323,7 +323,7 @@ def test_a_table_that_breaks_off_is_made_of_what_is_done(
 
     output = tmp_path / "o.parquet"
     with monkeypatch.context() as patch:
-        patch.setattr("megabase.jobs.score_vcf.write_parquet", full)
+        patch.setattr("megabase.pipelines.score_vcf.write_parquet", full)
         assert refused(score(capsys, model, genome, vcf, output), "No space left", code=1)
     assert not output.exists()
     answer = score(capsys, model, genome, vcf, output)

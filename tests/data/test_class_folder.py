@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from megabase.data.class_folder import class_files, read_class_folder, read_sequence_rows
+from megabase.data.sequence_table import class_files, read_class_folder, read_sequence_rows
 from megabase.errors import InputError
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from megabase.data.demonstrations import DemonstrationPool
-from megabase.genome.few_shot import Shot
+from megabase.genome.few_shot_prompt import Shot
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from tests import toys
 

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from megabase.data.genome_dataset import StepDataset, read_windows
-from megabase.data.mixture import Window
 from megabase.data.token_store import open_token_store
+from megabase.data.training_windows import GenomeWindow, StepDataset, read_windows
 from megabase.genome.interval import Interval
 from tests.toys import write_fasta
 
@@ -18,7 +17,7 @@ def stores(tmp_path):
 
 
 def windows(step):
-    return [Window("toy", Interval("chrI", step, step + 9, strand)) for strand in "+-"]
+    return [GenomeWindow("toy", Interval("chrI", step, step + 9, strand)) for strand in "+-"]
 
 
 def test_labels_are_the_tokens_but_for_n(stores):
@@ -34,7 +33,7 @@ def test_a_window_on_the_other_strand_is_the_reverse_complement(stores):
 
 
 def test_soft_masked_bases_count_by_their_weight_on_both_strands(stores):
-    both = [Window("toy", Interval("chrII", 0, 9, strand)) for strand in "+-"]
+    both = [GenomeWindow("toy", Interval("chrII", 0, 9, strand)) for strand in "+-"]
     batch = read_windows(stores, both, soft_mask_weight=0.25)
     expected = torch.tensor([1, 1, 0.25, 0.25, 0.25, 1, 1, 1, 1])
     assert torch.equal(batch["loss_weights"], torch.stack([expected, expected.flip(0)]))

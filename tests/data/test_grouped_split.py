@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from megabase.data.grouped_split import (
+from megabase.data.splits import (
     either_strand,
     grouped_split,
     joined_groups,
@@ -13,9 +13,8 @@ from megabase.data.grouped_split import (
     strata_of_values,
 )
 from megabase.errors import InputError
-from megabase.genome.alphabet import DNA
 from megabase.genome.interval import Interval
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from tests import toys
 
 

@@ -12,8 +12,8 @@ from megabase.data.label_track import open_label_track
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
-from megabase.io import tracks
-from megabase.io.tracks import write_bigwig
+from megabase.io import value_tracks as tracks
+from megabase.io.value_tracks import write_bigwig
 
 GENOME = MemoryReference({"chr1": "A" * 40, "chr2": "C" * 20}, "g.fa")
 

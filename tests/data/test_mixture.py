@@ -4,9 +4,8 @@ from collections import Counter
 
 import pytest
 
-from megabase.data.mixture import Mixture
 from megabase.data.token_store import open_token_store
-from megabase.data.window_sampler import WindowSampler
+from megabase.data.training_windows import Mixture, WindowSampler
 from tests.toys import letters, write_fasta
 
 

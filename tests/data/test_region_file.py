@@ -2,7 +2,7 @@
 
 import pytest
 
-from megabase.data.region_file import read_regions
+from megabase.data.sequence_table import read_regions
 from megabase.data.token_store import open_token_store
 from megabase.genome.interval import Interval
 from tests.toys import write_fasta

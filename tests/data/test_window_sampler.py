@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from megabase.data.token_store import open_token_store
-from megabase.data.window_sampler import WindowSampler, spread_windows
+from megabase.data.training_windows import WindowSampler, spread_windows
 from megabase.genome.interval import Interval
 from tests.toys import letters, write_fasta
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from megabase.errors import InputError
+from megabase.evaluation import baselines as rivals
 from megabase.evaluation import benchmark as module
-from megabase.evaluation import rivals
 from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, Choice, evaluate_tasks
 from megabase.model.load import save
-from megabase.run.output import only_writer
-from megabase.training.config import AdaptConfig
+from megabase.runtime.artifacts import only_writer
+from megabase.training.run_config import AdaptConfig
 from tests import toys
 from tests.labelled_tables import motif_rows, read_rows, write_rows
 

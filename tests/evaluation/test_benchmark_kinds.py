@@ -10,9 +10,9 @@ import pytest
 from megabase.evaluation import benchmark
 from megabase.evaluation.benchmark import TEXT, Choice, evaluate_tasks
 from megabase.evaluation.task_data import read_task_data
-from megabase.evaluation.tasks.catalogue import find_task
-from megabase.evaluation.tasks.task import LabelGroup
-from megabase.training.config import AdaptConfig
+from megabase.tasks.catalogue import find_task
+from megabase.tasks.task import LabelGroup
+from megabase.training.run_config import AdaptConfig
 from tests.evaluation.test_base_labels import write_places
 from tests.toys import letters, write_fasta
 

@@ -10,15 +10,14 @@ from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.evaluation import card as module
 from megabase.evaluation.benchmark import Choice
-from megabase.evaluation.card import JSON, PAGE, TEXT, evaluate_card
-from megabase.evaluation.card_rows import part_of, read_sizes
+from megabase.evaluation.card import JSON, PAGE, TEXT, evaluate_card, part_of, read_sizes
 from megabase.evaluation.card_systems import Training
-from megabase.measure.calibration import brier_score
+from megabase.metrics.calibration import brier_score
 from megabase.model.load import load, save
-from megabase.report.card import EFFICIENCY, RELIABILITY
-from megabase.training.config import AdaptConfig
+from megabase.report.card_report import EFFICIENCY, RELIABILITY
+from megabase.training.fit import starting_model
 from megabase.training.labelled import LabelledData
-from megabase.training.start import starting_model
+from megabase.training.run_config import AdaptConfig
 from tests import toys
 from tests.labelled_tables import write_task
 

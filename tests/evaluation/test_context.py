@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from megabase.data.token_store import open_token_store
-from megabase.evaluation.context import evaluate_context
-from megabase.evaluation.context_report import FIGURE, JSON, PAGE, report_context
+from megabase.evaluation.context import FIGURE, JSON, PAGE, evaluate_context, report_context
 from megabase.inference.plan import InferencePlan
 from megabase.inference.predictor import Predictor
 from megabase.model.load import save

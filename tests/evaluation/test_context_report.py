@@ -3,9 +3,9 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.context_report import report_context
+from megabase.evaluation.context import report_context
 from megabase.model.load import save
-from megabase.run.output import only_writer
+from megabase.runtime.artifacts import only_writer
 from tests import toys
 
 

@@ -3,27 +3,27 @@
 import numpy as np
 import pytest
 
-from megabase.evaluation.examples import Examples, digest, draw_parts, is_known
+from megabase.evaluation.task_files import TaskExamples, digest, draw_parts, is_known
 
-ROWS = Examples(["ACGT", "CC", "CC"], [0, 1, 1])
+ROWS = TaskExamples(["ACGT", "CC", "CC"], [0, 1, 1])
 
 
 def test_order_does_not_matter_and_everything_else_does():
     one = digest(ROWS, ["no", "yes"])
-    assert digest(Examples(["CC", "ACGT", "CC"], [1, 0, 1]), ["no", "yes"]) == one
+    assert digest(TaskExamples(["CC", "ACGT", "CC"], [1, 0, 1]), ["no", "yes"]) == one
     others = [
         digest(ROWS, ["yes", "no"]),
-        digest(Examples(["ACGT", "CC"], [0, 1]), ["no", "yes"]),
-        digest(Examples(["ACGA", "CC", "CC"], [0, 1, 1]), ["no", "yes"]),
-        digest(Examples(["ACGT", "CC", "CC"], [1, 1, 1]), ["no", "yes"]),
+        digest(TaskExamples(["ACGT", "CC"], [0, 1]), ["no", "yes"]),
+        digest(TaskExamples(["ACGA", "CC", "CC"], [0, 1, 1]), ["no", "yes"]),
+        digest(TaskExamples(["ACGT", "CC", "CC"], [1, 1, 1]), ["no", "yes"]),
     ]
     assert len({one, *others}) == 5
 
 
 def test_labels_of_every_kind_count():
-    values = [digest(Examples(["A"], [value])) for value in (0.5, 0.25)]
+    values = [digest(TaskExamples(["A"], [value])) for value in (0.5, 0.25)]
     arrays = [
-        digest(Examples(["A"], [np.array(bits, dtype=np.uint8)])) for bits in ([0, 1], [1, 0])
+        digest(TaskExamples(["A"], [np.array(bits, dtype=np.uint8)])) for bits in ([0, 1], [1, 0])
     ]
     assert len({*values, *arrays}) == 4
 

@@ -9,7 +9,7 @@ from megabase.errors import InputError
 from megabase.evaluation import few_shot as module
 from megabase.evaluation.few_shot import evaluate_few_shot
 from megabase.model.load import save
-from megabase.run.output import only_writer
+from megabase.runtime.artifacts import only_writer
 from tests import toys
 from tests.cli.command import run
 

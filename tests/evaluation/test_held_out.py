@@ -5,13 +5,13 @@ import json
 import pytest
 
 from megabase.data.token_store import open_token_store
-from megabase.evaluation.held_out import evaluate_held_out
-from megabase.evaluation.regions import choose_regions
+from megabase.evaluation.perplexity import evaluate_held_out
+from megabase.evaluation.scored_regions import choose_regions
 from megabase.genome.split import overlap_bp
-from megabase.jobs.convert import convert
 from megabase.model.load import save
-from megabase.training.config import PretrainConfig
+from megabase.pipelines.models import convert
 from megabase.training.pretrain import pretrain
+from megabase.training.run_config import PretrainConfig
 from tests import toys
 
 TINY = {"context_length": 64, "tokens_per_step": 128, "steps": 2, "validations": 0}

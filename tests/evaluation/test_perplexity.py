@@ -10,7 +10,7 @@ from megabase.evaluation.perplexity import evaluate_perplexity, held_out_bits
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
-from megabase.measure.markov import fit_markov
+from megabase.metrics.markov import fit_markov
 from megabase.model.load import save
 from tests import toys
 

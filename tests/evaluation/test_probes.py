@@ -13,11 +13,11 @@ from megabase.errors import InputError
 from megabase.evaluation import probes as module
 from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, Choice, evaluate_tasks
 from megabase.evaluation.probes import MAP, PROBES, Frozen, check_probes
-from megabase.evaluation.tasks.catalogue import find_task
-from megabase.inference.hidden_states import hidden_states
+from megabase.inference.hidden import hidden_states
 from megabase.model.load import save
-from megabase.training.config import AdaptConfig
+from megabase.tasks.catalogue import find_task
 from megabase.training.labelled import LabelledData
+from megabase.training.run_config import AdaptConfig
 from tests import toys
 from tests.evaluation.test_gene_biotypes import write_genes
 from tests.labelled_tables import write_task

@@ -8,7 +8,7 @@ import pytest
 
 from megabase.errors import InputError
 from megabase.evaluation.task_data import read_task_data
-from megabase.evaluation.tasks.catalogue import find_task, find_tasks
+from megabase.tasks.catalogue import find_task, find_tasks
 
 COHN = replace(
     find_task("genomic_benchmarks/human_enhancers_cohn"), published_rows={"train": 3, "test": 2}

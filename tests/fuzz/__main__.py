@@ -74,7 +74,7 @@ def run_all(arguments, folder: Path) -> list[dict]:
 
 def summary(verdicts: list[dict], arguments, seconds: float) -> dict:
     """Summarise the cases that ran and the violations that were found."""
-    from megabase.run.provenance import machine, versions  # noqa: PLC0415 after warm()
+    from megabase.runtime.environment import machine, versions  # noqa: PLC0415 after warm()
 
     found: dict[str, list[int]] = {}
     for each in verdicts:

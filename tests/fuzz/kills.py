@@ -288,7 +288,7 @@ def run_all(arguments, folder: Path) -> list[dict]:
 
 def summary(rounds: list[dict], arguments, seconds: float) -> dict:
     """Count kills and problems."""
-    from megabase.run.provenance import machine, versions  # noqa: PLC0415 after warm()
+    from megabase.runtime.environment import machine, versions  # noqa: PLC0415 after warm()
 
     kills, done, wrong = Counter(), Counter(), {}
     for each in rounds:

@@ -383,7 +383,7 @@ def make_assets(folder):
     from megabase.model.config import HyenaDNAConfig  # noqa: PLC0415 likewise
     from megabase.model.load import save  # noqa: PLC0415 likewise
     from megabase.model.modeling import HyenaDNAForCausalLM  # noqa: PLC0415 likewise
-    from megabase.model.published import to_published  # noqa: PLC0415 likewise
+    from megabase.model.released import to_published  # noqa: PLC0415 likewise
 
     torch.manual_seed(0)
     shape = HyenaDNAConfig(d_model=8, n_layer=1, filter_order=16, max_seq_len=CONTEXT + 2)

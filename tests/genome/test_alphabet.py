@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.genome.alphabet import DNA, Alphabet
+from megabase.genome.vocabulary import DNA, Alphabet
 
 
 @given(st.text(DNA.letters + DNA.letters.lower()))

@@ -3,7 +3,7 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.genome.answer import answer_letters
+from megabase.genome.few_shot_prompt import answer_letters
 
 
 @pytest.mark.parametrize(("n_classes", "letters"), [(2, "AN"), (3, "AGN"), (5, "ACGTN")])

@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megabase.genome import constraint as module
-from megabase.genome.constraint import Constraint, Walk
-from megabase.genome.gc_range import GcRange
-from megabase.genome.motif import Motifs
+from megabase.genome.constraint import Constraint, GcRange, Motifs, Walk
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from tests.genome.test_motif import search
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from megabase.genome.few_shot import (
+from megabase.genome.few_shot_prompt import (
     Shot,
     check_fits,
     demonstration_tokens,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.genome.gc_range import GcRange
+from megabase.genome.constraint import GcRange
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 500))

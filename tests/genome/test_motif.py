@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.genome.alphabet import BASES_OF, DNA
-from megabase.genome.motif import Motifs
+from megabase.genome.constraint import Motifs
+from megabase.genome.vocabulary import BASES_OF, DNA
 
 MOTIF = st.text("ACGTNRYSWKMBDHV", min_size=1, max_size=5)
 

@@ -3,8 +3,7 @@
 import pytest
 
 from megabase.genome.interval import Interval
-from megabase.genome.reference import MemoryReference
-from megabase.genome.transcript import SplicedReference, Transcript
+from megabase.genome.reference import MemoryReference, SplicedReference, Transcript
 
 GENOME = MemoryReference({"chrI": "AAACCCGGGTTT"})
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.genome.variant_window import allele_windows
+from megabase.genome.variant import allele_windows
 
 
 @st.composite

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.genome.alphabet import DNA
+from megabase.genome.vocabulary import DNA
 from megabase.genome.vocabulary import DNA_VOCABULARY as V
 
 

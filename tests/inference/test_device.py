@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from megabase.inference.device import (
+from megabase.inference.plan import (
     ProductRates,
     choose_device,
     describe_devices,

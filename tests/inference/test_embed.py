@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.embed import embed
-from megabase.inference.hidden_states import hidden_states
-from megabase.inference.pooling import Pooling
+from megabase.inference.choices import Pooling
+from megabase.inference.hidden import embed, hidden_states
 from megabase.inference.windows import windows
 from tests import toys
 

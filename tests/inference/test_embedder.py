@@ -7,8 +7,8 @@ import pytest
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.embed import embed
-from megabase.inference.embedder import Embedder
+from megabase.inference.adapters import Embedder
+from megabase.inference.hidden import embed
 from megabase.model.load import save
 from tests import toys
 

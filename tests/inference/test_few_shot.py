@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from megabase.genome.few_shot import Shot, few_shot_prompt
+from megabase.genome.few_shot_prompt import Shot, few_shot_prompt
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.few_shot import few_shot_probabilities
+from megabase.inference.few_shot_answers import few_shot_probabilities
 from tests import toys
 
 MODEL = toys.model(max_seq_len=302)

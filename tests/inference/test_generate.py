@@ -9,12 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megabase.errors import InputError
-from megabase.genome.constraint import Constraint
-from megabase.genome.gc_range import GcRange
-from megabase.genome.motif import Motifs
+from megabase.genome.constraint import Constraint, GcRange, Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.draw import draw_probabilities
-from megabase.inference.generate import generate
+from megabase.inference.generation import draw_probabilities, generate
 from megabase.inference.likelihood import log_likelihoods
 from megabase.inference.sampling import Sampling
 from tests import toys

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from megabase.errors import InputError
-from megabase.inference.hidden_states import hidden_states
+from megabase.inference.hidden import hidden_states
 from megabase.model.engine import Engine
 from tests import toys
 

@@ -8,10 +8,11 @@ import pytest
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
-from megabase.genome.site import Site
+from megabase.genome.variant import Site
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference import letters as module
-from megabase.inference.generate import generate as continue_tokens
+from megabase.inference.choices import Pooling
+from megabase.inference.generation import generate as continue_tokens
 from megabase.inference.letters import (
     embed,
     generate,
@@ -21,7 +22,6 @@ from megabase.inference.letters import (
     score_variants,
 )
 from megabase.inference.plan import GenerationPlan
-from megabase.inference.pooling import Pooling
 from megabase.model.load import save
 from tests import toys
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megabase.errors import InputError, WorkError
-from megabase.genome.alphabet import DNA
 from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
-from megabase.genome.site import Site
-from megabase.inference.mutagenesis import saturation_mutagenesis
-from megabase.inference.score_variants import score_variants
+from megabase.genome.variant import Site
+from megabase.genome.vocabulary import DNA
+from megabase.inference.scores import score_variants
+from megabase.inference.substitutions import saturation_mutagenesis
 from megabase.inference.windows import gradient_windows
 from tests import toys
 

@@ -7,9 +7,9 @@ from torch.nn.functional import one_hot
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.hidden_states import hidden_states
+from megabase.inference.adapters import OneHotModel
+from megabase.inference.hidden import hidden_states
 from megabase.inference.likelihood import log_likelihoods
-from megabase.inference.one_hot import OneHotModel
 from tests import toys
 
 MODEL = toys.model()

@@ -4,8 +4,8 @@ import pytest
 
 from megabase.inference import plan
 from megabase.inference.plan import plan_generation, plan_gradients, plan_inference
-from megabase.model.cost import generation_bytes, inference_bytes, training_bytes
-from megabase.run.environment import LIBRARIES_BYTES
+from megabase.model.footprint import generation_bytes, inference_bytes, training_bytes
+from megabase.runtime.environment import LIBRARIES_BYTES
 from tests import toys
 
 MODEL = toys.model()

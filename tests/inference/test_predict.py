@@ -7,11 +7,13 @@ import torch
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference import predict as module
-from megabase.inference.predict import prediction_columns, prediction_row, predictions
+from megabase.inference import predictions as module
 from megabase.inference.prediction_table import PredictionTable
-from megabase.model.classification import HyenaDNAForSequenceClassification
-from megabase.model.token_classification import HyenaDNAForTokenClassification
+from megabase.inference.predictions import prediction_columns, prediction_row, predictions
+from megabase.model.classification import (
+    HyenaDNAForSequenceClassification,
+    HyenaDNAForTokenClassification,
+)
 from tests import toys
 
 SEQUENCES = [DNA_VOCABULARY.encode(toys.letters(5 + 7 * n % 40, seed=n)).tokens for n in range(30)]

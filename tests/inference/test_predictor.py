@@ -7,7 +7,7 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import log_likelihoods
 from megabase.inference.predictor import Predictor
 from megabase.model.load import save
-from megabase.model.weights import weights_sha256
+from megabase.model.reading import weights_sha256
 from tests import toys
 
 MODEL = toys.model()

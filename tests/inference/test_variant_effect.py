@@ -8,13 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.genome.alphabet import DNA
 from megabase.genome.reference import MemoryReference
-from megabase.genome.site import Site
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.variant import Site
+from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from megabase.inference.likelihood import log_likelihoods
-from megabase.inference.score_variants import score_variants
-from megabase.inference.variant_effect import DEFAULT_WINDOW, SKIP_REASONS, choose_window
+from megabase.inference.scores import DEFAULT_WINDOW, SKIP_REASONS, choose_window, score_variants
 from tests import toys
 
 MODEL = toys.model()

@@ -8,7 +8,7 @@ import pytest
 from megabase.errors import InputError, WorkError
 from megabase.io import arrays
 from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
-from megabase.run.output import whole_path
+from megabase.runtime.artifacts import whole_path
 from tests.full_disk import file_limit
 
 VALUES = np.arange(30, dtype=np.float32).reshape(6, 5)

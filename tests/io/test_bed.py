@@ -6,7 +6,7 @@ import pytest
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.io.bed import read_bed, read_spliced, write_bed
+from megabase.io.annotation import read_bed, read_spliced, write_bed
 
 
 def test_columns_after_the_third_may_be_missing(tmp_path):

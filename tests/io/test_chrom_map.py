@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from megabase.io.chrom_map import read_chrom_map
+from megabase.io.genome_file import read_chrom_map
 
 
 def test_each_line_leads_from_the_file_to_the_genome(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.io.fasta_index import Contig, scan_contigs
+from megabase.io.fasta import Contig, scan_contigs
 from tests.toys import letters
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from megabase.io.file_format import format_of, is_text
+from megabase.io.compression import format_of, is_text
 
 
 @pytest.mark.parametrize(

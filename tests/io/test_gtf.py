@@ -5,8 +5,8 @@ import gzip
 import pytest
 
 from megabase.genome.interval import Interval
-from megabase.genome.transcript import Transcript
-from megabase.io.gtf import is_gtf, read_transcripts
+from megabase.genome.reference import Transcript
+from megabase.io.annotation import is_gtf, read_transcripts
 
 GTF = """#!genome-build X
 chrI\tx\tgene\t3\t20\t.\t+\t.\tgene_id "g1";

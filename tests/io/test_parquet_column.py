@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from megabase.errors import InputError
-from megabase.io.table import read_rows
+from megabase.io.tables import read_rows
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -6,8 +6,8 @@ import pytest
 from pyarrow import parquet
 
 from megabase.errors import InputError
-from megabase.io import table
-from megabase.io.table import (
+from megabase.io import tables as table
+from megabase.io.tables import (
     is_table,
     read_delimiter,
     read_rows,

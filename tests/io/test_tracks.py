@@ -5,8 +5,8 @@ import pytest
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
-from megabase.io import tracks as module
-from megabase.io.tracks import BigWig, write_bedgraph, write_bigwig
+from megabase.io import value_tracks as module
+from megabase.io.value_tracks import BigWig, write_bedgraph, write_bigwig
 from tests.full_disk import file_limit
 
 

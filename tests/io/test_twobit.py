@@ -13,8 +13,8 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
 from megabase.io.twobit import TwoBitReference, write_twobit
-from megabase.run.location import genome_path
-from megabase.run.provenance import file_sha256
+from megabase.runtime.environment import file_sha256
+from megabase.runtime.location import genome_path
 
 
 @given(

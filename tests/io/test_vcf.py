@@ -6,7 +6,7 @@ import pysam
 import pytest
 
 from megabase.errors import InputError, WorkError
-from megabase.genome.site import Site
+from megabase.genome.variant import Site
 from megabase.io.bcf import with_contigs, write_bcf
 from megabase.io.vcf import (
     InfoField,
@@ -17,7 +17,7 @@ from megabase.io.vcf import (
     read_lines,
     write_vcf,
 )
-from megabase.run.output import whole_path
+from megabase.runtime.artifacts import whole_path
 from tests.full_disk import file_limit
 from tests.vcf_files import COLUMNS, HEADER, vcf_text, write_vcf_file
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from megabase.model.block import Block
+from megabase.model.hyena import Block
 
 
 class Shift(nn.Module):

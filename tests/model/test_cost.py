@@ -2,9 +2,9 @@
 
 import pytest
 
-from megabase.model.block import KEPT_NUMBERS
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.cost import inference_bytes, n_parameters, training_bytes
+from megabase.model.footprint import inference_bytes, n_parameters, training_bytes
+from megabase.model.hyena import KEPT_NUMBERS
 from megabase.ops import gated_conv
 
 

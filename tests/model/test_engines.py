@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from megabase.model import block, steps, streamed
-from megabase.model.engine import Engine, plan_streamed
-from megabase.model.filter import ImplicitFilter
-from megabase.model.steps import steps_for
+from megabase.model import engine as steps
+from megabase.model import hyena as block
+from megabase.model import streaming as streamed
+from megabase.model.engine import Engine, plan_streamed, steps_for
+from megabase.model.hyena import ImplicitFilter
 from megabase.ops import streamed as tiles
 from megabase.ops.steps import Steps
 from tests import toys

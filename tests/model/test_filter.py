@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from megabase.model import filter as filter_module
-from megabase.model.filter import ImplicitFilter
-from megabase.model.filter_shape import PublishedShape, ScaleFreeShape
+from megabase.model import hyena as filter_module
+from megabase.model.hyena import ImplicitFilter
+from megabase.model.positions import PublishedShape, ScaleFreeShape
 
 SHAPES = {
     "published": lambda grid, n: PublishedShape(grid, 6 * n),

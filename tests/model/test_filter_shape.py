@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from megabase.model.filter_shape import (
+from megabase.model.positions import (
     PublishedShape,
     ScaleFreeShape,
     decay_rates,

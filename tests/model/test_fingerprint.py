@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from megabase.errors import InputError
 from megabase.model.engine import Engine
-from megabase.model.fingerprint import FILE, fingerprint
 from megabase.model.load import load, save
+from megabase.model.reading import FILE, fingerprint
 from tests import toys
 
 

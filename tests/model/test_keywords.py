@@ -4,10 +4,12 @@ import pytest
 import torch
 from transformers import Trainer
 
-from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.classification import (
+    HyenaDNAForSequenceClassification,
+    HyenaDNAForTokenClassification,
+)
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAModel
 from megabase.model.prompted import HyenaDNAForPromptedClassification
-from megabase.model.token_classification import HyenaDNAForTokenClassification
 from tests import toys
 
 TOKENS = toys.tokens(2, 9) % 4 + 7

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from megabase.model.load import load, save, save_published
-from megabase.model.weights import weights_sha256
+from megabase.model.reading import weights_sha256
 from tests import toys
 
 MODEL = toys.model()

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from megabase.model import loss
-from megabase.model.loss import next_token_loss, target_weights
+from megabase.model import language as loss
+from megabase.model.language import next_token_loss, target_weights
 
 LABELS = torch.tensor([[7, 8, -100, 9, 10, 7], [-100, -100, 7, 7, 8, 9]])
 WEIGHTS = torch.rand(2, 6, generator=torch.Generator().manual_seed(1))

@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from megabase.model.backbone import Backbone
-from megabase.model.block import Block
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine
-from megabase.model.filter import ImplicitFilter
-from megabase.model.made_again import made_again, nothing_made_again
+from megabase.model.hyena import Block, ImplicitFilter
+from megabase.model.recompute import made_again, nothing_made_again
 
 
 @pytest.mark.parametrize("is_off", [False, True])

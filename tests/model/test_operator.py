@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from megabase.model.operator import HyenaOperator
-from megabase.ops.reference import causal_conv
+from megabase.model.hyena import HyenaOperator
+from megabase.ops.definition import causal_conv
 
 LENGTH = 32
 

@@ -5,9 +5,11 @@ import logging
 import pytest
 import torch
 
-from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.classification import (
+    HyenaDNAForSequenceClassification,
+    HyenaDNAForTokenClassification,
+)
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAModel
-from megabase.model.token_classification import HyenaDNAForTokenClassification
 from tests import toys
 
 peft = pytest.importorskip("peft")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from megabase.model.probe import seconds_per_token
+from megabase.model.footprint import seconds_per_token
 from tests import toys
 
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from megabase.inference.predictor import Predictor
-from megabase.model import products
+from megabase.model import engine as products
 from megabase.model.load import load
 from megabase.training.arguments import training_arguments
-from megabase.training.config import PretrainConfig
+from megabase.training.run_config import PretrainConfig
 
 RATES = {torch.float32: 100.0, torch.bfloat16: 1.0}
 

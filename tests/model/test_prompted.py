@@ -12,7 +12,7 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.load import base_sha256, load, load_classifier, save
 from megabase.model.prompted import HyenaDNAForPromptedClassification
-from megabase.model.weights import weights_sha256
+from megabase.model.reading import weights_sha256
 from tests import toys
 
 PAD, SEP = DNA_VOCABULARY.id_of("[PAD]"), DNA_VOCABULARY.id_of("[SEP]")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.published import (
+from megabase.model.released import (
     PREFIXES,
     config_to_hf,
     from_published,

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.model.shared_prompt import SharedPrompt
+from megabase.model.cache import SharedPrompt
 from tests import toys
 
 MODEL = toys.model(max_seq_len=202).double()

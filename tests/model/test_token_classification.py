@@ -7,9 +7,11 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.classification import (
+    HyenaDNAForSequenceClassification,
+    HyenaDNAForTokenClassification,
+)
 from megabase.model.load import load, load_classifier, save
-from megabase.model.token_classification import HyenaDNAForTokenClassification
 from tests import toys
 
 PAD = DNA_VOCABULARY.id_of("[PAD]")

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from megabase.genome.alphabet import DNA
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from megabase.model.load import load, save
 from megabase.model.tokenizer import HyenaDNATokenizer
 from tests import toys

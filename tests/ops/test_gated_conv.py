@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from megabase.ops import definition as reference
+from megabase.ops import fft as transform
 from megabase.ops import gated_conv as module
-from megabase.ops import reference, transform
 from megabase.ops.gated_conv import (
     ShortFilter,
     gated_conv,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from megabase.ops.into_channels import into_channels
+from megabase.ops.steps import into_channels
 
 
 def draw(batch, length, dtype=torch.float64):

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.ops import reference
-from megabase.ops.long_conv import long_conv
+from megabase.ops import definition as reference
+from megabase.ops.fft import long_conv
 
 FAST_BACKENDS = ("torch_fft",)
 LENGTHS = (1, 2, 3, 63, 64, 65, 1000)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.ops import reference
+from megabase.ops import definition as reference
 from megabase.ops.online import BLOCK, DirectSums, TiledSums
 
 WAYS = (DirectSums, TiledSums)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from megabase.model.steps import about_steps, steps_for
-from megabase.ops import native, native_mixer, reference
+from megabase.model.engine import about_steps, steps_for
+from megabase.ops import definition as reference
+from megabase.ops import native, native_mixer
 from megabase.ops.gated_conv import ShortFilter, Workspace, split_streams, with_input_bias
 from megabase.ops.native import NativeSteps
 from megabase.ops.native_mixer import NativeMixer

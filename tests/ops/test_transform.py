@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from megabase.ops.reference import causal_conv
-from megabase.ops.transform import SplitTransform, Transform, fft_length, make_transform
+from megabase.ops.definition import causal_conv
+from megabase.ops.fft import SplitTransform, Transform, fft_length, make_transform
 
 LIKE = torch.empty(0, dtype=torch.float64)
 MAKERS = {"library": Transform, "split": lambda length: SplitTransform(length, LIKE)}

@@ -5,13 +5,13 @@ import importlib
 import pytest
 import torch
 
-from megabase.ops import reference
+from megabase.ops import definition as reference
+from megabase.ops.fft import fft_length
 from megabase.ops.gated_conv import ShortFilter
-from megabase.ops.transform import fft_length
 from tests.ops.kernel_device import DEVICE
 
 pytest.importorskip("triton", reason="triton is not installed")
-triton_gates = importlib.import_module("megabase.ops.triton_gates")
+triton_gates = importlib.import_module("megabase.ops.triton.gates")
 
 BATCH, CHANNEL = 2, 3
 LENGTHS = (1, 2, 3, 16, 37)

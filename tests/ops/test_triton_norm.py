@@ -9,7 +9,7 @@ from torch.nn.functional import layer_norm
 from tests.ops.kernel_device import DEVICE
 
 pytest.importorskip("triton", reason="triton is not installed")
-triton_norm = importlib.import_module("megabase.ops.triton_norm")
+triton_norm = importlib.import_module("megabase.ops.triton.norm")
 
 EPS = 1e-5
 SHAPES = [(1, 1), (1, 2), (5, 3), (7, 16), (9, 37)]

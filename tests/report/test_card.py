@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from megabase.evaluation.card_summary import summarise_card
-from megabase.report import card_figures
-from megabase.report.card import card_text
-from megabase.report.card_figures import draw_label_efficiency
-from megabase.report.plot import new_figure
+from megabase.evaluation.card_systems import summarise_card
+from megabase.report import card_report as card_figures
+from megabase.report.card_report import card_text, draw_label_efficiency
+from megabase.report.figures import new_figure
 
 TRUE = np.arange(5.0)
 SYSTEMS = ("pretrained", "from scratch", "k-mers")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from megabase.report import mutagenesis as module
-from megabase.report.mutagenesis import check_logo, draw_mutagenesis, importance
+from megabase.report import mutagenesis_figure as module
+from megabase.report.mutagenesis_figure import check_logo, draw_mutagenesis, importance
 
 pytest.importorskip("logomaker")
 figures = pytest.importorskip("matplotlib.figure")

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from megabase.report.plot import (
+from megabase.report.figures import (
     new_figure,
     plot_bars,
     plot_map,

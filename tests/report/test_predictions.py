@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from megabase.report import predictions
-from megabase.report.plot import new_figure
-from megabase.report.predictions import draw_classifier, draw_labels, draw_values
+from megabase.report import prediction_figures as predictions
+from megabase.report.figures import new_figure
+from megabase.report.prediction_figures import draw_classifier, draw_labels, draw_values
 
 matplotlib = pytest.importorskip("matplotlib")
 

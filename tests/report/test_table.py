@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from megabase.measure.confidence import ConfidenceInterval
-from megabase.measure.published import Published
-from megabase.measure.result import Result
-from megabase.report.table import published_table, results_table
+from megabase.metrics.bootstrap import ConfidenceInterval
+from megabase.metrics.results import Published, Result
+from megabase.report.pages import published_table, results_table
 
 OURS = Result(
     task="gue/tf_0", model="ours", metric="mcc", value=0.5, interval=None, seed=0, n_test=1000,

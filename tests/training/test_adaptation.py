@@ -11,21 +11,19 @@ from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.predict import predictions
+from megabase.inference.predictions import predictions
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.load import base_sha256, load_classifier, save
 from megabase.model.prompted import HyenaDNAForPromptedClassification
-from megabase.model.weights import weights_sha256
-from megabase.run.output import read_record
-from megabase.training.adapt import METRICS, PREDICTIONS
-from megabase.training.adaptation import moving, set_training
-from megabase.training.config import FinetuneConfig
-from megabase.training.finetune import finetune
+from megabase.model.reading import weights_sha256
+from megabase.runtime.artifacts import read_record
+from megabase.training.adaptation import ADAPTER, TARGETS, moving, set_training
+from megabase.training.arguments import decayed_parameters
+from megabase.training.finetune import METRICS, PREDICTIONS, finetune
+from megabase.training.fit import starting_model
 from megabase.training.labelled import LabelledData
-from megabase.training.low_rank import ADAPTER, TARGETS
-from megabase.training.optim import decayed_parameters
-from megabase.training.plan import rows_per_pass
-from megabase.training.start import starting_model
+from megabase.training.memory_plan import rows_per_pass
+from megabase.training.run_config import FinetuneConfig
 from tests import toys
 from tests.labelled_tables import motif_rows, read_rows, write_rows
 

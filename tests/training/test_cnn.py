@@ -10,12 +10,12 @@ from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.predict import predictions
-from megabase.measure.metrics import metrics_of
+from megabase.inference.predictions import predictions
+from megabase.metrics.task_metrics import metrics_of
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.heads import ANY_LABELS, SequenceModel, losses
-from megabase.model.padding import pad
-from megabase.run.log import Meter
+from megabase.model.language import pad
+from megabase.runtime.log import Meter
 from megabase.training.checkpoint import Checkpoints
 from megabase.training.cnn import (
     LEARNING_RATE,
@@ -24,8 +24,8 @@ from megabase.training.cnn import (
     fit_cnn,
     make_cnn,
 )
-from megabase.training.config import AdaptConfig
 from megabase.training.labelled import LabelledData
+from megabase.training.run_config import AdaptConfig
 from tests.labelled_tables import motif_rows
 
 CONFIG = AdaptConfig(epochs=3, batch_size=16, device="cpu", learning_rate=0.5, model="elsewhere")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from megabase.run.config import read_config
-from megabase.training.config import PretrainConfig
+from megabase.runtime.config_file import read_config
+from megabase.training.run_config import PretrainConfig
 
 
 def config(*overrides):

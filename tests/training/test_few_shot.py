@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from megabase.data.demonstrations import DemonstrationPool
-from megabase.genome.few_shot import Shot
+from megabase.genome.few_shot_prompt import Shot
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.few_shot import few_shot_probabilities
-from megabase.training.few_shot import draw_samples, tune_few_shot
+from megabase.inference.few_shot_answers import few_shot_probabilities
+from megabase.training.few_shot_tuning import draw_samples, tune_few_shot
 from tests import toys
 
 

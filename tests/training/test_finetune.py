@@ -11,18 +11,16 @@ from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.predict import predictions
+from megabase.inference.predictions import predictions
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.load import load_classifier, save
-from megabase.training import adapt as module
+from megabase.training import finetune as module
 from megabase.training import fit
-from megabase.training.adapt import METRICS, PREDICTIONS
-from megabase.training.arguments import finetune_arguments
-from megabase.training.config import FinetuneConfig
-from megabase.training.finetune import finetune
+from megabase.training.arguments import decayed_parameters, finetune_arguments
+from megabase.training.finetune import METRICS, PREDICTIONS, finetune
 from megabase.training.finetune_trainer import is_better
 from megabase.training.labelled import LabelledData, read_labelled
-from megabase.training.optim import decayed_parameters
+from megabase.training.run_config import FinetuneConfig
 from tests import toys
 from tests.labelled_tables import motif_rows, read_rows, write_rows
 

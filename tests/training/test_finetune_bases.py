@@ -10,15 +10,14 @@ from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.predict import predictions
-from megabase.measure.metrics import intervals_of
+from megabase.inference.predictions import predictions
+from megabase.metrics.task_metrics import intervals_of
+from megabase.model.classification import HyenaDNAForTokenClassification
 from megabase.model.load import load_classifier, save
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.token_classification import HyenaDNAForTokenClassification
-from megabase.training.adapt import METRICS, PREDICTIONS, adapt, check
-from megabase.training.config import AdaptConfig, FinetuneConfig
-from megabase.training.finetune import finetune
+from megabase.training.finetune import METRICS, PREDICTIONS, adapt, check, finetune
 from megabase.training.labelled import LabelledData, part_validation, read_labelled
+from megabase.training.run_config import AdaptConfig, FinetuneConfig
 from tests import toys
 from tests.labelled_tables import read_rows, write_rows
 

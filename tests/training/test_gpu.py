@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from megabase.model.load import load
-from megabase.model.weights import weights_sha256
-from megabase.run.output import read_record
+from megabase.model.reading import weights_sha256
+from megabase.runtime.artifacts import read_record
 from tests.toys import letters, write_fasta
 
 pytestmark = [

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from megabase.training.held_out import calibration, draw
+from megabase.training.outcome import calibration, draw
 
 P = np.array([0.1, 0.6, 0.4, 0.9])
 ANSWERS = {

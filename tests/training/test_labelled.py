@@ -3,8 +3,8 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.training.config import FinetuneConfig
 from megabase.training.labelled import read_labelled
+from megabase.training.run_config import FinetuneConfig
 
 LETTERS = [f"{'ACGT' * 3}{end}" for end in ("A", "C", "G", "T", "AA", "CC", "GG", "TT")]
 

@@ -6,8 +6,8 @@ import torch
 from megabase.errors import InputError
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.engine import ENGINES, Engine
-from megabase.run import environment
-from megabase.training.low_rank import TARGETS, LowRank
+from megabase.runtime import environment
+from megabase.training.adaptation import TARGETS, LowRank
 from tests import toys
 
 peft = pytest.importorskip("peft")

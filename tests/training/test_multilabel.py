@@ -9,13 +9,12 @@ from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.predict import predictions
+from megabase.inference.predictions import predictions
 from megabase.model.load import load_classifier
-from megabase.training import held_out as module
-from megabase.training.adapt import METRICS, PREDICTIONS, adapt
-from megabase.training.config import AdaptConfig, FinetuneConfig
-from megabase.training.finetune import finetune
+from megabase.training import outcome as module
+from megabase.training.finetune import METRICS, PREDICTIONS, adapt, finetune
 from megabase.training.labelled import LabelledData, read_labelled
+from megabase.training.run_config import AdaptConfig, FinetuneConfig
 from tests.labelled_tables import read_rows, write_rows
 
 MOTIFS = {"TATA": "TATAAA", "GATA": "AGATAA"}

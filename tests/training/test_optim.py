@@ -1,6 +1,6 @@
 """Weight decay pulls at the matrices of projections and MLPs, and at nothing else."""
 
-from megabase.training.optim import decayed_parameters
+from megabase.training.arguments import decayed_parameters
 from tests import toys
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from megabase.model.config import HyenaDNAConfig
-from megabase.training import plan as training_plan
-from megabase.training.config import PretrainConfig
+from megabase.training import memory_plan as training_plan
 from megabase.training.length_schedule import plan_lengths
-from megabase.training.plan import Plan, make_plan, planned_bytes
+from megabase.training.memory_plan import Plan, make_plan, planned_bytes
+from megabase.training.run_config import PretrainConfig
 
 GIB = 1 << 30
 

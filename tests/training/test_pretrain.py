@@ -9,9 +9,9 @@ from transformers import AutoModelForCausalLM
 
 from megabase.errors import WorkError
 from megabase.model.load import save
-from megabase.run.output import read_record
-from megabase.training.config import PretrainConfig, genome_options
+from megabase.runtime.artifacts import read_record
 from megabase.training.pretrain import METRICS, pretrain
+from megabase.training.run_config import PretrainConfig, genome_options
 from tests import toys
 from tests.toys import letters, write_fasta
 

@@ -8,9 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from megabase.data.mixture import Mixture
 from megabase.data.token_store import open_token_store
-from megabase.data.window_sampler import WindowSampler
+from megabase.data.training_windows import Mixture, WindowSampler
 from megabase.training.length_schedule import plan_lengths
 from megabase.training.pretrain import METRICS
 from megabase.training.sources import Share

@@ -11,18 +11,18 @@ from safetensors.torch import load_file
 
 from megabase.errors import WorkError
 from megabase.model.load import save
-from megabase.run.interruption import Interrupted
-from megabase.run.log import progress
-from megabase.run.output import read_record
+from megabase.runtime.artifacts import read_record
+from megabase.runtime.interruption import Interrupted
+from megabase.runtime.log import progress
 from megabase.training import checkpoint
-from megabase.training.adapt import METRICS as FINETUNED
 from megabase.training.cnn import fit_cnn
-from megabase.training.config import FinetuneConfig, PretrainConfig
+from megabase.training.finetune import METRICS as FINETUNED
 from megabase.training.finetune import finetune
 from megabase.training.finetune_trainer import FinetuneTrainer
 from megabase.training.fit import fit_model
 from megabase.training.labelled import read_labelled
 from megabase.training.pretrain import CHECKPOINTS, METRICS, pretrain
+from megabase.training.run_config import FinetuneConfig, PretrainConfig
 from megabase.training.trainer import PretrainTrainer, seed_of_step
 from tests import toys
 from tests.labelled_tables import motif_rows, write_rows

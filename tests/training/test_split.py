@@ -4,8 +4,8 @@ import pytest
 
 from megabase.data.token_store import open_token_store
 from megabase.genome.interval import Interval
-from megabase.training.config import SplitConfig
-from megabase.training.split import make_split
+from megabase.training.run_config import SplitConfig
+from megabase.training.sources import make_split
 from tests.toys import letters, write_fasta
 
 

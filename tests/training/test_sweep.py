@@ -6,11 +6,10 @@ import pytest
 
 from megabase.errors import DivergedError, InputError, WorkError
 from megabase.model.load import load_classifier, save
-from megabase.training import adapt as module
-from megabase.training.adapt import METRICS
-from megabase.training.config import FinetuneConfig
-from megabase.training.finetune import finetune
-from megabase.training.sweep import best_of, combinations
+from megabase.training import finetune as module
+from megabase.training.finetune import METRICS, finetune
+from megabase.training.fit import best_of, combinations
+from megabase.training.run_config import FinetuneConfig
 from tests import toys
 from tests.labelled_tables import motif_rows, write_rows
 

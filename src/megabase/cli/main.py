@@ -10,25 +10,19 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from megabase.cli import (
-    card,
-    convert,
-    doctor,
-    embed,
-    evaluate,
-    finetune,
-    generate,
-    info,
-    merge,
-    mutagenesis,
-    predict,
-    pretrain,
-    score,
-    score_vcf,
-    tracks,
+from megabase.cli.evaluation import add_card, add_evaluate
+from megabase.cli.models import add_convert, add_doctor, add_info, add_merge
+from megabase.cli.queries import (
+    add_embed,
+    add_generate,
+    add_mutagenesis,
+    add_score,
+    add_score_vcf,
+    add_tracks,
 )
+from megabase.cli.training import add_finetune, add_predict, add_pretrain
 from megabase.errors import InputError, WorkError
-from megabase.run.interruption import Interrupted
+from megabase.runtime.interruption import Interrupted
 
 app = typer.Typer(
     name="megabase",
@@ -36,11 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (
-    pretrain, finetune, predict, evaluate, card, score, score_vcf, mutagenesis, embed, tracks,
-    merge, generate, info, convert, doctor,
+for add in (
+    add_pretrain, add_finetune, add_predict, add_evaluate, add_card, add_score, add_score_vcf,
+    add_mutagenesis, add_embed, add_tracks, add_merge, add_generate, add_info, add_convert, add_doctor,
 ):  # fmt: skip
-    verb.add_to(app)
+    add(app)
 
 
 def _print_version(is_wanted: bool) -> bool:

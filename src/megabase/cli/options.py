@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from megabase.run.location import DEFAULT_MODEL
+from megabase.runtime.location import DEFAULT_MODEL
 
 Model = Annotated[
     str,

@@ -20,8 +20,8 @@ from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 from megabase.errors import InputError, WorkError
-from megabase.run.location import refuse_url
-from megabase.run.log import counted, start_logging
+from megabase.runtime.location import refuse_url
+from megabase.runtime.log import counted, start_logging
 
 P = ParamSpec("P")
 Place = TypeVar("Place", str, Path)

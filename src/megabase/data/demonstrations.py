@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from megabase.data.grouped_split import either_strand
+from megabase.data.splits import either_strand
 from megabase.errors import InputError
-from megabase.genome.few_shot import Shot, Tokens
+from megabase.genome.few_shot_prompt import Shot, Tokens
 
 _log = logging.getLogger(__name__)
 

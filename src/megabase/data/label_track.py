@@ -13,10 +13,10 @@ from megabase.data.labels import in_order
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_contig, check_inside
-from megabase.io.bed import BedRecord, is_bed, read_bed
+from megabase.io.annotation import BedRecord, is_bed, read_bed
 from megabase.io.compression import uncompressed_name
-from megabase.io.tracks import BEDGRAPH, BIGWIG, BigWig, Entry, check_bigwig, read_bedgraph
-from megabase.run.log import counted
+from megabase.io.value_tracks import BEDGRAPH, BIGWIG, BigWig, Entry, check_bigwig, read_bedgraph
+from megabase.runtime.log import counted
 
 OUTSIDE, INSIDE = "none", "in"
 """The class of a base outside all entries, and of a base inside an entry without a name."""
@@ -66,7 +66,7 @@ def open_label_track(path: Path, reference: Reference) -> LabelTrack:
     if is_bed(path):
         return _classes(path, reference)
     if uncompressed_name(path).lower().endswith(BEDGRAPH):
-        return _Runs((), read_bedgraph(path), path, reference)
+        return _IntervalLabels((), read_bedgraph(path), path, reference)
     if path.name.lower().endswith(BIGWIG):
         return _BigWigLabels(path, reference)
     raise InputError(
@@ -81,7 +81,7 @@ def check_label_track(path: Path) -> None:
         check_bigwig(path)
 
 
-def _classes(path: Path, reference: Reference) -> "_Runs":
+def _classes(path: Path, reference: Reference) -> "_IntervalLabels":
     """Read a BED file whose names of entries are classes."""
     records = read_bed(path)
     names = [_name(record) for record in records]
@@ -97,7 +97,7 @@ def _classes(path: Path, reference: Reference) -> "_Runs":
         Entry(record.interval.contig, record.interval.start, record.interval.end, numbers[text])
         for record, text in zip(records, texts, strict=True)
     )
-    return _Runs(classes, entries, path, reference)
+    return _IntervalLabels(classes, entries, path, reference)
 
 
 def _name(record: BedRecord) -> str | None:
@@ -114,7 +114,7 @@ class _Places(NamedTuple):
     values: Float64[np.ndarray, " run"]
 
 
-class _Runs:
+class _IntervalLabels:
     """Entries of a file, held in memory by contig."""
 
     def __init__(

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.model.heads import UNCOUNTED, is_counted
-from megabase.model.padding import pad
+from megabase.model.language import pad
 
 # Rows are padded together if the longest exceeds the shortest by at most this factor, or by at
 # most this number of tokens.
@@ -191,7 +191,7 @@ class StepBatches(Dataset[Inputs]):
 
 
 def pad_labels(labels: Sequence[BaseLabels]) -> Shaped[Tensor, "row length"]:
-    """Pad labels of bases on the right, as `padding.pad` does tokens; padding does not count."""
+    """Pad labels of bases on the right, as `language.pad` does tokens; padding does not count."""
     is_class = np.issubdtype(labels[0].dtype, np.integer)
     shape = (len(labels), max(map(len, labels)))
     padded = np.full(shape, UNCOUNTED) if is_class else np.full(shape, np.nan, dtype=np.float32)

@@ -18,8 +18,8 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.io.genome_file import open_reference
-from megabase.run.log import counted
-from megabase.run.provenance import remembered_sha256
+from megabase.runtime.environment import remembered_sha256
+from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _SOFT_MASKED = 0x80  # the bit that marks a token whose letter was in lower case
 _LOWER_CASE = 0x20  # the bit that marks an ASCII letter in lower case
 
 
-class _Index(NamedTuple):
+class _StoreIndex(NamedTuple):
     """The index of a store: contig lengths in order, hashes, and number of letters read as N."""
 
     lengths: dict[str, int]
@@ -53,7 +53,7 @@ class TokenStore:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
-        index = _Index(**json.loads((folder / _INDEX).read_text(encoding="utf-8")))
+        index = _StoreIndex(**json.loads((folder / _INDEX).read_text(encoding="utf-8")))
         self.lengths: Mapping[str, int] = index.lengths
         self.sha256 = index.sha256
         self.case_sha256 = index.case_sha256
@@ -149,7 +149,7 @@ def _build(reference: Reference, folder: Path) -> None:
     )
 
 
-def _write_tokens(reference: Reference, path: Path) -> _Index:
+def _write_tokens(reference: Reference, path: Path) -> _StoreIndex:
     digest, digest_of_case = hashlib.sha256(), hashlib.sha256()
     n_ambiguous = 0
     with path.open("wb") as file:
@@ -168,7 +168,7 @@ def _write_tokens(reference: Reference, path: Path) -> _Index:
     if not path.stat().st_size:
         raise InputError(f"{reference.name} holds no bases")
     lengths = {contig: length for contig, length in reference.lengths.items() if length}
-    return _Index(lengths, digest.hexdigest(), digest_of_case.hexdigest(), n_ambiguous)
+    return _StoreIndex(lengths, digest.hexdigest(), digest_of_case.hexdigest(), n_ambiguous)
 
 
 def _remove_outdated(folder: Path) -> None:

@@ -11,26 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from megabase.errors import InputError
+from megabase.evaluation.baselines import CNN, FIXED, cnn, with_retry
 from megabase.evaluation.probes import PROBES, Frozen, check_probes
-from megabase.evaluation.rivals import CNN, FIXED, cnn, with_retry
 from megabase.evaluation.task_data import TaskData, read_task_data
 from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
-from megabase.evaluation.tasks.catalogue import find_tasks
-from megabase.evaluation.tasks.task import Task
-from megabase.measure.collapse import has_collapsed
-from megabase.measure.metrics import Predictions, metrics_of
-from megabase.measure.probe import check_labels, check_sklearn
-from megabase.measure.result import Result
+from megabase.metrics.classifiers import check_labels, check_sklearn
+from megabase.metrics.results import Result, has_collapsed
+from megabase.metrics.task_metrics import Predictions, metrics_of
 from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.weights import weights_sha256
-from megabase.report.benchmark import benchmark_page, benchmark_text
-from megabase.run.interruption import interruptible
-from megabase.run.output import Output, only_writer, whole_file, whole_files
-from megabase.run.provenance import machine, versions
-from megabase.training.adapt import METRICS, adapt, check
-from megabase.training.config import AdaptConfig
-from megabase.training.held_out import intervals
+from megabase.model.reading import weights_sha256
+from megabase.report.benchmark_report import benchmark_page, benchmark_text
+from megabase.runtime.artifacts import Output, only_writer, whole_file, whole_files
+from megabase.runtime.environment import machine, versions
+from megabase.runtime.interruption import interruptible
+from megabase.tasks.catalogue import find_tasks
+from megabase.tasks.task import Task
+from megabase.training.finetune import METRICS, adapt, check
+from megabase.training.outcome import intervals
+from megabase.training.run_config import AdaptConfig
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +149,7 @@ def evaluate_tasks(
         )
     language = None if settings.model is None else load(settings.model).model
     run = partial(
-        _Run, choice=choice, settings=settings, language=language, output=output, probes=probes,
+        _TaskRun, choice=choice, settings=settings, language=language, output=output, probes=probes,
         from_scratch=from_scratch,
     )  # fmt: skip
     request = {
@@ -191,7 +190,7 @@ def evaluate_tasks(
     return report
 
 
-class _Run:
+class _TaskRun:
     """The run of one task: its rows, its systems and the folder of its results."""
 
     def __init__(

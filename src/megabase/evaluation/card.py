@@ -1,20 +1,22 @@
-"""Measure the benefit of pretraining on a task: labels needed, calibration, cost, stability."""
+"""evaluate_card(...): what pretraining is worth on a task: labels, calibration, cost, spread."""
 
 import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from megabase.data.labelled_dataset import Examples
+from megabase.data.labels import Labels
+from megabase.data.splits import nested_order
 from megabase.errors import InputError
+from megabase.evaluation.baselines import KMERS, majority
 from megabase.evaluation.benchmark import Choice
-from megabase.evaluation.card_rows import part_of, read_sizes
-from megabase.evaluation.card_summary import summarise_card
 from megabase.evaluation.card_systems import (
     PRETRAINED,
     SCRATCH,
@@ -22,32 +24,133 @@ from megabase.evaluation.card_systems import (
     Training,
     peak_memory_bytes,
     settings_of,
+    summarise_card,
 )
-from megabase.evaluation.rivals import KMERS, majority
 from megabase.evaluation.task_rows import labelled_data
-from megabase.evaluation.tasks.catalogue import find_task
-from megabase.evaluation.tasks.task import Task
-from megabase.measure.metrics import Predictions, metrics_of
-from megabase.measure.probe import check_sklearn
-from megabase.measure.result import without_nan
+from megabase.metrics.classifiers import check_sklearn
+from megabase.metrics.results import without_nan
+from megabase.metrics.task_metrics import Predictions, metrics_of
+from megabase.model.footprint import seconds_per_token
 from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.probe import seconds_per_token
-from megabase.model.weights import weights_sha256
-from megabase.report.card import EFFICIENCY, RELIABILITY, card_page, card_text
-from megabase.report.card_figures import draw_label_efficiency, draw_reliabilities
-from megabase.report.plot import figure_class
-from megabase.run.interruption import interruptible
-from megabase.run.log import Meter, counted, progress
-from megabase.run.output import Output, only_writer, whole_files, whole_path
-from megabase.run.provenance import machine, versions
-from megabase.training.adapt import check
-from megabase.training.config import AdaptConfig
-from megabase.training.labelled import LabelledData
-from megabase.training.plan import rows_per_pass
-from megabase.training.start import starting_model
+from megabase.model.reading import weights_sha256
+from megabase.report.card_report import (
+    EFFICIENCY,
+    RELIABILITY,
+    card_page,
+    card_text,
+    draw_label_efficiency,
+    draw_reliabilities,
+)
+from megabase.report.figures import figure_class
+from megabase.runtime.artifacts import Output, only_writer, whole_files, whole_path
+from megabase.runtime.environment import machine, versions
+from megabase.runtime.interruption import interruptible
+from megabase.runtime.log import Meter, counted, progress
+from megabase.tasks.catalogue import find_task
+from megabase.tasks.task import Task
+from megabase.training.finetune import check
+from megabase.training.fit import starting_model
+from megabase.training.labelled import LabelledData, strata_of
+from megabase.training.memory_plan import rows_per_pass
+from megabase.training.run_config import AdaptConfig
+
+ALL = "all"
+"""The word for all training rows."""
+
+_FEWEST = 2
 
 _log = logging.getLogger(__name__)
+
+
+def read_sizes(text: str, data: LabelledData, *, name: str) -> tuple[int, ...]:
+    """Return the numbers of training rows that a card compares, in rising order.
+
+    The number of all rows is always included: calibration, cost and stability are measured on
+    all rows.
+
+    Parameters
+    ----------
+    text
+        Numbers, or ``all``, separated by commas.
+    data
+        All rows.
+    name
+        Name of the task, for error messages.
+
+    Raises
+    ------
+    InputError
+        If a number is invalid, or greater than the number of training rows.
+    """
+    n_all = len(data.training)
+    found: set[int] = set()
+    for each in map(str.strip, text.split(",")):
+        if each != ALL and not (each.isdecimal() and int(each) >= _FEWEST):
+            raise InputError(
+                f"--rows must be numbers of training rows of at least {_FEWEST}, or {ALL}, "
+                f"separated by commas, as in 32,128,{ALL}; got {text!r}"
+            )
+        found.add(n_all if each == ALL else int(each))
+    if max(found) > n_all:
+        raise InputError(
+            f"{name} has {n_all:,} training rows (without validation), but --rows requests "
+            f"{max(found):,}; leave out the greater numbers"
+        )
+    if n_all not in found:
+        _log.info(
+            "all %s training rows are included: calibration, cost and stability are measured on "
+            "them", f"{n_all:,}",
+        )  # fmt: skip
+    return tuple(sorted(found | {n_all}))
+
+
+def part_of(data: LabelledData, n_rows: int, *, seed: int, validation_seed: int) -> LabelledData:
+    """Return a stratified subset of the training rows, and at most as many validation rows.
+
+    A smaller subset is contained in a larger one (`nested_order`). Test rows are unmodified.
+
+    Parameters
+    ----------
+    data
+        All rows.
+    n_rows
+        Number of training rows in the subset.
+    seed
+        Seed of the draw of training rows.
+    validation_seed
+        Seed of the draw of validation rows, which do not depend on `seed`.
+
+    Raises
+    ------
+    InputError
+        If a class has no row in the subset, or all targets of the subset are equal.
+    """
+    training = _first(data.training, n_rows, data.labels, seed)
+    validation = _first(data.validation, n_rows, data.labels, validation_seed)
+    labels = data.labels
+    if labels.is_regression:
+        values = training.targets().astype(np.float64)
+        if values.std() == 0:
+            raise InputError(f"the targets of {n_rows} rows all equal {values[0]:g}; use more rows")
+        labels = Labels((), float(values.mean()), float(values.std()))
+    else:
+        n_of_class = np.bincount(training.targets(), minlength=len(labels.classes))
+        if not n_of_class.all():
+            missing = labels.classes[int(n_of_class.argmin())]
+            raise InputError(
+                f"{n_rows} training rows drawn with seed {seed} have no row of class {missing!r}; "
+                "use more rows"
+            )
+    return replace(data, labels=labels, training=training, validation=validation)
+
+
+def _first(whole: Examples, n_rows: int, labels: Labels, seed: int) -> Examples:
+    """Return the first rows of a nested order, sorted into the order of the table."""
+    order = nested_order(strata_of(whole, labels), seed=seed)
+    chosen: Int64[np.ndarray, " part"] = np.sort(order[:n_rows])
+    return whole.part(chosen)
+
 
 JSON, TEXT, PAGE = "card.json", "card.md", "card.html"
 ROWS = "32,128,512,all"
@@ -84,7 +187,7 @@ def evaluate_card(
         How the model is adapted; from scratch uses them, too, but trains all weights. A seed
         draws rows, heads and initial weights.
     rows
-        Numbers of training rows, or ``all``, separated by commas; see `card_rows.read_sizes`.
+        Numbers of training rows, or ``all``, separated by commas; see `card.read_sizes`.
     overwrite
         Replace an existing output.
 
@@ -121,7 +224,7 @@ def evaluate_card(
     request = {"command": "card", **about, "sha256": dict(found.sha256)}
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if not place.is_finished:
-        runs = _Runs(settings, language, data, test, about["rows"], output / _PARTS)
+        runs = _CardRuns(settings, language, data, test, about["rows"], output / _PARTS)
         runs.tell()
         with only_writer(output), interruptible(output):
             if place.unfinished is None:
@@ -155,7 +258,7 @@ def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
 
 
 @dataclass(frozen=True)
-class _Runs:
+class _CardRuns:
     """The training runs of all systems, numbers of rows and seeds, and the folder of results."""
 
     settings: AdaptConfig
@@ -226,7 +329,7 @@ class _Runs:
         return found
 
 
-def _write(about: Mapping[str, Any], runs: _Runs, output: Path) -> None:
+def _write(about: Mapping[str, Any], runs: _CardRuns, output: Path) -> None:
     """Train all systems, and write the complete card."""
     records, answers, data = runs.records(), runs.answers(), runs.data
     of_majority = metrics_of(data.kind, runs.test.targets(), majority(data, runs.test))

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from megabase.evaluation.tasks.catalogue import find_tasks
 from megabase.inference.predictor import check_device
 from megabase.model.files import find_model
-from megabase.run.location import check_there, genome_path
-from megabase.run.output import check_place
-from megabase.training.config import AdaptConfig
+from megabase.runtime.artifacts import check_place
+from megabase.runtime.location import check_there, genome_path
+from megabase.tasks.catalogue import find_tasks
+from megabase.training.run_config import AdaptConfig
 from megabase.training.training_check import check_adapt
 
 

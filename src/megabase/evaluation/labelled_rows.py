@@ -1,6 +1,7 @@
-"""Read rows of a sequence and a label from the file layouts of benchmarks."""
+"""Rows of a sequence and a label, from each layout that benchmarks come in."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -8,12 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.evaluation.examples import Examples, Label
-from megabase.evaluation.task_folder import check_splits, split_paths
-from megabase.evaluation.tasks.task import Task
+from megabase.evaluation.task_files import (
+    Label,
+    TaskExamples,
+    check_splits,
+    draw_parts,
+    split_paths,
+    task_files,
+)
 from megabase.io.compression import open_text, uncompressed_name
 from megabase.io.sequence_file import read_sequences
-from megabase.io.table import read_rows
+from megabase.io.tables import read_rows
+from megabase.tasks.task import Task
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +30,7 @@ Row = tuple[str, str]
 
 def read_labelled(
     task: Task, folder: Path, *, stand_in: bool = False, delimiter: str | None = None
-) -> tuple[dict[str, Examples], tuple[str, ...]]:
+) -> tuple[dict[str, TaskExamples], tuple[str, ...]]:
     """Read the splits and the class names of a task.
 
     Parameters
@@ -31,7 +38,7 @@ def read_labelled(
     task
         A task of layout ``labelled``.
     folder
-        Folder with a file, or a folder of classes, for each split (`task_folder.split_paths`).
+        Folder with a file, or a folder of classes, for each split (`task_files.split_paths`).
     stand_in
         Use validation rows in place of missing training or test rows.
     delimiter
@@ -58,7 +65,9 @@ def read_labelled(
     if not names and task.kind != "regression":
         names = tuple(sorted({label for _, label in rows["train"]}))
     return {
-        split: Examples([letters for letters, _ in some], list(_labels(task, names, split, some)))
+        split: TaskExamples(
+            [letters for letters, _ in some], list(_labels(task, names, split, some))
+        )
         for split, some in rows.items()
     }, names
 
@@ -151,7 +160,7 @@ def _value(text: str, place: str) -> float:
 
 def read_deepsea(
     task: Task, folder: Path, *, stand_in: bool = False
-) -> tuple[dict[str, Examples], tuple[str, ...]]:
+) -> tuple[dict[str, TaskExamples], tuple[str, ...]]:
     """Read DeepSEA's chromatin rows: letters and 919 labels, in CSV without a header.
 
     Of the letters the central `task.length` are kept. A missing split is left out.
@@ -184,9 +193,9 @@ def read_deepsea(
     return found, ()
 
 
-def _read_rows_of_labels(task: Task, path: Path) -> Examples:
+def _read_rows_of_labels(task: Task, path: Path) -> TaskExamples:
     n_labels = task.n_outputs
-    examples = Examples([], [])
+    examples = TaskExamples([], [])
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             letters, *labels = line.strip().split(",")
@@ -207,3 +216,80 @@ def _centre(letters: str, length: int | None, place: str) -> str:
         raise InputError(f"{place}: expected {length:,} letters or more, got {len(letters):,}")
     start = (len(letters) - length) // 2
     return letters[start : start + length]
+
+
+def read_triples(task: Task, folder: Path, *, seed: int) -> dict[str, TaskExamples]:
+    """Read triples and split them by gene, 8 : 1 : 1.
+
+    Genes that share an identical triple are kept together in one split.
+
+    Parameters
+    ----------
+    task
+        A task of layout ``splice_triples``.
+    folder
+        Folder with the file: one triple on each line, as exon, intron, exon, count and gene
+        separated by blanks.
+    seed
+        Seed of the split.
+
+    Returns
+    -------
+    splits
+        The concatenated letters of each triple, and the natural logarithm of its count.
+
+    Raises
+    ------
+    InputError
+        If a line is invalid (the message has its number), or if fewer than three groups of
+        genes are found.
+    """
+    path = task_files(task, folder)["triples"]
+    triples = list(_read(path))
+    family = _families(triples)
+    families = sorted(set(family.values()))
+    if len(families) < 3:
+        raise InputError(
+            f"{path} has {len(families)} groups of genes without a shared triple; three splits "
+            "need at least three"
+        )
+    parts = dict(zip(families, draw_parts(len(families), seed), strict=True))
+    found = {split: TaskExamples([], []) for split in ("train", "validation", "test")}
+    for letters, value, gene in triples:
+        part = parts[family[gene]]
+        found[part].sequences.append(letters)
+        found[part].labels.append(value)
+    return found
+
+
+def _families(triples: list[tuple[str, float, str]]) -> dict[str, str]:
+    """Return the representative of each gene: the first by name of all genes linked to it.
+
+    Genes are linked if they share a triple, directly or through other genes (union-find).
+    """
+    parent = {gene: gene for _, _, gene in triples}
+
+    def root(gene: str) -> str:
+        while parent[gene] != gene:
+            gene = parent[gene]
+        return gene
+
+    owner: dict[str, str] = {}
+    for letters, _, gene in triples:
+        low, high = sorted((root(gene), root(owner.setdefault(letters, gene))))
+        parent[high] = low
+    return {gene: root(gene) for gene in parent}
+
+
+def _read(path: Path) -> list[tuple[str, float, str]]:
+    triples: list[tuple[str, float, str]] = []
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            fields = line.split()
+            if len(fields) != 5 or not fields[3].isdecimal() or int(fields[3]) < 1:
+                raise InputError(
+                    f"{path}, line {number}: expected exon, intron, exon, a count of at least 1 "
+                    f"and a gene, got {line[:60].strip()!r}"
+                )
+            triples.append(("".join(fields[:3]), math.log(int(fields[3])), fields[4]))
+    return triples

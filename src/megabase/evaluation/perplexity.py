@@ -1,24 +1,30 @@
-"""Held-out bits per base of a model and of Markov models on the same bases."""
+"""Held-out bits per base of a model, next to a Markov model on the same bases."""
 
+import json
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from megabase.data.token_store import TokenStore
+from megabase.data.token_store import TokenStore, open_token_store
 from megabase.errors import InputError
+from megabase.evaluation.scored_regions import choose_regions, trained_on
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
-from megabase.measure.confidence import ConfidenceInterval, bootstrap_ratio
-from megabase.measure.ladder import doubling
-from megabase.measure.markov import MarkovModel, fit_markov
-from megabase.run.log import progress
+from megabase.metrics.bootstrap import ConfidenceInterval, bootstrap_ratio
+from megabase.metrics.label_efficiency import doubling
+from megabase.metrics.markov import MarkovModel, fit_markov
+from megabase.runtime.artifacts import Output, only_writer
+from megabase.runtime.location import cache_folder, genome_path
+from megabase.runtime.log import progress
 
 _log = logging.getLogger(__name__)
 
@@ -295,3 +301,122 @@ def _with_context(window: Interval, n_bases: int) -> Interval:
 
 def _bases(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " length"]:
     return DNA_VOCABULARY.to_bases(store.fetch(interval))
+
+
+def evaluate_held_out(
+    model: str,
+    genome: str | None = None,
+    *,
+    regions: Path | None = None,
+    context_length: int | None = None,
+    output: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Measure bits per base of a model and of the baselines on held-out regions.
+
+    `choose_regions` chooses the regions to score and those to fit the baselines on.
+
+    Parameters
+    ----------
+    model
+        Model folder, hub id or asset:NAME; see `model.load`.
+    genome
+        FASTA or 2bit file, or asset:NAME; None: every genome in the record of the model's
+        training.
+    regions
+        BED file of the regions to score instead of the held-out ones.
+    context_length
+        Length of a window in bases; None: the context length of the model.
+    output
+        JSON file for the report.
+    seed
+        Seed of the bootstrap.
+    device
+        Device to run on; ``auto`` chooses one.
+    overwrite
+        Replace an existing output.
+
+    Returns
+    -------
+    report
+        `PerplexityReport.to_dict`, with ``genome``, ``genome_sha256``, ``model_name``,
+        ``revision``, ``weights_sha256``, ``regions`` as (contig, start, end), ``seed``, and
+        ``n_bases_trained_on``: the number of scored bases the model was trained on, None if
+        unknown. Without `genome`, ``genomes`` holds such a report for each genome, by name;
+        with several genomes, a Markov model pooled over all of them is a further baseline.
+
+    Raises
+    ------
+    InputError
+        If an input is invalid, or there is nothing to score or to fit baselines on.
+    """
+    names = {"": genome} if genome is not None else _own_genomes(model, regions)
+    stores = {
+        name: open_token_store(genome_path(path), cache=cache_folder())
+        for name, path in names.items()
+    }
+    chosen = {
+        name: choose_regions(model, store, regions, name=name or None)
+        for name, store in stores.items()
+    }
+    predictor = Predictor.load(model, device=device)
+    about = {
+        name: {
+            "genome": names[name],
+            "genome_sha256": store.sha256,
+            "model_name": model,
+            "revision": predictor.revision,
+            "weights_sha256": predictor.weights_sha256,
+            "regions": [[i.contig, i.start, i.end] for i in chosen[name].scored],
+            "n_bases_trained_on": chosen[name].n_bases_trained_on,
+            "seed": seed,
+        }
+        for name, store in stores.items()
+    }
+    request: dict[str, Any] = {"command": "evaluate perplexity", "genomes": about}
+    if context_length is not None:
+        request["context_length"] = context_length
+    place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
+    if output and place and place.is_finished:
+        return json.loads(output.read_text(encoding="utf-8"))
+    several = [(store, chosen[name].training) for name, store in stores.items()]
+    with only_writer(output, is_folder=False) if output else nullcontext():
+        pooled = fit_pooled(several) if len(several) > 1 else None
+        reports = {
+            name: about[name]
+            | evaluate_perplexity(
+                predictor,
+                store,
+                chosen[name].scored,
+                chosen[name].training,
+                pooled=pooled,
+                context_length=context_length,
+                seed=seed,
+            ).to_dict()
+            for name, store in stores.items()
+        }
+        result = {"genomes": reports} if genome is None else reports[""]
+        if place:
+            with place.write() as file:
+                json.dump(result, file, indent=2)
+                file.write("\n")
+    return result
+
+
+def _own_genomes(model: str, regions: Path | None) -> dict[str, str]:
+    """Return the paths of the genomes that a model was trained on, by name."""
+    genomes = {name: genome["path"] for name, genome in trained_on(model).items()}
+    if not genomes:
+        raise InputError(
+            f"{model} has no record of the genomes it was trained on; name one with --genome"
+        )
+    if absent := [path for path in genomes.values() if not genome_path(path).is_file()]:
+        raise InputError(
+            f"{model} was trained on {absent[0]}, which does not exist here; run in the directory "
+            "of the training's genomes, or name a genome with --genome"
+        )
+    if regions is not None:
+        raise InputError("--regions is a BED file of one genome; name that genome with --genome")
+    return genomes

@@ -12,28 +12,27 @@ from jaxtyping import Float32
 
 from megabase.data.labelled_dataset import Examples
 from megabase.errors import InputError
-from megabase.evaluation.tasks.task import Task
 from megabase.genome.vocabulary import TokenArray
-from megabase.inference.device import choose_device
-from megabase.inference.embed import embed
-from megabase.inference.plan import plan_inference
-from megabase.inference.strands import strands_of
+from megabase.inference.choices import strands_of
+from megabase.inference.hidden import embed
+from megabase.inference.plan import choose_device, plan_inference
 from megabase.inference.windows import windows
-from megabase.measure.metrics import Predictions
-from megabase.measure.probe import (
+from megabase.metrics.classifiers import (
     CHOSEN_BY,
+    LabelledVectors,
     Method,
-    Rows,
     check_sklearn,
     fit_probe,
     neighbour_map,
 )
+from megabase.metrics.task_metrics import Predictions
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.report.plot import figure_class, new_figure, plot_map, save_figure
-from megabase.run.log import counted, progress
-from megabase.run.output import whole_path
-from megabase.training.config import AdaptConfig
+from megabase.report.figures import figure_class, new_figure, plot_map, save_figure
+from megabase.runtime.artifacts import whole_path
+from megabase.runtime.log import counted, progress
+from megabase.tasks.task import Task
 from megabase.training.labelled import LabelledData
+from megabase.training.run_config import AdaptConfig
 
 _log = logging.getLogger(__name__)
 
@@ -160,8 +159,8 @@ class Frozen:
         probe = fit_probe(
             PROBES[name],
             data.kind,
-            Rows(vectors[:n], data.training.targets()),
-            Rows(held, data.validation.targets()),
+            LabelledVectors(vectors[:n], data.training.targets()),
+            LabelledVectors(held, data.validation.targets()),
             n_classes=len(data.labels.classes),
             seed=self._settings.seed,
         )

@@ -10,17 +10,11 @@ from typing import Any
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.evaluation.ape_windows import read_aligned
-from megabase.evaluation.base_labels import read_annotation
-from megabase.evaluation.examples import Examples, digest
-from megabase.evaluation.gene_biotypes import read_genes
-from megabase.evaluation.hub_files import hub_folder
-from megabase.evaluation.labelled_rows import read_deepsea, read_labelled
-from megabase.evaluation.species_windows import read_genomes
-from megabase.evaluation.splice_triples import read_triples
-from megabase.evaluation.task_folder import task_folder
-from megabase.evaluation.tasks.task import SPLITS, Task
-from megabase.measure.published import Published
+from megabase.evaluation.genome_rows import read_aligned, read_annotation, read_genes, read_genomes
+from megabase.evaluation.labelled_rows import read_deepsea, read_labelled, read_triples
+from megabase.evaluation.task_files import TaskExamples, digest, hub_folder, task_folder
+from megabase.metrics.results import Published
+from megabase.tasks.task import SPLITS, Task
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +36,7 @@ class TaskData:
     splits
         Rows of ``train``, ``validation`` and ``test``; missing splits are left out.
     sha256
-        The `examples.digest` of each split.
+        The `task_files.digest` of each split.
     differences
         Differences from the published rows and split, one line each.
     """
@@ -50,7 +44,7 @@ class TaskData:
     task: Task
     place: str
     class_names: tuple[str, ...]
-    splits: Mapping[str, Examples]
+    splits: Mapping[str, TaskExamples]
     sha256: Mapping[str, str]
     differences: tuple[str, ...]
 
@@ -83,7 +77,7 @@ class TaskData:
         }
 
 
-def _by_class(rows: Examples, names: tuple[str, ...]) -> dict[str, int]:
+def _by_class(rows: TaskExamples, names: tuple[str, ...]) -> dict[str, int]:
     """Return the number of rows of each class, or of bases if labels are per base."""
     if not names:
         return {}
@@ -168,7 +162,7 @@ def read_task_data(
     return TaskData(wanted, str(folder), names, splits, sha256, differences)
 
 
-def _check_rows(splits: Mapping[str, Examples], folder: Path, task: Task) -> None:
+def _check_rows(splits: Mapping[str, TaskExamples], folder: Path, task: Task) -> None:
     """Raise an InputError if a split exists but has no row."""
     for split, rows in splits.items():
         if not len(rows):
@@ -179,7 +173,7 @@ def _check_rows(splits: Mapping[str, Examples], folder: Path, task: Task) -> Non
 
 def _read(
     task: Task, folder: Path, *, stand_in: bool, n_windows: int | None, seed: int
-) -> tuple[dict[str, Examples], tuple[str, ...]]:
+) -> tuple[dict[str, TaskExamples], tuple[str, ...]]:
     match task.layout:
         case "deepsea":
             return read_deepsea(task, folder, stand_in=stand_in)
@@ -196,12 +190,12 @@ def _read(
             return read_annotation(task, folder), task.classes
 
 
-def _in_order(rows: Examples) -> dict[str, Examples]:
+def _in_order(rows: TaskExamples) -> dict[str, TaskExamples]:
     """Split rows 8 : 1 : 1 in their order, because neighbouring rows may overlap."""
     n = len(rows)
     edges = (0, n * 8 // 10, n * 9 // 10, n)
     return {
-        split: Examples(rows.sequences[start:end], rows.labels[start:end])
+        split: TaskExamples(rows.sequences[start:end], rows.labels[start:end])
         for split, start, end in zip(SPLITS, edges, edges[1:], strict=False)
     }
 
@@ -209,7 +203,7 @@ def _in_order(rows: Examples) -> dict[str, Examples]:
 def _differences(
     stated: Task,
     task: Task,
-    splits: Mapping[str, Examples],
+    splits: Mapping[str, TaskExamples],
     sha256: Mapping[str, str],
     *,
     stand_in: bool,

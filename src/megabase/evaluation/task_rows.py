@@ -9,16 +9,15 @@ import numpy as np
 from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import LABEL, Labels
 from megabase.errors import InputError
-from megabase.evaluation.examples import Examples as Rows
 from megabase.evaluation.task_data import TaskData
-from megabase.evaluation.tasks.task import LabelGroup, Task
+from megabase.evaluation.task_files import TaskExamples
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
-from megabase.measure.kmers import Sequences
-from megabase.measure.leaks import LeakReport, find_leaks
-from megabase.measure.metrics import Labels as RowLabels
-from megabase.measure.words import Bases
+from megabase.metrics.kmers import Bases, Sequences
+from megabase.metrics.leaks import LeakReport, find_leaks
+from megabase.metrics.task_metrics import Labels as RowLabels
 from megabase.model.architecture import JOINT
-from megabase.run.log import counted
+from megabase.runtime.log import counted
+from megabase.tasks.task import LabelGroup, Task
 from megabase.training.labelled import LabelledData, part_validation
 
 _log = logging.getLogger(__name__)
@@ -182,7 +181,7 @@ def _examples(found: TaskData, labels: Labels, split: str) -> Examples:
     return Examples(tokens, np.array(rows.labels, dtype=of_type))
 
 
-def _as_table(rows: Rows, labels: Labels) -> list[dict[str, str]]:
+def _as_table(rows: TaskExamples, labels: Labels) -> list[dict[str, str]]:
     if labels.per_base:
         return [{} for _ in rows.sequences]
     texts: Sequence[object] = rows.labels

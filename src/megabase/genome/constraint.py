@@ -1,30 +1,195 @@
-"""Constraints on a generated sequence, and the next bases from which it can be completed.
+"""What a generated sequence must be: its GC content, and motifs that must not occur."""
 
-A backward dynamic programme computes, for each position and each state of the motif automaton,
-the possible numbers of G and C in the remaining bases, given that no motif is completed and the
-template is kept. A base is allowed if it completes no motif, agrees with the template, and one
-of these numbers brings the total into the GC range. A sequence built from allowed bases
-therefore never reaches a dead end.
-
-Where it is cheap, the possible counts are stored exactly, as sets. Otherwise each position and
-state stores one interval without gaps (a run), the longest that is found. Every count of a run
-is possible, but counts beyond a gap are missed; gaps occur only where motifs forbid almost
-everything. Without motifs, or without a GC range, runs miss nothing.
-"""
-
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
 from math import isqrt
+from operator import or_
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from megabase.errors import InputError
-from megabase.genome.alphabet import DNA
-from megabase.genome.gc_range import GcRange
-from megabase.genome.motif import Motifs
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import BASES_OF, DNA, DNA_VOCABULARY
 
 _N_BASES = len(DNA.bases)
+_MOST_STATES = 1 << 14
+
+
+class Motifs:
+    """An automaton that matches motifs and their reverse complements, base by base.
+
+    A state is the set of all motif prefixes that end at the last base. Each base leads from a
+    state to the next and may complete a motif. An unknown base leads back to the first state,
+    because it matches no motif.
+
+    Parameters
+    ----------
+    motifs
+        Motifs as letters, IUPAC codes included, in either case.
+
+    Attributes
+    ----------
+    motifs
+        The distinct motifs in capitals, without their reverse complements.
+    next_state
+        The state that follows each state and base.
+    completes
+        Whether a base completes a motif in a state.
+    n_remembered
+        Number of last bases on which a state can depend: the longest motif less one.
+
+    Raises
+    ------
+    InputError
+        If a motif is empty or has an invalid letter, or the automaton has too many states.
+
+    Source
+    ------
+    The automaton of Aho and Corasick 1975, Communications of the ACM 18:333. Its states are
+    built as bit sets of positions in the motifs, as in Baeza-Yates and Gonnet 1992,
+    Communications of the ACM 35:74, so that an IUPAC code costs no more than a base.
+    """
+
+    next_state: Int[np.ndarray, "state base"]
+    completes: Bool[np.ndarray, "state base"]
+
+    def __init__(self, motifs: Iterable[str]) -> None:
+        self.motifs = tuple(dict.fromkeys(_checked(motif) for motif in motifs))
+        both = dict.fromkeys(self.motifs)
+        both |= dict.fromkeys(DNA.reverse_complement(motif) for motif in self.motifs)
+        self.n_remembered = max(map(len, both), default=1) - 1
+        # bit i of a state: the last base ends the prefix of a motif up to letter i of `letters`
+        letters = "".join(both)
+        starts = np.cumsum([0, *map(len, both)]).tolist()
+        self._first = reduce(or_, (1 << start for start in starts[:-1]), 0)
+        self._last = reduce(or_, (1 << start - 1 for start in starts[1:]), 0)
+        self._matches = [
+            reduce(or_, (1 << i for i, letter in enumerate(letters) if base in BASES_OF[letter]), 0)
+            for base in DNA.bases
+        ]
+        self._tabulate()
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.motifs)} on either strand"
+
+    def _tabulate(self) -> None:
+        """Fill the tables by a search over all sets of positions that can be reached."""
+        number, pending = {0: 0}, [0]
+        next_state: list[list[int]] = []
+        completes: list[list[bool]] = []
+        for places in pending:  # grows during the loop
+            # Shift-And: every match moves on by one position and every motif may begin; keep
+            # the positions whose letter matches the base.
+            after = [(places << 1 | self._first) & matches for matches in self._matches]
+            completes.append([bool(each & self._last) for each in after])
+            # drop finished motifs, or the shift would carry them into the next motif
+            after = [each & ~self._last for each in after]
+            pending += [each for each in dict.fromkeys(after) if each not in number]
+            for each in after:
+                number.setdefault(each, len(number))
+            next_state.append([number[each] for each in after])
+            if len(number) > _MOST_STATES:
+                raise InputError(
+                    f"the motifs {' '.join(self.motifs)} need more than {_MOST_STATES:,} states; "
+                    "use fewer motifs or fewer ambiguous letters"
+                )
+        self.next_state, self.completes = np.array(next_state), np.array(completes)
+
+    def state_after(self, bases: Sequence[int]) -> int:
+        """Return the state after bases; A, C, G, T are 0 to 3, larger numbers are unknown."""
+        state = 0
+        for base in bases[max(0, len(bases) - self.n_remembered) :]:
+            state = int(self.next_state[state, base]) if base < _N_BASES else 0
+        return state
+
+    def first_end(self, bases: Sequence[int]) -> int | None:
+        """Return the index of the first base that completes a motif; None if no base does.
+
+        Parameters
+        ----------
+        bases
+            A, C, G, T as 0 to 3; larger numbers are unknown.
+
+        Examples
+        --------
+        >>> Motifs(["GAATTC"]).first_end([3, 2, 0, 0, 3, 3, 1, 1])
+        6
+        """
+        state = 0
+        for place, base in enumerate(bases):
+            if base < _N_BASES and self.completes[state, base]:
+                return place
+            state = int(self.next_state[state, base]) if base < _N_BASES else 0
+        return None
+
+
+def _checked(motif: str) -> str:
+    capitals = motif.strip().upper()
+    if not capitals or set(capitals) - BASES_OF.keys():
+        raise InputError(
+            f"a motif consists of {' '.join(BASES_OF)}, such as GAATTC or TATAWAW; got {motif!r}"
+        )
+    return capitals
+
+
+_FORM = re.compile(r"\s*(\d*\.?\d+)\s*-\s*(\d*\.?\d+)\s*")
+
+
+@dataclass(frozen=True)
+class GcRange:
+    """The fractions from `low` to `high`, both included.
+
+    Both are exact fractions, so that 0.1 of 30 bases is exactly 3 bases.
+    """
+
+    low: Fraction
+    high: Fraction
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low <= self.high <= 1:
+            raise InputError(
+                f"a GC range lies within 0-1, lower end first; got {self} (40 % is 0.4)"
+            )
+
+    @classmethod
+    def from_text(cls, text: str) -> "GcRange":
+        """Read a range written as LOW-HIGH.
+
+        Raises
+        ------
+        InputError
+            If the text has another form, or the range does not lie within 0-1.
+
+        Examples
+        --------
+        >>> str(GcRange.from_text("0.4-0.6"))
+        '0.4-0.6'
+        """
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise InputError(f"a GC range is LOW-HIGH, such as 0.4-0.6; got {text!r}")
+        return cls(Fraction(match[1]), Fraction(match[2]))
+
+    def __str__(self) -> str:
+        return f"{float(self.low):g}-{float(self.high):g}"
+
+    def counts(self, length: int) -> tuple[int, int]:
+        """Return the least and the greatest number of G and C in `length` bases.
+
+        The least is greater than the greatest if no number lies in the range.
+
+        Examples
+        --------
+        >>> GcRange.from_text("0.1-0.5").counts(30)
+        (3, 15)
+        """
+        return math.ceil(self.low * length), math.floor(self.high * length)
+
+
 _IS_GC = [base in "GC" for base in DNA.bases]
 _MOST_EXACT = 1 << 34  # most bits of all sets together
 _NEVER = 1 << 40  # larger than any count

@@ -7,20 +7,15 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from megabase.errors import InputError
-from megabase.genome.alphabet import DNA
-from megabase.genome.gc_range import GcRange
+from megabase.genome.constraint import GcRange, Motifs
 from megabase.genome.interval import Interval
-from megabase.genome.motif import Motifs
 from megabase.genome.reference import MemoryReference, Reference
-from megabase.genome.site import Site
-from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
-from megabase.inference.generation_request import check_request, constraint_of
-from megabase.inference.pooling import Pooling
+from megabase.genome.variant import Site
+from megabase.genome.vocabulary import DNA, DNA_VOCABULARY, TokenArray
+from megabase.inference.choices import Pooling, strands_of
 from megabase.inference.predictor import Predictor
-from megabase.inference.sampling import Sampling
-from megabase.inference.sequence_score import SequenceScore, sequence_score
-from megabase.inference.strands import strands_of
-from megabase.inference.variant_effect import VariantEffect, choose_window
+from megabase.inference.sampling import Sampling, check_request, constraint_of
+from megabase.inference.scores import SequenceScore, VariantEffect, choose_window, sequence_score
 
 load = Predictor.load
 """Load a model from a folder, a file or a hub id; see `Predictor.load`."""

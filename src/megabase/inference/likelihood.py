@@ -1,16 +1,7 @@
-r"""The log-likelihood of each base given the bases before it.
-
-.. math:: \ln p(x_t \mid x_{<t}) = z_{x_t} - \ln \sum_{b \in \{A, C, G, T\}} e^{z_b}
-   :label: log-likelihood
-
-with the logits z of the model after :math:`x_{<t}`. Probabilities are renormalised over
-the four bases, so that they can be compared with any model of DNA. The first base has
-probability 1/4. N is read but not scored. Summed over a sequence this is the logarithm of a
-proper probability among all sequences of its length.
-"""
+"""The log-likelihood of each base given those before it, and the four probabilities there."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +11,45 @@ from torch import Tensor
 
 from megabase.errors import WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
-from megabase.inference.hidden_states import hidden_states
+from megabase.inference.hidden import hidden_states
 from megabase.inference.windows import Window, windows
-from megabase.model.language import LanguageModel
-from megabase.model.padding import batches, pad
+from megabase.model.language import LanguageModel, batches, pad
+
+
+def log_probabilities(
+    model: LanguageModel, tokens: TokenArray, windows: Sequence[Window]
+) -> Iterator[Float32[np.ndarray, "scored base"]]:
+    """Yield, for each window, ln p of A, C, G, T at the positions that it scores.
+
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode, on the device to compute on.
+    tokens
+        Token ids of the whole sequence.
+    windows
+        Windows of the sequence, all of the same length.
+
+    Raises
+    ------
+    WorkError
+        If the model's output is NaN.
+    """
+    length = windows[0].end - windows[0].start
+    at_once = max(1, TOKENS_PER_BATCH // length)
+    device = next(model.parameters()).device
+    for start in range(0, len(windows), at_once):
+        batch = windows[start : start + at_once]
+        rows = np.stack([tokens[window.start : window.end] for window in batch])
+        with torch.inference_mode():
+            logits = logits_before(model, torch.from_numpy(rows.astype(np.int64)).to(device))
+            log_p = torch.cat([base_log_probabilities(part) for _, part in logits], dim=1)
+        for window, values in zip(batch, log_p.cpu().numpy(), strict=True):
+            scored = values[window.first - window.start :]
+            if np.isnan(scored).any():
+                raise WorkError("the model's output is NaN: its weights have diverged")
+            yield scored
+
 
 TOKENS_PER_BATCH = 1 << 15
 """Default of the most tokens in a batch, padding included."""

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from megabase.genome.interval import Interval
-from megabase.inference.predict import prediction_columns, prediction_row
+from megabase.inference.predictions import prediction_columns, prediction_row
 from megabase.model.config import HyenaDNAConfig
 
 _SEQUENCE = "sequence"

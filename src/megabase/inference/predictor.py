@@ -16,20 +16,19 @@ from megabase.errors import InputError
 from megabase.genome.constraint import Constraint
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
-from megabase.genome.site import Site
+from megabase.genome.variant import Site
 from megabase.genome.vocabulary import TokenArray
-from megabase.inference.pooling import MEAN, Pooling
+from megabase.inference.choices import MEAN, Pooling, join_strands, read_strands, strands_of
 from megabase.inference.sampling import Sampling
-from megabase.inference.strands import join_strands, read_strands, strands_of
-from megabase.inference.variant_effect import VariantEffect
+from megabase.inference.scores import VariantEffect
 from megabase.inference.windows import Window
 from megabase.model.files import find_model
-from megabase.run.location import DEFAULT_MODEL
+from megabase.runtime.location import DEFAULT_MODEL
 
 if TYPE_CHECKING:  # annotations use full names, so that a runtime type checker can import them
     import torch
 
-    import megabase.inference.generate
+    import megabase.inference.generation
     import megabase.inference.plan
     import megabase.model.load
     import megabase.model.modeling
@@ -81,9 +80,8 @@ class Predictor:
         import torch
 
         from megabase.inference.plan import bytes_beside
-        from megabase.model.engine import Engine
-        from megabase.model.products import warn_of_slow_bfloat16
-        from megabase.model.weights import weights_sha256
+        from megabase.model.engine import Engine, warn_of_slow_bfloat16
+        from megabase.model.reading import weights_sha256
 
         if precision == "bfloat16":
             warn_of_slow_bfloat16(device)
@@ -132,7 +130,7 @@ class Predictor:
         check_device(device)
         check_precision(precision)
         files = find_model(name)
-        from megabase.inference.device import choose_device
+        from megabase.inference.plan import choose_device
         from megabase.model.reading import read_language_model
 
         return cls(
@@ -253,8 +251,8 @@ class Predictor:
         stride: int | None = None,
         on_tokens: Callable[[int], object] | None = None,
     ) -> Iterator[Float32[np.ndarray, "..."]]:
-        """Yield the embedding of each sequence; see `embed.embed`."""
-        from megabase.inference.embed import embed
+        """Yield the embedding of each sequence; see `queries.embed`."""
+        from megabase.inference.hidden import embed
 
         return embed(
             self.language, sequences, layer=layer, pooling=pooling, strand=strand, stride=stride,
@@ -270,8 +268,8 @@ class Predictor:
         both_strands: bool = True,
         with_distance: bool = False,
     ) -> Iterator[list[VariantEffect]]:
-        """Yield the effect of each alternative allele; see `score_variants.score_variants`."""
-        from megabase.inference.score_variants import score_variants
+        """Yield the effect of each alternative allele; see `scores.score_variants`."""
+        from megabase.inference.scores import score_variants
 
         return score_variants(
             self.language, reference, sites, window=window, both_strands=both_strands,
@@ -287,8 +285,8 @@ class Predictor:
         mode: str = "exact",
         both_strands: bool = True,
     ) -> Float64[np.ndarray, "length 4"]:
-        """Score every substitution of a region; see `mutagenesis.saturation_mutagenesis`."""
-        from megabase.inference.mutagenesis import saturation_mutagenesis
+        """Score every substitution of a region; see `substitutions.saturation_mutagenesis`."""
+        from megabase.inference.substitutions import saturation_mutagenesis
 
         return saturation_mutagenesis(
             self.language, reference, region, window=window, mode=mode, both_strands=both_strands
@@ -297,8 +295,8 @@ class Predictor:
     def log_probabilities(
         self, tokens: TokenArray, windows: Sequence[Window]
     ) -> Iterator[Float32[np.ndarray, "scored base"]]:
-        """Yield ln p of A, C, G, T for each window; see `base_distribution.log_probabilities`."""
-        from megabase.inference.base_distribution import log_probabilities
+        """Yield ln p of A, C, G, T for each window; see `likelihood.log_probabilities`."""
+        from megabase.inference.likelihood import log_probabilities
 
         return log_probabilities(self.language, tokens, windows)
 
@@ -313,9 +311,9 @@ class Predictor:
         template: TokenArray | None,
         constraint: Constraint | None,
         advance: Callable[[int], None] | None = None,
-    ) -> "list[megabase.inference.generate.Generated]":
-        """Continue each prompt by `length` bases; see `generate.generate`."""
-        from megabase.inference.generate import generate
+    ) -> "list[megabase.inference.generation.Generated]":
+        """Continue each prompt by `length` bases; see `queries.generate`."""
+        from megabase.inference.generation import generate
 
         return generate(
             self.language, prompts, length, sampling=sampling, seed=seed, numbers=numbers,

@@ -1,23 +1,252 @@
-"""Read letters by interval from FASTA (plain, gzip or bgzip), and write FASTA."""
+"""Letters by Interval from FASTA: plain, gzip, bgzip, indexed; and letters to FASTA."""
 
 import gzip
 import json
 import logging
+import re
 import shutil
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO, NamedTuple
 from uuid import uuid4
 
+import numpy as np
 import pysam
+from jaxtyping import UInt8
 
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import check_inside, checked_on_strand
-from megabase.io.compression import check_bgzip_is_whole, compression, uncompressed_name, write_gzi
-from megabase.io.fasta_index import scan_contigs
-from megabase.run.provenance import remembered_sha256
+from megabase.io.compression import (
+    check_bgzip_is_whole,
+    compression,
+    open_bytes,
+    uncompressed_name,
+    write_gzi,
+)
+from megabase.io.sequence_file import bad_letter, name_of
+from megabase.runtime.environment import remembered_sha256
+
+_PIECE = 1 << 20  # bytes
+_IS_LETTER = np.array([bytes([byte]).isalpha() for byte in range(256)])
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NO_LETTER = re.compile(rb"[^!-~]|\d")
+_REWRAP = (
+    "an index needs lines of equal length in a contig, except the last; rewrite the file "
+    "(seqtk seq -l 60 IN > OUT)"
+)
+
+
+@dataclass
+class Contig:
+    """A contig as described by a line of a ``.fai`` index.
+
+    Parameters
+    ----------
+    name
+        The header up to its first space or tab.
+    length
+        Number of letters.
+    offset
+        Offset of the first letter, in bytes from the start of the file.
+    line_letters, line_bytes
+        Number of letters and of bytes, line end included, of a full line.
+    """
+
+    name: str
+    length: int = 0
+    offset: int = 0
+    line_letters: int = 0
+    line_bytes: int = 0
+
+    @property
+    def fai_line(self) -> str:
+        """The line of the index, in the format of samtools."""
+        fields = (self.name, self.length, self.offset, self.line_letters, self.line_bytes)
+        return "\t".join(map(str, fields))
+
+
+def scan_contigs(path: Path, name: str) -> list[Contig]:
+    """Read a FASTA file once, and return its contigs in order, including empty ones.
+
+    Parameters
+    ----------
+    path
+        FASTA, plain or bgzip; offsets are those of the uncompressed bytes.
+    name
+        Name of the file in an error.
+
+    Raises
+    ------
+    InputError
+        If a line cannot be indexed, a contig name is missing, not ASCII or repeated, the file
+        has no letters, or it is truncated. The message has the number of the line.
+    """
+    scan = _Scan(name)
+    with open_bytes(path) as file:
+        lines = _Lines(file)
+        while line := lines.next():
+            scan.read(line)
+            if scan.is_open and scan.contig.length:
+                scan.add_whole(lines.skip_whole(scan.contig, scan.end))
+    if not any(contig.length for contig in scan.contigs):
+        raise InputError(
+            f"{name} has no sequence with letters; expected letters after each line '>name'"
+        )
+    return scan.contigs
+
+
+class _Lines:
+    """The lines of a file, read one by one, or in bulk while they have the same shape."""
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self._file = file
+        self._buffer = b""
+        self._at = 0
+
+    def next(self) -> bytes:
+        """Return the next line with its line end; empty at the end of the file."""
+        parts: list[bytes] = []
+        while not (stop := self._buffer.find(b"\n", self._at) + 1):
+            parts.append(self._buffer[self._at :])
+            self._buffer, self._at = self._file.read(_PIECE), 0
+            if not self._buffer:
+                return b"".join(parts)
+        parts.append(self._buffer[self._at : stop])
+        self._at = stop
+        return b"".join(parts)
+
+    def skip_whole(self, contig: Contig, end: bytes) -> int:
+        """Skip the full lines of a contig that follow, and return their number.
+
+        Parameters
+        ----------
+        contig
+            The contig, whose first line has set the shape of its lines.
+        end
+            Line end of the contig.
+        """
+        n, width, n_lines = contig.line_letters, contig.line_bytes, 0
+        if not end:
+            return 0
+        while True:
+            rows = self._rows(width)
+            # check all lines in the buffer at once: letters first, then the line end
+            is_whole = _IS_LETTER[rows[:, :n]].all(axis=1)
+            is_whole &= (rows[:, n:] == np.frombuffer(end, dtype=np.uint8)).all(axis=1)
+            n_found = len(rows) if is_whole.all() else int(is_whole.argmin())
+            self._at += n_found * width
+            n_lines += n_found
+            if n_found < len(rows) or not n_found:
+                return n_lines
+
+    def _rows(self, width: int) -> UInt8[np.ndarray, "line width"]:
+        """Return the buffer as rows of `width` bytes; read more if it has none."""
+        if len(self._buffer) - self._at < width:
+            rest = self._buffer[self._at :]
+            self._buffer, self._at = rest + self._file.read(_PIECE), 0
+        n_rows = (len(self._buffer) - self._at) // width
+        held = np.frombuffer(self._buffer, np.uint8, n_rows * width, self._at)
+        return held.reshape(n_rows, width)
+
+
+class _Scan:
+    """The state of a scan: the contigs so far, the last of which is open, and the position."""
+
+    def __init__(self, name: str) -> None:
+        self._path = name
+        self._names: set[str] = set()
+        self.contigs: list[Contig] = []
+        self.contig = Contig("")
+        self.number = 0  # lines read
+        self.at = 0  # bytes read
+        self.end = b""  # line end of the contig
+        self.is_open = False  # whether more letters may follow in the contig
+        self._last = ""  # message about the line that ended the contig
+
+    def read(self, line: bytes) -> None:
+        """Read a line of any kind."""
+        self.number += 1
+        text = line.removeprefix(_BYTE_ORDER_MARK) if self.number == 1 else line
+        if text.startswith(b">"):
+            self._header(text.rstrip(b"\r\n").decode("latin-1"), self.at + len(line))
+        elif not text.strip():
+            self._blank()
+        elif self.contigs:
+            self._letters(text)
+        else:
+            begin = text[:20].strip().decode("latin-1")
+            raise InputError(
+                f"{self._path} is not FASTA: expected '>name' at its start, got {begin!r} in line "
+                f"{self.number:,}"
+            )
+        self.at += len(line)
+
+    def add_whole(self, n_lines: int) -> None:
+        """Count full lines of the contig that were checked elsewhere."""
+        self.contig.length += n_lines * self.contig.line_letters
+        self.at += n_lines * self.contig.line_bytes
+        self.number += n_lines
+
+    def _header(self, text: str, offset: int) -> None:
+        for control in "\0\r":
+            if control in text:
+                raise bad_letter(self._path, name_of(text[1:]), text, self.number, control)
+        name = name_of(text[1:])
+        if not name:
+            raise self._error("a contig has no name; write one after '>'")
+        if not (name.isascii() and name.isprintable()):
+            raise self._error(f"the contig name {name!r} is not printable ASCII; rename it")
+        if name in self._names:
+            raise self._error(f"contig {name!r} is in the file twice; rename one of them")
+        self._names.add(name)
+        self.contig = Contig(name, offset=offset)
+        self.contigs.append(self.contig)
+        self.end, self.is_open = b"", True
+
+    def _blank(self) -> None:
+        """Read a blank line: if the contig has letters already, no more may follow."""
+        if self.contig.length and self.is_open:
+            self._close("a blank line")
+
+    def _letters(self, line: bytes) -> None:
+        contig, letters = self.contig, line.rstrip(b"\r\n")
+        n, end = len(letters), line[len(letters) :]
+        if not letters.isalpha() and (found := _NO_LETTER.search(letters)):
+            text, letter = letters.decode("latin-1"), found[0].decode("latin-1")
+            raise bad_letter(self._path, contig.name, text, self.number, letter)
+        if not self.is_open:
+            raise InputError(
+                f"{self._last}; more letters of {contig.name!r} follow in line "
+                f"{self.number:,}; {_REWRAP}"
+            )
+        if not contig.length:
+            contig.offset, contig.line_letters, contig.line_bytes = self.at, n, len(line)
+            self.end = end
+        elif n > contig.line_letters:
+            raise self._error(f"{self._unequal(n)}; {_REWRAP}")
+        elif n < contig.line_letters:
+            self._close(self._unequal(n))
+        elif end != self.end:
+            self._close(f"the line end is {end!r}, but earlier lines end in {self.end!r}")
+        contig.length += n
+
+    def _close(self, why: str) -> None:
+        self.is_open = False
+        self._last = str(self._error(why))
+
+    def _unequal(self, n: int) -> str:
+        return (
+            f"{n:,} letters, but earlier lines of {self.contig.name!r} have "
+            f"{self.contig.line_letters:,}"
+        )
+
+    def _error(self, message: str) -> InputError:
+        return InputError(f"{self._path}, line {self.number:,}: {message}")
+
 
 _log = logging.getLogger(__name__)
 

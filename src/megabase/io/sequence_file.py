@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from megabase.errors import InputError
-from megabase.io.compression import file_format, open_text, uncompressed_name
-from megabase.io.file_format import EMPTY, FASTA, FASTQ, TEXT, unsupported
+from megabase.io.compression import (
+    EMPTY,
+    FASTA,
+    FASTQ,
+    TEXT,
+    file_format,
+    open_text,
+    uncompressed_name,
+    unsupported,
+)
 
 SUFFIXES = (".fa", ".fasta", ".fna", ".fq", ".fastq")
 """The suffixes of FASTA and FASTQ files, before ``.gz`` or ``.bgz``."""

@@ -17,7 +17,7 @@ from typing import IO, NamedTuple
 import pysam
 
 from megabase.errors import InputError, WorkError
-from megabase.genome.site import Site
+from megabase.genome.variant import Site
 from megabase.io.compression import check_bgzip_is_whole, compression
 
 _FIRST = "##fileformat=VCF"

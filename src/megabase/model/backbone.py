@@ -10,16 +10,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from megabase.errors import InputError
-from megabase.model import streamed
+from megabase.model import streaming as streamed
 from megabase.model.architecture import Architecture
-from megabase.model.block import Block
-from megabase.model.engine import Engine, EngineChoice, plan_streamed
-from megabase.model.filter import ImplicitFilter
-from megabase.model.filter_shape import FilterShape, PublishedShape, ScaleFreeShape
-from megabase.model.made_again import nothing_made_again
-from megabase.model.operator import HyenaOperator
-from megabase.model.steps import about_steps
-from megabase.model.untouched import is_untouched
+from megabase.model.engine import Engine, EngineChoice, about_steps, is_untouched, plan_streamed
+from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter
+from megabase.model.positions import FilterShape, PublishedShape, ScaleFreeShape
+from megabase.model.recompute import nothing_made_again
 from megabase.ops.kernels import why_no_kernels
 from megabase.ops.tracing import why_traced
 

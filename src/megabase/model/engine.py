@@ -1,16 +1,94 @@
-"""Engines: the ways to compute the blocks, and their memory."""
+"""How the blocks are computed: the choice of an engine, and what this processor is good at."""
 
+import logging
+import time
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
 
 from megabase.errors import InputError
 from megabase.model.architecture import Architecture
+from megabase.ops.fft import fft_length
 from megabase.ops.gated_conv import N_STREAMS
+from megabase.ops.native import SOURCES, NativeSteps
 from megabase.ops.native_mixer import mixer_bytes, n_points
-from megabase.ops.transform import fft_length
+from megabase.ops.steps import Steps
+from megabase.runtime.compiler import compile_here
+
+_log = logging.getLogger(__name__)
+
+_SMALL, _FEW_TIMES = 256, 2
+
+
+def product_rate(dtype: torch.dtype, *, size: int = 1024, times: int = 5) -> float:
+    """Measure the speed of the product of two square matrices on the CPU.
+
+    Parameters
+    ----------
+    dtype
+        Dtype of the matrices.
+    size
+        Their number of rows.
+    times
+        Number of measurements, of which the fastest counts.
+
+    Returns
+    -------
+    rate
+        In 10⁹ floating-point operations per second.
+    """
+    a, b = (torch.ones(size, size, dtype=dtype) for _ in range(2))
+    fastest = float("inf")
+    for _ in range(times):
+        started = time.perf_counter()
+        torch.mm(a, b)
+        fastest = min(fastest, time.perf_counter() - started)
+    return 2e-9 * size**3 / fastest
+
+
+@cache
+def warn_of_slow_bfloat16(device: torch.device) -> None:
+    """Log a warning, once, if products in the requested bfloat16 are slower than in float32.
+
+    On a CPU without bfloat16 instructions they can be a hundred times slower.
+
+    Parameters
+    ----------
+    device
+        The device of the model; only a CPU is measured.
+    """
+    if device.type != "cpu":
+        return
+    half, single = (
+        product_rate(dtype, size=_SMALL, times=_FEW_TIMES)
+        for dtype in (torch.bfloat16, torch.float32)
+    )
+    if half < single:
+        _log.warning(
+            "bfloat16 matrix products take %.0f times as long as float32 ones on this processor, "
+            "which has no instructions for them; leave out precision, or set it to float32",
+            single / half,
+        )
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def is_untouched(module: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Return whether a module is exactly of one of the classes, without hooks or a new forward."""
+    return type(module) in kinds and not has_hooks(module) and "forward" not in vars(module)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Return whether a module has hooks, or hooks for all modules are registered."""
+    of_all = bool(torch_module._has_any_global_hook())  # pyright: ignore[reportPrivateUsage]
+    return of_all or any(vars(module).get(kind) for kind in _HOOKS)
+
 
 ENGINES = ("auto", "plain", "lean", "triton", "streamed")
 _GROUPS = (64, 32, 16, 8, 4, 2, 1)  # channels, fastest first; see `_groups`
@@ -175,3 +253,35 @@ def _numbers(config: Architecture, length: int, batch: int, group: int) -> int:
 def _spectra(config: Architecture, length: int) -> int:
     of_a_channel = max(fft_length(2 * length - 1), 2 * n_points(length))
     return config.n_layer * config.d_model * of_a_channel
+
+
+def steps_for(like: Tensor) -> Steps:
+    """Return the fastest steps for streams of the device and dtype of `like`."""
+    can = like.device.type == "cpu" and like.dtype is torch.float32
+    return (_compiled()[0] if can else None) or Steps()
+
+
+def why_not_compiled() -> str | None:
+    """Return why the steps cannot be compiled on this computer, None if they can."""
+    native, why_not = _compiled()
+    return why_not if native is None else None
+
+
+def about_steps(dtype: torch.dtype) -> str:
+    """Describe the steps for a dtype on a CPU, and the reason."""
+    if dtype is not torch.float32:
+        return f"by torch, because the dtype is {dtype}"
+    why_not = why_not_compiled()
+    return f"by torch, not compiled: {why_not}" if why_not else "compiled by gcc"
+
+
+@cache
+def _compiled() -> tuple[NativeSteps | None, str]:
+    library, why_not = compile_here(SOURCES)
+    if library is None:
+        return None, why_not
+    try:
+        return NativeSteps(library), ""
+    except OSError as error:  # files of the cache cannot be executed, or the library is wrong
+        _log.warning("the compiled steps are not used: %s", error)
+        return None, str(error)

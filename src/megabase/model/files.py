@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from megabase.errors import InputError
-from megabase.run.location import describe_missing, is_hub_id, model_place
+from megabase.runtime.location import describe_missing, is_hub_id, model_place
 
 HUB_OPTIONS = (
     "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
@@ -71,7 +71,7 @@ def find_model(name: str, *, revision: str | None = None) -> ModelFiles:
 
 def _hub_options(name: str, revision: str | None) -> dict[str, Any]:
     """Return options for the hub's library: if the hub does not answer, to read only its cache."""
-    from megabase.run.hub import find_on_hub, why_unreachable
+    from megabase.runtime.location import find_on_hub, why_unreachable
 
     options = {} if revision is None else {"revision": revision}
     reason = why_unreachable(name, "config.json", revision=revision)
@@ -110,7 +110,7 @@ def find_file(name: str, filename: str, hub: Mapping[str, Any]) -> Path | None:
         return path if path.is_file() else None
     if not is_hub_id(name):
         raise InputError(f"no model folder {name}: {describe_missing(Path(name))}")
-    from megabase.run.hub import find_on_hub
+    from megabase.runtime.location import find_on_hub
 
     return find_on_hub(name, filename, hub)
 

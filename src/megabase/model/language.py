@@ -1,18 +1,136 @@
-"""The language model as a plain torch module, and what the Hugging Face classes share with it."""
+"""The language model as a plain torch module, its loss, and batches of padded tokens."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
-from jaxtyping import Float, Int
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
 from megabase.errors import InputError
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
-from megabase.model.loss import next_token_loss
-from megabase.ops.tracing import is_jit_tracing, static_size
+from megabase.model.recompute import recomputed
+from megabase.ops.tracing import is_jit_tracing, static_size, why_traced
+
+_PAD = DNA_VOCABULARY.id_of("[PAD]")
+
+
+def batches(
+    sequences: Iterable[TokenArray], tokens_per_batch: int, *, n_beside: int = 0
+) -> Iterator[list[TokenArray]]:
+    """Yield batches of consecutive sequences, as large as their padded size allows.
+
+    Parameters
+    ----------
+    sequences
+        The tokens of each sequence.
+    tokens_per_batch
+        The most tokens of a batch, including padding. A longer sequence is a batch by itself.
+    n_beside
+        Tokens that the model adds to each sequence, such as those of a prompt.
+    """
+    batch: list[TokenArray] = []
+    longest = 0
+    for sequence in sequences:
+        longest = max(longest, len(sequence))
+        if batch and (longest + n_beside) * (len(batch) + 1) > tokens_per_batch:
+            yield batch
+            batch, longest = [], len(sequence)
+        batch.append(sequence)
+    if batch:
+        yield batch
+
+
+def pad(
+    batch: Sequence[TokenArray],
+) -> tuple[Int64[Tensor, "batch length"], Bool[Tensor, "batch length"]]:
+    """Return the tokens of a batch padded on the right, and a mask that is False on padding."""
+    longest = max(map(len, batch))
+    tokens = torch.full((len(batch), longest), _PAD)
+    mask = torch.zeros(len(batch), longest, dtype=torch.bool)
+    for row, sequence in enumerate(batch):
+        tokens[row, : len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
+        mask[row, : len(sequence)] = True
+    return tokens, mask
+
+
+_NO_TARGET = -100
+_CHUNK = 1 << 14  # tokens whose logits are held at once
+
+
+def target_weights(
+    labels: Int[Tensor, "batch length"], weights: Float[Tensor, "batch length"] | None
+) -> Float[Tensor, "batch length"]:
+    """Return the weight of the prediction made after each token, 0 if it has no target.
+
+    Parameters
+    ----------
+    labels
+        The tokens, with -100 where a token is not a target.
+    weights
+        Weight of each token as a target; None: all 1.
+    """
+    is_target = functional.pad(labels[:, 1:] != _NO_TARGET, (0, 1), value=False)
+    if weights is None:
+        return is_target.float()
+    return functional.pad(weights[:, 1:].float(), (0, 1)) * is_target
+
+
+def next_token_loss(
+    hidden: Float[Tensor, "batch length d_model"],
+    head: Float[Tensor, "token d_model"],
+    labels: Int[Tensor, "batch length"],
+    *,
+    weights: Float[Tensor, "batch length"] | None = None,
+    n_targets: Tensor | float | int | None = None,
+) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy in nats of each token given those before it.
+
+    It is 0 without targets. Logits are computed for 16,384 tokens at a time, and recomputed for
+    the gradient.
+
+    Parameters
+    ----------
+    hidden
+        The normed hidden state of each token.
+    head
+        One row for each token of the vocabulary.
+    labels
+        The tokens, with -100 where a token is not a target. They are shifted by one here.
+    weights
+        Weight of each token as a target; None: all 1.
+    n_targets
+        Divisor of the sum of losses; None: the sum of weights.
+    """
+    counted = target_weights(labels, weights)
+    target = functional.pad(labels[:, 1:].clamp(min=0), (0, 1)).flatten()
+    states, flat = hidden.flatten(0, 1), counted.flatten()
+    total = hidden.new_zeros((), dtype=torch.float32)
+    is_traced = why_traced(hidden) is not None
+    for start in range(0, static_size(target, 0), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        arguments = (states[part], head, target[part], flat[part])
+        total = total + (
+            _sum_of_chunk(*arguments) if is_traced else recomputed(_sum_of_chunk, *arguments)
+        )
+    return total / (counted.sum().clamp(min=1e-9) if n_targets is None else n_targets)
+
+
+def _sum_of_chunk(
+    states: Float[Tensor, "chunk d_model"],
+    head: Float[Tensor, "token d_model"],
+    target: Int[Tensor, " chunk"],
+    weights: Float[Tensor, " chunk"],
+) -> Float[Tensor, ""]:
+    losses = functional.cross_entropy(
+        functional.linear(states, head).float(), target, reduction="none"
+    )
+    return (losses * weights).sum()
 
 
 class TokenReader(nn.Module):

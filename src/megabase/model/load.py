@@ -1,4 +1,4 @@
-"""Loading a model from a folder, a hub id or a released file, and saving it to a folder."""
+"""load(name): a folder, a hub id or a released file becomes a model; save puts it in a folder."""
 
 import json
 import shutil
@@ -9,29 +9,46 @@ from typing import NamedTuple, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 from transformers.utils.logging import disable_progress_bar
 
 from megabase.errors import InputError, WorkError
 from megabase.model.architecture import PROMPT_PREFIX
-from megabase.model.classification import HyenaDNAForSequenceClassification
+from megabase.model.classification import (
+    HyenaDNAForSequenceClassification,
+    HyenaDNAForTokenClassification,
+    HyenaDNAWithHead,
+    head_tensors,
+)
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.files import find_file, find_model
-from megabase.model.fingerprint import FILE, check_head_fingerprint, write_fingerprint
-from megabase.model.headed import HyenaDNAWithHead, head_tensors
 from megabase.model.language import check_fits
-from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAPreTrainedModel
+from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAModel, HyenaDNAPreTrainedModel
 from megabase.model.prompted import HyenaDNAForPromptedClassification, prompt_tensors
-from megabase.model.published import config_to_hf, to_published
 from megabase.model.reading import (
+    FILE,
+    UNREADABLE,
     ReadModel,
+    check_head_fingerprint,
     fill,
+    has_head,
+    has_prompt,
     named_in_errors,
     read_keys,
     read_language_model,
+    read_tensors,
+    tensors_sha256,
+    write_fingerprint,
 )
-from megabase.model.token_classification import HyenaDNAForTokenClassification
+from megabase.model.released import config_to_hf, to_published
 from megabase.model.tokenizer import HyenaDNATokenizer
-from megabase.model.weights import UNREADABLE, has_head, has_prompt, read_tensors, tensors_sha256
 
 Classifier = HyenaDNAWithHead | HyenaDNAForPromptedClassification
 """A model that predicts classes or values for a sequence, or for each of its bases."""
@@ -237,3 +254,11 @@ def base_sha256(model: HyenaDNAPreTrainedModel) -> str:
     tensors = model.state_dict()
     beside = [name for name in tensors if name.startswith(PROMPT_PREFIX)]
     return tensors_sha256({name: tensors[name] for name in tensors if name not in beside})
+
+
+AutoConfig.register(HyenaDNAConfig.model_type, HyenaDNAConfig)
+AutoModel.register(HyenaDNAConfig, HyenaDNAModel)
+AutoModelForCausalLM.register(HyenaDNAConfig, HyenaDNAForCausalLM)
+AutoModelForSequenceClassification.register(HyenaDNAConfig, HyenaDNAForSequenceClassification)
+AutoModelForTokenClassification.register(HyenaDNAConfig, HyenaDNAForTokenClassification)
+AutoTokenizer.register(HyenaDNAConfig, HyenaDNATokenizer)

@@ -25,16 +25,18 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.files import HUB_OPTIONS, read_config_file
-from megabase.model.filter import ImplicitFilter
+from megabase.model.hyena import HyenaOperator, ImplicitFilter, ResidualLinear
 from megabase.model.keywords import NO_PREFIX, check_causal, check_generation, check_keywords
-from megabase.model.language import LanguageModel, TokenReader, check_fits, sequence_length
-from megabase.model.loss import next_token_loss
-from megabase.model.operator import HyenaOperator
-from megabase.model.past import Past
-from megabase.model.published import from_published, is_published
-from megabase.model.residual import ResidualLinear
-from megabase.model.stopping import StopLetters
-from megabase.model.weights import read_tensors
+from megabase.model.language import (
+    LanguageModel,
+    TokenReader,
+    check_fits,
+    next_token_loss,
+    sequence_length,
+)
+from megabase.model.past import Past, StopLetters
+from megabase.model.reading import read_tensors
+from megabase.model.released import from_published, is_published
 
 
 class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):

@@ -1,17 +1,20 @@
-"""The cache that `generate()` of transformers, or a user's loop, passes from call to call."""
+"""What `generate()` of transformers needs: the cache it carries from call to call, and stopping."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
 import torch
 import transformers
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
+from transformers import StoppingCriteria
 
 from megabase.errors import InputError
+from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.cache import Cache
-from megabase.model.streamed import what_is_changed
+from megabase.model.streaming import what_is_changed
 
 _FEWEST_STEPS = 64  # least capacity of a cache if the final length is unknown
 
@@ -174,3 +177,51 @@ class Past(transformers.Cache):
         return self._model(
             inputs_embeds=whole, attention_mask=self._mask, logits_to_keep=keep
         ).logits
+
+
+class StopLetters(StoppingCriteria):
+    """Stops a sequence when it ends with one of the given strings of A, C, G, T and N.
+
+    It replaces the criterion of transformers, which splits tokens into letters with a test word
+    that a DNA tokenizer cannot encode.
+
+    Parameters
+    ----------
+    strings
+        One or several strings; lower case counts as upper case.
+
+    Raises
+    ------
+    InputError
+        If a string is empty or has another letter.
+    """
+
+    def __init__(self, strings: str | Sequence[str]) -> None:
+        self._ends = [
+            _tokens(each) for each in ([strings] if isinstance(strings, str) else strings)
+        ]
+
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride] its tensor type
+        self,
+        input_ids: Int[Tensor, "batch length"],
+        scores: object,
+        **kwargs: Any,
+    ) -> Bool[Tensor, " batch"]:
+        """Return which sequences end with one of the strings."""
+        del scores, kwargs
+        is_over = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        for end in self._ends:
+            last = input_ids[:, -len(end) :]
+            if last.shape[1] == len(end):
+                is_over |= (last == end.to(last.device)).all(dim=1)
+        return is_over
+
+
+def _tokens(letters: str) -> Tensor:
+    encoded = DNA_VOCABULARY.encode(letters, name="a stop string")
+    if not letters or encoded.n_ambiguous:
+        raise InputError(
+            f"a stop string must have letters A, C, G, T and N only, and at least one; "
+            f"got {letters!r}"
+        )
+    return torch.from_numpy(encoded.tokens.astype("int64"))

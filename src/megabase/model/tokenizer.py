@@ -11,8 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import BatchEncoding, TokenizersBackend
 
 from megabase.errors import InputError
-from megabase.genome.alphabet import DNA
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from megabase.model.architecture import EXTRA_POSITIONS, MODEL_TYPE
 from megabase.model.files import HUB_OPTIONS, read_config_file
 

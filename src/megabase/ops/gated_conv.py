@@ -1,6 +1,6 @@
 r"""The mixing of a Hyena operator of order 2 as one function that saves little for its gradient.
 
-It computes `reference.gated_conv` for a chunk of channels at a time, so that intermediate
+It computes `definition.gated_conv` for a chunk of channels at a time, so that intermediate
 results stay in the caches of a CPU and never exist for all channels at once.
 """
 
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from megabase.errors import InputError
-from megabase.ops import torch_fft
-from megabase.ops.transform import make_transform
+from megabase.ops import fft as torch_fft
+from megabase.ops.fft import make_transform
 
 N_STREAMS = 3
 """Streams of the operator, in this order: the last gate, the first gate, and the value."""
@@ -85,7 +85,7 @@ def gated_conv(
     *,
     make_mixer: "MakeMixer | None" = None,
 ) -> Float[Tensor, "batch channel length"]:
-    """Compute `reference.gated_conv`, saving only streams and filters for the gradient.
+    """Compute `definition.gated_conv`, saving only streams and filters for the gradient.
 
     Gates are recomputed in the backward pass. So are convolutions and spectra, unless they are
     small (`n_kept`). The gradient can be differentiated again.

@@ -32,7 +32,7 @@ def gated_conv(
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> Float[Tensor, "batch channel length"]:
     """Compute `ops.gated_conv.gated_conv`, whose parameters these are, by Triton kernels."""
-    from megabase.ops import triton_gates
+    from megabase.ops.triton import gates as triton_gates
 
     return triton_gates.gated_conv(streams, short, h, d, mask)
 
@@ -53,18 +53,7 @@ def add_norm(
     weight, bias, eps
         As in `torch.nn.functional.layer_norm`.
     """
-    from megabase.ops import triton_norm
+    from megabase.ops.triton import norm as triton_norm
 
     total, normed = triton_norm.add_norm(r.flatten(0, 1), y.flatten(0, 1), weight, bias, eps)
     return total.view_as(r), normed.view_as(r)
-
-
-def causal_conv(
-    u: Float[Tensor, "batch channel length"],
-    h: Float[Tensor, "channel length"],
-    d: Float[Tensor, " channel"],
-) -> Float[Tensor, "batch channel length"]:
-    """Compute `reference.causal_conv`, whose parameters these are, for at most 32,768 tokens."""
-    from megabase.ops import triton_conv
-
-    return triton_conv.causal_conv(u, h, d)

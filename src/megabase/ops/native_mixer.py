@@ -57,7 +57,7 @@ def n_points(length: int) -> int:
     return 1 << (length - 1).bit_length()
 
 
-class _Rows(ctypes.Structure):
+class _ChannelRows(ctypes.Structure):
     """A tensor (batch, channel, length): its address and the strides of batch and channel."""
 
     _fields_ = (("start", c_void_p), ("batch", c_int64), ("channel", c_int64))
@@ -75,7 +75,7 @@ class _Mixing(ctypes.Structure):
     """Everything that the C code reads and writes."""
 
     _fields_ = (
-        *((name, _Rows) for name in ("out", "last", "first", "value")),
+        *((name, _ChannelRows) for name in ("out", "last", "first", "value")),
         *((name, _Filter) for name in ("last_filter", "first_filter", "value_filter")),
         *((name, c_void_p) for name in ("mask", "taps", "spectra", "twiddles", "twist", "room")),
         *(
@@ -103,7 +103,7 @@ class _Gradient(ctypes.Structure):
 
     _fields_ = (
         ("of", _Mixing),
-        *((name, _Rows) for name in ("d_out", "d_last", "d_first", "d_value")),
+        *((name, _ChannelRows) for name in ("d_out", "d_last", "d_first", "d_value")),
         *(
             (name, _FilterGradient)
             for name in ("d_last_filter", "d_first_filter", "d_value_filter")
@@ -113,7 +113,7 @@ class _Gradient(ctypes.Structure):
 
 
 _STRUCTURES: dict[str, type[ctypes.Structure]] = {
-    "rows": _Rows,
+    "rows": _ChannelRows,
     "filter": _Filter,
     "mixing": _Mixing,
     "filter_gradient": _FilterGradient,
@@ -343,8 +343,8 @@ def _start(t: Tensor) -> int:
     return t.data_ptr()
 
 
-def _rows(t: Tensor) -> _Rows:
-    return _Rows(_start(t), t.stride(0), t.stride(1))
+def _rows(t: Tensor) -> _ChannelRows:
+    return _ChannelRows(_start(t), t.stride(0), t.stride(1))
 
 
 def _filter(short: ShortFilter) -> _Filter:

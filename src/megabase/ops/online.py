@@ -22,7 +22,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from megabase.errors import InputError
-from megabase.ops.transform import fft_length
+from megabase.ops.fft import fft_length
 
 BLOCK = 64
 """Tokens of a block, within which contributions are summed directly."""

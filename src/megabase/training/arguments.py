@@ -1,14 +1,35 @@
-"""Translate a configuration into `transformers.TrainingArguments`."""
+"""A configuration in the terms of transformers.Trainer."""
 
 import os
 from typing import Any, cast
 
 import torch
+from torch import nn
 from transformers import TrainingArguments
 
 from megabase.errors import InputError
-from megabase.model.products import warn_of_slow_bfloat16
-from megabase.training.config import AdaptConfig, PretrainConfig
+from megabase.model.engine import warn_of_slow_bfloat16
+from megabase.training.adaptation import WRAPPED
+from megabase.training.run_config import AdaptConfig, PretrainConfig
+
+_DECAYED = (
+    "in_proj.weight",
+    "out_proj.weight",
+    "fc1.weight",
+    "fc2.weight",
+    "head.linear.weight",
+)
+
+
+def decayed_parameters(model: nn.Module) -> list[str]:
+    """Return the names of the matrices of projections, MLPs and heads; nothing else decays.
+
+    The network of the filters has no weight decay, as published. Biases, norms, the short
+    convolution and the embedding have none either. The released code decays them by oversight:
+    its configurations never use the parameter groups that it defines.
+    """
+    names = (name for name, _ in model.named_parameters())
+    return [name for name in names if name.replace(WRAPPED, "").endswith(_DECAYED)]
 
 
 def training_arguments(config: PretrainConfig, output: str) -> TrainingArguments:

@@ -23,14 +23,13 @@ from megabase.model.heads import (
     TokenHead,
     pool,
 )
-from megabase.run.environment import LIBRARIES_BYTES
-from megabase.run.log import Meter
+from megabase.runtime.environment import LIBRARIES_BYTES
+from megabase.runtime.log import Meter
 from megabase.training.checkpoint import Checkpoints
-from megabase.training.config import AdaptConfig
-from megabase.training.fit import fit
+from megabase.training.fit import fit, set_labels
 from megabase.training.labelled import LabelledData
-from megabase.training.plan import memory_budget
-from megabase.training.start import set_labels
+from megabase.training.memory_plan import memory_budget
+from megabase.training.run_config import AdaptConfig
 
 LEARNING_RATE = 1e-3
 """Peak learning rate of the baseline, independent of that of the model."""

@@ -17,8 +17,8 @@ from transformers import TrainerCallback, TrainingArguments
 
 from megabase.data.labelled_dataset import Examples, Inputs, StepBatches, passes
 from megabase.errors import DivergedError
-from megabase.inference.predict import joined_predictions
-from megabase.measure.metrics import Kind, metrics_of
+from megabase.inference.predictions import joined_predictions
+from megabase.metrics.task_metrics import Kind, metrics_of
 from megabase.model.heads import (
     AnswersEachToken,
     SequenceModel,
@@ -26,12 +26,12 @@ from megabase.model.heads import (
     token_losses,
     token_weights,
 )
-from megabase.run.log import Meter
+from megabase.runtime.log import Meter
 from megabase.training.adaptation import moving, set_training
+from megabase.training.arguments import decayed_parameters
 from megabase.training.checkpoint import Checkpoints, step_of
-from megabase.training.config import AdaptConfig
-from megabase.training.optim import decayed_parameters
-from megabase.training.resumable import EpochCheckpoints, ResumableTrainer, StepsFromNow
+from megabase.training.run_config import AdaptConfig
+from megabase.training.trainer import EpochCheckpoints, ResumableTrainer, StepsFromNow
 
 _LESS_IS_BETTER = ("loss", "mse")
 _MOVING, _BEST, _STATE = "moving.pt", "best.pt", "finetune_state.json"  # files of a checkpoint

@@ -9,26 +9,25 @@ from typing import cast
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from megabase.data.class_folder import class_files
-from megabase.data.grouped_split import (
+from megabase.data.label_track import LabelTrack, open_label_track
+from megabase.data.labelled_dataset import BaseLabels, Examples
+from megabase.data.labels import Labels, joined
+from megabase.data.sequence_table import Record, SequenceTable, class_files
+from megabase.data.splits import (
     either_strand,
     grouped_split,
     joined_groups,
     strata_of_labels,
     strata_of_values,
 )
-from megabase.data.label_track import LabelTrack, open_label_track
-from megabase.data.labelled_dataset import BaseLabels, Examples
-from megabase.data.labels import Labels, joined
-from megabase.data.sequence_table import Record, SequenceTable
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.io.genome_file import open_reference
-from megabase.measure.metrics import Kind
-from megabase.run.location import cache_folder, genome_path
-from megabase.run.provenance import file_sha256
-from megabase.training.config import FinetuneConfig
+from megabase.metrics.task_metrics import Kind
+from megabase.runtime.environment import file_sha256
+from megabase.runtime.location import cache_folder, genome_path
+from megabase.training.run_config import FinetuneConfig
 
 _log = logging.getLogger(__name__)
 

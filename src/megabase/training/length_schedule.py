@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from megabase.errors import InputError
-from megabase.measure.ladder import doubling
+from megabase.metrics.label_efficiency import doubling
 
 
 class Stage(NamedTuple):

@@ -9,26 +9,23 @@ from typing import Any
 
 from transformers import TrainingArguments, set_seed
 
-from megabase.data.genome_dataset import StepDataset
+from megabase.data.training_windows import StepDataset
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.cost import n_parameters
-from megabase.model.fingerprint import fingerprint
+from megabase.model.footprint import n_parameters, seconds_per_token
 from megabase.model.load import load, save
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.model.probe import seconds_per_token
-from megabase.model.weights import weights_sha256
-from megabase.run.interruption import interruptible
-from megabase.run.log import progress
-from megabase.run.output import Output, only_writer, record_of, whole_files
+from megabase.model.reading import fingerprint, weights_sha256
+from megabase.runtime.artifacts import Output, only_writer, record_of, whole_files
+from megabase.runtime.interruption import interruptible
+from megabase.runtime.log import progress
 from megabase.training.arguments import training_arguments
-from megabase.training.checkpoint import Checkpoints, keep_metrics, step_of
-from megabase.training.config import PretrainConfig
+from megabase.training.checkpoint import Checkpoints, MetricsCallback, keep_metrics, step_of
 from megabase.training.length_schedule import LengthSchedule, plan_lengths
-from megabase.training.metrics import MetricsCallback
-from megabase.training.plan import Plan, make_plan, memory_budget
+from megabase.training.memory_plan import Plan, make_plan, memory_budget
+from megabase.training.outcome import tell_pretrained
+from megabase.training.run_config import PretrainConfig
 from megabase.training.sources import Share, Sources
-from megabase.training.summary import tell_pretrained
 from megabase.training.trainer import PretrainTrainer
 from megabase.training.training_check import check_pretrain
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from megabase.data.label_track import check_label_track
 from megabase.errors import InputError
 from megabase.model.files import find_model
-from megabase.run.environment import check_peft
-from megabase.run.location import check_there, genome_path
-from megabase.run.output import check_no_input, check_place
-from megabase.training.config import AdaptConfig, FinetuneConfig, PretrainConfig
+from megabase.runtime.artifacts import check_no_input, check_place
+from megabase.runtime.environment import check_peft
+from megabase.runtime.location import check_there, genome_path
+from megabase.training.run_config import AdaptConfig, FinetuneConfig, PretrainConfig
 
 
 def check_pretrain(config: PretrainConfig, output: Path) -> None:

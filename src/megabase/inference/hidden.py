@@ -1,0 +1,240 @@
+"""The hidden states of a sequence, and embeddings: by token or pooled, of one strand or both."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int64
+from torch import Tensor
+
+from megabase.errors import InputError, WorkError
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
+from megabase.inference.choices import EMBEDDING_STRANDS, MEAN, Pooling, check_layer, strands_of
+from megabase.inference.windows import Window, windows
+from megabase.model.language import LanguageModel
+
+
+def hidden_states(
+    model: LanguageModel,
+    tokens: Int64[Tensor, "batch length"],
+    mask: Bool[Tensor, "batch length"] | None = None,
+    *,
+    layer: int | None = None,
+) -> Float[Tensor, "batch length d_model"]:
+    """Return the hidden states of a layer; only the blocks up to it are computed.
+
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode.
+    tokens
+        Token ids, on the model's device.
+    mask
+        False where a token is padding; None if there is no padding.
+    layer
+        0 for the embedding, k for the residual stream after k blocks; the last layer is the
+        residual stream after all blocks, normalised. Layers are numbered as in the model's
+        `output_hidden_states`. None: the last layer.
+
+    Raises
+    ------
+    InputError
+        If the model has no such layer.
+    """
+    n_blocks = check_layer(layer, model.config.n_layer)
+    with torch.inference_mode():
+        embedded = model.backbone.embedding(tokens)
+        return model.backbone(embedded, mask, n_blocks=n_blocks, overwrite=True)[-1]
+
+
+def embed(
+    model: LanguageModel,
+    sequences: Iterable[TokenArray],
+    *,
+    layer: int | None = None,
+    pooling: Pooling = MEAN,
+    strand: str = "average",
+    stride: int | None = None,
+    on_tokens: Callable[[int], object] | None = None,
+) -> Iterator[Float32[np.ndarray, "..."]]:
+    """Yield the embedding of each sequence, in order.
+
+    Memory holds one window and the embedding of one sequence, of one strand or both.
+
+    Parameters
+    ----------
+    model
+        A causal language model in evaluation mode, on the device to compute on.
+    sequences
+        Token ids of each sequence.
+    layer
+        0 for the embedding of the tokens, k for the output of block k; None: the last layer,
+        normalised.
+    pooling
+        How the hidden states are pooled.
+    strand
+        ``"forward"``; ``"average"``, the mean of both strands; or ``"both"``, the channels of
+        the forward strand followed by those of the reverse strand.
+    stride
+        Bases between the starts of windows, for a sequence longer than the context; None:
+        such a sequence is an error.
+    on_tokens
+        Called after each window with the number of tokens read.
+
+    Yields
+    ------
+    embedding
+        (channel,) for a pooling to one vector, else (row, channel). There are d_model
+        channels, or twice as many if `strand` is ``"both"``.
+
+    Raises
+    ------
+    InputError
+        If the model has no such layer, or a sequence is empty or too long.
+    WorkError
+        If the model's output is NaN or infinite.
+    """
+    check_layer(layer, model.config.n_layer)
+    strands = strands_of(strand, EMBEDDING_STRANDS)
+    context = model.config.context_length
+    device = next(model.parameters()).device
+    for index, tokens in enumerate(sequences):
+        found = _windows(index, len(tokens), context, stride)
+        pools: list[_Pool] = []
+        for each in strands:
+            read = tokens if each == "+" else DNA_VOCABULARY.reverse_complement(tokens)
+            pools.append(_pool(pooling, len(tokens), model.config.d_model, each))
+            for window in found:
+                row = torch.from_numpy(read[window.start : window.end].astype(np.int64))
+                hidden = hidden_states(model, row[None].to(device), layer=layer)
+                _add(pools[-1], hidden[0].float().cpu().numpy(), window, len(tokens), each)
+                if on_tokens is not None:
+                    on_tokens(len(row))
+        yield _joined([pool.result() for pool in pools], pooling, strand)
+
+
+def _windows(index: int, length: int, context: int, stride: int | None) -> list[Window]:
+    """Cut a sequence into windows; raise an InputError if it is empty, or long without stride."""
+    if not length:
+        raise InputError(f"sequence {index} (counted from 0) has no letters; leave it out")
+    if length > context and stride is None:
+        raise InputError(
+            f"sequence {index} (counted from 0) has {length:,} bp, and the model reads at most "
+            f"{context:,} at once; give a stride, the bases between the starts of windows"
+        )
+    return windows(length, context, context if stride is None else stride)
+
+
+@runtime_checkable
+class _Pool(Protocol):
+    """Pools the hidden states of one strand, which arrive some positions at a time.
+
+    `start` is a position of the forward strand, and `values` are in ascending order of position.
+    """
+
+    def add(self, start: int, values: np.ndarray) -> None: ...
+
+    def result(self) -> Float32[np.ndarray, "row d_model"]: ...
+
+
+class _Each:
+    """Keeps the hidden state of each position."""
+
+    def __init__(self, length: int, d_model: int) -> None:
+        self._rows = np.empty((length, d_model), dtype=np.float32)
+
+    def add(self, start: int, values: np.ndarray) -> None:
+        self._rows[start : start + len(values)] = values
+
+    def result(self) -> Float32[np.ndarray, "row d_model"]:
+        return self._rows
+
+
+class _Means:
+    """Eq. mean-embedding of each `width` positions, summed in float64."""
+
+    def __init__(self, length: int, d_model: int, width: int) -> None:
+        starts = np.arange(0, length, width)
+        self._width, self._sizes = width, np.minimum(width, length - starts)
+        self._sums = np.zeros((len(starts), d_model))
+
+    def add(self, start: int, values: np.ndarray) -> None:
+        # `values` may begin and end within a window. They are split into the rest of a window
+        # that was begun earlier, windows that are complete, and the beginning of another.
+        width, end = self._width, start + len(values)
+        whole = slice(-(-start // width), end // width)
+        edges = (whole.start * width, max(whole.start, whole.stop) * width)
+        parts = np.split(values, np.clip(np.array(edges) - start, 0, len(values)))
+        self._sums[whole] += parts[1].reshape(-1, width, values.shape[1]).sum(1, dtype=np.float64)
+        for first, part in ((start, parts[0]), (edges[1], parts[2])):
+            if len(part):
+                self._sums[first // width] += part.sum(0, dtype=np.float64)
+
+    def result(self) -> Float32[np.ndarray, "row d_model"]:
+        return (self._sums / self._sizes[:, None]).astype(np.float32)
+
+
+class _Largest:
+    """Keeps the maximum of each channel."""
+
+    def __init__(self, d_model: int) -> None:
+        self._largest = np.full((1, d_model), -np.inf, dtype=np.float32)
+
+    def add(self, start: int, values: np.ndarray) -> None:
+        del start
+        np.maximum(self._largest, values.max(axis=0), out=self._largest)
+
+    def result(self) -> Float32[np.ndarray, "row d_model"]:
+        return self._largest
+
+
+class _One:
+    """Keeps the hidden state of one position."""
+
+    def __init__(self, position: int, d_model: int) -> None:
+        self._position = position
+        self._row = np.empty((1, d_model), dtype=np.float32)
+
+    def add(self, start: int, values: np.ndarray) -> None:
+        if start <= self._position < start + len(values):
+            self._row[0] = values[self._position - start]
+
+    def result(self) -> Float32[np.ndarray, "row d_model"]:
+        return self._row
+
+
+def _pool(pooling: Pooling, length: int, d_model: int, strand: str) -> _Pool:
+    match pooling.kind:
+        case "none":
+            return _Each(length, d_model)
+        case "max":
+            return _Largest(d_model)
+        case "last":
+            return _One(length - 1 if strand == "+" else 0, d_model)
+        case "centre":
+            return _One(length // 2, d_model)
+        case _:
+            return _Means(length, d_model, pooling.width or length)
+
+
+def _add(pool: _Pool, values: np.ndarray, window: Window, length: int, strand: str) -> None:
+    """Add to a pool the hidden states of the positions that a window is the first to read."""
+    scored = values[window.first - window.start :]
+    if strand == "+":
+        pool.add(window.first, scored)
+    else:  # window.end - 1 on the reverse strand is length - window.end on the forward strand
+        pool.add(length - window.end, scored[::-1])
+
+
+def _joined(
+    found: list[Float32[np.ndarray, "row d_model"]], pooling: Pooling, strand: str
+) -> Float32[np.ndarray, "..."]:
+    """Combine the pooled rows of the strands."""
+    if not all(np.isfinite(rows).all() for rows in found):
+        raise WorkError("the model's output is NaN or infinite: its weights have diverged")
+    if strand == "both":
+        rows = np.concatenate(found, axis=1)
+    else:
+        rows = (found[0] + found[1]) / np.float32(2) if len(found) == 2 else found[0]
+    return rows if pooling.width else rows[0]

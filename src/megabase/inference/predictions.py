@@ -1,0 +1,222 @@
+"""Classes, labels and values that a fine-tuned model predicts for sequences or their bases."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from megabase.errors import DivergedError, InputError
+from megabase.genome.vocabulary import TokenArray
+from megabase.inference.choices import join_strands, read_strands, strands_of
+from megabase.inference.likelihood import TOKENS_PER_BATCH
+from megabase.model.architecture import JOINT
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.heads import (
+    ANY_LABELS,
+    ONE_CLASS,
+    REGRESSION,
+    AnswersEachToken,
+    SequenceModel,
+)
+from megabase.model.language import batches, pad
+
+PREDICTED = "predicted"
+"""Column of the prediction: the label of a class, names of labels, or a value."""
+
+# Sequences are sorted by length within pools, to save padding; a pool is held in memory.
+_SORTED = 1024  # the most sequences of a pool
+_TOKENS_SORTED = 1 << 20  # tokens after which a pool ends: each may have a prediction
+
+
+def predictions(
+    model: SequenceModel,
+    sequences: Iterable[TokenArray],
+    *,
+    strand: str = "forward",
+    advance: Callable[[int], None] | None = None,
+) -> Iterator[Float64[np.ndarray, "*base output"]]:
+    """Yield, for each sequence in order, the probabilities of classes or labels, or the values.
+
+    Sequences of similar length are read in one batch, and the last bits depend on the batch.
+
+    Parameters
+    ----------
+    model
+        A fine-tuned model in evaluation mode, on the device to compute on.
+    sequences
+        Token ids of each sequence.
+    strand
+        ``forward``, or ``average``: the mean of the predictions for both strands. For a base
+        these are the predictions at its own position: on the forward strand the model sees
+        the bases to its left, on the reverse strand those to its right.
+    advance
+        Called with the number of sequences done since the last call.
+
+    Yields
+    ------
+    prediction
+        (output,); or (base, output) if the model predicts each base.
+
+    Raises
+    ------
+    InputError
+        If the strand or the model's problem type is invalid.
+    DivergedError
+        If the model's output is NaN or infinite.
+    """
+    strands = strands_of(strand)
+    answers_of = _ANSWERS[problem(model.config)]
+    per_base = isinstance(model, AnswersEachToken)
+    for some in _pools(sequences):
+        logits = _logits(model, list(read_strands(some, strands)))
+        answers = [answers_of(each) for each in logits]
+        if not all(np.isfinite(each).all() for each in answers):
+            raise DivergedError("the model's output is NaN or infinite: its weights have diverged")
+        if advance is not None:
+            advance(len(some))
+        if per_base:
+            yield from join_strands(answers, strands)
+        else:
+            yield from np.stack(answers).reshape(len(some), len(strands), -1).mean(axis=1)
+
+
+def joined_predictions(
+    model: SequenceModel, sequences: Iterable[TokenArray], *, strand: str = "forward"
+) -> Float64[np.ndarray, "answer ..."]:
+    """Return `predictions` in one array, as the metrics of `measure` take them.
+
+    Parameters
+    ----------
+    model
+        A fine-tuned model in evaluation mode, on the device to compute on.
+    sequences
+        Token ids of each sequence.
+    strand
+        ``forward``, or ``average``: the mean of the predictions for both strands.
+
+    Returns
+    -------
+    answers
+        Probabilities (answer, class) or (answer, label), or values (answer,); an answer is for a
+        sequence, or for a base if the model predicts each base.
+    """
+    found = list(predictions(model, sequences, strand=strand))
+    joined = np.concatenate(found) if isinstance(model, AnswersEachToken) else np.stack(found)
+    return joined[:, 0] if problem(model.config) == REGRESSION else joined
+
+
+def _pools(sequences: Iterable[TokenArray]) -> Iterator[list[TokenArray]]:
+    """Yield pools of consecutive sequences of limited size."""
+    pool: list[TokenArray] = []
+    n_tokens = 0
+    for sequence in sequences:
+        pool.append(sequence)
+        n_tokens += len(sequence)
+        if len(pool) == _SORTED or n_tokens >= _TOKENS_SORTED:
+            yield pool
+            pool, n_tokens = [], 0
+    if pool:
+        yield pool
+
+
+def problem(config: HyenaDNAConfig) -> str:
+    """Return the problem type of a model: one of the three of `model.heads`.
+
+    Raises
+    ------
+    InputError
+        If the configuration has another type.
+    """
+    default = ONE_CLASS if len(_names(config)) > 1 else REGRESSION
+    kind = config.problem_type or default
+    if kind not in tuple(_ANSWERS):  # a tuple, because a damaged value may be unhashable
+        raise InputError(
+            f"expected a model with the problem type {', '.join(_ANSWERS)}; got {kind}"
+        )
+    return kind
+
+
+def prediction_columns(config: HyenaDNAConfig) -> list[str]:
+    """Return the columns of a prediction.
+
+    For classes and labels they are `PREDICTED`, then ``p_CLASS`` for each class or label; for
+    a single value `PREDICTED`; for several values ``predicted_NAME``.
+    """
+    names = _names(config)
+    if problem(config) != REGRESSION:
+        return [PREDICTED, *(f"p_{name}" for name in names)]
+    return [PREDICTED] if len(names) == 1 else [f"{PREDICTED}_{name}" for name in names]
+
+
+def prediction_row(
+    config: HyenaDNAConfig, answer: Float64[np.ndarray, " output"]
+) -> Mapping[str, object]:
+    """Return the values of `prediction_columns` by column.
+
+    The predicted class is the most probable one, the first in case of a tie. The predicted
+    labels are those of probability 0.5 or more, joined by `JOINT`.
+
+    Parameters
+    ----------
+    config
+        Configuration of the model.
+    answer
+        Probabilities or values, in the order of the model's outputs.
+    """
+    values: list[object] = answer.tolist()
+    names, kind = _names(config), problem(config)
+    if kind == ONE_CLASS:
+        values.insert(0, names[int(answer.argmax())])
+    elif kind == ANY_LABELS:
+        predicted = (name for name, p in zip(names, answer, strict=True) if p >= 0.5)
+        values.insert(0, JOINT.join(predicted))
+    return dict(zip(prediction_columns(config), values, strict=True))
+
+
+def _names(config: HyenaDNAConfig) -> list[str]:
+    """Return the name of each output, in order."""
+    names = cast("Mapping[int, str]", config.id2label)
+    return [names[number] for number in range(len(names))]
+
+
+def _logits(
+    model: SequenceModel, sequences: list[TokenArray]
+) -> list[Float64[np.ndarray, "*base output"]]:
+    per_base = isinstance(model, AnswersEachToken)
+    order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
+    device = next(model.parameters()).device
+    found: list[np.ndarray] = []
+    ordered = (sequences[place] for place in order)
+    for batch in batches(ordered, TOKENS_PER_BATCH, n_beside=model.config.n_positions(0)):
+        tokens, mask = (tensor.to(device) for tensor in pad(batch))
+        with torch.inference_mode():
+            answer = model(tokens, None if mask.all() else mask).logits
+        found.extend(answer.double().cpu().numpy())
+    logits = dict(zip(order, found, strict=True))
+    if not per_base:
+        return [logits[place] for place in range(len(sequences))]
+    return [logits[place][: len(tokens)] for place, tokens in enumerate(sequences)]
+
+
+def _softmax(
+    logits: Float64[np.ndarray, "*base output"],
+) -> Float64[np.ndarray, "*base output"]:
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def _sigmoid(
+    logits: Float64[np.ndarray, "*base output"],
+) -> Float64[np.ndarray, "*base output"]:
+    return np.exp(-np.logaddexp(0, -logits))
+
+
+def _as_they_are(
+    logits: Float64[np.ndarray, "*base output"],
+) -> Float64[np.ndarray, "*base output"]:
+    return logits
+
+
+_ANSWERS = {ONE_CLASS: _softmax, ANY_LABELS: _sigmoid, REGRESSION: _as_they_are}

@@ -1,0 +1,231 @@
+"""The blocks through `ops.streamed`: their folded weights, and the spectra of their filters."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from megabase.model.engine import is_untouched, steps_for
+from megabase.model.hyena import MLP, Block, HyenaOperator, ImplicitFilter, ResidualLinear
+from megabase.model.positions import FilterShape
+from megabase.ops import streamed
+from megabase.ops.gated_conv import with_input_bias, without_edge
+from megabase.ops.steps import Steps, scaled_for_gelu
+
+
+def fold_norm(
+    norm: nn.LayerNorm, weight: Float[Tensor, "out d_model"], bias: Float[Tensor, " out"]
+) -> tuple[Float[Tensor, "out d_model"], Float[Tensor, " out"]]:
+    """Return the weight and bias of a map that also applies the gain and bias of the norm.
+
+    Parameters
+    ----------
+    norm
+        The norm before the map. The caller still subtracts the mean and divides by the deviation.
+    weight, bias
+        Those of the linear map.
+    """
+    gain, offset = norm.weight.to(weight.dtype), norm.bias.to(weight.dtype)
+    return weight * gain, weight @ offset + bias
+
+
+_OURS = (
+    Block, HyenaOperator, ImplicitFilter, MLP, ResidualLinear,
+    nn.Linear, nn.Conv1d, nn.LayerNorm, nn.ModuleList,
+)  # fmt: skip
+
+Filters = Callable[[slice], Tensor]
+"""Returns the long filters of some channels; see `ops.gated_conv.Mixer.mix`."""
+
+
+class Spectra(NamedTuple):
+    """Spectra of the filters of a layer, and copies of the parameters they were computed from."""
+
+    made_from: list[Tensor]
+    numbers: tuple[int, FilterShape, str]
+    values: Tensor
+
+
+_SPECTRA: WeakKeyDictionary[nn.Module, Spectra] = WeakKeyDictionary()
+
+
+def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> str | None:
+    """Return why the blocks cannot be streamed, None if they can.
+
+    Parameters
+    ----------
+    blocks, last_norm
+        Those of the backbone.
+    r
+        The residual stream before the first block, or a tensor of its device and dtype.
+    """
+    if torch.is_grad_enabled():
+        return "gradients are enabled"
+    if r.device.type != "cpu":
+        return f"the model is on {r.device.type}"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on"
+    if obstacle := what_is_changed(blocks, last_norm):
+        return obstacle
+    if len({module.eps for module in _norms(blocks, last_norm)}) != 1:
+        return "its norms have different eps"
+    dtypes = {parameter.dtype for parameter in blocks.parameters()}
+    if dtypes != {r.dtype}:
+        return f"its weights are {' and '.join(sorted(map(str, dtypes)))}"
+    return None
+
+
+def what_is_changed(blocks: nn.ModuleList, last_norm: nn.Module) -> str | None:
+    """Return a modification that would be lost if only weights were read, None if there is none.
+
+    Parameters
+    ----------
+    blocks, last_norm
+        Those of the backbone.
+    """
+    named = [*blocks.named_modules(prefix="blocks"), ("norm", last_norm)]
+    return next(filter(None, (_obstacle(name, module) for name, module in named)), None)
+
+
+def _obstacle(name: str, module: nn.Module) -> str | None:
+    """Return why the weights of one module are not sufficient, None if they are."""
+    if not is_untouched(module, *_OURS):
+        return f"{name} is modified: a {type(module).__name__}, perhaps with hooks"
+    if isinstance(module, HyenaOperator) and module.order != 2:
+        return f"its operators are of order {module.order}"
+    is_map = isinstance(module, nn.Conv1d | nn.Linear) and ".filters." not in name
+    return f"{name} has no bias" if is_map and module.bias is None else None
+
+
+def _norms(blocks: nn.ModuleList, last_norm: nn.Module) -> list[nn.LayerNorm]:
+    modules = [*blocks.modules(), last_norm]
+    return [module for module in modules if isinstance(module, nn.LayerNorm)]
+
+
+def run(
+    blocks: nn.ModuleList,
+    r: Float[Tensor, "batch length d_model"],
+    mask: Bool[Tensor, "batch length"] | None,
+    *,
+    group: int,
+    keep_spectra: bool,
+    compiled_mixer: bool,
+    matmul_dtype: torch.dtype,
+) -> Iterator[streamed.Residual]:
+    """Yield the residual stream before the first block and after each, always the same object.
+
+    Parameters
+    ----------
+    blocks
+        Those of the backbone.
+    r
+        The residual stream before the first block, which is overwritten.
+    mask
+        False where a token is padding.
+    group
+        Channels whose streams are held at once.
+    keep_spectra
+        Whether spectra of filters are kept for the next sequence of the same length.
+    compiled_mixer
+        Whether the mixer in C may be used.
+    matmul_dtype
+        Dtype of the matrix products.
+    """
+    if not keep_spectra:
+        forget_spectra(blocks)
+    first = cast("Block", blocks[0])
+    steps = steps_for(r)
+    residual = streamed.Residual(r, first.norm_mixer.eps, steps)
+    yield residual
+    room = streamed.Room(
+        r,
+        group=group,
+        d_inner=first.mlp.fc1.out_features,
+        matmul_dtype=matmul_dtype,
+        n_filters=0 if keep_spectra else 1,
+        steps=steps if compiled_mixer else Steps(),
+    )
+    over_channels = None if mask is None else mask[:, None]
+    for block in cast("list[Block]", list(blocks)):
+        weights = _folded(block, with_mask=mask is not None)
+        operator = cast("HyenaOperator", block.mixer)
+        filters_of = (_kept if keep_spectra else _made)(operator, r.shape[1], room)
+        streamed.mix(residual, weights, filters_of, room, over_channels)
+        streamed.feed_forward(residual, weights, room)
+        del weights
+        yield residual
+
+
+def forget_spectra(blocks: nn.ModuleList) -> None:
+    """Release the spectra that were kept for `blocks`."""
+    for block in cast("list[Block]", list(blocks)):
+        _SPECTRA.pop(block.mixer, None)
+
+
+def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
+    """Fold the gains and biases of a block's norms into the weights after them."""
+    operator, mlp = cast("HyenaOperator", block.mixer), block.mlp
+    into, out = operator.in_proj, operator.out_proj
+    taps, short_bias = operator.short_conv.weight[:, 0], cast("Tensor", operator.short_conv.bias)
+    project, project_bias = fold_norm(block.norm_mixer, into.weight, into.bias)
+    if with_mask:
+        short = without_edge(taps, short_bias)
+    else:
+        short = with_input_bias(taps, short_bias, project_bias)
+    expand, expand_bias, contract = scaled_for_gelu(
+        *fold_norm(block.norm_mlp, mlp.fc1.weight, mlp.fc1.bias), mlp.fc2.weight
+    )
+    return streamed.LayerWeights(
+        project=project,
+        project_bias=project_bias if with_mask else None,
+        short=short,
+        out=out.weight,
+        out_bias=out.bias,
+        expand=expand,
+        expand_bias=expand_bias,
+        contract=contract,
+        contract_bias=mlp.fc2.bias,
+    )
+
+
+def _made(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
+    """Return a function that computes taps of some channels, with the skip weight in the first."""
+    filters = cast("ImplicitFilter", operator.filters)
+    features = filters.features(length)
+    of_group = features.new_empty(room.group, length)
+
+    def make(channels: slice) -> Tensor:
+        taps = of_group[: channels.stop - channels.start]
+        filters.write_taps(features, channels, taps)
+        taps[:, 0] += operator.skip[channels]
+        return taps
+
+    return make
+
+
+def _kept(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
+    """Return a function for kept spectra, which are recomputed if parameters have changed."""
+    filters = cast("ImplicitFilter", operator.filters)
+    parameters = [*filters.parameters(), operator.skip]
+    numbers = (length, filters.shape, room.mixer.layout)
+    kept = _SPECTRA.get(operator)
+    if kept is None or kept.numbers != numbers or not all(map(_same, kept.made_from, parameters)):
+        made_from = [parameter.detach().clone() for parameter in parameters]
+        kept = Spectra(made_from, numbers, _spectra(operator, length, room))
+        _SPECTRA[operator] = kept
+    return lambda channels: kept.values[channels]
+
+
+def _spectra(operator: HyenaOperator, length: int, room: streamed.Room) -> Tensor:
+    """Transform the filters of a layer."""
+    make, d_model = _made(operator, length, room), operator.d_model
+    starts = range(0, d_model, room.group)
+    groups = [slice(start, min(start + room.group, d_model)) for start in starts]
+    return torch.cat([room.mixer.spectra_of(make(group)) for group in groups])
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype is b.dtype and torch.equal(a, b)

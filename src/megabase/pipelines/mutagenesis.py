@@ -1,0 +1,428 @@
+"""Regions of a genome to a table of every substitution, and to figures of it."""
+
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from megabase.errors import InputError
+from megabase.genome.interval import Interval
+from megabase.genome.reference import Reference
+from megabase.genome.variant import substitution_sites
+from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
+from megabase.inference.choices import strands_of
+from megabase.inference.predictor import Predictor
+from megabase.inference.scores import choose_window
+from megabase.inference.windows import MODES, gradient_windows
+from megabase.io.annotation import BedRecord
+from megabase.io.tables import delimiter_to_write, read_rows, write_table
+from megabase.metrics.bootstrap import Correlation, correlate
+from megabase.pipelines.pipeline import LINES_PER_RECORD, Parts, Shard, kept_parts, packed_counts
+from megabase.pipelines.sequences import open_regions
+from megabase.report.mutagenesis_figure import MOST_BASES, check_logo, draw_mutagenesis
+from megabase.runtime.artifacts import Output, check_no_input, check_place, only_writer, whole_files
+from megabase.runtime.environment import file_sha256
+from megabase.runtime.location import genome_path
+from megabase.runtime.log import counted, progress
+
+COLUMNS = ("contig", "position", "ref", "alt", "region")
+"""Columns of the table before the ratios."""
+
+Ratios = Float64[np.ndarray, "length 4"]
+
+
+def forward_letters(reference: Reference, interval: Interval) -> str:
+    """Return the letters of an interval on the forward strand in upper case."""
+    return reference.fetch(replace(interval, strand="+")).upper()
+
+
+def is_substitution(letters: str) -> Bool[np.ndarray, "length 4"]:
+    """Return where A, C, G, T differ from each letter; all False if the letter is another."""
+    found, bases = np.array(list(letters))[:, None], np.array(list(DNA.bases))
+    return (found != bases) & np.isin(found, bases)
+
+
+def rows_of(
+    reference: Reference, record: BedRecord, ratios: Mapping[str, Ratios]
+) -> Iterator[Mapping[str, object]]:
+    """Yield a row for each substitution of a region.
+
+    Parameters
+    ----------
+    reference
+        The genome.
+    record
+        The region.
+    ratios
+        Ratios of A, C, G, T at each base, by column of the table.
+    """
+    for key, at in _keys(reference, record.interval):
+        numbers = {column: float(values[at]) for column, values in ratios.items()}
+        yield dict(zip(COLUMNS, (*key, record.name), strict=True)) | numbers
+
+
+def ratios_of(
+    rows: Iterator[Mapping[str, str]], reference: Reference, record: BedRecord, column: str
+) -> Ratios:
+    """Read the next rows of a table, which must be those of a region, into an array.
+
+    Parameters
+    ----------
+    rows
+        Rows of the table, consumed up to the end of the region.
+    reference
+        The genome.
+    record
+        The region.
+    column
+        Column of the ratios.
+
+    Returns
+    -------
+    ratios
+        Ratios of A, C, G, T at each base: 0 for the base of the genome, NaN if that is N.
+
+    Raises
+    ------
+    InputError
+        If the rows are not those that `rows_of` yields.
+    """
+    ratios = np.full((len(record.interval), len(DNA.bases)), np.nan)
+    letters = forward_letters(reference, record.interval)
+    known = np.array([letter in DNA.bases for letter in letters])
+    ratios[~is_substitution(letters) & known[:, None]] = 0.0
+    keys = list(_keys(reference, record.interval))
+    found = list(islice(rows, len(keys)))
+    if [tuple(row[name] for name in COLUMNS[:4]) for row in found] != [
+        (contig, str(position), ref, alt) for (contig, position, ref, alt), _ in keys
+    ]:
+        raise InputError(
+            f"the rows of {record.name} have changed since they were written; recompute the table "
+            "with --overwrite"
+        )
+    for (_, at), row in zip(keys, found, strict=True):
+        ratios[at] = float(row[column])
+    return ratios
+
+
+def _keys(
+    reference: Reference, interval: Interval
+) -> Iterator[tuple[tuple[str, int, str, str], tuple[int, int]]]:
+    """Yield contig, position, ref and alt of each row in order, and the index of its ratio."""
+    letters = forward_letters(reference, interval)
+    for site in substitution_sites(interval.contig, letters, start=interval.start):
+        for alt in site.alts:
+            place = site.position - interval.start, DNA.bases.index(alt)
+            yield (site.contig, site.position, site.ref, alt), place
+
+
+_log = logging.getLogger(__name__)
+
+_RATIOS = {"exact": "llr", "gradient": "llr_gradient"}  # the column of each mode
+_ASKED = {"exact": ("exact",), "gradient": ("gradient",), "both": MODES}
+_BASES_PER_PART = {"exact": 1 << 6, "gradient": 1 << 14}  # between saves
+_SEED = 0  # of the bootstrap
+_NOT_OF_A_NAME = re.compile(r"[^\w.-]+")  # characters to replace in a file name
+
+
+def mutagenesis(
+    model: str,
+    genome: str,
+    regions: Path,
+    output: Path,
+    *,
+    figures: Path | None = None,
+    mode: str = "exact",
+    window: int | None = None,
+    strand: str = "average",
+    shard: str = "1/1",
+    device: str = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Write the log-likelihood ratio of every substitution in regions of a genome.
+
+    The table has a row for each substitution: contig, 0-based position, ref and alt of the
+    forward strand, the region's name, and in nats, alternative minus reference, ``llr`` (exact),
+    ``llr_gradient``, or both. With both, the record file next to the table has their
+    correlation. Bases other than A, C, G and T have no row. Progress is saved next to the
+    output: after an interruption the same command resumes.
+
+    Parameters
+    ----------
+    model
+        Folder, file or hub id of the model.
+    genome
+        FASTA or 2bit.
+    regions
+        BED file; strands are ignored.
+    output
+        The table to write.
+    figures
+        Folder for a PNG file of each region. They are drawn from the table, so the option can
+        be added once the table exists.
+    mode
+        ``exact``, ``gradient`` or ``both``; see `saturation_mutagenesis`.
+    window
+        Bases of a window; None: 1,024, or the context if that is shorter.
+    strand
+        ``average`` of both strands, or ``forward``.
+    shard
+        ``i/n``: process the i-th of every n regions.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    overwrite
+        Whether an existing output may be replaced.
+
+    Raises
+    ------
+    InputError
+        If an input or option is invalid.
+    """
+    _check_options(mode, strand, output, figures)
+    check_no_input(output, (genome_path(genome), regions))
+    delimiter_to_write(output)
+    part = Shard.from_text(shard)
+    reference, every = open_regions(genome, regions)
+    records = list(part.of(every))
+    if figures is not None and records:
+        _check_figures(records)
+    _check_letters(reference, records)
+    check_place(output, is_folder=False)
+    predictor = Predictor.load(model, device=device)
+    n_window = choose_window(window, predictor.context_length)
+    request = {
+        "command": "mutagenesis",
+        "model": predictor.weights_sha256,
+        "genome": file_sha256(genome_path(genome)),
+        "regions": file_sha256(regions),
+        "mode": mode,
+        "window": n_window,
+        "strand": strand,
+        "shard": part.in_request(),
+    }
+    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    drawn = None
+    if figures is not None:
+        drawn = Output(figures, request, is_folder=True, overwrite=overwrite)
+    if not place.is_finished:
+        _MutagenesisWork(predictor, reference, records, request).write(place)
+    if drawn is not None and not drawn.is_finished:
+        numbers = part.of(range(1, len(every) + 1))
+        _draw(output, drawn, reference, dict(zip(numbers, records, strict=True)),
+              _RATIOS[_ASKED[mode][0]])  # fmt: skip
+
+
+def _check_options(mode: str, strand: str, output: Path, figures: Path | None) -> None:
+    if figures is not None and figures.absolute() == output.absolute():
+        raise InputError(f"{output} cannot be the table and the folder of figures; use two paths")
+    if mode not in _ASKED:
+        raise InputError(f"the mode must be one of {', '.join(_ASKED)}; got {mode!r}")
+    strands_of(strand)
+
+
+def _check_figures(records: Sequence[BedRecord]) -> None:
+    check_logo()
+    longest = max(records, key=lambda record: len(record.interval))
+    if len(longest.interval) > MOST_BASES:
+        raise InputError(
+            f"{longest.name} has {len(longest.interval):,} bp, and a figure shows at most "
+            f"{MOST_BASES:,}; split it into several lines of the BED file, or leave out --figures"
+        )
+
+
+def _check_letters(reference: Reference, records: Sequence[BedRecord]) -> None:
+    """Raise an InputError for a region of N only; log bases without a row and ignored strands."""
+    for interval, name in records:
+        letters = forward_letters(reference, interval)
+        place = f"{interval.contig} of {reference.name}"
+        tokens = DNA_VOCABULARY.encode(letters, name=place, start=interval.start).tokens
+        n_unknown = int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id))
+        if n_unknown == len(tokens):
+            raise InputError(
+                f"{name} ({interval}) holds no base but N in {reference.name}, so there is "
+                "nothing to change; remove the line from the BED file"
+            )
+        if n_unknown:
+            _log.info("%s: %s of %s bases are not A C G T and have no row", name,
+                      f"{n_unknown:,}", f"{len(tokens):,}")  # fmt: skip
+    if any(record.interval.strand == "-" for record in records):
+        _log.info("some regions are on the reverse strand; ref and alt are of the forward strand")
+
+
+class _RegionPart(NamedTuple):
+    """A stretch of a region in one mode, which is computed and saved as a unit."""
+
+    name: str
+    mode: str
+    interval: Interval
+
+
+class _MutagenesisWork:
+    """One table to be made with one model."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        reference: Reference,
+        records: Sequence[BedRecord],
+        request: Mapping[str, Any],
+    ) -> None:
+        self._predictor = predictor
+        self._reference = reference
+        self._records = records
+        self._request = request
+        self._modes = _ASKED[request["mode"]]
+        self._n_written = self._n_missing = 0
+        self._parts = [
+            [part for mode in self._modes for part in _divide(index, record.interval, mode)]
+            for index, record in enumerate(records)
+        ]
+
+    def write(self, place: Output) -> None:
+        """Compute the parts that are not done yet, then write the table."""
+        self._announce()
+        device = self._predictor.device.type
+        with kept_parts(place.path, {**self._request, "device": device}) as parts:
+            self._fill(parts)
+            results = self._compare(parts) if len(self._modes) > 1 and self._records else {}
+            if self._request["shard"]:
+                results[LINES_PER_RECORD] = packed_counts(map(self._n_rows, self._records))
+            columns = [*COLUMNS, *(_RATIOS[mode] for mode in self._modes)]
+            with place.write(**results, device=device) as file:
+                write_table(
+                    file, columns, self._rows(parts), delimiter=delimiter_to_write(place.path)
+                )
+        if self._n_missing:
+            _log.info(
+                "%s of %s substitutions are NaN: more than half of a window is N",
+                f"{self._n_missing:,}", f"{self._n_written:,}",
+            )  # fmt: skip
+
+    def _announce(self) -> None:
+        """Log memory and time."""
+        if not self._records:
+            _log.info("shard %s has no regions: the table has no rows", self._request["shard"])
+            return
+        window, strand = self._request["window"], self._request["strand"]
+        n_strands = len(strands_of(strand))
+        every = [part for parts in self._parts for part in parts]
+        for mode in self._modes:
+            n_windows = n_strands * sum(
+                self._n_windows(each) for each in every if each.mode == mode
+            )
+            plan = self._predictor.plan if mode == "exact" else self._predictor.plan_gradients
+            _log.info(
+                "%s: %s of %s bases, strand %s: %s", mode, counted(n_windows, "window"),
+                f"{window:,}", strand, plan(longest=window, n_tokens=n_windows * window),
+            )  # fmt: skip
+
+    def _n_windows(self, part: _RegionPart) -> int:
+        if part.mode == "exact":
+            return len(DNA.bases) * len(part.interval)
+        n_contig = self._reference.lengths[part.interval.contig]
+        window = self._request["window"]
+        return sum(
+            1 for _ in gradient_windows(part.interval, contig_length=n_contig, window=window)
+        )
+
+    def _fill(self, parts: Parts) -> None:
+        """Compute the parts that are not done yet."""
+        every = [part for of_region in self._parts for part in of_region]
+        with progress(sum(len(part.interval) for part in every), "mutagenesis", "bases") as meter:
+            meter.skip(sum(len(part.interval) for part in every if part.name in parts))
+            for part in every:
+                if part.name not in parts:
+                    parts.save(part.name, self._compute(part))
+                    meter.advance(len(part.interval))
+
+    def _compute(self, part: _RegionPart) -> Float64[np.ndarray, "length 4"]:
+        return self._predictor.saturation_mutagenesis(
+            self._reference,
+            part.interval,
+            window=self._request["window"],
+            mode=part.mode,
+            both_strands=len(strands_of(self._request["strand"])) == 2,
+        )
+
+    def _ratios(self, parts: Parts, index: int, mode: str) -> Float64[np.ndarray, "length 4"]:
+        found = [parts.load(part.name) for part in self._parts[index] if part.mode == mode]
+        return np.concatenate(found)
+
+    def _n_rows(self, record: BedRecord) -> int:
+        letters = forward_letters(self._reference, record.interval)
+        return int(np.count_nonzero(is_substitution(letters)))
+
+    def _rows(self, parts: Parts) -> Iterator[Mapping[str, object]]:
+        for index, record in enumerate(self._records):
+            ratios = {_RATIOS[mode]: self._ratios(parts, index, mode) for mode in self._modes}
+            for row in rows_of(self._reference, record, ratios):
+                self._n_written += 1
+                self._n_missing += any(
+                    isinstance(value, float) and math.isnan(value) for value in row.values()
+                )
+                yield row
+
+    def _compare(self, parts: Parts) -> dict[str, Any]:
+        """Compute the correlation of gradient and exact ratios over all regions."""
+        indices = range(len(self._records))
+        exact, estimate = (
+            np.concatenate([self._ratios(parts, index, mode) for index in indices])
+            for mode in MODES
+        )
+        letters = [forward_letters(self._reference, each.interval) for each in self._records]
+        is_other = is_substitution("".join(letters))
+        is_other &= np.isfinite(exact) & np.isfinite(estimate)
+        bases, _ = np.nonzero(is_other)
+        found = correlate(exact[is_other], estimate[is_other], bases, seed=_SEED)
+        for kind, each in found.items():
+            _log.info("%s of gradient and exact: %s", kind, _text(each))
+        return {
+            "correlation": {kind: _plain(each) for kind, each in found.items()},
+            "n_substitutions": int(is_other.sum()),
+        }
+
+
+def _divide(index: int, interval: Interval, mode: str) -> list[_RegionPart]:
+    stretches = replace(interval, strand="+").windows(_BASES_PER_PART[mode])
+    return [_RegionPart(f"{index}-{mode}-{each.start}", mode, each) for each in stretches]
+
+
+def _text(found: Correlation) -> str:
+    low, high = found.interval or (math.nan, math.nan)
+    return f"{found.value:.4f} (95 % interval {low:.4f} to {high:.4f}, by position)"
+
+
+def _plain(found: Correlation) -> dict[str, Any]:
+    """Return the values for JSON, which has no NaN: None in its place."""
+    numbers = [found.value, *(found.interval or (math.nan, math.nan))]
+    value, low, high = (None if math.isnan(number) else number for number in numbers)
+    return {"value": value, "interval": None if low is None else [low, high]}
+
+
+def _draw(
+    table: Path, place: Output, reference: Reference, records: Mapping[int, BedRecord], column: str
+) -> None:
+    """Draw a figure of each region from the rows of the table."""
+    with only_writer(place.path):
+        place.start()
+        with (
+            whole_files(place.path) as folder,
+            progress(len(records), "drawing", "figures") as meter,
+        ):
+            rows = read_rows(table, [*COLUMNS, column])
+            for number, record in records.items():
+                interval, name = record
+                ratios = ratios_of(rows, reference, record, column)
+                letters = forward_letters(reference, interval)
+                path = folder / f"{number:04d}-{_NOT_OF_A_NAME.sub('_', name)[:80]}.png"
+                title = f"{name}, {interval}: {column}"
+                draw_mutagenesis(ratios, letters, path, start=interval.start, title=title)
+                meter.advance()
+        place.finish()

@@ -1,0 +1,191 @@
+"""Plan how many windows pass through the model at once, from the memory that they need."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from megabase.errors import InputError
+from megabase.model.config import HyenaDNAConfig
+from megabase.model.footprint import training_bytes
+from megabase.runtime.environment import LIBRARIES_BYTES, memory_bytes
+from megabase.training.length_schedule import LengthSchedule, Stage
+from megabase.training.run_config import AdaptConfig, PretrainConfig
+
+_log = logging.getLogger(__name__)
+
+_GIB = 1 << 30
+_CPU_TOKENS = 1 << 14  # tokens per pass; larger passes are slower on a CPU (figures in docs/log)
+_SHARE = 0.8  # fraction of a device's memory that training may use
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan of how each step is cut into passes.
+
+    Parameters
+    ----------
+    windows_per_pass
+        Number of windows per pass, by the length of a window in tokens.
+    gradient_checkpointing
+        Whether only the input of each block is kept, and the rest is recomputed in backward.
+    peak_gib
+        Expected peak memory in GiB, including the libraries.
+    """
+
+    windows_per_pass: dict[int, int]
+    gradient_checkpointing: bool
+    peak_gib: float
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Plan":
+        """Read a plan from its JSON record, in which lengths are strings."""
+        passes = {int(length): n for length, n in record["windows_per_pass"].items()}
+        return cls(passes, record["gradient_checkpointing"], record["peak_gib"])
+
+
+def make_plan(
+    config: PretrainConfig, shape: HyenaDNAConfig, schedule: LengthSchedule, *, n_processes: int
+) -> Plan:
+    """Plan passes of as many windows as fit in memory; recompute blocks only if not one fits.
+
+    Parameters
+    ----------
+    config
+        The configuration of the run.
+    shape
+        The configuration of the model.
+    schedule
+        Lengths and numbers of windows of each stage.
+    n_processes
+        Number of training processes that share the windows of a step.
+
+    Raises
+    ------
+    InputError
+        If one window of the longest length, or the requested number, does not fit in memory.
+    """
+    budget = memory_budget(config)
+    asked = config.gradient_checkpointing
+    choices = [False, True] if asked is None else [asked]
+    passes = {
+        choice: {
+            stage.length: _windows(config, shape, stage, choice, budget)
+            for stage in schedule.stages
+        }
+        for choice in choices
+    }
+    checkpointing = next((choice for choice in choices if all(passes[choice].values())), None)
+    if checkpointing is None:
+        raise InputError(_does_not_fit(config, shape, budget, choices[-1]))
+    if checkpointing and asked is None:
+        _log.info("a window does not fit in memory otherwise: blocks are recomputed in backward")
+    shares = {
+        stage.length: min(passes[checkpointing][stage.length], -(-stage.n_windows // n_processes))
+        for stage in schedule.stages
+    }
+    peak = max(
+        planned_bytes(shape, length, n, checkpointing=checkpointing) for length, n in shares.items()
+    )
+    return Plan(shares, checkpointing, round(peak / _GIB, 2))
+
+
+def rows_per_pass(config: AdaptConfig, shape: HyenaDNAConfig, longest: int) -> tuple[int, bool]:
+    """Return how many rows of a step pass through the model at once.
+
+    Parameters
+    ----------
+    config
+        The configuration of the run.
+    shape
+        The configuration of the model.
+    longest
+        Number of tokens of the longest row.
+
+    Returns
+    -------
+    n_rows, checkpointing
+        Number of rows, and whether blocks are recomputed in backward.
+
+    Raises
+    ------
+    InputError
+        If one row of the longest length does not fit in memory.
+    """
+    budget, longest = memory_budget(config), shape.n_positions(longest)
+    for checkpointing in (False, True):
+        fit = _n_that_fit(config, shape, longest, checkpointing, budget)
+        if fit:
+            return min(fit, config.batch_size), checkpointing
+    needed = planned_bytes(shape, longest, 1, checkpointing=True) / _GIB
+    raise InputError(
+        f"training on {longest:,} tokens at once needs about {needed:.1f} GiB, and may use "
+        f"{budget / _GIB:.1f} GiB (memory_gib); use shorter sequences or a smaller model"
+    )
+
+
+def memory_budget(config: PretrainConfig | AdaptConfig) -> float:
+    """Return the memory in bytes that a training process may use."""
+    return config.memory_gib * _GIB if config.memory_gib else _SHARE * _device_bytes(config)
+
+
+def planned_bytes(
+    shape: HyenaDNAConfig, length: int, n_windows: int, *, checkpointing: bool
+) -> int:
+    """Estimate the peak memory of a training process in bytes, including the libraries."""
+    needed = training_bytes(shape, length, batch=n_windows, checkpointing=checkpointing)
+    return LIBRARIES_BYTES + needed
+
+
+def _windows(
+    config: PretrainConfig, shape: HyenaDNAConfig, stage: Stage, checkpointing: bool, budget: float
+) -> int:
+    """Return how many windows fit, or the configured number if it fits; 0 if it does not."""
+    wanted = config.windows_per_pass
+    if wanted is not None:
+        fit = _n_in_memory(shape, stage.length, checkpointing, budget)
+        return min(wanted, stage.n_windows) if min(wanted, stage.n_windows) <= fit else 0
+    return min(_n_that_fit(config, shape, stage.length, checkpointing, budget), stage.n_windows)
+
+
+def _n_that_fit(
+    config: PretrainConfig | AdaptConfig, shape: HyenaDNAConfig, length: int,
+    checkpointing: bool, budget: float,
+) -> int:  # fmt: skip
+    """Return how many windows fit and do not slow a pass down; 0 if not even one fits."""
+    fit = _n_in_memory(shape, length, checkpointing, budget)
+    return fit if _trains_on_cuda(config) else min(fit, max(1, _CPU_TOKENS // length))
+
+
+def _n_in_memory(shape: HyenaDNAConfig, length: int, checkpointing: bool, budget: float) -> int:
+    # Memory grows linearly with the number of windows.
+    one, two = (planned_bytes(shape, length, n, checkpointing=checkpointing) for n in (1, 2))
+    return 1 + int((budget - one) // (two - one)) if one <= budget else 0
+
+
+def _does_not_fit(
+    config: PretrainConfig, shape: HyenaDNAConfig, budget: float, checkpointing: bool
+) -> str:
+    n, length = config.windows_per_pass or 1, config.context_length
+    needed = planned_bytes(shape, length, n, checkpointing=checkpointing) / _GIB
+    remedies = ["a shorter context_length", "a smaller preset"]
+    remedies = ["fewer windows_per_pass", *remedies] if n > 1 else remedies
+    remedies = remedies if checkpointing else ["gradient_checkpointing=true", *remedies]
+    return (
+        f"training {config.start} on {n} x {length:,} tokens at once needs about {needed:.1f} "
+        f"GiB, and may use {budget / _GIB:.1f} GiB (memory_gib); try {', '.join(remedies)}"
+    )
+
+
+def _trains_on_cuda(config: PretrainConfig | AdaptConfig) -> bool:
+    return config.device == "auto" and torch.cuda.is_available()
+
+
+def _device_bytes(config: PretrainConfig | AdaptConfig) -> float:
+    """Return the memory in bytes that the device has for one process."""
+    if _trains_on_cuda(config):
+        return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    return memory_bytes() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
