@@ -26,7 +26,7 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
 from megabase.io.genome_file import open_reference
 from megabase.report.figures import new_figure, plot_bars, plot_surprisal, plot_training
-from megabase.runtime.artifacts import whole_file
+from megabase.runtime.artifacts import atomic_file
 from megabase.runtime.config_file import read_config
 from megabase.runtime.location import DEFAULT_MODEL, cache_folder, genome_path
 from megabase.runtime.log import start_logging
@@ -143,7 +143,7 @@ def main(
     }
     draw(output, predictor, metrics)
     metrics["seconds"] = round(time.monotonic() - started, 1)
-    with whole_file(output / "metrics.json") as file:
+    with atomic_file(output / "metrics.json") as file:
         json.dump(metrics, file, indent=2)
     print(summarise(metrics))
 

@@ -21,7 +21,7 @@ from megabase.model.load import save
 from megabase.model.reading import weights_sha256
 from megabase.pipelines import score_vcf as module
 from megabase.pipelines.pipeline import Journal
-from megabase.runtime.artifacts import only_writer
+from megabase.runtime.artifacts import exclusive_lock
 from tests import toys
 from tests.cli.command import run
 from tests.vcf_files import vcf_text, write_vcf_file
@@ -592,7 +592,7 @@ def test_a_run_that_is_killed_goes_on_with_the_same_records(capsys, model, genom
 
 
 def test_two_processes_do_not_write_one_output(capsys, model, genome, vcf, tmp_path):
-    with only_writer(tmp_path / "o.vcf", is_folder=False):
+    with exclusive_lock(tmp_path / "o.vcf", is_folder=False):
         answer = score(capsys, model, genome, vcf, tmp_path / "o.vcf")
     assert refused(answer, "another process is writing")
 

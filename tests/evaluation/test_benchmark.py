@@ -10,7 +10,7 @@ from megabase.evaluation import baselines as rivals
 from megabase.evaluation import benchmark as module
 from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, Choice, evaluate_tasks
 from megabase.model.load import save
-from megabase.runtime.artifacts import only_writer
+from megabase.runtime.artifacts import exclusive_lock
 from megabase.training.run_config import AdaptConfig
 from tests import toys
 from tests.labelled_tables import motif_rows, read_rows, write_rows
@@ -282,7 +282,7 @@ def test_the_report_says_what_was_swept_and_for_whom(data, tmp_path):
 
 
 def test_a_folder_that_another_process_writes_is_left_alone(data, tmp_path):
-    with only_writer(tmp_path / "out"), pytest.raises(InputError, match="another process"):
+    with exclusive_lock(tmp_path / "out"), pytest.raises(InputError, match="another process"):
         evaluated(data, tmp_path / "out")
 
 

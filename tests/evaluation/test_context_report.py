@@ -5,7 +5,7 @@ import pytest
 from megabase.errors import InputError
 from megabase.evaluation.context import report_context
 from megabase.model.load import save
-from megabase.runtime.artifacts import only_writer
+from megabase.runtime.artifacts import exclusive_lock
 from tests import toys
 
 
@@ -15,7 +15,7 @@ def test_two_processes_do_not_write_one_folder(tmp_path, monkeypatch):
     genome = toys.write_fasta(tmp_path / "g.fa", {"chrI": toys.letters(1000)})
     (tmp_path / "r.bed").write_text("chrI\t0\t500\n")
     with (
-        only_writer(tmp_path / "out"),
+        exclusive_lock(tmp_path / "out"),
         pytest.raises(InputError, match="another process is writing"),
     ):
         report_context(

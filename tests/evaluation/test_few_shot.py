@@ -9,7 +9,7 @@ from megabase.errors import InputError
 from megabase.evaluation import few_shot as module
 from megabase.evaluation.few_shot import evaluate_few_shot
 from megabase.model.load import save
-from megabase.runtime.artifacts import only_writer
+from megabase.runtime.artifacts import exclusive_lock
 from tests import toys
 from tests.cli.command import run
 
@@ -145,5 +145,8 @@ def test_the_command(capsys, data):
 
 
 def test_two_processes_do_not_write_one_folder(data):
-    with only_writer(data / "out"), pytest.raises(InputError, match="another process is writing"):
+    with (
+        exclusive_lock(data / "out"),
+        pytest.raises(InputError, match="another process is writing"),
+    ):
         evaluate(data, shots=(0,))

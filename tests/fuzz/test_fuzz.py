@@ -69,7 +69,7 @@ def test_cases_are_reproducible(place):
     ("outcome", "violation"),
     [
         (Outcome(1, "", 'Traceback (most recent call last):\n  File "/x/megabase/io/bed.py", '
-                 'line 3, in read\nValueError: x\n', 0.1), "traceback: io/annotation.py:read ValueError"),
+                 'line 3, in read\nValueError: x\n', 0.1), "traceback: io/bed.py:read ValueError"),
         (Outcome(2, "", "megabase: error: a\nmegabase: error: b\n", 0.1), "2 error lines"),
         (Outcome(2, "", "", 0.1), "0 error lines"),
         (Outcome(2, "", "some words\nmegabase: error: a\n", 0.1),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megabase.genome import constraint as module
-from megabase.genome.constraint import Constraint, GcRange, Motifs, Walk
+from megabase.genome.constraint import ConstrainedBatch, Constraint, GcRange, Motifs
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from tests.genome.test_motif import search
 
@@ -43,7 +43,7 @@ def check(motifs, gc, template, prompt, *, is_exact):
     """Compare what may be drawn, step by step, with all that is good."""
     expected = list(good(motifs, gc, template, prompt))
     try:
-        walk = Walk(make(motifs, gc, template), [encode(prompt)])
+        walk = ConstrainedBatch(make(motifs, gc, template), [encode(prompt)])
     except ValueError:
         assert not (is_exact and expected)
         return
@@ -58,7 +58,7 @@ def check(motifs, gc, template, prompt, *, is_exact):
         assert allowed
         assert allowed == possible if is_exact else allowed <= possible
         for base in sorted(allowed)[:2]:
-            onward = Walk(make(motifs, gc, template), [encode(prompt)])
+            onward = ConstrainedBatch(make(motifs, gc, template), [encode(prompt)])
             for each in before + base:
                 onward.take(["ACGT".index(each)])
             pending.append((before + base, onward))
@@ -88,7 +88,7 @@ def test_long_and_short_sequences_agree_where_a_motif_leaves_no_gap(monkeypatch)
     monkeypatch.setattr(module, "_MOST_EXACT", 0)
     by_runs = Constraint(300, motifs, gc)
     assert (exact.is_exact, by_runs.is_exact) == (True, False)
-    walks = [Walk(each, [encode("ACGTGAA")]) for each in (exact, by_runs)]
+    walks = [ConstrainedBatch(each, [encode("ACGTGAA")]) for each in (exact, by_runs)]
     rng = np.random.default_rng(0)
     for _ in range(300):
         one, other = (walk.allowed() for walk in walks)
@@ -99,7 +99,9 @@ def test_long_and_short_sequences_agree_where_a_motif_leaves_no_gap(monkeypatch)
 
 
 def test_a_motif_may_not_be_ended_but_one_in_the_prompt_stays():
-    walk = Walk(make(["GAATTC"], None, "NNNNN"), [encode(p) for p in ("GAATT", "GAATTC", "GAANTT")])
+    walk = ConstrainedBatch(
+        make(["GAATTC"], None, "NNNNN"), [encode(p) for p in ("GAATT", "GAATTC", "GAANTT")]
+    )
     assert walk.allowed().tolist() == [[True, False, True, True], [True] * 4, [True] * 4]
 
 
@@ -130,7 +132,7 @@ def test_a_motif_may_not_be_ended_but_one_in_the_prompt_stays():
 )
 def test_what_cannot_be_is_refused(motifs, gc, template, prompt, message):
     with pytest.raises(ValueError, match=message):
-        Walk(make(motifs, gc, template), [encode(prompt)])
+        ConstrainedBatch(make(motifs, gc, template), [encode(prompt)])
 
 
 @pytest.mark.parametrize("most_exact", [module._MOST_EXACT, 0], ids=["sets", "runs"])
@@ -139,6 +141,6 @@ def test_no_count_within_a_gap_is_promised(monkeypatch, most_exact):
     monkeypatch.setattr(module, "_MOST_EXACT", most_exact)
     motifs = Motifs(["SW", "WS"])
     with pytest.raises(ValueError, match=r"of 2 bases meets .*: no SW WS on either strand and GC"):
-        Walk(Constraint(2, motifs, GcRange.from_text("0.5-0.5")), [encode("")])
-    walk = Walk(Constraint(2, motifs, GcRange.from_text("0-0.5")), [encode("")])
+        ConstrainedBatch(Constraint(2, motifs, GcRange.from_text("0.5-0.5")), [encode("")])
+    walk = ConstrainedBatch(Constraint(2, motifs, GcRange.from_text("0-0.5")), [encode("")])
     assert walk.allowed().tolist() == [[True, False, False, True]]

@@ -76,13 +76,13 @@ def test_neither_batch_nor_padding_changes_a_score(lengths, tokens_per_batch):
 
 def test_a_batch_holds_no_more_tokens_than_allowed(monkeypatch):
     seen = []
-    original = MODEL.logits_in_parts
+    original = MODEL.logits_in_chunks
 
     def watched(tokens, mask):
         seen.append(tuple(tokens.shape))
         return original(tokens, mask)
 
-    monkeypatch.setattr(MODEL, "logits_in_parts", watched)
+    monkeypatch.setattr(MODEL, "logits_in_chunks", watched)
     score([encode("A" * n) for n in (10, 10, 30, 5, 60)], tokens_per_batch=50)
     assert seen == [(2, 10), (1, 30), (1, 5), (1, 60)]
 
@@ -91,15 +91,15 @@ def test_a_batch_holds_no_more_tokens_than_allowed(monkeypatch):
 def test_logits_in_parts_are_all_the_logits(at_once):
     tokens = toys.tokens(2, 30)
     with torch.no_grad():
-        parts = list(MODEL.logits_in_parts(tokens, at_once=at_once))
+        parts = list(MODEL.logits_in_chunks(tokens, at_once=at_once))
         torch.testing.assert_close(torch.cat([p for _, p in parts], dim=1), MODEL(tokens).logits)
     assert max(part.shape[1] for _, part in parts) <= at_once
 
 
 def test_parts_change_no_score(monkeypatch):
-    sequence, original = encode(toys.letters(50)), MODEL.logits_in_parts
+    sequence, original = encode(toys.letters(50)), MODEL.logits_in_chunks
     whole = score([sequence])[0]
-    monkeypatch.setattr(MODEL, "logits_in_parts", partial(original, at_once=7))
+    monkeypatch.setattr(MODEL, "logits_in_chunks", partial(original, at_once=7))
     np.testing.assert_allclose(score([sequence])[0], whole, rtol=1e-5)
 
 

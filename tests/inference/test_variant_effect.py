@@ -148,14 +148,14 @@ def test_no_neighbour_changes_a_bit_of_a_score(cases):
 
 def test_a_reference_window_is_read_once_for_all_alleles_and_records(monkeypatch):
     n_windows = 0
-    original = MODEL.logits_in_parts
+    original = MODEL.logits_in_chunks
 
     def counted(tokens, mask=None):
         nonlocal n_windows
         n_windows += len(tokens)
         return original(tokens, mask)
 
-    monkeypatch.setattr(MODEL, "logits_in_parts", counted)
+    monkeypatch.setattr(MODEL, "logits_in_chunks", counted)
     alts = [base for base in "ACGT" if base != LETTERS[200]]
     effects([site(200, 1, *alts), site(200, 1, "GGGG")], both_strands=False)
     assert n_windows == 1 + 3 + 1

@@ -8,7 +8,7 @@ import pytest
 from megabase.errors import InputError, WorkError
 from megabase.io import arrays
 from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
-from megabase.runtime.artifacts import whole_path
+from megabase.runtime.artifacts import atomic_path
 from tests.full_disk import file_limit
 
 VALUES = np.arange(30, dtype=np.float32).reshape(6, 5)
@@ -104,6 +104,6 @@ def test_arrays_for_which_there_is_no_room_are_an_error_and_leave_nothing(
     path.unlink()
     for limit in (0, 100, size // 3, size - 500, size - 1):
         with file_limit(limit), pytest.raises(WorkError, match=r"could not be written: File too"):
-            with whole_path(path, suffix=suffix) as part:
+            with atomic_path(path, suffix=suffix) as part:
                 write_arrays(part, layout, lambda: iter([rows]))
         assert not list(tmp_path.iterdir()), limit

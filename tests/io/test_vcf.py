@@ -17,7 +17,7 @@ from megabase.io.vcf import (
     read_lines,
     write_vcf,
 )
-from megabase.runtime.artifacts import whole_path
+from megabase.runtime.artifacts import atomic_path
 from tests.full_disk import file_limit
 from tests.vcf_files import COLUMNS, HEADER, vcf_text, write_vcf_file
 
@@ -241,7 +241,7 @@ def test_records_for_which_there_is_no_room_are_an_error_and_leave_nothing(tmp_p
         file.unlink()
     for limit in (0, 100, size // 3, size - 500, size - 20, size - 1):
         with file_limit(limit), pytest.raises(WorkError, match="could not be written"):
-            with whole_path(path, *([".csi"] if suffix == ".bcf" else []), suffix=suffix) as part:
+            with atomic_path(path, *([".csi"] if suffix == ".bcf" else []), suffix=suffix) as part:
                 write(part)
         assert not list(path.parent.iterdir()), limit
     assert capfd.readouterr().err == ""

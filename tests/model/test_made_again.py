@@ -7,7 +7,7 @@ from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine
 from megabase.model.hyena import Block, ImplicitFilter
-from megabase.model.recompute import made_again, nothing_made_again
+from megabase.model.recompute import no_recomputation, recompute_saved
 
 
 @pytest.mark.parametrize("is_off", [False, True])
@@ -21,10 +21,10 @@ def test_the_gradient_is_of_what_is_made_again(is_off):
 
     x = make()
     if is_off:
-        with nothing_made_again(), made_again(x, make):
+        with no_recomputation(), recompute_saved(x, make):
             y = (x[1:].t() * w[1:].t()).exp()
     else:
-        with made_again(x, make):
+        with recompute_saved(x, make):
             y = (x[1:].t() * w[1:].t()).exp()
     y.sum().backward()
     assert len(made) == (1 if is_off else 2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from megabase.model.engine import about_steps, steps_for
+from megabase.model.engine import describe_steps, steps_for
 from megabase.ops import definition as reference
 from megabase.ops import native, native_mixer
 from megabase.ops.gated_conv import ShortFilter, Workspace, split_streams, with_input_bias
@@ -21,7 +21,7 @@ SIZES = ((1, 1), (3, 7), (5, 16), (7, 129), (64, 256))
 def compiled():
     steps = steps_for(torch.empty(0, dtype=torch.float32))
     if not isinstance(steps, NativeSteps):
-        pytest.skip(about_steps(torch.float32))
+        pytest.skip(describe_steps(torch.float32))
     return steps
 
 

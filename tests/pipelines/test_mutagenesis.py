@@ -13,7 +13,7 @@ from megabase.pipelines import mutagenesis as module
 from megabase.pipelines.mutagenesis import mutagenesis
 from megabase.pipelines.pipeline import Parts
 from megabase.pipelines.sequences import open_regions
-from megabase.runtime.artifacts import only_writer
+from megabase.runtime.artifacts import exclusive_lock
 from tests import toys
 
 LETTERS = toys.letters(80) + "NN" + toys.letters(18, seed=1).lower()
@@ -119,7 +119,7 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
 def test_two_processes_do_not_make_one_table(paths):
     arguments, folder = paths
     with (
-        only_writer(folder / "t.tsv", is_folder=False),
+        exclusive_lock(folder / "t.tsv", is_folder=False),
         pytest.raises(InputError, match="another process is writing"),
     ):
         mutagenesis(*arguments, folder / "t.tsv")

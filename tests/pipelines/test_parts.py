@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from megabase.errors import InputError
-from megabase.pipelines.pipeline import Parts, kept_parts
-from megabase.runtime.artifacts import only_writer
+from megabase.pipelines.pipeline import Parts, open_parts
+from megabase.runtime.artifacts import exclusive_lock
 
 
 def test_parts_of_another_request_are_not_used_and_a_line_says_so(tmp_path, caplog):
@@ -22,21 +22,21 @@ def test_parts_of_another_request_are_not_used_and_a_line_says_so(tmp_path, capl
 
 def test_one_process_makes_the_parts_also_when_it_removes_those_of_another_request(tmp_path):
     Parts(tmp_path / "a.bg", {"stride": 1}).save("x", np.arange(3))
-    with kept_parts(tmp_path / "a.bg", {"stride": 2}) as parts:
+    with open_parts(tmp_path / "a.bg", {"stride": 2}) as parts:
         with pytest.raises(InputError, match="another process is writing"):
-            only_writer(tmp_path / "a.bg", is_folder=False).__enter__()
+            exclusive_lock(tmp_path / "a.bg", is_folder=False).__enter__()
         parts.save("y", np.arange(2))
     assert not list(tmp_path.iterdir())
 
 
 def test_work_that_fails_keeps_its_parts(tmp_path):
     def fail():
-        with kept_parts(tmp_path / "a.bg", {}) as parts:
+        with open_parts(tmp_path / "a.bg", {}) as parts:
             parts.save("x", np.arange(3))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    with kept_parts(tmp_path / "a.bg", {}) as parts:
+    with open_parts(tmp_path / "a.bg", {}) as parts:
         assert parts.n_found == 1
         np.testing.assert_array_equal(parts.load("x"), [0, 1, 2])

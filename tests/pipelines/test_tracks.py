@@ -14,7 +14,7 @@ from megabase.model.load import save
 from megabase.pipelines import tracks as module
 from megabase.pipelines.pipeline import Parts
 from megabase.pipelines.tracks import tracks
-from megabase.runtime.artifacts import only_writer
+from megabase.runtime.artifacts import exclusive_lock
 from tests import toys
 from tests.full_disk import file_limit
 
@@ -110,7 +110,7 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
 
 def test_two_processes_do_not_write_one_track(paths):
     model, genome, folder = paths
-    with only_writer(folder / "a.bg", is_folder=False):
+    with exclusive_lock(folder / "a.bg", is_folder=False):
         with pytest.raises(InputError, match="another process is writing"):
             tracks(model, genome, folder / "a.bg")
     tracks(model, genome, folder / "a.bg")

@@ -13,7 +13,7 @@ from megabase.runtime.interruption import (
     deferred,
     interruptible,
     raise_interrupted,
-    stop_is_asked,
+    stop_requested,
 )
 
 OUTPUT = Path("out")
@@ -41,7 +41,7 @@ def test_what_is_deferred_is_done_first_and_a_second_signal_does_not_wait():
         with interruptible(OUTPUT), deferred():
             for _ in range(n_signals):
                 send()
-            assert stop_is_asked()
+            assert stop_requested()
             done.append(n_signals)
 
     for n_signals in (1, 2):
@@ -56,7 +56,7 @@ def test_processes_that_stop_together_only_note_signals(monkeypatch):
         with deferred():
             send()
             send()
-        assert stop_is_asked()
+        assert stop_requested()
         with pytest.raises(Interrupted):
             raise_interrupted()
 
@@ -65,8 +65,8 @@ def test_no_earlier_signal_counts():
     with pytest.raises(Interrupted), interruptible(OUTPUT), deferred():
         send()
     with interruptible(OUTPUT), deferred():
-        assert not stop_is_asked()
-    assert not stop_is_asked()
+        assert not stop_requested()
+    assert not stop_requested()
 
 
 def test_handlers_are_as_they_were_and_an_inner_block_changes_nothing():
@@ -94,7 +94,7 @@ def test_outside_the_main_thread_nothing_is_changed():
 
     def work():
         with interruptible(OUTPUT), deferred():
-            found.append((signal.getsignal(signal.SIGTERM), stop_is_asked()))
+            found.append((signal.getsignal(signal.SIGTERM), stop_requested()))
 
     thread = threading.Thread(target=work)
     thread.start()

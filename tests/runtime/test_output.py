@@ -13,12 +13,12 @@ from megabase.errors import WorkError
 from megabase.runtime.artifacts import (
     RECORD,
     Output,
+    atomic_file,
+    atomic_files,
+    atomic_path,
     check_no_input,
-    only_writer,
+    exclusive_lock,
     read_record,
-    whole_file,
-    whole_files,
-    whole_path,
 )
 from tests.full_disk import file_limit
 
@@ -100,9 +100,9 @@ def test_what_breaks_off_leaves_the_old_file_whole(tmp_path):
 def test_a_folder_of_files_moves_whole_or_not_at_all(tmp_path):
     (tmp_path / "a").write_text("old")
     with pytest.raises(RuntimeError):
-        break_off(whole_files(tmp_path))
+        break_off(atomic_files(tmp_path))
     assert (tmp_path / "a").read_text() == "old"
-    with whole_files(tmp_path) as part:
+    with atomic_files(tmp_path) as part:
         (part / "a").write_text("new")
         (part / "a").chmod(0o600)
     assert (tmp_path / "a").read_text() == "new"
@@ -122,7 +122,7 @@ def test_a_record_that_is_none_is_none(tmp_path):
 
 
 def test_a_file_is_made_with_its_folder(tmp_path):
-    with whole_file(tmp_path / "deep" / "file.txt") as file:
+    with atomic_file(tmp_path / "deep" / "file.txt") as file:
         file.write("x")
     assert (tmp_path / "deep" / "file.txt").read_text() == "x"
 
@@ -154,7 +154,7 @@ def test_a_folder_within_moves_whole_and_is_removed_with_the_rest(tmp_path):
     for request, inside in ((REQUEST, "adapter"), (REQUEST | {"seed": 1}, None)):
         place = Output(tmp_path, request, is_folder=True, overwrite=True)
         place.start()
-        with whole_files(tmp_path) as folder:
+        with atomic_files(tmp_path) as folder:
             (folder / "weights").write_text("w")
             if inside:
                 (folder / inside).mkdir()
@@ -185,16 +185,16 @@ def test_a_record_that_is_none_of_ours(tmp_path, content):
 
 def test_what_a_kill_left_half_written_is_cleared_away(tmp_path):
     (tmp_path / ".dead.parts").mkdir()
-    with whole_files(tmp_path) as folder:
+    with atomic_files(tmp_path) as folder:
         (folder / "a").write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_two_processes_do_not_write_one_folder(tmp_path):
-    with only_writer(tmp_path / "model"):
+    with exclusive_lock(tmp_path / "model"):
         with pytest.raises(ValueError, match="another process is writing"):
-            only_writer(tmp_path / "model").__enter__()
-    with only_writer(tmp_path / "model"):
+            exclusive_lock(tmp_path / "model").__enter__()
+    with exclusive_lock(tmp_path / "model"):
         pass
 
 
@@ -238,7 +238,7 @@ def test_where_there_is_no_room_for_the_record_there_is_no_output(tmp_path):
 
 def test_a_folder_for_which_there_is_no_room_has_none_of_its_files(tmp_path):
     def fill():
-        with whole_files(tmp_path) as folder:
+        with atomic_files(tmp_path) as folder:
             (folder / "small").write_text("x")
             (folder / "large").write_text("x" * 101)
 
@@ -277,26 +277,27 @@ def test_an_output_is_never_beside_companions_of_another_content(tmp_path, monke
 def test_a_lock_ends_with_its_process_and_what_that_left_half_written_is_removed(tmp_path):
     path = tmp_path / "scores.tsv"
     code = (
-        "import sys, time, pathlib; from megabase.runtime.artifacts import only_writer, whole_path\n"
+        "import sys, time, pathlib\n"
+        "from megabase.runtime.artifacts import atomic_path, exclusive_lock\n"
         "path = pathlib.Path(sys.argv[1])\n"
-        "with only_writer(path, is_folder=False), whole_path(path) as part:\n"
+        "with exclusive_lock(path, is_folder=False), atomic_path(path) as part:\n"
         "    part.write_text('half'); print('locked', flush=True); time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
     with process:
         assert process.stdout.readline() == b"locked\n"
         with pytest.raises(ValueError, match=r"another process is writing .*scores\.tsv"):
-            only_writer(path, is_folder=False).__enter__()
+            exclusive_lock(path, is_folder=False).__enter__()
         process.send_signal(signal.SIGKILL)
     assert len(list(tmp_path.iterdir())) == 2  # the lock and the half
     assert not output(path).is_finished
-    with only_writer(path, is_folder=False):
+    with exclusive_lock(path, is_folder=False):
         assert [file.name for file in tmp_path.iterdir()] == [".scores.tsv.lock"]
     assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_is_nothing_that_a_folder_holds(tmp_path):
-    with only_writer(tmp_path):
+    with exclusive_lock(tmp_path):
         place = output(tmp_path, is_folder=True)
         place.start()
         place.finish()
@@ -310,7 +311,7 @@ def test_where_locks_are_unknown_a_line_says_so(tmp_path, monkeypatch, caplog):
 
     caplog.set_level("INFO", logger="megabase")
     monkeypatch.setattr("fcntl.flock", no_locks)
-    with only_writer(tmp_path / "model"), whole_path(tmp_path / "model" / "a") as part:
+    with exclusive_lock(tmp_path / "model"), atomic_path(tmp_path / "model" / "a") as part:
         part.write_text("x")
     assert "cannot be locked" in caplog.text
     assert [file.name for file in (tmp_path / "model").iterdir()] == ["a"]

@@ -25,12 +25,12 @@ from megabase.cli.options import (
     Regions,
     Seeds,
     SequenceColumn,
-    StandIn,
+    SubstituteSplit,
     TaskData,
     Verbose,
     WindowLength,
     WindowOfContext,
-    WindowsOfClass,
+    WindowsPerClass,
 )
 from megabase.cli.streams import with_streams
 from megabase.errors import InputError
@@ -81,7 +81,7 @@ def evaluate(
     seeds: Seeds = None,
     seed: FirstSeed = None,
     length: WindowLength = None,
-    windows: WindowsOfClass = None,
+    windows: WindowsPerClass = None,
     sequence_column: SequenceColumn = None,
     label_column: LabelColumn = None,
     delimiter: Delimiter = None,
@@ -94,7 +94,7 @@ def evaluate(
             "--from-scratch", help="Also train a model of the same size from random weights."
         ),
     ] = False,
-    stand_in: StandIn = False,
+    stand_in: SubstituteSplit = False,
     offline: Offline = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -403,8 +403,8 @@ def card(
     seeds: Seeds = None,
     seed: FirstSeed = None,
     length: WindowLength = None,
-    windows: WindowsOfClass = None,
-    stand_in: StandIn = False,
+    windows: WindowsPerClass = None,
+    stand_in: SubstituteSplit = False,
     offline: Offline = False,
     config: ConfigFile = None,
     overrides: Overrides = None,

@@ -32,7 +32,8 @@ app = typer.Typer(
 )
 for add in (
     add_pretrain, add_finetune, add_predict, add_evaluate, add_card, add_score, add_score_vcf,
-    add_mutagenesis, add_embed, add_tracks, add_merge, add_generate, add_info, add_convert, add_doctor,
+    add_mutagenesis, add_embed, add_tracks, add_merge, add_generate, add_info, add_convert,
+    add_doctor,
 ):  # fmt: skip
     add(app)
 

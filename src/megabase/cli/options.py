@@ -107,13 +107,13 @@ WindowLength = Annotated[
         help="Window length in bp, for tasks whose windows are cut from a genome.",
     ),
 ]
-WindowsOfClass = Annotated[
+WindowsPerClass = Annotated[
     int | None,
     typer.Option(
         "--windows", min=1, help="Training windows per class, for tasks whose windows are sampled."
     ),
 ]
-StandIn = Annotated[
+SubstituteSplit = Annotated[
     bool,
     typer.Option(
         "--stand-in", help="If a split is missing, use rows of another split in its place."

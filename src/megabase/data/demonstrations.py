@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from megabase.data.splits import either_strand
+from megabase.data.splits import strand_key
 from megabase.errors import InputError
 from megabase.genome.few_shot_prompt import Shot, Tokens
 
@@ -34,12 +34,12 @@ class DemonstrationPool:
     def __init__(
         self, rows: Sequence[Shot], class_names: Sequence[str], queries: Iterable[Tokens]
     ) -> None:
-        asked = {either_strand(query) for query in queries}
+        asked = {strand_key(query) for query in queries}
         self._rows_of: list[list[tuple[bytes, Shot]]] = [[] for _ in class_names]
         self._names = class_names
         self.n_left_out = 0
         for row in rows:
-            key = either_strand(row.sequence)
+            key = strand_key(row.sequence)
             if key in asked:
                 self.n_left_out += 1
             else:
@@ -72,7 +72,7 @@ class DemonstrationPool:
         InputError
             If a class has too few rows.
         """
-        taken = set[bytes]() if beside is None else {either_strand(beside)}
+        taken = set[bytes]() if beside is None else {strand_key(beside)}
         chosen: list[list[Shot]] = []
         for number, rows in enumerate(self._rows_of):
             order = np.random.default_rng([*seed, number]).permutation(len(rows))

@@ -75,7 +75,7 @@ def _share(groups: list[list[int]], fraction: float, rng: np.random.Generator) -
     return taken if taken or n_left < 2 else min(groups, key=len)
 
 
-def either_strand(tokens: UInt8[np.ndarray, " length"]) -> bytes:
+def strand_key(tokens: UInt8[np.ndarray, " length"]) -> bytes:
     """Return a key that is equal for a sequence and its reverse complement, and only for them."""
     return min(tokens.tobytes(), DNA_VOCABULARY.reverse_complement(tokens).tobytes())
 
@@ -86,7 +86,7 @@ def joined_groups(sequences: Sequence[Hashable], places: Sequence[Interval]) -> 
     Parameters
     ----------
     sequences
-        A key of each row's sequence, such as the result of `either_strand`.
+        A key of each row's sequence, such as the result of `strand_key`.
     places
         The interval of each row in the genome; the strand is ignored.
 

@@ -22,7 +22,7 @@ from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.reading import weights_sha256
 from megabase.report.benchmark_report import benchmark_page, benchmark_text
-from megabase.runtime.artifacts import Output, only_writer, whole_file, whole_files
+from megabase.runtime.artifacts import Output, atomic_file, atomic_files, exclusive_lock
 from megabase.runtime.environment import machine, versions
 from megabase.runtime.interruption import interruptible
 from megabase.tasks.catalogue import find_tasks
@@ -163,7 +163,7 @@ def evaluate_tasks(
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
         return json.loads((output / RESULTS).read_text(encoding="utf-8"))
-    with only_writer(output), interruptible(output):
+    with exclusive_lock(output), interruptible(output):
         if place.unfinished is None:
             shutil.rmtree(output / _TASKS, ignore_errors=True)
         else:
@@ -178,7 +178,7 @@ def evaluate_tasks(
             "machine": machine(),
             "tasks": [run(task).report() for task in tasks],
         }
-        with whole_files(output) as folder:
+        with atomic_files(output) as folder:
             (folder / RESULTS).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             (folder / TEXT).write_text(
                 benchmark_text(report), encoding="utf-8", errors="backslashreplace"
@@ -369,7 +369,7 @@ class _TaskRun:
         """Measure and store the result, or load it if an interrupted run had stored it."""
         path = self._folder / f"{name}.json"
         if not path.is_file():
-            with whole_file(path) as file:
+            with atomic_file(path) as file:
                 json.dump(measure(), file)
         return json.loads(path.read_text(encoding="utf-8"))
 

@@ -43,7 +43,7 @@ from megabase.report.card_report import (
     draw_reliabilities,
 )
 from megabase.report.figures import figure_class
-from megabase.runtime.artifacts import Output, only_writer, whole_files, whole_path
+from megabase.runtime.artifacts import Output, atomic_files, atomic_path, exclusive_lock
 from megabase.runtime.environment import machine, versions
 from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import Meter, counted, progress
@@ -226,7 +226,7 @@ def evaluate_card(
     if not place.is_finished:
         runs = _CardRuns(settings, language, data, test, about["rows"], output / _PARTS)
         runs.tell()
-        with only_writer(output), interruptible(output):
+        with exclusive_lock(output), interruptible(output):
             if place.unfinished is None:
                 shutil.rmtree(output / _PARTS, ignore_errors=True)
             else:
@@ -315,7 +315,7 @@ class _CardRuns:
     def _run(self, training: Training, path: Path, meter: Meter) -> None:
         checkpoints = path.with_suffix(".checkpoints")
         record, answers = training.run(checkpoints, meter)
-        with whole_path(path, _ANSWERS) as part:
+        with atomic_path(path, _ANSWERS) as part:
             np.save(f"{part}{_ANSWERS}", answers)
             part.write_text(json.dumps(without_nan(record)), encoding="utf-8")
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -354,7 +354,7 @@ def _write(about: Mapping[str, Any], runs: _CardRuns, output: Path) -> None:
         "versions": versions(),
         "machine": machine(),
     }
-    with whole_files(output) as folder:
+    with atomic_files(output) as folder:
         (folder / JSON).write_text(
             json.dumps(without_nan(report), indent=2) + "\n", encoding="utf-8"
         )

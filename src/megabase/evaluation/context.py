@@ -23,7 +23,7 @@ from megabase.inference.predictor import Predictor
 from megabase.metrics.label_efficiency import doubling
 from megabase.report.figures import figure_class, plot_context
 from megabase.report.pages import context_page
-from megabase.runtime.artifacts import Output, only_writer, whole_files
+from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.runtime.log import Meter, progress
 
@@ -344,13 +344,13 @@ def report_context(
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
         return json.loads((output / JSON).read_text(encoding="utf-8"))
-    with only_writer(output):
+    with exclusive_lock(output):
         place.start()
         found = evaluate_context(
             predictor, store, chosen.scored, n_windows=n_windows, seed=seed, **options
         )
         report = about | found.to_dict()
-        with whole_files(output) as folder:
+        with atomic_files(output) as folder:
             (folder / JSON).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             plot_context(report, folder / FIGURE)
             (folder / PAGE).write_text(

@@ -6,7 +6,7 @@ from pathlib import Path
 from megabase.inference.predictor import check_device
 from megabase.model.files import find_model
 from megabase.runtime.artifacts import check_place
-from megabase.runtime.location import check_there, genome_path
+from megabase.runtime.location import check_exists, genome_path
 from megabase.tasks.catalogue import find_tasks
 from megabase.training.run_config import AdaptConfig
 from megabase.training.training_check import check_adapt
@@ -47,7 +47,7 @@ def check_measured(
     if tasks:
         find_tasks(tasks)
     if genome is not None:
-        check_there(genome_path(genome), "genome")
+        check_exists(genome_path(genome), "genome")
     if output is not None:
         check_place(output, is_folder=is_folder)
     find_model(model)

@@ -17,13 +17,13 @@ from megabase.evaluation.task_data import TaskData, read_task_data
 from megabase.evaluation.task_files import TaskExamples, digest
 from megabase.evaluation.task_rows import encoded_rows
 from megabase.genome.few_shot_prompt import Shot, answer_letters, check_fits, prompt_length
-from megabase.inference.few_shot_answers import few_shot_probabilities, why_not_once
+from megabase.inference.few_shot_answers import few_shot_probabilities, why_not_shared
 from megabase.inference.predictor import Predictor
 from megabase.metrics.kmers import constant_predictions
 from megabase.metrics.results import Result
 from megabase.metrics.task_metrics import Kind, intervals_of, metrics_of
 from megabase.report.pages import results_table
-from megabase.runtime.artifacts import Output, only_writer, whole_file, whole_files
+from megabase.runtime.artifacts import Output, atomic_file, atomic_files, exclusive_lock
 from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import Meter, progress
 from megabase.tasks.catalogue import find_tasks
@@ -269,13 +269,13 @@ def evaluate_few_shot(
         )
     runs = [run for each in asked for run in _runs(each, shots, tune, seeds, predictor)]
     _tell(runs, predictor)
-    with only_writer(output), interruptible(output):
+    with exclusive_lock(output), interruptible(output):
         if place.unfinished is None:
             shutil.rmtree(output / _PARTS, ignore_errors=True)
         place.start()
         results = [result for each in asked for result in each.majority()]
         results += _measured(runs, predictor, Path(model).name, output / _PARTS)
-        with whole_files(output) as folder:
+        with atomic_files(output) as folder:
             rows = [result.to_row() for result in results]
             (folder / RESULTS).write_text(
                 json.dumps(about | {"results": rows}, indent=2) + "\n", encoding="utf-8"
@@ -301,7 +301,7 @@ def _measured(
                 meter.skip(run.n_prompts)
                 continue
             rows = [result.to_row() for result in run.measure(predictor, name, meter)]
-            with whole_file(path) as file:
+            with atomic_file(path) as file:
                 json.dump(rows, file)
     return [
         Result.from_row(row)
@@ -397,7 +397,7 @@ def _runs(
 
 def _tell(runs: Sequence[_FewShotRun], predictor: Predictor) -> None:
     """Log the expected memory and time."""
-    is_once = why_not_once(predictor.model) is None
+    is_once = why_not_shared(predictor.model) is None
     plan = predictor.plan(
         longest=max(length for run in runs for length in run.asked_lengths),
         n_tokens=sum(run.n_tokens(is_once=is_once) for run in runs),

@@ -22,7 +22,7 @@ from megabase.inference.predictor import Predictor
 from megabase.metrics.bootstrap import ConfidenceInterval, bootstrap_ratio
 from megabase.metrics.label_efficiency import doubling
 from megabase.metrics.markov import MarkovModel, fit_markov
-from megabase.runtime.artifacts import Output, only_writer
+from megabase.runtime.artifacts import Output, exclusive_lock
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.runtime.log import progress
 
@@ -382,7 +382,7 @@ def evaluate_held_out(
     if output and place and place.is_finished:
         return json.loads(output.read_text(encoding="utf-8"))
     several = [(store, chosen[name].training) for name, store in stores.items()]
-    with only_writer(output, is_folder=False) if output else nullcontext():
+    with exclusive_lock(output, is_folder=False) if output else nullcontext():
         pooled = fit_pooled(several) if len(several) > 1 else None
         reports = {
             name: about[name]

@@ -28,7 +28,7 @@ from megabase.metrics.classifiers import (
 from megabase.metrics.task_metrics import Predictions
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.report.figures import figure_class, new_figure, plot_map, save_figure
-from megabase.runtime.artifacts import whole_path
+from megabase.runtime.artifacts import atomic_path
 from megabase.runtime.log import counted, progress
 from megabase.tasks.task import Task
 from megabase.training.labelled import LabelledData
@@ -197,7 +197,7 @@ class Frozen:
                 figure.axes[0], points, labels[shown], shown >= n, data.labels.classes,
                 title=f"t-SNE of frozen embeddings\n{self._name}",
             )  # fmt: skip
-            with whole_path(path, suffix=".png") as part:
+            with atomic_path(path, suffix=".png") as part:
                 save_figure(figure, part)
         return MAP
 
@@ -209,7 +209,7 @@ class Frozen:
             rows = [
                 tokens for part in (data.training, *held, self._test) for tokens in part.sequences
             ]
-            with whole_path(path, suffix=".npy") as part:
+            with atomic_path(path, suffix=".npy") as part:
                 np.save(part, self._embedded(rows))
         return np.load(path)
 

@@ -394,7 +394,7 @@ class Constraint:
         return best
 
 
-class Walk:
+class ConstrainedBatch:
     """A batch of sequences that grow base by base within a constraint.
 
     Parameters

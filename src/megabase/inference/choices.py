@@ -215,12 +215,12 @@ def base_quantity(
     raise InputError(f"the quantity must be one of {', '.join(QUANTITIES)}; got {name!r}")
 
 
-def on_other_strand(name: str) -> str:
+def reverse_strand_quantity(name: str) -> str:
     """Return the quantity of the reverse strand that corresponds to one of the forward strand.
 
     Examples
     --------
-    >>> on_other_strand("p_A"), on_other_strand("entropy")
+    >>> reverse_strand_quantity("p_A"), reverse_strand_quantity("entropy")
     ('p_T', 'entropy')
     """
     return f"p_{DNA.reverse_complement(name[-1])}" if name.startswith("p_") else name

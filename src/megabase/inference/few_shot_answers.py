@@ -20,7 +20,7 @@ from megabase.genome.vocabulary import TokenArray
 from megabase.inference.hidden import hidden_states
 from megabase.model.cache import SharedPrompt
 from megabase.model.language import LanguageModel, batches, pad
-from megabase.model.streaming import what_is_changed
+from megabase.model.streaming import find_modification
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def few_shot_probabilities(
     check_fits(shots, longest, context_length, n_classes=len(letters))
     device = next(model.parameters()).device
     shown = demonstration_tokens(shots, letters)
-    obstacle = why_not_once(model)
+    obstacle = why_not_shared(model)
     if shots and read_once and obstacle:
         _log.info("demonstrations are read again for every query, because %s", obstacle)
     is_shared = bool(shots) and read_once and obstacle is None
@@ -104,9 +104,9 @@ def few_shot_probabilities(
     return probabilities
 
 
-def why_not_once(model: LanguageModel) -> str | None:
+def why_not_shared(model: LanguageModel) -> str | None:
     """Return why demonstrations cannot be read once for all queries, or None if they can."""
-    return what_is_changed(model.backbone.blocks, model.backbone.norm)
+    return find_modification(model.backbone.blocks, model.backbone.norm)
 
 
 def _reader(model: LanguageModel) -> Read:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from megabase.errors import InputError, WorkError
-from megabase.genome.constraint import Constraint, Walk
+from megabase.genome.constraint import ConstrainedBatch, Constraint
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.sampling import Sampling, check_request
 from megabase.model.cache import Cache
@@ -142,7 +142,7 @@ def generate(
         rows = [row for row, prompt in enumerate(prompts) if (len(prompt) == 0) is is_empty]
         if rows:
             chosen = [prompts[row] for row in rows]
-            walk = None if constraint is None else Walk(constraint, chosen)
+            walk = None if constraint is None else ConstrainedBatch(constraint, chosen)
             fixed = template if constraint is None else constraint.template
             uniform = torch.from_numpy(np.stack([streams[row] for row in rows]))
             writer = _Writer(uniform.to(next(model.parameters()).device), sampling, fixed, walk)
@@ -186,7 +186,7 @@ class _Writer:
         uniform: Float64[Tensor, "batch length"],
         sampling: Sampling,
         template: TokenArray | None,
-        walk: Walk | None,
+        walk: ConstrainedBatch | None,
     ) -> None:
         self._uniform, self._sampling = uniform.t().contiguous(), sampling
         self._walk = walk

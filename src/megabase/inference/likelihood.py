@@ -254,7 +254,7 @@ def logits_before(
     mask
         False where a token is padding; None if there is no padding.
     """
-    yield from _moved(model, tokens, model.logits_in_parts(tokens, mask))
+    yield from _moved(model, tokens, model.logits_in_chunks(tokens, mask))
 
 
 def _moved(

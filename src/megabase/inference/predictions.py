@@ -17,7 +17,7 @@ from megabase.model.heads import (
     ANY_LABELS,
     ONE_CLASS,
     REGRESSION,
-    AnswersEachToken,
+    PredictsEachToken,
     SequenceModel,
 )
 from megabase.model.language import batches, pad
@@ -68,7 +68,7 @@ def predictions(
     """
     strands = strands_of(strand)
     answers_of = _ANSWERS[problem(model.config)]
-    per_base = isinstance(model, AnswersEachToken)
+    per_base = isinstance(model, PredictsEachToken)
     for some in _pools(sequences):
         logits = _logits(model, list(read_strands(some, strands)))
         answers = [answers_of(each) for each in logits]
@@ -103,7 +103,7 @@ def joined_predictions(
         sequence, or for a base if the model predicts each base.
     """
     found = list(predictions(model, sequences, strand=strand))
-    joined = np.concatenate(found) if isinstance(model, AnswersEachToken) else np.stack(found)
+    joined = np.concatenate(found) if isinstance(model, PredictsEachToken) else np.stack(found)
     return joined[:, 0] if problem(model.config) == REGRESSION else joined
 
 
@@ -184,12 +184,12 @@ def _names(config: HyenaDNAConfig) -> list[str]:
 def _logits(
     model: SequenceModel, sequences: list[TokenArray]
 ) -> list[Float64[np.ndarray, "*base output"]]:
-    per_base = isinstance(model, AnswersEachToken)
+    per_base = isinstance(model, PredictsEachToken)
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     device = next(model.parameters()).device
     found: list[np.ndarray] = []
     ordered = (sequences[place] for place in order)
-    for batch in batches(ordered, TOKENS_PER_BATCH, n_beside=model.config.n_positions(0)):
+    for batch in batches(ordered, TOKENS_PER_BATCH, n_extra_tokens=model.config.n_positions(0)):
         tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
             answer = model(tokens, None if mask.all() else mask).logits

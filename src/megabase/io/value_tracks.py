@@ -19,7 +19,7 @@ from jaxtyping import Float, Float32
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
 from megabase.io.annotation import record_lines, whole_number
-from megabase.runtime.artifacts import whole_path
+from megabase.runtime.artifacts import atomic_path
 
 BEDGRAPH = (".bedgraph", ".bg")
 BIGWIG = (".bw", ".bigwig")
@@ -101,7 +101,7 @@ def write_bigwig(
     import pybigtools  # noqa: PLC0415 optional dependency
 
     rows = _TrackRows(tracks)
-    with whole_path(path, suffix=BIGWIG[0]) as part:  # the library rejects capital suffixes
+    with atomic_path(path, suffix=BIGWIG[0]) as part:  # the library rejects capital suffixes
         with _library(WorkError, "the bigWig could not be written") as printed:
             pybigtools.open(str(part), "w").write(dict(lengths), iter(rows))
         if failure := _SYSTEM_ERROR.search(

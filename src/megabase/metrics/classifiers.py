@@ -101,7 +101,7 @@ def fit_probe(
         model, with one setting for all. A label that is constant in training is predicted as
         that constant.
     train, validation
-        LabelledVectors for fitting and for choosing; no result is measured on them later.
+        Rows for fitting and for choosing; no result is measured on them later.
     n_classes
         Number of classes of a binary or multiclass task.
     seed

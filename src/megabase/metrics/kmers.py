@@ -292,10 +292,10 @@ def fit_kmers(
     kind
         Kind of task; see `task_metrics.metrics_of`.
     train
-        LabelledVectors to fit. Memory: 8 bytes for each sequence and column; for k = 6 about 17 kB a
+        Rows to fit. Memory: 8 bytes for each sequence and column; for k = 6 about 17 kB a
         sequence.
     validation
-        LabelledVectors on which k and C are chosen.
+        Rows on which k and C are chosen.
     n_classes
         Number of classes of a binary or multiclass task.
     ks

@@ -77,7 +77,7 @@ ALIASES: Mapping[str, str] = {
 """Names of some keys in transformers, and in this package."""
 
 
-def take_fixed(keys: dict[str, Any]) -> None:
+def pop_fixed_keys(keys: dict[str, Any]) -> None:
     """Remove the keys of a config.json whose value is fixed in this package.
 
     Parameters
@@ -215,7 +215,7 @@ class Architecture:
             If a value is invalid or not supported.
         """
         own = {**keys}
-        take_fixed(own)
+        pop_fixed_keys(own)
         own |= {ours: own.pop(theirs) for theirs, ours in ALIASES.items() if theirs in own}
         return cls(**{key: own[key] for key in own.keys() & cls.__dataclass_fields__.keys()})
 
@@ -300,7 +300,7 @@ _REAL = (
 )  # fmt: skip
 
 _LARGEST = 3e38  # just below the largest float32
-MOST_OF_NUMBER = 1 << 40
+LARGEST_INTEGER = 1 << 40
 """The largest integer that a key may have."""
 _MOST_SHOWN = 60
 
@@ -341,17 +341,17 @@ def _check_kinds(config: Architecture) -> None:
         value = getattr(config, key)
         if type(value) is not int:
             raise InputError(f"{key} must be an integer, got {short(value)}")
-        if abs(value) > MOST_OF_NUMBER:
-            raise InputError(f"{key} must be at most {MOST_OF_NUMBER:,}, got {short(value)}")
+        if abs(value) > LARGEST_INTEGER:
+            raise InputError(f"{key} must be at most {LARGEST_INTEGER:,}, got {short(value)}")
     for key in _reals(config):
         value = getattr(config, key)
-        if type(value) not in (int, float) or (type(value) is int and abs(value) > MOST_OF_NUMBER):
+        if type(value) not in (int, float) or (type(value) is int and abs(value) > LARGEST_INTEGER):
             raise InputError(f"{key} must be a number, got {short(value)}")
 
 
 def short(value: object) -> str:
     """Return the representation of a value, truncated for use in a message."""
-    if isinstance(value, int) and value.bit_length() > MOST_OF_NUMBER.bit_length():
+    if isinstance(value, int) and value.bit_length() > LARGEST_INTEGER.bit_length():
         return f"an integer of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

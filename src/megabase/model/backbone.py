@@ -12,10 +12,10 @@ from torch.utils.checkpoint import checkpoint
 from megabase.errors import InputError
 from megabase.model import streaming as streamed
 from megabase.model.architecture import Architecture
-from megabase.model.engine import Engine, EngineChoice, about_steps, is_untouched, plan_streamed
+from megabase.model.engine import Engine, EngineChoice, describe_steps, is_unmodified, plan_streamed
 from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter
 from megabase.model.positions import FilterShape, PublishedShape, ScaleFreeShape
-from megabase.model.recompute import nothing_made_again
+from megabase.model.recompute import no_recomputation
 from megabase.ops.kernels import why_no_kernels
 from megabase.ops.tracing import why_traced
 
@@ -82,8 +82,8 @@ class Backbone(nn.Module):
         if name != "plain" and mask is not None and _is_all_on_the_right(mask):
             r, mask, is_ours = r.masked_fill(~mask[..., None], 0.0), None, True
         else:
-            is_ours = overwrite and is_untouched(self.embedding, nn.Embedding)
-            is_ours = is_ours and is_untouched(self.dropout, nn.Dropout)
+            is_ours = overwrite and is_unmodified(self.embedding, nn.Embedding)
+            is_ours = is_ours and is_unmodified(self.dropout, nn.Dropout)
         if name == "streamed":
             own = r if is_ours else r.clone()
             return self._streamed(own, mask, every_layer=every_layer, n_blocks=n_blocks)
@@ -115,7 +115,7 @@ class Backbone(nn.Module):
             else streamed.why_not_streamed(self.blocks, self.norm, r)
         )
         if obstacle is None:
-            why = f"in tiles that fit the caches of a CPU; steps {about_steps(r.dtype)}"
+            why = f"in tiles that fit the caches of a CPU; steps {describe_steps(r.dtype)}"
             return EngineChoice("streamed", why)
         if requested.needs_streaming:
             raise InputError(
@@ -133,7 +133,7 @@ class Backbone(nn.Module):
 
     def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, engine: str) -> Tensor:
         if self.gradient_checkpointing and self.training and why_traced(r) is None:
-            contexts = lambda: (nothing_made_again(), nothing_made_again())  # noqa: E731
+            contexts = lambda: (no_recomputation(), no_recomputation())  # noqa: E731
             return checkpoint(
                 block, r, mask, engine=engine, use_reentrant=False, context_fn=contexts
             )

@@ -11,7 +11,7 @@ from torch.nn import functional
 from megabase.errors import InputError
 from megabase.model.backbone import Backbone
 from megabase.model.hyena import Block, HyenaOperator
-from megabase.model.streaming import fold_norm, what_is_changed
+from megabase.model.streaming import find_modification, fold_norm
 from megabase.ops.definition import short_conv
 from megabase.ops.fft import long_conv
 from megabase.ops.gated_conv import N_STREAMS
@@ -62,7 +62,7 @@ class Cache:
     def __init__(
         self, backbone: Backbone, n_steps: int, *, make_sums: MakeSums = TiledSums
     ) -> None:
-        obstacle = what_is_changed(backbone.blocks, backbone.norm)
+        obstacle = find_modification(backbone.blocks, backbone.norm)
         if obstacle is not None:
             raise InputError(
                 f"a cache needs an unmodified model of order 2, but {obstacle}; "

@@ -15,7 +15,7 @@ from megabase.model.architecture import HEAD_PREFIX
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.heads import (
     UNCOUNTED,
-    AnswersEachToken,
+    PredictsEachToken,
     SequenceHead,
     TokenHead,
     losses,
@@ -168,7 +168,7 @@ class HyenaDNAForSequenceClassification(HyenaDNAWithHead):
         return losses(logits, labels, self.config).mean()
 
 
-class HyenaDNAForTokenClassification(HyenaDNAWithHead, AnswersEachToken):
+class HyenaDNAForTokenClassification(HyenaDNAWithHead, PredictsEachToken):
     """The backbone with a `TokenHead`: one prediction for each base of a sequence.
 
     The backbone is causal: the prediction for a base depends on that base and on those to its

@@ -11,12 +11,12 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import (
     ALIASES,
+    LARGEST_INTEGER,
     MODEL_TYPE,
-    MOST_OF_NUMBER,
     POOLED,
     Architecture,
+    pop_fixed_keys,
     short,
-    take_fixed,
 )
 
 _HEADS = "num_attention_heads"
@@ -46,7 +46,7 @@ class HyenaDNAConfig(Architecture, PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         for name in self.attribute_map.keys() & kwargs.keys():
             setattr(self, name, kwargs.pop(name))
-        take_fixed(kwargs)
+        pop_fixed_keys(kwargs)
         # The released -hf folders say False, although they hold the tied matrix twice.
         self.tie_word_embeddings = True
         self.settle()
@@ -105,7 +105,7 @@ def _check_labels(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
 
 @typing.no_type_check
 def _is_real(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < MOST_OF_NUMBER
+    return type(value) in (int, float) and abs(value) < LARGEST_INTEGER
 
 
 @typing.no_type_check
@@ -121,7 +121,7 @@ def _check_head(config: HyenaDNAConfig) -> None:
             not isinstance(values, list)
             or len(values) != config.num_labels
             or not all(
-                type(value) in (int, float) and abs(value) < MOST_OF_NUMBER for value in values
+                type(value) in (int, float) and abs(value) < LARGEST_INTEGER for value in values
             )
         ):
             raise InputError(f"{key} must be a list of {config.num_labels} numbers, got {values!r}")

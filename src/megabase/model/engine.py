@@ -79,7 +79,7 @@ def warn_of_slow_bfloat16(device: torch.device) -> None:
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def is_untouched(module: nn.Module, *kinds: type[nn.Module]) -> bool:
+def is_unmodified(module: nn.Module, *kinds: type[nn.Module]) -> bool:
     """Return whether a module is exactly of one of the classes, without hooks or a new forward."""
     return type(module) in kinds and not has_hooks(module) and "forward" not in vars(module)
 
@@ -267,7 +267,7 @@ def why_not_compiled() -> str | None:
     return why_not if native is None else None
 
 
-def about_steps(dtype: torch.dtype) -> str:
+def describe_steps(dtype: torch.dtype) -> str:
     """Describe the steps for a dtype on a CPU, and the reason."""
     if dtype is not torch.float32:
         return f"by torch, because the dtype is {dtype}"

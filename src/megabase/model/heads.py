@@ -142,7 +142,7 @@ class SequenceHead(_Head):
         return self.answer(pool(hidden, mask, self.config.pooling))
 
 
-class AnswersEachToken:
+class PredictsEachToken:
     """Marks a `SequenceModel` whose logits are those of each token, (batch, length, label)."""
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from megabase.model.engine import has_hooks, is_untouched, steps_for
+from megabase.model.engine import has_hooks, is_unmodified, steps_for
 from megabase.model.positions import FilterShape
-from megabase.model.recompute import made_again, recomputed
+from megabase.model.recompute import recompute_saved, recomputed
 from megabase.ops import kernels
 from megabase.ops.fft import long_conv
 from megabase.ops.gated_conv import with_input_bias, without_edge
@@ -87,7 +87,7 @@ class ImplicitFilter(nn.Module):
         """
         last = self.linears[-1]
         with torch.autocast(self.frequency.device.type, enabled=False):
-            if is_untouched(last, nn.Linear) and why_traced(self.frequency) is None:
+            if is_unmodified(last, nn.Linear) and why_traced(self.frequency) is None:
                 pieces = _pieces(length, _POSITIONS_AT_ONCE)
                 parts = [recomputed(self._features, p) for p in pieces]
                 h = cast("Tensor", _Taps.apply(torch.cat(parts), last.weight, self.near, self))
@@ -138,7 +138,7 @@ class ImplicitFilter(nn.Module):
 
     def _hidden(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "length width"]:
         for linear in cast("list[nn.Linear]", list(self.linears)[:-1]):
-            if is_untouched(linear, nn.Linear):
+            if is_unmodified(linear, nn.Linear):
                 mapped = functional.linear(z, linear.weight.to(z.dtype), linear.bias.to(z.dtype))
             else:
                 mapped = linear(z)
@@ -149,7 +149,7 @@ class ImplicitFilter(nn.Module):
         self, z: Float[Tensor, "length width"], channels: slice
     ) -> Float[Tensor, "channel length"]:
         last = cast("nn.Linear", self.linears[-1])
-        if not is_untouched(last, nn.Linear):
+        if not is_unmodified(last, nn.Linear):
             return last(z).t()[channels]
         return functional.linear(last.weight[channels].to(z.dtype), z)
 
@@ -323,7 +323,7 @@ class HyenaOperator(nn.Module):
         """
         taps, bias = self.short_conv.weight[:, 0], cast("Tensor", self.short_conv.bias)
         has_bias = cast("Tensor | None", self.in_proj.bias) is not None
-        if mask is None and has_bias and is_untouched(self.in_proj, nn.Linear):
+        if mask is None and has_bias and is_unmodified(self.in_proj, nn.Linear):
             # Without a mask, the input bias can be folded into the short filter.
             streams = into_channels(u, self.in_proj.weight)
             short = with_input_bias(taps, bias, self.in_proj.bias)
@@ -334,12 +334,12 @@ class HyenaOperator(nn.Module):
         length = u.shape[1]
         h = self.filters(length)[0]
         watched = any(map(has_hooks, self.filters.modules()))  # hooks would run a second time
-        cheap = nullcontext() if watched else made_again(h, lambda: self.filters(length)[0])
+        cheap = nullcontext() if watched else recompute_saved(h, lambda: self.filters(length)[0])
         with cheap:
             return mix(streams, short, h, self.skip, mask)
 
     def _has_plain_short_conv(self) -> bool:
-        return is_untouched(self.short_conv, nn.Conv1d) and self.short_conv.bias is not None
+        return is_unmodified(self.short_conv, nn.Conv1d) and self.short_conv.bias is not None
 
 
 def _without_padding(
@@ -416,12 +416,12 @@ class Block(nn.Module):
             One of `engine.ENGINES`. All but ``"plain"`` recompute part of what the gradient needs.
         """
         u = self._normed(r)
-        is_plain = engine == "plain" or not is_untouched(self.norm_mixer, nn.LayerNorm)
-        with nullcontext() if is_plain else made_again(u, partial(self._normed, r)):
+        is_plain = engine == "plain" or not is_unmodified(self.norm_mixer, nn.LayerNorm)
+        with nullcontext() if is_plain else recompute_saved(u, partial(self._normed, r)):
             y = self.mixer(u, mask, engine=engine)
         watched = any(has_hooks(module) for module in (self.norm_mlp, *self.mlp.modules()))
         norm = self.norm_mlp
-        if engine == "triton" and not watched and is_untouched(norm, nn.LayerNorm):
+        if engine == "triton" and not watched and is_unmodified(norm, nn.LayerNorm):
             r, u = kernels.add_norm(r, y, norm.weight, norm.bias, norm.eps)
             return r + in_parts(self.mlp, u, self.mlp.fc1.out_features)
         r = r + y

@@ -21,7 +21,7 @@ _PAD = DNA_VOCABULARY.id_of("[PAD]")
 
 
 def batches(
-    sequences: Iterable[TokenArray], tokens_per_batch: int, *, n_beside: int = 0
+    sequences: Iterable[TokenArray], tokens_per_batch: int, *, n_extra_tokens: int = 0
 ) -> Iterator[list[TokenArray]]:
     """Yield batches of consecutive sequences, as large as their padded size allows.
 
@@ -31,14 +31,14 @@ def batches(
         The tokens of each sequence.
     tokens_per_batch
         The most tokens of a batch, including padding. A longer sequence is a batch by itself.
-    n_beside
+    n_extra_tokens
         Tokens that the model adds to each sequence, such as those of a prompt.
     """
     batch: list[TokenArray] = []
     longest = 0
     for sequence in sequences:
         longest = max(longest, len(sequence))
-        if batch and (longest + n_beside) * (len(batch) + 1) > tokens_per_batch:
+        if batch and (longest + n_extra_tokens) * (len(batch) + 1) > tokens_per_batch:
             yield batch
             batch, longest = [], len(sequence)
         batch.append(sequence)
@@ -202,7 +202,7 @@ class LanguageModel(TokenReader):
         """Return the last hidden states, normed, of embedded tokens, which are not overwritten."""
         return self._hidden_states(None, None, inputs_embeds, True)[-1]
 
-    def logits_in_parts(
+    def logits_in_chunks(
         self,
         input_ids: Int[Tensor, "batch length"],
         attention_mask: Tensor | None = None,

@@ -14,7 +14,7 @@ from transformers import StoppingCriteria
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.cache import Cache
-from megabase.model.streaming import what_is_changed
+from megabase.model.streaming import find_modification
 
 _FEWEST_STEPS = 64  # least capacity of a cache if the final length is unknown
 
@@ -142,7 +142,7 @@ class Past(transformers.Cache):
 
     def _is_changed(self) -> bool:
         backbone = self._model.backbone
-        return self._model.training or bool(what_is_changed(backbone.blocks, backbone.norm))
+        return self._model.training or bool(find_modification(backbone.blocks, backbone.norm))
 
     def _check_length(self, length: int) -> None:
         total, limit = self._n_tokens + length, self._model.config.max_seq_len

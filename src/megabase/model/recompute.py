@@ -31,8 +31,8 @@ def recomputed(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
     return cast("Tensor", checkpoint(function, *arguments, use_reentrant=False))
 
 
-class nothing_made_again:  # noqa: N801 used as a function
-    """Disable `made_again` within a context, because a checkpoint cannot see what it saves.
+class no_recomputation:  # noqa: N801 used as a function
+    """Disable `recompute_saved` within a context, because a checkpoint cannot see what it saves.
 
     The context can be entered several times, as a checkpoint does if several gradients are
     computed.
@@ -49,7 +49,7 @@ class nothing_made_again:  # noqa: N801 used as a function
 
 
 @contextmanager
-def made_again(x: Tensor, make: Callable[[], Tensor]) -> Generator[None]:
+def recompute_saved(x: Tensor, make: Callable[[], Tensor]) -> Generator[None]:
     """Prevent operations within a context from saving `x` for their gradients.
 
     Parameters

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from megabase.model.engine import is_untouched, steps_for
+from megabase.model.engine import is_unmodified, steps_for
 from megabase.model.hyena import MLP, Block, HyenaOperator, ImplicitFilter, ResidualLinear
 from megabase.model.positions import FilterShape
 from megabase.ops import streamed
@@ -68,7 +68,7 @@ def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> 
         return f"the model is on {r.device.type}"
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on"
-    if obstacle := what_is_changed(blocks, last_norm):
+    if obstacle := find_modification(blocks, last_norm):
         return obstacle
     if len({module.eps for module in _norms(blocks, last_norm)}) != 1:
         return "its norms have different eps"
@@ -78,7 +78,7 @@ def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> 
     return None
 
 
-def what_is_changed(blocks: nn.ModuleList, last_norm: nn.Module) -> str | None:
+def find_modification(blocks: nn.ModuleList, last_norm: nn.Module) -> str | None:
     """Return a modification that would be lost if only weights were read, None if there is none.
 
     Parameters
@@ -92,7 +92,7 @@ def what_is_changed(blocks: nn.ModuleList, last_norm: nn.Module) -> str | None:
 
 def _obstacle(name: str, module: nn.Module) -> str | None:
     """Return why the weights of one module are not sufficient, None if they are."""
-    if not is_untouched(module, *_OURS):
+    if not is_unmodified(module, *_OURS):
         return f"{name} is modified: a {type(module).__name__}, perhaps with hooks"
     if isinstance(module, HyenaOperator) and module.order != 2:
         return f"its operators are of order {module.order}"

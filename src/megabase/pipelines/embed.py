@@ -26,8 +26,8 @@ from megabase.pipelines.pipeline import (
     Frames,
     Journal,
     Shard,
-    frame_of,
-    kept_journal,
+    encode_rows,
+    open_journal,
     packed_counts,
 )
 from megabase.pipelines.sequences import (
@@ -44,7 +44,7 @@ from megabase.pipelines.sequences import (
 from megabase.pipelines.variant_table import skipped_text
 from megabase.runtime.artifacts import Output, check_no_input, check_place, parts_folder
 from megabase.runtime.environment import file_sha256
-from megabase.runtime.location import check_there, genome_path
+from megabase.runtime.location import check_exists, genome_path
 from megabase.runtime.log import Meter, counted, progress
 
 _log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def embed(
     inputs = [genome_path(each) for each in (source, genome) if each is not None]
     check_no_input(output, inputs)
     for each in inputs:
-        check_there(each, "file")
+        check_exists(each, "file")
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
     is_vcf = source.endswith(_VCF) or (inputs[0].is_file() and file_format(inputs[0]) in (VCF, BCF))
     _check_goes_with(
@@ -286,7 +286,7 @@ class _EmbeddingWork:
         extent = self._measure()
         self._announce(extent, parts_folder(place.path))
         device = self._predictor.device.type
-        with kept_journal(place.path, {**self._request, "device": device}) as journal:
+        with open_journal(place.path, {**self._request, "device": device}) as journal:
             with progress(extent.n_tokens, "embedding", "bp read") as meter:
                 self._fill(journal, meter)
             frames = Frames(journal.body, self._n_channels, self._dtype)
@@ -377,7 +377,7 @@ class _EmbeddingWork:
             meter.skip(sum(self._n_read(length) for record in done for length in record.lengths))
         for part in _parts(records):
             found = [entry for record in part for entry in record.read()]
-            journal.append(frame_of(self._embedded(found, meter)), len(part))
+            journal.append(encode_rows(self._embedded(found, meter)), len(part))
 
     def _embedded(self, entries: Sequence[EmbeddingEntry], meter: Meter) -> Rows:
         """Embed some entries; an entry without tokens gets one row of NaN."""

@@ -17,7 +17,7 @@ from megabase.inference.sampling import Sampling, check_request, constraint_of
 from megabase.io.fasta import write_fasta
 from megabase.io.sequence_file import holds_sequences, read_sequences
 from megabase.pipelines.sequences import open_sequences
-from megabase.runtime.artifacts import Output, check_no_input, check_place, only_writer
+from megabase.runtime.artifacts import Output, check_no_input, check_place, exclusive_lock
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.log import progress
 
@@ -126,7 +126,7 @@ def generate(
     _log.info("generating: %s", plan)
     n_bases = length * len(sequences)
     with (
-        only_writer(output, is_folder=False),
+        exclusive_lock(output, is_folder=False),
         progress(n_bases, "generating", "bases") as meter,
         place.write() as file,
     ):

@@ -20,7 +20,7 @@ from megabase.io.compression import open_text
 from megabase.io.tables import ParquetTable, write_parquet
 from megabase.io.value_tracks import BIGWIG, BigWig, write_bigwig
 from megabase.io.vcf import VcfFile, encode_lines, index_vcf, write_vcf
-from megabase.pipelines.pipeline import LINES_PER_RECORD, Shard, kept_journal, unpacked_counts
+from megabase.pipelines.pipeline import LINES_PER_RECORD, Shard, open_journal, unpacked_counts
 from megabase.runtime.artifacts import RECORD, Output, check_no_input, difference, read_record
 from megabase.runtime.environment import stamp
 from megabase.runtime.log import counted, progress
@@ -223,7 +223,7 @@ def _merge_vcf(parts: Sequence[_Shard], place: Output) -> None:
     files = [VcfFile(part.path) for part in parts]
     header = _merged_header([file.header for file in files])
     lines = [("\t".join(record.columns) for record in file.records()) for file in files]
-    with kept_journal(place.path, {"merge": [part.request for part in parts]}) as journal:
+    with open_journal(place.path, {"merge": [part.request for part in parts]}) as journal:
         n = sum(part.n_records for part in parts)
         with progress(n, "merging", "records") as meter:
             records = islice(_in_turn(parts, lines), journal.n_done, None)

@@ -17,7 +17,7 @@ from megabase.model.load import load, save, save_published
 from megabase.model.reading import fingerprint, weights_sha256
 from megabase.model.released import check_hf
 from megabase.pipelines.preflight import check_convert
-from megabase.runtime.artifacts import Output, only_writer, record_of, whole_files
+from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock, record_of
 from megabase.runtime.environment import (
     LIBRARIES_BYTES,
     Finding,
@@ -145,9 +145,9 @@ def convert(
         return
     record = record_of(source)
     trained = record["results"].get("genomes", {}) if record else {}
-    with only_writer(output):
+    with exclusive_lock(output):
         place.start()
-        with whole_files(output) as folder:
+        with atomic_files(output) as folder:
             (save if layout == "megabase" else save_published)(model, folder)
         place.finish(source=source, revision=loaded.revision, genomes=trained)
     _log.info("%s: wrote %s in the %s layout", source, output, layout)

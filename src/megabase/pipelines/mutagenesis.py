@@ -24,10 +24,16 @@ from megabase.inference.windows import MODES, gradient_windows
 from megabase.io.annotation import BedRecord
 from megabase.io.tables import delimiter_to_write, read_rows, write_table
 from megabase.metrics.bootstrap import Correlation, correlate
-from megabase.pipelines.pipeline import LINES_PER_RECORD, Parts, Shard, kept_parts, packed_counts
+from megabase.pipelines.pipeline import LINES_PER_RECORD, Parts, Shard, open_parts, packed_counts
 from megabase.pipelines.sequences import open_regions
 from megabase.report.mutagenesis_figure import MOST_BASES, check_logo, draw_mutagenesis
-from megabase.runtime.artifacts import Output, check_no_input, check_place, only_writer, whole_files
+from megabase.runtime.artifacts import (
+    Output,
+    atomic_files,
+    check_no_input,
+    check_place,
+    exclusive_lock,
+)
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
 from megabase.runtime.log import counted, progress
@@ -289,7 +295,7 @@ class _MutagenesisWork:
         """Compute the parts that are not done yet, then write the table."""
         self._announce()
         device = self._predictor.device.type
-        with kept_parts(place.path, {**self._request, "device": device}) as parts:
+        with open_parts(place.path, {**self._request, "device": device}) as parts:
             self._fill(parts)
             results = self._compare(parts) if len(self._modes) > 1 and self._records else {}
             if self._request["shard"]:
@@ -410,10 +416,10 @@ def _draw(
     table: Path, place: Output, reference: Reference, records: Mapping[int, BedRecord], column: str
 ) -> None:
     """Draw a figure of each region from the rows of the table."""
-    with only_writer(place.path):
+    with exclusive_lock(place.path):
         place.start()
         with (
-            whole_files(place.path) as folder,
+            atomic_files(place.path) as folder,
             progress(len(records), "drawing", "figures") as meter,
         ):
             rows = read_rows(table, [*COLUMNS, column])

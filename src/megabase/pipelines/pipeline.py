@@ -15,7 +15,13 @@ import numpy as np
 
 from megabase.errors import InputError
 from megabase.io.arrays import Rows
-from megabase.runtime.artifacts import difference, only_writer, parts_folder, whole_file, whole_path
+from megabase.runtime.artifacts import (
+    atomic_file,
+    atomic_path,
+    difference,
+    exclusive_lock,
+    parts_folder,
+)
 from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
@@ -55,7 +61,7 @@ class Parts:
             _log.info("starting over: the saved parts are of another request (%s)", change)
         for file in others:
             file.unlink()
-        with whole_file(note) as stream:
+        with atomic_file(note) as stream:
             json.dump(request, stream)
 
     def __contains__(self, name: str) -> bool:
@@ -63,7 +69,7 @@ class Parts:
 
     def save(self, name: str, values: np.ndarray) -> None:
         """Save a part; if interrupted, it is either complete or absent."""
-        with whole_path(self._file(name)) as part, part.open("wb") as stream:
+        with atomic_path(self._file(name)) as part, part.open("wb") as stream:
             np.save(stream, values)
 
     def load(self, name: str) -> np.ndarray:
@@ -79,7 +85,7 @@ class Parts:
 
 
 @contextmanager
-def kept_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
+def open_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
     """Yield the `Parts` of an output; they are removed if the block succeeds.
 
     Parameters
@@ -94,13 +100,13 @@ def kept_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
     InputError
         If another process is writing the same output.
     """
-    with only_writer(output, is_folder=False):
+    with exclusive_lock(output, is_folder=False):
         parts = Parts(output, request)
         yield parts
         parts.remove()
 
 
-def frame_of(rows: Rows) -> bytes:
+def encode_rows(rows: Rows) -> bytes:
     """Encode rows as a line of JSON (names, counts, skip reasons) and the bytes of their values."""
     head = json.dumps([rows.names, rows.counts, rows.skip_reasons])
     return b"".join([head.encode(), b"\n", rows.values.tobytes()])
@@ -112,7 +118,7 @@ class Frames:
     Parameters
     ----------
     body
-        A file of frames written by `frame_of`.
+        A file of frames written by `encode_rows`.
     n_channels
         Numbers in a row.
     dtype
@@ -282,7 +288,7 @@ class Journal:
             os.fsync(file.fileno())
         self.n_done, self._n_bytes = self.n_done + n, self._n_bytes + len(lines)
         note = {"request": self._request, "n_records": self.n_done, "n_bytes": self._n_bytes}
-        with whole_file(self._note) as file:
+        with atomic_file(self._note) as file:
             json.dump(note, file)
 
     def remove(self) -> None:
@@ -291,7 +297,7 @@ class Journal:
 
 
 @contextmanager
-def kept_journal(output: Path, request: Mapping[str, Any]) -> Generator[Journal]:
+def open_journal(output: Path, request: Mapping[str, Any]) -> Generator[Journal]:
     """Yield the `Journal` of an output, for one process only; it is removed if the block succeeds.
 
     It is also removed after an InputError, because a corrected request is a different one and
@@ -309,7 +315,7 @@ def kept_journal(output: Path, request: Mapping[str, Any]) -> Generator[Journal]
     InputError
         If another process is writing the same output.
     """
-    with only_writer(output, is_folder=False):
+    with exclusive_lock(output, is_folder=False):
         journal = Journal(parts_folder(output), request)
         try:
             yield journal

@@ -16,12 +16,12 @@ from megabase.inference.plan import choose_device, plan_inference
 from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.predictions import prediction_columns, predictions
 from megabase.io.tables import check_cells, check_no_clash, delimiter_to_write, write_table
-from megabase.model.heads import AnswersEachToken
+from megabase.model.heads import PredictsEachToken
 from megabase.model.load import load_classifier
 from megabase.model.reading import weights_sha256
 from megabase.pipelines.preflight import check_predict
 from megabase.pipelines.sequences import open_genome
-from megabase.runtime.artifacts import Output, only_writer
+from megabase.runtime.artifacts import Output, exclusive_lock
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
 from megabase.runtime.log import progress
@@ -80,7 +80,7 @@ def predict(
     n_strands = len(strands_of(strand))
     classifier = load_classifier(model)
     classifier.to(choose_device(device))  # pyright: ignore[reportArgumentType] transformers hides its self
-    per_base = isinstance(classifier, AnswersEachToken)
+    per_base = isinstance(classifier, PredictsEachToken)
     written = PredictionTable(classifier.config, per_base, genome is not None, sequence_column)
     table = SequenceTable(
         source,
@@ -119,7 +119,7 @@ def predict(
             yield record.tokens
 
     with (
-        only_writer(output, is_folder=False),
+        exclusive_lock(output, is_folder=False),
         progress(len(lengths), "predicting", "rows") as meter,
         place.write(n_rows=len(lengths)) as file,
     ):

@@ -8,7 +8,7 @@ from megabase.inference.predictor import check_device
 from megabase.io.tables import delimiter_to_write
 from megabase.model.files import find_model
 from megabase.runtime.artifacts import check_no_input, check_place
-from megabase.runtime.location import check_there, genome_path
+from megabase.runtime.location import check_exists, genome_path
 
 LAYOUTS = ("megabase", "hf")
 """Layouts of the folder that convert writes."""
@@ -30,9 +30,9 @@ def check_predict(
     delimiter_to_write(output)
     strands_of(strand)
     check_device(device)
-    check_there(source, "file")
+    check_exists(source, "file")
     if genome is not None:
-        check_there(genome_path(genome), "genome")
+        check_exists(genome_path(genome), "genome")
     check_place(output, is_folder=False)
     find_model(model)
 

@@ -19,7 +19,7 @@ from megabase.io.annotation import BedRecord
 from megabase.io.tables import delimiter_to_write, write_table
 from megabase.io.value_tracks import write_bedgraph
 from megabase.pipelines.sequences import check_lengths, open_sequences
-from megabase.runtime.artifacts import Output, check_no_input, check_place, only_writer
+from megabase.runtime.artifacts import Output, check_no_input, check_place, exclusive_lock
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
 from megabase.runtime.log import counted, progress
@@ -127,7 +127,7 @@ def score(
     )
     _log.info("scoring: %s", plan)
     with (
-        only_writer(output, is_folder=False),
+        exclusive_lock(output, is_folder=False),
         progress(n_strands * reading.n_windows, "scoring", "windows") as meter,
         place.write(**reading.results) as file,
     ):
@@ -141,7 +141,7 @@ def score(
         else:
             rows = (_row(record, each) for record, each in scored)
             write_table(file, COLUMNS, rows, delimiter=delimiter)
-    sequences.tell_ambiguous()
+    sequences.log_ambiguous()
 
 
 class _SequenceReading(NamedTuple):

@@ -30,7 +30,7 @@ from megabase.pipelines.pipeline import (
     LINES_PER_RECORD,
     Journal,
     Shard,
-    kept_journal,
+    open_journal,
     packed_counts,
 )
 from megabase.pipelines.variant_table import (
@@ -183,7 +183,7 @@ class _VariantWork:
         device = (
             self._predictor.device.type
         )  # part of the request, because it decides the last bits
-        with kept_journal(place.path, {**self._request, "device": device}) as journal:
+        with open_journal(place.path, {**self._request, "device": device}) as journal:
             with progress(self._shard.size(found.n_records), "scoring", "records") as meter:
                 self._score(journal, meter)
                 self._check_all_there(journal, found)

@@ -81,7 +81,7 @@ class SequenceInput:
         """Yield the tokens of every sequence."""
         return map(self.tokens, range(len(self.records)))
 
-    def tell_ambiguous(self) -> None:
+    def log_ambiguous(self) -> None:
         """Log how many letters were read as N, if any."""
         if self._n_ambiguous:
             _log.info("%s ambiguous letters were read as N", f"{self._n_ambiguous:,}")
@@ -258,7 +258,7 @@ class Entries(Protocol):
 
 
 class SequenceEntries:
-    """SequenceInput of a file or intervals of a BED file: an entry for each."""
+    """Sequences of a file or intervals of a BED file: an entry for each."""
 
     has_reasons = False
 
@@ -276,7 +276,7 @@ class SequenceEntries:
 
     def tell(self) -> None:
         """Log how many letters were read as N."""
-        self._sequences.tell_ambiguous()
+        self._sequences.log_ambiguous()
 
 
 class TableEntries:

@@ -14,12 +14,17 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.split import merge, within
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.inference.choices import QUANTITIES, base_quantity, on_other_strand, strands_of
+from megabase.inference.choices import (
+    QUANTITIES,
+    base_quantity,
+    reverse_strand_quantity,
+    strands_of,
+)
 from megabase.inference.predictor import Predictor
 from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.genome_file import read_chrom_map
 from megabase.io.value_tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
-from megabase.pipelines.pipeline import Parts, Shard, kept_parts
+from megabase.pipelines.pipeline import Parts, Shard, open_parts
 from megabase.pipelines.sequences import open_genome, open_regions
 from megabase.runtime.artifacts import Output, check_no_input, check_place
 from megabase.runtime.environment import file_sha256
@@ -112,7 +117,7 @@ def tracks(
         return
     work.announce()
     results = {"stride": step, "least_context": context - step, "device": predictor.device.type}
-    with kept_parts(output, request | {"device": predictor.device.type}) as parts:
+    with open_parts(output, request | {"device": predictor.device.type}) as parts:
         work.fill(parts)
         if part.count > 1:
             results["n_values"] = work.n_values(parts)
@@ -299,7 +304,7 @@ class _TrackWork:
             _log.info("%s: %s read as N", whole.contig, n)
         tokens, quantity = encoded.tokens, self._quantity
         if whole.strand == "-":
-            quantity = on_other_strand(quantity)
+            quantity = reverse_strand_quantity(quantity)
         for group in wanted:
             found = self._predictor.log_probabilities(tokens, group.windows)
             values = [

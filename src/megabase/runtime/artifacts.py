@@ -136,7 +136,7 @@ class Output:
     def _write_record(
         self, *, finished: bool, results: Mapping[str, Any], files: list[str]
     ) -> None:
-        with whole_file(self._record) as file:
+        with atomic_file(self._record) as file:
             file.write(self._record_text(finished=finished, results=results, files=files))
 
     def _record_text(self, *, finished: bool, results: Mapping[str, Any], files: list[str]) -> str:
@@ -175,7 +175,7 @@ class Output:
             Values for the record.
         """
         record = f"{_JOINT}{RECORD}"
-        with whole_path(self.path, *companions, record, suffix=self.path.suffix) as part:
+        with atomic_path(self.path, *companions, record, suffix=self.path.suffix) as part:
             yield part
             text = self._record_text(finished=True, results=results, files=[])
             Path(f"{part}{record}").write_text(text, encoding="utf-8")
@@ -231,14 +231,14 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Generator[IO[str]]:
+def atomic_file(path: Path) -> Generator[IO[str]]:
     """Open a temporary file for UTF-8 text next to `path`, and rename it to `path` at the end."""
-    with whole_path(path) as part, part.open("w", encoding="utf-8") as file:
+    with atomic_path(path) as part, part.open("w", encoding="utf-8") as file:
         yield file
 
 
 @contextmanager
-def whole_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path]:
+def atomic_path(path: Path, *companions: str, suffix: str = "") -> Generator[Path]:
     """Yield a temporary path next to `path`; the file written there is renamed to `path`.
 
     Files at the temporary path plus one of the suffixes `companions` are renamed as well. An
@@ -301,7 +301,7 @@ def _sync(file: Path) -> None:
 
 
 @contextmanager
-def whole_files(folder: Path) -> Generator[Path]:
+def atomic_files(folder: Path) -> Generator[Path]:
     """Yield a temporary folder whose files are moved into `folder` at the end.
 
     Its subfolders are created in `folder` as well.
@@ -338,7 +338,7 @@ def parts_folder(output: Path) -> Path:
 
 
 @contextmanager
-def only_writer(output: Path, *, is_folder: bool = True) -> Generator[None]:
+def exclusive_lock(output: Path, *, is_folder: bool = True) -> Generator[None]:
     """Lock an output against other processes; without effect on file systems without locks.
 
     The system releases the lock when the process ends, even if it is killed. The lock file lies

@@ -87,7 +87,7 @@ def deferred() -> Generator[None]:
         raise_interrupted()
 
 
-def stop_is_asked() -> bool:
+def stop_requested() -> bool:
     """Return whether a signal was recorded in the current or last `deferred` block."""
     return _received.output is not None and _received.number is not None
 

@@ -134,7 +134,7 @@ def describe_missing(path: Path) -> str:
     return f"{where} has no {part.name!r}{hint}"
 
 
-def check_there(path: Path, what: str) -> None:
+def check_exists(path: Path, what: str) -> None:
     """Raise an InputError unless a path exists.
 
     Parameters

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from megabase.runtime.artifacts import whole_file
+from megabase.runtime.artifacts import atomic_file
 from megabase.runtime.log import Meter
 from megabase.training.length_schedule import LengthSchedule
 
@@ -83,7 +83,7 @@ def keep_metrics(path: Path, step: int) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     whole = text[: text.rfind("\n") + 1].splitlines()
     lines = [line for line in map(json.loads, whole) if line["step"] <= step]
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
     return lines
 

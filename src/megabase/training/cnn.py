@@ -18,7 +18,7 @@ from megabase.model.heads import (
     ANY_LABELS,
     ONE_CLASS,
     REGRESSION,
-    AnswersEachToken,
+    PredictsEachToken,
     SequenceHead,
     TokenHead,
     pool,
@@ -118,7 +118,7 @@ class ConvolutionalNetwork(nn.Module):
         return hidden, mask
 
 
-class ConvolutionalTagger(nn.Module, AnswersEachToken):
+class ConvolutionalTagger(nn.Module, PredictsEachToken):
     """The same convolutions with dilations of 1, 4 and 16 and without pooling.
 
     It predicts a label for each base from 45 bases on either side: 187,394 parameters for two

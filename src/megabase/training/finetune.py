@@ -24,7 +24,7 @@ from megabase.model.load import Classifier, load, load_classifier, save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.prompted import check_length
 from megabase.model.reading import weights_sha256
-from megabase.runtime.artifacts import Output, only_writer, whole_files
+from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock
 from megabase.runtime.environment import machine, versions
 from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import Meter, progress
@@ -46,9 +46,9 @@ from megabase.training.outcome import (
     calibration,
     draw,
     intervals,
+    log_adapted,
     majority_metrics,
     over_seeds,
-    tell_adapted,
 )
 from megabase.training.run_config import DEFAULT_PRESET, AdaptConfig, FinetuneConfig
 from megabase.training.training_check import check_finetune
@@ -122,13 +122,13 @@ def adapt(
         return
     check(config, data, language)
     run, grid = _AdaptationRun(config, data, language, output, is_fresh), combinations(config)
-    with only_writer(output), interruptible(output):
+    with exclusive_lock(output), interruptible(output):
         if place.unfinished is None:
             shutil.rmtree(output / _SEEDS, ignore_errors=True)
         place.start()
         run, swept = run.swept(grid)
         best, report = run.all_seeds()
-        with whole_files(output) as folder:
+        with atomic_files(output) as folder:
             save(best, folder)
             run.write(folder, best, report | swept, hashed)
         place.finish(
@@ -136,7 +136,7 @@ def adapt(
         )
         shutil.rmtree(output / _SEEDS)
     figures = (METRICS, PREDICTIONS, f"{data.held_out_name}.png")
-    tell_adapted(report, data, output, figures)
+    log_adapted(report, data, output, figures)
 
 
 def check(config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM | None) -> None:

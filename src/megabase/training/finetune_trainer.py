@@ -20,7 +20,7 @@ from megabase.errors import DivergedError
 from megabase.inference.predictions import joined_predictions
 from megabase.metrics.task_metrics import Kind, metrics_of
 from megabase.model.heads import (
-    AnswersEachToken,
+    PredictsEachToken,
     SequenceModel,
     losses,
     token_losses,
@@ -95,7 +95,7 @@ class FinetuneTrainer(ResumableTrainer):
         self.epochs: list[dict[str, float]] = []
         self.best_epoch = 0
         self._classifier = model
-        self._per_base = isinstance(model, AnswersEachToken)
+        self._per_base = isinstance(model, PredictsEachToken)
         self._config = config
         self._steps = steps
         self._validation = validation

@@ -14,9 +14,9 @@ from megabase.data.labelled_dataset import BaseLabels, Examples
 from megabase.data.labels import Labels, joined
 from megabase.data.sequence_table import Record, SequenceTable, class_files
 from megabase.data.splits import (
-    either_strand,
     grouped_split,
     joined_groups,
+    strand_key,
     strata_of_labels,
     strata_of_values,
 )
@@ -303,7 +303,7 @@ def part_validation(
     InputError
         If there are too few rows, or the rows of a split have no labelled base.
     """
-    groups: Sequence[Hashable] = [either_strand(tokens) for tokens in whole.sequences]
+    groups: Sequence[Hashable] = [strand_key(tokens) for tokens in whole.sequences]
     if places is not None:
         groups = joined_groups(groups, places)
     strata = strata_of(whole, labels)

@@ -103,7 +103,7 @@ def majority_metrics(data: LabelledData) -> dict[str, float]:
     return metrics_of(data.kind, held_out, constant, groups=data.label_groups)
 
 
-def tell_adapted(
+def log_adapted(
     report: Mapping[str, Any], data: LabelledData, output: Path, names: Sequence[str]
 ) -> None:
     """Log the metrics on the held-out rows next to the majority baseline, and the output files.

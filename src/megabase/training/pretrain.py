@@ -16,7 +16,7 @@ from megabase.model.footprint import n_parameters, seconds_per_token
 from megabase.model.load import load, save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.reading import fingerprint, weights_sha256
-from megabase.runtime.artifacts import Output, only_writer, record_of, whole_files
+from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock, record_of
 from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import progress
 from megabase.training.arguments import training_arguments
@@ -93,7 +93,7 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
         plan = _plan(config, shape, schedule, place, arguments)
         writing = ExitStack()
         if is_first:
-            writing.enter_context(only_writer(output))
+            writing.enter_context(exclusive_lock(output))
             _start(place, checkpoints, plan)
     with writing:
         model = _starting_model(config, shape, language)
@@ -259,7 +259,7 @@ def _finish(
     place: Output, model: HyenaDNAForCausalLM, checkpoints: Checkpoints, record: Mapping[str, Any]
 ) -> None:
     """Save the model, record how it was made, and remove the checkpoints."""
-    with whole_files(place.path) as folder:
+    with atomic_files(place.path) as folder:
         save(model, folder)
     place.finish(weights_sha256=weights_sha256(model), **record)
     checkpoints.remove()

@@ -29,7 +29,12 @@ from megabase.errors import WorkError
 from megabase.model.language import target_weights
 from megabase.model.load import save
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.runtime.interruption import deferred, ignore_signals, raise_interrupted, stop_is_asked
+from megabase.runtime.interruption import (
+    deferred,
+    ignore_signals,
+    raise_interrupted,
+    stop_requested,
+)
 from megabase.training.arguments import decayed_parameters
 from megabase.training.checkpoint import Checkpoints, LastStepCallback
 
@@ -91,7 +96,7 @@ class ResumableTrainer(Trainer):
 
     def is_asked_to_stop(self) -> bool:
         """Return whether training must stop after this step; all processes must agree."""
-        return stop_is_asked()
+        return stop_requested()
 
     def save_own(self, folder: Path) -> None:
         """Write the state into a checkpoint that the Trainer itself does not save."""
@@ -300,7 +305,7 @@ class PretrainTrainer(ResumableTrainer):
             total += loss.detach()
         # Processes may receive a signal in different steps, so it is summed along with the loss:
         # all processes then stop after the same step.
-        asked = torch.full_like(total, float(stop_is_asked()))
+        asked = torch.full_like(total, float(stop_requested()))
         mean, n_asked = self._sum(torch.stack([total, asked])).unbind()
         self._is_asked_to_stop = bool(n_asked)
         if not math.isfinite(mean):

@@ -11,7 +11,7 @@ from megabase.errors import InputError
 from megabase.model.files import find_model
 from megabase.runtime.artifacts import check_no_input, check_place
 from megabase.runtime.environment import check_peft
-from megabase.runtime.location import check_there, genome_path
+from megabase.runtime.location import check_exists, genome_path
 from megabase.training.run_config import AdaptConfig, FinetuneConfig, PretrainConfig
 
 
@@ -25,7 +25,7 @@ def check_pretrain(config: PretrainConfig, output: Path) -> None:
     """
     check_place(output, is_folder=True)
     for genome in config.sources().values():
-        check_there(Path(config.genome_folder) / genome_path(genome.path), "genome")
+        check_exists(Path(config.genome_folder) / genome_path(genome.path), "genome")
     if config.model is not None:
         if Path(config.model).absolute() == output.absolute():
             raise InputError(f"{output} is the model to continue from; choose another output")
@@ -61,9 +61,9 @@ def check_finetune(config: FinetuneConfig, output: Path) -> None:
     files = [Path(name) for name in named if name]
     check_no_input(output, files)
     for file in files:
-        check_there(file, "file")
+        check_exists(file, "file")
     if config.genome is not None:
-        check_there(genome_path(config.genome), "genome")
+        check_exists(genome_path(config.genome), "genome")
     if config.model is not None and Path(config.model).absolute() == output.absolute():
         raise InputError(f"{output} is the model to start from; choose another output")
     check_adapt(config)
