@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation import baselines as rivals
+from megabase.evaluation import baselines
 from megabase.evaluation import benchmark as module
 from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, Choice, evaluate_tasks
 from megabase.model.load import save
@@ -109,7 +109,7 @@ def test_an_interrupted_run_goes_on_after_what_is_done(data, tmp_path, monkeypat
 
 def collapsing(monkeypatch, rates):
     """Let the network answer one class at some learning rates, as if it had collapsed."""
-    fit_cnn, seen = rivals.fit_cnn, []
+    fit_cnn, seen = baselines.fit_cnn, []
 
     def fitted(*arguments, learning_rate, **options):
         seen.append(learning_rate)
@@ -121,7 +121,7 @@ def collapsing(monkeypatch, rates):
             record["validation"] |= {"mcc": 0.5, "loss": 0.1}
         return network, record
 
-    monkeypatch.setattr(rivals, "fit_cnn", fitted)
+    monkeypatch.setattr(baselines, "fit_cnn", fitted)
     return seen
 
 

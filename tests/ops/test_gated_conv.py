@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.ops import definition as reference
+from megabase.ops import definition
 from megabase.ops import fft as transform
 from megabase.ops import gated_conv as module
 from megabase.ops.gated_conv import (
@@ -59,7 +59,7 @@ def half_masked(length, batch=2):
 def test_equals_the_defining_sum(length, n_taps):
     """Check Eq. gated-conv."""
     inputs = draw(length, n_taps=n_taps)
-    torch.testing.assert_close(without_edge(*inputs), reference.gated_conv(*inputs))
+    torch.testing.assert_close(without_edge(*inputs), definition.gated_conv(*inputs))
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -68,7 +68,7 @@ def test_gradients_agree_with_the_defining_sum(length, is_masked):
     mask = half_masked(length) if is_masked else None
     inputs = [t.requires_grad_() for t in draw(length)]
     weight = torch.randn(2, 3, length, dtype=torch.float64)
-    theirs = reference.gated_conv(*inputs, mask)
+    theirs = definition.gated_conv(*inputs, mask)
     streams = inputs[0] if mask is None else inputs[0] * mask
     ours = without_edge(streams, *inputs[1:], mask)
     torch.testing.assert_close(ours, theirs)
@@ -85,7 +85,7 @@ def test_gradients_agree_with_the_defining_sum(length, is_masked):
 @given(length=st.integers(1, 200), seed=st.integers(0, 10))
 def test_nothing_wraps_around_at_any_length(length, seed):
     inputs = draw(length, batch=1, seed=seed)
-    torch.testing.assert_close(without_edge(*inputs), reference.gated_conv(*inputs))
+    torch.testing.assert_close(without_edge(*inputs), definition.gated_conv(*inputs))
 
 
 @pytest.mark.parametrize("length", [1, 2, 50])
@@ -93,7 +93,7 @@ def test_an_input_bias_is_part_of_the_short_filter(length):
     streams, taps, bias, h, d = (t.requires_grad_() for t in draw(length))
     input_bias = torch.randn(9, dtype=torch.float64, requires_grad=True)
     ours = gated_conv(streams, with_input_bias(taps, bias, input_bias), h, d)
-    theirs = reference.gated_conv(streams + input_bias[:, None], taps, bias, h, d)
+    theirs = definition.gated_conv(streams + input_bias[:, None], taps, bias, h, d)
     torch.testing.assert_close(ours, theirs)
     inputs = (taps, bias, input_bias)
     for a, b in zip(
@@ -132,7 +132,7 @@ def test_what_is_masked_is_not_seen():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_the_arithmetic_is_float32_or_wider(dtype, device):
     inputs = draw(256, dtype=dtype, device=device)
-    exact = reference.gated_conv(*(t.double() for t in inputs))
+    exact = definition.gated_conv(*(t.double() for t in inputs))
     y = without_edge(*inputs)
     assert y.dtype is dtype
     tolerance = 2 * torch.finfo(dtype).eps if dtype is not torch.float32 else 1e-5
@@ -171,7 +171,7 @@ def test_streams_and_filters_are_kept_for_the_gradient_and_what_is_counted(is_ro
 def test_the_short_filter_by_hand():
     """Check Eq. short-conv: the last tap weighs the present token."""
     p = torch.tensor([[[1.0, 2.0, 3.0]]])
-    s = reference.short_conv(p, torch.tensor([[0.1, 10.0, 100.0]]), torch.tensor([0.5]))
+    s = definition.short_conv(p, torch.tensor([[0.1, 10.0, 100.0]]), torch.tensor([0.5]))
     torch.testing.assert_close(s, torch.tensor([[[100.5, 210.5, 320.6]]]))
 
 
@@ -183,7 +183,7 @@ def second_derivatives(function, inputs):
 
 def test_a_second_derivative_is_that_of_the_definition():
     inputs = draw(9)
-    ours, truth = (second_derivatives(f, inputs) for f in (without_edge, reference.gated_conv))
+    ours, truth = (second_derivatives(f, inputs) for f in (without_edge, definition.gated_conv))
     for a, b in zip(ours, truth, strict=True):
         torch.testing.assert_close(a, b)
 

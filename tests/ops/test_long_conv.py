@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.ops import definition as reference
+from megabase.ops import definition
 from megabase.ops.fft import long_conv
 
 FAST_BACKENDS = ("torch_fft",)
@@ -31,7 +31,7 @@ def signal(length, *, batch=2, channel=3, seed=0, dtype=torch.float64, device="c
 def test_the_defining_sum_by_hand():
     u = torch.tensor([[[1.0, 2.0, 3.0]]])
     h = torch.tensor([[10.0, 1.0, 0.5]])
-    y = reference.causal_conv(u, h, torch.tensor([100.0]))
+    y = definition.causal_conv(u, h, torch.tensor([100.0]))
     torch.testing.assert_close(y, torch.tensor([[[110.0, 221.0, 332.5]]]))
 
 
@@ -39,7 +39,7 @@ def test_the_defining_sum_by_hand():
 @pytest.mark.parametrize("length", LENGTHS)
 def test_equals_the_defining_sum(causal_conv, length, dtype, device):
     u, h, d = signal(length, dtype=dtype, device=device)
-    exact = reference.causal_conv(u.double(), h.double(), d.double())
+    exact = definition.causal_conv(u.double(), h.double(), d.double())
     tolerance = 1e-10 if dtype is torch.float64 else 1e-5
     y = causal_conv(u, h, d)
     assert y.dtype is dtype
@@ -52,7 +52,7 @@ def test_equals_the_defining_sum(causal_conv, length, dtype, device):
 @given(length=st.integers(1, 300), seed=st.integers(0, 10))
 def test_nothing_wraps_around_at_any_length(length, seed):
     u, h, d = signal(length, seed=seed)
-    torch.testing.assert_close(long_conv(u, h, d), reference.causal_conv(u, h, d))
+    torch.testing.assert_close(long_conv(u, h, d), definition.causal_conv(u, h, d))
 
 
 def test_the_future_does_not_reach_the_past(causal_conv):
@@ -77,7 +77,7 @@ def test_an_impulse_reads_out_the_filter(causal_conv):
 def test_gradients_agree_with_the_defining_sum(causal_conv, length):
     inputs = tuple(t.requires_grad_() for t in signal(length))
     ours = torch.autograd.grad(causal_conv(*inputs).square().sum(), inputs)
-    theirs = torch.autograd.grad(reference.causal_conv(*inputs).square().sum(), inputs)
+    theirs = torch.autograd.grad(definition.causal_conv(*inputs).square().sum(), inputs)
     for name, a, b in zip("uhd", ours, theirs, strict=True):
         torch.testing.assert_close(a, b, msg=lambda m, name=name: f"d loss / d {name}: {m}")
 
@@ -86,7 +86,7 @@ def test_gradients_agree_with_the_defining_sum(causal_conv, length):
 def test_half_precision_in_gives_half_precision_out(causal_conv, dtype):
     u, h, d = (t.to(dtype) for t in signal(256))
     y = causal_conv(u, h, d)
-    exact = reference.causal_conv(u.double(), h.double(), d.double())
+    exact = definition.causal_conv(u.double(), h.double(), d.double())
     assert y.dtype is dtype
     torch.testing.assert_close(y.double(), exact, rtol=2e-2, atol=2e-1)
 

@@ -7,8 +7,7 @@ import torch
 from torch.nn import functional
 
 from megabase.model.engine import describe_steps, steps_for
-from megabase.ops import definition as reference
-from megabase.ops import native, native_mixer
+from megabase.ops import definition, native, native_mixer
 from megabase.ops.gated_conv import ShortFilter, Workspace, split_streams, with_input_bias
 from megabase.ops.native import NativeSteps
 from megabase.ops.native_mixer import NativeMixer
@@ -121,7 +120,7 @@ def edgeless(taps, bias):
 def test_the_mixer_gives_the_defining_sum(steps, length, as_spectra):
     """Check Eq. right-angle."""
     streams, taps, bias, h, d = draw(length)
-    truth = reference.gated_conv(*(t.double() for t in (streams, taps, bias, h, d)))
+    truth = definition.gated_conv(*(t.double() for t in (streams, taps, bias, h, d)))
     ours = mixed(steps, streams, edgeless(taps, bias), h, d, as_spectra=as_spectra)
     torch.testing.assert_close(
         ours.double(), truth, rtol=1e-5, atol=3e-6 * truth.abs().max().item()
@@ -133,7 +132,7 @@ def test_the_mixer_takes_short_filters_of_any_length_and_an_edge(steps, n_taps):
     streams, taps, bias, h, d = draw(300, n_taps=n_taps)
     input_bias = torch.randn(len(taps))
     with_bias = (streams + input_bias[:, None]).double()
-    truth = reference.gated_conv(with_bias, *(t.double() for t in (taps, bias, h, d)))
+    truth = definition.gated_conv(with_bias, *(t.double() for t in (taps, bias, h, d)))
     ours = mixed(steps, streams, with_input_bias(taps, bias, input_bias), h, d)
     torch.testing.assert_close(
         ours.double(), truth, rtol=1e-5, atol=3e-6 * truth.abs().max().item()
@@ -144,7 +143,7 @@ def test_the_mixer_does_not_see_what_is_masked(steps):
     streams, taps, bias, h, d = draw(100)
     mask = torch.ones(2, 1, 100, dtype=torch.bool)
     mask[0, :, 60:] = mask[1, :, :30] = False
-    truth = reference.gated_conv(*(t.double() for t in (streams, taps, bias, h, d)), mask)
+    truth = definition.gated_conv(*(t.double() for t in (streams, taps, bias, h, d)), mask)
     ours = mixed(steps, streams * mask, edgeless(taps, bias), h, d, mask)
     torch.testing.assert_close(
         ours.double(), truth, rtol=1e-5, atol=3e-6 * truth.abs().max().item()
@@ -180,7 +179,7 @@ def test_gradients_are_those_of_the_defining_sum(steps, length, batch, is_masked
         return steps.gated_conv(streams, edgeless(taps, bias), h, d, mask)
 
     ours = with_gradients(by_steps, inputs, weight, mask)
-    truth = with_gradients(reference.gated_conv, inputs, weight.double(), mask)
+    truth = with_gradients(definition.gated_conv, inputs, weight.double(), mask)
     for name, a, b in zip(("y", "streams", "taps", "bias", "h", "d"), ours, truth, strict=True):
         torch.testing.assert_close(
             a.double(), b, rtol=1e-5, atol=3e-6 * b.abs().max().item(),
@@ -248,7 +247,7 @@ def test_a_second_derivative_is_that_of_the_defining_sum():
     given = draw(20)
     steps = compiled()
     ours = twice(lambda s, t, b, h, d: steps.gated_conv(s, edgeless(t, b), h, d), torch.float32)
-    truth = twice(reference.gated_conv, torch.float64)
+    truth = twice(definition.gated_conv, torch.float64)
     for a, b in zip(ours, truth, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5 * b.abs().max().item())
 

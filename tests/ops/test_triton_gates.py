@@ -5,7 +5,7 @@ import importlib
 import pytest
 import torch
 
-from megabase.ops import definition as reference
+from megabase.ops import definition
 from megabase.ops.fft import fft_length
 from megabase.ops.gated_conv import ShortFilter
 from tests.ops.kernel_device import DEVICE
@@ -41,7 +41,7 @@ def last_tokens_padded(length):
 
 
 def filtered(streams, taps, bias, edge):
-    s = reference.short_conv(streams, taps, bias)
+    s = definition.short_conv(streams, taps, bias)
     width = min(edge.shape[1], s.shape[-1])
     first = s[..., :width] + edge[:, :width]
     return torch.cat([first, s[..., width:]], dim=2).chunk(3, dim=1)
@@ -50,7 +50,7 @@ def filtered(streams, taps, bias, edge):
 def exact_gated_conv(streams, taps, bias, edge, h, d, mask=None):
     last, first, value = filtered(streams, taps, bias, edge)
     z = first * value if mask is None else first * value * mask
-    return last * reference.causal_conv(z, h, d)
+    return last * definition.causal_conv(z, h, d)
 
 
 def ours(streams, taps, bias, edge, h, d, mask=None):

@@ -1,4 +1,16 @@
-"""What a generated sequence must be: its GC content, and motifs that must not occur."""
+"""What a generated sequence must be: its GC content, and motifs that must not occur.
+
+A backward dynamic programme computes, for each position and each state of the motif automaton,
+the possible numbers of G and C in the remaining bases, given that no motif is completed and the
+template is kept. A base is allowed if it completes no motif, agrees with the template, and one
+of these numbers brings the total into the GC range. A sequence built from allowed bases
+therefore never reaches a dead end.
+
+Where it is cheap, the possible counts are stored exactly, as sets. Otherwise each position and
+state stores one interval without gaps (a run), the longest that is found. Every count of a run
+is possible, but counts beyond a gap are missed; gaps occur only where motifs forbid almost
+everything. Without motifs, or without a GC range, runs miss nothing.
+"""
 
 import math
 import re

@@ -1,4 +1,10 @@
-"""Continue sequences base by base, exactly and at nearly the same cost for each base."""
+"""Continue sequences base by base, exactly and at nearly the same cost for each base.
+
+Only A, C, G and T are drawn. The log-likelihood of a sequence is that of the added bases given
+all bases before them, Eq. log-likelihood, from the model's own probabilities: temperature,
+top-k, top-p, template and constraint do not enter it. If nothing precedes a base, each of the
+four has probability 1/4.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -1,4 +1,19 @@
-"""The hidden states of a sequence, and embeddings: by token or pooled, of one strand or both."""
+r"""The hidden states of a sequence, and embeddings: by token or pooled, of one strand or both.
+
+.. math:: e = \frac{1}{n} \sum_{t=1}^{n} h_t
+   :label: mean-embedding
+
+is the mean of the hidden states h of a layer; `Pooling` lists the other poolings. Every
+token counts, including N, which the model reads like any other.
+
+A sequence longer than the context is read in windows, and each position is taken from the
+first window that reads it; pooling is over all positions. The reverse strand is read in its
+own direction; its hidden states are then reversed, so that they are indexed by positions of
+the forward strand.
+
+Each window is read in a batch of its own, because other windows in a batch may change the
+last bits. An embedding is therefore a function of its sequence alone.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, runtime_checkable

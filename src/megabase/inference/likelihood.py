@@ -1,4 +1,13 @@
-"""The log-likelihood of each base given those before it, and the four probabilities there."""
+r"""The log-likelihood of each base given those before it, and the four probabilities there.
+
+.. math:: \ln p(x_t \mid x_{<t}) = z_{x_t} - \ln \sum_{b \in \{A, C, G, T\}} e^{z_b}
+   :label: log-likelihood
+
+with the logits z of the model after :math:`x_{<t}`. Probabilities are renormalised over
+the four bases, so that they can be compared with any model of DNA. The first base has
+probability 1/4. N is read but not scored. Summed over a sequence this is the logarithm of a
+proper probability among all sequences of its length.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,28 @@
-"""Scores of whole sequences, and the effects of variants."""
+r"""Scores of whole sequences, and the effects of variants.
+
+The effect of a variant: the log-likelihood of its alternative minus its reference allele.
+
+.. math:: \mathrm{LLR} = \ln p(x^{\mathrm{alt}}) - \ln p(x^{\mathrm{ref}})
+   :label: log-likelihood-ratio
+
+for the windows :math:`x` of `genome.variant`. They are equally long, so the length of
+an allele alone does not change the score. The bases before the allele are the same in both
+windows and have the same likelihood, because the model is causal; they are taken from one
+pass. The reverse strand is read in its own direction, so the bases after a variant precede it
+there.
+
+How far the allele moves the hidden states, whether it is likely or not, is the distance
+
+.. math:: D = \left\lVert \frac1n \sum_t h_t^{\mathrm{alt}}
+              - \frac1n \sum_t h_t^{\mathrm{ref}} \right\rVert_2
+   :label: embedding-distance
+
+of the same windows of n tokens, with the last hidden states h, normalised, of the same pass.
+Both are averaged over strands.
+
+Each window is scored in a batch of its own, so that neither other windows nor their order
+change a bit of its score. Windows with the same letters are scored once.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,9 @@
-"""Letters by Interval from FASTA: plain, gzip, bgzip, indexed; and letters to FASTA."""
+"""Letters by Interval from FASTA: plain, gzip, bgzip, indexed; and letters to FASTA.
+
+Positions in a contig are computed by arithmetic. All lines of a contig except the last must
+therefore have the same length and line end, and contain letters only. Any other file is an error
+that names the line, because its index would return wrong letters.
+"""
 
 import gzip
 import json

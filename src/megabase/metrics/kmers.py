@@ -1,4 +1,18 @@
-"""The k-mer baselines: of whole sequences, and of the bases around a base."""
+r"""The k-mer baselines: of whole sequences, and of the bases around a base.
+
+Predict the label of a base from its nearest bases: the baseline for per-base labels.
+
+For a base with the word w of k bases centred on it, the prediction is the mean label of the
+training bases with the same word, shrunk towards the overall mean as if `PRIOR` more bases
+with the mean label had this word:
+
+.. math:: \hat y(w) = \frac{\sum_{i:\,w_i=w} y_i + m\,\bar y}{n_w + m}
+    :label: base-words
+
+with y the indicator of each class, or the value; n_w the number of labelled bases with this
+word; and m the prior. Where the word extends beyond the end of a sequence or contains N, the
+prediction is :math:`\bar y`.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

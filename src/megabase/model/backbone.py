@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from megabase.errors import InputError
-from megabase.model import streaming as streamed
+from megabase.model import streaming
 from megabase.model.architecture import Architecture
 from megabase.model.engine import Engine, EngineChoice, describe_steps, is_unmodified, plan_streamed
 from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter
@@ -88,7 +88,7 @@ class Backbone(nn.Module):
             own = r if is_ours else r.clone()
             return self._streamed(own, mask, every_layer=every_layer, n_blocks=n_blocks)
         if why_traced(r) is None:
-            streamed.forget_spectra(self.blocks)
+            streaming.forget_spectra(self.blocks)
         earlier: list[Tensor] = []
         for block in list(self.blocks)[:n_blocks]:
             if every_layer:
@@ -112,7 +112,7 @@ class Backbone(nn.Module):
         obstacle = (
             f"engine {requested.name!r} was requested"
             if by_name
-            else streamed.why_not_streamed(self.blocks, self.norm, r)
+            else streaming.why_not_streamed(self.blocks, self.norm, r)
         )
         if obstacle is None:
             why = f"in tiles that fit the caches of a CPU; steps {describe_steps(r.dtype)}"
@@ -147,7 +147,7 @@ class Backbone(nn.Module):
             self.config, length, batch=batch, max_bytes=self.engine.max_bytes,
             itemsize=r.itemsize, n_states=len(self.blocks) if every_layer else 0,
         )  # fmt: skip
-        steps = streamed.run(
+        steps = streaming.run(
             self.blocks, r, mask, group=plan.group, keep_spectra=plan.keep_spectra,
             compiled_mixer=plan.compiled_mixer, matmul_dtype=self.engine.matmul_dtype or r.dtype,
         )  # fmt: skip

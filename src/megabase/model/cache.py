@@ -1,4 +1,10 @@
-"""What each layer remembers in order to emit the next token, and prompts that are read once."""
+"""What each layer remembers in order to emit the next token, and prompts that are read once.
+
+For every layer it consists of the last inputs of the short convolution and the sums of the long
+one (`ops.online`). The sums of all layers are updated together once a token has passed through
+all layers. What does not depend on tokens is computed in advance: norms are folded into the
+weights after them, and the skip weight into the filter.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple, cast

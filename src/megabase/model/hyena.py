@@ -1,4 +1,52 @@
-"""The Hyena filter, operator and block, equation by equation."""
+r"""The Hyena filter, operator and block, equation by equation.
+
+The implicit filter: a small network of the position, times a decaying window.
+
+.. math:: h_t = \mathrm{Window}(t) \cdot (\mathrm{FFN} \circ \mathrm{PositionalEncoding})(t)
+
+=================================  =======================================
+Poli, Eq. 7                        Here
+=================================  =======================================
+:math:`h_0, h_1, \dots`            ``self.forward(length)``
+PositionalEncoding                 ``self.shape.features(positions)``
+FFN, with sine activations         ``self.ffn(z)``
+Window                             ``self.window(positions)``
+=================================  =======================================
+
+`positions` defines the two families of encoding and window. A shorter filter is a prefix of
+the longest one; it is never rescaled. Near taps are optional free parameters, which are added to
+the first n taps of a filter,
+
+.. math:: h'_{c,j} = h_{c,j} + \mathrm{near}_{c,j} \quad (j < n)
+   :label: near-taps
+
+so that the weights of the last bases need not be a smooth function of the distance.
+
+Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3; near taps are our own.
+
+The Hyena operator: element-wise gates with long convolutions between them.
+
+===================================================  ====================================
+Papers                                               Here
+===================================================  ====================================
+:math:`N`, the order                                 ``order``, the number of gates
+:math:`v, x^1, \dots, x^N` (Poli, Algorithm 1)       ``v, gates = self.project(u)``
+:math:`h^1, \dots, h^{N-1}` (Poli, Algorithm 2)      ``self.filters(length)``
+:math:`D_{x_2} T_h D_{x_1} v` (Nguyen, Eq. 3.1)      ``self.mix(v, gates, filters)``
+the forward pass (Poli, Algorithm 3)                 ``self.forward(u)``
+===================================================  ====================================
+
+Where we differ from Poli: Definition 3.1 convolves before *every* gate and needs N
+filters. HyenaDNA gates first and needs N - 1 filters, which is Definition 3.1 with a unit
+impulse as the first filter. The published weights also have a skip weight for each
+filter, and store the gates in the reverse of the order in which they are applied.
+
+Where we differ from both: a mask. Padding is set to zero before each convolution, short or
+long, so that the output of a sequence does not depend on padding on either side.
+
+Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
+Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
+"""
 
 from collections.abc import Callable
 from contextlib import nullcontext

@@ -1,4 +1,8 @@
-"""A folder, a hub id or a released file becomes a plain language model; without transformers."""
+"""A folder, a hub id or a released file becomes a plain language model; without transformers.
+
+Files are safetensors, or pickles that are read by torch's weights-only reader, which runs no
+code.
+"""
 
 import hashlib
 import json

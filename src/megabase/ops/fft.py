@@ -1,4 +1,19 @@
-"""The causal long convolution by Fourier transforms, and its dispatch to a backend."""
+r"""The causal long convolution by Fourier transforms, and its dispatch to a backend.
+
+Up to half a million points the real FFT of torch is fastest. A longer one does not fit the
+caches of a CPU, and is split: with the index of the signal as :math:`j = m j_1 + j_2` and
+that of the spectrum as :math:`k = k_1 + R k_2`,
+
+.. math:: X_k = \sum_{j_2} W_m^{j_2 k_2}\; W_n^{j_2 k_1} \sum_{j_1} W_R^{j_1 k_1} x_j,
+          \qquad W_n = e^{-2\pi i/n}
+   :label: split-transform
+
+The inner sum is a matrix product, whose second half is left out because the signal is zero
+there; the outer sum is an FFT of m points. The spectrum is not reordered: element-wise products
+do not depend on its order.
+
+Source: Bailey 1990, "FFTs in external or hierarchical memory", doi:10.1007/BF00162341.
+"""
 
 import math
 from collections.abc import Callable
@@ -7,7 +22,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from megabase.ops import definition as reference
+from megabase.ops import definition
 from megabase.ops.tracing import static_size
 
 _SPLIT_FROM = 1 << 19  # points
@@ -162,7 +177,7 @@ def causal_conv(
 
 
 _BACKENDS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "reference": reference.causal_conv,
+    "reference": definition.causal_conv,
     "torch_fft": causal_conv,
 }
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from megabase.errors import InputError
-from megabase.ops import fft as torch_fft
+from megabase.ops import fft
 from megabase.ops.fft import make_transform
 
 N_STREAMS = 3
@@ -205,7 +205,7 @@ def plain_gated_conv(
     last, first, value = signals.chunk(N_STREAMS, dim=1)
     z = first * value
     z = z if mask is None else z.masked_fill(~mask, 0.0)
-    return (last * torch_fft.causal_conv(z, h, d)).to(streams.dtype)
+    return (last * fft.causal_conv(z, h, d)).to(streams.dtype)
 
 
 def _plain_gradients(

@@ -32,9 +32,9 @@ def gated_conv(
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> Float[Tensor, "batch channel length"]:
     """Compute `ops.gated_conv.gated_conv`, whose parameters these are, by Triton kernels."""
-    from megabase.ops.triton import gates as triton_gates
+    from megabase.ops.triton import gates
 
-    return triton_gates.gated_conv(streams, short, h, d, mask)
+    return gates.gated_conv(streams, short, h, d, mask)
 
 
 def add_norm(
@@ -53,7 +53,7 @@ def add_norm(
     weight, bias, eps
         As in `torch.nn.functional.layer_norm`.
     """
-    from megabase.ops.triton import norm as triton_norm
+    from megabase.ops.triton import norm
 
-    total, normed = triton_norm.add_norm(r.flatten(0, 1), y.flatten(0, 1), weight, bias, eps)
+    total, normed = norm.add_norm(r.flatten(0, 1), y.flatten(0, 1), weight, bias, eps)
     return total.view_as(r), normed.view_as(r)

@@ -1,4 +1,16 @@
-"""The steps between the matrix products of a layer, and linear maps into rows of channels."""
+r"""The steps between the matrix products of a layer, and linear maps into rows of channels.
+
+`Steps` defines them by a few torch calls each; `native.NativeSteps` computes the same in one
+pass over the memory.
+
+A linear map of tokens whose output has channels before tokens, without a transposing copy.
+
+.. math:: s_{b,c,t} = \sum_d W_{c,d}\, u_{b,t,d}
+   :label: into-channels
+
+`torch.nn.functional.linear` puts channels last in its output, and the transpose after it puts
+tokens last in the gradient of its input, so that later steps need strided access or a copy.
+"""
 
 import math
 from typing import Any, cast

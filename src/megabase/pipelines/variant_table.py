@@ -1,4 +1,8 @@
-"""Scores of alleles as INFO fields or table rows, and the survey of a VCF file before any work."""
+"""Scores of alleles as INFO fields or table rows, and the survey of a VCF file before any work.
+
+A file is rejected if none of its records matches the genome. A single record that does not is
+skipped later, with its reason.
+"""
 
 import logging
 import math

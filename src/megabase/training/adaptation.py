@@ -1,4 +1,14 @@
-"""Which parameters of a pretrained model are trained: all, head, low-rank adapters, prompt."""
+r"""Which parameters of a pretrained model are trained: all, head, low-rank adapters, prompt.
+
+Add low-rank adapters to the projections and MLP matrices, using peft.
+
+.. math:: W' = W + \frac{\alpha}{r} B A
+   :label: low-rank
+
+W is frozen; A (r, in) is initialised at random, and B (out, r) with zeros.
+
+Source: Hu et al. 2021, "LoRA", arXiv:2106.09685v2, section 4.1.
+"""
 
 import warnings
 from pathlib import Path
