@@ -60,7 +60,7 @@ def test_finetune_then_predict(capsys, folder, tmp_path):
     assert [list(row.values())[:3] for row in rows] == [["x", "1", str(at)] for at in range(4)]
     table = write_rows(tmp_path / "t.csv", [{"position": "5", "sequence": "ACGT"}])
     fixed = ["predict", "--model", model, "--input", table, "--output", tmp_path / "t.tsv"]
-    assert refused(run(capsys, *fixed), "has a column 'position' already")
+    assert refused(run(capsys, *fixed), "already has a column 'position'")
 
 
 @pytest.mark.parametrize(
