@@ -141,7 +141,7 @@ def test_labelled_bases_in_memory_are_learnt_on_either_strand(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"genome": None}, "labels of bases need the genome"),
+        ({"genome": None}, "labels of bases need their genome"),
         ({"kind": "regression"}, "kind and pooling are only for labels of whole rows"),
         ({"pooling": "max"}, "kind and pooling are only for labels of whole rows"),
     ],

@@ -279,7 +279,7 @@ def test_training_continues_a_model_on_other_genomes_and_the_record_names_both(
     [
         (
             {"preset": "tiny"},
-            "is that of the model .*leave out preset",
+            "configuration of the model .*leave out preset",
         ),
         ({"architecture": {"n_near_taps": 3}}, "leave out architecture"),
         ({"context_length": 65}, "windows of 65 tokens are longer than the context of .* is 64;"),
