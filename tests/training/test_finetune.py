@@ -283,7 +283,7 @@ def test_the_mean_of_both_strands_is_measured_if_asked(made, tables):
 
 
 def test_a_loss_that_is_no_number_is_an_error(tables):
-    with pytest.raises(WorkError, match="NaN or infinite"):
+    with pytest.raises(WorkError, match="no number"):
         run(tables, learning_rate=1e30, clip_norm=1e30, warmup_fraction=0.0)
     assert not (tables / "out" / METRICS).exists()
 
