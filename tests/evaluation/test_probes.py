@@ -77,7 +77,7 @@ def test_probes_stand_beside_the_others_and_are_embedded_once(data, tmp_path, mo
     assert all(low <= row["value"] <= high for row in rows for low, high in [row["interval"]])
     assert (out / report["figure"]).name == MAP
     assert "data:image/png" in (out / PAGE).read_text()
-    assert "frozen: the pretrained model as it is" in (out / TEXT).read_text()
+    assert "frozen: the unmodified pretrained model" in (out / TEXT).read_text()
 
 
 def test_vectors_that_tell_the_label_give_a_perfect_probe(tmp_path):
