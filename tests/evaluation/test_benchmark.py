@@ -185,8 +185,8 @@ def test_a_model_from_scratch_that_collapsed_is_trained_once_more(data, tmp_path
 def test_the_papers_protocol_chooses_on_the_test_and_says_so(data, tmp_path, caplog):
     out = tmp_path / "out"
     report = evaluated(data, out, protocol="paper")
-    assert "the best epoch is chosen on the test rows" in caplog.text
-    assert "chosen ON THE TEST ROWS" in (out / TEXT).read_text()
+    assert "the best epoch is chosen on the reported test rows" in caplog.text
+    assert "chosen ON THE REPORTED TEST ROWS" in (out / TEXT).read_text()
     assert report["n_rows_used"]["validation"] == 40
     metrics = json.loads(
         (
