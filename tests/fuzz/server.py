@@ -59,7 +59,7 @@ def warm() -> None:
     import megabase  # noqa: PLC0415 likewise
 
     for module in pkgutil.walk_packages(megabase.__path__, "megabase."):
-        if ".triton_" not in module.name and not module.name.endswith("__main__"):
+        if ".ops.triton" not in module.name and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     for name in _BESIDE:
         importlib.import_module(name)
@@ -92,6 +92,8 @@ def run(
         Additional environment variables of the command.
     """
     out, err = folder / ".stdout", folder / ".stderr"
+    for path in (out, err):
+        path.write_bytes(b"")  # a command can be killed before it opens them
     sys.stdout.flush()
     sys.stderr.flush()
     started = time.monotonic()

@@ -200,8 +200,7 @@ def long_conv(
     d
         Skip weight, added to ``h[:, 0]``.
     backend
-        ``"torch_fft"``: zero-padded FFT; ``"reference"``: the sum of the definition; ``"triton"``:
-        matrix products on a GPU, at most 32,768 tokens.
+        ``"torch_fft"``: zero-padded FFT; ``"reference"``: the sum of the definition.
 
     Returns
     -------
@@ -211,7 +210,7 @@ def long_conv(
     Raises
     ------
     ValueError
-        If there is no such backend, or the sequence is too long for it.
+        If there is no such backend.
     """
     if backend not in _BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(_BACKENDS)}; got {backend!r}")
