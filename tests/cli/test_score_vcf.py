@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from megabase.genome.reference import MemoryReference
 from megabase.genome.variant import Site
-from megabase.inference.scores import score_variants
+from megabase.inference.score_variants import score_variants
 from megabase.model.load import save
 from megabase.model.reading import weights_sha256
 from megabase.pipelines import score_vcf as module

@@ -110,7 +110,7 @@ def test_figures_that_were_done_before_a_kill_are_not_measured_again(data, monke
     [
         (
             {"shots": (5,)},
-            "10 demonstrations of up to 10 bp .* reads at most 114; .* 4 a class fit",
+            "10 demonstrations of up to 10 bp .* reads at most 114; 4 such shots per class fit",
         ),
         ({"shots": (4,), "tune": 2}, "and a query of 10 bp make a prompt of 115 tokens"),
         ({"shots": ()}, "at least 0, got none"),

@@ -11,7 +11,7 @@ from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
 from megabase.genome.variant import Site
 from megabase.genome.vocabulary import DNA
-from megabase.inference.scores import score_variants
+from megabase.inference.score_variants import score_variants
 from megabase.inference.substitutions import saturation_mutagenesis
 from megabase.inference.windows import gradient_windows
 from tests import toys

@@ -12,7 +12,8 @@ from megabase.genome.reference import MemoryReference
 from megabase.genome.variant import Site
 from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from megabase.inference.likelihood import log_likelihoods
-from megabase.inference.scores import DEFAULT_WINDOW, SKIP_REASONS, choose_window, score_variants
+from megabase.inference.score_variants import score_variants
+from megabase.inference.scores import DEFAULT_WINDOW, SKIP_REASONS, choose_window
 from tests import toys
 
 MODEL = toys.model()

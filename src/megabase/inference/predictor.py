@@ -269,7 +269,7 @@ class Predictor:
         with_distance: bool = False,
     ) -> Iterator[list[VariantEffect]]:
         """Yield the effect of each alternative allele; see `scores.score_variants`."""
-        from megabase.inference.scores import score_variants
+        from megabase.inference.score_variants import score_variants
 
         return score_variants(
             self.language, reference, sites, window=window, both_strands=both_strands,

@@ -31,7 +31,8 @@ from megabase.genome.reference import Reference
 from megabase.genome.variant import substitution_sites
 from megabase.genome.vocabulary import DNA, DNA_VOCABULARY, TokenArray
 from megabase.inference.adapters import OneHotModel
-from megabase.inference.scores import check_window, is_mostly_n, score_variants
+from megabase.inference.score_variants import score_variants
+from megabase.inference.scores import check_window, is_mostly_n
 from megabase.inference.windows import MODES, gradient_windows
 from megabase.model.language import LanguageModel
 
