@@ -158,7 +158,7 @@ class EngineChoice(NamedTuple):
 class StreamedPlan(NamedTuple):
     """How a batch is streamed, and the peak memory of its tensors.
 
-    Attributes
+    Parameters
     ----------
     group
         Channels whose streams are held at once.
