@@ -77,7 +77,7 @@ def test_intervals_of_a_bed_file_are_read_on_their_strand(model, tmp_path):
 
 def test_a_sequence_longer_than_the_context_is_an_error_and_nothing_is_written(model, tmp_path):
     fasta = toys.write_fasta(tmp_path / "long.fa", {"short": "ACGT", "long": toys.letters(65)})
-    message = "long has 65 bp, and the model reads at most 64 at once; take --stride"
+    message = "long has 65 bp, and the model reads at most 64 at once; use --stride"
     with pytest.raises(ValueError, match=message):
         score(model, str(fasta), tmp_path / "scores.tsv")
     assert not (tmp_path / "scores.tsv").exists()

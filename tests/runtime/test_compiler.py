@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _own(tmp_path, monkeypatch):
     monkeypatch.setenv("MEGABASE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MEGABASE_COMPILE", raising=False)
     if "OpenMP" in torch.__config__.show() and compiler._loaded_openmp() is None:
         pytest.skip("the OpenMP of torch is not that of gcc")
 
@@ -40,11 +41,11 @@ def test_what_is_compiled_can_be_called(tmp_path):
 def test_it_is_compiled_once_until_something_changes(tmp_path, monkeypatch):
     files = sources(tmp_path)
     first, runs = compile_here(files).library, []
-    monkeypatch.setattr(compiler, "_run", lambda *command: runs.append(command))
-    assert compile_here(files).library == first
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler, "_run", lambda *command: runs.append(command))
+        assert compile_here(files).library == first
     assert runs == []
     files[1].write_text("#define MORE 2\n")
-    monkeypatch.undo()
     second = compile_here(files).library
     assert second not in (None, first)
     assert ctypes.CDLL(str(second)).twice(20) == 42

@@ -291,9 +291,32 @@ def test_a_lock_ends_with_its_process_and_what_that_left_half_written_is_removed
         process.send_signal(signal.SIGKILL)
     assert len(list(tmp_path.iterdir())) == 2  # the lock and the half
     assert not output(path).is_finished
+    (tmp_path / "..scores.tsv.0123456789ab.part.tsv.ba9876543210.part.tsv").touch()
     with exclusive_lock(path, is_folder=False):
         assert [file.name for file in tmp_path.iterdir()] == [".scores.tsv.lock"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("is_folder", "lock"), [(True, "out/.megabase.lock"), (False, ".out.lock")]
+)
+def test_a_lock_left_by_a_kill_at_the_very_end_is_removed_by_the_next_run(
+    tmp_path, is_folder, lock
+):
+    path = tmp_path / "out"
+    place = output(path, is_folder=is_folder)
+    if is_folder:
+        place.start()
+        place.finish()
+    else:
+        write(place)
+    (tmp_path / lock).touch()
+    with exclusive_lock(path, is_folder=is_folder):
+        assert output(path, is_folder=is_folder).is_finished
+        assert (tmp_path / lock).exists()  # another process is at work
+    (tmp_path / lock).touch()
+    assert output(path, is_folder=is_folder).is_finished
+    assert not (tmp_path / lock).exists()
 
 
 def test_a_lock_is_nothing_that_a_folder_holds(tmp_path):

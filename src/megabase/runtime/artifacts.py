@@ -76,7 +76,14 @@ class Output:
         if not overwrite and _holds_something(path):
             self._compare(read_record(self._record))
         if self.is_finished:
+            self._remove_lock()
             _log.info("%s is finished already by the same command; nothing was changed", path)
+
+    def _remove_lock(self) -> None:
+        """Remove what a process left that was killed after it had finished the output."""
+        if _lock_file(self.path, is_folder=self._is_folder).exists():
+            with suppress(InputError), exclusive_lock(self.path, is_folder=self._is_folder):
+                pass  # the end of the lock removes its file
 
     def _compare(self, record: dict[str, Any] | None) -> None:
         """Read the state of an existing output; raise an InputError if its request differs."""
@@ -359,7 +366,7 @@ def exclusive_lock(output: Path, *, is_folder: bool = True) -> Generator[None]:
     """
     folder = output if is_folder else output.parent
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / (_LOCK if is_folder else f".{output.name}.lock")
+    file = _lock_file(output, is_folder=is_folder)
     lock = FileLock(file, timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
@@ -378,9 +385,15 @@ def exclusive_lock(output: Path, *, is_folder: bool = True) -> Generator[None]:
         lock.release()
 
 
+def _lock_file(output: Path, *, is_folder: bool) -> Path:
+    """Return the path of the lock of an output."""
+    return output / _LOCK if is_folder else output.parent / f".{output.name}.lock"
+
+
 def _clear(folder: Path, name: str) -> None:
     """Remove temporary files that a killed process left of outputs that match a pattern."""
-    left = re.compile(rf"\.{name}{_LEFT_BY_A_KILL}", re.DOTALL)
+    # a writer of a temporary file may have had one of its own, whose name begins with two dots
+    left = re.compile(rf"\.+{name}{_LEFT_BY_A_KILL}", re.DOTALL)
     for file in [each for each in folder.iterdir() if left.fullmatch(each.name)]:
         file.unlink()
 
