@@ -42,11 +42,14 @@ def test_the_vocabulary_of_the_documentation_is_the_one_of_the_code():
     assert f"`{' '.join(DNA_VOCABULARY.tokens)}`" in (ROOT / "docs" / "data.md").read_text()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/contributing.md", "docs/quickstart.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_between_pages_lead_somewhere(page):
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert "://" in target or (ROOT / target).exists(), target
+        assert "://" in target or (ROOT / page).parent.joinpath(target).exists(), target
 
 
 def test_the_page_of_the_shipped_model_repeats_its_card():
