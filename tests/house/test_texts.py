@@ -42,7 +42,13 @@ def test_the_vocabulary_of_the_documentation_is_the_one_of_the_code():
     assert f"`{' '.join(DNA_VOCABULARY.tokens)}`" in (ROOT / "docs" / "data.md").read_text()
 
 
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/contributing.md", "docs/quickstart.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/contributing.md",
+    "docs/quickstart.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
