@@ -1,5 +1,8 @@
 """Substitutions of a gene are classified by the genetic code, and their scores compared."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import typer
@@ -94,3 +97,15 @@ def test_a_table_of_the_command_is_read_back(tmp_path):
 def test_a_gene_that_the_model_was_trained_on_is_refused(tmp_path):
     with pytest.raises(typer.BadParameter, match=r"does not show that .* was held out"):
         main(tmp_path / "t.tsv", tmp_path / "o.json", gene="K-12-MG1655:1000-1299")
+
+
+def test_the_documentation_has_the_figures_of_the_kept_report():
+    docs = Path(__file__).parents[1] / "docs"
+    report = json.loads((docs / "variants" / "rpob.json").read_text())
+    page = (docs / "variants.md").read_text().replace("**", "")
+    for row in report["areas"]:
+        low, high = row["interval"]
+        ends = "" if low == high else f" [{low:.3f}, {high:.3f}]"
+        assert f"| {row['auroc']:.3f}{ends} |" in page
+    assert f"over the {report['n_codons']:,} codons" in page
+    assert report["counts"] == {"missense": 8850, "synonymous": 2846, "stop gained": 373}
