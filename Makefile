@@ -27,7 +27,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/demo.installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(INSTALL) ".[plot]"
+	$(INSTALL) ".[all]"
 	touch $@
 
 .venv/dev.installed: pyproject.toml constraints.txt | .venv/bin/python

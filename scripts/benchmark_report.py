@@ -58,14 +58,16 @@ def main() -> None:
         (kept / f"{folder.name}.json").write_text(
             json.dumps(report, indent=1) + "\n", encoding="utf-8"
         )
+    arguments.output.write_text(page(kept), encoding="utf-8")
+
+
+def page(kept: Path) -> str:
+    """Return the page of all results in a folder."""
     reports = [
         json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(kept.glob("*.json"), key=_name)
     ]
-    arguments.output.write_text(
-        "\n".join([_HEAD, overview_text(without_repeats(reports)), *map(_section, reports)]),
-        encoding="utf-8",
-    )
+    return "\n".join([_HEAD, overview_text(without_repeats(reports)), *map(_section, reports)])
 
 
 def _name(path: Path) -> str:

@@ -50,8 +50,12 @@ def main() -> None:
     kept.mkdir(exist_ok=True)
     for folder in arguments.folders:
         _keep(folder, kept / folder.name)
-    sections = [section(path, kept.name) for path in sorted(kept.glob("*.json"))]
-    arguments.output.write_text("\n".join([_HEAD, *sections]), encoding="utf-8")
+    arguments.output.write_text(page(kept), encoding="utf-8")
+
+
+def page(kept: Path) -> str:
+    """Return the page of all cards in a folder."""
+    return "\n".join([_HEAD, *(section(path, kept.name) for path in sorted(kept.glob("*.json")))])
 
 
 def _keep(folder: Path, target: Path) -> None:

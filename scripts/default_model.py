@@ -5,6 +5,7 @@
     megabase evaluate context --model model --genome GENOME --gain-only --output context/NAME
     python scripts/default_model.py model --perplexity perplexity.json --context context/*
 
+docs/default.md repeats the card between two markers and is rewritten with it.
 A folder of context evidence is named after its genome in the training configuration. Every figure
 of the card comes from these files, which are refused if they were measured with other weights.
 """
@@ -28,6 +29,9 @@ from megabase.report.pages import Table
 from megabase.runtime.artifacts import RECORD, record_of
 
 CARD = "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "default.md"
+BEGIN = "<!-- the card, by scripts/default_model.py: begin -->\n"
+END = "<!-- the card, by scripts/default_model.py: end -->"
 MOST_BYTES = 15_000_000
 SOURCES = {
     "ecoli": "*E. coli* K-12 MG1655, GenBank U00096",
@@ -62,6 +66,14 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     package(arguments.model, arguments.perplexity, arguments.context, arguments.output)
+    PAGE.write_text(page((arguments.output / CARD).read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def page(card: str) -> str:
+    """Return docs/default.md with the text of a card, its headings one level lower."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    lines = (f"#{line}" if line.startswith("#") else line for line in card.splitlines())
+    return before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1]
 
 
 def package(model: Path, perplexity: Path, context: Sequence[Path], output: Path) -> None:

@@ -39,6 +39,21 @@ def test_the_demo_leaves_model_metrics_and_figure(demo):
     assert f"{metrics['bits_per_base']:.4f}" in out
 
 
+def test_the_inputs_of_readme_are_variants_of_the_genome_and_labelled_rows(tmp_path):
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "readme_inputs.py")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    letters = (tmp_path / "prompt.fa").read_text().splitlines()[1]
+    assert (len(letters), letters[:3]) == (300, "ATG")
+    rows = [line for line in (tmp_path / "in.vcf").read_text().splitlines() if line[0] != "#"]
+    assert [row.split("\t")[2] for row in rows] == ["missense", "synonymous", "stop_gained"]
+    text = (ROOT / "README.md").read_text()
+    assert all(f"{row.split(chr(9))[1]}  {row.split(chr(9))[2]}" in text for row in rows)
+    train = (tmp_path / "train.csv").read_text().splitlines()
+    assert (len(train), len((tmp_path / "test.csv").read_text().splitlines())) == (401, 101)
+    assert all(len(row.split(",")[0]) == 200 for row in train[1:])
+
+
 @pytest.mark.filterwarnings("default")  # of what tangermeme imports
 @pytest.mark.parametrize("page", ["docs/python.md", "docs/generation.md"])
 def test_the_examples_of_a_page_run_in_order(page, tmp_path, monkeypatch):

@@ -5,6 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from scripts.benchmark_report import page as benchmark_page
+from scripts.card_report import page as card_page
+from scripts.default_model import page as default_page
 
 import megabase
 from megabase.genome.vocabulary import DNA_VOCABULARY
@@ -39,8 +42,30 @@ def test_the_vocabulary_of_the_documentation_is_the_one_of_the_code():
     assert f"`{' '.join(DNA_VOCABULARY.tokens)}`" in (ROOT / "docs" / "data.md").read_text()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/contributing.md",
+    "docs/quickstart.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_between_pages_lead_somewhere(page):
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert "://" in target or (ROOT / target).exists(), target
+        assert "://" in target or (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def test_the_page_of_the_shipped_model_repeats_its_card():
+    card = ROOT / "src" / "megabase" / "assets" / "default" / "README.md"
+    assert (ROOT / "docs" / "default.md").read_text() == default_page(card.read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "rewritten"), [("benchmarks", benchmark_page), ("label-efficiency", card_page)]
+)
+def test_a_generated_page_is_what_its_script_would_write(name, rewritten):
+    page = ROOT / "docs" / f"{name}.md"
+    assert page.read_text() == rewritten(page.with_suffix("")), "run its script without a folder"

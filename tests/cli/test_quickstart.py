@@ -1,4 +1,4 @@
-"""The first walk, verb by verb: from a FASTA file to a model, its measure and its scores."""
+"""The quickstart, verb by verb: from a FASTA file to a model, its measure and its scores."""
 
 import json
 import subprocess
