@@ -33,7 +33,9 @@ def test_records_and_alleles_are_counted(tmp_path):
 
 def test_a_contig_of_another_name_is_named_with_its_mend(tmp_path):
     rows = [row(5, contig="I")]
-    with pytest.raises(ValueError, match=r"'I' of .* did you mean 'chrI'\?; if names differ, give --chrom-map FILE"):
+    with pytest.raises(
+        ValueError, match=r"'I' of .* did you mean 'chrI'\?; if names differ, give --chrom-map FILE"
+    ):
         look(tmp_path, rows)
     assert look(tmp_path, rows, contigs={"I": "chrI"}).n_records == 1
 
@@ -64,7 +66,7 @@ def test_contigs_that_the_genome_lacks_are_named_and_counted_in_one_line(tmp_pat
     found = look(tmp_path, rows, needs_order=False)
     assert found.contigs == {"chrI": 400, "MT": None, "chrI_alt": None}
     assert "3 of 5 records are on 2 contigs that the genome in memory lacks" in caplog.text
-    assert "'MT' (2), 'chrI_alt' (1); if names differ, give --chrom-map FILE" in caplog.text
+    assert "'MT' (2), 'chrI_alt' (1); --chrom-map FILE" in caplog.text
     assert len(caplog.records) == 1
 
 

@@ -184,7 +184,7 @@ def test_a_regression_is_learnt_in_its_own_unit(tables):
 
 def test_an_interrupted_run_goes_on_with_the_seed_that_it_was_at(tables, monkeypatch):
     whole = run(tables, "whole", n_seeds=2)
-    train, seen = module._Run._train, []
+    train, seen = module._AdaptationRun._train, []
 
     def killed(self, seed, folder, meter):
         seen.append(seed)
@@ -192,7 +192,7 @@ def test_an_interrupted_run_goes_on_with_the_seed_that_it_was_at(tables, monkeyp
             raise KeyboardInterrupt
         train(self, seed, folder, meter)
 
-    monkeypatch.setattr(module._Run, "_train", killed)
+    monkeypatch.setattr(module._AdaptationRun, "_train", killed)
     with pytest.raises(KeyboardInterrupt):
         run(tables, n_seeds=2)
     assert not (tables / "out" / METRICS).exists()
@@ -283,7 +283,7 @@ def test_the_mean_of_both_strands_is_measured_if_asked(made, tables):
 
 
 def test_a_loss_that_is_no_number_is_an_error(tables):
-    with pytest.raises(WorkError, match="no number"):
+    with pytest.raises(WorkError, match="NaN or infinite"):
         run(tables, learning_rate=1e30, clip_norm=1e30, warmup_fraction=0.0)
     assert not (tables / "out" / METRICS).exists()
 

@@ -189,7 +189,7 @@ def test_a_checkpoint_that_cannot_be_saved_leaves_the_last_good_one(config, tmp_
     with monkeypatch.context() as patch:
         patch.setattr(PretrainTrainer, "_save_optimizer_and_scheduler", full_disk)
         with pytest.raises(
-            WorkError, match=r"step 6 could not be saved \(.*No space.*one is .*-3;"
+            WorkError, match=r"step 6 could not be saved \(.*No space.*checkpoint is .*-3;"
         ):
             pretrain(config, tmp_path / "model")
     kept = checkpoint.Checkpoints(tmp_path / "model" / CHECKPOINTS)

@@ -74,7 +74,7 @@ def run(tables, **changes):
 
 
 def test_a_sweep_goes_on_where_it_was_and_never_sees_the_test(tables, monkeypatch):
-    train, seen = module._Run._train, []
+    train, seen = module._AdaptationRun._train, []
 
     def killed(self, seed, folder, meter):
         asked = (self.config.learning_rate, self.config.pooling, seed)
@@ -83,7 +83,7 @@ def test_a_sweep_goes_on_where_it_was_and_never_sees_the_test(tables, monkeypatc
             raise KeyboardInterrupt
         train(self, seed, folder, meter)
 
-    monkeypatch.setattr(module._Run, "_train", killed)
+    monkeypatch.setattr(module._AdaptationRun, "_train", killed)
     with pytest.raises(KeyboardInterrupt):
         run(tables)
     run(tables)
