@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from rivals import SHAPES
+from systems import SHAPES
 
 from megabase.inference.generation import generate
 from megabase.model.cache import Cache

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rivals import SHAPES
+from systems import SHAPES
 
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import plan_streamed

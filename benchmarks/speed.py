@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rivals import SHAPES, SYSTEMS
+from systems import SHAPES, SYSTEMS
 
 from megabase.runtime.environment import stamp
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rivals import N_ROWS, build
+from systems import N_ROWS, build
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -28,8 +28,9 @@ ALGORITHMIC = (
 TEXTS = (".py", ".md", ".c", ".h", ".yaml", ".toml")
 FIRST_WORDS = ("Give", "Say", "Tell", "Name", "Whoever")
 PHRASES = re.compile(
-    r"\bmade again\b|\bis no\b|\bare no\b|\bnone of\b|\brivals?\b|\btold apart\b|\bstands? beside\b"
-    r"|\buntouched\b|\basked for\b|\bwhere there is none\b|\banew\b|\bmended?\b|\bAs of `",
+    r"\bmade again\b|(?<!there )\b(?:is|are) no\b|\bnone of\b|\brivals?\b|\btold apart\b"
+    r"|\bstands? beside\b|\buntouched\b|\basked for\b|\bwhere there is none\b|\banew\b|\bmended?\b"
+    r"|\bAs of `",
     re.IGNORECASE,
 )
 

@@ -299,7 +299,7 @@ def test_compiled_steps_refuse_what_they_would_misread():
 def test_a_structure_that_lies_otherwise_in_c_is_refused_before_use(monkeypatch):
     library = compiled()._library
     native_mixer.check_layout(library)
-    fields = native_mixer._Rows._fields_
+    fields = native_mixer._ChannelRows._fields_
 
     class Swapped(ctypes.Structure):
         _fields_ = (fields[0], fields[2], fields[1])

@@ -25,7 +25,7 @@ from megabase.training.labelled import LabelledData
 from megabase.training.run_config import AdaptConfig
 
 KMERS, CNN = "k-mers", "CNN"
-"""The names of these baselines in tables; that of the majority is `measure.collapse.MAJORITY`."""
+"""The names of these baselines in tables; that of the majority is `metrics.results.MAJORITY`."""
 
 _log = logging.getLogger(__name__)
 

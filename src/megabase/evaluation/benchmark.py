@@ -107,7 +107,7 @@ def evaluate_tasks(
     adapted model of each task with its predictions, in the format of `megabase finetune`. An
     interrupted run resumes at the model, seed and step it had reached.
 
-    A baseline that collapses on validation (`measure.collapse`) is retrained once at a lower
+    A baseline that collapses on validation (`results.has_collapsed`) is retrained once at a lower
     learning rate; the settings of its results list both attempts.
 
     Parameters

@@ -250,7 +250,7 @@ def summarise_card(
         each number of rows, how many rows the other systems need to reach the metric of
         pretrained, interpolated between means by `needed_rows`; None if pretrained is no
         better than the majority. ``difference``: pretrained minus from scratch on all rows,
-        see `measure.difference.difference`. ``calibration``: the spread of ``brier`` and
+        see `metrics.task_metrics.difference`. ``calibration``: the spread of ``brier`` and
         ``calibration_error`` of each system; None for regressions. ``cost``: the mean cost of
         a run over seeds, and the maximum memory. ``stability``: the spread of each metric of
         each system on all rows.

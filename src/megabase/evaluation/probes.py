@@ -41,7 +41,7 @@ PROBES: Mapping[str, Method] = {
     "frozen, neighbours": "neighbours",
     "frozen, trees": "boosting",
 }
-"""The methods of `measure.probe`, by their names in tables."""
+"""The methods of `metrics.classifiers`, by their names in tables."""
 
 EMBEDDINGS, MAP = "embeddings.npy", "tsne.png"
 MOST_POINTS = 2000

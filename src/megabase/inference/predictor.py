@@ -268,7 +268,7 @@ class Predictor:
         both_strands: bool = True,
         with_distance: bool = False,
     ) -> Iterator[list[VariantEffect]]:
-        """Yield the effect of each alternative allele; see `scores.score_variants`."""
+        """Yield the effect of each alternative allele; see `score_variants.score_variants`."""
         from megabase.inference.score_variants import score_variants
 
         return score_variants(

@@ -172,7 +172,7 @@ class HyenaDNAForTokenClassification(HyenaDNAWithHead, PredictsEachToken):
     """The backbone with a `TokenHead`: one prediction for each base of a sequence.
 
     The backbone is causal: the prediction for a base depends on that base and on those to its
-    left only. Averaging it with the other strand, as `inference.predict.predictions` does with
+    left only. Averaging it with the other strand, as `inference.predictions.predictions` does with
     ``strand="average"``, uses both sides.
 
     Labels are (batch, length): classes, with `heads.UNCOUNTED` (-100) where a token is not

@@ -17,7 +17,7 @@ LAYOUTS = ("megabase", "hf")
 def check_predict(
     model: str, source: Path, output: Path, *, genome: str | None, strand: str, device: str
 ) -> None:
-    """Check the options of `jobs.predict.predict`, which documents them, and that inputs exist.
+    """Check the options of `predict.predict`, which documents them, and that inputs exist.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def check_predict(
 
 
 def check_convert(source: str, output: Path, *, layout: str) -> None:
-    """Check the options of `jobs.convert.convert`, which documents them, and that the model exists.
+    """Check the options of `models.convert`, which documents them, and that the model exists.
 
     Raises
     ------

@@ -70,7 +70,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
 
 
 def plot_training(
-    axes: "Axes", metrics: Sequence[Mapping[str, float]], rivals: Mapping[str, float]
+    axes: "Axes", metrics: Sequence[Mapping[str, float]], baselines: Mapping[str, float]
 ) -> None:
     """Plot the loss in bits per base against tokens seen, with baselines as horizontal lines.
 
@@ -80,7 +80,7 @@ def plot_training(
         The axes to draw on.
     metrics
         Lines of a run's metrics: `tokens`, with `loss` or `validation_loss` in nats.
-    rivals
+    baselines
         Bits per base of each baseline, by its name; at least one.
     """
     for key, label, color, marker in (
@@ -91,12 +91,12 @@ def plot_training(
         tokens = [line["tokens"] / 1e6 for line in lines]
         bits = [line[key] / math.log(2) for line in lines]
         axes.plot(tokens, bits, label=label, color=color, marker=marker)
-    for number, (name, bits) in enumerate(rivals.items(), start=1):
+    for number, (name, bits) in enumerate(baselines.items(), start=1):
         axes.axhline(bits, color=f"C{number}", linestyle="--", label=name)
     axes.set(
         xlabel="tokens seen (millions)",
         ylabel="bits per base",
-        ylim=(min(rivals.values()) - 0.03, 2.06),
+        ylim=(min(baselines.values()) - 0.03, 2.06),
         title="What the model learns in training",
     )
     axes.legend(fontsize="small", ncols=2)
@@ -211,7 +211,7 @@ def plot_context(report: Mapping[str, Any], path: Path) -> None:
     Parameters
     ----------
     report
-        A report of `evaluation.context_report.report_context`.
+        A report of `evaluation.context.report_context`.
     path
         The PNG file to write.
     """

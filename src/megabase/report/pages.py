@@ -47,7 +47,7 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
     Parameters
     ----------
     report
-        A report of `evaluation.context_report.report_context`.
+        A report of `evaluation.context.report_context`.
     figure
         The PNG file of its figure, which is embedded in the page.
     """
@@ -154,12 +154,12 @@ def results_table(
     results
         Results of models and baselines; rows and columns keep their order.
     collapsed
-        By task and model, the flag to add to its cells; see `measure.collapse.collapsed_models`.
+        By task and model, the flag to add to its cells; see `metrics.results.collapsed_models`.
 
     Raises
     ------
     InputError
-        If `measure.result.summarise` finds the results inconsistent.
+        If `metrics.results.summarise` finds the results inconsistent.
     """
     summaries = summarise(results)
     models = list(dict.fromkeys(each.model for each in summaries))

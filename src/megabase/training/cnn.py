@@ -235,7 +235,7 @@ def fit_cnn(
     Returns
     -------
     network, record
-        The network in evaluation mode, for `inference.predict.predictions`; and ``seed``,
+        The network in evaluation mode, for `inference.predictions.predictions`; and ``seed``,
         ``n_parameters``, ``best_epoch``, ``epochs`` and ``validation`` as in `metrics.json`.
 
     Raises

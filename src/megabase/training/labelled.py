@@ -69,7 +69,7 @@ class LabelledData:
 
     @property
     def kind(self) -> Kind:
-        """Kind of the task in the terms of `measure.metrics`."""
+        """Kind of the task in the terms of `metrics.task_metrics`."""
         if self.labels.is_multilabel:
             return "multilabel"
         if self.labels.is_regression:

@@ -85,7 +85,7 @@ class PretrainConfig(RunConfig):
     genome_folder: str = ""
     """Base folder of relative paths of genomes and BED files; empty: the current folder."""
     preset: str | None = None
-    """Size of a model from scratch, one of the names of `model.config.PRESETS`; None: tiny."""
+    """Size of a model from scratch, a name in `model.architecture.PRESETS`; None: tiny."""
     architecture: dict[str, StrictFloat | StrictInt | StrictStr | None] = Field(default={})
     """Keys of `HyenaDNAConfig` whose values replace those of the preset, such as n_near_taps;
     max_seq_len makes the filter for a longer context than the training uses."""
@@ -270,7 +270,7 @@ class AdaptConfig(RunConfig):
     """A language model to start from: folder, released folder or .ckpt, or hub id. None: from
     scratch."""
     preset: str | None = None
-    """Size of a model from scratch, one of the names of `model.config.PRESETS`; None: tiny."""
+    """Size of a model from scratch, a name in `model.architecture.PRESETS`; None: tiny."""
     context_length: int | None = Field(default=None, ge=2)
     """Context in tokens of a model from scratch; None: the longest sequence of training and
     validation."""

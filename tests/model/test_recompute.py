@@ -11,7 +11,7 @@ from megabase.model.recompute import no_recomputation, recompute_saved
 
 
 @pytest.mark.parametrize("is_off", [False, True])
-def test_the_gradient_is_of_what_is_made_again(is_off):
+def test_the_gradient_is_of_what_is_recomputed(is_off):
     a, w = torch.randn(3, 4), torch.randn(3, 4, requires_grad=True)
     made = []
 

@@ -58,7 +58,7 @@ def test_memory_of_training_grows_with_depth_width_length_and_batch(checkpointin
     assert 1.5 * training_bytes(config, 100_000, checkpointing=True) < whole
 
 
-def test_inner_channels_that_are_kept_are_counted_and_those_made_again_are_not():
+def test_inner_channels_that_are_kept_are_counted_and_those_recomputed_are_not():
     config = HyenaDNAConfig.from_preset("tiny", 1024)
     most = KEPT_NUMBERS // config.d_inner
     kept = training_bytes(config, most) - training_bytes(config, most + 1)
