@@ -293,10 +293,11 @@ _WHOLE = (
     "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps", "n_near_taps",
     "n_prompt_tokens", "n_added_tokens",
 )  # fmt: skip
+_DROPOUTS = ("embed_dropout", "head_dropout", "prompt_dropout")
 _REAL = (
     "activation_freq", "filter_shift", "shortest_reach", "longest_reach",
-    "filter_amplitude", "amplitude_exponent", "embed_dropout", "layer_norm_epsilon",
-    "initializer_range", "head_dropout", "prompt_dropout",
+    "filter_amplitude", "amplitude_exponent", "layer_norm_epsilon", "initializer_range",
+    *_DROPOUTS,
 )  # fmt: skip
 
 _LARGEST = 3e38  # just below the largest float32
@@ -306,8 +307,7 @@ _MOST_SHOWN = 60
 
 ARCHITECTURE = frozenset(
     {*_WHOLE, *_REAL, "d_inner", "filter_family", "initializer_gain"}
-    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "n_added_tokens"}
-    - {"prompt_dropout", "head_dropout", "embed_dropout"}
+    - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "n_added_tokens", *_DROPOUTS}
 )
 """Keys that define a language model and the initialisation of its weights."""
 
@@ -387,6 +387,9 @@ def _check_reals(config: Architecture) -> None:
         raise InputError(f"initializer_range must not be negative, got {config.initializer_range}")
     if config.layer_norm_epsilon <= 0:
         raise InputError(f"layer_norm_epsilon must be above 0, got {config.layer_norm_epsilon}")
+    for key in _DROPOUTS:
+        if not 0 <= getattr(config, key) <= 1:
+            raise InputError(f"{key} must be from 0 to 1, got {getattr(config, key)}")
 
 
 @typing.no_type_check
