@@ -18,6 +18,7 @@ from megabase.runtime.artifacts import (
     atomic_path,
     check_no_input,
     exclusive_lock,
+    parts_folder,
     read_record,
 )
 from tests.full_disk import file_limit
@@ -317,6 +318,18 @@ def test_a_lock_left_by_a_kill_at_the_very_end_is_removed_by_the_next_run(
     (tmp_path / lock).touch()
     assert output(path, is_folder=is_folder).is_finished
     assert not (tmp_path / lock).exists()
+
+
+def test_parts_left_by_a_kill_at_the_very_end_are_removed_by_the_next_run(tmp_path):
+    path = tmp_path / "out"
+    write(output(path))
+    parts_folder(path).mkdir()
+    (parts_folder(path) / "lines").touch()
+    with exclusive_lock(path, is_folder=False):
+        assert output(path).is_finished
+        assert parts_folder(path).exists()  # another process is at work
+    assert output(path).is_finished
+    assert not parts_folder(path).exists()
 
 
 def test_a_lock_is_nothing_that_a_folder_holds(tmp_path):

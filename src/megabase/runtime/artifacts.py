@@ -76,14 +76,18 @@ class Output:
         if not overwrite and _holds_something(path):
             self._compare(read_record(self._record))
         if self.is_finished:
-            self._remove_lock()
+            self._remove_leftovers()
             _log.info("%s is finished already by the same command; nothing was changed", path)
 
-    def _remove_lock(self) -> None:
+    def _remove_leftovers(self) -> None:
         """Remove what a process left that was killed after it had finished the output."""
-        if _lock_file(self.path, is_folder=self._is_folder).exists():
+        left = [_lock_file(self.path, is_folder=self._is_folder)]
+        if not self._is_folder:
+            left.append(parts_folder(self.path))
+        if any(each.exists() for each in left):
             with suppress(InputError), exclusive_lock(self.path, is_folder=self._is_folder):
-                pass  # the end of the lock removes its file
+                for folder in left[1:]:  # the end of the lock removes its own file
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _compare(self, record: dict[str, Any] | None) -> None:
         """Read the state of an existing output; raise an InputError if its request differs."""
