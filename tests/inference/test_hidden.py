@@ -74,13 +74,18 @@ def test_poolings_are_those_of_the_stitched_states_on_each_strand(pooling):
     pooling=st.sampled_from(POOLINGS),
     strand=st.sampled_from(["forward", "average", "both"]),
 )
-def test_no_neighbour_changes_a_bit(lengths, start, pooling, strand):
+def test_no_neighbour_changes_a_bit_of_windows_that_are_read_one_by_one(
+    lengths, start, pooling, strand
+):
     sequences = [encode(toys.letters(n, seed=i)) for i, n in enumerate(lengths)]
-    together = answers(sequences, pooling, strand=strand)
-    alone = [answers([each], pooling, strand=strand)[0] for each in sequences]
-    fewer = answers(sequences[start:], pooling, strand=strand)
-    for a, b in zip(together, alone, strict=True):
+    options = {"strand": strand, "tokens_per_batch": 1}
+    together = answers(sequences, pooling, **options)
+    alone = [answers([each], pooling, **options)[0] for each in sequences]
+    fewer = answers(sequences[start:], pooling, **options)
+    batched = answers(sequences, pooling, strand=strand, tokens_per_batch=200)
+    for a, b, c in zip(together, alone, batched, strict=True):
         assert np.array_equal(a, b)
+        np.testing.assert_allclose(a, c, rtol=1e-4, atol=1e-4)
     for a, b in zip(together[start:], fewer, strict=True):
         assert np.array_equal(a, b)
 
@@ -88,7 +93,10 @@ def test_no_neighbour_changes_a_bit(lengths, start, pooling, strand):
 @pytest.mark.parametrize("pooling", ["mean", "max", "last", "none"])
 def test_the_mean_of_both_strands_is_that_of_the_reverse_complement(pooling):
     turned = DNA_VOCABULARY.reverse_complement(SEQUENCE)
-    (one,), (other,) = (answers([each], pooling, strand="average") for each in (SEQUENCE, turned))
+    (one,), (other,) = (
+        answers([each], pooling, strand="average", tokens_per_batch=1)
+        for each in (SEQUENCE, turned)
+    )
     assert np.array_equal(one, other[::-1] if pooling == "none" else other)
 
 

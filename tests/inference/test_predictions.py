@@ -128,11 +128,13 @@ def test_a_line_of_a_base_has_its_row_its_position_and_its_place():
     columns = ["id", "row", "position", "base", "predicted", "p_b", "p_a"]
     assert table.columns(["id", "sequence"]) == columns
     lines = [
-        list(line.values()) for line in table.rows(zip(rows, places, strict=True), iter(answers))
+        line
+        for number, (row, place, answer) in enumerate(zip(rows, places, answers, strict=True), 1)
+        for line in table.lines(number, row, place, answer)
     ]
-    assert lines == [
+    assert [list(line.values()) for line in lines] == [
         ["x", 1, 0, 6, "a", 0.2, 0.8],
         ["x", 1, 1, 5, "b", 1.0, 0.0],
         ["y", 2, 0, 9, "b", 0.5, 0.5],
     ]
-    assert all(list(line) == columns for line in table.rows([(rows[0], places[0])], answers))
+    assert all(list(line) == columns for line in lines)

@@ -23,7 +23,9 @@ GENOME = MemoryReference({"chrI": LETTERS, "short": "ACGTTGCAGT", "n": "N" * 60 
 
 def mutated(start, end, contig="chrI", **options):
     region = Interval(contig, start, end)
-    return saturation_mutagenesis(MODEL, GENOME, region, **({"window": 32} | options))
+    return saturation_mutagenesis(
+        MODEL, GENOME, region, **({"window": 32, "tokens_per_batch": 1} | options)
+    )
 
 
 @pytest.mark.parametrize("both_strands", [True, False])
@@ -39,7 +41,7 @@ def test_each_substitution_has_the_very_score_of_its_variant(window, both_strand
                 assert ratio == 0
             else:
                 site = Site("chrI", position, ref, (base,))
-                options = {"window": window, "both_strands": both_strands}
+                options = {"window": window, "both_strands": both_strands, "tokens_per_batch": 1}
                 ((found,),) = score_variants(MODEL, GENOME, [site], **options)
                 assert ratio == found.log_likelihood_ratio != 0
 
@@ -142,7 +144,9 @@ def test_where_most_is_n_there_is_no_score():
 
 def test_the_strand_of_a_region_is_of_no_account():
     forward, reverse = (
-        saturation_mutagenesis(MODEL, GENOME, Interval("chrI", 9, 12, strand), window=16)
+        saturation_mutagenesis(
+            MODEL, GENOME, Interval("chrI", 9, 12, strand), window=16, tokens_per_batch=1
+        )
         for strand in "+-"
     )
     np.testing.assert_array_equal(forward, reverse)

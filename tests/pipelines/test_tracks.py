@@ -12,7 +12,7 @@ from megabase.inference.predictor import Predictor
 from megabase.inference.windows import windows
 from megabase.model.load import save
 from megabase.pipelines import tracks as module
-from megabase.pipelines.pipeline import Parts
+from megabase.pipelines.pipeline import RunOptions, Shard
 from megabase.pipelines.tracks import tracks
 from megabase.runtime.artifacts import exclusive_lock
 from tests import toys
@@ -85,29 +85,6 @@ def test_a_letter_on_the_other_strand_is_its_complement(paths):
         )
 
 
-def test_what_was_interrupted_goes_on_to_the_same_bytes(paths, monkeypatch):
-    model, genome, folder = paths
-    tracks(model, genome, folder / "whole.bg")
-    saved, computed = Parts.save, []
-
-    def broken(self, name, values):
-        if len(computed) == 3:
-            raise KeyboardInterrupt
-        computed.append(name)
-        saved(self, name, values)
-
-    monkeypatch.setattr(Parts, "save", broken)
-    with pytest.raises(KeyboardInterrupt):
-        tracks(model, genome, folder / "again.bg")
-    assert not (folder / "again.bg").exists()
-    first = computed[:]
-    monkeypatch.setattr(Parts, "save", lambda self, *a: (computed.append(a[0]), saved(self, *a)))
-    tracks(model, genome, folder / "again.bg")
-    assert (folder / "again.bg").read_bytes() == (folder / "whole.bg").read_bytes()
-    assert len(set(computed)) == len(computed) > len(first)
-    assert not list(folder.glob(".again*"))
-
-
 def test_two_processes_do_not_write_one_track(paths):
     model, genome, folder = paths
     with exclusive_lock(folder / "a.bg", is_folder=False):
@@ -124,9 +101,9 @@ def test_what_another_kind_of_device_began_is_begun_anew(paths, monkeypatch, cap
         patch.setattr(module, "write_bedgraph", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tracks(model, genome, folder / "a.bg")
-    note = folder / ".a.bg.parts" / "request.json"
+    note = folder / ".a.bg.parts" / "done.json"
     note.write_text(note.read_text().replace('"device": "cpu"', '"device": "cuda"'))
-    tracks(model, genome, folder / "a.bg", device="cpu")
+    tracks(model, genome, folder / "a.bg", options=RunOptions(device="cpu"))
     assert "starting over" in caplog.text
     assert "device was 'cuda', is 'cpu'" in caplog.text
     record = json.loads((folder / "a.bg.megabase.json").read_text())
@@ -248,7 +225,7 @@ def test_shards_in_order_are_the_whole_track_to_the_byte(paths, regions):
     tracks(model, genome, folder / "whole.bg", regions=bed)
     shards = [folder / f"{i}.bg" for i in range(1, 4)]
     for number, path in enumerate(shards, start=1):
-        tracks(model, genome, path, regions=bed, shard=f"{number}/3")
+        tracks(model, genome, path, regions=bed, options=RunOptions(shard=Shard(number, 3)))
         assert path.read_bytes()
     joined = b"".join(path.read_bytes() for path in shards)
     assert joined == (folder / "whole.bg").read_bytes()
@@ -257,7 +234,7 @@ def test_shards_in_order_are_the_whole_track_to_the_byte(paths, regions):
 def test_more_shards_than_parts_leave_some_empty(paths, caplog):
     model, genome, folder = paths
     caplog.set_level("INFO", logger="megabase")
-    tracks(model, genome, folder / "one.bg", shard="1/99")
+    tracks(model, genome, folder / "one.bg", options=RunOptions(shard=Shard(1, 99)))
     assert (folder / "one.bg").read_bytes() == b""
     assert "shard 1/99 has no bases" in caplog.text
 

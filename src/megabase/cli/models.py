@@ -105,7 +105,7 @@ def merge(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Merge the outputs of score-vcf, embed, mutagenesis or tracks with --shard 1/n to n/n.
+    """Merge the outputs of a command with --shard 1/n to n/n.
 
     The result equals the output of the same command without --shard.
 

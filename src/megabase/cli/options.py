@@ -1,7 +1,10 @@
-"""Options that several verbs share."""
+"""Options that several verbs share, and those of all verbs that compute with a model."""
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,14 +31,6 @@ Regions = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Device = Annotated[str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")]
-MaxMemory = Annotated[
-    float | None,
-    typer.Option("--max-memory", min=0.0, help="Memory limit of the process in GiB (CPU only)."),
-]
-Precision = Annotated[
-    str,
-    typer.Option(help="Matrix products in float32 or bfloat16 (faster on some CPUs, less exact)."),
-]
 SequenceColumn = Annotated[
     str | None, typer.Option(help="Column that holds the sequences; default: sequence.")
 ]
@@ -75,9 +70,6 @@ Splice = Annotated[
         "--splice",
         help="Join the blocks of BED12 lines, or the exons of each transcript in GTF or GFF3.",
     ),
-]
-Shard = Annotated[
-    str, typer.Option(help="i/n: every n-th record, starting at the i-th; merge joins them.")
 ]
 ChromMap = Annotated[
     Path | None,
@@ -127,3 +119,74 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Also show technical details, such as the backend.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _run_options(
+    *,
+    shard: Annotated[
+        str, typer.Option(help="i/n: compute the i-th of n parts of the input; merge joins them.")
+    ] = "1/1",
+    device: Device = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Matrix products in float32 or bfloat16 (faster on some CPUs, less exact)."
+        ),
+    ] = "float32",
+    max_memory: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Memory limit of the process in GiB (CPU only)."),
+    ] = None,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Most tokens of a batch; default: 8,192 on a CPU, 131,072 on a GPU."
+        ),
+    ] = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="Compute one sequence or window at a time: the same bits for every shard.",
+        ),
+    ] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> dict[str, Any]:
+    """Start logging, and return the other options as arguments of `pipeline.RunOptions`."""
+    from megabase.pipelines.pipeline import Shard
+    from megabase.runtime.log import start_logging
+
+    start_logging(quiet=quiet, verbose=verbose)
+    return {
+        "shard": Shard.from_text(shard), "device": device, "precision": precision,
+        "max_memory_gib": max_memory, "batch_tokens": batch_tokens,
+        "deterministic": deterministic, "overwrite": overwrite,
+    }  # fmt: skip
+
+
+def with_run_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Return a verb with the options of `_run_options`, which it gets as `pipeline.RunOptions`.
+
+    Parameters
+    ----------
+    verb
+        A verb with a parameter `options`, which is no option of the command.
+    """
+    shared = inspect.signature(_run_options).parameters
+    own = inspect.signature(verb).parameters
+
+    @wraps(verb)
+    def run(**given: Any) -> None:
+        from megabase.pipelines.pipeline import RunOptions
+
+        options = RunOptions(**_run_options(**{name: given.pop(name) for name in shared}))
+        verb(**given, options=options)
+
+    every = [each for each in own.values() if each.name != "options"] + [*shared.values()]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    del run.__wrapped__  # this signature is the one to read
+    run.__signature__ = inspect.Signature([each.replace(kind=keyword) for each in every])  # pyright: ignore[reportAttributeAccessIssue]
+    run.__annotations__ = {each.name: each.annotation for each in every}
+    return run

@@ -1,29 +1,26 @@
 """megabase score, score-vcf, mutagenesis, embed, tracks, generate: what a model computes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from megabase.cli.options import (
     ChromMap,
     Delimiter,
-    Device,
     Genome,
-    MaxMemory,
     Model,
     OutputFile,
-    Overwrite,
-    Precision,
-    Quiet,
     SequenceColumn,
-    Shard,
     Splice,
     Strand,
     VariantWindow,
-    Verbose,
+    with_run_options,
 )
 from megabase.cli.streams import with_streams
+
+if TYPE_CHECKING:
+    from megabase.pipelines.pipeline import RunOptions
 
 
 def add_score(app: typer.Typer) -> None:
@@ -32,6 +29,7 @@ def add_score(app: typer.Typer) -> None:
 
 
 @with_streams(reads=("source", "genome"), writes=".tsv")
+@with_run_options
 def score(
     model: Model,
     source: Annotated[
@@ -52,12 +50,8 @@ def score(
         typer.Option(help="Step between windows in bp, for sequences longer than the context."),
     ] = None,
     strand: Strand = "forward",
-    device: Device = "auto",
-    max_memory: MaxMemory = None,
-    precision: Precision = "float32",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    options: "RunOptions",
 ) -> None:
     """Compute log-likelihood (nats) and bits per base of sequences, as a table or a track.
 
@@ -70,12 +64,10 @@ def score(
     megabase score --model model --input genes.gtf --genome genome.fa --splice --output scores.tsv
     """
     from megabase.pipelines.score import score as run
-    from megabase.runtime.log import start_logging
 
-    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, source, output, genome=genome, splice=splice, stride=stride, strand=strand,
-        device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
+        options=options,
     )  # fmt: skip
     typer.echo(output)
 
@@ -86,6 +78,7 @@ def add_score_vcf(app: typer.Typer) -> None:
 
 
 @with_streams(reads=("source", "genome"), writes=".vcf")
+@with_run_options
 def score_vcf(
     model: Model,
     genome: Genome,
@@ -101,14 +94,9 @@ def score_vcf(
     distance: Annotated[
         bool, typer.Option("--distance", help="Also write how far an allele moves the embedding.")
     ] = False,
-    shard: Shard = "1/1",
     chrom_map: ChromMap = None,
-    device: Device = "auto",
-    max_memory: MaxMemory = None,
-    precision: Precision = "float32",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    options: "RunOptions",
 ) -> None:
     """Compute the log-likelihood ratio (nats) of each alternative allele: INFO fields or a table.
 
@@ -118,13 +106,10 @@ def score_vcf(
     megabase score-vcf --model model --genome genome.fa --input in.vcf.gz --output out.vcf.gz
     """
     from megabase.pipelines.score_vcf import score_vcf as run
-    from megabase.runtime.log import start_logging
 
-    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, genome, source, output, window=window, strand=strand, distance=distance,
-        shard=shard, chrom_map=chrom_map, device=device, max_memory_gib=max_memory,
-        precision=precision, overwrite=overwrite,
+        chrom_map=chrom_map, options=options,
     )  # fmt: skip
     typer.echo(output)
 
@@ -135,6 +120,7 @@ def add_mutagenesis(app: typer.Typer) -> None:
 
 
 @with_streams(reads=("genome", "regions"), writes=".tsv")
+@with_run_options
 def mutagenesis(
     model: Model,
     genome: Genome,
@@ -154,13 +140,8 @@ def mutagenesis(
         typer.Option(help="Window length in bp; default: 1,024, or the context if shorter."),
     ] = None,
     strand: Strand = "average",
-    shard: Annotated[
-        str, typer.Option(help="i/n: every n-th region, starting at the i-th; merge joins them.")
-    ] = "1/1",
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    options: "RunOptions",
 ) -> None:
     """Compute the log-likelihood ratio (nats) of every substitution in regions, as a table.
 
@@ -169,12 +150,10 @@ def mutagenesis(
     megabase mutagenesis -m model -g genome.fa -r regions.bed -o all.tsv --mode both --figures all
     """
     from megabase.pipelines.mutagenesis import mutagenesis as run
-    from megabase.runtime.log import start_logging
 
-    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, genome, regions, output, figures=figures, mode=mode, window=window, strand=strand,
-        shard=shard, device=device, overwrite=overwrite,
+        options=options,
     )  # fmt: skip
     typer.echo(output)
     if figures is not None:
@@ -189,6 +168,7 @@ def add_embed(app: typer.Typer) -> None:
 @with_streams(
     reads=("source", "genome"), why_no_output="embeddings are binary (.npz, .h5 or .parquet)"
 )
+@with_run_options
 def embed(
     model: Model,
     source: Annotated[
@@ -224,16 +204,11 @@ def embed(
     chrom_map: ChromMap = None,
     sequence_column: SequenceColumn = None,
     delimiter: Delimiter = None,
-    shard: Shard = "1/1",
     dtype: Annotated[
         str, typer.Option(help="Data type of the output: float32 or float16.")
     ] = "float32",
-    device: Device = "auto",
-    max_memory: MaxMemory = None,
-    precision: Precision = "float32",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    options: "RunOptions",
 ) -> None:
     """Compute embeddings of sequences, intervals, or both alleles of variants.
 
@@ -244,14 +219,11 @@ def embed(
     megabase embed --model model --input genes.bed --genome genome.fa --layer 4 --output genes.h5
     """
     from megabase.pipelines.embed import embed as run
-    from megabase.runtime.log import start_logging
 
-    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, source, output, genome=genome, splice=splice, layer=layer, pooling=pooling,
         strand=strand, stride=stride, window=window, chrom_map=chrom_map,
-        sequence_column=sequence_column, delimiter=delimiter, shard=shard, dtype=dtype,
-        device=device, max_memory_gib=max_memory, precision=precision, overwrite=overwrite,
+        sequence_column=sequence_column, delimiter=delimiter, dtype=dtype, options=options,
     )  # fmt: skip
     typer.echo(output)
 
@@ -262,6 +234,7 @@ def add_tracks(app: typer.Typer) -> None:
 
 
 @with_streams(reads=("genome", "regions"), writes=".bedgraph")
+@with_run_options
 def tracks(
     model: Model,
     genome: Genome,
@@ -277,18 +250,12 @@ def tracks(
         Path | None,
         typer.Option("--regions", "-r", help="BED file of the bases to compute; default: all."),
     ] = None,
-    shard: Annotated[
-        str,
-        typer.Option(help="i/n: the i-th of n stretches of about equal work; merge joins them."),
-    ] = "1/1",
     rename_contigs: Annotated[
         Path | None,
         typer.Option(help="Two-column file: name of a contig in the genome, name in the track."),
     ] = None,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    options: "RunOptions",
 ) -> None:
     """Compute surprisal, entropy or probabilities at each base, as bigWig or bedGraph.
 
@@ -299,12 +266,10 @@ def tracks(
     megabase tracks --model model --genome asset:ecoli --quantity entropy --output entropy.bedgraph
     """
     from megabase.pipelines.tracks import tracks as run
-    from megabase.runtime.log import start_logging
 
-    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, genome, output, quantity=quantity, strand=strand, stride=stride, regions=regions,
-        shard=shard, rename_contigs=rename_contigs, device=device, overwrite=overwrite,
+        rename_contigs=rename_contigs, options=options,
     )  # fmt: skip
     typer.echo(output)
 
@@ -315,6 +280,7 @@ def add_generate(app: typer.Typer) -> None:
 
 
 @with_streams(reads=("prompt", "template"), writes=".fa")
+@with_run_options
 def generate(
     model: Model,
     length: Annotated[int, typer.Option("--length", "-n", help="Bases to generate per sequence.")],
@@ -348,10 +314,8 @@ def generate(
         float,
         typer.Option(help="Sample from the fewest likeliest bases that reach this probability."),
     ] = 1.0,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    options: "RunOptions",
 ) -> None:
     """Generate sequences base by base, as FASTA with the log-likelihood (nats) of each.
 
@@ -362,12 +326,10 @@ def generate(
     megabase generate --model model --length 300 --output part.fa --forbid GAATTC --gc 0.4-0.6
     """
     from megabase.pipelines.generate import generate as run
-    from megabase.runtime.log import start_logging
 
-    start_logging(quiet=quiet, verbose=verbose)
     run(
         model, output, length=length, prompt=prompt, number=number, template=template,
         forbid=forbid or (), gc=gc, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p,
-        device=device, overwrite=overwrite,
+        options=options,
     )  # fmt: skip
     typer.echo(output)

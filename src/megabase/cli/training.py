@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,6 @@ from megabase.cli.options import (
     ConfigFile,
     Crop,
     Delimiter,
-    Device,
     Epochs,
     FirstSeed,
     LabelColumn,
@@ -22,9 +21,13 @@ from megabase.cli.options import (
     SequenceColumn,
     Strand,
     Verbose,
+    with_run_options,
 )
 from megabase.cli.streams import with_streams
 from megabase.errors import InputError
+
+if TYPE_CHECKING:
+    from megabase.pipelines.pipeline import RunOptions
 
 
 def add_pretrain(app: typer.Typer) -> None:
@@ -255,6 +258,7 @@ def _suffix_of_table(options: Mapping[str, Any]) -> str:
 
 
 @with_streams(reads=("source", "genome"), writes=_suffix_of_table)
+@with_run_options
 def predict(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Folder written by finetune, or a hub id.")
@@ -278,25 +282,21 @@ def predict(
     sequence_column: SequenceColumn = None,
     delimiter: Delimiter = None,
     strand: Strand = "forward",
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    options: "RunOptions",
 ) -> None:
     """Predict the label of each row or base; append the columns predicted and p_CLASS.
 
     megabase predict --model model --input unknown.csv --output predictions.csv
     """
     from megabase.pipelines.preflight import check_predict
-    from megabase.runtime.log import start_logging
 
-    start_logging(quiet=quiet, verbose=verbose)
-    check_predict(model, source, output, genome=genome, strand=strand, device=device)
+    check_predict(model, source, output, genome=genome, strand=strand)
     from megabase.pipelines.predict import predict as run
 
     run(
         model, source, output, genome=genome, crop=crop,
         sequence_column=sequence_column or "sequence", delimiter=delimiter, strand=strand,
-        device=device, overwrite=overwrite,
+        options=options,
     )  # fmt: skip
     typer.echo(output)

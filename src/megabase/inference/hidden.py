@@ -11,12 +11,13 @@ first window that reads it; pooling is over all positions. The reverse strand is
 own direction; its hidden states are then reversed, so that they are indexed by positions of
 the forward strand.
 
-Each window is read in a batch of its own, because other windows in a batch may change the
-last bits. An embedding is therefore a function of its sequence alone.
+Windows are read in batches, and the other windows of a batch may change the last bits. With
+batches of one window an embedding is a function of its sequence alone.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from megabase.errors import InputError, WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.choices import EMBEDDING_STRANDS, MEAN, Pooling, check_layer, strands_of
 from megabase.inference.windows import Window, windows
-from megabase.model.language import LanguageModel
+from megabase.model.language import TOKENS_PER_BATCH, LanguageModel, batches, pad
 
 
 def hidden_states(
@@ -71,11 +72,12 @@ def embed(
     pooling: Pooling = MEAN,
     strand: str = "average",
     stride: int | None = None,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     on_tokens: Callable[[int], object] | None = None,
 ) -> Iterator[Float32[np.ndarray, "..."]]:
     """Yield the embedding of each sequence, in order.
 
-    Memory holds one window and the embedding of one sequence, of one strand or both.
+    Memory holds one batch of windows, and the embeddings of the sequences that it is part of.
 
     Parameters
     ----------
@@ -94,6 +96,8 @@ def embed(
     stride
         Bases between the starts of windows, for a sequence longer than the context; None:
         such a sequence is an error.
+    tokens_per_batch
+        The most tokens in a batch, padding included; a longer window is a batch by itself.
     on_tokens
         Called after each window with the number of tokens read.
 
@@ -112,21 +116,19 @@ def embed(
     """
     check_layer(layer, model.config.n_layer)
     strands = strands_of(strand, EMBEDDING_STRANDS)
-    context = model.config.context_length
     device = next(model.parameters()).device
-    for index, tokens in enumerate(sequences):
-        found = _windows(index, len(tokens), context, stride)
-        pools: list[_Pool] = []
-        for each in strands:
-            read = tokens if each == "+" else DNA_VOCABULARY.reverse_complement(tokens)
-            pools.append(_pool(pooling, len(tokens), model.config.d_model, each))
-            for window in found:
-                row = torch.from_numpy(read[window.start : window.end].astype(np.int64))
-                hidden = hidden_states(model, row[None].to(device), layer=layer)
-                _add(pools[-1], hidden[0].float().cpu().numpy(), window, len(tokens), each)
-                if on_tokens is not None:
-                    on_tokens(len(row))
-        yield _joined([pool.result() for pool in pools], pooling, strand)
+    reads: deque[_Read] = deque()  # a batch may span several sequences, and a sequence several
+    found = _cut(model, sequences, strands, pooling, stride, reads)
+    for batch in batches(found, tokens_per_batch):
+        rows, mask = (tensor.to(device) for tensor in pad(batch))
+        hidden = hidden_states(model, rows, None if mask.all() else mask, layer=layer)
+        for values, window_tokens in zip(hidden.float().cpu().numpy(), batch, strict=True):
+            read = reads.popleft()
+            _add(read.pool, values[: len(window_tokens)], read.window, read.length, read.strand)
+            if on_tokens is not None:
+                on_tokens(len(window_tokens))
+            if read.ended is not None:
+                yield _joined([pool.result() for pool in read.ended], pooling, strand)
 
 
 def _windows(index: int, length: int, context: int, stride: int | None) -> list[Window]:
@@ -217,6 +219,37 @@ class _One:
 
     def result(self) -> Float32[np.ndarray, "row d_model"]:
         return self._row
+
+
+class _Read(NamedTuple):
+    """A window that is read: where its hidden states go, and the pools that it completes."""
+
+    pool: _Pool
+    window: Window
+    length: int
+    strand: str
+    ended: list[_Pool] | None
+
+
+def _cut(
+    model: LanguageModel,
+    sequences: Iterable[TokenArray],
+    strands: tuple[str, ...],
+    pooling: Pooling,
+    stride: int | None,
+    reads: deque[_Read],
+) -> Iterator[TokenArray]:
+    """Yield the tokens of every window of every strand, and append to `reads` what it is."""
+    for index, tokens in enumerate(sequences):
+        length = len(tokens)
+        found = _windows(index, length, model.config.context_length, stride)
+        pools = [_pool(pooling, length, model.config.d_model, each) for each in strands]
+        for strand, pool in zip(strands, pools, strict=True):
+            read = tokens if strand == "+" else DNA_VOCABULARY.reverse_complement(tokens)
+            for window in found:
+                is_last = pool is pools[-1] and window is found[-1]
+                reads.append(_Read(pool, window, length, strand, pools if is_last else None))
+                yield read[window.start : window.end]
 
 
 def _pool(pooling: Pooling, length: int, d_model: int, strand: str) -> _Pool:

@@ -22,11 +22,15 @@ from megabase.errors import WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.hidden import hidden_states
 from megabase.inference.windows import Window, windows
-from megabase.model.language import LanguageModel, batches, pad
+from megabase.model.language import TOKENS_PER_BATCH, LanguageModel, batches, pad
 
 
 def log_probabilities(
-    model: LanguageModel, tokens: TokenArray, windows: Sequence[Window]
+    model: LanguageModel,
+    tokens: TokenArray,
+    windows: Sequence[Window],
+    *,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Iterator[Float32[np.ndarray, "scored base"]]:
     """Yield, for each window, ln p of A, C, G, T at the positions that it scores.
 
@@ -38,6 +42,8 @@ def log_probabilities(
         Token ids of the whole sequence.
     windows
         Windows of the sequence, all of the same length.
+    tokens_per_batch
+        The most tokens in a batch; a longer window is a batch by itself.
 
     Raises
     ------
@@ -45,7 +51,7 @@ def log_probabilities(
         If the model's output is NaN.
     """
     length = windows[0].end - windows[0].start
-    at_once = max(1, TOKENS_PER_BATCH // length)
+    at_once = max(1, tokens_per_batch // length)
     device = next(model.parameters()).device
     for start in range(0, len(windows), at_once):
         batch = windows[start : start + at_once]
@@ -59,9 +65,6 @@ def log_probabilities(
                 raise WorkError("the model's output is NaN: its weights have diverged")
             yield scored
 
-
-TOKENS_PER_BATCH = 1 << 15
-"""Default of the most tokens in a batch, padding included."""
 
 _Part = tuple[slice, Float[Tensor, "batch part token"]]
 
@@ -124,8 +127,13 @@ class Reading(NamedTuple):
     embedding: Float64[np.ndarray, " d_model"]
 
 
-def readings(model: LanguageModel, sequences: Iterable[TokenArray]) -> Iterator[Reading]:
-    """Yield log-likelihoods and embedding of each sequence; each is a batch by itself.
+def readings(
+    model: LanguageModel,
+    sequences: Iterable[TokenArray],
+    *,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+) -> Iterator[Reading]:
+    """Yield log-likelihoods and embedding of each sequence.
 
     Parameters
     ----------
@@ -133,19 +141,25 @@ def readings(model: LanguageModel, sequences: Iterable[TokenArray]) -> Iterator[
         A causal language model in evaluation mode, on the device to compute on.
     sequences
         Token ids of each sequence, at most as many as the model reads.
+    tokens_per_batch
+        The most tokens in a batch, padding included; a longer sequence is a batch by itself.
 
     Raises
     ------
     WorkError
         If the log-likelihood of a base is NaN.
     """
-    for sequence in sequences:
-        tokens = pad([sequence])[0].to(next(model.parameters()).device)
+    for batch in batches(sequences, tokens_per_batch):
+        device = next(model.parameters()).device
+        tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
-            hidden = hidden_states(model, tokens)
-            values = _joined(_moved(model, tokens, model.logits_of(hidden)), tokens)
-        embedding = hidden[0].cpu().numpy().mean(axis=0, dtype=np.float64)
-        yield Reading(_checked(values[0].cpu().numpy(), sequence), embedding)
+            hidden = hidden_states(model, tokens, None if mask.all() else mask)
+            values = _joined(_moved(model, tokens, model.logits_of(hidden)), tokens).cpu().numpy()
+        states = hidden.cpu().numpy()
+        for row, of_row, sequence in zip(values, states, batch, strict=True):
+            n = len(sequence)
+            embedding = of_row[:n].mean(axis=0, dtype=np.float64)
+            yield Reading(_checked(row[:n].copy(), sequence), embedding)
 
 
 def _checked(

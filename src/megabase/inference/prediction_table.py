@@ -1,6 +1,6 @@
 """Predictions appended to the rows of a table: a line for each row, or for each base of it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,27 +50,32 @@ class PredictionTable:
         left_out = self.sequence_column if self.per_base else None
         return [*(column for column in header if column != left_out), *self.added()]
 
-    def rows(
+    def lines(
         self,
-        rows: Iterable[tuple[Mapping[str, str], Interval | None]],
-        answers: Iterable[Float64[np.ndarray, "_ _"]],
+        number: int,
+        row: Mapping[str, str],
+        place: Interval | None,
+        answer: Float64[np.ndarray, "*base output"],
     ) -> Iterator[Mapping[str, object]]:
-        """Yield each line of the output by column.
+        """Yield the lines of a row of the input: one, or one for each base.
 
         Parameters
         ----------
-        rows
-            Each row of the input, with the interval of the genome that was read, or None.
-        answers
-            Predictions (line, output) for each row: one line, or one for each base.
+        number
+            Number of the row, counted from 1.
+        row
+            Cells of the row by column.
+        place
+            The interval of the genome that was read, or None.
+        answer
+            Its prediction (output,), or the predictions of its bases (base, output).
         """
-        for number, (answer, (row, place)) in enumerate(zip(answers, rows, strict=False), start=1):
-            if not self.per_base:
-                yield {**row, **prediction_row(self.config, answer[0])}
-                continue
-            kept = {column: cell for column, cell in row.items() if column != self.sequence_column}
-            for position, of_base in enumerate(answer):
-                line = {**kept, _ROW: number, _POSITION: position}
-                if place is not None:
-                    line[_BASE] = place.part(position, position + 1).start
-                yield {**line, **prediction_row(self.config, of_base)}
+        if not self.per_base:
+            yield {**row, **prediction_row(self.config, answer)}
+            return
+        kept = {column: cell for column, cell in row.items() if column != self.sequence_column}
+        for position, of_base in enumerate(answer):
+            line = {**kept, _ROW: number, _POSITION: position}
+            if place is not None:
+                line[_BASE] = place.part(position, position + 1).start
+            yield {**line, **prediction_row(self.config, of_base)}

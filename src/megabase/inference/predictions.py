@@ -10,7 +10,6 @@ from jaxtyping import Float64
 from megabase.errors import DivergedError, InputError
 from megabase.genome.vocabulary import TokenArray
 from megabase.inference.choices import join_strands, read_strands, strands_of
-from megabase.inference.likelihood import TOKENS_PER_BATCH
 from megabase.model.architecture import JOINT
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.heads import (
@@ -20,7 +19,7 @@ from megabase.model.heads import (
     PredictsEachToken,
     SequenceModel,
 )
-from megabase.model.language import batches, pad
+from megabase.model.language import TOKENS_PER_BATCH, batches, pad
 
 PREDICTED = "predicted"
 """Column of the prediction: the label of a class, names of labels, or a value."""
@@ -35,6 +34,7 @@ def predictions(
     sequences: Iterable[TokenArray],
     *,
     strand: str = "forward",
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Float64[np.ndarray, "*base output"]]:
     """Yield, for each sequence in order, the probabilities of classes or labels, or the values.
@@ -51,6 +51,8 @@ def predictions(
         ``forward``, or ``average``: the mean of the predictions for both strands. For a base
         these are the predictions at its own position: on the forward strand the model sees
         the bases to its left, on the reverse strand those to its right.
+    tokens_per_batch
+        The most tokens in a batch, padding included; a longer sequence is a batch by itself.
     advance
         Called with the number of sequences done since the last call.
 
@@ -70,7 +72,7 @@ def predictions(
     answers_of = _ANSWERS[problem(model.config)]
     per_base = isinstance(model, PredictsEachToken)
     for some in _pools(sequences):
-        logits = _logits(model, list(read_strands(some, strands)))
+        logits = _logits(model, list(read_strands(some, strands)), tokens_per_batch)
         answers = [answers_of(each) for each in logits]
         if not all(np.isfinite(each).all() for each in answers):
             raise DivergedError("the model's output is NaN or infinite: its weights have diverged")
@@ -182,14 +184,14 @@ def _names(config: HyenaDNAConfig) -> list[str]:
 
 
 def _logits(
-    model: SequenceModel, sequences: list[TokenArray]
+    model: SequenceModel, sequences: list[TokenArray], tokens_per_batch: int
 ) -> list[Float64[np.ndarray, "*base output"]]:
     per_base = isinstance(model, PredictsEachToken)
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     device = next(model.parameters()).device
     found: list[np.ndarray] = []
     ordered = (sequences[place] for place in order)
-    for batch in batches(ordered, TOKENS_PER_BATCH, n_extra_tokens=model.config.n_positions(0)):
+    for batch in batches(ordered, tokens_per_batch, n_extra_tokens=model.config.n_positions(0)):
         tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
             answer = model(tokens, None if mask.all() else mask).logits

@@ -66,6 +66,10 @@ class Predictor:
         fastest implementation is used.
     precision
         One of `PRECISIONS`; bfloat16 on a CPU only.
+    batch_tokens
+        The most tokens of a batch, padding included; None: the default of the device. A longer
+        sequence is a batch by itself, so that 1 reads one sequence at a time: no other sequence
+        then affects a bit of its values.
     """
 
     def __init__(
@@ -75,26 +79,16 @@ class Predictor:
         *,
         max_memory_gib: float | None = None,
         precision: str = "float32",
+        batch_tokens: int | None = None,
     ) -> None:
-        check_precision(precision)
-        import torch
-
-        from megabase.inference.plan import bytes_beside
-        from megabase.model.engine import Engine, warn_of_slow_bfloat16
+        from megabase.inference.plan import default_batch_tokens, place_model
         from megabase.model.reading import weights_sha256
 
-        if precision == "bfloat16":
-            warn_of_slow_bfloat16(device)
         self._loaded = loaded
         self.device = device
         self.language = loaded.model
-        self.language.to(device)  # pyright: ignore[reportArgumentType] transformers hides its self
-        self.language.backbone.engine = Engine(
-            max_bytes=None
-            if max_memory_gib is None
-            else bytes_beside(self.language, max_memory_gib),
-            matmul_dtype=torch.bfloat16 if precision == "bfloat16" else None,
-        )
+        place_model(self.language, device, max_memory_gib=max_memory_gib, precision=precision)
+        self.batch_tokens = batch_tokens or default_batch_tokens(device)
         self.revision = loaded.revision
         self.context_length: int = self.language.config.context_length
         self.weights_sha256 = weights_sha256(self.language)
@@ -107,6 +101,7 @@ class Predictor:
         device: str = "auto",
         max_memory_gib: float | None = None,
         precision: str = "float32",
+        batch_tokens: int | None = None,
     ) -> "Predictor":
         """Load a model onto a device.
 
@@ -121,6 +116,8 @@ class Predictor:
             The most memory that the process may take on a CPU, in GiB; None: no limit.
         precision
             One of `PRECISIONS`; bfloat16 on a CPU only.
+        batch_tokens
+            The most tokens of a batch, as in `Predictor`.
 
         Raises
         ------
@@ -135,7 +132,7 @@ class Predictor:
 
         return cls(
             read_language_model(files), choose_device(device), max_memory_gib=max_memory_gib,
-            precision=precision,
+            precision=precision, batch_tokens=batch_tokens,
         )  # fmt: skip
 
     @cached_property
@@ -167,18 +164,16 @@ class Predictor:
         *,
         longest: int,
         n_tokens: int,
-        at_once: int | None = None,
         n_blocks: int | None = None,
         n_bytes_held: int = 0,
     ) -> "megabase.inference.plan.InferencePlan":
         """Estimate memory and time of log-likelihoods or embeddings; see `plan.plan_inference`."""
-        from megabase.inference.likelihood import TOKENS_PER_BATCH
         from megabase.inference.plan import plan_inference
 
         return plan_inference(
             self.language,
             longest=longest,
-            at_once=at_once or TOKENS_PER_BATCH,
+            at_once=self.batch_tokens,
             n_tokens=n_tokens,
             n_blocks=n_blocks,
             n_bytes_held=n_bytes_held,
@@ -193,14 +188,20 @@ class Predictor:
         return plan_gradients(self.language, longest=longest, n_tokens=n_tokens)
 
     def plan_generation(
-        self, *, prompt_length: int, length: int, n_sequences: int
+        self,
+        *,
+        prompt_length: int,
+        length: int,
+        n_sequences: int,
+        batch_tokens: int | None = None,
     ) -> "megabase.inference.plan.GenerationPlan":
         """Choose the batch size for generation; see `plan.plan_generation`."""
         from megabase.inference.plan import plan_generation
 
         return plan_generation(
-            self.language, prompt_length=prompt_length, length=length, n_sequences=n_sequences
-        )
+            self.language, prompt_length=prompt_length, length=length, n_sequences=n_sequences,
+            batch_tokens=batch_tokens,
+        )  # fmt: skip
 
     def log_likelihoods(
         self,
@@ -236,9 +237,14 @@ class Predictor:
         strands = strands_of(strand)
         read = read_strands(sequences, strands)
         if stride is None:
-            values = log_likelihoods(self.language, read, advance=advance)
+            values = log_likelihoods(
+                self.language, read, tokens_per_batch=self.batch_tokens, advance=advance
+            )
         else:
-            values = long_log_likelihoods(self.language, read, stride=stride, advance=advance)
+            values = long_log_likelihoods(
+                self.language, read, stride=stride, tokens_per_batch=self.batch_tokens,
+                advance=advance,
+            )  # fmt: skip
         return join_strands(values, strands)
 
     def embed(
@@ -256,7 +262,7 @@ class Predictor:
 
         return embed(
             self.language, sequences, layer=layer, pooling=pooling, strand=strand, stride=stride,
-            on_tokens=on_tokens,
+            tokens_per_batch=self.batch_tokens, on_tokens=on_tokens,
         )  # fmt: skip
 
     def score_variants(
@@ -273,7 +279,7 @@ class Predictor:
 
         return score_variants(
             self.language, reference, sites, window=window, both_strands=both_strands,
-            with_distance=with_distance,
+            with_distance=with_distance, tokens_per_batch=self.batch_tokens,
         )  # fmt: skip
 
     def saturation_mutagenesis(
@@ -289,8 +295,9 @@ class Predictor:
         from megabase.inference.substitutions import saturation_mutagenesis
 
         return saturation_mutagenesis(
-            self.language, reference, region, window=window, mode=mode, both_strands=both_strands
-        )
+            self.language, reference, region, window=window, mode=mode, both_strands=both_strands,
+            tokens_per_batch=self.batch_tokens,
+        )  # fmt: skip
 
     def log_probabilities(
         self, tokens: TokenArray, windows: Sequence[Window]
@@ -298,7 +305,7 @@ class Predictor:
         """Yield ln p of A, C, G, T for each window; see `likelihood.log_probabilities`."""
         from megabase.inference.likelihood import log_probabilities
 
-        return log_probabilities(self.language, tokens, windows)
+        return log_probabilities(self.language, tokens, windows, tokens_per_batch=self.batch_tokens)
 
     def generate(
         self,

@@ -1,4 +1,4 @@
-"""Score variants; each distinct window is read once, in a batch of its own."""
+"""Score variants; each distinct window of a group of sites is read once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -16,7 +16,7 @@ from megabase.inference.scores import (
     effect_of,
     requests_of,
 )
-from megabase.model.language import LanguageModel
+from megabase.model.language import TOKENS_PER_BATCH, LanguageModel
 
 _TOKENS_HELD = 1 << 17  # of the group of sites within which equal windows are read once
 
@@ -29,6 +29,7 @@ def score_variants(
     window: int,
     both_strands: bool = True,
     with_distance: bool = False,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Iterator[list[VariantEffect]]:
     """Yield, for each site in order, the effect of each of its alternative alleles.
 
@@ -47,7 +48,10 @@ def score_variants(
     both_strands
         Whether effects are means over both strands, or those of the forward strand.
     with_distance
-        Whether `VariantEffect.distance` is computed; it changes no other field.
+        Whether `VariantEffect.distance` is computed.
+    tokens_per_batch
+        The most tokens in a batch. With 1 each window is a batch by itself, and no bit of an
+        effect depends on other sites.
 
     Raises
     ------
@@ -60,15 +64,19 @@ def score_variants(
     pending = iter(sites)
     while some := list(islice(pending, max(1, _TOKENS_HELD // window))):
         requests = [requests_of(reference, site, window, both_strands) for site in some]
-        answers = _read(model, [request for each in requests for request in each], with_distance)
+        every = [request for each in requests for request in each]
+        answers = _read(model, every, with_distance, tokens_per_batch)
         for each in requests:
             yield [effect_of(request, answers) for request in each]
 
 
 def _read(
-    model: LanguageModel, requests: Sequence[VariantRequest], with_embedding: bool
+    model: LanguageModel,
+    requests: Sequence[VariantRequest],
+    with_embedding: bool,
+    tokens_per_batch: int,
 ) -> Mapping[bytes, WindowAnswer]:
-    """Read each distinct window once, in a batch of its own, so that no bit depends on others."""
+    """Read each distinct window once."""
     windows = {
         tokens.tobytes(): tokens
         for request in requests
@@ -76,10 +84,11 @@ def _read(
         for tokens in (pair.ref, pair.alt)
     }
     if with_embedding:
-        found = (tuple(each) for each in readings(model, windows.values()))
+        read = readings(model, windows.values(), tokens_per_batch=tokens_per_batch)
+        found = (tuple(each) for each in read)
     else:
         none = np.full(1, np.nan)
-        values = log_likelihoods(model, windows.values(), tokens_per_batch=1)
+        values = log_likelihoods(model, windows.values(), tokens_per_batch=tokens_per_batch)
         found = ((each, none) for each in values)
     return {
         key: WindowAnswer(each.astype(np.float64), embedding)

@@ -20,8 +20,7 @@ How far the allele moves the hidden states, whether it is likely or not, is the 
 of the same windows of n tokens, with the last hidden states h, normalised, of the same pass.
 Both are averaged over strands.
 
-Each window is scored in a batch of its own, so that neither other windows nor their order
-change a bit of its score. Windows with the same letters are scored once.
+Windows with the same letters are scored once.
 """
 
 import math

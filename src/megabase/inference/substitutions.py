@@ -34,7 +34,7 @@ from megabase.inference.adapters import OneHotModel
 from megabase.inference.score_variants import score_variants
 from megabase.inference.scores import check_window, is_mostly_n
 from megabase.inference.windows import MODES, gradient_windows
-from megabase.model.language import LanguageModel
+from megabase.model.language import TOKENS_PER_BATCH, LanguageModel
 
 
 def saturation_mutagenesis(
@@ -45,11 +45,12 @@ def saturation_mutagenesis(
     window: int,
     mode: str = "exact",
     both_strands: bool = True,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Float64[np.ndarray, "length 4"]:
     """Score every substitution of a region, in nats, alternative minus reference.
 
-    A value depends on contig, position and `window` alone, not on where the region starts or
-    ends.
+    Except for rounding, a value depends on contig, position and `window` alone, not on where
+    the region starts or ends.
 
     Parameters
     ----------
@@ -67,6 +68,9 @@ def saturation_mutagenesis(
         `gradient_windows`: the cost of about six passes for each strand and half a window.
     both_strands
         Whether values are means over both strands, or those of the forward strand.
+    tokens_per_batch
+        The most tokens in a batch in the exact mode. With 1 each window is a batch by itself, as
+        it is in the gradient mode, and no bit of a value depends on the region.
 
     Returns
     -------
@@ -88,8 +92,10 @@ def saturation_mutagenesis(
         raise InputError(f"the mode must be one of {', '.join(MODES)}; got {mode!r}")
     region = replace(region, strand="+")
     tokens = _tokens(reference, region)
-    compute = _exact if mode == "exact" else _estimated
-    ratios = compute(model, reference, region, window, both_strands)
+    if mode == "exact":
+        ratios = _exact(model, reference, region, window, both_strands, tokens_per_batch)
+    else:
+        ratios = _estimated(model, reference, region, window, both_strands)
     bases = DNA_VOCABULARY.to_bases(tokens)
     ratios[bases == len(DNA.bases)] = np.nan
     known = np.flatnonzero(bases < len(DNA.bases))
@@ -109,12 +115,16 @@ def _exact(
     region: Interval,
     window: int,
     both_strands: bool,
+    tokens_per_batch: int,
 ) -> Float64[np.ndarray, "length 4"]:
     """Score each base as one site with three alleles, which share the reference windows."""
     letters = reference.fetch(region)
     sites = list(substitution_sites(region.contig, letters, start=region.start))
     ratios = np.full((len(region), len(DNA.bases)), np.nan)
-    found = score_variants(model, reference, sites, window=window, both_strands=both_strands)
+    found = score_variants(
+        model, reference, sites, window=window, both_strands=both_strands,
+        tokens_per_batch=tokens_per_batch,
+    )  # fmt: skip
     for site, effects in zip(sites, found, strict=True):
         for alt, effect in zip(site.alts, effects, strict=True):
             ratio = effect.log_likelihood_ratio

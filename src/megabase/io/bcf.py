@@ -1,7 +1,7 @@
 """Write BCF, which needs every name declared in its header, from a VCF file."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from megabase.io.vcf import (
     declaration,
     without_quoted,
     work_errors,
+    write_vcf,
 )
 
 _NUMERIC = re.compile(r"##INFO=<(?:.*,\s*)?Type=(Integer|Float)\b")
@@ -32,8 +33,8 @@ _NOT_OF_A_CONTIG = frozenset(',<>"')  # these would end a contig name in the hea
 _NEEDS_NONE = {("INFO", "."), ("FILTER", "."), ("FILTER", "PASS"), ("FORMAT", "")}
 
 
-def check_fits_bcf(vcf: VcfFile, *, replaced: Iterable[str] = ()) -> None:
-    """Raise an InputError at the first record that BCF cannot represent exactly.
+def bcf_check(vcf: VcfFile, *, replaced: Iterable[str] = ()) -> Callable[[VcfRecord], None]:
+    """Return a function that raises an InputError at a record that BCF cannot represent exactly.
 
     htslib silently writes a missing value if INFO or QUAL is not a number, truncates a fraction
     if the header says Integer, and drops extra columns; it rejects undeclared names only at the
@@ -43,17 +44,20 @@ def check_fits_bcf(vcf: VcfFile, *, replaced: Iterable[str] = ()) -> None:
     Parameters
     ----------
     vcf
-        The file.
+        The file of the records.
     replaced
         Names of INFO fields that will be replaced, and need no check.
     """
     rules = _Rules.of(vcf.header, set(replaced))
-    for record in vcf.records():
+
+    def check(record: VcfRecord) -> None:
         if problem := _problem(record, rules):
             raise InputError(
                 f"{vcf.name}, {record.contig}:{record.columns[1]}: {problem}, which BCF cannot "
                 "store; fix it (bcftools annotate --header-lines declares names), or write .vcf.gz"
             )
+
+    return check
 
 
 class _Rules(NamedTuple):
@@ -149,15 +153,19 @@ def with_contigs(header: list[str], lengths: Mapping[str, int | None]) -> list[s
     return [*header[:-1], *added, header[-1]]
 
 
-def write_bcf(path: Path, vcf: Path, *, index_shift: int | None) -> None:
-    """Write a sorted VCF file as BCF, and its .csi index next to it.
+def write_bcf(
+    path: Path, header: Iterable[str], records: Iterable[str], *, index_shift: int | None
+) -> None:
+    """Write sorted records as BCF, and the .csi index next to it.
+
+    htslib converts files, so the records are first written to a temporary VCF file next to it.
 
     Parameters
     ----------
     path
         The file to write.
-    vcf
-        The file to convert.
+    header, records
+        Lines of the header and of the records.
     index_shift
         Bits of the smallest bin of the index, from `bits_of_index`; None writes no index.
 
@@ -166,6 +174,16 @@ def write_bcf(path: Path, vcf: Path, *, index_shift: int | None) -> None:
     WorkError
         If a record does not match the header, or the disk is full.
     """
+    plain = Path(f"{path}.vcf")
+    try:
+        write_vcf(plain, header, records, bgzip=False)
+        convert_to_bcf(path, plain, index_shift=index_shift)
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def convert_to_bcf(path: Path, vcf: Path, *, index_shift: int | None) -> None:
+    """Convert a sorted VCF file to BCF as `write_bcf` does."""
     try:  # pysam.VariantFile would add END to records with symbolic alleles
         with work_errors("BCF"):
             pysam.bcftools.view(

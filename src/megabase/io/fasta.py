@@ -13,7 +13,7 @@ import shutil
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BufferedIOBase
+from io import BufferedIOBase, StringIO
 from pathlib import Path
 from typing import IO, NamedTuple
 from uuid import uuid4
@@ -259,7 +259,7 @@ _LINE = 60  # letters of a line
 _LAYOUT = 1  # version of the cached index; increase it when the format changes
 
 
-def write_fasta(file: IO[str], header: str, letters: str) -> None:
+def write_fasta(file: IO[str] | StringIO, header: str, letters: str) -> None:
     """Write one sequence, in lines of 60 letters.
 
     Parameters

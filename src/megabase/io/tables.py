@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from io import StringIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -68,11 +69,12 @@ def delimiter_to_write(path: Path) -> str:
 
 
 def write_table(
-    file: IO[str],
+    file: IO[str] | StringIO,
     columns: list[str],
     rows: Iterable[Mapping[str, object]],
     *,
     delimiter: str = _TAB,
+    has_header: bool = True,
 ) -> None:
     """Write a header and one line per row; floats have eight significant digits.
 
@@ -89,6 +91,8 @@ def write_table(
         The rows; each is written as soon as it is read.
     delimiter
         Separator of the columns.
+    has_header
+        Whether to write the header.
 
     Raises
     ------
@@ -99,7 +103,8 @@ def write_table(
     writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n", **options)
     quoting = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
     check_cells(dict(zip(columns, columns, strict=True)), delimiter, "the header")
-    writer.writeheader()
+    if has_header:
+        writer.writeheader()
     for number, row in enumerate(rows, start=1):
         check_cells(row, delimiter, f"row {number}")
         texts = {key: _text(value) for key, value in row.items()}

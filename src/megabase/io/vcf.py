@@ -6,11 +6,10 @@ those of a `Site` 0-based.
 
 import gzip
 import re
-import shutil
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -302,8 +301,8 @@ def extended_header(
     return [*kept, *added, *written, header[-1]]
 
 
-def write_vcf(path: Path, header: Iterable[str], body: Path, *, bgzip: bool) -> None:
-    """Write a header and the records of another file, compressed or not.
+def write_vcf(path: Path, header: Iterable[str], records: Iterable[str], *, bgzip: bool) -> None:
+    """Write a header and records, compressed or not.
 
     Parameters
     ----------
@@ -311,16 +310,14 @@ def write_vcf(path: Path, header: Iterable[str], body: Path, *, bgzip: bool) -> 
         The file to write.
     header
         Lines of the header.
-    body
-        A file of records in plain text.
+    records
+        Lines of the records; each is written as soon as it is read.
     bgzip
         Whether to compress with bgzip.
     """
-    text = "".join(f"{line}\n" for line in header).encode(**_TEXT)
-    opened = _bgzip(path) if bgzip else path.open("wb")
-    with body.open("rb") as lines, opened as file:
-        file.write(text)
-        shutil.copyfileobj(lines, file, length=1 << 20)
+    with _bgzip(path) if bgzip else path.open("wb") as file:
+        for line in chain(header, records):
+            file.write(f"{line}\n".encode(**_TEXT))
 
 
 @contextmanager
@@ -359,16 +356,9 @@ def check_written_whole(path: Path) -> None:
         raise WorkError(f"{path} could not be written completely: the disk may be full") from error
 
 
-def encode_lines(lines: Iterable[str]) -> bytes:
-    """Return lines of records as bytes for the body of `write_vcf`."""
-    return "".join(f"{line}\n" for line in lines).encode(**_TEXT)
-
-
-def read_lines(body: Path) -> Iterator[VcfRecord]:
-    r"""Yield the records of an `encode_lines` file; bytes that are not UTF-8 read as ``\xe9``."""
-    with body.open(encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        for line in file:
-            yield VcfRecord(line.rstrip("\n").split("\t", _N_COLUMNS))
+def printable(text: str) -> str:
+    r"""Return text of a file as it can be shown: bytes that are not UTF-8 become ``\xe9``."""
+    return text.encode(**_TEXT).decode("utf-8", "backslashreplace")
 
 
 def index_vcf(path: Path, index: Path, *, longest_contig: int) -> None:

@@ -20,6 +20,10 @@ from megabase.ops.tracing import is_jit_tracing, static_size, why_traced
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
 
 
+TOKENS_PER_BATCH = 1 << 15
+"""Default of the most tokens in a batch, padding included."""
+
+
 def batches(
     sequences: Iterable[TokenArray], tokens_per_batch: int, *, n_extra_tokens: int = 0
 ) -> Iterator[list[TokenArray]]:

@@ -4,9 +4,9 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,15 +21,7 @@ from megabase.io.compression import BCF, VCF, file_format
 from megabase.io.genome_file import read_chrom_map
 from megabase.io.tables import is_table
 from megabase.io.vcf import VcfFile
-from megabase.pipelines.pipeline import (
-    LINES_PER_RECORD,
-    Frames,
-    Journal,
-    Shard,
-    encode_rows,
-    open_journal,
-    packed_counts,
-)
+from megabase.pipelines.pipeline import DEFAULTS, Frames, Pipeline, Request, RunOptions, encode_rows
 from megabase.pipelines.sequences import (
     AlleleEntries,
     EmbeddingEntry,
@@ -45,7 +37,7 @@ from megabase.pipelines.variant_table import skipped_text
 from megabase.runtime.artifacts import Output, check_no_input, check_place, parts_folder
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import check_exists, genome_path
-from megabase.runtime.log import Meter, counted, progress
+from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +45,28 @@ DTYPES = ("float32", "float16")
 """Types of the numbers in the output."""
 
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
-_BASES_IN_PART = 1 << 16  # bases between saves, which an interruption may lose
 _LETTERS_OF_NAME = 64  # assumed length of a name, to estimate the size on disk
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingRequest(Request):
+    """Everything that determines the output of `embed`, whose parameters it has."""
+
+    command: ClassVar[str] = "embed"
+    always: ClassVar[tuple[str, ...]] = ("precision", "shard")
+
+    input: str
+    genome: str | None
+    layer: int
+    pooling: str
+    strand: str
+    stride: int | None
+    window: int | None
+    contigs: Mapping[str, str]
+    dtype: str
+    splice: bool = False
+    sequence_column: str | None = None
+    delimiter: str | None = None
 
 
 def embed(
@@ -72,12 +84,8 @@ def embed(
     chrom_map: Path | None = None,
     sequence_column: str | None = None,
     delimiter: str | None = None,
-    shard: str = "1/1",
     dtype: str = "float32",
-    device: str = "auto",
-    max_memory_gib: float | None = None,
-    precision: str = "float32",
-    overwrite: bool = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Write the embedding of every sequence, interval, or allele of a file.
 
@@ -114,18 +122,10 @@ def embed(
         Column of a table that has the sequences; None: ``sequence``.
     delimiter
         Delimiter of a table; None: detected from its first line.
-    shard
-        ``i/n``: process the i-th of every n records.
     dtype
         One of `DTYPES`.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    max_memory_gib
-        The most memory that the process may take on a CPU, in GiB; None: no limit.
-    precision
-        ``float32``, or ``bfloat16`` on a CPU.
-    overwrite
-        Whether an existing output may be replaced.
+    options
+        How to compute.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def embed(
         If an input or option is invalid, a number is too large for the dtype, or the disk is
         too small.
     """
-    part, pool = Shard.from_text(shard), Pooling.from_text(pooling)
+    pool = Pooling.from_text(pooling)
     strands_of(strand, EMBEDDING_STRANDS)
     if dtype not in DTYPES:
         raise InputError(f"the dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
@@ -148,38 +148,35 @@ def embed(
         is_vcf=is_vcf, stride=stride, window=window, chrom_map=chrom_map, splice=splice
     )
     of_table = {"sequence_column": sequence_column, "delimiter": delimiter}
-    of_table = {key: value for key, value in of_table.items() if value is not None}
+    of_table: dict[str, Any] = {key: each for key, each in of_table.items() if each is not None}
     is_of_alleles = is_vcf and not of_table
     if is_of_alleles:
         entries_of = _alleles(source, genome, contigs)
     else:
         entries_of = _sequences(source, genome, stride, of_table, splice=splice)
     check_place(output, is_folder=False)
-    predictor = Predictor.load(
-        model, device=device, max_memory_gib=max_memory_gib, precision=precision
-    )
+    predictor = options.load(model)
     context = predictor.context_length
     window = choose_window(window, context) if is_of_alleles else window
     entries = entries_of(window or context)
-    request = {
-        "command": "embed",
-        "model": predictor.weights_sha256,
-        "precision": precision,
-        "input": file_sha256(inputs[0]),
-        "genome": file_sha256(inputs[1]) if genome else None,
-        "layer": check_layer(layer, predictor.language.config.n_layer),
-        "pooling": str(pool),
-        "strand": strand,
-        "stride": stride,
-        "window": window,
-        "contigs": contigs,
-        "shard": str(part),
-        "dtype": dtype,
-        **({"splice": True} if splice else {}),
-    } | of_table
-    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    request = EmbeddingRequest(
+        model=predictor.weights_sha256,
+        input=file_sha256(inputs[0]),
+        genome=file_sha256(inputs[1]) if genome else None,
+        layer=check_layer(layer, predictor.language.config.n_layer),
+        pooling=str(pool),
+        strand=strand,
+        stride=stride,
+        window=window,
+        contigs=contigs,
+        dtype=dtype,
+        splice=splice,
+        **options.in_request(always_shard=True) | of_table,
+    )
+    place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
     if not place.is_finished:
-        _EmbeddingWork(predictor, entries, request).write(place)
+        _Embedding(predictor, entries, request, options).run(place)
+        entries.tell()
 
 
 def _check_goes_with(
@@ -258,93 +255,80 @@ def _alleles(
 
 
 class _Extent(NamedTuple):
-    """Size of a shard: records, entries, length of the longest, tokens to read, rows to write."""
+    """Size of a shard: entries, length of the longest, tokens to read, rows to write."""
 
-    n_records: int
     n_entries: int
     longest: int
     n_tokens: int
     n_rows: int
 
 
-class _EmbeddingWork:
-    """One input to be embedded with one model."""
+class _Embedding(Pipeline[EntryRecord, EmbeddingRequest]):
+    """Frames of rows, as `encode_rows` writes them."""
 
-    def __init__(self, predictor: Predictor, entries: Entries, request: Mapping[str, Any]) -> None:
+    title = "embedding"
+    unit = "bp read"
+    bases_in_part = 1 << 16
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        entries: Entries,
+        request: EmbeddingRequest,
+        options: RunOptions,
+    ) -> None:
+        super().__init__(request, options.shard, predictor.device.type)
         self._predictor = predictor
         self._entries = entries
-        self._request = request
-        self._pooling = Pooling.from_text(request["pooling"])
-        self._shard = Shard.from_text(request["shard"])
-        self._dtype = np.dtype(request["dtype"])
-        self._strands = EMBEDDING_STRANDS[request["strand"]]
-        n_sides = 2 if request["strand"] == "both" else 1
+        self._pooling = Pooling.from_text(request.pooling)
+        self._dtype = np.dtype(request.dtype)
+        self._strands = EMBEDDING_STRANDS[request.strand]
+        n_sides = 2 if request.strand == "both" else 1
         self._n_channels = n_sides * predictor.language.config.d_model
+        self._extent = self._measure()
 
-    def write(self, place: Output) -> None:
-        """Embed the records that are not done yet, then write the complete output."""
-        extent = self._measure()
-        self._announce(extent, parts_folder(place.path))
-        device = self._predictor.device.type
-        with open_journal(place.path, {**self._request, "device": device}) as journal:
-            with progress(extent.n_tokens, "embedding", "bp read") as meter:
-                self._fill(journal, meter)
-            frames = Frames(journal.body, self._n_channels, self._dtype)
-            layout = self._layout(frames)
-            reasons = Counter(each for rows in frames.heads() for each in rows.skip_reasons if each)
-            if self._entries.has_reasons:
-                _log.info(
-                    "%s rows; skipped, with NaN and a skip_reason: %s", f"{layout.n_rows:,}",
-                    skipped_text(reasons),
-                )  # fmt: skip
-            shard = {}
-            if self._shard.count > 1:
-                records = self._shard.of(self._entries.records())
-                shard[LINES_PER_RECORD] = packed_counts(len(record.lengths) for record in records)
-            with place.write_at(
-                **shard,
-                n_sequences=layout.n_sequences,
-                n_rows=layout.n_rows,
-                n_skipped=reasons.total(),
-                skip_reasons=dict(sorted(reasons.items())),
-                device=device,
-            ) as path:
-                write_arrays(path, layout, frames.__iter__)
-            self._entries.tell()
+    @property
+    def total(self) -> int:
+        return self._extent.n_tokens
+
+    def records(self) -> Iterator[EntryRecord]:
+        return self.shard.of(self._entries.records())
+
+    def n_bases(self, record: EntryRecord) -> int:
+        return sum(record.lengths)
+
+    def n_units(self, record: EntryRecord) -> int:
+        return sum(map(self._n_read, record.lengths))
 
     def _n_read(self, length: int) -> int:
         """Return the tokens that are read for a sequence, on all strands."""
         context = self._predictor.context_length
-        found = windows(length, context, self._request["stride"] or context)
+        found = windows(length, context, self.request.stride or context)
         return len(self._strands) * sum(window.end - window.start for window in found)
 
     def _measure(self) -> _Extent:
         counts: Counter[int] = Counter()
-        n_records = 0
-        for record in self._shard.of(self._entries.records()):
-            n_records += 1
+        for record in self.records():
             counts.update(record.lengths)
         return _Extent(
-            n_records=n_records,
             n_entries=counts.total(),
             longest=max(counts, default=0),
             n_tokens=sum(n * self._n_read(length) for length, n in counts.items()),
             n_rows=sum(n * self._pooling.n_rows(length) for length, n in counts.items()),
         )
 
-    def _announce(self, extent: _Extent, folder: Path) -> None:
-        """Log memory, time and size; raise an InputError if the disk is too small."""
+    def announce(self, output: Path) -> None:
+        extent = self._extent
         if not extent.n_entries:
-            _log.info("shard %s has no records: the output has no rows", self._shard)
+            _log.info("shard %s has no records: the output has no rows", self.shard)
             return
-        context, stride = self._predictor.context_length, self._request["stride"]
+        context, stride = self._predictor.context_length, self.request.stride
         per_row = self._n_channels * self._dtype.itemsize
-        rows_held = self._pooling.n_rows(extent.longest + _BASES_IN_PART)
+        rows_held = self._pooling.n_rows(extent.longest + self.bases_in_part)
         plan = self._predictor.plan(
             longest=min(extent.longest, context),
-            at_once=1,
             n_tokens=extent.n_tokens,
-            n_blocks=self._request["layer"],
+            n_blocks=self.request.layer,
             # float32 rows: one array per strand, the joined rows, a part and its converted copy
             n_bytes_held=(len(self._strands) + 3) * rows_held * self._n_channels * 4,
         )
@@ -358,6 +342,7 @@ class _EmbeddingWork:
             counted(extent.n_rows, "row"), self._n_channels, self._dtype, _size(n_bytes),
         )  # fmt: skip
         # Saved parts and the output exist together; space of parts that are saved is taken already.
+        folder = parts_folder(output)
         n_done = sum(file.stat().st_size for file in folder.glob("*"))
         there = next(place for place in folder.absolute().parents if place.exists())
         free = shutil.disk_usage(there).free
@@ -368,26 +353,24 @@ class _EmbeddingWork:
                 "mean, --dtype float16, or a --shard"
             )
 
-    def _fill(self, journal: Journal, meter: Meter) -> None:
-        """Embed the records that are not in the journal yet, a part at a time."""
-        records = self._shard.of(self._entries.records())
-        if journal.n_done:
-            _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
-            done = islice(records, journal.n_done)
-            meter.skip(sum(self._n_read(length) for record in done for length in record.lengths))
-        for part in _parts(records):
-            found = [entry for record in part for entry in record.read()]
-            journal.append(encode_rows(self._embedded(found, meter)), len(part))
+    def compute(self, part: Sequence[EntryRecord], advance: Callable[[int], None]) -> bytes:
+        entries = [entry for record in part for entry in record.read()]
+        read = sum(self._n_read(len(each.tokens)) for each in entries if each.tokens is not None)
+        encoded = encode_rows(self._embedded(entries, advance))
+        advance(sum(map(self.n_units, part)) - read)  # of the entries that were skipped
+        return encoded
 
-    def _embedded(self, entries: Sequence[EmbeddingEntry], meter: Meter) -> Rows:
+    def _embedded(
+        self, entries: Sequence[EmbeddingEntry], on_tokens: Callable[[int], None]
+    ) -> Rows:
         """Embed some entries; an entry without tokens gets one row of NaN."""
         answers = self._predictor.embed(
             (entry.tokens for entry in entries if entry.tokens is not None),
-            layer=self._request["layer"],
+            layer=self.request.layer,
             pooling=self._pooling,
-            strand=self._request["strand"],
-            stride=self._request["stride"],
-            on_tokens=meter.advance,
+            strand=self.request.strand,
+            stride=self.request.stride,
+            on_tokens=on_tokens,
         )
         nothing = np.full(self._n_channels, np.nan, dtype=np.float32)
         rows = [
@@ -405,6 +388,33 @@ class _EmbeddingWork:
             written,
         )
 
+    def lines_per_record(self, body: Path) -> Iterator[int]:
+        del body
+        return (len(record.lengths) for record in self.records())
+
+    def results(self, body: Path) -> dict[str, Any]:
+        frames = self._frames(body)
+        layout = self._layout(frames)
+        reasons = Counter(each for rows in frames.heads() for each in rows.skip_reasons if each)
+        if self._entries.has_reasons:
+            _log.info(
+                "%s rows; skipped, with NaN and a skip_reason: %s", f"{layout.n_rows:,}",
+                skipped_text(reasons),
+            )  # fmt: skip
+        return {
+            "n_sequences": layout.n_sequences,
+            "n_rows": layout.n_rows,
+            "n_skipped": reasons.total(),
+            "skip_reasons": dict(sorted(reasons.items())),
+        }
+
+    def write(self, path: Path, body: Path) -> None:
+        frames = self._frames(body)
+        write_arrays(path, self._layout(frames), frames.__iter__)
+
+    def _frames(self, body: Path) -> Frames:
+        return Frames(body, self._n_channels, self._dtype)
+
     def _layout(self, frames: Frames) -> Layout:
         n_sequences = n_rows = longest_name = longest_reason = 0
         for rows in frames.heads():
@@ -421,22 +431,8 @@ class _EmbeddingWork:
             longest_reason=longest_reason,
             bp_per_row=self._pooling.width,
             has_reasons=self._entries.has_reasons,
-            notes=self._request,
+            notes=self.request.record(),
         )
-
-
-def _parts(records: Iterator[EntryRecord]) -> Iterator[list[EntryRecord]]:
-    """Group consecutive records into parts of `_BASES_IN_PART` bases or slightly more."""
-    part: list[EntryRecord] = []
-    n_bases = 0
-    for record in records:
-        part.append(record)
-        n_bases += sum(record.lengths)
-        if n_bases >= _BASES_IN_PART:
-            yield part
-            part, n_bases = [], 0
-    if part:
-        yield part
 
 
 def _size(n_bytes: int) -> str:

@@ -1,30 +1,52 @@
 """Generate sequences into a FASTA file, from prompts in a FASTA file or from nothing."""
 
+import io
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.genome.constraint import GcRange, Motifs
+from megabase.genome.constraint import Constraint, GcRange, Motifs
 from megabase.genome.vocabulary import DNA, DNA_VOCABULARY, TokenArray
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling, check_request, constraint_of
 from megabase.io.fasta import write_fasta
 from megabase.io.sequence_file import holds_sequences, read_sequences
+from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import open_sequences
-from megabase.runtime.artifacts import Output, check_no_input, check_place, exclusive_lock
+from megabase.runtime.artifacts import Output, check_no_input, check_place
 from megabase.runtime.environment import file_sha256
-from megabase.runtime.log import progress
 
 _log = logging.getLogger(__name__)
 
 _FROM_NOTHING = "generated"
 _READ = DNA.bases + DNA.unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest(Request):
+    """Everything that determines the output of `generate`, whose parameters it has."""
+
+    command: ClassVar[str] = "generate"
+
+    length: int
+    number: int
+    seed: int
+    temperature: float
+    top_k: int
+    top_p: float
+    forbid: str | None
+    gc: str | None
+    prompt: str | None
+    template: str | None
 
 
 class _Sequence(NamedTuple):
@@ -49,8 +71,7 @@ def generate(
     temperature: float = 1.0,
     top_k: int = len(DNA.bases),
     top_p: float = 1.0,
-    device: str = "auto",
-    overwrite: bool = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Generate sequences, or continuations of the sequences of a FASTA file.
 
@@ -84,10 +105,8 @@ def generate(
         Draw only from the `top_k` likeliest bases; 1 always takes the likeliest.
     top_p
         Draw only from the fewest likeliest bases that together reach this probability.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    overwrite
-        Whether an existing output may be replaced.
+    options
+        How to compute; with `deterministic` one sequence is generated at a time.
 
     Raises
     ------
@@ -103,46 +122,117 @@ def generate(
     prompts = [sequence.prompt for sequence in sequences]
     fixed = None if template is None else _read_template(template)
     check_place(output, is_folder=False)
-    predictor = Predictor.load(model, device=device)
+    predictor = options.load(model)
     check_request(
         prompts, length, context_length=predictor.context_length, template=fixed, seed=seed
     )
-    request = {
-        "command": "generate", "model": predictor.weights_sha256, "length": length,
-        "number": number, "seed": seed, **asdict(sampling),
-        "forbid": " ".join(motifs.motifs) or None, "gc": None if gc is None else str(gc_range),
+    request = GenerationRequest(
+        model=predictor.weights_sha256,
+        length=length,
+        number=number,
+        seed=seed,
+        **asdict(sampling),
+        forbid=" ".join(motifs.motifs) or None,
+        gc=None if gc is None else str(gc_range),
         **{key: file_sha256(path) if path else None for key, path in inputs.items()},
-    }  # fmt: skip
-    place = Output(output, request, is_folder=False, overwrite=overwrite)
+        **options.in_request(),
+    )
+    place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
     if place.is_finished:
         return
     constraint = constraint_of(prompts, length, motifs=motifs, gc=gc_range, template=fixed)
     if constraint is not None:
         _log.info("constraint: %s", constraint)
-    plan = predictor.plan_generation(
-        prompt_length=max(map(len, prompts)), length=length,
-        n_sequences=len(sequences),
-    )  # fmt: skip
-    _log.info("generating: %s", plan)
-    n_bases = length * len(sequences)
-    with (
-        exclusive_lock(output, is_folder=False),
-        progress(n_bases, "generating", "bases") as meter,
-        place.write() as file,
-    ):
-        for start in range(0, len(sequences), plan.at_once):
-            beside = sequences[start : start + plan.at_once]
-            made = predictor.generate(
-                [sequence.prompt for sequence in beside], length,
-                sampling=sampling, seed=seed, numbers=[sequence.number for sequence in beside],
-                template=None if constraint else fixed, constraint=constraint,
-                advance=meter.advance,
-            )  # fmt: skip
-            for sequence, each in zip(beside, made, strict=True):
-                about = (
-                    f"prompt_length={len(sequence.prompt)} log_likelihood={each.log_likelihood:.8g}"
-                )
-                write_fasta(file, f"{sequence.name} {about}", DNA_VOCABULARY.decode(each.tokens))
+    work = _Generation(predictor, sequences, request, options, sampling, fixed, constraint)
+    work.run(place)
+
+
+class _Generation(Pipeline[_Sequence, GenerationRequest]):
+    """Text of the FASTA file.
+
+    Parameters
+    ----------
+    predictor, sequences
+        The model, and the sequences to generate.
+    request, options
+        What is computed, and how.
+    sampling, template, constraint
+        As `inference.generate` takes them.
+    """
+
+    title = "generating"
+    unit = "bases"
+    bases_in_part = sys.maxsize  # the memory limits a part
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        sequences: Sequence[_Sequence],
+        request: GenerationRequest,
+        options: RunOptions,
+        sampling: Sampling,
+        template: TokenArray | None,
+        constraint: Constraint | None,
+    ) -> None:
+        super().__init__(request, options.shard, predictor.device.type)
+        self._predictor, self._sampling = predictor, sampling
+        self._template = None if constraint else template
+        self._constraint = constraint
+        self._sequences = list(self.shard.of(sequences))
+        self._batch_tokens = options.batch_tokens
+        self._at_most = 1 if options.deterministic else len(self._sequences)
+
+    def announce(self, output: Path) -> None:
+        del output
+        if not self._sequences:
+            _log.info("shard %s has no sequences: the output has none", self.shard)
+            return
+        plan = self._predictor.plan_generation(
+            prompt_length=max(len(each.prompt) for each in self._sequences),
+            length=self.request.length,
+            n_sequences=self._at_most,
+            batch_tokens=self._batch_tokens,
+        )
+        _log.info("generating: %s", plan)
+        self.records_in_part = plan.at_once
+
+    @property
+    def total(self) -> int:
+        return self.request.length * len(self._sequences)
+
+    def records(self) -> Iterator[_Sequence]:
+        return iter(self._sequences)
+
+    def n_bases(self, record: _Sequence) -> int:
+        del record
+        return self.request.length
+
+    def compute(self, part: Sequence[_Sequence], advance: Callable[[int], None]) -> bytes:
+        made = self._predictor.generate(
+            [sequence.prompt for sequence in part],
+            self.request.length,
+            sampling=self._sampling,
+            seed=self.request.seed,
+            numbers=[sequence.number for sequence in part],
+            template=self._template,
+            constraint=self._constraint,
+            advance=advance,
+        )
+        text = io.StringIO()
+        for sequence, each in zip(part, made, strict=True):
+            about = f"prompt_length={len(sequence.prompt)} log_likelihood={each.log_likelihood:.8g}"
+            write_fasta(text, f"{sequence.name} {about}", DNA_VOCABULARY.decode(each.tokens))
+        return text.getvalue().encode()
+
+    def lines_per_record(self, body: Path) -> Iterator[int]:
+        with body.open(encoding="utf-8") as file:
+            numbers = [number for number, line in enumerate(file) if line.startswith(">")]
+            file.seek(0)
+            n_lines = sum(1 for _ in file)
+        return (end - start for start, end in pairwise([*numbers, n_lines]))
+
+    def write(self, path: Path, body: Path) -> None:
+        shutil.copyfile(body, path)
 
 
 def _sequences(prompt: Path | None, number: int) -> list[_Sequence]:

@@ -5,7 +5,7 @@ import logging
 import re
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,19 +19,20 @@ from megabase.io.bcf import write_bcf
 from megabase.io.compression import open_text
 from megabase.io.tables import ParquetTable, write_parquet
 from megabase.io.value_tracks import BIGWIG, BigWig, write_bigwig
-from megabase.io.vcf import VcfFile, encode_lines, index_vcf, write_vcf
-from megabase.pipelines.pipeline import LINES_PER_RECORD, Shard, open_journal, unpacked_counts
+from megabase.io.vcf import VcfFile, index_vcf, write_vcf
+from megabase.pipelines.pipeline import LINES_PER_RECORD, Shard, unpacked_counts
 from megabase.runtime.artifacts import RECORD, Output, check_no_input, difference, read_record
 from megabase.runtime.environment import stamp
-from megabase.runtime.log import counted, progress
+from megabase.runtime.log import Meter, counted, progress
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
 _NOTE = re.compile(r"##megabase_(?P<key>\w+)=(?P<value>.*)")  # a line of a VCF header
-_RECORDS_AT_ONCE = 4096
 _REACH_OF_TBI = 1 << 29  # longest contig in bases that a .tbi index supports
+_BEDGRAPH = ".bedgraph"
+_SEQUENCES_AT_ONCE = 4096
 _ALWAYS_A_SHARD = ("score-vcf", "embed")  # commands that record 1/1 if there are no shards
 
 
@@ -61,14 +62,15 @@ class _Shard(NamedTuple):
 def merge(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> None:
     """Merge the outputs of all shards of one request.
 
-    The result is identical, byte for byte, to the output of the request without shards, except
-    for the notes on when and by which command it was written.
+    The result is identical to the output of the request without shards, except for the notes on
+    when and by which command it was written. This holds byte for byte if the shards were computed
+    with `deterministic`, and up to rounding otherwise.
 
     Parameters
     ----------
     parts
-        The outputs of the shards 1/n to n/n of score-vcf, embed, mutagenesis or tracks, in any
-        order, each with its record file next to it.
+        The outputs of the shards 1/n to n/n of one command, in any order, each with its record
+        file next to it.
     output
         A file of the same format.
     overwrite
@@ -84,7 +86,9 @@ def merge(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> No
     check_no_input(output, parts)
     _check_all(found)
     command = found[0].request["command"]
-    request = found[0].request | {"shard": "1/1" if command in _ALWAYS_A_SHARD else None}
+    request = {key: value for key, value in found[0].request.items() if key != "shard"}
+    if command in _ALWAYS_A_SHARD:
+        request["shard"] = "1/1"
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return
@@ -120,7 +124,7 @@ def _open(path: Path, output: Path) -> _Shard:
 
 def _format(path: Path) -> str:
     name = path.name.lower()
-    for synonyms in ((".bedgraph", ".bg"), BIGWIG, (".h5", ".hdf5"), (".vcf.gz",)):
+    for synonyms in ((_BEDGRAPH, ".bg"), BIGWIG, (".h5", ".hdf5"), (".vcf.gz",)):
         if name.endswith(synonyms):
             return synonyms[0]
     return path.suffix.lower()
@@ -178,6 +182,8 @@ def _writer(command: str, output: Path) -> Callable[[Sequence[_Shard], Output], 
         return _merge_bigwig if _format(output) == BIGWIG[0] else _merge_bedgraph
     if command == "embed":
         return _merge_arrays
+    if command == "generate" or _format(output) == _BEDGRAPH:
+        return _merge_lines
     if output.name.lower().endswith((".vcf", ".vcf.gz", ".bcf")):
         return _merge_vcf
     return _merge_parquet if output.suffix.lower() == ".parquet" else _merge_table
@@ -223,18 +229,21 @@ def _merge_vcf(parts: Sequence[_Shard], place: Output) -> None:
     files = [VcfFile(part.path) for part in parts]
     header = _merged_header([file.header for file in files])
     lines = [("\t".join(record.columns) for record in file.records()) for file in files]
-    with open_journal(place.path, {"merge": [part.request for part in parts]}) as journal:
-        n = sum(part.n_records for part in parts)
-        with progress(n, "merging", "records") as meter:
-            records = islice(_in_turn(parts, lines), journal.n_done, None)
-            meter.skip(journal.n_done)
-            while some := list(islice(records, _RECORDS_AT_ONCE)):
-                journal.append(encode_lines(line for lines in some for line in lines), len(some))
-                meter.advance(len(some))
-        _write_vcf(parts, place, header, journal.body)
+    n = sum(part.n_records for part in parts)
+    with progress(n, "merging", "records") as meter:
+        _write_vcf(parts, place, header, _advancing(_in_turn(parts, lines), meter))
 
 
-def _write_vcf(parts: Sequence[_Shard], place: Output, header: list[str], body: Path) -> None:
+def _advancing(records: Iterable[list[str]], meter: Meter) -> Iterator[str]:
+    """Yield the lines of records, and count the records."""
+    for lines in records:
+        yield from lines
+        meter.advance()
+
+
+def _write_vcf(
+    parts: Sequence[_Shard], place: Output, header: list[str], lines: Iterator[str]
+) -> None:
     """Write the records, with an index of the same kind as the parts have.
 
     Each shard has chosen its index for the complete input.
@@ -244,11 +253,10 @@ def _write_vcf(parts: Sequence[_Shard], place: Output, header: list[str], body: 
     companions = [suffix] if packed and suffix else []
     with place.write_at(*companions, **results) as path:
         if _format(place.path) == ".bcf":
-            plain = body.with_name("whole.vcf")
-            write_vcf(plain, header, body, bgzip=False)
-            write_bcf(path, plain, index_shift=_bits(parts[0].beside(suffix)) if suffix else None)
+            shift = _bits(parts[0].beside(suffix)) if suffix else None
+            write_bcf(path, header, lines, index_shift=shift)
             return
-        write_vcf(path, header, body, bgzip=packed)
+        write_vcf(path, header, lines, bgzip=packed)
         if companions:
             longest = _REACH_OF_TBI if suffix == ".csi" else 0
             index_vcf(path, Path(f"{path}{suffix}"), longest_contig=longest)
@@ -308,6 +316,14 @@ def _summed(values: Sequence[str]) -> str:
     return f"{total:,} ({shown})" if shown else str(total)
 
 
+def _merge_lines(parts: Sequence[_Shard], place: Output) -> None:
+    """Merge text files without a header."""
+    files = [_text_lines(part.path) for part in parts]
+    with place.write_at(**_results(parts)) as path, path.open("w", encoding="utf-8") as file:
+        for lines in _in_turn(parts, files):
+            file.writelines(lines)
+
+
 def _merge_table(parts: Sequence[_Shard], place: Output) -> None:
     files = [_text_lines(part.path) for part in parts]
     headers = {next(file, "") for file in files}
@@ -355,7 +371,7 @@ def _merge_arrays(parts: Sequence[_Shard], place: Output) -> None:
     def read() -> Iterator[Rows]:
         sequences = [_sequences(each) for _, each in opened]
         records = _in_turn(parts, sequences)
-        while some := [each for record in islice(records, _RECORDS_AT_ONCE) for each in record]:
+        while some := [each for record in islice(records, _SEQUENCES_AT_ONCE) for each in record]:
             yield Rows(
                 [each.names[0] for each in some],
                 [each.counts[0] for each in some],

@@ -3,11 +3,11 @@
 import logging
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -24,7 +24,7 @@ from megabase.inference.windows import MODES, gradient_windows
 from megabase.io.annotation import BedRecord
 from megabase.io.tables import delimiter_to_write, read_rows, write_table
 from megabase.metrics.bootstrap import Correlation, correlate
-from megabase.pipelines.pipeline import LINES_PER_RECORD, Parts, Shard, open_parts, packed_counts
+from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import open_regions
 from megabase.report.mutagenesis_figure import MOST_BASES, check_logo, draw_mutagenesis
 from megabase.runtime.artifacts import (
@@ -138,6 +138,19 @@ _SEED = 0  # of the bootstrap
 _NOT_OF_A_NAME = re.compile(r"[^\w.-]+")  # characters to replace in a file name
 
 
+@dataclass(frozen=True, kw_only=True)
+class MutagenesisRequest(Request):
+    """Everything that determines the output of `mutagenesis`, whose parameters it has."""
+
+    command: ClassVar[str] = "mutagenesis"
+
+    genome: str
+    regions: str
+    mode: str
+    window: int
+    strand: str
+
+
 def mutagenesis(
     model: str,
     genome: str,
@@ -148,9 +161,7 @@ def mutagenesis(
     mode: str = "exact",
     window: int | None = None,
     strand: str = "average",
-    shard: str = "1/1",
-    device: str = "auto",
-    overwrite: bool = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Write the log-likelihood ratio of every substitution in regions of a genome.
 
@@ -179,12 +190,8 @@ def mutagenesis(
         Bases of a window; None: 1,024, or the context if that is shorter.
     strand
         ``average`` of both strands, or ``forward``.
-    shard
-        ``i/n``: process the i-th of every n regions.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    overwrite
-        Whether an existing output may be replaced.
+    options
+        How to compute.
 
     Raises
     ------
@@ -194,33 +201,30 @@ def mutagenesis(
     _check_options(mode, strand, output, figures)
     check_no_input(output, (genome_path(genome), regions))
     delimiter_to_write(output)
-    part = Shard.from_text(shard)
     reference, every = open_regions(genome, regions)
-    records = list(part.of(every))
+    records = list(options.shard.of(every))
     if figures is not None and records:
         _check_figures(records)
     _check_letters(reference, records)
     check_place(output, is_folder=False)
-    predictor = Predictor.load(model, device=device)
-    n_window = choose_window(window, predictor.context_length)
-    request = {
-        "command": "mutagenesis",
-        "model": predictor.weights_sha256,
-        "genome": file_sha256(genome_path(genome)),
-        "regions": file_sha256(regions),
-        "mode": mode,
-        "window": n_window,
-        "strand": strand,
-        "shard": part.in_request(),
-    }
-    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    predictor = options.load(model)
+    request = MutagenesisRequest(
+        model=predictor.weights_sha256,
+        genome=file_sha256(genome_path(genome)),
+        regions=file_sha256(regions),
+        mode=mode,
+        window=choose_window(window, predictor.context_length),
+        strand=strand,
+        **options.in_request(),
+    )
+    place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
     drawn = None
     if figures is not None:
-        drawn = Output(figures, request, is_folder=True, overwrite=overwrite)
+        drawn = Output(figures, request.record(), is_folder=True, overwrite=options.overwrite)
     if not place.is_finished:
-        _MutagenesisWork(predictor, reference, records, request).write(place)
+        _Mutagenesis(predictor, reference, records, request, options).run(place)
     if drawn is not None and not drawn.is_finished:
-        numbers = part.of(range(1, len(every) + 1))
+        numbers = options.shard.of(range(1, len(every) + 1))
         _draw(output, drawn, reference, dict(zip(numbers, records, strict=True)),
               _RATIOS[_ASKED[mode][0]])  # fmt: skip
 
@@ -262,66 +266,59 @@ def _check_letters(reference: Reference, records: Sequence[BedRecord]) -> None:
         _log.info("some regions are on the reverse strand; ref and alt are of the forward strand")
 
 
-class _RegionPart(NamedTuple):
-    """A stretch of a region in one mode, which is computed and saved as a unit."""
+class _Stretch(NamedTuple):
+    """A stretch of a region in one mode."""
 
-    name: str
     mode: str
     interval: Interval
 
 
-class _MutagenesisWork:
-    """One table to be made with one model."""
+class _Mutagenesis(Pipeline[_Stretch, MutagenesisRequest]):
+    """Ratios (float64) of the four bases at each base of each stretch.
+
+    Parameters
+    ----------
+    predictor, reference, records
+        The model, the genome and the regions.
+    request, options
+        What is computed, and how.
+    """
+
+    title = "mutagenesis"
+    unit = "bases"
+    records_in_part = 1
 
     def __init__(
         self,
         predictor: Predictor,
         reference: Reference,
         records: Sequence[BedRecord],
-        request: Mapping[str, Any],
+        request: MutagenesisRequest,
+        options: RunOptions,
     ) -> None:
+        super().__init__(request, options.shard, predictor.device.type)
         self._predictor = predictor
         self._reference = reference
-        self._records = records
-        self._request = request
-        self._modes = _ASKED[request["mode"]]
-        self._n_written = self._n_missing = 0
-        self._parts = [
-            [part for mode in self._modes for part in _divide(index, record.interval, mode)]
-            for index, record in enumerate(records)
+        self._regions = records
+        self._modes = _ASKED[request.mode]
+        self._both_strands = len(strands_of(request.strand)) == 2
+        self._stretches = [
+            _Stretch(mode, each)
+            for region in records
+            for mode in self._modes
+            for each in replace(region.interval, strand="+").windows(_BASES_PER_PART[mode])
         ]
 
-    def write(self, place: Output) -> None:
-        """Compute the parts that are not done yet, then write the table."""
-        self._announce()
-        device = self._predictor.device.type
-        with open_parts(place.path, {**self._request, "device": device}) as parts:
-            self._fill(parts)
-            results = self._compare(parts) if len(self._modes) > 1 and self._records else {}
-            if self._request["shard"]:
-                results[LINES_PER_RECORD] = packed_counts(map(self._n_rows, self._records))
-            columns = [*COLUMNS, *(_RATIOS[mode] for mode in self._modes)]
-            with place.write(**results, device=device) as file:
-                write_table(
-                    file, columns, self._rows(parts), delimiter=delimiter_to_write(place.path)
-                )
-        if self._n_missing:
-            _log.info(
-                "%s of %s substitutions are NaN: more than half of a window is N",
-                f"{self._n_missing:,}", f"{self._n_written:,}",
-            )  # fmt: skip
-
-    def _announce(self) -> None:
-        """Log memory and time."""
-        if not self._records:
-            _log.info("shard %s has no regions: the table has no rows", self._request["shard"])
+    def announce(self, output: Path) -> None:
+        del output
+        if not self._regions:
+            _log.info("shard %s has no regions: the table has no rows", self.shard)
             return
-        window, strand = self._request["window"], self._request["strand"]
+        window, strand = self.request.window, self.request.strand
         n_strands = len(strands_of(strand))
-        every = [part for parts in self._parts for part in parts]
         for mode in self._modes:
             n_windows = n_strands * sum(
-                self._n_windows(each) for each in every if each.mode == mode
+                self._n_windows(each) for each in self._stretches if each.mode == mode
             )
             plan = self._predictor.plan if mode == "exact" else self._predictor.plan_gradients
             _log.info(
@@ -329,60 +326,83 @@ class _MutagenesisWork:
                 f"{window:,}", strand, plan(longest=window, n_tokens=n_windows * window),
             )  # fmt: skip
 
-    def _n_windows(self, part: _RegionPart) -> int:
+    def _n_windows(self, part: _Stretch) -> int:
         if part.mode == "exact":
             return len(DNA.bases) * len(part.interval)
         n_contig = self._reference.lengths[part.interval.contig]
-        window = self._request["window"]
         return sum(
-            1 for _ in gradient_windows(part.interval, contig_length=n_contig, window=window)
+            1
+            for _ in gradient_windows(
+                part.interval, contig_length=n_contig, window=self.request.window
+            )
         )
 
-    def _fill(self, parts: Parts) -> None:
-        """Compute the parts that are not done yet."""
-        every = [part for of_region in self._parts for part in of_region]
-        with progress(sum(len(part.interval) for part in every), "mutagenesis", "bases") as meter:
-            meter.skip(sum(len(part.interval) for part in every if part.name in parts))
-            for part in every:
-                if part.name not in parts:
-                    parts.save(part.name, self._compute(part))
-                    meter.advance(len(part.interval))
+    @property
+    def total(self) -> int:
+        return sum(map(self.n_bases, self._stretches))
 
-    def _compute(self, part: _RegionPart) -> Float64[np.ndarray, "length 4"]:
-        return self._predictor.saturation_mutagenesis(
-            self._reference,
-            part.interval,
-            window=self._request["window"],
-            mode=part.mode,
-            both_strands=len(strands_of(self._request["strand"])) == 2,
-        )
+    def records(self) -> Iterator[_Stretch]:
+        return iter(self._stretches)
 
-    def _ratios(self, parts: Parts, index: int, mode: str) -> Float64[np.ndarray, "length 4"]:
-        found = [parts.load(part.name) for part in self._parts[index] if part.mode == mode]
-        return np.concatenate(found)
+    def n_bases(self, record: _Stretch) -> int:
+        return len(record.interval)
 
-    def _n_rows(self, record: BedRecord) -> int:
-        letters = forward_letters(self._reference, record.interval)
-        return int(np.count_nonzero(is_substitution(letters)))
+    def compute(self, part: Sequence[_Stretch], advance: Callable[[int], None]) -> bytes:
+        computed: list[bytes] = []
+        for stretch in part:
+            ratios = self._predictor.saturation_mutagenesis(
+                self._reference,
+                stretch.interval,
+                window=self.request.window,
+                mode=stretch.mode,
+                both_strands=self._both_strands,
+            )
+            computed.append(ratios.tobytes())
+            advance(len(ratios))
+        return b"".join(computed)
 
-    def _rows(self, parts: Parts) -> Iterator[Mapping[str, object]]:
-        for index, record in enumerate(self._records):
-            ratios = {_RATIOS[mode]: self._ratios(parts, index, mode) for mode in self._modes}
-            for row in rows_of(self._reference, record, ratios):
-                self._n_written += 1
-                self._n_missing += any(
-                    isinstance(value, float) and math.isnan(value) for value in row.values()
-                )
-                yield row
+    def lines_per_record(self, body: Path) -> Iterator[int]:
+        del body
+        for record in self._regions:
+            letters = forward_letters(self._reference, record.interval)
+            yield int(np.count_nonzero(is_substitution(letters)))
 
-    def _compare(self, parts: Parts) -> dict[str, Any]:
+    def results(self, body: Path) -> dict[str, Any]:
+        return self._compare(body) if len(self._modes) > 1 and self._regions else {}
+
+    def write(self, path: Path, body: Path) -> None:
+        columns = [*COLUMNS, *(_RATIOS[mode] for mode in self._modes)]
+        rows = _Counted(self._rows(body))
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            write_table(file, columns, rows, delimiter=delimiter_to_write(path))
+        if rows.n_missing:
+            _log.info(
+                "%s of %s substitutions are NaN: more than half of a window is N",
+                f"{rows.n_missing:,}", f"{rows.n:,}",
+            )  # fmt: skip
+
+    def _rows(self, body: Path) -> Iterator[Mapping[str, object]]:
+        for record, ratios in zip(self._regions, self._ratios(body), strict=True):
+            of_column = {_RATIOS[mode]: values for mode, values in ratios.items()}
+            yield from rows_of(self._reference, record, of_column)
+
+    def _ratios(self, body: Path) -> Iterator[dict[str, Ratios]]:
+        """Yield the ratios of each region by mode."""
+        with body.open("rb") as file:
+            for record in self._regions:
+                n = len(record.interval) * len(DNA.bases)
+                yield {
+                    mode: np.frombuffer(file.read(8 * n)).reshape(-1, len(DNA.bases))
+                    for mode in self._modes
+                }
+
+    def _compare(self, body: Path) -> dict[str, Any]:
         """Compute the correlation of gradient and exact ratios over all regions."""
-        indices = range(len(self._records))
+        of_regions = list(self._ratios(body))
         exact, estimate = (
-            np.concatenate([self._ratios(parts, index, mode) for index in indices])
-            for mode in MODES
+            np.concatenate([ratios[mode] for ratios in of_regions]) for mode in MODES
         )
-        letters = [forward_letters(self._reference, each.interval) for each in self._records]
+        letters = [forward_letters(self._reference, each.interval) for each in self._regions]
         is_other = is_substitution("".join(letters))
         is_other &= np.isfinite(exact) & np.isfinite(estimate)
         bases, _ = np.nonzero(is_other)
@@ -395,9 +415,20 @@ class _MutagenesisWork:
         }
 
 
-def _divide(index: int, interval: Interval, mode: str) -> list[_RegionPart]:
-    stretches = replace(interval, strand="+").windows(_BASES_PER_PART[mode])
-    return [_RegionPart(f"{index}-{mode}-{each.start}", mode, each) for each in stretches]
+class _Counted:
+    """Iterates over rows, and counts them and those with NaN."""
+
+    def __init__(self, rows: Iterator[Mapping[str, object]]) -> None:
+        self._rows = rows
+        self.n = self.n_missing = 0
+
+    def __iter__(self) -> Iterator[Mapping[str, object]]:
+        for row in self._rows:
+            self.n += 1
+            self.n_missing += any(
+                isinstance(value, float) and math.isnan(value) for value in row.values()
+            )
+            yield row
 
 
 def _text(found: Correlation) -> str:

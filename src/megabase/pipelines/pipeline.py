@@ -1,109 +1,37 @@
-"""What pipelines share: records of a shard, finished parts, and rows kept in a journal."""
+"""The pipeline of all verbs that compute with a model: records in, one file out.
+
+A `Pipeline` reads the records of its shard, computes them part by part, keeps what is computed in
+a `Journal` next to the output, and writes the output once all parts are there. After an
+interruption the same request continues after the last part of the journal.
+"""
 
 import json
 import logging
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from itertools import groupby, islice, repeat
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
 from megabase.errors import InputError
+from megabase.inference.predictor import Predictor, check_device, check_precision
 from megabase.io.arrays import Rows
 from megabase.runtime.artifacts import (
+    Output,
     atomic_file,
-    atomic_path,
     difference,
     exclusive_lock,
     parts_folder,
 )
-from megabase.runtime.log import counted
+from megabase.runtime.log import Meter, counted, progress
 
 _log = logging.getLogger(__name__)
-
-
-class Parts:
-    """Arrays by name, saved in a folder next to an output; those of another request are removed.
-
-    Parameters
-    ----------
-    output
-        The file to be written from them.
-    request
-        Everything that determines their values.
-    """
-
-    def __init__(self, output: Path, request: Mapping[str, Any]) -> None:
-        self._folder = parts_folder(output)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._keep_those_of(json.loads(json.dumps(request)))
-        self.n_found = sum(1 for _ in self._folder.glob("*.npy"))
-        if self.n_found:
-            _log.info(
-                "%s was interrupted: %s done", output, counted(self.n_found, "part is", "parts are")
-            )
-
-    def _keep_those_of(self, request: Mapping[str, Any]) -> None:
-        """Remove the files of another request, but not the folder, which may be locked."""
-        note = self._folder / "request.json"
-        change = "which is not recorded"
-        if note.is_file():
-            change = difference(json.loads(note.read_text(encoding="utf-8")), request)
-        if not change:
-            return
-        others = [*self._folder.iterdir()]
-        if others:
-            _log.info("starting over: the saved parts are of another request (%s)", change)
-        for file in others:
-            file.unlink()
-        with atomic_file(note) as stream:
-            json.dump(request, stream)
-
-    def __contains__(self, name: str) -> bool:
-        return self._file(name).is_file()
-
-    def save(self, name: str, values: np.ndarray) -> None:
-        """Save a part; if interrupted, it is either complete or absent."""
-        with atomic_path(self._file(name)) as part, part.open("wb") as stream:
-            np.save(stream, values)
-
-    def load(self, name: str) -> np.ndarray:
-        """Return a saved part."""
-        return np.load(self._file(name))
-
-    def remove(self) -> None:
-        """Remove all parts, once the output is complete."""
-        shutil.rmtree(self._folder)
-
-    def _file(self, name: str) -> Path:
-        return self._folder / f"{name}.npy"
-
-
-@contextmanager
-def open_parts(output: Path, request: Mapping[str, Any]) -> Generator[Parts]:
-    """Yield the `Parts` of an output; they are removed if the block succeeds.
-
-    Parameters
-    ----------
-    output
-        The file to be written.
-    request
-        Everything that determines the parts.
-
-    Raises
-    ------
-    InputError
-        If another process is writing the same output.
-    """
-    with exclusive_lock(output, is_folder=False):
-        parts = Parts(output, request)
-        yield parts
-        parts.remove()
 
 
 def encode_rows(rows: Rows) -> bytes:
@@ -180,10 +108,6 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
-
-    def in_request(self) -> str | None:
-        """Return the text of the shard for a request; None if it has all records."""
-        return None if self.count == 1 else str(self)
 
     def of(self, records: Iterable[_Record]) -> Iterator[_Record]:
         """Yield the records of this shard, in order.
@@ -323,3 +247,246 @@ def open_journal(output: Path, request: Mapping[str, Any]) -> Generator[Journal]
             journal.remove()
             raise
         journal.remove()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a command computes: the options that all verbs with a model share.
+
+    Parameters
+    ----------
+    shard
+        The part of the records to process.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    precision
+        ``float32``, or ``bfloat16`` on a CPU.
+    max_memory_gib
+        The most memory that the process may take on a CPU, in GiB; None: no limit.
+    batch_tokens
+        The most tokens of a batch, padding included; None: the default of the device. A longer
+        sequence is a batch by itself.
+    deterministic
+        Whether each sequence or window is a batch by itself. Results then do not depend on
+        shards or on other records of the input in any bit. Otherwise they do by rounding, less
+        than 1e-5 nats for the log-likelihood of a base.
+    overwrite
+        Whether an existing output may be replaced.
+
+    Raises
+    ------
+    InputError
+        If an option is invalid.
+    """
+
+    shard: Shard = Shard(1, 1)
+    device: str = "auto"
+    precision: str = "float32"
+    max_memory_gib: float | None = None
+    batch_tokens: int | None = None
+    deterministic: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+        check_precision(self.precision)
+        if self.batch_tokens is not None and self.batch_tokens < 1:
+            raise InputError(f"a batch must have at least 1 token, got {self.batch_tokens}")
+        if self.batch_tokens is not None and self.deterministic:
+            raise InputError(
+                "--deterministic reads one sequence at a time; leave out --batch-tokens"
+            )
+
+    def load(self, model: str, *, n_bytes_held: int = 0) -> Predictor:
+        """Load a model as these options request; `n_bytes_held` count towards the memory limit."""
+        limit = self.max_memory_gib
+        return Predictor.load(
+            model,
+            device=self.device,
+            precision=self.precision,
+            max_memory_gib=None if limit is None else limit - n_bytes_held / 2**30,
+            batch_tokens=1 if self.deterministic else self.batch_tokens,
+        )
+
+    def in_request(self, *, always_shard: bool = False) -> dict[str, Any]:
+        """Return the options that affect values, as arguments of a `Request`.
+
+        Parameters
+        ----------
+        always_shard
+            Whether a request for all records has the shard 1/1, or none.
+        """
+        has_shard = always_shard or self.shard.count > 1
+        return {
+            "precision": self.precision,
+            "shard": str(self.shard) if has_shard else None,
+            "deterministic": self.deterministic,
+        }
+
+
+DEFAULTS = RunOptions()
+"""The options if none are given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Everything that determines an output; each verb adds its own fields.
+
+    Parameters
+    ----------
+    model
+        SHA-256 of the weights.
+    precision, shard, deterministic
+        As in `RunOptions`.
+    """
+
+    command: ClassVar[str]
+    always: ClassVar[tuple[str, ...]] = ()
+    """Names of fields that are recorded even if they have their default value."""
+
+    model: str
+    precision: str = "float32"
+    shard: str | None = None
+    deterministic: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """Return the request for a record file, without fields that have their default value.
+
+        An option that is added to a verb therefore does not change the requests of outputs that
+        were written before.
+        """
+        found = {"command": self.command}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in self.always or field.default is MISSING or value != field.default:
+                found[field.name] = value
+        return found
+
+
+_Request = TypeVar("_Request", bound=Request)
+
+
+class Pipeline(ABC, Generic[_Record, _Request]):
+    """What a verb computes for each record, and how it writes the output.
+
+    Parameters
+    ----------
+    request
+        Everything that determines the output.
+    shard
+        The part of the records to process.
+    device
+        Type of the device. It decides the last bits, so another one starts over.
+    """
+
+    title: ClassVar[str]
+    """The work in a word or two, for the progress."""
+    unit: ClassVar[str]
+    """The unit of the progress, in the plural."""
+    bases_in_part: int = 1 << 18
+    """Bases after which a part is saved; an interruption loses at most one part."""
+    records_in_part: int | None = None
+    """The most records of a part; None: no limit."""
+
+    def __init__(self, request: _Request, shard: Shard, device: str) -> None:
+        self.request = request
+        self.shard = shard
+        self.device = device
+
+    @abstractmethod
+    def announce(self, output: Path) -> None:
+        """Log memory and time; raise an InputError if memory or disk are too small."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """The units of all records."""
+
+    @abstractmethod
+    def records(self) -> Iterator[_Record]:
+        """Yield the records of the shard in order, from the first on at each call."""
+
+    @abstractmethod
+    def n_bases(self, record: _Record) -> int:
+        """Return the bases of a record."""
+
+    def n_units(self, record: _Record) -> int:
+        """Return the units of a record in the progress: by default its bases."""
+        return self.n_bases(record)
+
+    @abstractmethod
+    def compute(self, part: Sequence[_Record], advance: Callable[[int], None]) -> bytes:
+        """Compute some consecutive records.
+
+        Parameters
+        ----------
+        part
+            The records.
+        advance
+            To be called with the units that are done, in total those of the part.
+        """
+
+    def check(self, n_records: int) -> None:
+        """Raise an InputError if another number of records was expected."""
+
+    def lines_per_record(self, body: Path) -> Iterable[int] | None:
+        """Return the output lines of each record of a shard; None if they cannot be counted."""
+        del body
+        return None
+
+    def results(self, body: Path) -> dict[str, Any]:
+        """Return figures for the record file, from the results of `compute`, concatenated."""
+        del body
+        return {}
+
+    def companions(self) -> tuple[str, ...]:
+        """Return the suffixes of files that are written next to the output."""
+        return ()
+
+    @abstractmethod
+    def write(self, path: Path, body: Path) -> None:
+        """Write the output from the results of `compute`, concatenated.
+
+        Parameters
+        ----------
+        path
+            A temporary path, with the suffix of the output.
+        body
+            The file of the results.
+        """
+
+    def run(self, place: Output) -> None:
+        """Compute the records that are not done yet, then write the complete output."""
+        self.announce(place.path)
+        request = self.request.record() | {"device": self.device}
+        with open_journal(place.path, request) as journal:
+            with progress(self.total, self.title, self.unit) as meter:
+                self._fill(journal, meter)
+            self.check(journal.n_done)
+            results = self.results(journal.body)
+            if self.shard.count > 1 and (n := self.lines_per_record(journal.body)) is not None:
+                results[LINES_PER_RECORD] = packed_counts(n)
+            with place.write_at(*self.companions(), device=self.device, **results) as path:
+                self.write(path, journal.body)
+
+    def _fill(self, journal: Journal, meter: Meter) -> None:
+        """Compute the records that are not in the journal yet, a part at a time."""
+        records = self.records()
+        if journal.n_done:
+            _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
+            meter.skip(sum(map(self.n_units, islice(records, journal.n_done))))
+        for part in self._parts(records):
+            journal.append(self.compute(part, meter.advance), len(part))
+
+    def _parts(self, records: Iterator[_Record]) -> Iterator[list[_Record]]:
+        """Group consecutive records; where a part ends does not depend on interruptions."""
+        part: list[_Record] = []
+        n_bases = 0
+        for record in records:
+            part.append(record)
+            n_bases += self.n_bases(record)
+            if n_bases >= self.bases_in_part or len(part) == self.records_in_part:
+                yield part
+                part, n_bases = [], 0
+        if part:
+            yield part

@@ -1,32 +1,49 @@
 """Add the predictions of a fine-tuned model to the rows of a table, or to each base of them."""
 
+import io
 import logging
-from collections import deque
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
-
-from megabase.data.sequence_table import SEQUENCE, SequenceTable
-from megabase.genome.interval import Interval
-from megabase.genome.vocabulary import TokenArray
+from megabase.data.sequence_table import SEQUENCE, Record, SequenceTable
 from megabase.inference.choices import strands_of
-from megabase.inference.likelihood import TOKENS_PER_BATCH
-from megabase.inference.plan import choose_device, plan_inference
+from megabase.inference.plan import (
+    choose_device,
+    default_batch_tokens,
+    place_model,
+    plan_inference,
+)
 from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.predictions import prediction_columns, predictions
 from megabase.io.tables import check_cells, check_no_clash, delimiter_to_write, write_table
 from megabase.model.heads import PredictsEachToken
-from megabase.model.load import load_classifier
+from megabase.model.load import Classifier, load_classifier
 from megabase.model.reading import weights_sha256
+from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.preflight import check_predict
 from megabase.pipelines.sequences import open_genome
-from megabase.runtime.artifacts import Output, exclusive_lock
+from megabase.runtime.artifacts import Output
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
-from megabase.runtime.log import progress
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionRequest(Request):
+    """Everything that determines the output of `predict`, whose parameters it has."""
+
+    command: ClassVar[str] = "predict"
+
+    labels: list[str]
+    input: str
+    genome: str | None
+    crop: str | None
+    strand: str
+    sequence_column: str = SEQUENCE
 
 
 def predict(
@@ -39,8 +56,7 @@ def predict(
     sequence_column: str = SEQUENCE,
     delimiter: str | None = None,
     strand: str = "forward",
-    device: str = "auto",
-    overwrite: bool = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Predict the label of every row of a table or FASTA, or of every base of it, in order.
 
@@ -65,21 +81,20 @@ def predict(
         Delimiter of the table; None: detected from its first line.
     strand
         ``forward``, or ``average`` of both strands.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    overwrite
-        Whether an existing output may be replaced.
+    options
+        How to compute.
 
     Raises
     ------
     InputError
         If an input or option is invalid, or the model has no head.
     """
-    check_predict(model, source, output, genome=genome, strand=strand, device=device)
-    written_delimiter = delimiter_to_write(output)
-    n_strands = len(strands_of(strand))
+    check_predict(model, source, output, genome=genome, strand=strand)
     classifier = load_classifier(model)
-    classifier.to(choose_device(device))  # pyright: ignore[reportArgumentType] transformers hides its self
+    place_model(
+        classifier, choose_device(options.device), precision=options.precision,
+        max_memory_gib=options.max_memory_gib,
+    )  # fmt: skip
     per_base = isinstance(classifier, PredictsEachToken)
     written = PredictionTable(classifier.config, per_base, genome is not None, sequence_column)
     table = SequenceTable(
@@ -91,43 +106,124 @@ def predict(
         sequence_column=sequence_column,
         delimiter=delimiter,
     )
-    lengths, header = _survey(table, written, written_delimiter)
-    request = {
-        "command": "predict",
-        "model": weights_sha256(classifier),
-        "labels": prediction_columns(classifier.config),
-        "input": file_sha256(source),
-        "genome": file_sha256(genome_path(genome)) if genome else None,
-        "crop": crop,
-        "strand": strand,
-    } | ({} if sequence_column == SEQUENCE else {"sequence_column": sequence_column})
-    place = Output(output, request, is_folder=False, overwrite=overwrite)
-    if place.is_finished:
-        return
-    plan = plan_inference(
-        classifier,
-        longest=max(lengths),
-        at_once=TOKENS_PER_BATCH,
-        n_tokens=n_strands * sum(lengths),
+    lengths, header = _survey(table, written, delimiter_to_write(output))
+    request = PredictionRequest(
+        model=weights_sha256(classifier),
+        labels=prediction_columns(classifier.config),
+        input=file_sha256(source),
+        genome=file_sha256(genome_path(genome)) if genome else None,
+        crop=crop,
+        strand=strand,
+        sequence_column=sequence_column,
+        **options.in_request(),
     )
-    _log.info("predicting: %s", plan)
-    rows: deque[tuple[dict[str, str], Interval | None]] = deque()
+    place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
+    if not place.is_finished:
+        work = _Prediction(classifier, table, written, request, options, lengths, header,
+                           delimiter_to_write(output))  # fmt: skip
+        work.run(place)
 
-    def tokens() -> Iterator[TokenArray]:
-        for record in table.records():
-            rows.append((record.row, record.place))
-            yield record.tokens
 
-    with (
-        exclusive_lock(output, is_folder=False),
-        progress(len(lengths), "predicting", "rows") as meter,
-        place.write(n_rows=len(lengths)) as file,
-    ):
-        answers = predictions(classifier, tokens(), strand=strand, advance=meter.advance)
-        lines = written.rows(
-            iter(rows.popleft, None), (np.atleast_2d(answer) for answer in answers)
+class _Prediction(Pipeline[tuple[int, Record], PredictionRequest]):
+    """Lines of the output.
+
+    Parameters
+    ----------
+    classifier, table, written
+        The model, the input and the lines of the output.
+    request, options
+        What is computed, and how.
+    lengths, header
+        Length of every sequence of the input, and its columns.
+    delimiter
+        Delimiter of the output.
+    """
+
+    title = "predicting"
+    unit = "rows"
+    records_in_part = 1024
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        table: SequenceTable,
+        written: PredictionTable,
+        request: PredictionRequest,
+        options: RunOptions,
+        lengths: Sequence[int],
+        header: list[str],
+        delimiter: str,
+    ) -> None:
+        device = next(classifier.parameters()).device
+        super().__init__(request, options.shard, device.type)
+        self._classifier, self._table, self._written = classifier, table, written
+        self._lengths, self._header = list(self.shard.of(lengths)), header
+        self._delimiter = delimiter
+        self._batch_tokens = options.batch_tokens or default_batch_tokens(device)
+        if options.deterministic:
+            self._batch_tokens = 1
+
+    def announce(self, output: Path) -> None:
+        del output
+        if not self._lengths:
+            _log.info("shard %s has no rows: the output has none", self.shard)
+            return
+        n_strands = len(strands_of(self.request.strand))
+        plan = plan_inference(
+            self._classifier,
+            longest=max(self._lengths),
+            at_once=self._batch_tokens,
+            n_tokens=n_strands * sum(self._lengths),
         )
-        write_table(file, written.columns(header), lines, delimiter=written_delimiter)
+        _log.info("predicting: %s", plan)
+
+    @property
+    def total(self) -> int:
+        return len(self._lengths)
+
+    def records(self) -> Iterator[tuple[int, Record]]:
+        """Yield the rows of the shard with their numbers, counted from 1."""
+        return self.shard.of(enumerate(self._table.records(), start=1))
+
+    def n_bases(self, record: tuple[int, Record]) -> int:
+        return len(record[1].tokens)
+
+    def n_units(self, record: tuple[int, Record]) -> int:
+        del record
+        return 1
+
+    def compute(self, part: Sequence[tuple[int, Record]], advance: Callable[[int], None]) -> bytes:
+        answers = predictions(
+            self._classifier,
+            (record.tokens for _, record in part),
+            strand=self.request.strand,
+            tokens_per_batch=self._batch_tokens,
+            advance=advance,
+        )
+        lines = (
+            line
+            for (number, record), answer in zip(part, answers, strict=True)
+            for line in self._written.lines(number, record.row, record.place, answer)
+        )
+        text = io.StringIO()
+        columns = self._written.columns(self._header)
+        write_table(text, columns, lines, delimiter=self._delimiter, has_header=False)
+        return text.getvalue().encode()
+
+    def lines_per_record(self, body: Path) -> list[int]:
+        del body
+        return self._lengths if self._written.per_base else [1] * len(self._lengths)
+
+    def results(self, body: Path) -> dict[str, int]:
+        del body
+        return {"n_rows": len(self._lengths)}
+
+    def write(self, path: Path, body: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            columns = self._written.columns(self._header)
+            write_table(file, columns, [], delimiter=delimiter_to_write(path))
+            with body.open(encoding="utf-8", newline="") as lines:
+                shutil.copyfileobj(lines, file)
 
 
 def _survey(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from megabase.errors import InputError
 from megabase.inference.choices import strands_of
-from megabase.inference.predictor import check_device
 from megabase.io.tables import delimiter_to_write
 from megabase.model.files import find_model
 from megabase.runtime.artifacts import check_no_input, check_place
@@ -15,7 +14,7 @@ LAYOUTS = ("megabase", "hf")
 
 
 def check_predict(
-    model: str, source: Path, output: Path, *, genome: str | None, strand: str, device: str
+    model: str, source: Path, output: Path, *, genome: str | None, strand: str
 ) -> None:
     """Check the options of `predict.predict`, which documents them, and that inputs exist.
 
@@ -29,7 +28,6 @@ def check_predict(
     check_no_input(output, [source, *([genome_path(genome)] if genome else [])])
     delimiter_to_write(output)
     strands_of(strand)
-    check_device(device)
     check_exists(source, "file")
     if genome is not None:
         check_exists(genome_path(genome), "genome")

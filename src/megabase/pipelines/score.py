@@ -1,34 +1,51 @@
 """Score the sequences of a FASTA, FASTQ or BED file: a table or a track of log-likelihoods."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.inference.choices import strands_of
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
+from megabase.inference.choices import join_strands, strands_of
 from megabase.inference.predictor import Predictor
 from megabase.inference.scores import sequence_score
-from megabase.inference.windows import describe_windows, windows
+from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.annotation import BedRecord
 from megabase.io.tables import delimiter_to_write, write_table
 from megabase.io.value_tracks import write_bedgraph
-from megabase.pipelines.sequences import check_lengths, open_sequences
-from megabase.runtime.artifacts import Output, check_no_input, check_place, exclusive_lock
+from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
+from megabase.pipelines.sequences import SequenceInput, check_lengths, open_sequences
+from megabase.runtime.artifacts import Output, check_no_input, check_place
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
-from megabase.runtime.log import counted, progress
+from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 
 COLUMNS = ["name", "length", "n_scored", "log_likelihood", "bits_per_base"]
 _TRACKS = (".bedgraph", ".bg")
 _BYTES_A_BASE = 10  # measured: memory for each base and strand of a sequence being scored
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest(Request):
+    """Everything that determines the output of `score`, whose parameters it has."""
+
+    command: ClassVar[str] = "score"
+    always: ClassVar[tuple[str, ...]] = ("precision",)
+
+    input: str
+    genome: str | None
+    stride: int | None
+    strand: str
+    splice: bool = False
 
 
 def score(
@@ -40,10 +57,7 @@ def score(
     splice: bool = False,
     stride: int | None = None,
     strand: str = "forward",
-    device: str = "auto",
-    max_memory_gib: float | None = None,
-    precision: str = "float32",
-    overwrite: bool = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Score every sequence of a FASTA or FASTQ file, or every interval of a BED file.
 
@@ -72,14 +86,8 @@ def score(
         longer than the context is an error.
     strand
         ``forward``, the strand of the sequence or interval; or ``average`` of both strands.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    max_memory_gib
-        The most memory that the process may take on a CPU, in GiB; None: no limit.
-    precision
-        ``float32``, or ``bfloat16`` on a CPU.
-    overwrite
-        Whether an existing output may be replaced.
+    options
+        How to compute.
 
     Raises
     ------
@@ -96,81 +104,171 @@ def score(
             "write a table (.tsv), or leave out --splice"
         )
     sequences = open_sequences(source, genome, splice=splice)
-    records = sequences.records
     if is_track:
-        _check_apart(records)
-    held = _bytes_held(records, n_strands) if stride is not None else 0
+        _check_apart(sequences.records)
+    held = _BYTES_A_BASE * n_strands * max(len(each.interval) for each in sequences.records)
+    if stride is None:
+        held = 0
     check_place(output, is_folder=False)
-    predictor = Predictor.load(
-        model,
-        device=device,
-        max_memory_gib=None if max_memory_gib is None else max_memory_gib - held / 2**30,
-        precision=precision,
+    predictor = options.load(model, n_bytes_held=held)
+    _check_readable(sequences.records, predictor.context_length, stride)
+    request = ScoreRequest(
+        model=predictor.weights_sha256,
+        input=file_sha256(genome_path(source)),
+        genome=file_sha256(genome_path(genome)) if genome else None,
+        stride=stride,
+        strand=strand,
+        splice=splice,
+        **options.in_request(),
     )
-    reading = _reading(records, predictor.context_length, stride)
-    request = {
-        "command": "score",
-        "model": predictor.weights_sha256,
-        "precision": precision,
-        "input": file_sha256(genome_path(source)),
-        "genome": file_sha256(genome_path(genome)) if genome else None,
-        "stride": stride,
-        "strand": strand,
-        **({"splice": True} if splice else {}),
-    }
-    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
     if place.is_finished:
         return
     delimiter = "" if is_track else delimiter_to_write(output)
-    plan = predictor.plan(
-        longest=reading.longest, n_tokens=n_strands * reading.n_tokens, n_bytes_held=held
-    )
-    _log.info("scoring: %s", plan)
-    with (
-        exclusive_lock(output, is_folder=False),
-        progress(n_strands * reading.n_windows, "scoring", "windows") as meter,
-        place.write(**reading.results) as file,
-    ):
-        values = predictor.log_likelihoods(
-            sequences.all_tokens(), stride=stride, strand=strand, advance=meter.advance
-        )
-        scored = zip(records, values, strict=True)
-        if is_track:
-            for record, each in scored:
-                write_bedgraph(file, record.interval, _forward(record.interval, each))
-        else:
-            rows = (_row(record, each) for record, each in scored)
-            write_table(file, COLUMNS, rows, delimiter=delimiter)
+    _Scoring(predictor, sequences, request, options, delimiter, held).run(place)
     sequences.log_ambiguous()
 
 
-class _SequenceReading(NamedTuple):
-    """How much the model reads, for one strand.
+class _Piece(NamedTuple):
+    """Consecutive windows of a strand of a sequence, which is given by its index."""
+
+    number: int
+    strand: str
+    windows: list[Window]
+
+
+class _Scoring(Pipeline[_Piece, ScoreRequest]):
+    """Log-likelihoods (float32) of all bases of a sequence, strand by strand, in reading order.
 
     Parameters
     ----------
-    longest
-        Tokens of the longest window.
-    n_tokens
-        Tokens of all windows.
-    n_windows
-        Number of windows; a short sequence is one window.
-    results
-        Figures for the record file.
+    predictor, sequences
+        The model and the input.
+    request, options
+        What is computed, and how.
+    delimiter
+        Delimiter of the table; empty for a track.
+    n_bytes_held
+        Bytes of a sequence and its values in main memory.
     """
 
-    longest: int
-    n_tokens: int
-    n_windows: int
-    results: dict[str, int]
+    title = "scoring"
+    unit = "windows"
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        sequences: SequenceInput,
+        request: ScoreRequest,
+        options: RunOptions,
+        delimiter: str,
+        n_bytes_held: int,
+    ) -> None:
+        super().__init__(request, options.shard, predictor.device.type)
+        self._predictor, self._sequences = predictor, sequences
+        self._strands = strands_of(request.strand)
+        self._delimiter, self._n_bytes_held = delimiter, n_bytes_held
+        self._numbers = list(self.shard.of(range(len(sequences.records))))
+        self._read: tuple[int, TokenArray] | None = None
+
+    def announce(self, output: Path) -> None:
+        del output
+        if not self._numbers:
+            _log.info("shard %s has no sequences: the output has no rows", self.shard)
+            return
+        lengths = [w.end - w.start for piece in self.records() for w in piece.windows]
+        plan = self._predictor.plan(
+            longest=max(lengths), n_tokens=sum(lengths), n_bytes_held=self._n_bytes_held
+        )
+        _log.info("scoring: %s", plan)
+
+    def _windows(self, number: int) -> list[Window]:
+        length, context = self._length(number), self._predictor.context_length
+        return windows(
+            length, context, context if self.request.stride is None else self.request.stride
+        )
+
+    def _length(self, number: int) -> int:
+        return len(self._sequences.records[number].interval)
+
+    @property
+    def total(self) -> int:
+        return len(self._strands) * sum(len(self._windows(number)) for number in self._numbers)
+
+    def records(self) -> Iterator[_Piece]:
+        size = max(1, self.bases_in_part // self._predictor.context_length)
+        for number in self._numbers:
+            found = self._windows(number)
+            for strand in self._strands:
+                for start in range(0, len(found), size):
+                    yield _Piece(number, strand, found[start : start + size])
+
+    def n_bases(self, record: _Piece) -> int:
+        return sum(window.end - window.start for window in record.windows)
+
+    def n_units(self, record: _Piece) -> int:
+        return len(record.windows)
+
+    def compute(self, part: Sequence[_Piece], advance: Callable[[int], None]) -> bytes:
+        every = [window for piece in part for window in piece.windows]
+        values = self._predictor.log_likelihoods(self._cut(part), advance=advance)
+        return b"".join(
+            found[window.first - window.start :].tobytes()
+            for window, found in zip(every, values, strict=True)
+        )
+
+    def _cut(self, part: Sequence[_Piece]) -> Iterator[TokenArray]:
+        for piece in part:
+            tokens = self._tokens(piece.number)
+            if piece.strand == "-":
+                tokens = DNA_VOCABULARY.reverse_complement(tokens)
+            yield from (tokens[window.start : window.end] for window in piece.windows)
+
+    def _tokens(self, number: int) -> TokenArray:
+        """Read a sequence; it is kept, because its next piece comes next."""
+        if self._read is None or self._read[0] != number:
+            self._read = number, self._sequences.tokens(number)
+        return self._read[1]
+
+    def results(self, body: Path) -> dict[str, int]:
+        del body
+        if self.request.stride is None:
+            return {}
+        n_cut = sum(len(self._windows(number)) > 1 for number in self._numbers)
+        least = self._predictor.context_length - self.request.stride
+        return {"stride": self.request.stride, "least_context": least, "n_cut": n_cut}
+
+    def lines_per_record(self, body: Path) -> Iterator[int]:
+        for _, values in self._scored(body):
+            yield 1 if self._delimiter else int(np.count_nonzero(~np.isnan(values)))
+
+    def write(self, path: Path, body: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            if self._delimiter:
+                rows = (_row(record, values) for record, values in self._scored(body))
+                write_table(file, COLUMNS, rows, delimiter=self._delimiter)
+                return
+            for record, values in self._scored(body):
+                write_bedgraph(file, record.interval, _forward(record.interval, values))
+
+    def _scored(self, body: Path) -> Iterator[tuple[BedRecord, Float32[np.ndarray, " length"]]]:
+        """Yield each sequence with the log-likelihoods of its bases, averaged over strands."""
+        with body.open("rb") as file:
+            strands = (
+                _floats(file, self._length(number)) for number in self._numbers
+                for _ in self._strands
+            )  # fmt: skip
+            joined = join_strands(strands, self._strands)
+            for number, values in zip(self._numbers, joined, strict=True):
+                yield self._sequences.records[number], values
 
 
-def _reading(
-    records: Sequence[BedRecord], context_length: int, stride: int | None
-) -> _SequenceReading:
-    """Return how the sequences are read, each whole or in windows."""
-    lengths = [len(record.interval) for record in records]
-    longest = max(lengths)
+def _floats(file: IO[bytes], n: int) -> Float32[np.ndarray, " n"]:
+    return np.frombuffer(file.read(4 * n), dtype=np.float32)
+
+
+def _check_readable(records: Sequence[BedRecord], context_length: int, stride: int | None) -> None:
+    """Raise an InputError if a sequence is too long or the stride invalid; log the windows."""
     if stride is None:
         check_lengths(
             records,
@@ -178,27 +276,17 @@ def _reading(
             mend="use --stride to read it in overlapping windows, or score windows of it, given as "
             "a BED file with --genome",
         )
-        return _SequenceReading(longest, sum(lengths), len(lengths), {})
-    n_windows = [len(windows(length, context_length, stride)) for length in lengths]
-    n_long = sum(n > 1 for n in n_windows)
+        return
+    windows(1, context_length, stride)  # raises if the stride is out of range
+    n_long = sum(len(record.interval) > context_length for record in records)
     if n_long:
         _log.info(
             "%s of %s longer than the context; %s", f"{n_long:,}",
-            counted(len(lengths), "sequence is", "sequences are"),
+            counted(len(records), "sequence is", "sequences are"),
             describe_windows(context_length, stride),
         )  # fmt: skip
     else:
         _log.info("no sequence is longer than the context: the stride has no effect")
-    n_tokens = sum(
-        n * min(length, context_length) for n, length in zip(n_windows, lengths, strict=True)
-    )
-    results = {"stride": stride, "least_context": context_length - stride, "n_cut": n_long}
-    return _SequenceReading(min(longest, context_length), n_tokens, sum(n_windows), results)
-
-
-def _bytes_held(records: Sequence[BedRecord], n_strands: int) -> int:
-    """Return the bytes of the longest sequence and its values, without those of the model."""
-    return _BYTES_A_BASE * n_strands * max(len(record.interval) for record in records)
 
 
 def _check_apart(records: Sequence[BedRecord]) -> None:

@@ -2,61 +2,64 @@
 
 import logging
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.inference.choices import strands_of
 from megabase.inference.predictor import Predictor
 from megabase.inference.scores import choose_window
-from megabase.io.bcf import bits_of_index, check_fits_bcf, with_contigs, write_bcf
+from megabase.io.bcf import bcf_check, bits_of_index, with_contigs, write_bcf
 from megabase.io.genome_file import open_reference, read_chrom_map
 from megabase.io.tables import check_parquet, write_parquet, write_table
 from megabase.io.vcf import (
     VcfFile,
     VcfRecord,
-    encode_lines,
     extended_header,
     index_suffix,
     index_vcf,
-    read_lines,
     write_vcf,
 )
-from megabase.pipelines.pipeline import (
-    LINES_PER_RECORD,
-    Journal,
-    Shard,
-    open_journal,
-    packed_counts,
-)
+from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.variant_table import (
     NAMES,
-    Survey,
     count_skipped,
-    info_entries,
+    decode_scored,
+    encode_scored,
     info_fields,
     skipped_text,
     survey,
     table_columns,
-    table_rows,
 )
 from megabase.runtime.artifacts import Output, check_no_input, check_place
 from megabase.runtime.environment import file_sha256, stamp
 from megabase.runtime.location import cache_folder, genome_path
-from megabase.runtime.log import Meter, counted, progress
+from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 
-_MOST_IN_PART = 128  # records between saves, which an interruption may lose
-_BASES_IN_PART = 1 << 17  # the most bases of a part, counting one window for each record
 _TABLES = (".tsv", ".parquet")
 _INDEXED = (".vcf.gz", ".bcf")
 _SUFFIXES = (".vcf", *_INDEXED, *_TABLES)
 _PREFIX = "megabase_"  # of the notes in the header or metadata of the output
+
+
+@dataclass(frozen=True, kw_only=True)
+class VcfRequest(Request):
+    """Everything that determines the output of `score_vcf`, whose parameters it has."""
+
+    command: ClassVar[str] = "score-vcf"
+    always: ClassVar[tuple[str, ...]] = ("precision", "shard")
+
+    input: str
+    genome: str
+    window: int
+    strand: str
+    distance: bool
+    contigs: Mapping[str, str]
 
 
 def score_vcf(
@@ -68,12 +71,8 @@ def score_vcf(
     window: int | None = None,
     strand: str = "average",
     distance: bool = False,
-    shard: str = "1/1",
     chrom_map: Path | None = None,
-    device: str = "auto",
-    max_memory_gib: float | None = None,
-    precision: str = "float32",
-    overwrite: bool = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Score every alternative allele of a VCF or BCF file; all records are kept, in order.
 
@@ -96,18 +95,10 @@ def score_vcf(
         ``average`` of both strands, or ``forward``.
     distance
         Whether to add the distance by which each allele moves the embedding.
-    shard
-        ``i/n``: process the i-th of every n records.
     chrom_map
         File of two columns: a contig's name in `source`, and in `genome`.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    max_memory_gib
-        The most memory that the process may take on a CPU, in GiB; None: no limit.
-    precision
-        ``float32``, or ``bfloat16`` on a CPU.
-    overwrite
-        Whether an existing output may be replaced.
+    options
+        How to compute.
 
     Raises
     ------
@@ -115,30 +106,26 @@ def score_vcf(
         If an input or option is invalid.
     """
     _check_options(source, genome, output, strand)
-    part = Shard.from_text(shard)
     contigs = {} if chrom_map is None else read_chrom_map(chrom_map)
     reference = open_reference(genome_path(genome), cache=cache_folder())
     check_place(output, is_folder=False)
-    predictor = Predictor.load(
-        model, device=device, max_memory_gib=max_memory_gib, precision=precision
+    predictor = options.load(model)
+    request = VcfRequest(
+        model=predictor.weights_sha256,
+        input=file_sha256(Path(source)),
+        genome=file_sha256(genome_path(genome)),
+        window=choose_window(window, predictor.context_length),
+        strand=strand,
+        distance=distance,
+        contigs=contigs,
+        **options.in_request(always_shard=True),
     )
-    n_window = choose_window(window, predictor.context_length)
-    request = {
-        "command": "score-vcf",
-        "model": predictor.weights_sha256,
-        "precision": precision,
-        "input": file_sha256(Path(source)),
-        "genome": file_sha256(genome_path(genome)),
-        "window": n_window,
-        "strand": strand,
-        "distance": distance,
-        "shard": str(part),
-        "contigs": contigs,
-    }
     vcf = VcfFile(Path(source))
-    place = Output(output, request, is_folder=False, overwrite=overwrite)
+    place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
     if not place.is_finished:
-        _VariantWork(predictor, reference, vcf, contigs, request).write(place)
+        work = _VariantScoring(predictor, reference, vcf, request, options, output)
+        work.run(place)
+        work.remove_other_indexes()
 
 
 def _check_options(source: str, genome: str, output: Path, strand: str) -> None:
@@ -152,186 +139,185 @@ def _check_options(source: str, genome: str, output: Path, strand: str) -> None:
         raise InputError(f"VCF file {source} does not exist; check the path")
 
 
-class _VariantWork:
-    """One file to be scored with one model."""
+class _VariantScoring(Pipeline[VcfRecord, VcfRequest]):
+    """Records with the effects of their alleles, as `encode_scored` writes them.
+
+    Parameters
+    ----------
+    predictor, reference, vcf
+        The model, the genome and the variants.
+    request, options
+        What is computed, and how.
+    output
+        The file to write, whose suffix chooses the format.
+    """
+
+    title = "scoring"
+    unit = "records"
+    bases_in_part = 1 << 17  # counting one window for each record
+    records_in_part = 128
 
     def __init__(
         self,
         predictor: Predictor,
         reference: Reference,
         vcf: VcfFile,
-        contigs: Mapping[str, str],
-        request: Mapping[str, Any],
+        request: VcfRequest,
+        options: RunOptions,
+        output: Path,
     ) -> None:
-        self._predictor = predictor
-        self._reference = reference
-        self._vcf = vcf
-        self._contigs = contigs
-        self._request = request
-        self._shard = Shard.from_text(request["shard"])
-        self._with_distance: bool = request["distance"]
+        super().__init__(request, options.shard, predictor.device.type)
+        self._predictor, self._reference, self._vcf = predictor, reference, vcf
+        self._output = output
         self._n_alleles, self._n_skipped = 0, Counter[str]()
-        self._lines_per_record: dict[str, str] = {}
-
-    def write(self, place: Output) -> None:
-        """Score the records that are not done yet, then write the complete output."""
-        is_indexed = place.path.name.endswith(_INDEXED)
-        found = survey(self._vcf, self._reference, self._contigs, needs_order=is_indexed)
-        if place.path.suffix == ".bcf":
-            check_fits_bcf(self._vcf, replaced=NAMES)
-        self._announce(found)
-        device = (
-            self._predictor.device.type
-        )  # part of the request, because it decides the last bits
-        with open_journal(place.path, {**self._request, "device": device}) as journal:
-            with progress(self._shard.size(found.n_records), "scoring", "records") as meter:
-                self._score(journal, meter)
-                self._check_all_there(journal, found)
-            self._count(journal.body)
-            if self._shard.count > 1:
-                is_table = place.path.suffix in _TABLES
-                counts = (
-                    len(record.site(record.contig).alts) if is_table else 1
-                    for record in read_lines(journal.body)
-                )  # fmt: skip
-                self._lines_per_record[LINES_PER_RECORD] = packed_counts(counts)
-            if place.path.suffix in _TABLES:
-                self._write_table(place, journal.body, found)
-            else:
-                self._write_records(place, journal.body, found)
-
-    def _count(self, body: Path) -> None:
-        """Count scored and skipped alleles, for the log, the header and the record file."""
-        self._n_alleles, self._n_skipped = count_skipped(read_lines(body))
-        _log.info(
-            "%s alternative alleles; skipped: %s", f"{self._n_alleles:,}",
-            skipped_text(self._n_skipped),
+        self._found = survey(
+            vcf, reference, request.contigs, needs_order=output.name.endswith(_INDEXED),
+            check=bcf_check(vcf, replaced=NAMES) if output.suffix == ".bcf" else None,
         )  # fmt: skip
 
-    def _announce(self, found: Survey) -> None:
-        """Log windows, memory and time of the shard."""
-        window, strand = self._request["window"], self._request["strand"]
+    def announce(self, output: Path) -> None:
+        del output
+        found, window, strand = self._found, self.request.window, self.request.strand
         n_strands = len(strands_of(strand))
-        n_windows = n_strands * self._shard.size(found.n_records + found.n_alts)
+        n_windows = n_strands * self.shard.size(found.n_records + found.n_alts)
         n = counted(n_windows, "window")
         _log.info("at most %s of %s bases; strand: %s", n, f"{window:,}", strand)
         if n_windows:
             plan = self._predictor.plan(longest=window, n_tokens=n_windows * window)
             _log.info("scoring: %s", plan)
 
-    def _score(self, journal: Journal, meter: Meter) -> None:
-        """Score the records that are not in the journal yet, a part at a time."""
-        if journal.n_done:
-            _log.info("%s done already", counted(journal.n_done, "record is", "records are"))
-        meter.skip(journal.n_done)
-        records = islice(self._shard.of(self._vcf.records()), journal.n_done, None)
-        n_in_part = min(_MOST_IN_PART, max(1, _BASES_IN_PART // self._request["window"]))
-        while part := list(islice(records, n_in_part)):
-            lines = encode_lines(self._lines(part))
-            journal.append(lines, len(part))
-            meter.advance(len(part))
+    @property
+    def total(self) -> int:
+        return self.shard.size(self._found.n_records)
 
-    def _check_all_there(self, journal: Journal, found: Survey) -> None:
-        """Raise an InputError if the file changed since it was surveyed."""
-        expected = self._shard.size(found.n_records)
-        if journal.n_done != expected:
-            raise InputError(
-                f"{self._vcf.name} changed while it was read: expected {expected:,} records, got "
-                f"{journal.n_done:,}; run again once it is complete"
-            )
+    def records(self) -> Iterator[VcfRecord]:
+        return self.shard.of(self._vcf.records())
 
-    def _lines(self, records: Sequence[VcfRecord]) -> Iterator[str]:
-        sites = [record.site(self._contigs.get(record.contig, record.contig)) for record in records]
+    def n_bases(self, record: VcfRecord) -> int:
+        del record
+        return self.request.window
+
+    def n_units(self, record: VcfRecord) -> int:
+        del record
+        return 1
+
+    def compute(self, part: Sequence[VcfRecord], advance: Callable[[int], None]) -> bytes:
+        contigs = self.request.contigs
         effects = self._predictor.score_variants(
             self._reference,
-            sites,
-            window=self._request["window"],
-            both_strands=len(strands_of(self._request["strand"])) == 2,
-            with_distance=self._with_distance,
+            [record.site(contigs.get(record.contig, record.contig)) for record in part],
+            window=self.request.window,
+            both_strands=len(strands_of(self.request.strand)) == 2,
+            with_distance=self.request.distance,
         )
-        for record, each in zip(records, effects, strict=True):
-            yield record.with_info(info_entries(each, with_distance=self._with_distance), NAMES)
+        encoded = encode_scored(part, effects)
+        advance(len(part))
+        return encoded
+
+    def check(self, n_records: int) -> None:
+        if n_records != self.total:
+            raise InputError(
+                f"{self._vcf.name} changed while it was read: expected {self.total:,} records, got "
+                f"{n_records:,}; run again once it is complete"
+            )
+
+    def results(self, body: Path) -> dict[str, Any]:
+        self._n_alleles, self._n_skipped = count_skipped(decode_scored(body))
+        _log.info(
+            "%s alternative alleles; skipped: %s", f"{self._n_alleles:,}",
+            skipped_text(self._n_skipped),
+        )  # fmt: skip
+        return {"n_alleles": self._n_alleles, "n_skipped": dict(sorted(self._n_skipped.items()))}
+
+    def lines_per_record(self, body: Path) -> Iterator[int]:
+        is_table = self._output.suffix in _TABLES
+        return (len(each.effects) if is_table else 1 for each in decode_scored(body))
+
+    def companions(self) -> tuple[str, ...]:
+        """Return the suffix of the index, if the format supports one of all records."""
+        match self._output.suffix:
+            case ".bcf":
+                return () if self._index_shift() is None else (".csi",)
+            case ".gz" if not self._found.not_in_index:
+                return (index_suffix(self._longest()),)
+            case _:
+                return ()
+
+    def _longest(self) -> int:
+        """Return the length of the longest contig, or the last position of a record beyond it."""
+        return max(*self._reference.lengths.values(), self._found.furthest)
+
+    def _index_shift(self) -> int | None:
+        if self._found.n_before > 1:  # htslib takes a second record at POS 0 for unsorted
+            return None
+        return bits_of_index(self._header(), self._found.furthest)
 
     def _header(self) -> list[str]:
-        fields = info_fields(with_distance=self._with_distance)
-        return extended_header(
+        fields = info_fields(with_distance=self.request.distance)
+        header = extended_header(
             self._vcf.header, fields, self._notes(), declared=NAMES, prefix=_PREFIX
         )
+        if self._output.suffix == ".bcf":
+            return with_contigs(header, self._found.contigs)
+        return header
 
-    def _write_records(self, place: Output, body: Path, found: Survey) -> None:
-        """Write header and records as VCF or BCF."""
-        match place.path.suffix:
-            case ".bcf":
-                self._write_bcf(place, body, found)
-            case ".gz":
-                longest = max(*self._reference.lengths.values(), found.furthest)
-                suffix = "" if found.not_in_index else index_suffix(longest)
-                with self._open_indexed(place, suffix, found) as part:
-                    write_vcf(part, self._header(), body, bgzip=True)
-                    if suffix:
-                        index_vcf(part, Path(f"{part}{suffix}"), longest_contig=longest)
-            case _:
-                with self._open(place) as part:
-                    write_vcf(part, self._header(), body, bgzip=False)
+    def write(self, path: Path, body: Path) -> None:
+        if path.suffix in _TABLES:
+            self._write_table(path, body)
+            return
+        lines = (each.line(with_distance=self.request.distance) for each in decode_scored(body))
+        if path.suffix == ".bcf":
+            write_bcf(path, self._header(), lines, index_shift=self._index_shift())
+            return
+        write_vcf(path, self._header(), lines, bgzip=path.suffix == ".gz")
+        for suffix in self.companions():
+            index_vcf(path, Path(f"{path}{suffix}"), longest_contig=self._longest())
 
-    def _write_bcf(self, place: Output, body: Path, found: Survey) -> None:
-        plain, header = body.with_name("whole.vcf"), with_contigs(self._header(), found.contigs)
-        bits = bits_of_index(header, found.furthest)
-        if found.n_before > 1:  # htslib takes a second record at POS 0 for unsorted
-            bits = None
-        write_vcf(plain, header, body, bgzip=False)
-        with self._open_indexed(place, "" if bits is None else ".csi", found) as part:
-            write_bcf(part, plain, index_shift=bits)
+    def _write_table(self, path: Path, body: Path) -> None:
+        """Write a row for each alternative allele."""
+        if self._found.n_bare:
+            _log.info("records without an alternative allele have no row: %s", self._found.n_bare)
+        with_distance, is_parquet = self.request.distance, path.suffix == ".parquet"
+        columns = table_columns(with_distance=with_distance)
+        rows = (
+            row
+            for each in decode_scored(body)
+            for row in each.rows(with_distance=with_distance, as_text=not is_parquet)
+        )
+        if is_parquet:
+            notes = {f"{_PREFIX}{key}": value for key, value in self._notes().items()}
+            write_parquet(path, columns, rows, notes)
+        else:
+            with path.open("w", encoding="utf-8") as file:
+                write_table(file, list(columns), rows)
 
-    @contextmanager
-    def _open_indexed(self, place: Output, suffix: str, found: Survey) -> Generator[Path]:
-        """Open an output with an index of this suffix; if there is no suffix, log the reason."""
-        with self._open(place, *filter(None, [suffix])) as part:
-            yield part
-        for other in {".tbi", ".csi"} - {suffix}:  # indexes of a file that was replaced
-            Path(f"{place.path}{other}").unlink(missing_ok=True)
-        if not suffix:
+    def remove_other_indexes(self) -> None:
+        """Remove indexes of a file that was replaced, and log why the output has no index."""
+        if not self._output.name.endswith(_INDEXED):
+            return
+        written = self.companions()
+        for other in {".tbi", ".csi"} - {*written}:
+            Path(f"{self._output}{other}").unlink(missing_ok=True)
+        if not written:
+            found = self._found
             _log.warning(
-                "%s has no index, because no format supports all of its records: %s", place.path,
+                "%s has no index, because no format supports all of its records: %s", self._output,
                 f"{found.not_in_index} is not a position" if found.not_in_index
                 else f"some lie at POS 0 or end as far as {found.furthest:,}",
             )  # fmt: skip
 
-    def _write_table(self, place: Output, body: Path, found: Survey) -> None:
-        """Write a row for each alternative allele, with the scores in its record."""
-        if found.n_bare:
-            _log.info("records without an alternative allele have no row: %s", found.n_bare)
-        columns = table_columns(with_distance=self._with_distance)
-        rows = table_rows(read_lines(body), with_distance=self._with_distance)
-        with self._open(place) as part:
-            if part.suffix == ".parquet":
-                notes = {f"{_PREFIX}{key}": value for key, value in self._notes().items()}
-                write_parquet(part, columns, rows, notes)
-            else:
-                with part.open("w", encoding="utf-8") as file:
-                    write_table(file, list(columns), rows)
-
-    def _open(self, place: Output, *companions: str) -> AbstractContextManager[Path]:
-        return place.write_at(
-            *companions,
-            device=self._predictor.device.type,
-            n_alleles=self._n_alleles,
-            n_skipped=dict(sorted(self._n_skipped.items())),
-            **self._lines_per_record,
-        )
-
     def _notes(self) -> dict[str, str]:
         """Return the notes of the header: how the scores were computed."""
         made = stamp()
-        request = self._request
+        request = self.request
         return {
             "version": made["versions"]["megabase"],
-            "model": f"sha256:{request['model']}",
+            "model": f"sha256:{request.model}",
             "context": str(self._predictor.context_length),
-            "window": str(request["window"]),
-            "strand": request["strand"],
-            "precision": request["precision"],
-            "shard": request["shard"],
+            "window": str(request.window),
+            "strand": request.strand,
+            "precision": request.precision,
+            "shard": str(self.shard),
             "alleles": str(self._n_alleles),
             "skipped": skipped_text(self._n_skipped),
             "command": made["command"],

@@ -1,10 +1,11 @@
 """Write a track of a quantity that a model predicts at each base of a genome or of regions."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,7 +14,7 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.split import merge, within
-from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.choices import (
     QUANTITIES,
     base_quantity,
@@ -24,17 +25,30 @@ from megabase.inference.predictor import Predictor
 from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.genome_file import read_chrom_map
 from megabase.io.value_tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
-from megabase.pipelines.pipeline import Parts, Shard, open_parts
+from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import open_genome, open_regions
 from megabase.runtime.artifacts import Output, check_no_input, check_place
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
-from megabase.runtime.log import Meter, counted, progress
+from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 
 _TOKENS_PER_PART = 1 << 18  # tokens between saves, which an interruption may lose
-_MOST_LOADED = 4  # parts held in memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackRequest(Request):
+    """Everything that determines the output of `tracks`, whose parameters it has."""
+
+    command: ClassVar[str] = "tracks"
+
+    genome: str
+    quantity: str
+    strand: str
+    stride: int
+    regions: str | None
+    contigs: Mapping[str, str]
 
 
 def tracks(
@@ -46,10 +60,8 @@ def tracks(
     strand: str = "average",
     stride: int | None = None,
     regions: Path | None = None,
-    shard: str = "1/1",
     rename_contigs: Path | None = None,
-    device: str = "auto",
-    overwrite: bool = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Write a value for every base of a genome or of regions of it, as bigWig or bedGraph.
 
@@ -74,14 +86,11 @@ def tracks(
     regions
         BED file of the bases that get a value, equal to that in the track of the whole genome;
         strands are ignored. None: all bases.
-    shard
-        ``i/n``: the i-th of n stretches of the genome, or of the regions, of about equal work.
     rename_contigs
         File of two columns: a contig's name in the genome, and in the track.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-    overwrite
-        Whether an existing output may be replaced.
+    options
+        How to compute; a shard is a stretch of the genome, or of the regions, and all shards
+        have about equal work.
 
     Raises
     ------
@@ -91,38 +100,26 @@ def tracks(
     _check(output, quantity)
     files = filter(None, (genome_path(genome), regions, rename_contigs))
     check_no_input(output, files)
-    strands, part = strands_of(strand), Shard.from_text(shard)
+    strands = strands_of(strand)
     reference, targets = _open(genome, regions)
     names = _new_names(rename_contigs, reference)
     check_place(output, is_folder=False)
-    predictor = Predictor.load(model, device=device)
+    predictor = options.load(model)
     context = predictor.context_length
-    step = max(1, context // 2) if stride is None else stride
-    work = _TrackWork(
-        _TrackReading(predictor, reference, quantity, strands, step), targets, part, names
+    request = TrackRequest(
+        model=predictor.weights_sha256,
+        genome=file_sha256(genome_path(genome)),
+        quantity=quantity,
+        strand=strand,
+        stride=max(1, context // 2) if stride is None else stride,
+        regions=file_sha256(regions) if regions else None,
+        contigs=names,
+        **options.in_request(),
     )
-    request = {
-        "command": "tracks",
-        "model": predictor.weights_sha256,
-        "genome": file_sha256(genome_path(genome)),
-        "quantity": quantity,
-        "strand": strand,
-        "stride": step,
-        "regions": file_sha256(regions) if regions else None,
-        "contigs": names,
-        "shard": part.in_request(),
-    }
-    place = Output(output, request, is_folder=False, overwrite=overwrite)
-    if place.is_finished:
-        return
-    work.announce()
-    results = {"stride": step, "least_context": context - step, "device": predictor.device.type}
-    with open_parts(output, request | {"device": predictor.device.type}) as parts:
-        work.fill(parts)
-        if part.count > 1:
-            results["n_values"] = work.n_values(parts)
-        with place.write_at(**results) as path:
-            work.write(path, parts)
+    place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
+    if not place.is_finished:
+        reading = _Reading(predictor, reference, quantity, strands, request.stride)
+        _Track(reading, targets, request, options).run(place)
 
 
 def _open(genome: str, regions: Path | None) -> tuple[Reference, list[Interval]]:
@@ -181,11 +178,11 @@ def _check(output: Path, quantity: str) -> None:
 class _Group(NamedTuple):
     """Consecutive windows of a strand of a contig, which are computed and saved as one part."""
 
-    name: str
-    windows: list[Window]
+    whole: Interval
+    windows: tuple[Window, ...]
 
 
-class _TrackReading(NamedTuple):
+class _Reading(NamedTuple):
     """The quantity to compute, and how the genome is read for it."""
 
     predictor: Predictor
@@ -195,8 +192,8 @@ class _TrackReading(NamedTuple):
     stride: int
 
 
-class _TrackWork:
-    """Computes parts of a genome; each depends on the genome and its own position alone.
+class _Track(Pipeline[_Group, TrackRequest]):
+    """Values (float32) group by group; each depends on the genome and its own position alone.
 
     Parameters
     ----------
@@ -204,44 +201,44 @@ class _TrackWork:
         The quantity to compute, and how the genome is read.
     targets
         The intervals that get a value, as `merge` returns them.
-    shard
-        The stretch of them to compute.
-    names
-        Names of contigs in the track, by their names in the genome, where they differ.
+    request, options
+        What is computed, and how.
     """
+
+    title = "reading the genome"
+    unit = "parts"
+    records_in_part = 1
 
     def __init__(
         self,
-        reading: _TrackReading,
+        reading: _Reading,
         targets: Sequence[Interval],
-        shard: Shard,
-        names: Mapping[str, str],
+        request: TrackRequest,
+        options: RunOptions,
     ) -> None:
+        super().__init__(request, options.shard, reading.predictor.device.type)
         self._predictor, self._reference, self._quantity, self._strands, self._stride = reading
-        self._shard = shard
-        self._names = names
         self._targets = targets
-        self._loaded: dict[str, np.ndarray] = {}
+        self._read: tuple[Interval, TokenArray] | None = None
         self._groups = dict(self._divide())
-        if shard.count > 1:
+        if self.shard.count > 1:
             self._keep_shard()
+        sizes = (sum(w.end - w.first for w in group.windows) for group in self.records())
+        self._places = dict(zip(self.records(), pairwise(accumulate([0, *sizes])), strict=True))
 
     def _divide(self) -> Iterator[tuple[Interval, list[_Group]]]:
         """Group the windows that supply a base of the targets, by contig and strand."""
         context = self._predictor.context_length
         size = max(1, _TOKENS_PER_PART // context)
-        for index, (contig, n) in enumerate(self._reference.lengths.items()):
+        for contig, n in self._reference.lengths.items():
             every = windows(n, context, self._stride) if n else []
             for strand in self._strands if n else ():
                 whole = Interval(contig, 0, n, strand)
                 found = every
                 if within(whole, self._targets) != [Interval(contig, 0, n)]:
                     found = [each for each in every if self._supplied(whole, each)]
-                parts = [found[start : start + size] for start in range(0, len(found), size)]
-                yield (
-                    whole,
-                    [_Group(f"{index}{strand}{p[0].first}-{p[-1].end}", p) for p in parts],
-                )
+                starts = range(0, len(found), size)
+                yield whole, [_Group(whole, tuple(found[at : at + size])) for at in starts]
 
     def _supplied(self, whole: Interval, window: Window) -> list[Interval]:
         """Return the bases of the targets that a window of a strand of a contig supplies."""
@@ -253,102 +250,119 @@ class _TrackWork:
         Groups are the same as without shards, so that their values agree to the last bit.
         """
         forward = [
-            (whole, group)
+            group
             for whole, groups in self._groups.items()
             for group in groups
             if whole.strand == "+"
         ]
-        i, n = self._shard.index, self._shard.count
-        mine = forward[(i - 1) * len(forward) // n : i * len(forward) // n]
+        i, n = self.shard.index, self.shard.count
         self._targets = merge(
             place
-            for whole, group in mine
+            for group in forward[(i - 1) * len(forward) // n : i * len(forward) // n]
             for window in group.windows
-            for place in self._supplied(whole, window)
+            for place in self._supplied(group.whole, window)
         )
         self._groups = {
             whole: [
                 group
                 for group in groups
-                if within(_extent(whole, group), self._targets)
+                if within(_extent(group), self._targets)
                 and any(self._supplied(whole, window) for window in group.windows)
             ]
             for whole, groups in self._groups.items()
         }
 
-    def announce(self) -> None:
-        """Log memory, time, and the context of each base."""
+    def announce(self, output: Path) -> None:
+        del output
         context = self._predictor.context_length
-        every = [group for groups in self._groups.values() for group in groups]
-        lengths = [window.end - window.start for group in every for window in group.windows]
+        lengths = [each.end - each.start for group in self.records() for each in group.windows]
         if not lengths:
-            _log.info("shard %s has no bases: the track is empty", self._shard)
+            _log.info("shard %s has no bases: the track is empty", self.shard)
             return
         plan = self._predictor.plan(longest=max(lengths), n_tokens=sum(lengths))
         _log.info("tracks: %s", plan)
         _log.info("%s of a contig", describe_windows(context, self._stride))
 
-    def fill(self, parts: Parts) -> None:
-        """Compute the parts that are not done yet."""
-        n_groups = sum(map(len, self._groups.values()))
-        with progress(n_groups, "reading the genome", "parts") as meter:
-            meter.skip(parts.n_found)
-            for whole, groups in self._groups.items():
-                if wanted := [group for group in groups if group.name not in parts]:
-                    self._fill(parts, whole, wanted, meter)
+    @property
+    def total(self) -> int:
+        return sum(map(len, self._groups.values()))
 
-    def _fill(self, parts: Parts, whole: Interval, wanted: list[_Group], meter: Meter) -> None:
-        encoded = DNA_VOCABULARY.encode(self._reference.fetch(whole), name=whole.contig)
-        if encoded.n_ambiguous and whole.strand == "+":
-            n = counted(encoded.n_ambiguous, "ambiguous letter was", "ambiguous letters were")
-            _log.info("%s: %s read as N", whole.contig, n)
-        tokens, quantity = encoded.tokens, self._quantity
-        if whole.strand == "-":
-            quantity = reverse_strand_quantity(quantity)
-        for group in wanted:
-            found = self._predictor.log_probabilities(tokens, group.windows)
-            values = [
+    def records(self) -> Iterator[_Group]:
+        return chain.from_iterable(self._groups.values())
+
+    def n_bases(self, record: _Group) -> int:
+        return sum(window.end - window.start for window in record.windows)
+
+    def n_units(self, record: _Group) -> int:
+        del record
+        return 1
+
+    def compute(self, part: Sequence[_Group], advance: Callable[[int], None]) -> bytes:
+        computed: list[bytes] = []
+        for whole, group_windows in part:
+            tokens = self._tokens(whole)
+            quantity = self._quantity
+            if whole.strand == "-":
+                quantity = reverse_strand_quantity(quantity)
+            found = self._predictor.log_probabilities(tokens, group_windows)
+            computed.extend(
                 base_quantity(quantity, log_p, tokens[window.first : window.end])
-                for window, log_p in zip(group.windows, found, strict=True)
-            ]
-            parts.save(group.name, np.concatenate(values))
-            meter.advance()
+                .astype(np.float32)
+                .tobytes()
+                for window, log_p in zip(group_windows, found, strict=True)
+            )
+            advance(1)
+        return b"".join(computed)
 
-    def n_values(self, parts: Parts) -> int:
-        """Count the bases that have a value."""
-        return sum(int(np.count_nonzero(~np.isnan(values))) for _, values in self.values(parts))
+    def _tokens(self, whole: Interval) -> TokenArray:
+        """Read a strand of a contig; it is kept, because its next group comes next."""
+        if self._read is None or self._read[0] != whole:
+            encoded = DNA_VOCABULARY.encode(self._reference.fetch(whole), name=whole.contig)
+            if encoded.n_ambiguous and whole.strand == "+":
+                n = counted(encoded.n_ambiguous, "ambiguous letter was", "ambiguous letters were")
+                _log.info("%s: %s read as N", whole.contig, n)
+            self._read = whole, encoded.tokens
+        return self._read[1]
 
-    def write(self, path: Path, parts: Parts) -> None:
-        """Write the track, once all parts are done."""
+    def results(self, body: Path) -> dict[str, int]:
+        context = self._predictor.context_length
+        found = {"stride": self._stride, "least_context": context - self._stride}
+        if self.shard.count > 1:
+            values = (values for _, values in self._values(body))
+            found["n_values"] = sum(int(np.count_nonzero(~np.isnan(each))) for each in values)
+        return found
+
+    def write(self, path: Path, body: Path) -> None:
         if path.suffix.lower() in BIGWIG:
-            lengths = {
-                self._names.get(contig, contig): n for contig, n in self._reference.lengths.items()
-            }
-            write_bigwig(path, lengths, self.values(parts))
+            names = self.request.contigs
+            lengths = {names.get(name, name): n for name, n in self._reference.lengths.items()}
+            write_bigwig(path, lengths, self._values(body))
         else:
             with path.open("w", encoding="utf-8") as file:
-                for interval, values in self.values(parts):
+                for interval, values in self._values(body):
                     write_bedgraph(file, interval, values)
 
-    def values(self, parts: Parts) -> Iterator[tuple[Interval, Float32[np.ndarray, " length"]]]:
+    def _values(self, body: Path) -> Iterator[tuple[Interval, Float32[np.ndarray, " length"]]]:
         """Yield the intervals of the targets with their values, averaged over strands."""
+        saved = np.memmap(body, np.float32, "r") if body.stat().st_size else np.empty(0, np.float32)
+        names = self.request.contigs
         for contig, n in self._reference.lengths.items():
             for place in within(Interval(contig, 0, n), self._targets) if n else ():
                 total = np.zeros(len(place), dtype=np.float32)
                 for strand in self._strands:
-                    total += self._joined(parts, Interval(contig, 0, n, strand), place)
-                named = replace(place, contig=self._names.get(contig, contig))
+                    total += self._joined(saved, Interval(contig, 0, n, strand), place)
+                named = replace(place, contig=names.get(contig, contig))
                 yield named, total / np.float32(len(self._strands))
 
     def _joined(
-        self, parts: Parts, whole: Interval, place: Interval
+        self, saved: Float32[np.ndarray, " value"], whole: Interval, place: Interval
     ) -> Float32[np.ndarray, " length"]:
         """Return the values of an interval on one strand, in the order of the forward strand."""
         joined = np.full(len(place), np.nan, dtype=np.float32)
         for group in self._groups[whole]:
-            if not _extent(whole, group).overlaps(place):
+            if not _extent(group).overlaps(place):
                 continue
-            found, n_read = self._load(parts, group.name), 0
+            found, n_read = saved[slice(*self._places[group])], 0
             for window in group.windows:
                 # `read` is in coordinates of the forward strand, and `found` in reading order.
                 read = whole.part(window.first, window.end)
@@ -360,15 +374,7 @@ class _TrackWork:
                     joined[here] = (some[::-1] if whole.strand == "-" else some)[of_read]
         return joined
 
-    def _load(self, parts: Parts, name: str) -> np.ndarray:
-        """Load a part, and keep it in memory, because the next interval may be in it too."""
-        if name not in self._loaded:
-            while len(self._loaded) >= _MOST_LOADED:
-                del self._loaded[next(iter(self._loaded))]
-            self._loaded[name] = parts.load(name)
-        return self._loaded[name]
 
-
-def _extent(whole: Interval, group: _Group) -> Interval:
+def _extent(group: _Group) -> Interval:
     """Return the interval from the first to the last base that a group of windows supplies."""
-    return whole.part(group.windows[0].first, group.windows[-1].end)
+    return group.whole.part(group.windows[0].first, group.windows[-1].end)

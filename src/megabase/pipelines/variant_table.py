@@ -4,11 +4,13 @@ A file is rejected if none of its records matches the genome. A single record th
 skipped later, with its reason.
 """
 
+import json
 import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from megabase.errors import InputError
@@ -16,7 +18,7 @@ from megabase.genome.reference import Reference, check_contig
 from megabase.genome.variant import Site
 from megabase.genome.vocabulary import DNA
 from megabase.inference.scores import SKIP_REASONS, VariantEffect, has_reference_allele, lies_within
-from megabase.io.vcf import InfoField, VcfFile, VcfRecord
+from megabase.io.vcf import InfoField, VcfFile, VcfRecord, printable
 from megabase.runtime.log import counted
 
 _RATIO = "log-likelihood of the alternative minus the reference allele, in nats, natural logarithm"
@@ -68,7 +70,7 @@ def info_entries(effects: Sequence[VariantEffect], *, with_distance: bool) -> li
     """
     if not effects:
         return []
-    numbers = ([e.log_likelihood_ratio, e.per_base, e.flank, e.distance] for e in effects)
+    numbers = map(_values, effects)
     entries = [
         f"{field.name}={','.join(map(_text, values))}"
         for field, values in zip(_numbers(with_distance), zip(*numbers, strict=True), strict=False)
@@ -89,51 +91,71 @@ def table_columns(*, with_distance: bool) -> dict[str, type]:
     }  # fmt: skip
 
 
-def table_rows(
-    records: Iterable[VcfRecord], *, with_distance: bool
-) -> Iterator[Mapping[str, object]]:
-    """Yield a row for each alternative allele of records that have `info_entries`.
+class ScoredRecord(NamedTuple):
+    """A record of the input, and the effect of each of its alternative alleles."""
 
-    Missing values are None: the scores of a skipped allele, the skip reason of a scored one,
-    and an id of ``.``.
-    """
-    for record in records:
-        contig, position, name, ref = record.columns[:4]
-        entries = (entry.partition("=") for entry in record.columns[7].split(";"))
-        info = {key: value for key, _, value in entries}
-        for place, alt in enumerate(record.site(contig).alts):
-            each = {
-                field: None if (text := values.split(",")[place]) == "." else text
-                for field, values in info.items()
-                if field in (*_COLUMN_OF, _SKIP.name)
-            }
+    record: VcfRecord
+    effects: Sequence[VariantEffect]
+
+    def line(self, *, with_distance: bool) -> str:
+        """Return the line of the record with `info_entries`, which replace earlier ones."""
+        added = info_entries(self.effects, with_distance=with_distance)
+        return self.record.with_info(added, NAMES)
+
+    def rows(self, *, with_distance: bool, as_text: bool) -> Iterator[Mapping[str, object]]:
+        """Yield a table row for each alternative allele.
+
+        Missing values are None: the scores of a skipped allele, the skip reason of a scored one,
+        and an id of ``.``.
+
+        Parameters
+        ----------
+        with_distance
+            Whether to include the distance.
+        as_text
+            Whether scores are texts of six significant digits, as in INFO, or numbers.
+        """
+        contig, position, name, ref = map(printable, self.record.columns[:4])
+        is_at_edge = any(effect.is_at_edge for effect in self.effects)
+        alts = self.record.site(contig).alts
+        for alt, effect in zip(alts, self.effects, strict=True):
+            scores = zip(_numbers(with_distance), _values(effect), strict=False)
             yield {
                 "contig": contig,
-                "position_1based": int(position) if record.has_position else None,
-                "id": None if name == "." else name, "ref": ref, "alt": alt,
-                **{_COLUMN_OF[field.name]: _number(each[field.name])
-                   for field in _numbers(with_distance)},
-                "skip": each.get(_SKIP.name), "edge": _EDGE.name in info,
+                "position_1based": int(position) if self.record.has_position else None,
+                "id": None if name == "." else name, "ref": ref, "alt": printable(alt),
+                **{_COLUMN_OF[field.name]: None if math.isnan(value)
+                   else _text(value) if as_text else value for field, value in scores},
+                "skip": effect.skip_reason or None, "edge": is_at_edge,
             }  # fmt: skip
 
 
-def count_skipped(records: Iterable[VcfRecord]) -> tuple[int, Counter[str]]:
-    """Count the alternative alleles of records that have `info_entries`.
+def encode_scored(
+    records: Iterable[VcfRecord], effects: Iterable[Sequence[VariantEffect]]
+) -> bytes:
+    """Encode records and their effects, a line of JSON each; numbers keep all digits."""
+    lines = (
+        json.dumps([record.columns, effects_of], separators=(",", ":"))
+        for record, effects_of in zip(records, effects, strict=True)
+    )
+    return "".join(f"{line}\n" for line in lines).encode()
 
-    Returns
-    -------
-    n_alleles, n_skipped
-        The number of all alleles, and of those without a score by reason.
-    """
+
+def decode_scored(body: Path) -> Iterator[ScoredRecord]:
+    """Yield the records of a file of `encode_scored` lines."""
+    with body.open(encoding="utf-8") as file:
+        for line in file:
+            columns, effects = json.loads(line)
+            yield ScoredRecord(VcfRecord(columns), [VariantEffect(*each) for each in effects])
+
+
+def count_skipped(scored: Iterable[ScoredRecord]) -> tuple[int, Counter[str]]:
+    """Return the number of all alternative alleles, and of those without a score by reason."""
     n_alleles = 0
     n_skipped: Counter[str] = Counter()
-    mark = f"{_SKIP.name}="
-    for record in records:
-        n_alleles += len(record.site(record.contig).alts)
-        for entry in record.columns[7].split(";"):
-            if entry.startswith(mark):
-                n_skipped.update(entry.removeprefix(mark).split(","))
-    del n_skipped["."]
+    for each in scored:
+        n_alleles += len(each.effects)
+        n_skipped.update(effect.skip_reason for effect in each.effects if effect.skip_reason)
     return n_alleles, n_skipped
 
 
@@ -158,8 +180,8 @@ def _text(value: float) -> str:
     return "." if math.isnan(value) else f"{value:.6g}"
 
 
-def _number(text: str | None) -> float | None:
-    return None if text is None else float(text)
+def _values(effect: VariantEffect) -> tuple[float, float, float, float]:
+    return effect.log_likelihood_ratio, effect.per_base, effect.flank, effect.distance
 
 
 _N_COMPARED = 1000  # reference alleles that are compared with the genome
@@ -205,7 +227,12 @@ class Survey(NamedTuple):
 
 
 def survey(
-    vcf: VcfFile, reference: Reference, contigs: Mapping[str, str], *, needs_order: bool
+    vcf: VcfFile,
+    reference: Reference,
+    contigs: Mapping[str, str],
+    *,
+    needs_order: bool,
+    check: Callable[[VcfRecord], None] | None = None,
 ) -> Survey:
     """Read a file once, and raise errors that would otherwise occur later.
 
@@ -221,6 +248,8 @@ def survey(
         Names of contigs in the genome by their names in the file, where they differ.
     needs_order
         Whether the records must be sorted, for an index.
+    check
+        Called with each record; None: not needed.
 
     Raises
     ------
@@ -232,6 +261,8 @@ def survey(
     found = _Found(vcf, reference, contigs)
     for record in _in_order(vcf.records(), vcf.name) if needs_order else vcf.records():
         found.add(record)
+        if check is not None:
+            check(record)
     found.check()
     return Survey(
         n_records=found.n_records,

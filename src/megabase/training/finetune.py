@@ -376,7 +376,13 @@ class _AdaptationRun:
         table, answers = _table(model.config, data), self._answers(report["best_seed"])
         parted = np.split(answers.reshape(len(answers), -1), data.test.ends()[:-1])
         places = data.test_places or [None] * len(data.test)
-        rows = table.rows(zip(data.test_rows, places, strict=True), parted)
+        rows = (
+            line
+            for number, (row, place, answer) in enumerate(
+                zip(data.test_rows, places, parted, strict=True), start=1
+            )
+            for line in table.lines(number, row, place, answer if table.per_base else answer[0])
+        )
         with (folder / PREDICTIONS).open("w", encoding="utf-8") as file:
             write_table(file, table.columns(list(data.test_rows[0])), rows, delimiter=",")
 

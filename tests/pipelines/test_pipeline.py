@@ -1,0 +1,311 @@
+"""Every verb: what is done stays done after a kill, and shards together are the whole."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from megabase.errors import InputError
+from megabase.inference import plan as plan_module
+from megabase.io.arrays import read_arrays
+from megabase.model.classification import (
+    HyenaDNAForSequenceClassification,
+    HyenaDNAForTokenClassification,
+)
+from megabase.model.load import save
+from megabase.pipelines import mutagenesis as mutagenesis_module
+from megabase.pipelines import tracks as tracks_module
+from megabase.pipelines.embed import embed
+from megabase.pipelines.generate import generate
+from megabase.pipelines.merge import merge
+from megabase.pipelines.mutagenesis import mutagenesis
+from megabase.pipelines.pipeline import (
+    Journal,
+    Pipeline,
+    RunOptions,
+    Shard,
+    open_journal,
+)
+from megabase.pipelines.predict import predict
+from megabase.pipelines.score import score
+from megabase.pipelines.score_vcf import score_vcf
+from megabase.pipelines.tracks import tracks
+from megabase.runtime.artifacts import exclusive_lock
+from tests import toys
+from tests.vcf_files import vcf_text, write_vcf_file
+
+REQUEST = {"command": "x", "window": 8}
+
+
+@given(st.integers(0, 50), st.integers(1, 9))
+def test_all_shards_together_are_all_records(n_records, count):
+    shards = [Shard(index, count) for index in range(1, count + 1)]
+    parts = [list(shard.of(range(n_records))) for shard in shards]
+    assert sorted(number for part in parts for number in part) == list(range(n_records))
+    assert [len(part) for part in parts] == [shard.size(n_records) for shard in shards]
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", ""])
+def test_what_is_no_shard_is_an_error(text):
+    with pytest.raises(ValueError, match="a shard must be i/n"):
+        Shard.from_text(text)
+
+
+def test_a_journal_goes_on_where_it_was(tmp_path):
+    Journal(tmp_path / "j", REQUEST).append(b"a\nb\n", 2)
+    journal = Journal(tmp_path / "j", REQUEST)
+    assert journal.n_done == 2
+    journal.append(b"c\n", 1)
+    assert (journal.n_done, journal.body.read_bytes()) == (3, b"a\nb\nc\n")
+
+
+def test_lines_that_a_kill_left_without_a_note_are_cut_off(tmp_path):
+    first = Journal(tmp_path / "j", REQUEST)
+    first.append(b"a\n", 1)
+    with first.body.open("ab") as file:
+        file.write(b"half a li")
+    again = Journal(tmp_path / "j", REQUEST)
+    again.append(b"b\n", 1)
+    assert (again.n_done, again.body.read_bytes()) == (2, b"a\nb\n")
+
+
+def test_work_of_another_request_and_lost_lines_are_begun_anew(tmp_path):
+    Journal(tmp_path / "j", REQUEST).append(b"a\n", 1)
+    other = Journal(tmp_path / "j", REQUEST | {"window": 16})
+    assert (other.n_done, other.body.read_bytes()) == (0, b"")
+    other.append(b"a\n", 1)
+    other.body.write_bytes(b"")
+    assert Journal(tmp_path / "j", REQUEST | {"window": 16}).n_done == 0
+
+
+def test_a_journal_leaves_nothing(tmp_path):
+    journal = Journal(tmp_path / "j", REQUEST)
+    journal.append(b"a\n", 1)
+    journal.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_process_writes_a_journal_which_a_failure_keeps_and_success_removes(tmp_path):
+    def fail():
+        with open_journal(tmp_path / "a.bg", REQUEST) as journal:
+            with pytest.raises(InputError, match="another process is writing"):
+                exclusive_lock(tmp_path / "a.bg", is_folder=False).__enter__()
+            journal.append(b"a\n", 1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    with open_journal(tmp_path / "a.bg", REQUEST) as journal:
+        assert journal.n_done == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_request_leaves_out_defaults_so_that_outputs_of_earlier_versions_stay_finished():
+    known = {"command": "tracks", "model": "a", "genome": "b", "quantity": "entropy"}
+    known |= {"strand": "forward", "stride": 8, "regions": None, "contigs": {}}
+    fields = {key: value for key, value in known.items() if key != "command"}
+    assert tracks_module.TrackRequest(**fields).record() == known
+    options = RunOptions(shard=Shard(1, 2), precision="bfloat16", deterministic=True)
+    added = {"precision": "bfloat16", "shard": "1/2", "deterministic": True}
+    assert tracks_module.TrackRequest(**fields, **options.in_request()).record() == known | added
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "gpu"}, "the device must be auto"),
+        ({"precision": "half"}, "the precision must be one of"),
+        ({"batch_tokens": 0}, "at least 1 token, got 0"),
+        ({"batch_tokens": 8, "deterministic": True}, "leave out --batch-tokens"),
+    ],
+)
+def test_invalid_options_are_an_error(options, message):
+    with pytest.raises(InputError, match=message):
+        RunOptions(**options)
+
+
+CONTIGS = {"chrI": toys.letters(300), "a": toys.letters(150, seed=1) + "NNN"}
+SEQUENCES = {f"s{i}": toys.letters(12 + 7 * i % 50, seed=i) for i in range(11)}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipelines")
+    save(toys.model(), folder / "model")
+    for name, kind in (
+        ("classes", HyenaDNAForSequenceClassification),
+        ("bases", HyenaDNAForTokenClassification),
+    ):
+        kind(toys.config(num_labels=3)).eval().save_pretrained(folder / name)
+    toys.write_fasta(folder / "g.fa", CONTIGS)
+    toys.write_fasta(folder / "s.fa", SEQUENCES)
+    long = {"x": toys.letters(200, seed=3), "y": toys.letters(9), "z": toys.letters(101, seed=4)}
+    toys.write_fasta(folder / "long.fa", long)
+    intervals = [
+        ("chrI", 5, 50, "+"),
+        ("chrI", 60, 90, "-"),
+        ("a", 100, 153, "-"),
+        ("a", 0, 9, "+"),
+    ]
+    lines = [f"{c}\t{s}\t{e}\tn{i}\t0\t{d}\n" for i, (c, s, e, d) in enumerate(intervals)]
+    (folder / "r.bed").write_text("".join(lines))
+    rows = [
+        ("chrI", 21 + 20 * i, ref, alt, "DP=1")
+        for i in range(13)
+        for ref in [CONTIGS["chrI"][20 + 20 * i]]
+        for alt in [",".join(base for base in "ACGT" if base != ref) if i % 4 else "."]
+    ]
+    write_vcf_file(folder / "v.vcf", vcf_text(rows))
+    return folder
+
+
+def run_job(job, files, output, options):  # noqa: C901 one case for each verb
+    model, genome = str(files / "model"), str(files / "g.fa")
+    given = {"options": options}
+    match job:
+        case "score" | "score track":
+            score(model, str(files / "r.bed"), output, genome=genome, strand="average", **given)
+        case "score windows":
+            score(model, str(files / "long.fa"), output, stride=20, strand="average", **given)
+        case "score-vcf":
+            score_vcf(model, genome, str(files / "v.vcf"), output, distance=True, **given)
+        case "embed":
+            embed(model, str(files / "long.fa"), output, pooling="window:8", stride=32, **given)
+        case "embed alleles":
+            embed(model, str(files / "v.vcf"), output, genome=genome, **given)
+        case "mutagenesis":
+            mutagenesis(model, genome, files / "r.bed", output, window=16, **given)
+        case "tracks":
+            tracks(model, genome, output, stride=32, **given)
+        case "predict":
+            predict(str(files / "classes"), files / "s.fa", output, strand="average", **given)
+        case "predict bases":
+            predict(str(files / "bases"), files / "s.fa", output, **given)
+        case "generate":
+            generate(model, output, length=2, prompt=files / "s.fa", forbid=["GAATTC"], **given)
+
+
+JOBS = [
+    ("score", ".tsv"),
+    ("score track", ".bedgraph"),
+    ("score windows", ".tsv"),
+    ("score-vcf", ".vcf"),
+    ("score-vcf", ".tsv"),
+    ("embed", ".npz"),
+    ("embed alleles", ".npz"),
+    ("mutagenesis", ".tsv"),
+    ("tracks", ".bedgraph"),
+    ("predict", ".csv"),
+    ("predict bases", ".tsv"),
+    ("generate", ".fa"),
+]
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    for each in Pipeline.__subclasses__():
+        monkeypatch.setattr(each, "bases_in_part", 64)
+    monkeypatch.setattr(tracks_module, "_TOKENS_PER_PART", 128)
+    monkeypatch.setattr(mutagenesis_module, "_BASES_PER_PART", {"exact": 16, "gradient": 16})
+    monkeypatch.setattr(plan_module, "_AT_ONCE", 2)
+
+
+def without_command(path):
+    """Return the lines of a file, without the command in its header."""
+    lines = path.read_bytes().split(b"\n")
+    return [line for line in lines if not line.startswith(b"##megabase_command=")]
+
+
+@pytest.mark.parametrize(("job", "suffix"), JOBS)
+@pytest.mark.usefixtures("small_parts")
+def test_an_interrupted_command_continues_to_the_same_bytes(
+    files, tmp_path, monkeypatch, job, suffix
+):
+    whole, again = tmp_path / f"whole{suffix}", tmp_path / f"again{suffix}"
+    append, parts = Journal.append, []
+
+    def count(self, lines, n):
+        parts.append(n)
+        append(self, lines, n)
+
+    monkeypatch.setattr(Journal, "append", count)
+    run_job(job, files, whole, RunOptions())
+    n_parts, n_records = len(parts), sum(parts)
+    assert n_parts > 1
+    parts.clear()
+
+    def stop(self, lines, n):
+        count(self, lines, n)
+        if len(parts) == n_parts // 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "append", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job, files, again, RunOptions())
+    assert not again.exists()
+    monkeypatch.setattr(Journal, "append", count)
+    run_job(job, files, again, RunOptions())
+    assert without_command(again) == without_command(whole)
+    assert (len(parts), sum(parts)) == (n_parts, n_records)  # nothing was computed twice
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(("job", "suffix"), JOBS)
+@pytest.mark.usefixtures("small_parts")
+def test_merged_deterministic_shards_are_the_whole_to_the_byte(files, tmp_path, job, suffix):
+    whole, merged = tmp_path / f"whole{suffix}", tmp_path / f"merged{suffix}"
+    run_job(job, files, whole, RunOptions(deterministic=True))
+    parts = [tmp_path / f"{index}{suffix}" for index in (1, 2, 3)]
+    for index, part in enumerate(parts, start=1):
+        run_job(job, files, part, RunOptions(shard=Shard(index, 3), deterministic=True))
+    merge(parts[::-1], merged)
+    assert without_command(merged) == without_command(whole)
+    request, expected = (
+        json.loads(path.with_name(f"{path.name}.megabase.json").read_text())["request"]
+        for path in (merged, whole)
+    )
+    assert request == expected
+
+
+def numbers_of(path):
+    """Return all numbers of a file, and everything else of it."""
+    if path.suffix == ".npz":
+        _, read = read_arrays(path)
+        values = np.concatenate([rows.values for rows in read()])
+        return values.ravel(), [name for rows in read() for name in rows.names]
+    cells = [
+        cell
+        for line in without_command(path)
+        if not line.startswith(b"##")
+        for cell in line.decode().replace("=", "\t").replace(";", "\t").replace(",", "\t").split()
+    ]
+    found = [(cell, _number(cell)) for cell in cells]
+    return (
+        np.array([number for _, number in found if number is not None]),
+        [cell for cell, number in found if number is None],
+    )
+
+
+def _number(cell):
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize(("job", "suffix"), JOBS)
+def test_batches_change_values_by_rounding_only(files, tmp_path, job, suffix):
+    """The promise of 1e-5 nats; sums over a toy's windows of at most 64 bases are within it."""
+    found = {}
+    for name, options in (
+        ("alone", RunOptions(deterministic=True)),
+        ("small", RunOptions(batch_tokens=100)),
+        ("usual", RunOptions()),
+    ):
+        run_job(job, files, tmp_path / f"{name}{suffix}", options)
+        found[name] = numbers_of(tmp_path / f"{name}{suffix}")
+    for name in ("small", "usual"):
+        assert found[name][1] == found["alone"][1]
+        np.testing.assert_allclose(found[name][0], found["alone"][0], rtol=1e-4, atol=1e-5)
