@@ -22,6 +22,7 @@ from megabase.data.token_store import StoredWindow, TokenStore
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.language import NO_TARGET
 from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
@@ -331,9 +332,6 @@ class Share:
 
 ALONE = Share()
 """The share of the only process."""
-
-NO_TARGET = -100
-"""The label of a token that does not count in the loss, as in Hugging Face models."""
 
 Batch = dict[str, Shaped[Tensor, "window length"]]
 """`input_ids`, `labels`, and `loss_weights` if soft-masked bases have another weight."""
