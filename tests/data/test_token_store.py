@@ -106,11 +106,35 @@ def test_the_case_is_kept_beside_the_letters(tmp_path):
     store = open_token_store(fasta, cache=tmp_path)
     upper = open_token_store(write_fasta(tmp_path / "u.fa", {"chrI": "ACGTNA"}), cache=tmp_path)
     masked = [False, False, True, True, True, False]
-    assert store.soft_masked(Interval("chrI", 0, 6)).tolist() == masked
-    assert store.soft_masked(Interval("chrI", 1, 6, "-")).tolist() == masked[1:][::-1]
+    assert store.read(Interval("chrI", 0, 6)).soft_masked().tolist() == masked
+    assert store.read(Interval("chrI", 1, 6, "-")).soft_masked().tolist() == masked[1:][::-1]
     assert (store.fetch(Interval("chrI", 0, 6)) == upper.fetch(Interval("chrI", 0, 6))).all()
     assert store.sha256 == upper.sha256
     assert store.case_sha256 != upper.case_sha256
+
+
+@pytest.mark.parametrize("length", [1, 3, 7, 8, 20])
+@pytest.mark.parametrize("at_once", [1, 5, 1 << 24])
+def test_n_are_counted_window_by_window(tmp_path, monkeypatch, length, at_once):
+    text = "NNACGTnNACGNTRYNNNNA"
+    store = open_token_store(write_fasta(tmp_path / "g.fa", {"chrI": text}), cache=tmp_path)
+    monkeypatch.setattr(token_store, "_PIECE_BP", at_once)
+    for start in (0, 4):
+        region = Interval("chrI", start, len(text))
+        counts = [
+            sum(letter not in "ACGTacgt" for letter in text[window.start : window.end])
+            for window in region.windows(length)
+        ]
+        assert store.read(region).n_unknown(length).tolist() == counts
+
+
+def test_a_window_is_a_view_of_the_file_and_not_a_copy(fasta, tmp_path):
+    store = open_token_store(fasta, cache=tmp_path)
+    one, other = store.read(Interval("chrI", 3, 90)), store.read(Interval("chrI", 80, 200, "-"))
+    assert np.shares_memory(one.bases, other.bases)
+    assert not one.bases.flags.writeable
+    one.tokens()[:] = 0
+    assert DNA_VOCABULARY.decode(one.tokens()) == CONTIGS["chrI"][3:90]
 
 
 def test_a_process_that_was_slower_uses_what_the_other_made(fasta, tmp_path, monkeypatch):

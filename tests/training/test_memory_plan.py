@@ -2,9 +2,9 @@
 
 import pytest
 
+from megabase.data.training_windows import plan_lengths
 from megabase.model.config import HyenaDNAConfig
 from megabase.training import memory_plan as training_plan
-from megabase.training.length_schedule import plan_lengths
 from megabase.training.memory_plan import Plan, make_plan, planned_bytes
 from megabase.training.run_config import PretrainConfig
 

@@ -9,10 +9,14 @@ import torch
 from safetensors.torch import load_file
 
 from megabase.data.token_store import open_token_store
-from megabase.data.training_windows import Mixture, WindowSampler
-from megabase.training.length_schedule import plan_lengths
+from megabase.data.training_windows import (
+    Mixture,
+    Share,
+    StepWindows,
+    WindowSampler,
+    plan_lengths,
+)
 from megabase.training.pretrain import METRICS
-from megabase.training.sources import Share
 from tests.toys import letters, write_fasta
 
 KEYS = [
@@ -110,9 +114,9 @@ def test_processes_read_disjoint_windows_that_make_up_the_step(genome, tmp_path)
     )
     mixture = Mixture({"toy": sampler}, [1.0], seed=0)
     schedule = plan_lengths(n_steps=9, context_length=64, tokens_per_step=448, start_length=32)
-    whole = Share(mixture, schedule)
-    shares = [Share(mixture, schedule, process, 3) for process in range(3)]
+    whole = StepWindows(mixture, schedule)
+    shares = [StepWindows(mixture, schedule, share=Share(process, 3)) for process in range(3)]
     for step in range(9):
-        parts = [window for share in shares for window in share(step)]
-        assert sorted(map(str, parts)) == sorted(map(str, whole(step)))
+        parts = [window for share in shares for window in share.windows(step)]
+        assert sorted(map(str, parts)) == sorted(map(str, whole.windows(step)))
         assert len({str(window) for window in parts}) == len(parts)

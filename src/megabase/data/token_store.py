@@ -6,12 +6,13 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int, UInt8
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 _LAYOUT = 3  # increase it when the format of the files below changes
 _A_DAY = 86_400.0  # seconds
-_PIECE_BP = 1 << 24  # letters encoded at once
+_PIECE_BP = 1 << 24  # letters encoded, or searched for N, at once
 _TOKENS, _INDEX = "tokens.bin", "index.json"
 _SOFT_MASKED = 0x80  # the bit that marks a token whose letter was in lower case
 _LOWER_CASE = 0x20  # the bit that marks an ASCII letter in lower case
@@ -38,6 +39,49 @@ class _StoreIndex(NamedTuple):
     sha256: str
     case_sha256: str
     n_ambiguous: int
+
+
+@dataclass(frozen=True)
+class StoredWindow:
+    """A window of a genome: its interval, and its bases as the store holds them.
+
+    The bases are a view of the file, so a window takes no memory until something is computed
+    from it, and all that is computed from it comes from the same bytes.
+    """
+
+    interval: Interval
+    bases: UInt8[np.ndarray, " length"] = field(repr=False, compare=False)
+
+    def tokens(self) -> UInt8[np.ndarray, " length"]:
+        """Return the tokens; on strand '-', those of the reverse complement."""
+        tokens = self.bases & ~np.uint8(_SOFT_MASKED)
+        return DNA_VOCABULARY.reverse_complement(tokens) if self._is_reverse else tokens
+
+    def soft_masked(self) -> Bool[np.ndarray, " length"]:
+        """Return which letters are in lower case, in the order of the strand."""
+        masked = (self.bases & _SOFT_MASKED) != 0
+        return masked[::-1] if self._is_reverse else masked
+
+    def n_unknown(self, length: int) -> Int[np.ndarray, " window"]:
+        """Count the N of each of the consecutive windows into which `Interval.windows` cuts.
+
+        Parameters
+        ----------
+        length
+            Length of a window in tokens; the last may be shorter.
+        """
+        at_once = max(1, _PIECE_BP // length) * length  # whole windows, of a bounded size together
+        counts: list[np.ndarray] = []
+        for start in range(0, len(self.bases), at_once):
+            tokens = self.bases[start : start + at_once] & ~np.uint8(_SOFT_MASKED)
+            is_unknown = tokens == DNA_VOCABULARY.unknown_id
+            firsts = np.arange(0, len(tokens), length)
+            counts.append(np.add.reduceat(is_unknown, firsts, dtype=np.int64))
+        return np.concatenate(counts)
+
+    @property
+    def _is_reverse(self) -> bool:
+        return self.interval.strand == "-"
 
 
 class TokenStore:
@@ -65,30 +109,22 @@ class TokenStore:
         """Return the whole interval of each contig."""
         return [Interval(contig, 0, length) for contig, length in self.lengths.items()]
 
-    def fetch(self, interval: Interval) -> UInt8[np.ndarray, " length"]:
-        """Return the tokens of an interval; on strand '-', of its reverse complement.
+    def read(self, interval: Interval) -> StoredWindow:
+        """Return the bases of an interval as a view of the file.
 
         Raises
         ------
         InputError
             If the contig is not in the genome, or the interval ends beyond it.
         """
-        tokens = self._read(interval) & ~np.uint8(_SOFT_MASKED)
-        return DNA_VOCABULARY.reverse_complement(tokens) if interval.strand == "-" else tokens
-
-    def soft_masked(self, interval: Interval) -> Bool[np.ndarray, " length"]:
-        """Return which letters of an interval are in lower case, in the order of its strand."""
-        masked = (self._read(interval) & _SOFT_MASKED) != 0
-        return masked[::-1] if interval.strand == "-" else masked
-
-    def n_unknown(self, interval: Interval) -> int:
-        """Count the N of an interval."""
-        return int(np.count_nonzero(self.fetch(interval) == DNA_VOCABULARY.unknown_id))
-
-    def _read(self, interval: Interval) -> UInt8[np.ndarray, " length"]:
         check_inside(interval, self.lengths, self.name)
         start = self._starts[interval.contig]
-        return np.asarray(self._tokens[start + interval.start : start + interval.end])
+        bases = np.asarray(self._tokens[start + interval.start : start + interval.end])
+        return StoredWindow(interval, bases)
+
+    def fetch(self, interval: Interval) -> UInt8[np.ndarray, " length"]:
+        """Return the tokens of an interval; on strand '-', of its reverse complement."""
+        return self.read(interval).tokens()
 
 
 def open_token_store(path: Path, *, cache: Path) -> TokenStore:

@@ -1,8 +1,16 @@
-"""Which windows of which genomes make up a step of pretraining."""
+"""Which bases make up each step of a pretraining, and which windows its validation reads.
+
+A `LengthSchedule` sets the length and number of the windows of a step. A `Mixture` draws window
+`number` of step `step` as a pure function of the two and of the seed, from the regions of its
+`WindowSampler`. A `Share` is what one of several processes reads of them. `StepWindows` is the
+three together: the data set whose example k is the batch of step k.
+"""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -10,15 +18,119 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from megabase.data.token_store import TokenStore
+from megabase.data.token_store import StoredWindow, TokenStore
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.language import NO_TARGET
 from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 
 _MAX_DRAWS = 1000  # consecutive windows with too many N, after which drawing fails
+
+_Each = TypeVar("_Each")
+
+
+class Stage(NamedTuple):
+    """A stage of the schedule: `n_windows` windows of `length` tokens from `first_step` on."""
+
+    first_step: int
+    length: int
+    n_windows: int
+
+
+class LengthSchedule:
+    """A length warm-up: windows double in length from stage to stage, up to the full context.
+
+    Parameters
+    ----------
+    stages
+        The stages in order; the first begins at step 0.
+    n_steps
+        Number of steps of the run.
+
+    Source
+    ------
+    Nguyen et al. 2023, arXiv:2306.15794v2, Section 3.2, where the number of windows per step
+    is constant and the tokens per step grow; here the tokens per step are constant by default.
+    """
+
+    def __init__(self, stages: Sequence[Stage], n_steps: int) -> None:
+        self.stages = tuple(stages)
+        self.n_steps = n_steps
+        self._firsts = [stage.first_step for stage in stages]
+
+    def at(self, step: int) -> Stage:
+        """Return the stage of a step."""
+        return self.stages[bisect_right(self._firsts, step) - 1]
+
+    def tokens_before(self, step: int) -> int:
+        """Count the tokens of all steps before this one."""
+        ends = [*self._firsts[1:], self.n_steps]
+        return sum(
+            max(0, min(step, end) - stage.first_step) * stage.n_windows * stage.length
+            for stage, end in zip(self.stages, ends, strict=True)
+        )
+
+
+def plan_lengths(
+    *,
+    n_steps: int,
+    context_length: int,
+    tokens_per_step: int,
+    start_length: int | None = None,
+    warmup_fraction: float = 0.5,
+    constant_tokens: bool = True,
+) -> LengthSchedule:
+    """Plan a warm-up that doubles the length from the start to the context in equal stages.
+
+    Parameters
+    ----------
+    n_steps
+        Number of steps of the run.
+    context_length
+        Length of a window in tokens in the last stage.
+    tokens_per_step
+        Tokens of all windows of a step in the last stage; a step has at least one window.
+    start_length
+        Length of a window in tokens in the first stage; None: no warm-up.
+    warmup_fraction
+        Fraction of the steps that all stages but the last share equally.
+    constant_tokens
+        Whether the tokens per step are constant over the stages, rather than the windows.
+
+    Raises
+    ------
+    InputError
+        If there are more stages than steps for them.
+
+    Examples
+    --------
+    >>> plan_lengths(n_steps=8, context_length=4096, tokens_per_step=8192, start_length=1024).stages
+    (Stage(first_step=0, length=1024, n_windows=8), Stage(first_step=2, length=2048, n_windows=4), \
+Stage(first_step=4, length=4096, n_windows=2))
+    """
+    n_windows = max(1, tokens_per_step // context_length)
+    start = start_length or context_length
+    # The bits of (context - 1) // start are the doublings of the start that stay below the context.
+    shorter = [start << n for n in range(((context_length - 1) // start).bit_length())]
+    n_warmup = round(warmup_fraction * n_steps) if shorter else 0
+    if n_warmup < len(shorter) or (shorter and n_warmup == n_steps):
+        raise InputError(
+            f"a length warm-up from {start:,} to {context_length:,} has {len(shorter)} "
+            f"stages before the last, but {n_warmup} of the {n_steps} steps for them; use more "
+            "steps, another length_warmup_fraction or a longer start_length"
+        )
+    stages = [
+        Stage(
+            n_warmup * number // len(shorter),
+            length,
+            max(1, tokens_per_step // length) if constant_tokens else n_windows,
+        )
+        for number, length in enumerate(shorter)
+    ]
+    return LengthSchedule([*stages, Stage(n_warmup, context_length, n_windows)], n_steps)
 
 
 class WindowSampler:
@@ -52,7 +164,8 @@ class WindowSampler:
         reverse_complement_p: float,
         max_unknown_fraction: float,
     ) -> None:
-        self.store = store
+        self.longest = longest
+        self._store = store
         self._reverse_complement_p = reverse_complement_p
         self._max_unknown_fraction = max_unknown_fraction
         self._regions = list(regions)
@@ -71,7 +184,7 @@ class WindowSampler:
             )
         self._ends: dict[int, np.ndarray] = {}  # by length; a run has only a few lengths
 
-    def draw(self, rng: np.random.Generator, length: int) -> Interval:
+    def draw(self, rng: np.random.Generator, length: int) -> StoredWindow:
         """Return a window of `length` tokens.
 
         Raises
@@ -81,11 +194,11 @@ class WindowSampler:
         """
         max_unknown = int(self._max_unknown_fraction * length)
         for _ in range(_MAX_DRAWS):
-            window = self._draw(rng, length)
-            if self.store.n_unknown(window) <= max_unknown:
+            window = self._store.read(self._draw(rng, length))
+            if window.n_unknown(length).item() <= max_unknown:
                 return window
         raise InputError(
-            f"{_MAX_DRAWS} windows of {length:,} bp of {self.store.name} were drawn, and each has "
+            f"{_MAX_DRAWS} windows of {length:,} bp of {self._store.name} were drawn, and each has "
             f"more than {max_unknown:,} N; raise max_unknown_fraction or choose other regions"
         )
 
@@ -109,8 +222,8 @@ class WindowSampler:
 
 def spread_windows(
     store: TokenStore, regions: Sequence[Interval], *, length: int, n: int, max_unknown: int
-) -> list[Interval]:
-    """Return at most `n` windows, spread evenly over the regions.
+) -> list[StoredWindow]:
+    """Return at most `n` held-out windows, spread evenly over the regions.
 
     The regions are cut into consecutive windows, and evenly spaced ones are chosen.
 
@@ -130,22 +243,24 @@ def spread_windows(
     whole = [
         window
         for region in regions
-        for window in region.windows(length)
-        if len(window) == length and store.n_unknown(window) <= max_unknown
+        for window, n_unknown in zip(
+            region.windows(length), store.read(region).n_unknown(length), strict=True
+        )
+        if len(window) == length and n_unknown <= max_unknown
     ]
     n = min(n, len(whole))
-    return [whole[i * len(whole) // n] for i in range(n)]
+    return [store.read(whole[i * len(whole) // n]) for i in range(n)]
 
 
-@dataclass(frozen=True)
-class GenomeWindow:
-    """An interval of one of several genomes."""
+class GenomeWindow(NamedTuple):
+    """A window of one of several genomes."""
 
     genome: str
-    interval: Interval
+    window: StoredWindow
 
     def __str__(self) -> str:
-        return f"{self.genome} {self.interval} ({self.interval.strand})"
+        interval = self.window.interval
+        return f"{self.genome} {interval} ({interval.strand})"
 
 
 class Mixture:
@@ -162,6 +277,11 @@ class Mixture:
         How often each genome is drawn, relative to the others; positive.
     seed
         Seed of every draw.
+
+    Raises
+    ------
+    InputError
+        If nearly every window of a genome contains too many N.
     """
 
     def __init__(
@@ -172,6 +292,8 @@ class Mixture:
         ends = np.cumsum(weights)
         self._ends = ends / ends[-1]
         self._seed = seed
+        for sampler in self._samplers.values():  # a genome of N is refused before the first step
+            sampler.draw(np.random.default_rng(seed), sampler.longest)
 
     def window(self, step: int, number: int, length: int) -> GenomeWindow:
         """Return window `number` (from 0) of a step whose windows have `length` tokens.
@@ -186,83 +308,114 @@ class Mixture:
         return GenomeWindow(name, self._samplers[name].draw(rng, length))
 
 
-NO_TARGET = -100
-"""The label of a token that does not count in the loss, as in Hugging Face models."""
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes reads: every `n_processes`-th window, from `process` on.
+
+    Parameters
+    ----------
+    process, n_processes
+        Number of this process, from 0, and number of processes.
+    """
+
+    process: int = 0
+    n_processes: int = 1
+
+    def of(self, windows: Sequence[_Each]) -> Sequence[_Each]:
+        """Return this process's windows, or the numbers of them."""
+        return windows[self.process :: self.n_processes]
+
+    def largest(self, n_windows: int) -> int:
+        """Return how many of `n_windows` windows the process with the most of them reads."""
+        return -(-n_windows // self.n_processes)
+
+
+ALONE = Share()
+"""The share of the only process."""
 
 Batch = dict[str, Shaped[Tensor, "window length"]]
 """`input_ids`, `labels`, and `loss_weights` if soft-masked bases have another weight."""
 
 
-def read_windows(
-    stores: Mapping[str, TokenStore],
-    windows: Sequence[GenomeWindow],
-    *,
-    soft_mask_weight: float = 1.0,
-) -> Batch:
-    """Read windows of the same length as a batch.
+def as_batch(windows: Sequence[StoredWindow], *, soft_mask_weight: float = 1.0) -> Batch:
+    """Return windows of the same length as a batch.
 
     N is an input but never a target.
 
     Parameters
     ----------
-    stores
-        The token store of each genome, by name.
     windows
         The windows, all of the same length.
     soft_mask_weight
         Weight in the loss of a soft-masked (lower-case) base; every other base has weight 1.
     """
-    tokens = torch.stack([_tokens(stores[window.genome], window) for window in windows])
+    tokens = torch.from_numpy(np.stack([window.tokens() for window in windows])).long()
     batch = {
         "input_ids": tokens,
         "labels": tokens.masked_fill(tokens == DNA_VOCABULARY.unknown_id, NO_TARGET),
     }
     if soft_mask_weight != 1.0:
-        masked = torch.stack([_soft_masked(stores[window.genome], window) for window in windows])
+        masked = torch.from_numpy(np.stack([window.soft_masked() for window in windows]))
         batch["loss_weights"] = torch.where(masked, soft_mask_weight, 1.0)
     return batch
 
 
-def _tokens(store: TokenStore, window: GenomeWindow) -> Tensor:
-    return torch.from_numpy(store.fetch(window.interval).astype("int64"))
+class StepWindows(Dataset[Batch]):
+    """The data set whose example k is the batch of step k: this process's windows of the step.
 
-
-def _soft_masked(store: TokenStore, window: GenomeWindow) -> Tensor:
-    return torch.from_numpy(store.soft_masked(window.interval).copy())
-
-
-class StepDataset(Dataset[Batch]):
-    """A data set whose example k is the batch of step k: this process's windows of the step.
+    Every example is a pure function of its step, so a run resumes at any step, and the windows
+    of all processes together do not depend on their number.
 
     Parameters
     ----------
-    stores
-        The token store of each genome, by name.
-    windows
-        Returns the windows of a step that this process reads.
-    n_steps
-        Number of steps.
+    mixture
+        Draws the windows.
+    schedule
+        Length and number of the windows of each step.
+    share
+        What this process reads of each step.
     soft_mask_weight
         Weight in the loss of a soft-masked (lower-case) base; every other base has weight 1.
+
+    Raises
+    ------
+    InputError
+        If a step has fewer windows than there are processes.
     """
 
     def __init__(
         self,
-        stores: Mapping[str, TokenStore],
-        windows: Callable[[int], Sequence[GenomeWindow]],
-        n_steps: int,
+        mixture: Mixture,
+        schedule: LengthSchedule,
         *,
+        share: Share = ALONE,
         soft_mask_weight: float = 1.0,
     ) -> None:
-        self._stores = stores
-        self.windows = windows
-        self._n_steps = n_steps
+        fewest = min(stage.n_windows for stage in schedule.stages)
+        if fewest < share.n_processes:
+            raise InputError(
+                f"{share.n_processes} processes cannot share the {fewest} windows of a step; start "
+                "fewer processes, or raise tokens_per_step"
+            )
+        self.share = share
+        self._mixture = mixture
+        self._schedule = schedule
         self._soft_mask_weight = soft_mask_weight
 
     def __len__(self) -> int:
-        return self._n_steps
+        return self._schedule.n_steps
 
     def __getitem__(self, step: int) -> Batch:
         """Read the batch of a step."""
-        windows = self.windows(step)
-        return read_windows(self._stores, windows, soft_mask_weight=self._soft_mask_weight)
+        windows = [window for _, window in self.windows(step)]
+        return as_batch(windows, soft_mask_weight=self._soft_mask_weight)
+
+    def windows(self, step: int) -> list[GenomeWindow]:
+        """Return this process's windows of a step."""
+        _, length, n_windows = self._schedule.at(step)
+        numbers = self.share.of(range(n_windows))
+        return [self._mixture.window(step, number, length) for number in numbers]
+
+    def n_tokens(self) -> int:
+        """Return approximately how many tokens this process reads in all steps."""
+        return self._schedule.tokens_before(len(self)) // self.share.n_processes

@@ -152,7 +152,7 @@ def evaluate_context(
             f"expected at least two windows of {length:,} bp without N in the regions, found "
             f"{len(windows)}; choose larger regions or a shorter context"
         )
-    probe = _Probe(predictor, [store.fetch(window) for window in windows], seed)
+    probe = _Probe(predictor, [window.tokens() for window in windows], seed)
     n_changed = 0 if gain_only else len(probe.contexts) - 1 + 2 * len(probe.gaps)
     n_sequences = len(windows) * (len(probe.contexts) + n_changed)
     plan = predictor.plan(longest=length, n_tokens=n_sequences * length)

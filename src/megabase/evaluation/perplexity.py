@@ -207,7 +207,8 @@ def _cut(
 ) -> tuple[list[Interval], Float[np.ndarray, " window"]]:
     """Return the windows of the regions, and the number of scored bases of each."""
     windows = [window for region in regions for window in region.windows(context_length)]
-    n_bases = np.array([len(w) - store.n_unknown(w) for w in windows], dtype=float)
+    n_unknown = (n for region in regions for n in store.read(region).n_unknown(context_length))
+    n_bases = np.array([len(w) - n for w, n in zip(windows, n_unknown, strict=True)], dtype=float)
     if not n_bases.sum():
         raise InputError("the regions to evaluate have no bases other than N; choose others")
     return windows, n_bases

@@ -63,7 +63,9 @@ def pad(
     return tokens, mask
 
 
-_NO_TARGET = -100
+NO_TARGET = -100
+"""The label of a token that is not a target of the loss, as in all Hugging Face models."""
+
 _CHUNK = 1 << 14  # tokens whose logits are held at once
 
 
@@ -75,11 +77,11 @@ def target_weights(
     Parameters
     ----------
     labels
-        The tokens, with -100 where a token is not a target.
+        The tokens, with `NO_TARGET` where a token is not a target.
     weights
         Weight of each token as a target; None: all 1.
     """
-    is_target = functional.pad(labels[:, 1:] != _NO_TARGET, (0, 1), value=False)
+    is_target = functional.pad(labels[:, 1:] != NO_TARGET, (0, 1), value=False)
     if weights is None:
         return is_target.float()
     return functional.pad(weights[:, 1:].float(), (0, 1)) * is_target
@@ -105,7 +107,7 @@ def next_token_loss(
     head
         One row for each token of the vocabulary.
     labels
-        The tokens, with -100 where a token is not a target. They are shifted by one here.
+        The tokens, with `NO_TARGET` where a token is not a target. They are shifted by one here.
     weights
         Weight of each token as a target; None: all 1.
     n_targets

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from megabase.data.training_windows import LengthSchedule
 from megabase.runtime.artifacts import atomic_file
 from megabase.runtime.log import Meter
-from megabase.training.length_schedule import LengthSchedule
 
 _PREFIX = "checkpoint-"  # the Trainer's prefix; the step follows
 _N_KEPT = 2

@@ -10,13 +10,12 @@ import torch
 from megabase.data.demonstrations import DemonstrationPool
 from megabase.errors import WorkError
 from megabase.genome.few_shot_prompt import Shot, answer_token, check_fits, few_shot_prompt
+from megabase.model.language import NO_TARGET
 from megabase.model.modeling import HyenaDNAForCausalLM
 
 # Nguyen et al. 2023, arXiv:2306.15794v2, A.3 and the released script
 LEARNING_RATE = 1e-4
 BATCH_SIZE = 2
-
-_NO_TARGET = -100
 
 
 class TuningSample(NamedTuple):
@@ -128,7 +127,7 @@ def _add_gradient(
     prompt = few_shot_prompt(sample.shots, sample.query.sequence, letters)
     answered = np.concatenate([prompt, answer_token(letters[sample.query.label])])
     tokens = torch.from_numpy(answered.astype(np.int64)).to(next(model.parameters()).device)[None]
-    labels = torch.full_like(tokens, _NO_TARGET)
+    labels = torch.full_like(tokens, NO_TARGET)
     labels[:, -1] = tokens[:, -1]
     loss = model(tokens, labels=labels, skip_logits=True).loss * share
     if not torch.isfinite(loss):

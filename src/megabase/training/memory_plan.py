@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from megabase.data.training_windows import LengthSchedule, Share, Stage
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.footprint import training_bytes
 from megabase.runtime.environment import LIBRARIES_BYTES, memory_bytes
-from megabase.training.length_schedule import LengthSchedule, Stage
 from megabase.training.run_config import AdaptConfig, PretrainConfig
 
 _log = logging.getLogger(__name__)
@@ -83,8 +83,9 @@ def make_plan(
         raise InputError(_does_not_fit(config, shape, budget, choices[-1]))
     if checkpointing and asked is None:
         _log.info("a window does not fit in memory otherwise: blocks are recomputed in backward")
+    share = Share(n_processes=n_processes)
     shares = {
-        stage.length: min(passes[checkpointing][stage.length], -(-stage.n_windows // n_processes))
+        stage.length: min(passes[checkpointing][stage.length], share.largest(stage.n_windows))
         for stage in schedule.stages
     }
     peak = max(

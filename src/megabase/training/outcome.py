@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from megabase.data.token_store import TokenStore
-from megabase.data.training_windows import GenomeWindow
+from megabase.data.token_store import StoredWindow, TokenStore
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
@@ -37,7 +36,9 @@ _SHOWN: Mapping[Kind, tuple[str, ...]] = {
 }
 
 
-def tell_pretrained(metrics: Path, sources: Sources) -> None:
+def tell_pretrained(
+    metrics: Path, sources: Sources, validation: Mapping[str, Sequence[StoredWindow]]
+) -> None:
     """Log the held-out bits per base of each genome next to those of a Markov model.
 
     Both are measured on the same validation windows. The Markov model is fitted to the training
@@ -49,16 +50,17 @@ def tell_pretrained(metrics: Path, sources: Sources) -> None:
         The file of the run's metrics, in the output folder.
     sources
         The genomes.
+    validation
+        The validation windows of each genome that has any.
     """
     lines = map(json.loads, metrics.read_text(encoding="utf-8").splitlines())
     measured = [line for line in lines if "validation_loss" in line]
-    windows = sources.validation_windows()
-    if not measured or not windows:
+    if not measured:
         _log.info("summary: no held-out window was measured; model: %s", metrics.parent)
         _log.info("figures: %s", metrics)
         return
     last = measured[-1]
-    for name, of_genome in windows.items():
+    for name, of_genome in validation.items():
         nats = last.get(f"validation_loss_{name}", last["validation_loss"])
         source = sources.by_name[name]
         order, n_counted, bits = _markov_bits(source.store, source.split.train, of_genome)
@@ -71,14 +73,13 @@ def tell_pretrained(metrics: Path, sources: Sources) -> None:
 
 
 def _markov_bits(
-    store: TokenStore, training: Sequence[Interval], windows: Sequence[GenomeWindow]
+    store: TokenStore, training: Sequence[Interval], windows: Sequence[StoredWindow]
 ) -> tuple[int, int, float]:
     """Return order, number of bases fitted, and bits per base, without each window's first base."""
     learned = [DNA_VOCABULARY.to_bases(store.fetch(each)) for each in _some(training)]
     markov = fit_markov(learned)
     found = [
-        markov.log_probabilities(DNA_VOCABULARY.to_bases(store.fetch(window.interval)))[1:]
-        for window in windows
+        markov.log_probabilities(DNA_VOCABULARY.to_bases(window.tokens()))[1:] for window in windows
     ]
     return (
         markov.order,

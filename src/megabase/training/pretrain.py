@@ -9,8 +9,7 @@ from typing import Any
 
 from transformers import TrainingArguments, set_seed
 
-from megabase.data.training_windows import StepDataset
-from megabase.errors import InputError
+from megabase.data.training_windows import LengthSchedule, Share, StepWindows, plan_lengths
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.footprint import n_parameters, seconds_per_token
 from megabase.model.load import load, save
@@ -21,11 +20,10 @@ from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import progress
 from megabase.training.arguments import training_arguments
 from megabase.training.checkpoint import Checkpoints, MetricsCallback, keep_metrics, step_of
-from megabase.training.length_schedule import LengthSchedule, plan_lengths
 from megabase.training.memory_plan import Plan, make_plan, memory_budget
 from megabase.training.outcome import tell_pretrained
 from megabase.training.run_config import PretrainConfig
-from megabase.training.sources import Share, Sources
+from megabase.training.sources import Sources
 from megabase.training.trainer import PretrainTrainer
 from megabase.training.training_check import check_pretrain
 
@@ -75,8 +73,13 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
     # The first process builds the token stores, which the others then open.
     with arguments.main_process_first(local=False):
         sources = Sources(config)
-    schedule = _schedule(config, arguments)
-    share = Share(sources.mixture(), schedule, arguments.process_index, arguments.world_size)
+    schedule = _schedule(config)
+    steps = StepWindows(
+        sources.mixture(),
+        schedule,
+        share=Share(arguments.process_index, arguments.world_size),
+        soft_mask_weight=config.soft_mask_weight,
+    )
     language, shape = _network(config)
     checkpoints = Checkpoints(output / CHECKPOINTS)
     with arguments.main_process_first(local=False):
@@ -97,7 +100,7 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
             _start(place, checkpoints, plan)
     with writing:
         model = _starting_model(config, shape, language)
-        trainer = _trainer(config, model, sources, share, plan, checkpoints, arguments)
+        trainer = _trainer(config, model, sources, steps, plan, checkpoints, arguments)
         newest = checkpoints.newest()
         with _metrics(trainer, output / METRICS, schedule, newest) if is_first else nullcontext():
             trainer.go_on()
@@ -110,13 +113,13 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
                 **_continuation(config, language),
             }
             _finish(place, model, checkpoints, record)
-            tell_pretrained(output / METRICS, sources)
+            tell_pretrained(output / METRICS, sources, trainer.validation)
         # No process may end before the folder is complete, or while others still communicate.
         trainer.accelerator.wait_for_everyone()
 
 
-def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSchedule:
-    schedule = plan_lengths(
+def _schedule(config: PretrainConfig) -> LengthSchedule:
+    return plan_lengths(
         n_steps=config.steps,
         context_length=config.context_length,
         tokens_per_step=config.tokens_per_step,
@@ -124,13 +127,6 @@ def _schedule(config: PretrainConfig, arguments: TrainingArguments) -> LengthSch
         warmup_fraction=config.length_warmup_fraction,
         constant_tokens=config.batch_rule == "constant_tokens",
     )
-    fewest = min(stage.n_windows for stage in schedule.stages)
-    if fewest < arguments.world_size:
-        raise InputError(
-            f"{arguments.world_size} processes cannot share the {fewest} windows of a step; start "
-            "fewer processes, or raise tokens_per_step"
-        )
-    return schedule
 
 
 def _network(config: PretrainConfig) -> tuple[HyenaDNAForCausalLM | None, HyenaDNAConfig]:
@@ -219,7 +215,7 @@ def _trainer(
     config: PretrainConfig,
     model: HyenaDNAForCausalLM,
     sources: Sources,
-    share: Share,
+    steps: StepWindows,
     plan: Plan,
     checkpoints: Checkpoints,
     arguments: TrainingArguments,
@@ -229,15 +225,11 @@ def _trainer(
     if config.validations and not validation:
         length = f"{config.context_length:,}"
         _log.info("no window of %s bp fits in the validation split: validation is skipped", length)
-    steps = StepDataset(
-        sources.stores, share, config.steps, soft_mask_weight=config.soft_mask_weight
-    )
     trainer = PretrainTrainer(
         model,
         arguments,
         steps=steps,
         validation=validation,
-        stores=sources.stores,
         windows_per_pass=plan.windows_per_pass,
         checkpoints=checkpoints,
     )
@@ -251,7 +243,7 @@ def _trainer(
         _log.info("%d processes share the windows of each step", arguments.world_size)
     if not trainer.is_fsdp_enabled:  # with FSDP the model is not on its device yet
         each = seconds_per_token(model, config.context_length, training=True)
-        _log.info("about %.1f minutes for the whole run", each * share.n_tokens() / 60)
+        _log.info("about %.1f minutes for the whole run", each * steps.n_tokens() / 60)
     return trainer
 
 

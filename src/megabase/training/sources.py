@@ -6,11 +6,9 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from megabase.data.sequence_table import read_regions
-from megabase.data.token_store import TokenStore, open_token_store
-from megabase.data.training_windows import GenomeWindow, Mixture, WindowSampler, spread_windows
+from megabase.data.token_store import StoredWindow, TokenStore, open_token_store
+from megabase.data.training_windows import Mixture, WindowSampler, spread_windows
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import check_contig, check_inside
@@ -24,7 +22,6 @@ from megabase.genome.split import (
 )
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import cache_folder, genome_path
-from megabase.training.length_schedule import LengthSchedule
 from megabase.training.run_config import GenomeConfig, PretrainConfig, SplitConfig
 
 
@@ -147,16 +144,12 @@ class Sources:
         self.by_name = {name: _open(genome, config) for name, genome in config.sources().items()}
         _check_apart(self.by_name)
 
-    @property
-    def stores(self) -> Mapping[str, TokenStore]:
-        """The token store of each genome, by name."""
-        return {name: source.store for name, source in self.by_name.items()}
-
     def hashes(self) -> dict[str, str]:
         """Return the SHA-256 of each genome's tokens (and case, if used) and of BED files."""
-        hashes = {f"{name}.tokens": source.store.sha256 for name, source in self.by_name.items()}
+        stores = {name: source.store for name, source in self.by_name.items()}
+        hashes = {f"{name}.tokens": store.sha256 for name, store in stores.items()}
         if self._config.soft_mask_weight != 1.0:
-            hashes |= {f"{name}.case": store.case_sha256 for name, store in self.stores.items()}
+            hashes |= {f"{name}.case": store.case_sha256 for name, store in stores.items()}
         for name, genome in self._config.sources().items():
             split = genome.split or SplitConfig()
             for key in ("test_regions", "validation_regions"):
@@ -197,58 +190,24 @@ class Sources:
             )
             for name, source in self.by_name.items()
         }
-        for sampler in samplers.values():
-            sampler.draw(np.random.default_rng(config.seed), config.context_length)
         weights = [source.weight for source in self.by_name.values()]
         return Mixture(samplers, weights, seed=config.seed)
 
-    def validation_windows(self) -> dict[str, list[GenomeWindow]]:
+    def validation_windows(self) -> dict[str, list[StoredWindow]]:
         """Return evenly spread windows of each validation split, if it has any, by genome."""
+        length = self._config.context_length
         found = {
-            name: [GenomeWindow(name, interval) for interval in self._chosen(source)]
+            name: spread_windows(
+                source.store,
+                source.split.validation,
+                length=length,
+                n=self._config.validation_windows,
+                # A window without any base has no loss.
+                max_unknown=min(int(self._config.max_unknown_fraction * length), length - 1),
+            )
             for name, source in self.by_name.items()
         }
         return {name: windows for name, windows in found.items() if windows}
-
-    def _chosen(self, source: Source) -> list[Interval]:
-        length = self._config.context_length
-        return spread_windows(
-            source.store,
-            source.split.validation,
-            length=length,
-            n=self._config.validation_windows,
-            max_unknown=min(int(self._config.max_unknown_fraction * length), length - 1),
-        )
-
-
-@dataclass(frozen=True)
-class Share:
-    """The windows that one of several processes reads in each step.
-
-    Parameters
-    ----------
-    mixture
-        Draws the windows.
-    schedule
-        Length and number of the windows of each step.
-    process, n_processes
-        Number of this process, from 0, and number of processes.
-    """
-
-    mixture: Mixture
-    schedule: LengthSchedule
-    process: int = 0
-    n_processes: int = 1
-
-    def __call__(self, step: int) -> Sequence[GenomeWindow]:
-        """Return this process's windows of a step: every `n_processes`-th one."""
-        _, length, n_windows = self.schedule.at(step)
-        numbers = range(self.process, n_windows, self.n_processes)
-        return [self.mixture.window(step, number, length) for number in numbers]
-
-    def n_tokens(self) -> int:
-        """Return approximately how many tokens this process reads in all steps."""
-        return self.schedule.tokens_before(self.schedule.n_steps) // self.n_processes
 
 
 def _open(genome: GenomeConfig, config: PretrainConfig) -> Source:

@@ -23,8 +23,8 @@ from transformers import (
 )
 from transformers.trainer_utils import IntervalStrategy
 
-from megabase.data.token_store import TokenStore
-from megabase.data.training_windows import Batch, GenomeWindow, StepDataset, read_windows
+from megabase.data.token_store import StoredWindow
+from megabase.data.training_windows import Batch, StepWindows, as_batch
 from megabase.errors import WorkError
 from megabase.model.language import target_weights
 from megabase.model.load import save
@@ -235,8 +235,6 @@ class PretrainTrainer(ResumableTrainer):
         The windows of each step that this process reads.
     validation
         Windows of each genome on which the validation loss is measured.
-    stores
-        The token store of each genome, by name.
     windows_per_pass
         Number of windows per forward pass, by their length in tokens.
     checkpoints
@@ -248,9 +246,8 @@ class PretrainTrainer(ResumableTrainer):
         model: HyenaDNAForCausalLM,
         arguments: TrainingArguments,
         *,
-        steps: StepDataset,
-        validation: Mapping[str, Sequence[GenomeWindow]],
-        stores: Mapping[str, TokenStore],
+        steps: StepWindows,
+        validation: Mapping[str, Sequence[StoredWindow]],
         windows_per_pass: Mapping[int, int],
         checkpoints: Checkpoints,
     ) -> None:
@@ -261,8 +258,7 @@ class PretrainTrainer(ResumableTrainer):
         )
         self.add_callback(LastStepCallback)
         self._steps = steps
-        self._validation = validation
-        self._stores = stores
+        self.validation = validation
         self._windows_per_pass = windows_per_pass
         self._is_asked_to_stop = False
         self._unlogged: list[float] = []  # losses of the steps since the last line of metrics
@@ -373,7 +369,7 @@ class PretrainTrainer(ResumableTrainer):
     ) -> dict[str, float]:
         """Log the mean loss in nats over all validation windows and over those of each genome."""
         self._prepared.eval()
-        sums = {genome: self._validate(windows) for genome, windows in self._validation.items()}
+        sums = {genome: self._validate(windows) for genome, windows in self.validation.items()}
         total = torch.stack(list(sums.values())).sum(dim=0)
         metrics = {f"{metric_key_prefix}_loss": float(total[0] / total[1])}
         if len(sums) > 1:
@@ -387,20 +383,20 @@ class PretrainTrainer(ResumableTrainer):
         )
         return metrics
 
-    def _validate(self, windows: Sequence[GenomeWindow]) -> Tensor:
+    def _validate(self, windows: Sequence[StoredWindow]) -> Tensor:
         """Return the summed loss and number of targets of windows, divided among processes."""
         sums = torch.zeros(2, dtype=torch.float64)
         one = torch.ones((), device=self.args.device)
-        mine = windows[self.args.process_index :: self.args.world_size]
+        share = self._steps.share
+        mine = share.of(windows)
         size = self._windows_per_pass[len(windows[0].interval)]
         # Every process runs the same number of passes, because with FSDP all take part in each.
-        longest = -(-len(windows) // self.args.world_size)
-        for start in range(0, longest, size):
-            share = mine[start : start + size]
-            batch = read_windows(self._stores, share or windows[:1])
+        for start in range(0, share.largest(len(windows)), size):
+            part = mine[start : start + size]
+            batch = as_batch(part or windows[:1])
             batch = cast("Batch", self._prepare_inputs(cast("dict[str, Any]", batch)))
             loss = self._loss(self._prepared, batch, one)
-            if share:
+            if part:
                 sums += torch.stack([loss, target_weights(batch["labels"], None).sum()]).cpu()
         return self._sum(sums.to(self.args.device, torch.float32))
 

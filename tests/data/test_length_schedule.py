@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megabase.training.length_schedule import plan_lengths
+from megabase.data.training_windows import plan_lengths
 
 
 def schedule(**changes):
