@@ -159,9 +159,9 @@ def list_tasks(
 
     megabase evaluate list gue
     """
-    from megabase.tasks.catalogue import TASKS, find_tasks
+    from megabase.tasks.catalogue import all_tasks, find_tasks
 
-    for task in find_tasks(patterns) if patterns else TASKS:
+    for task in find_tasks(patterns) if patterns else all_tasks():
         typer.echo(f"{task.name}\t{task.kind}\t{task.metric}\t{task.title}")
 
 
