@@ -13,7 +13,7 @@ from megabase.errors import InputError
 from megabase.evaluation.baselines import CNN, FIXED, cnn, with_retry
 from megabase.evaluation.probes import PROBES, Frozen, check_probes
 from megabase.evaluation.runner import Cell, Cells, Measured, Runner
-from megabase.evaluation.task_data import TaskData, read_task_data
+from megabase.evaluation.task_data import Choice
 from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
 from megabase.metrics.classifiers import check_labels, check_sklearn
 from megabase.metrics.results import Result, has_collapsed
@@ -35,55 +35,6 @@ RESULTS, TEXT, PAGE = "results.json", "report.md", "report.html"
 SCRATCH = "megabase, from scratch"
 """The name in tables of the model that is trained from scratch."""
 _TASKS, _MODEL, _FRESH = "tasks", "model", "from-scratch"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Where the rows of tasks come from, and how they are split.
-
-    Parameters
-    ----------
-    data
-        Folder of the task's data, or of the data of several tasks; None: download from the hub.
-    protocol
-        One of `task_rows.PROTOCOLS`.
-    offline
-        Use only data that the hub's cache already holds.
-    stand_in
-        Use validation rows in place of missing training or test rows.
-    length
-        Length of windows in bp, if the task cuts windows; None: the length of the task.
-    n_windows
-        Number of training windows of each class, if windows are drawn; None: the default.
-    sequence_column, label_column
-        Columns of a table, if they differ from those of the task.
-    delimiter
-        Separator of the columns of text tables; None: detected.
-    """
-
-    data: Path | None = None
-    protocol: str = "clean"
-    offline: bool = False
-    stand_in: bool = False
-    length: int | None = None
-    n_windows: int | None = None
-    sequence_column: str | None = None
-    label_column: str | None = None
-    delimiter: str | None = None
-
-    def request(self) -> dict[str, Any]:
-        """Return the options that identify a run, without those that only affect digests."""
-        of_digest = ("sequence_column", "label_column", "delimiter")
-        keys = {key: value for key, value in asdict(self).items() if key not in of_digest}
-        return keys | {"data": None}
-
-    def read(self, task: Task, seed: int) -> TaskData:
-        """Read the rows of a task; `seed` fixes drawn splits and windows."""
-        return read_task_data(
-            task, self.data, offline=self.offline, stand_in=self.stand_in, length=self.length,
-            n_windows=self.n_windows, sequence_column=self.sequence_column,
-            label_column=self.label_column, delimiter=self.delimiter, seed=seed,
-        )  # fmt: skip
 
 
 def evaluate_tasks(

@@ -15,7 +15,6 @@ from megabase.data.labels import Labels
 from megabase.data.splits import nested_order
 from megabase.errors import InputError
 from megabase.evaluation.baselines import KMERS, majority
-from megabase.evaluation.benchmark import Choice
 from megabase.evaluation.card_systems import (
     PRETRAINED,
     SCRATCH,
@@ -26,6 +25,7 @@ from megabase.evaluation.card_systems import (
     summarise_card,
 )
 from megabase.evaluation.runner import Cell, Cells, Measured, Runner
+from megabase.evaluation.task_data import Choice
 from megabase.evaluation.task_rows import labelled_data
 from megabase.metrics.classifiers import check_sklearn
 from megabase.metrics.results import without_nan
