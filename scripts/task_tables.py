@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from megabase.tasks.catalogue import PUBLISHED_MEANS, find_tasks, groups
+from megabase.tasks.catalogue import find_tasks, groups, published_means
 from megabase.tasks.task import Task
 
 PAGE = Path(__file__).parents[1] / "docs" / "tasks.md"
@@ -62,7 +62,7 @@ def describe(group: str) -> str:
         for task in tasks
     )  # fmt: skip
     notes = dict.fromkeys(note for task in tasks for note in task.notes)
-    means = [number for number in PUBLISHED_MEANS if number.over.startswith(f"{group}/")]
+    means = [number for number in published_means() if number.over.startswith(f"{group}/")]
     listed = [f"- {note}{_of(note, tasks)}\n" for note in notes]
     listed += [
         f"- mean over `{number.over}`: {number.model} {100 * number.value:.2f} ({number.source})\n"

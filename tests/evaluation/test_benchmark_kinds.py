@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from megabase.evaluation import benchmark
-from megabase.evaluation.benchmark import TEXT, Choice, evaluate_tasks
-from megabase.evaluation.task_data import read_task_data
+from megabase.evaluation.benchmark import TEXT, evaluate_tasks
+from megabase.evaluation.task_data import Choice, read_task_data
 from megabase.tasks.catalogue import find_task
 from megabase.tasks.task import LabelGroup
 from megabase.training.run_config import AdaptConfig

@@ -9,9 +9,9 @@ from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.evaluation import card as module
-from megabase.evaluation.benchmark import Choice
 from megabase.evaluation.card import JSON, PAGE, TEXT, evaluate_card, part_of, read_sizes
 from megabase.evaluation.card_systems import Training
+from megabase.evaluation.task_data import Choice
 from megabase.metrics.calibration import brier_score
 from megabase.model.load import load, save
 from megabase.report.card_report import EFFICIENCY, RELIABILITY

@@ -11,8 +11,9 @@ from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.evaluation import probes as module
-from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, Choice, evaluate_tasks
+from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, evaluate_tasks
 from megabase.evaluation.probes import MAP, PROBES, Frozen, check_probes
+from megabase.evaluation.task_data import Choice
 from megabase.inference.hidden import hidden_states
 from megabase.model.load import save
 from megabase.tasks.catalogue import find_task

@@ -5,22 +5,16 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from megabase.tasks.catalogue import (
-    PUBLISHED_MEANS,
-    TASKS,
-    find_task,
-    find_tasks,
+from megabase.tasks.catalogue import all_tasks, find_task, find_tasks, published_means
+from megabase.tasks.statements import group_file
+
+GENOMIC_BENCHMARKS = find_tasks(["genomic_benchmarks"])
+NUCLEOTIDE_TRANSFORMER = find_tasks(["nucleotide_transformer"])
+BEST_ON_TEST_TABLE, _, CLEAN_TABLE = (
+    each.table for each in group_file("genomic_benchmarks").published
 )
-from megabase.tasks.chromatin_profile import LABEL_GROUPS
-from megabase.tasks.genomic_benchmarks import BEST_ON_TEST as BEST_ON_TEST_TABLE
-from megabase.tasks.genomic_benchmarks import CLEAN as CLEAN_TABLE
-from megabase.tasks.genomic_benchmarks import GENOMIC_BENCHMARKS
-from megabase.tasks.nucleotide_transformer import (
-    NUCLEOTIDE_TRANSFORMER,
-    PAPER,
-    TEN_FOLD,
-)
-from megabase.tasks.species import APES, FIVE_WAY
+PAPER, TEN_FOLD = (each.table for each in group_file("nucleotide_transformer").published)
+FIVE_WAY, APES = (each.table for each in group_file("species").published)
 
 BEST_ON_TEST = {
     "CNN": 79.2, "DNABERT": 83.1, "GPT (4.1)": 83.8, "HyenaDNA": 88.5, "HyenaDNA v1": 87.8,
@@ -90,7 +84,7 @@ def test_the_ten_fold_column_of_mergedna_has_the_mean_that_its_paper_prints():
     found, n = means(NUCLEOTIDE_TRANSFORMER, "ten-fold")["MergeDNA 380M"]
     (printed,) = [
         number.value
-        for number in PUBLISHED_MEANS
+        for number in published_means()
         if (number.model, number.over) == ("MergeDNA", "nucleotide_transformer/*")
     ]
     assert n == 18
@@ -154,13 +148,16 @@ def test_two_benchmarks_agree_on_how_many_rows_they_share():
 
 
 def test_the_919_labels_are_125_690_and_104():
-    sizes = {group.name: group.end - group.start for group in LABEL_GROUPS}
+    sizes = {
+        group.name: group.end - group.start
+        for group in find_task("chromatin_profile/1k").label_groups
+    }
     assert sizes == {"DHS": 125, "TF": 690, "HM": 104}
     assert find_task("chromatin_profile/8k").n_outputs == 919
 
 
 def test_every_number_names_its_source_and_fits_its_task():
-    for task in TASKS:
+    for task in all_tasks():
         for number in task.published:
             assert number.source
             assert number.metric == task.metric or number.protocol == "ten-fold", task.name

@@ -125,7 +125,8 @@ def evaluate(
     settings = read_config(AdaptConfig, file=config, options=options, overrides=overrides or ())
     folder = output or Path("-".join(tasks).replace("/", "-").replace("*", "all"))
     check_adapted(tasks, settings, folder)
-    from megabase.evaluation.benchmark import PAGE, TEXT, Choice, evaluate_tasks
+    from megabase.evaluation.benchmark import PAGE, TEXT, evaluate_tasks
+    from megabase.evaluation.task_data import Choice
 
     evaluate_tasks(
         tasks,
@@ -159,9 +160,9 @@ def list_tasks(
 
     megabase evaluate list gue
     """
-    from megabase.tasks.catalogue import TASKS, find_tasks
+    from megabase.tasks.catalogue import all_tasks, find_tasks
 
-    for task in find_tasks(patterns) if patterns else TASKS:
+    for task in find_tasks(patterns) if patterns else all_tasks():
         typer.echo(f"{task.name}\t{task.kind}\t{task.metric}\t{task.title}")
 
 
@@ -427,8 +428,8 @@ def card(
     }  # fmt: skip
     settings = read_config(AdaptConfig, file=config, options=options, overrides=overrides or ())
     check_adapted([task], settings, output)
-    from megabase.evaluation.benchmark import Choice
     from megabase.evaluation.card import PAGE, ROWS, TEXT, evaluate_card
+    from megabase.evaluation.task_data import Choice
 
     evaluate_card(
         task,

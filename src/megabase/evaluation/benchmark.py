@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,7 +12,8 @@ from typing import Any
 from megabase.errors import InputError
 from megabase.evaluation.baselines import CNN, FIXED, cnn, with_retry
 from megabase.evaluation.probes import PROBES, Frozen, check_probes
-from megabase.evaluation.task_data import TaskData, read_task_data
+from megabase.evaluation.runner import Cell, Cells, Measured, Runner
+from megabase.evaluation.task_data import Choice
 from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
 from megabase.metrics.classifiers import check_labels, check_sklearn
 from megabase.metrics.results import Result, has_collapsed
@@ -22,9 +22,7 @@ from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.reading import weights_sha256
 from megabase.report.benchmark_report import benchmark_page, benchmark_text
-from megabase.runtime.artifacts import Output, atomic_file, atomic_files, exclusive_lock
 from megabase.runtime.environment import machine, versions
-from megabase.runtime.interruption import interruptible
 from megabase.tasks.catalogue import find_tasks
 from megabase.tasks.task import Task
 from megabase.training.finetune import METRICS, adapt, check
@@ -37,55 +35,6 @@ RESULTS, TEXT, PAGE = "results.json", "report.md", "report.html"
 SCRATCH = "megabase, from scratch"
 """The name in tables of the model that is trained from scratch."""
 _TASKS, _MODEL, _FRESH = "tasks", "model", "from-scratch"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Where the rows of tasks come from, and how they are split.
-
-    Parameters
-    ----------
-    data
-        Folder of the task's data, or of the data of several tasks; None: download from the hub.
-    protocol
-        One of `task_rows.PROTOCOLS`.
-    offline
-        Use only data that the hub's cache already holds.
-    stand_in
-        Use validation rows in place of missing training or test rows.
-    length
-        Length of windows in bp, if the task cuts windows; None: the length of the task.
-    n_windows
-        Number of training windows of each class, if windows are drawn; None: the default.
-    sequence_column, label_column
-        Columns of a table, if they differ from those of the task.
-    delimiter
-        Separator of the columns of text tables; None: detected.
-    """
-
-    data: Path | None = None
-    protocol: str = "clean"
-    offline: bool = False
-    stand_in: bool = False
-    length: int | None = None
-    n_windows: int | None = None
-    sequence_column: str | None = None
-    label_column: str | None = None
-    delimiter: str | None = None
-
-    def request(self) -> dict[str, Any]:
-        """Return the options that identify a run, without those that only affect digests."""
-        of_digest = ("sequence_column", "label_column", "delimiter")
-        keys = {key: value for key, value in asdict(self).items() if key not in of_digest}
-        return keys | {"data": None}
-
-    def read(self, task: Task, seed: int) -> TaskData:
-        """Read the rows of a task; `seed` fixes drawn splits and windows."""
-        return read_task_data(
-            task, self.data, offline=self.offline, stand_in=self.stand_in, length=self.length,
-            n_windows=self.n_windows, sequence_column=self.sequence_column,
-            label_column=self.label_column, delimiter=self.delimiter, seed=seed,
-        )  # fmt: skip
 
 
 def evaluate_tasks(
@@ -160,15 +109,12 @@ def evaluate_tasks(
         "probes": probes,
         "model": None if language is None else weights_sha256(language),
     } | ({"from_scratch": True} if from_scratch else {})
-    place = Output(output, request, is_folder=True, overwrite=overwrite)
-    if place.is_finished:
-        return json.loads((output / RESULTS).read_text(encoding="utf-8"))
-    with exclusive_lock(output), interruptible(output):
-        if place.unfinished is None:
-            shutil.rmtree(output / _TASKS, ignore_errors=True)
-        else:
-            _log.info("%s was interrupted: resuming after the finished work", output)
-        place.start()
+    runner = Runner(
+        output, request, report=RESULTS, work=_TASKS, keeps_work=True, overwrite=overwrite
+    )
+    if runner.is_finished:
+        return runner.report()
+    with runner.running():
         report: dict[str, Any] = {
             "protocol": choice.protocol,
             "settings": request["settings"],
@@ -178,15 +124,13 @@ def evaluate_tasks(
             "machine": machine(),
             "tasks": [run(task).report() for task in tasks],
         }
-        with atomic_files(output) as folder:
-            (folder / RESULTS).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        with runner.finishing(report) as folder:
             (folder / TEXT).write_text(
                 benchmark_text(report), encoding="utf-8", errors="backslashreplace"
             )
             (folder / PAGE).write_text(
                 benchmark_page(report, output), encoding="utf-8", errors="backslashreplace"
             )
-        place.finish()
     return report
 
 
@@ -208,6 +152,7 @@ class _TaskRun:
         self._language = language
         self._is_compared = from_scratch
         self._folder = output / _TASKS / found.task.name.replace("/", "--")
+        self._cells = Cells(self._folder, dict[str, Any])
         self._settings = settings
         if choice.protocol == "paper":
             self._settings = settings.model_copy(update={"select": found.task.metric})
@@ -305,10 +250,7 @@ class _TaskRun:
                 [(each.learning_rate, self._measured(each.answers)) for each in found]
             )
 
-        measured = self._kept(f"{CNN}-{seed}", measure)
-        for left in self._folder.glob(f"{CNN}-{seed}-*.checkpoints"):
-            shutil.rmtree(left)
-        return self._results(CNN, seed, measured)
+        return self._results(CNN, seed, self._kept(f"{CNN}-{seed}", measure))
 
     def _from_scratch(self) -> list[Result]:
         """Train a model from scratch with all seeds; retrain all if one of them collapsed.
@@ -366,12 +308,9 @@ class _TaskRun:
         return {name: {"value": value, "interval": found[name]} for name, value in values.items()}
 
     def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Measure and store the result, or load it if an interrupted run had stored it."""
-        path = self._folder / f"{name}.json"
-        if not path.is_file():
-            with atomic_file(path) as file:
-                json.dump(measure(), file)
-        return json.loads(path.read_text(encoding="utf-8"))
+        """Measure and save a cell, or load it if an interrupted run had saved it."""
+        (found,) = self._cells.measure([Cell(name, lambda: Measured(measure()))])
+        return found
 
     def _results(self, model: str, seed: int | None, measured: dict[str, Any]) -> list[Result]:
         found = self._found

@@ -1,10 +1,9 @@
 """evaluate_card(...): what pretraining is worth on a task: labels, calibration, cost, spread."""
 
-import json
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from megabase.data.labels import Labels
 from megabase.data.splits import nested_order
 from megabase.errors import InputError
 from megabase.evaluation.baselines import KMERS, majority
-from megabase.evaluation.benchmark import Choice
 from megabase.evaluation.card_systems import (
     PRETRAINED,
     SCRATCH,
@@ -26,6 +24,8 @@ from megabase.evaluation.card_systems import (
     settings_of,
     summarise_card,
 )
+from megabase.evaluation.runner import Cell, Cells, Measured, Runner
+from megabase.evaluation.task_data import Choice
 from megabase.evaluation.task_rows import labelled_data
 from megabase.metrics.classifiers import check_sklearn
 from megabase.metrics.results import without_nan
@@ -43,9 +43,7 @@ from megabase.report.card_report import (
     draw_reliabilities,
 )
 from megabase.report.figures import figure_class
-from megabase.runtime.artifacts import Output, atomic_files, atomic_path, exclusive_lock
 from megabase.runtime.environment import machine, versions
-from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import Meter, counted, progress
 from megabase.tasks.catalogue import find_task
 from megabase.tasks.task import Task
@@ -156,7 +154,7 @@ JSON, TEXT, PAGE = "card.json", "card.md", "card.html"
 ROWS = "32,128,512,all"
 """The numbers of training rows that a card compares by default."""
 
-_PARTS, _ANSWERS = "parts", ".npy"
+_PARTS = "parts"
 _KINDS = ("binary", "multiclass", "regression")
 
 
@@ -222,20 +220,13 @@ def evaluate_card(
         "rows": list(read_sizes(rows, data, name=task.name)),
     }
     request = {"command": "card", **about, "sha256": dict(found.sha256)}
-    place = Output(output, request, is_folder=True, overwrite=overwrite)
-    if not place.is_finished:
-        runs = _CardRuns(settings, language, data, test, about["rows"], output / _PARTS)
+    runner = Runner(output, request, report=JSON, work=_PARTS, overwrite=overwrite)
+    if not runner.is_finished:
+        runs = _CardRuns(settings, language, data, test, about["rows"], runner.work)
         runs.tell()
-        with exclusive_lock(output), interruptible(output):
-            if place.unfinished is None:
-                shutil.rmtree(output / _PARTS, ignore_errors=True)
-            else:
-                _log.info("%s was interrupted: resuming after the finished work", output)
-            place.start()
-            _write(about | {"data": found.to_dict()}, runs, output)
-            place.finish()
-    shutil.rmtree(output / _PARTS, ignore_errors=True)
-    return json.loads((output / JSON).read_text(encoding="utf-8"))
+        with runner.running():
+            _write(about | {"data": found.to_dict()}, runs, runner)
+    return runner.report()
 
 
 def _check(task: Task, choice: Choice, settings: AdaptConfig) -> str:
@@ -268,21 +259,21 @@ class _CardRuns:
     sizes: Sequence[int]
     folder: Path
 
-    def trainings(self) -> dict[Path, Training]:
-        """Return all training runs, by the file of their record.
+    def trainings(self) -> dict[str, Training]:
+        """Return all training runs, by the name of their cell.
 
         k-mers on all rows are fitted once, because that fit is deterministic.
         """
         first = self.settings.seed
-        found: dict[Path, Training] = {}
+        found: dict[str, Training] = {}
         for n_rows in self.sizes:
             for seed in range(first, first + self.settings.n_seeds):
                 part = part_of(self.data, n_rows, seed=seed, validation_seed=first)
                 for system in SYSTEMS:
                     if system == KMERS and n_rows == self.sizes[-1] and seed != first:
                         continue
-                    file = f"{system.replace(' ', '-')}-{n_rows}-{seed}.json"
-                    found[self.folder / file] = Training(
+                    name = f"{system.replace(' ', '-')}-{n_rows}-{seed}"
+                    found[name] = Training(
                         system, self.settings, self.language, part, self.test, seed
                     )
         return found
@@ -304,32 +295,32 @@ class _CardRuns:
 
     def records(self) -> list[dict[str, Any]]:
         """Train the systems that an interrupted run had not finished; return all records."""
-        trainings = self.trainings()
-        todo = {path: each for path, each in trainings.items() if not path.is_file()}
-        networks = [each for each in todo.values() if each.system != KMERS]
-        with progress(len(networks) * self.settings.epochs, "card", "epochs") as meter:
-            for path, each in todo.items():
-                self._run(each, path, meter)
-        return [json.loads(path.read_text(encoding="utf-8")) for path in trainings]
+        trainings, epochs = self.trainings(), self.settings.epochs
+        sizes = {name: 0 if each.system == KMERS else epochs for name, each in trainings.items()}
+        with progress(sum(sizes.values()), "card", "epochs") as meter:
+            cells = [
+                Cell(name, partial(self._run, name, each, meter), sizes[name])
+                for name, each in trainings.items()
+            ]
+            return self._cells().measure(cells, meter)
 
-    def _run(self, training: Training, path: Path, meter: Meter) -> None:
-        checkpoints = path.with_suffix(".checkpoints")
-        record, answers = training.run(checkpoints, meter)
-        with atomic_path(path, _ANSWERS) as part:
-            np.save(f"{part}{_ANSWERS}", answers)
-            part.write_text(json.dumps(without_nan(record)), encoding="utf-8")
-        shutil.rmtree(checkpoints, ignore_errors=True)
+    def _run(self, name: str, training: Training, meter: Meter) -> Measured:
+        record, answers = training.run(self.folder / f"{name}.checkpoints", meter)
+        return Measured(without_nan(record), answers)
+
+    def _cells(self) -> Cells[dict[str, Any]]:
+        return Cells(self.folder, dict[str, Any], has_answers=True)
 
     def answers(self) -> Mapping[str, list[Predictions]]:
         """Return each system's predictions of the test rows for each seed, trained on all rows."""
         found: dict[str, list[Predictions]] = {system: [] for system in SYSTEMS}
-        for path, each in self.trainings().items():
+        for name, each in self.trainings().items():
             if len(each.data.training) == self.sizes[-1]:
-                found[each.system].append(np.load(f"{path}{_ANSWERS}"))
+                found[each.system].append(self._cells().answers(name))
         return found
 
 
-def _write(about: Mapping[str, Any], runs: _CardRuns, output: Path) -> None:
+def _write(about: Mapping[str, Any], runs: _CardRuns, runner: Runner) -> None:
     """Train all systems, and write the complete card."""
     records, answers, data = runs.records(), runs.answers(), runs.data
     of_majority = metrics_of(data.kind, runs.test.targets(), majority(data, runs.test))
@@ -354,10 +345,7 @@ def _write(about: Mapping[str, Any], runs: _CardRuns, output: Path) -> None:
         "versions": versions(),
         "machine": machine(),
     }
-    with atomic_files(output) as folder:
-        (folder / JSON).write_text(
-            json.dumps(without_nan(report), indent=2) + "\n", encoding="utf-8"
-        )
+    with runner.finishing(without_nan(report)) as folder:
         draw_label_efficiency(report, folder / EFFICIENCY)
         if report["calibration"] is not None:
             draw_reliabilities(runs.test.targets(), answers, folder / RELIABILITY)

@@ -1,10 +1,9 @@
 """How well a language model tells classes from demonstrations in its input, and after tuning."""
 
-import json
 import logging
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from jaxtyping import Float64, Int64
 
 from megabase.data.demonstrations import DemonstrationPool
 from megabase.errors import InputError
+from megabase.evaluation.runner import Cell, Cells, Measured, Runner
 from megabase.evaluation.task_data import TaskData, read_task_data
 from megabase.evaluation.task_files import TaskExamples, digest
 from megabase.evaluation.task_rows import encoded_rows
@@ -23,8 +23,6 @@ from megabase.metrics.kmers import constant_predictions
 from megabase.metrics.results import Result
 from megabase.metrics.task_metrics import Kind, intervals_of, metrics_of
 from megabase.report.pages import results_table
-from megabase.runtime.artifacts import Output, atomic_file, atomic_files, exclusive_lock
-from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import Meter, progress
 from megabase.tasks.catalogue import find_tasks
 from megabase.tasks.task import Task
@@ -257,34 +255,19 @@ def evaluate_few_shot(
         "shots": list(shots), "tuned_on": tune, "n_queries_asked": n_queries, "seeds": seeds,
         "tasks": [each.about() for each in asked],
     }  # fmt: skip
-    place = Output(
-        output, {"command": "evaluate few-shot", **about}, is_folder=True, overwrite=overwrite
-    )
-    if place.is_finished:
-        return list(
-            map(
-                Result.from_row,
-                json.loads((output / RESULTS).read_text(encoding="utf-8"))["results"],
-            )
-        )
+    request = {"command": "evaluate few-shot", **about}
+    runner = Runner(output, request, report=RESULTS, work=_PARTS, overwrite=overwrite)
+    if runner.is_finished:
+        return _from_rows(runner.report()["results"])
     runs = [run for each in asked for run in _runs(each, shots, tune, seeds, predictor)]
     _tell(runs, predictor)
-    with exclusive_lock(output), interruptible(output):
-        if place.unfinished is None:
-            shutil.rmtree(output / _PARTS, ignore_errors=True)
-        place.start()
+    with runner.running():
         results = [result for each in asked for result in each.majority()]
-        results += _measured(runs, predictor, Path(model).name, output / _PARTS)
-        with atomic_files(output) as folder:
-            rows = [result.to_row() for result in results]
-            (folder / RESULTS).write_text(
-                json.dumps(about | {"results": rows}, indent=2) + "\n", encoding="utf-8"
-            )
+        results += _measured(runs, predictor, Path(model).name, runner.work)
+        with runner.finishing(about | {"results": _to_rows(results)}) as folder:
             (folder / TABLE).write_text(
                 results_table(results).to_markdown(), encoding="utf-8", errors="backslashreplace"
             )
-        place.finish()
-        shutil.rmtree(output / _PARTS, ignore_errors=True)
     return results
 
 
@@ -292,22 +275,25 @@ def _measured(
     runs: Sequence["_FewShotRun"], predictor: Predictor, name: str, folder: Path
 ) -> list[Result]:
     """Return the results of all runs; those finished before an interruption are loaded."""
-    paths = [folder / f"{number}.json" for number in range(len(runs))]
-    if n_done := sum(path.is_file() for path in paths):
-        _log.info("resuming an interrupted run: %d of %d parts are done", n_done, len(runs))
     with progress(sum(run.n_prompts for run in runs), "few-shot", "prompts") as meter:
-        for run, path in zip(runs, paths, strict=True):
-            if path.is_file():
-                meter.skip(run.n_prompts)
-                continue
-            rows = [result.to_row() for result in run.measure(predictor, name, meter)]
-            with atomic_file(path) as file:
-                json.dump(rows, file)
-    return [
-        Result.from_row(row)
-        for path in paths
-        for row in json.loads(path.read_text(encoding="utf-8"))
-    ]
+
+        def measure(run: _FewShotRun) -> Measured:
+            return Measured(_to_rows(run.measure(predictor, name, meter)))
+
+        cells = [
+            Cell(str(number), partial(measure, run), run.n_prompts)
+            for number, run in enumerate(runs)
+        ]
+        found = Cells(folder, _from_rows).measure(cells, meter)
+    return [result for results in found for result in results]
+
+
+def _to_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
+    return [result.to_row() for result in results]
+
+
+def _from_rows(rows: Sequence[Mapping[str, Any]]) -> list[Result]:
+    return [Result.from_row(row) for row in rows]
 
 
 def _check(shots: Sequence[int], tune: int, n_queries: int | None, seeds: int) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,55 @@ def read_task_data(
     verdict = "; ".join(differences) or "the published rows and split"
     _log.info("%s: %s rows of %s (%s)", task.name, sizes, folder, verdict)
     return TaskData(wanted, str(folder), names, splits, sha256, differences)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where the rows of tasks come from, and how they are split.
+
+    Parameters
+    ----------
+    data
+        Folder of the task's data, or of the data of several tasks; None: download from the hub.
+    protocol
+        One of `task_rows.PROTOCOLS`.
+    offline
+        Use only data that the hub's cache already holds.
+    stand_in
+        Use validation rows in place of missing training or test rows.
+    length
+        Length of windows in bp, if the task cuts windows; None: the length of the task.
+    n_windows
+        Number of training windows of each class, if windows are drawn; None: the default.
+    sequence_column, label_column
+        Columns of a table, if they differ from those of the task.
+    delimiter
+        Separator of the columns of text tables; None: detected.
+    """
+
+    data: Path | None = None
+    protocol: str = "clean"
+    offline: bool = False
+    stand_in: bool = False
+    length: int | None = None
+    n_windows: int | None = None
+    sequence_column: str | None = None
+    label_column: str | None = None
+    delimiter: str | None = None
+
+    def request(self) -> dict[str, Any]:
+        """Return the options that identify a run, without those that only affect digests."""
+        of_digest = ("sequence_column", "label_column", "delimiter")
+        keys = {key: value for key, value in asdict(self).items() if key not in of_digest}
+        return keys | {"data": None}
+
+    def read(self, task: Task, seed: int) -> TaskData:
+        """Read the rows of a task; `seed` fixes drawn splits and windows."""
+        return read_task_data(
+            task, self.data, offline=self.offline, stand_in=self.stand_in, length=self.length,
+            n_windows=self.n_windows, sequence_column=self.sequence_column,
+            label_column=self.label_column, delimiter=self.delimiter, seed=seed,
+        )  # fmt: skip
 
 
 def _check_rows(splits: Mapping[str, TaskExamples], folder: Path, task: Task) -> None:

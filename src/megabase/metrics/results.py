@@ -91,6 +91,7 @@ def read_published(
     *,
     is_percent: bool = False,
     sources: Mapping[str, str] | None = None,
+    parts: Sequence[str] = (),
 ) -> dict[str, tuple[Published, ...]]:
     """Read a table: the first line holds model names, each other line a task and its values.
 
@@ -108,6 +109,9 @@ def read_published(
         Whether the values are percentages.
     sources
         Other sources, by the model they apply to.
+    parts
+        Groups of labels (`Published.part`); if given, each cell has one value for each, separated
+        by blanks.
 
     Returns
     -------
@@ -117,7 +121,8 @@ def read_published(
     Raises
     ------
     InputError
-        If a row has more or fewer cells than the first, or a cell is not a number.
+        If a row has more or fewer cells than the first, or a cell is not a number, or not one
+        number for each part.
     """
     lines = [[cell.strip() for cell in line.split("|")] for line in table.splitlines() if line]
     (_, *models), *rows = lines
@@ -129,17 +134,22 @@ def read_published(
             )
         measure = metric if isinstance(metric, str) else metric[name]
         found[name] = tuple(
-            Published(
-                model,
-                _fraction(cell, is_percent),
-                measure,
-                protocol,
-                (sources or {}).get(model, source),
-            )
+            Published(model, value, measure, protocol, (sources or {}).get(model, source), part)
             for model, cell in zip(models, cells, strict=True)
             if cell != "-"
+            for part, value in _values(cell, parts, is_percent)
         )
     return found
+
+
+def _values(cell: str, parts: Sequence[str], is_percent: bool) -> list[tuple[str, float]]:
+    """Return the values of a cell, each with its part; without parts, the single value."""
+    if not parts:
+        return [("", _fraction(cell, is_percent))]
+    values = cell.split()
+    if len(values) != len(parts):
+        raise InputError(f"a cell must have a value for each of {', '.join(parts)}, got {cell!r}")
+    return [(part, _fraction(value, is_percent)) for part, value in zip(parts, values, strict=True)]
 
 
 def _fraction(cell: str, is_percent: bool) -> float:

@@ -381,7 +381,7 @@ def exclusive_lock(output: Path, *, is_folder: bool = True) -> Generator[None]:
             raise
         _log.info("%s cannot be locked (%s): start only one process", output, error)
     try:
-        _clear(folder, r".*" if is_folder else re.escape(output.name))
+        clear_temporary(folder, r".*" if is_folder else re.escape(output.name))
         yield
     finally:
         with suppress(OSError):  # the folder was removed, or the system keeps open files
@@ -394,8 +394,16 @@ def _lock_file(output: Path, *, is_folder: bool) -> Path:
     return output / _LOCK if is_folder else output.parent / f".{output.name}.lock"
 
 
-def _clear(folder: Path, name: str) -> None:
-    """Remove temporary files that a killed process left of outputs that match a pattern."""
+def clear_temporary(folder: Path, name: str = r".*") -> None:
+    """Remove temporary files that a killed process left in a folder that nobody else writes.
+
+    Parameters
+    ----------
+    folder
+        The folder; its subfolders are not searched.
+    name
+        Pattern of the names of the outputs whose temporary files are removed.
+    """
     # a writer of a temporary file may have had one of its own, whose name begins with two dots
     left = re.compile(rf"\.+{name}{_LEFT_BY_A_KILL}", re.DOTALL)
     for file in [each for each in folder.iterdir() if left.fullmatch(each.name)]:

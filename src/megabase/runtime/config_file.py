@@ -3,28 +3,25 @@
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
-from yaml.constructor import ConstructorError
+from yaml.constructor import ConstructorError, SafeConstructor
 
 from megabase.errors import InputError
 from megabase.runtime.location import refuse_url
 
 C = TypeVar("C", bound="RunConfig")
 
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
 _NO_YAML = (yaml.YAMLError, ValueError, RecursionError)  # also an impossible date, too deep nesting
 
 
-class _Loader(yaml.SafeLoader):
-    """Load YAML with two corrections to PyYAML.
-
-    1e-3 is a number, as in YAML 1.2. A repeated key is an error, as YAML requires; PyYAML
-    silently takes the last one.
-    """
+class _UniqueKeys(SafeConstructor):
+    """Refuse a repeated key, as YAML requires; PyYAML silently takes the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the dict of a node whose keys are distinct."""
@@ -38,6 +35,19 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep=deep)
+
+
+class _Loader(_UniqueKeys, yaml.SafeLoader):
+    """Load YAML with unique keys, in which 1e-3 is a number, as in YAML 1.2."""
+
+
+if yaml.__with_libyaml__:
+
+    class _TrustedLoader(_UniqueKeys, yaml.CSafeLoader):
+        """Load a file of the package ten times as fast; libyaml crashes on deeply nested ones."""
+
+else:
+    _TrustedLoader = _Loader  # pyright: ignore[reportAssignmentType]
 
 
 class _Dumper(yaml.SafeDumper):
@@ -85,7 +95,7 @@ def read_config(
     InputError
         If the file is not valid YAML, a key is unknown, or a value is invalid.
     """
-    tree = _read_yaml(file) if file else {}
+    tree = read_yaml(file) if file else {}
     tree |= {key: value for key, value in (options or {}).items() if value is not None}
     for text in overrides:
         _override(tree, text)
@@ -93,7 +103,7 @@ def read_config(
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        raise InputError(_explain(error, kind)) from error
+        raise InputError(explain(error, keys_of(kind))) from error
 
 
 def changed(config: C, changes: Mapping[str, Any]) -> C:
@@ -107,7 +117,7 @@ def changed(config: C, changes: Mapping[str, Any]) -> C:
     try:
         return type(config).model_validate({**config.model_dump(), **changes})
     except ValidationError as error:
-        raise InputError(_explain(error, type(config))) from error
+        raise InputError(explain(error, keys_of(type(config)))) from error
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -115,9 +125,24 @@ def to_yaml(config: RunConfig) -> str:
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False)
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path, *, is_ours: bool = False) -> dict[str, Any]:
+    """Read a YAML file of keys and values.
+
+    Parameters
+    ----------
+    file
+        The file.
+    is_ours
+        Whether the file is part of the package, and may be read with the faster parser.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not valid YAML, or has no keys.
+    """
+    loader = _TrustedLoader if is_ours else _Loader
     try:
-        tree = yaml.load(file.read_bytes(), _Loader)  # given bytes, it handles byte order marks
+        tree = yaml.load(file.read_bytes(), loader)  # given bytes, it handles byte order marks
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"there is no configuration file {file}") from error
     except _NO_YAML as error:
@@ -165,13 +190,20 @@ def _override(tree: dict[str, Any], text: str) -> None:
         raise InputError(f"--set {text}: the value is not valid YAML ({reason})") from error
 
 
-def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
-    """Describe in one line the first unknown key, or else the first other problem."""
+def explain(error: ValidationError, known: Sequence[str]) -> str:
+    """Describe in one line the first unknown key, or else the first other problem.
+
+    Parameters
+    ----------
+    error
+        What pydantic found.
+    known
+        The keys that there are, one of which may have been meant.
+    """
     problems = error.errors()
-    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    problem = next((p for p in problems if p["type"] in _UNKNOWN_KEY), problems[0])
     key = ".".join(str(part) for part in problem["loc"] if not _names_a_type(part))
-    if problem["type"] == "extra_forbidden":
-        known = _keys(kind)
+    if problem["type"] in _UNKNOWN_KEY:
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"unknown configuration key {key!r}; {hint}"
@@ -193,14 +225,22 @@ def _shown(value: object) -> str:
         return f"a value of type {type(value).__name__}"
 
 
-def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
-    """Return the keys of a configuration, nested keys as part.key."""
+def keys_of(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the keys of a configuration, nested keys as part.key.
+
+    Parameters
+    ----------
+    kind
+        The class of the configuration.
+    prefix
+        Text before each key.
+    """
     keys: list[str] = []
     for name, field in kind.model_fields.items():
         parts = [part for part in (field.annotation, *get_args(field.annotation))]
         models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
         many = "NAME." if get_origin(field.annotation) is dict else ""
-        keys += _keys(models[0], f"{prefix}{name}.{many}") if models else [prefix + name]
+        keys += keys_of(models[0], f"{prefix}{name}.{many}") if models else [prefix + name]
     return keys
 
 

@@ -1,50 +1,31 @@
 """The catalogue of all tasks, and lookup by name or pattern."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from megabase.errors import InputError
 from megabase.metrics.results import Published
-from megabase.tasks.biotypes import BIOTYPES
-from megabase.tasks.chromatin_profile import CHROMATIN_PROFILE
-from megabase.tasks.gene_structure import GENE_STRUCTURE
-from megabase.tasks.genomic_benchmarks import (
-    GENOMIC_BENCHMARKS,
-    GENOMIC_BENCHMARKS_MEANS,
-)
-from megabase.tasks.gue import GUE, GUE_MEANS
-from megabase.tasks.in_context import IN_CONTEXT
-from megabase.tasks.nucleotide_transformer import (
-    NUCLEOTIDE_TRANSFORMER,
-    NUCLEOTIDE_TRANSFORMER_MEANS,
-)
-from megabase.tasks.species import SPECIES
+from megabase.tasks.statements import group_names, task_group
 from megabase.tasks.task import Task
 
-TASKS: tuple[Task, ...] = (
-    *GENOMIC_BENCHMARKS,
-    *NUCLEOTIDE_TRANSFORMER,
-    *GUE,
-    *CHROMATIN_PROFILE,
-    *SPECIES,
-    *BIOTYPES,
-    *IN_CONTEXT,
-    *GENE_STRUCTURE,
-)
-"""Every task, group by group."""
-
-PUBLISHED_MEANS: tuple[Published, ...] = (
-    *GENOMIC_BENCHMARKS_MEANS,
-    *NUCLEOTIDE_TRANSFORMER_MEANS,
-    *GUE_MEANS,
-)
-"""Numbers that are means over several tasks (`Published.over`)."""
+_PATTERN = re.compile(r"[*?[]")
 
 
 def groups() -> tuple[str, ...]:
     """Return the names of the groups, in order."""
-    return tuple(dict.fromkeys(task.group for task in TASKS))
+    return group_names()
+
+
+def all_tasks() -> tuple[Task, ...]:
+    """Return every task, group by group."""
+    return tuple(task for group in group_names() for task in task_group(group).tasks)
+
+
+def published_means() -> tuple[Published, ...]:
+    """Return the numbers that are means over several tasks (`Published.over`)."""
+    return tuple(number for group in group_names() for number in task_group(group).means)
 
 
 def find_tasks(patterns: Iterable[str]) -> tuple[Task, ...]:
@@ -96,17 +77,26 @@ def find_task(name: str) -> Task:
 
 def _meant(pattern: str) -> list[Task]:
     wanted = pattern.rstrip("/")
-    exact = [task for task in TASKS if task.name == wanted]
-    inside = [task for task in TASKS if task.name.startswith(f"{wanted}/")]
-    alike = [task for task in TASKS if fnmatchcase(task.name, wanted)]
+    tasks = _candidates(wanted)
+    exact = [task for task in tasks if task.name == wanted]
+    inside = [task for task in tasks if task.name.startswith(f"{wanted}/")]
+    alike = [task for task in tasks if fnmatchcase(task.name, wanted)]
     if exact or inside or alike:
         return exact or inside or alike
-    ends = [task for task in TASKS if task.name.endswith(f"/{wanted}")]
+    ends = [task for task in all_tasks() if task.name.endswith(f"/{wanted}")]
     if len(ends) > 1:
         raise InputError(
             f"{pattern} is ambiguous: {len(ends)} tasks end in it, {_some(ends)}; name one of them"
         )
     return ends or _unknown(pattern)
+
+
+def _candidates(wanted: str) -> tuple[Task, ...]:
+    """Return the tasks whose whole names can match, from the file of a named group only."""
+    group, _, _ = wanted.partition("/")
+    if _PATTERN.search(group):
+        return all_tasks()
+    return task_group(group).tasks if group in group_names() else ()
 
 
 def _some(tasks: Iterable[Task]) -> str:
@@ -116,7 +106,7 @@ def _some(tasks: Iterable[Task]) -> str:
 
 def _unknown(pattern: str) -> list[Task]:
     """Raise an InputError that suggests the closest name."""
-    names = [task.name for task in TASKS]
+    names = [task.name for task in all_tasks()]
     ends = {name.rpartition("/")[2]: name for name in reversed(names)}
     near = get_close_matches(pattern, [*names, *groups(), *ends], n=1, cutoff=0.6)
     hint = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from megabase.errors import InputError
 from megabase.metrics.results import METRICS, Published
@@ -28,6 +29,9 @@ LAYOUTS: Mapping[str, str] = {
 
 SPLITS = ("train", "validation", "test")
 
+_STRICT = {"extra": "forbid"}
+"""How pydantic reads these values from files of statements: an unknown key is an error."""
+
 
 @dataclass(frozen=True)
 class TaskSource:
@@ -43,6 +47,7 @@ class TaskSource:
         Licence as stated by the publisher, or a note that none is stated.
     """
 
+    __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
     paper: str
     url: str
     licence: str
@@ -52,6 +57,7 @@ class TaskSource:
 class LabelGroup:
     """Labels ``start <= label < end`` of a multi-label task that share one metric."""
 
+    __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
     name: str
     start: int
     end: int
@@ -91,7 +97,7 @@ class Task:
         Published number of rows of each split; None if the source does not state it. A split
         that is not listed is not published.
     sha256
-        The `task_files.digest` of published splits, if known.
+        The `task_files.digest` of published splits whose complete rows were available.
     median_length
         Published median length of a row, in bp.
     length
@@ -114,6 +120,7 @@ class Task:
         Caveats for readers of the results.
     """
 
+    __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
     name: str
     title: str
     kind: str
