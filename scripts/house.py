@@ -20,7 +20,7 @@ PACKAGE = ROOT / "src" / "megabase"
 SMALL = 40
 ALGORITHMIC = (
     "ops/*.py", "ops/*.c", "ops/*.h", "model/hyena.py", "model/positions.py", "model/cache.py",
-    "model/past.py", "model/recompute.py", "model/streaming.py", "inference/choices.py",
+    "model/past.py", "model/streaming.py", "inference/choices.py",
     "inference/generation.py", "inference/likelihood.py", "inference/scores.py",
     "genome/constraint.py", "metrics/leaks.py", "metrics/bootstrap.py", "metrics/markov.py",
     "data/training_windows.py",

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from megabase.model import engine as steps
-from megabase.model import hyena as block
 from megabase.model import streaming as streamed
 from megabase.model.engine import Engine, plan_streamed, steps_for
 from megabase.model.hyena import ImplicitFilter
+from megabase.ops import recompute
 from megabase.ops import streamed as tiles
 from megabase.ops.steps import Steps
 from tests import toys
@@ -26,8 +26,8 @@ def _small_tiles(monkeypatch):
     """Cut even toys into tiles, and not evenly."""
     monkeypatch.setattr(tiles, "_TOKENS_PROJECTED", 13)
     monkeypatch.setattr(tiles, "_TOKENS_FED", 7)
-    monkeypatch.setattr(block, "_TOKENS_ON_CPU", 5)
-    monkeypatch.setattr(block, "KEPT_NUMBERS", 0)
+    monkeypatch.setattr(recompute, "_TOKENS_ON_CPU", 5)
+    monkeypatch.setattr(recompute, "KEPT_INSIDE", 0)
 
 
 @pytest.fixture(params=[False, True], ids=["by torch", "compiled"])
@@ -119,7 +119,7 @@ def test_lean_gradients_are_those_of_the_definition(checkpointing, n_taps, filte
 @pytest.mark.parametrize("n_kept", [0, 1 << 23])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_lean_gradients_on_padded_rows_are_those_of_the_definition(monkeypatch, side, n_kept):
-    monkeypatch.setattr(block, "KEPT_NUMBERS", n_kept)
+    monkeypatch.setattr(recompute, "KEPT_INSIDE", n_kept)
     tokens, gradients = toys.tokens(2, 30), []
     mask = torch.ones(2, 30, dtype=torch.bool)
     mask[1, :9] = False

@@ -4,8 +4,8 @@ import pytest
 
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.footprint import inference_bytes, n_parameters, training_bytes
-from megabase.model.hyena import KEPT_NUMBERS
 from megabase.ops import gated_conv
+from megabase.ops.recompute import KEPT_INSIDE
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_memory_of_training_grows_with_depth_width_length_and_batch(checkpointin
 
 def test_inner_channels_that_are_kept_are_counted_and_those_recomputed_are_not():
     config = HyenaDNAConfig.from_preset("tiny", 1024)
-    most = KEPT_NUMBERS // config.d_inner
+    most = KEPT_INSIDE // config.d_inner
     kept = training_bytes(config, most) - training_bytes(config, most + 1)
-    assert kept == pytest.approx(2 * 2 * 4 * KEPT_NUMBERS, rel=0.001)
+    assert kept == pytest.approx(2 * 2 * 4 * KEPT_INSIDE, rel=0.001)
 
 
 def test_convolutions_that_are_kept_are_counted(monkeypatch):

@@ -15,8 +15,8 @@ from megabase.model.architecture import Architecture
 from megabase.model.engine import Engine, EngineChoice, describe_steps, is_unmodified, plan_streamed
 from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter
 from megabase.model.positions import FilterShape, PublishedShape, ScaleFreeShape
-from megabase.model.recompute import no_recomputation
 from megabase.ops.kernels import why_no_kernels
+from megabase.ops.recompute import no_recomputation
 from megabase.ops.tracing import why_traced
 
 

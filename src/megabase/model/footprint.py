@@ -11,9 +11,9 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
 from megabase.model.engine import plan_streamed
-from megabase.model.hyena import KEPT_NUMBERS
 from megabase.model.language import LanguageModel, TokenReader
 from megabase.ops.gated_conv import n_kept
+from megabase.ops.recompute import KEPT_INSIDE
 
 _FLOAT32 = 4  # bytes
 _OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments of the optimiser
@@ -142,7 +142,7 @@ def training_bytes(
         per_operator = _PLAIN_PER_BLOCK * config.n_layer * tensor
         return int(_OF_A_PARAMETER * n_parameters(config) + _CHUNKS + per_operator)
     n_inner = batch * length * cast("int", config.d_inner)
-    of_mlp = 0 if n_inner > KEPT_NUMBERS else 2 * n_inner
+    of_mlp = 0 if n_inner > KEPT_INSIDE else 2 * n_inner
     kept = 0 if checkpointing else of_mlp + n_kept(batch, config.d_model, length)
     kind = "large" if tensor >= _GIVEN_BACK else "small"
     fixed, per_block = (_CHECKPOINTING if checkpointing else _TRAINING)[kind]

@@ -48,7 +48,6 @@ Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
 Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
@@ -58,14 +57,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from megabase.model.engine import has_hooks, is_unmodified, steps_for
 from megabase.model.positions import FilterShape
-from megabase.model.recompute import recompute_saved, recomputed
 from megabase.ops import kernels
 from megabase.ops.fft import long_conv
 from megabase.ops.gated_conv import with_input_bias, without_edge
+from megabase.ops.recompute import in_parts, recompute_saved, recomputed
 from megabase.ops.steps import into_channels
 from megabase.ops.tracing import static_size, why_traced
 
@@ -396,12 +394,6 @@ def _without_padding(
     return signal if mask is None else signal.masked_fill(~mask, 0.0)
 
 
-# Tokens whose MLP is recomputed at once for the gradient; more do not fit the caches of a CPU.
-_TOKENS_ON_CPU, _TOKENS_ELSEWHERE = 1 << 11, 1 << 16
-KEPT_NUMBERS = 1 << 23
-"""Up to this many numbers inside an MLP are saved for the gradient instead of recomputed."""
-
-
 class MLP(nn.Module):
     """Two linear maps with a GELU between them, applied to each token.
 
@@ -486,26 +478,3 @@ class Block(nn.Module):
         self, r: Float[Tensor, "batch length d_model"]
     ) -> Float[Tensor, "batch length d_model"]:
         return r + self.mlp(self.norm_mlp(r.to(self.norm_mlp.weight.dtype)))
-
-
-def in_parts(
-    function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch length d_model"], d_inner: int
-) -> Float[Tensor, "batch length d_model"]:
-    """Apply a function that acts on each token to some tokens at a time, and recompute it.
-
-    If tokens times `d_inner` are at most `KEPT_NUMBERS`, nothing is recomputed for the gradient.
-
-    Parameters
-    ----------
-    function
-        Maps (batch, length, d_model) to the same shape, each token independently.
-    x
-        Its input.
-    d_inner
-        Numbers per token that its gradient needs.
-    """
-    if not torch.is_grad_enabled() or x[..., 0].numel() * d_inner <= KEPT_NUMBERS:
-        return function(x)
-    at_once = _TOKENS_ON_CPU if x.device.type == "cpu" else _TOKENS_ELSEWHERE
-    parts = x.split(max(1, at_once // len(x)), dim=1)
-    return torch.cat([checkpoint(function, part, use_reentrant=False) for part in parts], dim=1)

@@ -14,7 +14,7 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
-from megabase.model.recompute import recomputed
+from megabase.ops.recompute import recomputed
 from megabase.ops.tracing import is_jit_tracing, static_size, why_traced
 
 _PAD = DNA_VOCABULARY.id_of("[PAD]")

@@ -7,7 +7,7 @@ from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.engine import Engine
 from megabase.model.hyena import Block, ImplicitFilter
-from megabase.model.recompute import no_recomputation, recompute_saved
+from megabase.ops.recompute import no_recomputation, recompute_saved
 
 
 @pytest.mark.parametrize("is_off", [False, True])

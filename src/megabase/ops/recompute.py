@@ -6,9 +6,15 @@ from contextvars import ContextVar, Token
 from typing import Any, cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
+
+# Tokens of a part that is recomputed at once; more do not fit the caches of a CPU.
+_TOKENS_ON_CPU, _TOKENS_ELSEWHERE = 1 << 11, 1 << 16
+KEPT_INSIDE = 1 << 23
+"""Up to this many numbers inside an MLP are saved for the gradient instead of recomputed."""
 
 _IS_WANTED = ContextVar("is_wanted", default=True)
 
@@ -29,6 +35,29 @@ def recomputed(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
     if not torch.is_grad_enabled():
         return function(*arguments)
     return cast("Tensor", checkpoint(function, *arguments, use_reentrant=False))
+
+
+def in_parts(
+    function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch length d_model"], d_inner: int
+) -> Float[Tensor, "batch length d_model"]:
+    """Apply a function that acts on each token to some tokens at a time, and recompute it.
+
+    If tokens times `d_inner` are at most `KEPT_INSIDE`, nothing is recomputed for the gradient.
+
+    Parameters
+    ----------
+    function
+        Maps (batch, length, d_model) to the same shape, each token independently.
+    x
+        Its input.
+    d_inner
+        Numbers per token that its gradient needs.
+    """
+    if not torch.is_grad_enabled() or x[..., 0].numel() * d_inner <= KEPT_INSIDE:
+        return function(x)
+    at_once = _TOKENS_ON_CPU if x.device.type == "cpu" else _TOKENS_ELSEWHERE
+    parts = x.split(max(1, at_once // len(x)), dim=1)
+    return torch.cat([checkpoint(function, part, use_reentrant=False) for part in parts], dim=1)
 
 
 class no_recomputation:  # noqa: N801 used as a function
