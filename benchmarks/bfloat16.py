@@ -16,8 +16,8 @@ from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.likelihood import log_likelihoods
 from megabase.io.genome_file import open_reference
-from megabase.model.engine import Engine
 from megabase.model.load import load
+from megabase.ops.backends import Engine
 from megabase.runtime.environment import machine, versions
 from megabase.runtime.location import cache_folder, genome_path
 

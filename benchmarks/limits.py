@@ -23,7 +23,7 @@ import torch
 from systems import SHAPES
 
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.engine import plan_streamed
+from megabase.ops.backends import plan_streamed
 from megabase.ops.fft import SplitTransform, Transform
 from megabase.runtime.environment import stamp
 

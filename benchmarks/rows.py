@@ -17,7 +17,7 @@ import torch
 
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.engine import Engine
+from megabase.ops.backends import Engine
 from megabase.runtime.environment import stamp
 
 

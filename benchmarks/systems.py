@@ -12,8 +12,8 @@ from torch.nn import functional
 from transformers import MambaConfig, MambaForCausalLM
 
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.engine import Engine
 from megabase.model.modeling import HyenaDNAForCausalLM
+from megabase.ops.backends import Engine
 
 N_TOKENS, N_ROWS = 12, 16  # of the vocabulary; rows of the embedding, padded to a multiple of 8
 SHAPES = {"2x128": (2, 128), "4x256": (4, 256), "8x256": (8, 256)}

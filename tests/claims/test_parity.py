@@ -8,10 +8,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.engine import Engine
 from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.released import from_published, keys_of_original, name_pairs
+from megabase.ops.backends import Engine
 from tests.published_files import (
     Fixture,
     hf_config,

@@ -63,7 +63,7 @@ def warm() -> None:
             importlib.import_module(module.name)
     for name in _BESIDE:
         importlib.import_module(name)
-    from megabase.model.engine import why_not_compiled  # noqa: PLC0415 likewise
+    from megabase.ops.backends import why_not_compiled  # noqa: PLC0415 likewise
 
     why_not_compiled()
 

@@ -5,7 +5,7 @@ import torch
 
 from megabase.errors import InputError
 from megabase.inference.hidden import hidden_states
-from megabase.model.engine import Engine
+from megabase.ops.backends import Engine
 from tests import toys
 
 

@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from megabase.model import engine as steps
 from megabase.model import streaming as streamed
-from megabase.model.engine import Engine, plan_streamed, steps_for
 from megabase.model.hyena import ImplicitFilter
-from megabase.ops import recompute
+from megabase.ops import backends, recompute
 from megabase.ops import streamed as tiles
+from megabase.ops.backends import Engine, plan_streamed, steps_for
 from megabase.ops.steps import Steps
 from tests import toys
 
@@ -34,7 +33,7 @@ def _small_tiles(monkeypatch):
 def _steps(request, monkeypatch):
     """Go both ways between the products."""
     if not request.param:
-        monkeypatch.setattr(steps, "_compiled", lambda: (None, "a test"))
+        monkeypatch.setattr(backends, "_compiled", lambda: (None, "a test"))
 
 
 def model(engine="auto", *, filters=None, **options):

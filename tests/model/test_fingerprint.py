@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from megabase.errors import InputError
-from megabase.model.engine import Engine
 from megabase.model.load import load, save
 from megabase.model.reading import FILE, fingerprint
+from megabase.ops.backends import Engine
 from tests import toys
 
 

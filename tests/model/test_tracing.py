@@ -6,7 +6,7 @@ from torch import func
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from megabase.model.classification import HyenaDNAForSequenceClassification
-from megabase.model.engine import Engine
+from megabase.ops.backends import Engine
 from tests import toys
 
 TOKENS = toys.tokens(2, 9) % 4 + 7

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megabase.ops import definition
-from megabase.ops.fft import long_conv
+from megabase.ops.backends import long_conv
 
 FAST_BACKENDS = ("torch_fft",)
 LENGTHS = (1, 2, 3, 63, 64, 65, 1000)

@@ -5,8 +5,8 @@ import torch
 
 from megabase.model.backbone import Backbone
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.engine import Engine
 from megabase.model.hyena import Block, ImplicitFilter
+from megabase.ops.backends import Engine
 from megabase.ops.recompute import no_recomputation, recompute_saved
 
 

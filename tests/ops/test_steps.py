@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from megabase.model.engine import describe_steps, steps_for
 from megabase.ops import definition, native, native_mixer
+from megabase.ops.backends import describe_steps, steps_for
 from megabase.ops.gated_conv import ShortFilter, Workspace, split_streams, with_input_bias
 from megabase.ops.native import NativeSteps
 from megabase.ops.native_mixer import NativeMixer

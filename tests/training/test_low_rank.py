@@ -5,7 +5,7 @@ import torch
 
 from megabase.errors import InputError
 from megabase.model.classification import HyenaDNAForSequenceClassification
-from megabase.model.engine import ENGINES, Engine
+from megabase.ops.backends import ENGINES, Engine
 from megabase.runtime import environment
 from megabase.training.adaptation import TARGETS, LowRank
 from tests import toys

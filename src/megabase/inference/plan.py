@@ -7,7 +7,6 @@ import torch
 
 from megabase.errors import InputError
 from megabase.inference.predictor import check_precision
-from megabase.model.engine import Engine, product_rate, warn_of_slow_bfloat16
 from megabase.model.footprint import (
     generation_bytes,
     inference_bytes,
@@ -16,6 +15,8 @@ from megabase.model.footprint import (
     training_bytes,
 )
 from megabase.model.language import LanguageModel, TokenReader
+from megabase.ops.backends import Engine
+from megabase.ops.products import product_rate, warn_of_slow_bfloat16
 from megabase.runtime.environment import LIBRARIES_BYTES, memory_bytes
 from megabase.runtime.log import counted
 

@@ -9,15 +9,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
-from megabase.errors import InputError
 from megabase.model import streaming
 from megabase.model.architecture import Architecture
-from megabase.model.engine import Engine, EngineChoice, describe_steps, is_unmodified, plan_streamed
 from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter
 from megabase.model.positions import FilterShape, PublishedShape, ScaleFreeShape
-from megabase.ops.kernels import why_no_kernels
+from megabase.ops.backends import Engine, EngineChoice, choose, plan_streamed
 from megabase.ops.recompute import no_recomputation
-from megabase.ops.tracing import why_traced
+from megabase.ops.tracing import is_unmodified, why_traced
 
 
 class Backbone(nn.Module):
@@ -105,31 +103,11 @@ class Backbone(nn.Module):
         InputError
             If the requested engine or option cannot be used.
         """
-        requested = self.engine
-        if traced := why_traced(r, self.norm.weight):
-            return _choose_traced(requested, traced)
-        by_name = requested.name not in ("auto", "streamed")
-        obstacle = (
-            f"engine {requested.name!r} was requested"
-            if by_name
-            else streaming.why_not_streamed(self.blocks, self.norm, r)
-        )
-        if obstacle is None:
-            why = f"in tiles that fit the caches of a CPU; steps {describe_steps(r.dtype)}"
-            return EngineChoice("streamed", why)
-        if requested.needs_streaming:
-            raise InputError(
-                f"{requested.needs_streaming} needs the streamed engine, but {obstacle}"
-            )
-        if requested.name == "triton":
-            order = self.config.hyena_order
-            reason = why_no_kernels(r) or (f"operators of order {order}" if order != 2 else None)
-            if reason is not None:
-                raise InputError(f"engine 'triton' cannot be used: {reason}; use engine 'auto'")
-            return EngineChoice("triton", "as requested")
-        if requested.name == "plain":
-            return EngineChoice("plain", "as requested")
-        return EngineChoice("lean", f"not streamed: {obstacle}")
+        return choose(
+            self.engine, r, order=self.config.hyena_order,
+            traced=why_traced(r, self.norm.weight),
+            find_obstacle=lambda: streaming.find_obstacle(self.blocks, self.norm, r.dtype),
+        )  # fmt: skip
 
     def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, engine: str) -> Tensor:
         if self.gradient_checkpointing and self.training and why_traced(r) is None:
@@ -177,17 +155,6 @@ class _NoDraws(TorchFunctionMode):
         if func is torch.randn:
             func = torch.empty
         return func(*args, **(kwargs or {}))
-
-
-def _choose_traced(requested: Engine, why: str) -> EngineChoice:
-    """Return the plain engine; raise an InputError if the request excludes it."""
-    if requested.needs_streaming or requested.name == "triton":
-        only = requested.needs_streaming or "engine 'triton'"
-        raise InputError(
-            f"{only} cannot be used, because {why}; set model.backbone.engine = "
-            "megabase.model.engine.Engine('plain')"
-        )
-    return EngineChoice("plain", why)
 
 
 def _is_all_on_the_right(mask: Bool[Tensor, "batch length"]) -> bool:

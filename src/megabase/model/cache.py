@@ -18,8 +18,8 @@ from megabase.errors import InputError
 from megabase.model.backbone import Backbone
 from megabase.model.hyena import Block, HyenaOperator
 from megabase.model.streaming import find_modification, fold_norm
+from megabase.ops.backends import long_conv
 from megabase.ops.definition import short_conv
-from megabase.ops.fft import long_conv
 from megabase.ops.gated_conv import N_STREAMS
 from megabase.ops.online import Sums, TiledSums
 

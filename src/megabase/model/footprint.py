@@ -10,8 +10,8 @@ from torch import Tensor
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
-from megabase.model.engine import plan_streamed
 from megabase.model.language import LanguageModel, TokenReader
+from megabase.ops.backends import plan_streamed
 from megabase.ops.gated_conv import n_kept
 from megabase.ops.recompute import KEPT_INSIDE
 
@@ -51,7 +51,7 @@ def inference_bytes(
 ) -> int:
     """Estimate the memory of one forward pass in float32: weights and activations.
 
-    For the streamed engine, see `engine.plan_streamed`. Otherwise a block holds, at its peak in
+    For the streamed engine, see `backends.plan_streamed`. Otherwise a block holds, at its peak in
     the long convolution, 16 tensors of (batch, length, d_model). Memory of the libraries
     themselves is not included.
 

@@ -58,14 +58,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from megabase.model.engine import has_hooks, is_unmodified, steps_for
 from megabase.model.positions import FilterShape
-from megabase.ops import kernels
-from megabase.ops.fft import long_conv
+from megabase.ops.backends import add_norm, gated_conv, long_conv
 from megabase.ops.gated_conv import with_input_bias, without_edge
 from megabase.ops.recompute import in_parts, recompute_saved, recomputed
 from megabase.ops.steps import into_channels
-from megabase.ops.tracing import static_size, why_traced
+from megabase.ops.tracing import has_hooks, is_unmodified, static_size, why_traced
 
 _POSITIONS_AT_ONCE, _POSITIONS_IN_CACHE = 1 << 17, 1 << 13
 
@@ -339,7 +337,7 @@ class HyenaOperator(nn.Module):
         mask
             False where a token is padding, which does not affect other tokens.
         engine
-            One of `engine.ENGINES`. All but ``"plain"`` use `mix_at_once` for operators of order
+            One of `backends.ENGINES`. All but ``"plain"`` use `mix_at_once` for operators of order
             2, instead of `project` and `mix`.
         """
         over_channels = None if mask is None else mask[:, None]
@@ -376,13 +374,12 @@ class HyenaOperator(nn.Module):
         else:
             streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
             short = without_edge(taps, bias)
-        mix = kernels.gated_conv if engine == "triton" else steps_for(streams).gated_conv
         length = u.shape[1]
         h = self.filters(length)[0]
         watched = any(map(has_hooks, self.filters.modules()))  # hooks would run a second time
         cheap = nullcontext() if watched else recompute_saved(h, lambda: self.filters(length)[0])
         with cheap:
-            return mix(streams, short, h, self.skip, mask)
+            return gated_conv(streams, short, h, self.skip, mask, engine=engine)
 
     def _has_plain_short_conv(self) -> bool:
         return is_unmodified(self.short_conv, nn.Conv1d) and self.short_conv.bias is not None
@@ -453,7 +450,7 @@ class Block(nn.Module):
         mask
             False where a token is padding.
         engine
-            One of `engine.ENGINES`. All but ``"plain"`` recompute part of what the gradient needs.
+            One of `backends.ENGINES`. All but ``"plain"`` recompute for the gradient.
         """
         u = self._normed(r)
         is_plain = engine == "plain" or not is_unmodified(self.norm_mixer, nn.LayerNorm)
@@ -462,7 +459,7 @@ class Block(nn.Module):
         watched = any(has_hooks(module) for module in (self.norm_mlp, *self.mlp.modules()))
         norm = self.norm_mlp
         if engine == "triton" and not watched and is_unmodified(norm, nn.LayerNorm):
-            r, u = kernels.add_norm(r, y, norm.weight, norm.bias, norm.eps)
+            r, u = add_norm(r, y, norm.weight, norm.bias, norm.eps)
             return r + in_parts(self.mlp, u, self.mlp.fc1.out_features)
         r = r + y
         if engine == "plain" or watched:  # hooks must see whole sequences

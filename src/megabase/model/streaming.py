@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from megabase.model.engine import is_unmodified, steps_for
 from megabase.model.hyena import MLP, Block, HyenaOperator, ImplicitFilter, ResidualLinear
 from megabase.model.positions import FilterShape
 from megabase.ops import streamed
+from megabase.ops.backends import steps_for
 from megabase.ops.gated_conv import with_input_bias, without_edge
 from megabase.ops.steps import Steps, scaled_for_gelu
+from megabase.ops.tracing import is_unmodified
 
 
 def fold_norm(
@@ -52,28 +53,22 @@ class Spectra(NamedTuple):
 _SPECTRA: WeakKeyDictionary[nn.Module, Spectra] = WeakKeyDictionary()
 
 
-def why_not_streamed(blocks: nn.ModuleList, last_norm: nn.Module, r: Tensor) -> str | None:
-    """Return why the blocks cannot be streamed, None if they can.
+def find_obstacle(blocks: nn.ModuleList, last_norm: nn.Module, dtype: torch.dtype) -> str | None:
+    """Return why the blocks of this model cannot be streamed, None if they can.
 
     Parameters
     ----------
     blocks, last_norm
         Those of the backbone.
-    r
-        The residual stream before the first block, or a tensor of its device and dtype.
+    dtype
+        Dtype of the residual stream.
     """
-    if torch.is_grad_enabled():
-        return "gradients are enabled"
-    if r.device.type != "cpu":
-        return f"the model is on {r.device.type}"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast is on"
     if obstacle := find_modification(blocks, last_norm):
         return obstacle
     if len({module.eps for module in _norms(blocks, last_norm)}) != 1:
         return "its norms have different eps"
     dtypes = {parameter.dtype for parameter in blocks.parameters()}
-    if dtypes != {r.dtype}:
+    if dtypes != {dtype}:
         return f"its weights are {' and '.join(sorted(map(str, dtypes)))}"
     return None
 

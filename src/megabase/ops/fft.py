@@ -1,4 +1,4 @@
-r"""The causal long convolution by Fourier transforms, and its dispatch to a backend.
+r"""The causal long convolution by Fourier transforms.
 
 Up to half a million points the real FFT of torch is fastest. A longer one does not fit the
 caches of a CPU, and is split: with the index of the signal as :math:`j = m j_1 + j_2` and
@@ -16,13 +16,11 @@ Source: Bailey 1990, "FFTs in external or hierarchical memory", doi:10.1007/BF00
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from megabase.ops import definition
 from megabase.ops.tracing import static_size
 
 _SPLIT_FROM = 1 << 19  # points
@@ -174,44 +172,3 @@ def causal_conv(
         h_f = torch.fft.rfft(h.to(wide), n=n)
         y = torch.fft.irfft(u_f * h_f, n=n)[..., :length]
         return (y + d.to(wide)[:, None] * u).to(u.dtype)
-
-
-_BACKENDS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "reference": definition.causal_conv,
-    "torch_fft": causal_conv,
-}
-
-
-def long_conv(
-    u: Float[Tensor, "batch channel length"],
-    h: Float[Tensor, "channel length"],
-    d: Float[Tensor, " channel"],
-    *,
-    backend: str = "torch_fft",
-) -> Float[Tensor, "batch channel length"]:
-    """Compute `definition.causal_conv` by the named backend.
-
-    Parameters
-    ----------
-    u
-        Input sequence.
-    h
-        Filter taps; ``h[:, 0]`` weights the present token.
-    d
-        Skip weight, added to ``h[:, 0]``.
-    backend
-        ``"torch_fft"``: zero-padded FFT; ``"reference"``: the sum of the definition.
-
-    Returns
-    -------
-    y
-        Same shape and dtype as `u`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    """
-    if backend not in _BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(_BACKENDS)}; got {backend!r}")
-    return _BACKENDS[backend](u, h, d)

@@ -181,7 +181,7 @@ def refuse_second_derivative() -> None:
     if torch.is_grad_enabled():
         raise InputError(
             "this engine cannot compute second derivatives; set model.backbone.engine = "
-            "megabase.model.engine.Engine('plain')"
+            "megabase.ops.backends.Engine('plain')"
         )
 
 

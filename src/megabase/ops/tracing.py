@@ -1,15 +1,17 @@
-"""Detect whether PyTorch runs a call, or traces, transforms or fakes it.
+"""Detect what a fast path must not bypass: a call that is traced, a hook, a replaced module.
 
 The fast paths write into buffers, call compiled code and define gradients by hand, which
 `torch.export`, `torch.jit.trace`, `torch.compile`, the ONNX export, `torch.func` and fake tensors
 cannot follow. Where this module returns a reason, plain torch operations are used instead.
+They also read weights past the modules, so that a hook or another `forward` would be lost.
 """
 
 import warnings
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.nn.modules import module as torch_module
 from torch.utils import _python_dispatch
 
 
@@ -48,3 +50,17 @@ def static_size(x: Tensor, dim: int) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
         return int(x.shape[dim])
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def is_unmodified(module: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Return whether a module is exactly of one of the classes, without hooks or a new forward."""
+    return type(module) in kinds and not has_hooks(module) and "forward" not in vars(module)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Return whether a module has hooks, or hooks for all modules are registered."""
+    of_all = bool(torch_module._has_any_global_hook())  # pyright: ignore[reportPrivateUsage]
+    return of_all or any(vars(module).get(kind) for kind in _HOOKS)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from megabase.inference.plan import describe_devices, time_products
-from megabase.model.engine import why_not_compiled
 from megabase.model.footprint import (
     inference_bytes,
     n_parameters,
@@ -16,6 +15,7 @@ from megabase.model.footprint import (
 from megabase.model.load import load, save, save_published
 from megabase.model.reading import fingerprint, weights_sha256
 from megabase.model.released import check_hf
+from megabase.ops.backends import why_not_compiled
 from megabase.pipelines.preflight import check_convert
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock, record_of
 from megabase.runtime.environment import (

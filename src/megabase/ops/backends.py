@@ -1,0 +1,408 @@
+"""The dispatcher: which implementation computes a layer, and why.
+
+`choose` selects the engine from the request, the device, the dtype, the mode of gradients and the
+state of the model; `plan_streamed` selects tiles that fit a limit of memory; `steps_for`,
+`gated_conv`, `add_norm` and `long_conv` select the code for the operations between the matrix
+products. Every choice has a reason, which is logged or part of an error.
+
+Triton is imported only if its kernels are requested. They are tested both compiled and in
+Triton's interpreter.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from itertools import product
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from megabase.errors import InputError
+from megabase.ops import definition, fft
+from megabase.ops.fft import fft_length
+from megabase.ops.gated_conv import N_STREAMS, ShortFilter
+from megabase.ops.native import SOURCES, NativeSteps
+from megabase.ops.native_mixer import mixer_bytes, n_points
+from megabase.ops.steps import Steps
+from megabase.runtime.compiler import compile_here
+
+_log = logging.getLogger(__name__)
+
+ENGINES = ("auto", "plain", "lean", "triton", "streamed")
+_GROUPS = (64, 32, 16, 8, 4, 2, 1)  # channels, fastest first; see `_groups`
+_OF_A_CHANNEL = 24  # signals of the length of the FFT that a chunk of one channel needs
+_FEW = 32 << 20  # numbers of all streams
+_SPECTRA_BYTES = 1 << 30  # limit for spectra of filters if the user sets no limit
+_CHUNK_BYTES = 160 << 20  # padded signals, spectra, inverse transforms and scratch of a chunk
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The requested way to compute the layers.
+
+    Parameters
+    ----------
+    name
+        ``"plain"``: the definition, by torch operations. ``"lean"``: saves less for the gradient
+        and recomputes it. ``"triton"``: like lean, by GPU kernels. ``"streamed"``: by
+        `ops.streamed`, on a CPU without gradients. ``"auto"``: streamed if possible, otherwise
+        lean.
+    max_bytes
+        Streamed only: the most memory that the tensors of a forward pass may take.
+    matmul_dtype
+        Streamed only: ``torch.bfloat16`` computes matrix products in that dtype, which is faster
+        on CPUs with AMX or AVX512-BF16 and changes the results.
+
+    Raises
+    ------
+    InputError
+        If a value is invalid.
+    """
+
+    name: str = "auto"
+    max_bytes: int | None = None
+    matmul_dtype: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise InputError(f"the engine must be one of {', '.join(ENGINES)}; got {self.name!r}")
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise InputError(f"the memory limit must be at least 1 byte, got {self.max_bytes}")
+        if self.matmul_dtype not in (None, torch.bfloat16):
+            raise InputError(
+                f"matmul_dtype must be None or torch.bfloat16, got {self.matmul_dtype!r}"
+            )
+
+    @property
+    def needs_streaming(self) -> str | None:
+        """The part of the request that needs the streamed engine, None if there is no such part."""
+        if self.name == "streamed":
+            return "engine 'streamed'"
+        if self.max_bytes is not None:
+            return "a memory limit"
+        return None if self.matmul_dtype is None else f"matmul_dtype {self.matmul_dtype}"
+
+
+class EngineChoice(NamedTuple):
+    """The engine that is used, and why."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}"
+
+
+def choose(
+    requested: Engine,
+    r: Tensor,
+    *,
+    order: int,
+    traced: str | None,
+    find_obstacle: Callable[[], str | None],
+) -> EngineChoice:
+    """Return the engine that computes a residual stream like `r`, and why.
+
+    Parameters
+    ----------
+    requested
+        The request.
+    r
+        A tensor of the device and dtype of the stream.
+    order
+        Gates of an operator.
+    traced
+        How the call is traced or transformed, as `tracing.why_traced` returns it.
+    find_obstacle
+        Returns why reading the weights would not be sufficient to compute the layers, None if it
+        is. It is called only if everything else allows the streamed engine.
+
+    Raises
+    ------
+    InputError
+        If the requested engine or option cannot be used.
+    """
+    if traced is not None:
+        return _choose_traced(requested, traced)
+    by_name = requested.name not in ("auto", "streamed")
+    obstacle = (
+        f"engine {requested.name!r} was requested"
+        if by_name
+        else _why_not_streamed(r) or find_obstacle()
+    )
+    if obstacle is None:
+        why = f"in tiles that fit the caches of a CPU; steps {describe_steps(r.dtype)}"
+        return EngineChoice("streamed", why)
+    if requested.needs_streaming:
+        raise InputError(f"{requested.needs_streaming} needs the streamed engine, but {obstacle}")
+    if requested.name == "triton":
+        reason = why_no_kernels(r) or (f"operators of order {order}" if order != 2 else None)
+        if reason is not None:
+            raise InputError(f"engine 'triton' cannot be used: {reason}; use engine 'auto'")
+    if by_name and requested.name != "lean":
+        return EngineChoice(requested.name, "as requested")
+    return EngineChoice("lean", f"not streamed: {obstacle}")
+
+
+def _choose_traced(requested: Engine, why: str) -> EngineChoice:
+    """Return the plain engine; raise an InputError if the request excludes it."""
+    if requested.needs_streaming or requested.name == "triton":
+        only = requested.needs_streaming or "engine 'triton'"
+        raise InputError(
+            f"{only} cannot be used, because {why}; set model.backbone.engine = "
+            "megabase.ops.backends.Engine('plain')"
+        )
+    return EngineChoice("plain", why)
+
+
+def _why_not_streamed(r: Tensor) -> str | None:
+    """Return why layers cannot be streamed here and now, None if they can."""
+    if torch.is_grad_enabled():
+        return "gradients are enabled"
+    if r.device.type != "cpu":
+        return f"the model is on {r.device.type}"
+    return "autocast is on" if torch.is_autocast_enabled("cpu") else None
+
+
+@runtime_checkable
+class LayerSizes(Protocol):
+    """What the memory of the streamed engine depends on, of an architecture."""
+
+    n_layer: int
+    d_model: int
+    vocab_size: int
+    filter_order: int
+
+
+class StreamedPlan(NamedTuple):
+    """How a batch is streamed, and the peak memory of its tensors.
+
+    Parameters
+    ----------
+    group
+        Channels whose streams are held at once.
+    keep_spectra
+        Whether spectra of filters are kept for the next sequence of the same length.
+    compiled_mixer
+        Whether the mixer in C may be used.
+    n_bytes
+        Peak memory of tensors other than weights, in bytes.
+    """
+
+    group: int
+    keep_spectra: bool
+    compiled_mixer: bool
+    n_bytes: int
+
+
+def plan_streamed(
+    sizes: LayerSizes,
+    length: int,
+    *,
+    batch: int = 1,
+    max_bytes: int | None = None,
+    itemsize: int = 4,
+    n_states: int = 0,
+) -> StreamedPlan:
+    """Return the fastest plan that fits the memory limit.
+
+    Parameters
+    ----------
+    sizes
+        Those of the model.
+    length
+        Tokens of a sequence.
+    batch
+        Sequences in a batch.
+    max_bytes
+        The most memory for tensors other than weights; None: no limit, except 1 GiB for spectra
+        that are kept.
+    itemsize
+        Bytes of a number.
+    n_states
+        Hidden states of earlier layers that are also returned.
+
+    Raises
+    ------
+    InputError
+        If no plan fits.
+    """
+    one_channel = _OF_A_CHANNEL * (batch + 1) * fft_length(2 * length - 1)
+    chunk = max(_CHUNK_BYTES, itemsize * one_channel)
+    plans = []
+    for compiled in (True, False):
+        room = max(chunk, mixer_bytes(length)) if compiled else chunk
+        for group, keep in product(_groups(sizes, length, batch), (True, False)):
+            numbers = _numbers(sizes, length, batch, group)
+            numbers += n_states * batch * length * sizes.d_model
+            numbers += _spectra(sizes, length) if keep else 0
+            plans.append(StreamedPlan(group, keep, compiled, itemsize * numbers + room))
+    if max_bytes is None:
+        keep = itemsize * _spectra(sizes, length) <= _SPECTRA_BYTES
+        return next(plan for plan in plans if plan.keep_spectra is keep)
+    for plan in plans:
+        if plan.n_bytes <= max_bytes:
+            return plan
+    raise InputError(
+        f"{batch} x {length:,} tokens need at least {plans[-1].n_bytes / 2**30:.2f} GiB besides "
+        f"the weights; the limit is {max_bytes / 2**30:.2f} GiB; raise it or shorten the input"
+    )
+
+
+def _groups(sizes: LayerSizes, length: int, batch: int) -> list[int]:
+    """Return the sizes of groups to try: all channels if their streams are small, then fewer."""
+    is_small = batch * length * N_STREAMS * sizes.d_model <= _FEW
+    whole = [sizes.d_model] if is_small else []
+    return [*whole, *(group for group in _GROUPS if group <= sizes.d_model)]
+
+
+def _numbers(sizes: LayerSizes, length: int, batch: int, group: int) -> int:
+    """Return how many numbers are held, without chunks of channels and kept spectra."""
+    at_each_token = (
+        2 * sizes.d_model  # the residual stream and the mixed channels
+        + N_STREAMS * group
+        + 2 * sizes.vocab_size  # logits, and values computed from them
+        + 4  # scale, mean and token id
+    )
+    filters = (sizes.filter_order + group) * length
+    folded = 2 * 11 * sizes.d_model**2  # folded weights of a layer and of the next one
+    return batch * length * at_each_token + filters + folded
+
+
+def _spectra(sizes: LayerSizes, length: int) -> int:
+    of_a_channel = max(fft_length(2 * length - 1), 2 * n_points(length))
+    return sizes.n_layer * sizes.d_model * of_a_channel
+
+
+def steps_for(like: Tensor) -> Steps:
+    """Return the fastest steps for streams of the device and dtype of `like`."""
+    can = like.device.type == "cpu" and like.dtype is torch.float32
+    return (_compiled()[0] if can else None) or Steps()
+
+
+def why_not_compiled() -> str | None:
+    """Return why the steps cannot be compiled on this computer, None if they can."""
+    native, why_not = _compiled()
+    return why_not if native is None else None
+
+
+def describe_steps(dtype: torch.dtype) -> str:
+    """Describe the steps for a dtype on a CPU, and the reason."""
+    if dtype is not torch.float32:
+        return f"by torch, because the dtype is {dtype}"
+    why_not = why_not_compiled()
+    return f"by torch, not compiled: {why_not}" if why_not else "compiled by gcc"
+
+
+@cache
+def _compiled() -> tuple[NativeSteps | None, str]:
+    library, why_not = compile_here(SOURCES)
+    if library is None:
+        return None, why_not
+    try:
+        return NativeSteps(library), ""
+    except OSError as error:  # files of the cache cannot be executed, or the library is wrong
+        _log.warning("the compiled steps are not used: %s", error)
+        return None, str(error)
+
+
+def why_no_kernels(like: Tensor) -> str | None:
+    """Return why the kernels cannot process a tensor like this one, or None if they can."""
+    if find_spec("triton") is None:
+        return "triton is not installed"
+    if like.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        return f"the model is on {like.device.type}; the kernels need a CUDA device"
+    if like.dtype is torch.float64:
+        return "the kernels compute in float32, and the model is float64"
+    return None
+
+
+def gated_conv(
+    streams: Float[Tensor, "batch stream_channel length"],
+    short: ShortFilter,
+    h: Float[Tensor, "channel length"],
+    d: Float[Tensor, " channel"],
+    mask: Bool[Tensor, "batch 1 length"] | None = None,
+    *,
+    engine: str,
+) -> Float[Tensor, "batch channel length"]:
+    """Compute `gated_conv.gated_conv`, whose parameters these are, differentiably.
+
+    Parameters
+    ----------
+    engine
+        ``"triton"`` for the kernels of a GPU; any other name for the fastest steps on this device.
+    """
+    if engine != "triton":
+        return steps_for(streams).gated_conv(streams, short, h, d, mask)
+    from megabase.ops.triton import gates
+
+    return gates.gated_conv(streams, short, h, d, mask)
+
+
+def add_norm(
+    r: Float[Tensor, "batch length d_model"],
+    y: Float[Tensor, "batch length d_model"],
+    weight: Float[Tensor, " d_model"],
+    bias: Float[Tensor, " d_model"],
+    eps: float,
+) -> tuple[Float[Tensor, "batch length d_model"], Float[Tensor, "batch length d_model"]]:
+    """Add `y` to the residual stream `r`; return the sum and its layer norm, by a Triton kernel.
+
+    Parameters
+    ----------
+    r, y
+        The residual stream in float32, and what a branch adds to it.
+    weight, bias, eps
+        As in `torch.nn.functional.layer_norm`.
+    """
+    from megabase.ops.triton import norm
+
+    total, normed = norm.add_norm(r.flatten(0, 1), y.flatten(0, 1), weight, bias, eps)
+    return total.view_as(r), normed.view_as(r)
+
+
+_BACKENDS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "reference": definition.causal_conv,
+    "torch_fft": fft.causal_conv,
+}
+
+
+def long_conv(
+    u: Float[Tensor, "batch channel length"],
+    h: Float[Tensor, "channel length"],
+    d: Float[Tensor, " channel"],
+    *,
+    backend: str = "torch_fft",
+) -> Float[Tensor, "batch channel length"]:
+    """Compute `definition.causal_conv` by the named backend.
+
+    Parameters
+    ----------
+    u
+        Input sequence.
+    h
+        Filter taps; ``h[:, 0]`` weights the present token.
+    d
+        Skip weight, added to ``h[:, 0]``.
+    backend
+        ``"torch_fft"``: zero-padded FFT; ``"reference"``: the sum of the definition.
+
+    Returns
+    -------
+    y
+        Same shape and dtype as `u`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    """
+    if backend not in _BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(_BACKENDS)}; got {backend!r}")
+    return _BACKENDS[backend](u, h, d)
