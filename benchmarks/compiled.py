@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from megabase.ops.backends import steps_for, why_not_compiled
-from megabase.ops.gated_conv import ShortFilter, split_streams, without_edge
+from megabase.ops.gated_conv import split_streams
+from megabase.ops.short_conv import ShortFilter, without_edge
 from megabase.ops.steps import Steps
 from megabase.runtime.environment import stamp
 

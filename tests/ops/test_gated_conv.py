@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 from megabase.ops import definition
 from megabase.ops import fft as transform
 from megabase.ops import gated_conv as module
-from megabase.ops.gated_conv import (
-    ShortFilter,
-    gated_conv,
-    n_kept,
-    refuse_second_derivative,
-    with_input_bias,
-)
+from megabase.ops.gated_conv import gated_conv, n_kept, refuse_second_derivative
+from megabase.ops.short_conv import ShortFilter, with_input_bias
 
 WAYS = ("whole", "made again", "some channels at a time", "few in the cache", "split transform")
 LENGTHS = (1, 2, 3, 33, 64, 301)

@@ -8,10 +8,12 @@ from torch.nn import functional
 
 from megabase.ops import definition, native, native_mixer
 from megabase.ops.backends import describe_steps, steps_for
-from megabase.ops.gated_conv import ShortFilter, Workspace, split_streams, with_input_bias
+from megabase.ops.folding import CUBIC, scaled_for_gelu
+from megabase.ops.gated_conv import Workspace, split_streams
 from megabase.ops.native import NativeSteps
 from megabase.ops.native_mixer import NativeMixer
-from megabase.ops.steps import CUBIC, Steps, scaled_for_gelu
+from megabase.ops.short_conv import ShortFilter, with_input_bias
+from megabase.ops.steps import Steps
 
 EPS = 1e-5
 SIZES = ((1, 1), (3, 7), (5, 16), (7, 129), (64, 256))

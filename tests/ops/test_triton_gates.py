@@ -7,7 +7,7 @@ import torch
 
 from megabase.ops import definition
 from megabase.ops.fft import fft_length
-from megabase.ops.gated_conv import ShortFilter
+from megabase.ops.short_conv import ShortFilter
 from tests.ops.kernel_device import DEVICE
 
 pytest.importorskip("triton", reason="triton is not installed")

@@ -1,9 +1,10 @@
-"""What each layer remembers in order to emit the next token, and prompts that are read once.
+"""Decoding: what each layer remembers of the tokens so far, and how later tokens pass through it.
 
-For every layer it consists of the last inputs of the short convolution and the sums of the long
-one (`ops.online`). The sums of all layers are updated together once a token has passed through
-all layers. What does not depend on tokens is computed in advance: norms are folded into the
-weights after them, and the skip weight into the filter.
+A layer remembers the last inputs of the short convolution and the sums of the long one
+(`ops.online`). There are three modes: a prompt is read in one pass, which fills the memory
+(`Cache.absorb`); one token is appended (`Cache.step`), after which the sums of all layers are
+updated together; several continuations of one prompt are read, which leaves the memory as it is
+(`SharedPrompt`). What does not depend on tokens is computed in advance (`ops.folding`).
 """
 
 from collections.abc import Callable
@@ -17,32 +18,18 @@ from torch.nn import functional
 from megabase.errors import InputError
 from megabase.model.backbone import Backbone
 from megabase.model.hyena import Block, HyenaOperator
-from megabase.model.streaming import find_modification, fold_norm
+from megabase.model.streaming import find_modification, layer_weights, wide
 from megabase.ops.backends import long_conv
 from megabase.ops.definition import short_conv
+from megabase.ops.folding import LayerWeights, add_skip, fold_norm
 from megabase.ops.gated_conv import N_STREAMS
-from megabase.ops.online import Sums, TiledSums
+from megabase.ops.online import ShortSums, Sums, TiledSums
 
 _CHANNELS_AT_ONCE = 32  # in the mixing of a prompt
 _TOKENS_AT_ONCE = 1 << 13  # in the MLP of a prompt
 
 MakeSums = Callable[[Tensor, Tensor], Sums]
 """Creates `Sums` from the taps and the contribution of the prompt to each later token."""
-
-
-class _Layer(NamedTuple):
-    """The weights of a block, transposed for u @ weight, with its norms folded in."""
-
-    project: Float[Tensor, "d_model stream_channel"]
-    project_bias: Float[Tensor, " stream_channel"]
-    out: Float[Tensor, "d_model d_model"]
-    out_bias: Float[Tensor, " d_model"]
-    expand: Float[Tensor, "d_model d_inner"]
-    expand_bias: Float[Tensor, " d_inner"]
-    contract: Float[Tensor, "d_inner d_model"]
-    contract_bias: Float[Tensor, " d_model"]
-    eps_mixer: float
-    eps_mlp: float
 
 
 class Cache:
@@ -79,16 +66,13 @@ class Cache:
         self._make_sums = make_sums
         blocks = cast("list[Block]", list(backbone.blocks))
         self._operators = [cast("HyenaOperator", block.mixer) for block in blocks]
-        self._layers = list(map(_folded, blocks))
-        self._embedding = _wide(backbone.embedding.weight)
-        head = self._embedding[: backbone.config.vocab_size]
-        weight, self._head_bias = fold_norm(backbone.norm, head, head.new_zeros(len(head)))
-        self._head, self._eps = weight.t(), backbone.norm.eps
-        short = [operator.short_conv for operator in self._operators]
-        self._short = _wide(torch.stack([conv.weight[:, 0] for conv in short]))
-        self._short_bias = _wide(torch.stack([cast("Tensor", conv.bias) for conv in short]))
-        # one entry for each tap, of all layers at once; that of the present token is last
-        self._taps = [tap[:, None].contiguous() for tap in self._short.unbind(-1)]
+        self._layers = [_transposed(layer_weights(block)) for block in blocks]
+        self._eps = [(block.norm_mixer.eps, block.norm_mlp.eps) for block in blocks]
+        self._embedding = wide(backbone.embedding.weight)
+        head, norm = self._embedding[: backbone.config.vocab_size], backbone.norm
+        no_bias = head.new_zeros(len(head))
+        weight, self._head_bias = fold_norm(norm.weight, norm.bias, head, no_bias)
+        self._head, self._last_eps = weight.t(), norm.eps
 
     @torch.inference_mode()
     def absorb(
@@ -119,9 +103,16 @@ class Cache:
         mask: Bool[Tensor, "batch length"] | None = None,
     ) -> Float[Tensor, "batch token"]:
         """Read prompts as `absorb` does, given embedded tokens."""
-        r, taps, future = self._take_in(embedded, mask)
+        r, taps, future, recent = self._take_in(embedded, mask)
         self.sums = self._make_sums(taps, future)
-        self._prepare_short_conv()
+        short = [layer.short for layer in self._layers]
+        self._short = ShortSums(
+            torch.stack([each.taps for each in short]),
+            torch.stack([each.bias for each in short]),
+            recent,
+        )
+        self._streams = torch.empty_like(self._short.inputs[0])
+        self._inputs = r.new_empty(len(self._layers), *r[:, -1].shape)
         return self._logits(r[:, -1])
 
     @torch.inference_mode()
@@ -130,13 +121,13 @@ class Cache:
         r = self._embedding[tokens]
         width = r.shape[1:]
         last, first, value = self._streams.chunk(N_STREAMS, dim=1)  # views of one layer's streams
-        present = self._taps[-1]
+        short = self._short
         each = (
-            self._layers, self._projected, self._pending, present, self._inputs,
+            self._layers, self._eps, short.inputs, short.past, short.present, self._inputs,
             self.sums.past, self._first_taps,
         )  # fmt: skip
-        for layer, p, pending, tap, z, past, first_tap in zip(*each, strict=True):
-            u = functional.layer_norm(r, width, eps=layer.eps_mixer)
+        for layer, eps, p, pending, tap, z, past, first_tap in zip(*each, strict=True):
+            u = functional.layer_norm(r, width, eps=eps[0])
             torch.addmm(layer.project_bias, u, layer.project, out=p)
             # `pending` and `past` hold the contributions of earlier tokens to both convolutions,
             # so that the present token only adds its own product.
@@ -144,11 +135,8 @@ class Cache:
             torch.mul(first, value, out=z)
             y = torch.addcmul(past, first_tap, z).mul_(last)
             r.add_(layer.out_bias).addmm_(y, layer.out)
-            feed_forward(r, layer)
-        # The oldest buffer is reused for the projections of the next token.
-        self._recent.insert(0, self._projected)
-        self._projected = self._recent.pop()
-        self._prepare_short_conv()
+            _feed_forward(r, layer, eps[1])
+        short.push()
         self.sums.push(self._inputs)
         return self._logits(r)
 
@@ -160,134 +148,163 @@ class Cache:
         Float[Tensor, "batch length d_model"],
         Float[Tensor, "layer d_model step"],
         Float[Tensor, "layer d_model batch step"],
+        Float[Tensor, "layer batch stream_channel recent"],
     ]:
-        """Read the prompts; return the last stream, the taps, and what is added to each step."""
-        batch, length, _ = embedded.shape
+        """Read the prompts.
+
+        Returns
+        -------
+        r, taps
+            The stream after the last layer; the long filters, as far as later tokens need them.
+        future, recent
+            What each layer remembers: the contribution of the prompts to each later token, and
+            the last inputs of the short convolution, the oldest first.
+        """
+        batch, length, d_model = embedded.shape
         if length + self.n_steps > self._max_length:
             raise InputError(
                 f"a prompt of {length:,} tokens and {self.n_steps:,} more exceed this model's "
                 f"{self._max_length:,} positions; shorten one of them"
             )
-        r = self._own(embedded)
-        self._make_room(r)
-        n_layers, d_model = len(self._layers), r.shape[-1]
+        # a copy, which is overwritten, in the dtype of the arithmetic
+        r = embedded.to(self._embedding.dtype, copy=True)
+        n_layers, edge = len(self._layers), self._layers[0].short.edge
         taps = r.new_empty(n_layers, d_model, self.n_steps)
         future = r.new_empty(n_layers, d_model, batch, self.n_steps)
-        for index, layer in enumerate(self._layers):
-            h = self._filter(index, length)
-            taps[index] = h[:, : self.n_steps]
-            self._mix_prompt(index, r, mask, h, future[index])
-            for part in r.view(-1, d_model).split(_TOKENS_AT_ONCE):
-                feed_forward(part, layer)
-        return r, taps, future
-
-    def _own(self, embedded: Tensor) -> Tensor:
-        """Copy embedded tokens, which will be overwritten, in the dtype of the arithmetic."""
-        return embedded.to(self._embedding.dtype, copy=True)
-
-    def _make_room(self, r: Tensor) -> None:
-        n_layers, batch, d_model = len(self._layers), len(r), r.shape[-1]
-        shape = (n_layers, batch, N_STREAMS * d_model)
-        self._recent = [r.new_zeros(shape) for _ in self._taps[1:]]  # the latest token first
-        self._projected, self._pending = r.new_zeros(shape), r.new_zeros(shape)
-        self._inputs = r.new_zeros(n_layers, batch, d_model)
-        self._streams = r.new_zeros(shape[1:])
+        recent = r.new_zeros(n_layers, batch, *edge.shape)
         self._first_taps = r.new_zeros(n_layers, 1, d_model)
+        for index, operator in enumerate(self._operators):
+            h = operator.filters(length + self.n_steps)[0].to(r.dtype)
+            add_skip(h, operator.skip)
+            taps[index], self._first_taps[index] = h[:, : self.n_steps], h[:, 0]
+            kept = _Memory(future[index], recent[index])
+            self._pass(index, r, h, mask=mask, remember=kept)
+        return r, taps, future, recent
 
-    def _filter(self, index: int, length: int) -> Float[Tensor, "d_model total"]:
-        """Return the filter of a layer, with the skip weight in its first tap."""
-        operator = self._operators[index]
-        h = operator.filters(length + self.n_steps)[0].to(self._embedding.dtype)
-        h[:, 0] += operator.skip
-        self._first_taps[index] = h[:, 0]
-        return h
-
-    def _mix_prompt(
+    def _pass(
         self,
         index: int,
         r: Float[Tensor, "batch length d_model"],
-        mask: Bool[Tensor, "batch length"] | None,
         h: Float[Tensor, "d_model total"],
-        future: Float[Tensor, "d_model batch step"],
+        *,
+        mask: Bool[Tensor, "batch length"] | None = None,
+        before: "_Memory | None" = None,
+        remember: "_Memory | None" = None,
     ) -> None:
-        """Mix the prompts, and write to `future` their contribution to each later token."""
-        layer, (length, d_model) = self._layers[index], r.shape[1:]
-        u = functional.layer_norm(r, (d_model,), eps=layer.eps_mixer)
-        mixed = torch.empty_like(u)
-        for start in range(0, d_model, _CHANNELS_AT_ONCE):
-            channels = slice(start, min(start + _CHANNELS_AT_ONCE, d_model))
-            last, z = self._gate_prompt(index, u, mask, channels)
-            # With zeros as later tokens, the outputs after the prompt are its contributions.
-            silent = functional.pad(z, (0, self.n_steps))
-            y = long_conv(silent, h[channels], h.new_zeros(z.shape[1]))
-            future[channels] = y[..., length:].transpose(0, 1)
-            mixed[..., channels] = (last * y[..., :length]).transpose(1, 2)
+        """Pass several tokens through a layer, which overwrites `r`.
+
+        Parameters
+        ----------
+        index
+            That of the layer.
+        r
+            The residual stream.
+        h
+            The long filter, with the skip weight in its first tap.
+        mask
+            False where a token is padding.
+        before
+            What the layer remembers of the tokens before these; None: there are none.
+        remember
+            Receives what the layer remembers of these tokens. They must then be the first.
+        """
+        layer, (eps, eps_mlp) = self._layers[index], self._eps[index]
+        length, d_model = r.shape[1:]
+        u = functional.layer_norm(r, (d_model,), eps=eps)
+        if remember is not None:  # the first tokens may be many
+            at_once, mixed = _CHANNELS_AT_ONCE, torch.empty_like(u)
+        else:  # a few tokens stay in the order of the convolution: channels before tokens
+            at_once, mixed = d_model, u.new_empty(len(u), d_model, length).mT
+        for start in range(0, d_model, at_once):
+            channels = slice(start, min(start + at_once, d_model))
+            of_channels = self._mixed(layer, u, h, channels, mask, before, remember)
+            mixed[..., channels] = of_channels.transpose(1, 2)
         r += mixed @ layer.out + layer.out_bias
+        for part in r.view(-1, d_model).split(_TOKENS_AT_ONCE):
+            _feed_forward(part, layer, eps_mlp)
 
-    def _gate_prompt(
+    def _mixed(
         self,
-        index: int,
+        layer: LayerWeights,
         u: Float[Tensor, "batch length d_model"],
-        mask: Bool[Tensor, "batch length"] | None,
+        h: Float[Tensor, "d_model total"],
         channels: slice,
-    ) -> tuple[Float[Tensor, "batch channel length"], Float[Tensor, "batch channel length"]]:
-        """Return some channels of the last gate, and of the input of the long filter."""
-        layer, padding = self._layers[index], None if mask is None else ~mask[:, None]
-        of_streams = (N_STREAMS, u.shape[-1])
-        weight = layer.project.unflatten(-1, of_streams)[..., channels].flatten(-2)
-        bias = layer.project_bias.unflatten(-1, of_streams)[:, channels].flatten()
-        p = (u @ weight + bias).transpose(1, 2)
+        mask: Bool[Tensor, "batch length"] | None,
+        before: "_Memory | None",
+        remember: "_Memory | None",
+    ) -> Float[Tensor, "batch channel length"]:
+        """Project and mix some channels; the parameters are those of `_pass`."""
+        length, padding = u.shape[1], None if mask is None else ~mask[:, None]
+        weight, bias = _of_streams(layer.project, 1, channels), cast("Tensor", layer.project_bias)
+        p = (u @ weight + _of_streams(bias, 0, channels)).transpose(1, 2)
         p = p if padding is None else p.masked_fill(padding, 0.0)
-        # A prompt may be shorter than the short filter: earlier inputs stay zero.
-        for recent, latest in zip(self._recent, p.unbind(-1)[::-1], strict=False):
-            place = recent[index].unflatten(-1, of_streams)[..., channels]
-            place.copy_(latest.view(place.shape))
-        taps = self._short[index].unflatten(0, of_streams)[:, channels].flatten(0, 1)
-        short_bias = self._short_bias[index].unflatten(0, of_streams)[:, channels].flatten()
-        last, first, value = short_conv(p, taps, short_bias).chunk(N_STREAMS, dim=1)
+        n_before = 0
+        if remember is not None:
+            remember.keep_inputs(p, channels)
+        if before is not None:
+            recent = _of_streams(before.recent, 1, channels).expand(len(p), -1, -1)
+            p, n_before = torch.cat([recent, p], dim=-1), recent.shape[-1]
+        taps, short_bias = (_of_streams(t, 0, channels) for t in layer.short[:2])
+        streams = short_conv(p, taps, short_bias)[..., n_before:]
+        last, first, value = streams.chunk(N_STREAMS, dim=1)
         z = first * value
-        return last, z if padding is None else z.masked_fill(padding, 0.0)
-
-    def _prepare_short_conv(self) -> None:
-        """Sum the contributions of the last tokens and the bias to the next, in all layers."""
-        self._pending.copy_(self._short_bias[:, None])
-        # Taps from the one before the present backwards match inputs from the latest backwards.
-        for tap, p in zip(self._taps[-2::-1], self._recent, strict=True):
-            self._pending.addcmul_(tap, p)
+        z = z if padding is None else z.masked_fill(padding, 0.0)
+        if remember is not None:
+            # With zeros as later tokens, the outputs after these are their contributions.
+            z = functional.pad(z, (0, remember.future.shape[-1]))
+        y = long_conv(z, h[channels], h.new_zeros(z.shape[1]))
+        if remember is not None:
+            remember.future[channels] = y[..., length:].transpose(0, 1)
+            y = y[..., :length]
+        if before is not None:
+            y = y + before.future[channels, :, :length].transpose(0, 1)
+        return last * y
 
     def _logits(self, r: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch token"]:
-        u = functional.layer_norm(r, r.shape[1:], eps=self._eps)
+        u = functional.layer_norm(r, r.shape[1:], eps=self._last_eps)
         return torch.addmm(self._head_bias, u, self._head)
 
 
-def feed_forward(r: Float[Tensor, "token d_model"], layer: _Layer) -> None:
+class _Memory(NamedTuple):
+    """What a layer remembers of the tokens so far.
+
+    Attributes
+    ----------
+    future
+        The contribution of the long convolution to each later token.
+    recent
+        The last inputs of the short convolution, the oldest first; 0 before the first token.
+    """
+
+    future: Float[Tensor, "d_model batch step"]
+    recent: Float[Tensor, "batch stream_channel recent"]
+
+    def keep_inputs(self, p: Float[Tensor, "batch part length"], channels: slice) -> None:
+        """Write the last inputs of the short convolution, in some channels of each stream."""
+        n = min(self.recent.shape[-1], p.shape[-1])  # a prompt may be shorter than the filter
+        kept = self.recent.unflatten(1, (N_STREAMS, -1))[:, :, channels]
+        kept[..., kept.shape[-1] - n :] = p[..., p.shape[-1] - n :].unflatten(1, (N_STREAMS, -1))
+
+
+def _of_streams(t: Tensor, dim: int, channels: slice) -> Tensor:
+    """Return some channels of each stream; streams lie one after the other along `dim`."""
+    whole: list[slice] = [slice(None)] * (dim + 1)
+    return t.unflatten(dim, (N_STREAMS, -1))[(*whole, channels)].flatten(dim, dim + 1)
+
+
+def _feed_forward(r: Float[Tensor, "token d_model"], layer: LayerWeights, eps: float) -> None:
     """Add the output of the MLP of `layer` to each token, in place."""
-    u = functional.layer_norm(r, r.shape[1:], eps=layer.eps_mlp)
+    u = functional.layer_norm(r, r.shape[1:], eps=eps)
     hidden = torch.addmm(layer.expand_bias, u, layer.expand)
     r.add_(layer.contract_bias).addmm_(functional.gelu(hidden, approximate="tanh"), layer.contract)
 
 
-def _folded(block: Block) -> _Layer:
-    operator, mlp = cast("HyenaOperator", block.mixer), block.mlp
-    into, out = operator.in_proj, operator.out_proj
-    project, project_bias = fold_norm(block.norm_mixer, _wide(into.weight), _wide(into.bias))
-    expand, expand_bias = fold_norm(block.norm_mlp, _wide(mlp.fc1.weight), _wide(mlp.fc1.bias))
-    return _Layer(
-        project=project.t(),
-        project_bias=project_bias,
-        out=_wide(out.weight).t(),
-        out_bias=_wide(out.bias),
-        expand=expand.t(),
-        expand_bias=expand_bias,
-        contract=_wide(mlp.fc2.weight).t(),
-        contract_bias=_wide(mlp.fc2.bias),
-        eps_mixer=block.norm_mixer.eps,
-        eps_mlp=block.norm_mlp.eps,
-    )
-
-
-def _wide(parameter: Tensor) -> Tensor:
-    return parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32))
+def _transposed(layer: LayerWeights) -> LayerWeights:
+    """Transpose the matrices, for u @ weight."""
+    return layer._replace(
+        project=layer.project.t(), out=layer.out.t(), expand=layer.expand.t(),
+        contract=layer.contract.t(),
+    )  # fmt: skip
 
 
 class SharedPrompt(Cache):
@@ -315,11 +332,8 @@ class SharedPrompt(Cache):
     @torch.inference_mode()
     def __init__(self, backbone: Backbone, prompt: Int64[Tensor, " length"], longest: int) -> None:
         super().__init__(backbone, longest)
-        _, self._filters_after, future = self._take_in(self._embedding[prompt[None]], None)
-        self._future = future[:, :, 0]
-        # The last inputs of the short convolutions. They may be none, for a filter of one tap; the
-        # last column, which is dropped again, keeps `stack` from failing then.
-        self._before = torch.stack([*reversed(self._recent), self._projected], dim=-1)[..., :-1]
+        _, self._filters, *memory = self._take_in(self._embedding[prompt[None]], None)
+        self._memory = [_Memory(*of_layer) for of_layer in zip(*memory, strict=True)]
 
     @torch.inference_mode()
     def logits_after(
@@ -335,20 +349,6 @@ class SharedPrompt(Cache):
             The index of that token in each, from 0.
         """
         r = self._embedding[tokens]
-        for index, layer in enumerate(self._layers):
-            self._mix(index, r)
-            feed_forward(r.view(-1, r.shape[-1]), layer)
+        for index, (h, memory) in enumerate(zip(self._filters, self._memory, strict=True)):
+            self._pass(index, r, h[:, : r.shape[1]], before=memory)
         return self._logits(r[torch.arange(len(r), device=r.device), last])
-
-    def _mix(self, index: int, r: Float[Tensor, "batch length d_model"]) -> None:
-        """Mix the tokens of each continuation, and add the contribution of the prompt."""
-        layer, (length, d_model) = self._layers[index], r.shape[1:]
-        u = functional.layer_norm(r, (d_model,), eps=layer.eps_mixer)
-        p = (u @ layer.project + layer.project_bias).transpose(1, 2)
-        before = self._before[index].expand(len(p), -1, -1)
-        taps, bias = self._short[index], self._short_bias[index]
-        streams = short_conv(torch.cat([before, p], dim=-1), taps, bias)[..., -length:]
-        last, first, value = streams.chunk(N_STREAMS, dim=1)
-        h = self._filters_after[index, :, :length]
-        y = long_conv(first * value, h, h.new_zeros(d_model)) + self._future[index, :, :length]
-        r += (last * y).transpose(1, 2) @ layer.out + layer.out_bias

@@ -60,8 +60,8 @@ from torch.nn import functional
 
 from megabase.model.positions import FilterShape
 from megabase.ops.backends import add_norm, gated_conv, long_conv
-from megabase.ops.gated_conv import with_input_bias, without_edge
 from megabase.ops.recompute import in_parts, recompute_saved, recomputed
+from megabase.ops.short_conv import with_input_bias, without_edge
 from megabase.ops.steps import into_channels
 from megabase.ops.tracing import has_hooks, is_unmodified, static_size, why_traced
 

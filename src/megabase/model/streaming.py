@@ -12,31 +12,44 @@ from megabase.model.hyena import MLP, Block, HyenaOperator, ImplicitFilter, Resi
 from megabase.model.positions import FilterShape
 from megabase.ops import streamed
 from megabase.ops.backends import steps_for
-from megabase.ops.gated_conv import with_input_bias, without_edge
-from megabase.ops.steps import Steps, scaled_for_gelu
+from megabase.ops.folding import LayerWeights, add_skip, fold_norm
+from megabase.ops.short_conv import without_edge
+from megabase.ops.steps import Steps
 from megabase.ops.tracing import is_unmodified
-
-
-def fold_norm(
-    norm: nn.LayerNorm, weight: Float[Tensor, "out d_model"], bias: Float[Tensor, " out"]
-) -> tuple[Float[Tensor, "out d_model"], Float[Tensor, " out"]]:
-    """Return the weight and bias of a map that also applies the gain and bias of the norm.
-
-    Parameters
-    ----------
-    norm
-        The norm before the map. The caller still subtracts the mean and divides by the deviation.
-    weight, bias
-        Those of the linear map.
-    """
-    gain, offset = norm.weight.to(weight.dtype), norm.bias.to(weight.dtype)
-    return weight * gain, weight @ offset + bias
-
 
 _OURS = (
     Block, HyenaOperator, ImplicitFilter, MLP, ResidualLinear,
     nn.Linear, nn.Conv1d, nn.LayerNorm, nn.ModuleList,
 )  # fmt: skip
+
+
+def layer_weights(block: Block) -> LayerWeights:
+    """Return the weights of an unmodified block, in float32 or wider, with its norms folded in."""
+    operator, mlp = cast("HyenaOperator", block.mixer), block.mlp
+    into, out, short = operator.in_proj, operator.out_proj, operator.short_conv
+    project, project_bias = _after_norm(block.norm_mixer, into)
+    expand, expand_bias = _after_norm(block.norm_mlp, mlp.fc1)
+    return LayerWeights(
+        project=project,
+        project_bias=project_bias,
+        short=without_edge(wide(short.weight[:, 0]), wide(cast("Tensor", short.bias))),
+        out=wide(out.weight),
+        out_bias=wide(out.bias),
+        expand=expand,
+        expand_bias=expand_bias,
+        contract=wide(mlp.fc2.weight),
+        contract_bias=wide(mlp.fc2.bias),
+    )
+
+
+def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+    return fold_norm(norm.weight, norm.bias, wide(linear.weight), wide(linear.bias))
+
+
+def wide(parameter: Tensor) -> Tensor:
+    """Return a parameter in float32 or wider, without its gradient."""
+    return parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32))
+
 
 Filters = Callable[[slice], Tensor]
 """Returns the long filters of some channels; see `ops.gated_conv.Mixer.mix`."""
@@ -145,7 +158,8 @@ def run(
     )
     over_channels = None if mask is None else mask[:, None]
     for block in cast("list[Block]", list(blocks)):
-        weights = _folded(block, with_mask=mask is not None)
+        weights = layer_weights(block).scaled_for_gelu()
+        weights = weights.with_bias_in_short() if mask is None else weights
         operator = cast("HyenaOperator", block.mixer)
         filters_of = (_kept if keep_spectra else _made)(operator, r.shape[1], room)
         streamed.mix(residual, weights, filters_of, room, over_channels)
@@ -160,32 +174,6 @@ def forget_spectra(blocks: nn.ModuleList) -> None:
         _SPECTRA.pop(block.mixer, None)
 
 
-def _folded(block: Block, *, with_mask: bool) -> streamed.LayerWeights:
-    """Fold the gains and biases of a block's norms into the weights after them."""
-    operator, mlp = cast("HyenaOperator", block.mixer), block.mlp
-    into, out = operator.in_proj, operator.out_proj
-    taps, short_bias = operator.short_conv.weight[:, 0], cast("Tensor", operator.short_conv.bias)
-    project, project_bias = fold_norm(block.norm_mixer, into.weight, into.bias)
-    if with_mask:
-        short = without_edge(taps, short_bias)
-    else:
-        short = with_input_bias(taps, short_bias, project_bias)
-    expand, expand_bias, contract = scaled_for_gelu(
-        *fold_norm(block.norm_mlp, mlp.fc1.weight, mlp.fc1.bias), mlp.fc2.weight
-    )
-    return streamed.LayerWeights(
-        project=project,
-        project_bias=project_bias if with_mask else None,
-        short=short,
-        out=out.weight,
-        out_bias=out.bias,
-        expand=expand,
-        expand_bias=expand_bias,
-        contract=contract,
-        contract_bias=mlp.fc2.bias,
-    )
-
-
 def _made(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
     """Return a function that computes taps of some channels, with the skip weight in the first."""
     filters = cast("ImplicitFilter", operator.filters)
@@ -195,8 +183,7 @@ def _made(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
     def make(channels: slice) -> Tensor:
         taps = of_group[: channels.stop - channels.start]
         filters.write_taps(features, channels, taps)
-        taps[:, 0] += operator.skip[channels]
-        return taps
+        return add_skip(taps, operator.skip[channels])
 
     return make
 

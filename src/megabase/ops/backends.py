@@ -25,9 +25,10 @@ from torch import Tensor
 from megabase.errors import InputError
 from megabase.ops import definition, fft
 from megabase.ops.fft import fft_length
-from megabase.ops.gated_conv import N_STREAMS, ShortFilter
+from megabase.ops.gated_conv import N_STREAMS
 from megabase.ops.native import SOURCES, NativeSteps
 from megabase.ops.native_mixer import mixer_bytes, n_points
+from megabase.ops.short_conv import ShortFilter
 from megabase.ops.steps import Steps
 from megabase.runtime.compiler import compile_here
 

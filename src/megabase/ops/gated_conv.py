@@ -16,6 +16,8 @@ from torch.nn import functional
 from megabase.errors import InputError
 from megabase.ops import fft
 from megabase.ops.fft import make_transform
+from megabase.ops.folding import with_skip
+from megabase.ops.short_conv import ShortFilter, apply_short, plain_short_conv, short_backward
 
 N_STREAMS = 3
 """Streams of the operator, in this order: the last gate, the first gate, and the value."""
@@ -28,52 +30,6 @@ _CHUNK_ON_CPU, _CHUNK_ELSEWHERE = 16 << 20, 1 << 30
 _CACHE_ON_CPU = 1 << 20  # bytes of the channels that the short filter processes at once
 KEPT_NUMBERS = 1 << 24
 """Up to this many numbers of spectra and convolutions are saved for the gradient."""
-
-
-class ShortFilter(NamedTuple):
-    """The short filter of each channel of each stream.
-
-    Attributes
-    ----------
-    taps
-        Taps, that of the present token last, as in `torch.nn.Conv1d`.
-    bias
-        Added at every token.
-    edge
-        Added in addition at the first tokens: one column for each tap but one.
-    """
-
-    taps: Float[Tensor, "stream_channel tap"]
-    bias: Float[Tensor, " stream_channel"]
-    edge: Float[Tensor, "stream_channel tap-1"]
-
-
-def without_edge(
-    taps: Float[Tensor, "stream_channel tap"], bias: Float[Tensor, " stream_channel"]
-) -> ShortFilter:
-    """Return the short filter of these taps and bias, with an edge of zero."""
-    return ShortFilter(taps, bias, torch.zeros_like(taps[:, 1:]))
-
-
-def with_input_bias(
-    taps: Float[Tensor, "stream_channel tap"],
-    bias: Float[Tensor, " stream_channel"],
-    input_bias: Float[Tensor, " stream_channel"],
-) -> ShortFilter:
-    """Return the short filter whose output on p is that of taps and bias on p + `input_bias`.
-
-    Before the first token the input is zero without the input bias. The edge subtracts what the
-    bias would have added there.
-
-    Parameters
-    ----------
-    taps, bias
-        Of the filter that is applied to p + `input_bias`.
-    input_bias
-        Added to each channel of p.
-    """
-    before = taps[:, :-1].cumsum(1).flip(1)  # at token t, the sum of the taps that lie before 0
-    return ShortFilter(taps, bias + taps.sum(1) * input_bias, -before * input_bias[:, None])
 
 
 def gated_conv(
@@ -140,7 +96,7 @@ class _GatedConv(torch.autograd.Function):
         d: Tensor,
         mask: Tensor | None,
     ) -> Tensor:
-        short = _wide(taps, bias, edge)
+        short = ShortFilter(taps, bias, edge).wide()
         y = streams.new_empty(len(streams), len(h), streams.shape[-1])
         is_kept = any(ctx.needs_input_grad) and n_kept(len(streams), *h.shape) > 0
         kept: list[Tensor] = []
@@ -161,7 +117,7 @@ class _GatedConv(torch.autograd.Function):
         streams, taps, bias, edge, h, d, mask, *kept = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True: the gradient must be differentiable
             return None, *_plain_gradients((streams, taps, bias, edge, h, d), mask, dy), None
-        short = _wide(taps, bias, edge)
+        short = ShortFilter(taps, bias, edge).wide()
         d_streams, d_h, d_d = torch.empty_like(streams), torch.empty_like(h), torch.empty_like(d)
         d_short = ShortFilter(*map(torch.empty_like, short))
         mixer, of_chunks = ctx.make_mixer(streams, len(h), False), iter(kept)
@@ -196,13 +152,8 @@ def plain_gated_conv(
 
     The result is twice differentiable.
     """
-    taps, bias, edge = _wide(*short)
-    (n_channels, n_taps), length = taps.shape, streams.shape[-1]
     wide = streams.to(torch.promote_types(streams.dtype, torch.float32))
-    padded = functional.pad(wide, (n_taps - 1, 0))
-    signals = functional.conv1d(padded, taps[:, None], bias, groups=n_channels)
-    signals = signals + functional.pad(edge, (0, length))[:, :length]
-    last, first, value = signals.chunk(N_STREAMS, dim=1)
+    last, first, value = plain_short_conv(wide, short.wide()).chunk(N_STREAMS, dim=1)
     z = first * value
     z = z if mask is None else z.masked_fill(~mask, 0.0)
     return (last * fft.causal_conv(z, h, d)).to(streams.dtype)
@@ -220,20 +171,6 @@ def _plain_gradients(
     wanted = [view for view in views if view.requires_grad]
     found = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))
     return tuple(next(found) if view.requires_grad else None for view in views)
-
-
-def _wide(*short: Tensor) -> ShortFilter:
-    return ShortFilter(*(t.to(torch.promote_types(t.dtype, torch.float32)) for t in short))
-
-
-def with_skip(
-    h: Float[Tensor, "channel length"], d: Float[Tensor, " channel"]
-) -> Float[Tensor, "channel length"]:
-    """Return the long filter `h` with the skip weight `d` in its first tap, float32 or wider."""
-    wide = torch.promote_types(h.dtype, torch.float32)
-    taps = h.to(wide, copy=True, memory_format=torch.contiguous_format)
-    taps[:, 0] += d
-    return taps
 
 
 class Part(NamedTuple):
@@ -458,7 +395,7 @@ class Workspace:
             last = self._filtered(parts[_LAST].at(rows), 0)
             torch.mul(dy[:, rows], last, out=self._signals(padded[rows]))
             d_last = torch.mul(dy[:, rows], made.conv[:, rows], out=last)
-            _short_backward(d_last, parts[_LAST].at(rows), d_parts[_LAST].at(rows))
+            _part_backward(d_last, parts[_LAST].at(rows), d_parts[_LAST].at(rows))
         g = self.transform.forward(padded)  # spectrum of the gradient of conv
         d_h = self.transform.inverse(torch.linalg.vecdot(made.z, g, dim=1))[:, : self.length]
         dz = self._signals(self.transform.inverse(g.mul_(made.h.conj())))
@@ -488,8 +425,8 @@ class Workspace:
             dz.masked_fill_(~mask, 0.0)
         first = self._filtered(parts[_FIRST].at(rows), 0)
         value = self._filtered(parts[_VALUE].at(rows), 1)
-        _short_backward(first.mul_(dz), parts[_VALUE].at(rows), d_parts[_VALUE].at(rows))
-        _short_backward(value.mul_(dz), parts[_FIRST].at(rows), d_parts[_FIRST].at(rows))
+        _part_backward(first.mul_(dz), parts[_VALUE].at(rows), d_parts[_VALUE].at(rows))
+        _part_backward(value.mul_(dz), parts[_FIRST].at(rows), d_parts[_FIRST].at(rows))
 
     def _transform(self, long: Tensor) -> tuple[Tensor, Tensor]:
         """Return the spectra of signals and filters: in one call, because each makes a new plan."""
@@ -507,14 +444,8 @@ class Workspace:
 
     def _filtered(self, part: Part, index: int) -> Tensor:
         """Apply the short filter of a stream; the result lies in the scratch buffer `index`."""
-        taps, bias, edge = part.short
-        out = self._scratch[index, :, : len(taps)]
-        stream = part.stream.to(out.dtype)
-        torch.mul(stream, taps[:, -1:], out=out).add_(bias[:, None])
-        out[..., : edge.shape[1]] += edge[:, : self.length]
-        for lag in range(1, min(taps.shape[1], self.length)):
-            out[..., lag:].addcmul_(stream[..., :-lag], taps[:, -1 - lag, None])
-        return out
+        out = self._scratch[index, :, : part.stream.shape[1]]
+        return apply_short(part.stream, part.short, out)
 
     def _in_cache(self, n_rows: int) -> Iterator[slice]:
         """Divide a chunk into fewer channels that fit a cache, for all steps but the FFT."""
@@ -526,18 +457,6 @@ def _make_workspace(streams: Tensor, n_channels: int, keep: bool) -> Workspace:
     return Workspace(streams, n_channels, reuse_spectra=not keep)
 
 
-def _short_backward(d_out: Tensor, part: Part, d_part: Part) -> None:
+def _part_backward(d_out: Tensor, part: Part, d_part: Part) -> None:
     """Write the gradients of a stream and of its short filter to `d_part`."""
-    n_taps, length = part.short.taps.shape[1], d_out.shape[-1]
-    d_stream = d_out * part.short.taps[:, -1:]
-    stream = part.stream.to(d_out.dtype)
-    d_part.short.taps.zero_()
-    for lag in range(min(n_taps, length)):
-        later, earlier = d_out[..., lag:], stream[..., : length - lag]
-        if lag:
-            d_stream[..., :-lag].addcmul_(later, part.short.taps[:, -1 - lag, None])
-        d_part.short.taps[:, -1 - lag] = torch.linalg.vecdot(later, earlier).sum(0)
-    d_part.stream.copy_(d_stream)
-    d_part.short.bias.copy_(d_out.sum((0, 2)))
-    d_part.short.edge.zero_()
-    d_part.short.edge[:, :length] = d_out[..., : n_taps - 1].sum(0)
+    short_backward(d_out, part.stream, part.short, d_stream=d_part.stream, d_short=d_part.short)

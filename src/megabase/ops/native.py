@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from megabase.ops.gated_conv import Mixer, ShortFilter, gated_conv
+from megabase.ops.folding import CUBIC
+from megabase.ops.gated_conv import Mixer, gated_conv
 from megabase.ops.native_mixer import (
     N_BACKWARD,
     N_FORWARD,
@@ -18,7 +19,8 @@ from megabase.ops.native_mixer import (
     mixer_bytes,
     pointer,
 )
-from megabase.ops.steps import CUBIC, Steps
+from megabase.ops.short_conv import ShortFilter
+from megabase.ops.steps import Steps
 
 SOURCES = tuple(
     Path(__file__).with_name(name)

@@ -27,7 +27,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from megabase.ops.gated_conv import Convolved, Part, ShortFilter
+from megabase.ops.gated_conv import Convolved, Part
+from megabase.ops.short_conv import ShortFilter
 
 _AT_ONCE = 64  # channels in a chunk, so that copies of a chunk stay small
 _MOST_BYTES = 512 << 20  # limit for the signals of all threads

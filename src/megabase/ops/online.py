@@ -1,4 +1,4 @@
-r"""The causal long convolution of signals that arrive one token at a time.
+r"""The causal convolutions, long and short, of signals that arrive one token at a time.
 
 The contributions of earlier tokens to later ones are summed in tiles. When n tokens are known,
 the contributions of the last U tokens to the next U are added, where U is the largest power of
@@ -179,6 +179,52 @@ class TiledSums:
         if tile not in self._spectra:
             self._spectra[tile] = torch.fft.rfft(self._taps[:, : 2 * tile], n=points)
         return self._spectra[tile][rows]
+
+
+class ShortSums:
+    """The contributions of the latest tokens to the next one, by Eq. short-conv.
+
+    Parameters
+    ----------
+    taps, bias
+        The short filters; the last tap weights the present token.
+    recent
+        The inputs of the latest tokens, the oldest first.
+
+    Attributes
+    ----------
+    present
+        The tap of the present token.
+    inputs
+        Where the caller writes the inputs of the next token; each `push` replaces it.
+    past
+        The bias, and the contributions of all tokens so far to the next one.
+    """
+
+    def __init__(
+        self,
+        taps: Float[Tensor, "filter channel tap"],
+        bias: Float[Tensor, "filter channel"],
+        recent: Float[Tensor, "filter batch channel tap-1"],
+    ) -> None:
+        *earlier, self.present = (tap[:, None].contiguous() for tap in taps.unbind(-1))
+        self._taps, self._bias = earlier[::-1], bias[:, None]  # that of the latest token first
+        self._recent = [each.contiguous() for each in recent.unbind(-1)][::-1]
+        self.inputs = recent.new_zeros(recent.shape[:-1])
+        self.past = torch.empty_like(self.inputs)
+        self._sum()
+
+    def push(self) -> None:
+        """Append the token that was written to `inputs`."""
+        # The oldest buffer is reused for the inputs of the next token.
+        self._recent.insert(0, self.inputs)
+        self.inputs = self._recent.pop()
+        self._sum()
+
+    def _sum(self) -> None:
+        self.past.copy_(self._bias)
+        for tap, inputs in zip(self._taps, self._recent, strict=True):
+            self.past.addcmul_(tap, inputs)
 
 
 def _check_room(position: int, signal: Tensor) -> None:

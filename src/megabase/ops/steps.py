@@ -12,7 +12,6 @@ A linear map of tokens whose output has channels before tokens, without a transp
 tokens last in the gradient of its input, so that later steps need strided access or a copy.
 """
 
-import math
 from typing import Any, cast
 
 import torch
@@ -20,30 +19,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from megabase.ops.gated_conv import Mixer, ShortFilter, Workspace, gated_conv
-
-# gelu(x) = x sigmoid(a x + b x³): the tanh form of Hendrycks & Gimpel 2016, arXiv:1606.08415.
-_GELU_A = 2 * math.sqrt(2 / math.pi)
-_GELU_B = 0.044715 * _GELU_A
-CUBIC = _GELU_B / _GELU_A**3
-"""Coefficient in a gelu(x / a) = x sigmoid(x + CUBIC x³)."""
-
-
-def scaled_for_gelu(
-    expand: Float[Tensor, "inner d_model"],
-    expand_bias: Float[Tensor, " inner"],
-    contract: Float[Tensor, "d_model inner"],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale the weights around a GELU by a and 1 / a, which saves the GELU one multiplication.
-
-    Parameters
-    ----------
-    expand, expand_bias
-        The linear map before the GELU.
-    contract
-        The weight of the linear map after it.
-    """
-    return expand * _GELU_A, expand_bias * _GELU_A, contract / _GELU_A
+from megabase.ops.folding import CUBIC
+from megabase.ops.gated_conv import Mixer, Workspace, gated_conv
+from megabase.ops.short_conv import ShortFilter
 
 
 class Steps:
@@ -99,7 +77,7 @@ class Steps:
     def gelu(
         self, x: Float[Tensor, "token inner"], bias: Float[Tensor, " inner"]
     ) -> Float[Tensor, "token inner"]:
-        """Replace x by a·gelu((x + bias) / a), with the a of `scaled_for_gelu`, and return it."""
+        """Replace x by a·gelu((x + bias) / a), a of `folding.scaled_for_gelu`, and return it."""
         x.add_(bias)
         cube = x * x
         torch.addcmul(x, x, cube, value=CUBIC, out=cube)

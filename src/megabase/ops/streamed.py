@@ -15,44 +15,19 @@ stored apart and added only when r itself is needed.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from megabase.ops.gated_conv import N_STREAMS, ShortFilter, split_streams
+from megabase.ops.folding import LayerWeights
+from megabase.ops.gated_conv import N_STREAMS, split_streams
+from megabase.ops.short_conv import ShortFilter
 from megabase.ops.steps import Steps
 
 _TOKENS_PROJECTED, _TOKENS_FED = 1 << 9, 1 << 10  # tokens of a tile
 _REUSED = 31 << 20  # bytes; freed blocks up to this size are reused
 _ROW_PADDING = 16  # numbers; rows a power of two apart would compete for the same cache lines
-
-
-class LayerWeights(NamedTuple):
-    """The weights of a layer, with the gain and bias of each norm folded into those after it.
-
-    Attributes
-    ----------
-    project, short
-        Projection to the streams, (3 d_model, d_model), and their short filters.
-    project_bias
-        Added to the streams before padding is masked; None: it is part of `short`.
-    out, out_bias
-        Projection of the mixed channels, (d_model, d_model).
-    expand, expand_bias, contract, contract_bias
-        The MLP, scaled by `steps.scaled_for_gelu`.
-    """
-
-    project: Tensor
-    project_bias: Tensor | None
-    short: ShortFilter
-    out: Tensor
-    out_bias: Tensor
-    expand: Tensor
-    expand_bias: Tensor
-    contract: Tensor
-    contract_bias: Tensor
 
 
 class Residual:
