@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from megabase.model import hyena as filter_module
 from megabase.model.hyena import ImplicitFilter
 from megabase.model.positions import PublishedShape, ScaleFreeShape
+from megabase.ops import taps
 
 SHAPES = {
     "published": lambda grid, n: PublishedShape(grid, 6 * n),
@@ -65,8 +65,8 @@ def test_a_module_holds_parameters_only():
 def test_pieces_and_channels_are_those_of_the_whole(monkeypatch, family):
     filters = toy(n_filters=2, family=family, n_near_taps=9)
     whole = filters(40).flatten(0, 1)
-    monkeypatch.setattr(filter_module, "_POSITIONS_AT_ONCE", 7)
-    monkeypatch.setattr(filter_module, "_POSITIONS_IN_CACHE", 7)
+    monkeypatch.setattr(taps, "_POSITIONS_AT_ONCE", 7)
+    monkeypatch.setattr(taps, "_POSITIONS_IN_CACHE", 7)
     torch.testing.assert_close(filters(40).flatten(0, 1), whole)
     out = torch.empty(5, 40)
     with torch.no_grad():

@@ -51,7 +51,7 @@ Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
 from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
-from typing import Any, cast
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -60,16 +60,11 @@ from torch.nn import functional
 
 from megabase.model.positions import FilterShape
 from megabase.ops.backends import add_norm, gated_conv, long_conv
-from megabase.ops.recompute import in_parts, recompute_saved, recomputed
+from megabase.ops.recompute import in_parts, recompute_saved
 from megabase.ops.short_conv import with_input_bias, without_edge
 from megabase.ops.steps import into_channels
+from megabase.ops.taps import features_in_pieces, recomputed_features, windowed_taps, write_taps
 from megabase.ops.tracing import has_hooks, is_unmodified, static_size, why_traced
-
-_POSITIONS_AT_ONCE, _POSITIONS_IN_CACHE = 1 << 17, 1 << 13
-
-
-def _pieces(length: int, most: int) -> list[range]:
-    return [range(start, min(start + most, length)) for start in range(0, length, most)]
 
 
 class ImplicitFilter(nn.Module):
@@ -116,7 +111,10 @@ class ImplicitFilter(nn.Module):
 
     def ffn(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "channel length"]:
         """Apply the network to positional features; a unit has one frequency in all layers."""
-        return self._last(self._hidden(z), slice(None))
+        z, last = self._hidden(z), cast("nn.Linear", self.linears[-1])
+        if is_unmodified(last, nn.Linear):
+            return functional.linear(last.weight.to(z.dtype), z)
+        return last(z).t()
 
     def window(
         self, positions: range, like: Tensor, channels: slice = slice(None)
@@ -129,12 +127,11 @@ class ImplicitFilter(nn.Module):
 
         Only the last features are saved for the gradient; what led to them is recomputed.
         """
-        last = self.linears[-1]
+        last = cast("nn.Linear", self.linears[-1])
         with torch.autocast(self.frequency.device.type, enabled=False):
             if is_unmodified(last, nn.Linear) and why_traced(self.frequency) is None:
-                pieces = _pieces(length, _POSITIONS_AT_ONCE)
-                parts = [recomputed(self._features, p) for p in pieces]
-                h = cast("Tensor", _Taps.apply(torch.cat(parts), last.weight, self.near, self))
+                z = recomputed_features(self._features, length)
+                h = windowed_taps(z, last.weight, self.near, self.window)
             else:
                 like = self._like()
                 z = self.shape.features(range(length), like)
@@ -143,11 +140,7 @@ class ImplicitFilter(nn.Module):
 
     def features(self, length: int) -> Float[Tensor, "length width"]:
         """Return the input of the last layer of the network at the first `length` positions."""
-        like = self._like()
-        out = like.new_empty(length, like.shape[-1])
-        for positions in _pieces(length, _POSITIONS_IN_CACHE):
-            out[positions.start : positions.stop] = self._features(positions)
-        return out
+        return features_in_pieces(self._features, length, self._like())
 
     def write_taps(
         self,
@@ -166,13 +159,8 @@ class ImplicitFilter(nn.Module):
         out
             Receives the taps.
         """
-        for positions in _pieces(len(features), _POSITIONS_IN_CACHE):
-            piece = slice(positions.start, positions.stop)
-            window = self.window(positions, features, channels)
-            torch.mul(self._last(features[piece], channels), window, out=out[:, piece])
-        if self.near is not None:
-            n = min(self.near.shape[1], len(features))
-            out[:, :n] += self.near[channels, :n]
+        weight = cast("nn.Linear", self.linears[-1]).weight
+        write_taps(features, weight, self.near, self.window, channels=channels, out=out)
 
     def _like(self) -> Tensor:
         return self.frequency.to(torch.promote_types(self.frequency.dtype, torch.float32))
@@ -189,64 +177,12 @@ class ImplicitFilter(nn.Module):
             z = torch.sin(self.frequency.to(z.dtype) * mapped)
         return z
 
-    def _last(
-        self, z: Float[Tensor, "length width"], channels: slice
-    ) -> Float[Tensor, "channel length"]:
-        last = cast("nn.Linear", self.linears[-1])
-        if not is_unmodified(last, nn.Linear):
-            return last(z).t()[channels]
-        return functional.linear(last.weight[channels].to(z.dtype), z)
-
     def _with_near(self, h: Float[Tensor, "channel length"]) -> Float[Tensor, "channel length"]:
         """Add near taps, Eq. near-taps."""
         if self.near is None:
             return h
         n = min(static_size(self.near, 1), static_size(h, 1))
         return torch.cat([h[:, :n] + self.near[:, :n], h[:, n:]], dim=1)
-
-
-class _Taps(torch.autograd.Function):
-    """Window times last layer; the window is recomputed for the gradient, piece by piece."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401 torch's own
-        features: Tensor,
-        weight: Tensor,
-        near: Tensor | None,
-        filters: ImplicitFilter,
-    ) -> Tensor:
-        ctx.save_for_backward(features, weight)
-        ctx.filters, ctx.near = filters, None if near is None else (near.shape, near.dtype)
-        h = features.new_empty(len(weight), len(features))
-        filters.write_taps(features, slice(None), h)
-        return h
-
-    @staticmethod
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] torch hides its names
-        ctx: Any,  # noqa: ANN401 torch's own
-        d_h: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor | None, None]:
-        features, weight = ctx.saved_tensors
-        # h = window * (weight @ features^T): the window has no parameters, so it is recomputed.
-        wide = weight.to(features.dtype)
-        d_features, d_weight = torch.empty_like(features), torch.zeros_like(wide)
-        for positions in _pieces(len(features), _POSITIONS_IN_CACHE):
-            piece = slice(positions.start, positions.stop)
-            window = ctx.filters.window(positions, features, slice(None))
-            d_mapped = d_h[:, piece] * window
-            d_weight += d_mapped @ features[piece]
-            d_features[piece] = d_mapped.t() @ wide
-        return d_features, d_weight.to(weight.dtype), _of_near(d_h, ctx.near), None
-
-
-def _of_near(d_h: Tensor, near: tuple[torch.Size, torch.dtype] | None) -> Tensor | None:
-    """Return the gradient of the near taps, 0 where the filter was shorter."""
-    if near is None:
-        return None
-    shape, dtype = near
-    first = d_h[:, : shape[1]]
-    return functional.pad(first, (0, shape[1] - first.shape[1])).to(dtype)
 
 
 class ResidualLinear(nn.Linear):
