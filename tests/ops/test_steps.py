@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from megabase.ops import definition, native, native_mixer
+from megabase.ops import definition, native_mixer
+from megabase.ops import steps as module
 from megabase.ops.backends import describe_steps, steps_for
 from megabase.ops.folding import CUBIC, scaled_for_gelu
 from megabase.ops.gated_conv import Workspace, split_streams
-from megabase.ops.native import NativeSteps
 from megabase.ops.native_mixer import NativeMixer
 from megabase.ops.short_conv import ShortFilter, with_input_bias
-from megabase.ops.steps import Steps
+from megabase.ops.steps import NativeSteps, Steps
 
 EPS = 1e-5
 SIZES = ((1, 1), (3, 7), (5, 16), (7, 129), (64, 256))
@@ -208,12 +208,17 @@ def test_gradients_of_an_edge_and_of_short_filters_of_any_length(n_taps):
 
 def test_gradients_are_compiled_in_float32_only(monkeypatch):
     streams, taps, bias, h, d = draw(20)
-    monkeypatch.setattr(native, "gated_conv", lambda *_, **__: torch.tensor(7.0))
     narrow = [streams, edgeless(taps, bias), h, d]
     wide = [t.double() for t in (streams, taps, bias, h, d)]
-    assert compiled().gated_conv(*narrow) == 7.0
-    answer = compiled().gated_conv(wide[0], edgeless(*wide[1:3]), *wide[3:])
-    assert answer.dtype is torch.float64
+    wide = [wide[0], edgeless(*wide[1:3]), *wide[3:]]
+    assert compiled().gated_conv(*wide).dtype is torch.float64
+
+    def is_compiled(*_, make_mixer=None):
+        return torch.full((2, 16, 20), float(make_mixer is not None))
+
+    monkeypatch.setattr(module, "gated_conv", is_compiled)
+    assert compiled().gated_conv(*narrow).all()
+    assert not compiled().gated_conv(*wide).any()
 
 
 def test_numbers_may_lie_in_any_order_and_the_defaults_be_any():

@@ -26,10 +26,9 @@ from megabase.errors import InputError
 from megabase.ops import definition, fft
 from megabase.ops.fft import fft_length
 from megabase.ops.gated_conv import N_STREAMS
-from megabase.ops.native import SOURCES, NativeSteps
 from megabase.ops.native_mixer import mixer_bytes, n_points
 from megabase.ops.short_conv import ShortFilter
-from megabase.ops.steps import Steps
+from megabase.ops.steps import SOURCES, NativeSteps, Steps
 from megabase.runtime.compiler import compile_here
 
 _log = logging.getLogger(__name__)
