@@ -14,7 +14,6 @@ from megabase.ops import streamed
 from megabase.ops.backends import steps_for
 from megabase.ops.folding import LayerWeights, add_skip, fold_norm
 from megabase.ops.short_conv import without_edge
-from megabase.ops.steps import Steps
 from megabase.ops.tracing import is_unmodified
 
 _OURS = (
@@ -145,8 +144,7 @@ def run(
     if not keep_spectra:
         forget_spectra(blocks)
     first = cast("Block", blocks[0])
-    steps = steps_for(r)
-    residual = streamed.Residual(r, first.norm_mixer.eps, steps)
+    residual = streamed.Residual(r, first.norm_mixer.eps, steps_for(r))
     yield residual
     room = streamed.Room(
         r,
@@ -154,7 +152,7 @@ def run(
         d_inner=first.mlp.fc1.out_features,
         matmul_dtype=matmul_dtype,
         n_filters=0 if keep_spectra else 1,
-        steps=steps if compiled_mixer else Steps(),
+        steps=steps_for(r, compiled=compiled_mixer),
     )
     over_channels = None if mask is None else mask[:, None]
     for block in cast("list[Block]", list(blocks)):

@@ -279,9 +279,17 @@ def _spectra(sizes: LayerSizes, length: int) -> int:
     return sizes.n_layer * sizes.d_model * of_a_channel
 
 
-def steps_for(like: Tensor) -> Steps:
-    """Return the fastest steps for streams of the device and dtype of `like`."""
-    can = like.device.type == "cpu" and like.dtype is torch.float32
+def steps_for(like: Tensor, *, compiled: bool = True) -> Steps:
+    """Return the fastest steps for streams of the device and dtype of `like`.
+
+    Parameters
+    ----------
+    like
+        A tensor of that device and dtype.
+    compiled
+        Whether compiled steps are allowed; False if a plan has no memory for their mixer.
+    """
+    can = compiled and like.device.type == "cpu" and like.dtype is torch.float32
     return (_compiled()[0] if can else None) or Steps()
 
 
