@@ -48,7 +48,6 @@ Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
 Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
 """
 
-from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 from typing import cast
@@ -61,7 +60,7 @@ from torch.nn import functional
 from megabase.model.positions import FilterShape
 from megabase.ops.backends import add_norm, gated_conv, long_conv
 from megabase.ops.recompute import in_parts, recompute_saved
-from megabase.ops.short_conv import with_input_bias, without_edge
+from megabase.ops.short_conv import ShortFilter, with_input_bias, without_edge
 from megabase.ops.steps import into_channels
 from megabase.ops.taps import features_in_pieces, recomputed_features, windowed_taps, write_taps
 from megabase.ops.tracing import has_hooks, is_unmodified, static_size, why_traced
@@ -301,21 +300,25 @@ class HyenaOperator(nn.Module):
         engine
             ``"triton"`` for GPU kernels; any other name for the fastest steps on this device.
         """
+        streams, short = self._streams(u, mask)
+        length = u.shape[1]
+        h = self.filters(length)[0]
+        is_watched = any(map(has_hooks, self.filters.modules()))  # hooks would run a second time
+        with recompute_saved(h, lambda: self.filters(length)[0], when=not is_watched):
+            return gated_conv(streams, short, h, self.skip, mask, engine=engine)
+
+    def _streams(
+        self, u: Float[Tensor, "batch length d_model"], mask: Bool[Tensor, "batch 1 length"] | None
+    ) -> tuple[Float[Tensor, "batch stream_channel length"], ShortFilter]:
+        """Return the projected streams and their short filters."""
         taps, bias = self.short_conv.weight[:, 0], cast("Tensor", self.short_conv.bias)
         has_bias = cast("Tensor | None", self.in_proj.bias) is not None
         if mask is None and has_bias and is_unmodified(self.in_proj, nn.Linear):
             # Without a mask, the input bias can be folded into the short filter.
             streams = into_channels(u, self.in_proj.weight)
-            short = with_input_bias(taps, bias, self.in_proj.bias)
-        else:
-            streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
-            short = without_edge(taps, bias)
-        length = u.shape[1]
-        h = self.filters(length)[0]
-        watched = any(map(has_hooks, self.filters.modules()))  # hooks would run a second time
-        cheap = nullcontext() if watched else recompute_saved(h, lambda: self.filters(length)[0])
-        with cheap:
-            return gated_conv(streams, short, h, self.skip, mask, engine=engine)
+            return streams, with_input_bias(taps, bias, self.in_proj.bias)
+        streams = _without_padding(self.in_proj(u).transpose(1, 2), mask)
+        return streams, without_edge(taps, bias)
 
     def _has_plain_short_conv(self) -> bool:
         return is_unmodified(self.short_conv, nn.Conv1d) and self.short_conv.bias is not None
@@ -389,8 +392,8 @@ class Block(nn.Module):
             One of `backends.ENGINES`. All but ``"plain"`` recompute for the gradient.
         """
         u = self._normed(r)
-        is_plain = engine == "plain" or not is_unmodified(self.norm_mixer, nn.LayerNorm)
-        with nullcontext() if is_plain else recompute_saved(u, partial(self._normed, r)):
+        is_cheap = engine != "plain" and is_unmodified(self.norm_mixer, nn.LayerNorm)
+        with recompute_saved(u, partial(self._normed, r), when=is_cheap):
             y = self.mixer(u, mask, engine=engine)
         watched = any(has_hooks(module) for module in (self.norm_mlp, *self.mlp.modules()))
         norm = self.norm_mlp

@@ -78,7 +78,7 @@ class no_recomputation:  # noqa: N801 used as a function
 
 
 @contextmanager
-def recompute_saved(x: Tensor, make: Callable[[], Tensor]) -> Generator[None]:
+def recompute_saved(x: Tensor, make: Callable[[], Tensor], *, when: bool = True) -> Generator[None]:
     """Prevent operations within a context from saving `x` for their gradients.
 
     Parameters
@@ -87,8 +87,10 @@ def recompute_saved(x: Tensor, make: Callable[[], Tensor]) -> Generator[None]:
         The tensor that is not saved; contiguous.
     make
         Recomputes `x` in the backward pass.
+    when
+        False: `x` may be saved.
     """
-    if not _IS_WANTED.get():
+    if not (when and _IS_WANTED.get()):
         yield
         return
     storage = x.untyped_storage().data_ptr()
