@@ -15,8 +15,8 @@ from megabase.model.footprint import (
     training_bytes,
 )
 from megabase.model.language import LanguageModel, TokenReader
+from megabase.model.products import product_rate, warn_of_slow_bfloat16
 from megabase.ops.backends import Engine
-from megabase.ops.products import product_rate, warn_of_slow_bfloat16
 from megabase.runtime.environment import LIBRARIES_BYTES, memory_bytes
 from megabase.runtime.log import counted
 

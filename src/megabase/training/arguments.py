@@ -8,7 +8,7 @@ from torch import nn
 from transformers import TrainingArguments
 
 from megabase.errors import InputError
-from megabase.ops.products import warn_of_slow_bfloat16
+from megabase.model.products import warn_of_slow_bfloat16
 from megabase.training.adaptation import WRAPPED
 from megabase.training.run_config import AdaptConfig, PretrainConfig
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from megabase.inference.predictor import Predictor
+from megabase.model import products
 from megabase.model.load import load
-from megabase.ops import products
 from megabase.training.arguments import training_arguments
 from megabase.training.run_config import PretrainConfig
 
