@@ -233,8 +233,8 @@ def _generation():
         "--temperature", "VALUE=1.0", "--top-k", "VALUE=4", "--top-p", "VALUE=1.0", *_RUN), "o.fa",
         a.of_nothing, weight=2)
     yield Way("score", "options", "s.fa", w.fasta, (), (
-        *m, "-i", "s.fa", "-o", "VALUE=o.tsv", "--stride", "VALUE=20", "--strand", "VALUE=average", *_RUN), "",
-        a.of_nothing)
+        *m, "-i", "s.fa", "-o", "VALUE=o.tsv", "--stride", "VALUE=20", "--strand", "VALUE=average",
+        *_RUN), "", a.of_nothing)
     yield Way("predict", "options", "s.fa", w.fasta, (), (
         "-m", CLASSIFIER, "-i", "s.fa", "-o", "VALUE=o.csv", "--strand", "VALUE=average", "--crop",
         "VALUE=left", *_RUN), "", a.of_nothing)
