@@ -210,7 +210,7 @@ class VcfFile:
                 yield _bcf_lines(file)
         else:
             with self._bytes() as file:
-                yield _text_lines(file)
+                yield _text_lines(file, self.name)
 
     @contextmanager
     def _mended_errors(self) -> Generator[None]:
@@ -226,8 +226,12 @@ class VcfFile:
             pysam.set_verbosity(loudness)
 
 
-def _text_lines(file: Iterable[bytes]) -> Iterator[str]:
+def _text_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
     for number, line in enumerate(file):
+        if b"\0" in line:
+            raise InputError(
+                f"{name}, line {number + 1:,}: a NUL byte; the file is damaged: copy it again"
+            )
         text = line if number else line.removeprefix(_BYTE_ORDER_MARK)
         yield text.rstrip(b"\r\n").decode(**_TEXT)
 
