@@ -323,7 +323,7 @@ class TableEntries:
 class AlleleEntries:
     """Alleles of a VCF file: two entries for each alternative, the reference allele first.
 
-    They are the two windows of `genome.variant_window` around it on the forward strand, named
+    They are its two windows on the forward strand (`genome.variant.allele_windows`), named
     ``contig:POS:REF>ALT:ref`` and ``...:alt`` with the POS of the file.
 
     Parameters
