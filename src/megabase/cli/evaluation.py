@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from megabase.cli.console import show_rows
 from megabase.cli.options import (
     ConfigFile,
     Delimiter,
@@ -162,8 +163,9 @@ def list_tasks(
     """
     from megabase.tasks.catalogue import all_tasks, find_tasks
 
-    for task in find_tasks(patterns) if patterns else all_tasks():
-        typer.echo(f"{task.name}\t{task.kind}\t{task.metric}\t{task.title}")
+    found = find_tasks(patterns) if patterns else all_tasks()
+    rows = [(task.name, task.kind, task.metric, task.title) for task in found]
+    show_rows(rows, "{}\t{}\t{}\t{}")
 
 
 @with_streams()
@@ -296,7 +298,9 @@ def perplexity(
         typer.echo(json.dumps(report, indent=2))
         return
     for name, one in report.get("genomes", {"": report}).items():
-        typer.echo(f"{name}\n{_table(one)}" if name else _table(one))
+        if name:
+            typer.echo(name)
+        _show_bits(one)
 
 
 @with_streams()
@@ -348,7 +352,8 @@ def context(
     typer.echo(output / PAGE)
 
 
-def _table(report: dict[str, Any]) -> str:
+def _show_bits(report: dict[str, Any]) -> None:
+    """Show the bits per base of a genome, one row for each predictor."""
     from megabase.report.pages import interval_text
     from megabase.runtime.log import counted
 
@@ -365,14 +370,11 @@ def _table(report: dict[str, Any]) -> str:
     for key, name in named.items():
         found = report[key]
         rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
-    lines = [f"{name:<20}{bits:>14}   {interval}" for name, bits, interval in rows]
-    return "\n".join(
-        [
-            *lines,
-            f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
-            f"{counted(report['n_bases'], 'base')} in "
-            f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp",
-        ]
+    show_rows(rows, "{:<20}{:>14}   {}")
+    typer.echo(
+        f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
+        f"{counted(report['n_bases'], 'base')} in "
+        f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp"
     )
 
 
