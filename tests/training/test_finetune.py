@@ -78,10 +78,8 @@ def test_a_row_too_long_to_be_predicted_is_refused_before_training(tables, which
     long = str(write_rows(tables / "long.csv", [*motif_rows(20), *rows]))
     save(toys.model(d_model=128, max_seq_len=1 << 18), tables / "reader")
     keys = {"model": str(tables / "reader"), "memory_gib": 0.6}
-    with pytest.raises(
-        InputError,
-        match=r"predicting a validation or test row of 200,000 tokens needs about \d.* GiB, and may",
-    ):
+    message = r"predicting a validation or test row of 200,000 tokens needs about \d.* GiB, and may"
+    with pytest.raises(InputError, match=message):
         run(tables, **(names | {which: long} | keys))
     assert not (tables / "out").exists()
     with pytest.raises(InputError, match=r"row 21 has 200,000 bp, and the model reads at most"):
