@@ -77,10 +77,6 @@ class SequenceInput:
         self._n_ambiguous += encoded.n_ambiguous
         return encoded.tokens
 
-    def all_tokens(self) -> Iterator[UInt8[np.ndarray, " length"]]:
-        """Yield the tokens of every sequence."""
-        return map(self.tokens, range(len(self.records)))
-
     def log_ambiguous(self) -> None:
         """Log how many letters were read as N, if any."""
         if self._n_ambiguous:
