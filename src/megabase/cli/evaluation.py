@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from megabase.cli.console import show_rows
 from megabase.cli.options import (
+    FORMER_NAMES,
     ConfigFile,
     Delimiter,
     Device,
@@ -95,7 +96,7 @@ def evaluate(
             "--from-scratch", help="Also train a model of the same size from random weights."
         ),
     ] = False,
-    stand_in: SubstituteSplit = False,
+    substitute_split: SubstituteSplit = False,
     offline: Offline = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -136,7 +137,7 @@ def evaluate(
             data,
             protocol,
             offline,
-            stand_in,
+            substitute_split,
             length,
             windows,
             sequence_column,
@@ -245,7 +246,7 @@ def add_evaluate(app: typer.Typer) -> None:
     tasks.command("perplexity")(perplexity)
     tasks.command("context")(context)
     tasks.command("list")(list_tasks)
-    tasks.command(TASK)(evaluate)
+    tasks.command(TASK, context_settings=FORMER_NAMES)(evaluate)
     tasks.command("few-shot")(few_shot)
     app.add_typer(tasks, name="evaluate")
 
@@ -380,7 +381,7 @@ def _show_bits(report: dict[str, Any]) -> None:
 
 def add_card(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command("card")(card)
+    app.command("card", context_settings=FORMER_NAMES)(card)
 
 
 @with_streams()
@@ -407,7 +408,7 @@ def card(
     seed: FirstSeed = None,
     length: WindowLength = None,
     windows: WindowsPerClass = None,
-    stand_in: SubstituteSplit = False,
+    substitute_split: SubstituteSplit = False,
     offline: Offline = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -436,7 +437,7 @@ def card(
     evaluate_card(
         task,
         output,
-        choice=Choice(data, "clean", offline, stand_in, length, windows),
+        choice=Choice(data, "clean", offline, substitute_split, length, windows),
         settings=settings,
         rows=",".join(rows) if rows else ROWS,
         overwrite=overwrite,

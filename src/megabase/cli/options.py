@@ -108,9 +108,13 @@ WindowsPerClass = Annotated[
 SubstituteSplit = Annotated[
     bool,
     typer.Option(
-        "--stand-in", help="If a split is missing, use rows of another split in its place."
+        "--substitute-split", help="If a split is missing, use rows of another split in its place."
     ),
 ]
+FORMER_NAMES = {"token_normalize_func": lambda name: _FORMER.get(name, name)}
+"""The `context_settings` of a verb whose options are still known by a former name."""
+
+_FORMER = {"stand-in": "substitute-split"}
 Offline = Annotated[
     bool, typer.Option("--offline", help="Use only data that was already downloaded from the hub.")
 ]
