@@ -200,7 +200,7 @@ class _Probe:
         self.gaps = doubling(self.n_copied, self._length - 2 * self.n_copied)
 
     def whole(self) -> _Bits:
-        """Return the bits of every base of each window, given all bases before it."""
+        """Return the surprisal in bits of every base, given all earlier bases of its window."""
         return self._ends(self._windows, self._length)
 
     def by_position(self, bits: _Bits) -> tuple[AtPosition, ...]:

@@ -336,7 +336,7 @@ def _bgzip(path: Path) -> Generator[pysam.BGZFile]:
 
 @contextmanager
 def work_errors(what: str) -> Generator[None]:
-    """Raise a WorkError if pysam fails to write without a reason, and silence its messages."""
+    """Raise a WorkError if pysam fails to write and gives no reason; silence its messages."""
     loudness = pysam.set_verbosity(0)
     try:
         yield

@@ -245,7 +245,7 @@ class Entries(Protocol):
     has_reasons: bool
 
     def records(self) -> Iterator[EntryRecord]:
-        """Yield every record; letters are read when its entries are read."""
+        """Yield every record; `EntryRecord.read` reads the letters of its entries."""
         ...
 
     def tell(self) -> None:
