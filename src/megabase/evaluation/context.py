@@ -21,8 +21,8 @@ from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import TokenArray
 from megabase.inference.predictor import Predictor
 from megabase.metrics.label_efficiency import doubling
+from megabase.report.context_report import context_page
 from megabase.report.figures import figure_class, plot_context
-from megabase.report.pages import context_page
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.runtime.log import Meter, progress
