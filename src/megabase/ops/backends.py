@@ -139,7 +139,10 @@ def choose(
         why = f"in tiles that fit the caches of a CPU; steps {describe_steps(r.dtype)}"
         return EngineChoice("streamed", why)
     if requested.needs_streaming:
-        raise InputError(f"{requested.needs_streaming} needs the streamed engine, but {obstacle}")
+        raise InputError(
+            f"{requested.needs_streaming} is for inference on a CPU with the streamed engine, "
+            f"but {obstacle}; leave it out"
+        )
     if requested.name == "triton":
         reason = why_no_kernels(r) or (f"operators of order {order}" if order != 2 else None)
         if reason is not None:
