@@ -1,11 +1,13 @@
 r"""The Hyena filter, operator and block, equation by equation.
 
-The implicit filter: a small network of the position, times a decaying window.
+**The implicit filter**: a small network of the lag j, the distance between a position and an
+earlier one, times a window. c runs over all filters of all channels.
 
-.. math:: h_t = \mathrm{Window}(t) \cdot (\mathrm{FFN} \circ \mathrm{PositionalEncoding})(t)
+.. math:: h_{c,j} = \mathrm{Window}_c(j) \cdot
+          (\mathrm{FFN} \circ \mathrm{PositionalEncoding})_c(j)
 
 =================================  =======================================
-Poli, Eq. 7                        Here
+Poli, Eq. 7                        `ImplicitFilter`
 =================================  =======================================
 :math:`h_0, h_1, \dots`            ``self.forward(length)``
 PositionalEncoding                 ``self.shape.features(positions)``
@@ -13,36 +15,44 @@ FFN, with sine activations         ``self.ffn(z)``
 Window                             ``self.window(positions)``
 =================================  =======================================
 
-`positions` defines the two families of encoding and window. A shorter filter is a prefix of
-the longest one; it is never rescaled. Near taps are optional free parameters, which are added to
-the first n taps of a filter,
+`model.positions` defines the two families of encoding and window: the published window decays to
+a floor, ours (scale-free) to 0. A filter is defined up to the maximum length of the model, the
+grid; a shorter filter is a prefix of it, because positions are divided by the length of the grid
+and never by the current length. Near taps are optional free parameters, which are added at the k shortest lags,
 
-.. math:: h'_{c,j} = h_{c,j} + \mathrm{near}_{c,j} \quad (j < n)
+.. math:: h'_{c,j} = h_{c,j} + \mathrm{near}_{c,j} \quad (j < k)
    :label: near-taps
 
-so that the weights of the last bases need not be a smooth function of the distance.
+so that the filter at these lags need not be a smooth function of the lag.
 
-Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3; near taps are our own.
+**The operator**: element-wise gates with long convolutions between them. With the order N,
 
-The Hyena operator: element-wise gates with long convolutions between them.
+.. math:: z^1 = x^1 \odot v, \qquad
+          z^{n+1} = x^{n+1} \odot (h^{n+1} * z^n + d^{n+1} \odot z^n), \qquad
+          y = W_{\mathrm{out}}\, z^N
 
-===================================================  ====================================
-Papers                                               Here
-===================================================  ====================================
-:math:`N`, the order                                 ``order``, the number of gates
-:math:`v, x^1, \dots, x^N` (Poli, Algorithm 1)       ``v, gates = self.project(u)``
-:math:`h^1, \dots, h^{N-1}` (Poli, Algorithm 2)      ``self.filters(length)``
-:math:`D_{x_2} T_h D_{x_1} v` (Nguyen, Eq. 3.1)      ``self.mix(v, gates, filters)``
-the forward pass (Poli, Algorithm 3)                 ``self.forward(u)``
-===================================================  ====================================
+where d is a weight for each filter and channel, the skip, which adds to tap 0.
 
-Where we differ from Poli: Definition 3.1 convolves before *every* gate and needs N
-filters. HyenaDNA gates first and needs N - 1 filters, which is Definition 3.1 with a unit
-impulse as the first filter. The published weights also have a skip weight for each
-filter, and store the gates in the reverse of the order in which they are applied.
+=======================================================  ==================================
+Papers                                                   `HyenaOperator`
+=======================================================  ==================================
+:math:`N`, the order                                     ``order``, the number of gates
+:math:`v, x^1, \dots, x^N` (Poli, Algorithm 1)           ``v, gates = self.project(u)``
+:math:`h^2, \dots, h^N` (Poli, Algorithm 2)              ``self.filters(length)``
+:math:`D_{x^2} (T_h + D_d) D_{x^1} v` (Nguyen, Eq. 3.1)  ``self.mix(v, gates, filters)``
+the forward pass (Poli, Algorithm 3), and the output     ``self.forward(u)``
+=======================================================  ==================================
 
-Where we differ from both: a mask. Padding is set to zero before each convolution, short or
-long, so that the output of a sequence does not depend on padding on either side.
+**The block** of the residual stream r: r + operator(norm(r)), then r + MLP(norm(r)).
+
+HyenaDNA differs from Poli: Definition 3.1 convolves before every gate, with N filters. HyenaDNA
+gates first, so that the first filter is a unit impulse and is left out; it has the skip, and the
+output projection; and its weights store the gates in the reverse of the order in which they are
+applied.
+
+We differ from both: padding is set to zero before each convolution, short or long, so that the
+output of a sequence does not depend on padding on either side; near taps and the scale-free family
+are options; and filters are computed in float32 or float64.
 
 Poli et al. 2023, "Hyena Hierarchy", arXiv:2302.10866v3.
 Nguyen et al. 2023, "HyenaDNA", arXiv:2306.15794v2.
@@ -72,7 +82,7 @@ class ImplicitFilter(nn.Module):
     Parameters
     ----------
     n_filters, d_model
-        Number of filters of a channel, and number of channels.
+        Filters of each channel (the order of the operator minus 1), and number of channels.
     shape
         Features of positions, and the window.
     width
@@ -82,7 +92,7 @@ class ImplicitFilter(nn.Module):
     frequency
         Initial frequency of the sine activations.
     n_near_taps
-        Taps, from the present backwards, to which free parameters are added; these start at 0.
+        Shortest lags at which free parameters are added to the taps; these start at 0.
     """
 
     def __init__(
@@ -122,9 +132,9 @@ class ImplicitFilter(nn.Module):
         return self.shape.window(positions, like, channels)
 
     def forward(self, length: int) -> Float[Tensor, "n_filter d_model length"]:
-        """Return the first `length` taps of every filter, in float32 or wider.
+        """Return the first `length` taps of every filter, in float32 or float64.
 
-        Only the last features are saved for the gradient; what led to them is recomputed.
+        Only the input of the last layer is saved for the gradient; earlier layers are recomputed.
         """
         last = cast("nn.Linear", self.linears[-1])
         with torch.autocast(self.frequency.device.type, enabled=False):
@@ -152,7 +162,7 @@ class ImplicitFilter(nn.Module):
         Parameters
         ----------
         features
-            What the method `features` returned.
+            Input of the last layer, from `features`.
         channels
             Rows of the taps to compute.
         out
@@ -248,7 +258,7 @@ class HyenaOperator(nn.Module):
         filters: Float[Tensor, "n_filters d_model length"],
         mask: Bool[Tensor, "batch 1 length"] | None = None,
     ) -> Float[Tensor, "batch d_model length"]:
-        """Gate, then convolve and gate again, once for each filter."""
+        """Apply the first gate; then, for each filter, convolve and apply the next gate."""
         first, *rest = gates
         z = first * v
         skip = self.skip.view(-1, self.d_model).unbind()
@@ -272,8 +282,8 @@ class HyenaOperator(nn.Module):
         mask
             False where a token is padding, which does not affect other tokens.
         engine
-            One of `backends.ENGINES`. All but ``"plain"`` use `mix_at_once` for operators of order
-            2, instead of `project` and `mix`.
+            One of `backends.ENGINES`, implementations that compute the same. All but ``"plain"``
+            use `mix_at_once` for operators of order 2, in place of `project` and `mix`.
         """
         over_channels = None if mask is None else mask[:, None]
         if engine != "plain" and self.order == 2 and self._has_plain_short_conv():
@@ -385,7 +395,7 @@ class Block(nn.Module):
         Parameters
         ----------
         r
-            The residual stream, which may be wider than the weights.
+            The residual stream, which may have a higher precision than the weights.
         mask
             False where a token is padding.
         engine
