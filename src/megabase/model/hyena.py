@@ -18,7 +18,8 @@ Window                             ``self.window(positions)``
 `model.positions` defines the two families of encoding and window: the published window decays to
 a floor, ours (scale-free) to 0. A filter is defined up to the maximum length of the model, the
 grid; a shorter filter is a prefix of it, because positions are divided by the length of the grid
-and never by the current length. Near taps are optional free parameters, which are added at the k shortest lags,
+and never by the current length. Near taps are optional free parameters, which are added at the
+k shortest lags,
 
 .. math:: h'_{c,j} = h_{c,j} + \mathrm{near}_{c,j} \quad (j < k)
    :label: near-taps
