@@ -9,7 +9,7 @@ demo: .venv/demo.installed
 	$(BIN)/python examples/demo.py --output demo
 
 test: .venv/dev.installed
-	$(BIN)/python -m pytest -n 2 -m "not slow and not fuzz"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not fuzz" --durations=20
 
 check: .venv/dev.installed
 	$(BIN)/ruff check .

@@ -12,6 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from tests import shape_checks
+
+shape_checks.install()
+
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when the tests of kernels import triton
 
