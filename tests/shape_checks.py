@@ -37,7 +37,8 @@ def jaxtyped(*, typechecker):
 
 
 def _checked(function, usual):
-    if not inspect.isfunction(function):
+    # beartype checks the arguments of a generator late, at the first value it yields
+    if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
         return usual(function)
     try:
         hints = typing.get_type_hints(function, include_extras=True)

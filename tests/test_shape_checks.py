@@ -1,5 +1,6 @@
 """Calls with a wrong type, rank, dtype or size are errors while tests run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,11 @@ def named(number: int, name: str | None = None) -> str:
 
 
 @checked
+def pairs(a: Float[Tensor, " length"], b: Float[Tensor, " length"]) -> Iterator[Tensor]:
+    yield from torch.stack([a, b], 1)
+
+
+@checked
 def made(n: int) -> Float[np.ndarray, " {n}"]:
     return np.zeros(2)
 
@@ -71,6 +77,13 @@ def test_a_call_within_a_call_has_its_own_sizes_and_so_has_the_next():
 
     for shape in ((2, 3), (4, 5)):
         assert checked(outer)(torch.zeros(shape)).shape == shape[:1]
+
+
+def test_arguments_of_a_generator_are_checked_at_the_call():
+    with pytest.raises(WRONG):
+        pairs(torch.zeros(2), torch.zeros(3))
+    one, other = pairs(torch.zeros(2), torch.zeros(2)), pairs(torch.zeros(3), torch.zeros(3))
+    assert len(list(zip(one, other, strict=False))) == 2
 
 
 def test_types_are_checked_without_axes():
