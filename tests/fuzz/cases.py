@@ -37,6 +37,8 @@ class Case:
     def must_succeed(self):
         """Whether the mutations keep the meaning of the input, so that it must be read."""
         harmless = {each.__name__ for each in mutations.HARMLESS}
+        if self.changes.count(mutations.bom.__name__) > 1:  # a second mark is a letter
+            return False
         return not set(self.changes) - harmless and self.way.kind not in _MAY_REFUSE
 
 

@@ -96,14 +96,26 @@ def jobs() -> list[Job]:
         Job("tracks", (*m, "-g", "g.fa", "--stride", "8", "-o", f"o.{end}"), g, f"o.{end}")
         for end in ("bedgraph", "bw")
     ]
-    found.append(
+    regions = b"".join(b"chr1\t%d\t%d\tr%d\n" % (n, n + 60, n) for n in range(0, 1800, 90))
+    found += [
+        Job("score", (*m, "-i", "s.fa", "-o", f"o.{end}"), s, f"o.{end}")
+        for end in ("tsv", "bedgraph")
+    ]
+    found += [
+        Job(
+            "mutagenesis",
+            (*m, "-g", "g.fa", "-r", "r.bed", "--window", "16", "-o", "o.tsv"),
+            g | {"r.bed": regions},
+            "o.tsv",
+        ),
+        Job("predict", ("-m", "../assets/classifier", "-i", "s.fa", "-o", "o.csv"), s, "o.csv"),
         Job(
             "generate",
             (*m, "-n", "100", "-k", "1", "--prompt", "p.fa", "-o", "o.fa"),
             {"p.fa": prompts.encode()},
             "o.fa",
-        )
-    )
+        ),
+    ]
     return found
 
 
@@ -274,6 +286,8 @@ def run_all(arguments, folder: Path) -> list[dict]:
     server.warm()
     server.empty(folder / "assets")
     wellformed.make_assets(folder / "assets")
+    if (made := server.run(wellformed.CLASSIFIER, folder / "assets")).code:
+        sys.exit(made.err)
     chosen = [job for job in jobs() if not arguments.verb or job.name in arguments.verb]
     ready = [
         (job, *reference(job, folder / "reference", by_process=arguments.processes))

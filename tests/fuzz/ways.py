@@ -183,6 +183,10 @@ _TINY = (
     "--set",
     "tokens_per_step=32", "--set", "validations=0", "--set", "split={test_fraction: 0.1}",
 )
+_RUN = (
+    "--shard", "VALUE=1/1", "--batch-tokens", "VALUE=64", "--device", "VALUE=cpu", "--max-memory",
+    "VALUE=8", "--precision", "VALUE=float32",
+)  # fmt: skip
 _ONCE = ("--epochs", "1", "--seeds", "1", "--set", "device=cpu")
 
 
@@ -226,27 +230,27 @@ def _generation():
     yield Way("generate", "options", "prompt.fa", w.fasta, (), (
         *m, "--prompt", "prompt.fa", "-o", "o.fa", "-n", "VALUE=12", "-k", "VALUE=1", "--gc",
         "VALUE=0.2-0.8", "--forbid", "VALUE=GAATTC", "--forbid", "VALUE=TTT", "--seed", "VALUE=0",
-        "--temperature", "VALUE=1.0", "--top-k", "VALUE=4", "--top-p", "VALUE=1.0"), "o.fa",
+        "--temperature", "VALUE=1.0", "--top-k", "VALUE=4", "--top-p", "VALUE=1.0", *_RUN), "o.fa",
         a.of_nothing, weight=2)
     yield Way("score", "options", "s.fa", w.fasta, (), (
         *m, "-i", "s.fa", "-o", "VALUE=o.tsv", "--stride", "VALUE=20", "--strand", "VALUE=average",
-        "--device", "VALUE=cpu", "--max-memory", "VALUE=8", "--precision", "VALUE=float32"), "",
-        a.of_nothing)
+        *_RUN), "", a.of_nothing)
+    yield Way("predict", "options", "s.fa", w.fasta, (), (
+        "-m", CLASSIFIER, "-i", "s.fa", "-o", "VALUE=o.csv", "--strand", "VALUE=average", "--crop",
+        "VALUE=left", *_RUN), "", a.of_nothing)
     yield Way("embed", "options", "s.fa", w.fasta, (), (
         *m, "-i", "s.fa", "-o", "VALUE=o.npz", "--stride", "VALUE=20", "--pooling", "VALUE=mean",
-        "--layer", "VALUE=1", "--shard", "VALUE=1/1", "--dtype", "VALUE=float16"), "",
+        "--layer", "VALUE=1", "--dtype", "VALUE=float16", *_RUN), "",
         a.of_nothing)
     yield Way("mutagenesis", "options", "s.bed", w.short_bed, (), (
         *m, "-g", "genome.fa", "-r", "s.bed", "-o", "VALUE=o.tsv", "--window", "VALUE=16", "--mode",
-        "VALUE=exact", "--strand", "VALUE=forward"), "", a.of_nothing, beside=_genome_fa())
+        "VALUE=exact", "--strand", "VALUE=forward", *_RUN), "", a.of_nothing, beside=_genome_fa())
     yield Way("score-vcf", "options", "v.vcf", w.vcf, (), (
         *m, "-g", "genome.fa", "-i", "v.vcf", "-o", "VALUE=o.vcf", "--window", "VALUE=32",
-            "--shard",
-        "VALUE=1/1", "--strand", "VALUE=forward"), "", a.of_nothing, beside=_genome_fa())
+        "--strand", "VALUE=forward", *_RUN), "", a.of_nothing, beside=_genome_fa())
     yield Way("tracks", "options", "s.fa", w.fasta, (), (
         *m, "-g", "s.fa", "-o", "VALUE=o.bw", "--quantity", "VALUE=surprisal", "--stride",
-            "VALUE=64",
-        "--strand", "VALUE=forward"), "", a.of_nothing)
+        "VALUE=64", "--strand", "VALUE=forward", *_RUN), "", a.of_nothing)
     yield Way("info", "options", "s.fa", w.fasta, (), (
         "-m", "VALUE=" + MODEL, "--length", "VALUE=9", "--batch", "VALUE=2", "--json"), "",
         a.of_nothing)

@@ -37,7 +37,7 @@ def test_the_architecture_of_a_preset_can_be_changed():
     [
         ("preset=huge", "preset must be one of tiny, small"),
         ("genomes={a: {path: a.fa}}", "give either genome or genomes"),
-        ("genome=null", "give either genome or genomes"),
+        ("genome=null", "no genome to train on: give --genome"),
         ("genomes={a: {weigth: 1}}", "did you mean 'genomes.NAME.weight'"),
         ("memory_gib=.inf", "finite number"),
         ("split.test_regions=7", r"key 'split.test_regions'"),

@@ -124,7 +124,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def _run_options(
     *,
     shard: Annotated[
-        str, typer.Option(help="i/n: compute the i-th of n parts of the input; merge joins them.")
+        str,
+        typer.Option(
+            help="i/n: compute the i-th of n parts of the input; megabase merge joins them."
+        ),
     ] = "1/1",
     device: Device = "auto",
     precision: Annotated[
@@ -135,19 +138,20 @@ def _run_options(
     ] = "float32",
     max_memory: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Memory limit of the process in GiB (CPU only)."),
+        typer.Option(min=0.0, help="Memory limit of the process in GiB (CPU only); default: none."),
     ] = None,
     batch_tokens: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Most tokens of a batch; default: 8,192 on a CPU, 131,072 on a GPU."
+            min=1, help="Maximum tokens per batch; default: 8,192 on a CPU, 131,072 on a GPU."
         ),
     ] = None,
     deterministic: Annotated[
         bool,
         typer.Option(
             "--deterministic",
-            help="Compute one sequence or window at a time: the same bits for every shard.",
+            help="Compute one sequence or window at a time: identical bytes however the input is "
+            "sharded.",
         ),
     ] = False,
     overwrite: Overwrite = False,

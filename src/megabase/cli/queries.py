@@ -37,12 +37,15 @@ def score(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA, FASTQ or 2bit; or, with --genome: BED, or GTF with --splice.",
+            help="FASTA, FASTQ or 2bit; or, with --genome, BED; with --splice also GTF or GFF3.",
         ),
     ],
     output: OutputFile,
     genome: Annotated[
-        str | None, typer.Option("--genome", "-g", help="Genome of a BED or GTF file.")
+        str | None,
+        typer.Option(
+            "--genome", "-g", help="FASTA, 2bit or asset:ecoli: the letters of intervals."
+        ),
     ] = None,
     splice: Splice = False,
     stride: Annotated[
@@ -92,13 +95,19 @@ def score_vcf(
     window: VariantWindow = None,
     strand: Strand = "average",
     distance: Annotated[
-        bool, typer.Option("--distance", help="Also write how far an allele moves the embedding.")
+        bool,
+        typer.Option(
+            "--distance", help="Also write MB_DIST, the Euclidean distance of the embeddings."
+        ),
     ] = False,
     chrom_map: ChromMap = None,
     *,
     options: "RunOptions",
 ) -> None:
-    """Compute the log-likelihood ratio (nats) of each alternative allele: INFO fields or a table.
+    """Compute the log-likelihood ratio (nats) of each allele, alternative minus reference.
+
+    It is the INFO field MB_LLR; MB_LLR_BASE is the difference of the means per base, and
+    MB_LLR_FLANK that of the bases after the allele.
 
     The name of the output selects the format: .vcf; .vcf.gz (bgzip) or .bcf, with an index; or
     .tsv or .parquet, with one row per alternative allele.

@@ -43,7 +43,8 @@ def pretrain(
         typer.Option(
             "--genome",
             "-g",
-            help="FASTA or 2bit file, or asset:ecoli; repeat for several genomes.",
+            help="FASTA or 2bit file, or asset:ecoli; repeat for several genomes. Required, unless "
+            "--config states it.",
         ),
     ] = None,
     model: Annotated[
@@ -55,18 +56,27 @@ def pretrain(
         ),
     ] = None,
     config: ConfigFile = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    context_length: Annotated[int | None, typer.Option(help="Window length in tokens.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps; default: 1,000.")] = None,
+    context_length: Annotated[
+        int | None,
+        typer.Option(help="Length of windows in tokens, and context of the model; default: 1,024."),
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Model size: tiny, small, large, 40m, 140m, 400m, 1b, hyenadna-8x256, ..."
+            help="Size: tiny (the default), small, large; 40m to 1b parameters; or as published: "
+            "hyenadna-8x256, ..."
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Random seed of the weights and windows.")
+        int | None, typer.Option(help="Random seed of the weights and windows; default: 0.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Device: auto or cpu.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Device: cpu or auto, a GPU if there is one (CUDA_VISIBLE_DEVICES selects it)."
+        ),
+    ] = None,
     overrides: Overrides = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration and exit.")
@@ -190,7 +200,12 @@ def finetune(
             help="Values to try; the best on validation is used; may be repeated.",
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Device: auto or cpu.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Device: cpu or auto, a GPU if there is one (CUDA_VISIBLE_DEVICES selects it)."
+        ),
+    ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration and exit.")
     ] = False,

@@ -44,7 +44,10 @@ class Alphabet:
         if len(set(self.letters)) != len(self.letters) or self.letters != self.letters.upper():
             raise ValueError(f"letters must be distinct capitals, got {self.letters!r}")
         if sorted(self.complements) != sorted(self.letters):
-            raise ValueError(f"each of {self.letters!r} needs its complement: {self.complements!r}")
+            raise ValueError(
+                f"each letter of {self.letters!r} needs its complement, one of these letters; got "
+                f"{self.complements!r}"
+            )
 
     @property
     def letters(self) -> str:

@@ -119,7 +119,8 @@ class Backbone(nn.Module):
             return EngineChoice("streamed", why)
         if requested.needs_streaming:
             raise InputError(
-                f"{requested.needs_streaming} needs the streamed engine, but {obstacle}"
+                f"{requested.needs_streaming} is for inference on a CPU with the streamed engine, "
+                f"but {obstacle}; leave it out"
             )
         if requested.name == "triton":
             order = self.config.hyena_order

@@ -302,7 +302,9 @@ def check_fits(
                 f"{tuple(expected[name].shape)}"
             )
         if not tensor.is_floating_point():
-            raise InputError(f"{source}: {name} holds {tensor.dtype}; expected real numbers")
+            raise InputError(
+                f"{source}: {name} has the type {tensor.dtype}; expected floating point"
+            )
 
 
 _BLOCK = re.compile(r"backbone\.blocks\.(\d+)\.")

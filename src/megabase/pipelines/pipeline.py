@@ -426,8 +426,9 @@ class Pipeline(ABC, Generic[_Record, _Request]):
             To be called with the units that are done, in total those of the part.
         """
 
-    def check(self, n_records: int) -> None:
-        """Raise an InputError if another number of records was expected."""
+    def n_expected(self) -> int | None:
+        """Return the number of records that were found before the work; None if it is certain."""
+        return None
 
     def lines_per_record(self, body: Path) -> Iterable[int] | None:
         """Return the output lines of each record of a shard; None if they cannot be counted."""
@@ -462,12 +463,21 @@ class Pipeline(ABC, Generic[_Record, _Request]):
         with open_journal(place.path, request) as journal:
             with progress(self.total, self.title, self.unit) as meter:
                 self._fill(journal, meter)
-            self.check(journal.n_done)
+            self._check(journal.n_done)
             results = self.results(journal.body)
             if self.shard.count > 1 and (n := self.lines_per_record(journal.body)) is not None:
                 results[LINES_PER_RECORD] = packed_counts(n)
             with place.write_at(*self.companions(), device=self.device, **results) as path:
                 self.write(path, journal.body)
+
+    def _check(self, n_records: int) -> None:
+        """Raise an InputError if the input changed since its records were counted."""
+        expected = self.n_expected()
+        if expected is not None and n_records != expected:
+            raise InputError(
+                f"the input changed while it was read: expected {expected:,} records, got "
+                f"{n_records:,}; run again once it is complete"
+            )
 
     def _fill(self, journal: Journal, meter: Meter) -> None:
         """Compute the records that are not in the journal yet, a part at a time."""

@@ -119,8 +119,7 @@ def predict(
     )
     place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
     if not place.is_finished:
-        work = _Prediction(classifier, table, written, request, options, lengths, header,
-                           delimiter_to_write(output))  # fmt: skip
+        work = _Prediction(classifier, table, written, request, options, lengths, header)
         work.run(place)
 
 
@@ -135,8 +134,6 @@ class _Prediction(Pipeline[tuple[int, Record], PredictionRequest]):
         What is computed, and how.
     lengths, header
         Length of every sequence of the input, and its columns.
-    delimiter
-        Delimiter of the output.
     """
 
     title = "predicting"
@@ -152,19 +149,17 @@ class _Prediction(Pipeline[tuple[int, Record], PredictionRequest]):
         options: RunOptions,
         lengths: Sequence[int],
         header: list[str],
-        delimiter: str,
     ) -> None:
         device = next(classifier.parameters()).device
         super().__init__(request, options.shard, device.type)
         self._classifier, self._table, self._written = classifier, table, written
         self._lengths, self._header = list(self.shard.of(lengths)), header
-        self._delimiter = delimiter
         self._batch_tokens = options.batch_tokens or default_batch_tokens(device)
         if options.deterministic:
             self._batch_tokens = 1
 
     def announce(self, output: Path) -> None:
-        del output
+        self._delimiter = delimiter_to_write(output)
         if not self._lengths:
             _log.info("shard %s has no rows: the output has none", self.shard)
             return
@@ -210,6 +205,9 @@ class _Prediction(Pipeline[tuple[int, Record], PredictionRequest]):
         write_table(text, columns, lines, delimiter=self._delimiter, has_header=False)
         return text.getvalue().encode()
 
+    def n_expected(self) -> int:
+        return self.total
+
     def lines_per_record(self, body: Path) -> list[int]:
         del body
         return self._lengths if self._written.per_base else [1] * len(self._lengths)
@@ -221,7 +219,7 @@ class _Prediction(Pipeline[tuple[int, Record], PredictionRequest]):
     def write(self, path: Path, body: Path) -> None:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             columns = self._written.columns(self._header)
-            write_table(file, columns, [], delimiter=delimiter_to_write(path))
+            write_table(file, columns, [], delimiter=self._delimiter)
             with body.open(encoding="utf-8", newline="") as lines:
                 shutil.copyfileobj(lines, file)
 

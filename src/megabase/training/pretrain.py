@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainingArguments, set_seed
 
 from megabase.data.training_windows import LengthSchedule, Share, StepWindows, plan_lengths
@@ -63,8 +64,17 @@ def pretrain(config: PretrainConfig, output: Path, *, overwrite: bool = False) -
         On SIGTERM or SIGINT, after the current step is saved.
     """
     check_pretrain(config, output)
+    was_connected = _are_connected()
     with interruptible(output):
         _pretrain(config, output, overwrite=overwrite)
+    if _are_connected() and not was_connected:
+        # Threads of a process group that is left open can abort the process when it exits.
+        torch.distributed.destroy_process_group()
+
+
+def _are_connected() -> bool:
+    """Return whether this process is connected to others of the same run."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:

@@ -155,7 +155,12 @@ class PretrainConfig(RunConfig):
 
     @model_validator(mode="after")
     def _known(self) -> "PretrainConfig":
-        if (self.genome is None) == (not self.genomes):
+        if self.genome is None and not self.genomes:
+            raise ValueError(
+                "no genome to train on: give --genome, or a configuration with genome, or genomes, "
+                "a mapping of names to genomes"
+            )
+        if self.genome is not None and self.genomes:
             raise ValueError("give either genome or genomes, a mapping of names to genomes")
         if self.start_length is not None and self.start_length > self.context_length:
             raise ValueError(
