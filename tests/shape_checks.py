@@ -12,9 +12,10 @@ import inspect
 import typing
 
 import jaxtyping
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 
 _JAXTYPED = jaxtyping.jaxtyped
+_typechecked = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))  # a TypeError
 
 
 def install():
@@ -47,7 +48,7 @@ def _checked(function, usual):
     axes = [axis for hint in hints.values() for axis in _axes(hint)]
     if any("{" in axis for axis in axes):  # a size that is an argument, which must be bound
         return usual(function)
-    typed = beartype(function)
+    typed = _typechecked(function)
     if not axes:
         return typed
 

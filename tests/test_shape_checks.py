@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from beartype import beartype
-from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import Float, Int, TypeCheckError, jaxtyped
 from torch import Tensor
 
@@ -15,7 +14,6 @@ from megabase.genome.interval import Interval
 from megabase.metrics.task_metrics import confusion
 from megabase.ops.definition import causal_conv
 
-WRONG = (BeartypeCallHintViolation, TypeCheckError)
 checked = jaxtyped(typechecker=beartype)  # what the import hook does to the package
 
 
@@ -60,14 +58,14 @@ class Labelled:
 def test_axes_of_one_name_have_one_size_among_arguments_and_result():
     a, b = torch.zeros(2, 3), torch.zeros(3, 4)
     assert rows_times(a, b).shape == (2, 4)
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         rows_times(a, b.T)
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         rows_times(a, b[0])
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         rows_times(a, b.int())
     assert transposed(a, is_right=True).shape == (3, 2)
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         transposed(a, is_right=False)
 
 
@@ -80,7 +78,7 @@ def test_a_call_within_a_call_has_its_own_sizes_and_so_has_the_next():
 
 
 def test_arguments_of_a_generator_are_checked_at_the_call():
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         pairs(torch.zeros(2), torch.zeros(3))
     one, other = pairs(torch.zeros(2), torch.zeros(2)), pairs(torch.zeros(3), torch.zeros(3))
     assert len(list(zip(one, other, strict=False))) == 2
@@ -88,29 +86,29 @@ def test_arguments_of_a_generator_are_checked_at_the_call():
 
 def test_types_are_checked_without_axes():
     assert named(1, "a") == "a1"
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         named("1", "a")
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         named(1)
 
 
 def test_fields_of_a_dataclass_are_checked():
     assert len(Labelled(np.arange(3), labels=np.arange(3)).labels) == 3
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         Labelled(np.arange(3), np.arange(4))
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         Labelled(np.arange(3), np.arange(3.0))
 
 
 def test_the_package_is_checked():
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         causal_conv(torch.zeros(1, 2, 8), torch.zeros(3, 8), torch.zeros(2))
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         Interval("chrI", "0", 5)
 
 
 def test_a_size_that_is_an_argument_is_checked():
     assert confusion(np.array([0, 1]), np.array([1, 1]), 2).tolist() == [[0, 1], [0, 1]]
-    with pytest.raises(WRONG):
+    with pytest.raises(TypeCheckError):
         made(n=3)
     assert made(n=2).shape == (2,)
