@@ -40,6 +40,24 @@ def test_what_a_task_does_not_know_is_an_error(capsys, data, tmp_path, options, 
     refused(run(capsys, "evaluate", *options, *fixed), message)
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "card"])
+@pytest.mark.parametrize("name", ["--substitute-split", "--stand-in"])
+def test_another_split_may_be_used_by_the_new_and_the_former_name(capsys, data, verb, name):
+    folder = data / "human_enhancers_cohn"
+    (folder / "train.csv").rename(folder / "dev.csv")
+    fixed = [verb, TASK, "--data", data, "--output", data / "o", "--model", "asset:default"]
+    refused(run(capsys, *fixed), "in place of train with --substitute-split")
+    too_little = [name, "--set", "memory_gib=0.1"]
+    refused(run(capsys, *fixed, *too_little), "training on 26 tokens at once needs")
+
+
+def test_the_former_name_of_an_option_is_not_shown(capsys):
+    for verb in (["evaluate", TASK], ["card"]):
+        shown = run(capsys, *verb, "--help").out
+        assert "--substitute-split" in shown
+        assert "--stand-in" not in shown
+
+
 def test_an_option_of_another_task_is_misuse(capsys):
     answer = run(capsys, "evaluate", "perplexity", "--protocol", "paper")
     assert answer.code == 2

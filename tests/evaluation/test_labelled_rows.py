@@ -142,7 +142,9 @@ def test_a_missing_split_is_told_and_another_may_stand_in(tmp_path, caplog):
     ):
         read_labelled(TASK, tmp_path, stand_in=True)
     write_table(tmp_path / "test.csv", ",", rows=ROWS[:1])
-    with pytest.raises(InputError, match=r"no train rows .* in place of train with --stand-in"):
+    with pytest.raises(
+        InputError, match=r"no train rows .* in place of train with --substitute-split"
+    ):
         read_labelled(TASK, tmp_path)
     splits, _ = read_labelled(TASK, tmp_path, stand_in=True)
     assert {split: len(rows) for split, rows in splits.items()} == {"train": 3, "test": 1}

@@ -48,17 +48,19 @@ def lines_of(text):
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def fasta_records(data, *, all_read=True):
+def fasta_records(data, *, all_read=True):  # noqa: C901 one condition for each rule
     """Return (header, letters) of each record, `DAMAGED` to be refused, or None if ambiguous.
 
     Unless `all_read`, invalid letters are allowed, because contigs that are not read may have them.
     """
-    text = text_of(data)
+    text = text_of(data, "strict" if all_read else "replace")
     if text == DAMAGED:
         return DAMAGED
     found = []
     for line in lines_of(text):
         if line.startswith(">"):
+            if "\ufffd" in first_word(line[1:]):
+                return None  # a description, but not a name, may be of any bytes
             found.append([line[1:], ""])
         elif line.startswith(";"):
             return None

@@ -6,7 +6,7 @@ import pytest
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.io.annotation import read_bed, read_spliced, write_bed
+from megabase.io.annotation import read_bed, read_spliced
 
 
 def test_columns_after_the_third_may_be_missing(tmp_path):
@@ -25,12 +25,6 @@ def test_a_packed_file_is_read_too(tmp_path):
     path = tmp_path / "regions.bed.gz"
     path.write_bytes(gzip.compress(b"chrI\t5\t9\n"))
     assert read_bed(path)[0].interval == Interval("chrI", 5, 9)
-
-
-def test_what_was_written_is_read_back(tmp_path):
-    intervals = [Interval("chrI", 5, 9), Interval("chrII", 0, 7)]
-    write_bed(intervals, tmp_path / "regions.bed")
-    assert [record.interval for record in read_bed(tmp_path / "regions.bed")] == intervals
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,13 @@ def test_bytes_of_a_bcf_file_that_are_not_utf8_pass(tmp_path):
     assert any("caf\udce9" in line for line in vcf.header)
 
 
+@pytest.mark.parametrize("name", ["a.vcf", "a.vcf.gz"])
+def test_a_nul_byte_is_an_error_that_names_its_line(tmp_path, name):
+    path = write_vcf_file(tmp_path / name, vcf_text(ROWS).replace("rs1", "r\0"))
+    with pytest.raises(ValueError, match=r"a\.vcf.*, line 7: a NUL byte; the file is damaged"):
+        list(VcfFile(path).records())
+
+
 def test_a_file_that_is_cut_short_is_an_error(tmp_path):
     for name, message in (
         ("a.vcf.gz", "end marker is missing"),

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from megabase.metrics.task_metrics import NAMES, areas_by_label, intervals_of, metrics_of
+from megabase.metrics.task_metrics import (
+    NAMES,
+    areas_by_label,
+    intervals_of,
+    measure_of,
+    metrics_of,
+)
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 
@@ -18,18 +25,24 @@ def classes(seed, n_classes, n_rows=30):
     return labels, scores / scores.sum(axis=1, keepdims=True)
 
 
+def same(expected):
+    return pytest.approx(expected, rel=1e-12, abs=1e-12, nan_ok=True)
+
+
 def expected_of_classes(labels, p):
+    """Compute by scikit-learn, with NaN where it has 0, a warning or an error."""
     predicted, n_classes = p.argmax(axis=1), p.shape[1]
     ranked = [1] if n_classes == 2 else range(n_classes)
     areas = [
         (sklearn_metrics.roc_auc_score(labels == c, p[:, c]),
          sklearn_metrics.average_precision_score(labels == c, p[:, c]))
-        for c in ranked
-    ]  # fmt: skip
+        for c in ranked if 0 < np.mean(labels == c) < 1
+    ] or [(np.nan, np.nan)]  # fmt: skip
+    is_varied = len(set(labels)) > 1
     auroc, auprc = np.mean(areas, axis=0)
     return {
         "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
-        "mcc": sklearn_metrics.matthews_corrcoef(labels, predicted),
+        "mcc": sklearn_metrics.matthews_corrcoef(labels, predicted) if is_varied else np.nan,
         "f1_macro": sklearn_metrics.f1_score(labels, predicted, average="macro"),
         "f1_weighted": sklearn_metrics.f1_score(labels, predicted, average="weighted"),
         "auroc": auroc,
@@ -44,7 +57,20 @@ def test_metrics_of_classes_are_those_of_sklearn(seed, n_classes):
     kind = "binary" if n_classes == 2 else "multiclass"
     found = metrics_of(kind, labels, p)
     assert tuple(found) == NAMES[kind]
-    assert found == pytest.approx(expected_of_classes(labels, p))
+    assert found == same(expected_of_classes(labels, p))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 1000), st.integers(2, 4), st.integers(2, 12), st.booleans())
+def test_a_row_of_weight_n_counts_as_n_rows_of_sklearn(seed, n_classes, n_rows, is_one_class):
+    labels, p = classes(seed, n_classes, n_rows)
+    weights = np.random.default_rng(seed).integers(3, size=len(labels))
+    weights[labels > 0] *= not is_one_class
+    weights[0] += 1
+    kind = "binary" if n_classes == 2 else "multiclass"
+    found = measure_of(kind, labels, p)(weights.astype(float))
+    drawn = np.repeat(np.arange(len(labels)), weights)
+    assert found == same(expected_of_classes(labels[drawn], p[drawn]))
 
 
 @settings(deadline=None, max_examples=20)
@@ -52,10 +78,11 @@ def test_metrics_of_classes_are_those_of_sklearn(seed, n_classes):
 def test_metrics_of_values_are_those_of_sklearn(seed):
     y, p = np.random.default_rng(seed).normal(size=(2, 20, 3)).round(1)
     found = metrics_of("regression", y, p)
-    assert found["mse"] == pytest.approx(sklearn_metrics.mean_squared_error(y, p))
-    assert found["r2"] == pytest.approx(sklearn_metrics.r2_score(y, p))
+    assert found["mse"] == same(sklearn_metrics.mean_squared_error(y, p))
+    assert found["r2"] == same(sklearn_metrics.r2_score(y, p))
     first = metrics_of("regression", y[:, 0], p[:, 0])
-    assert first["pearson"] == pytest.approx(np.corrcoef(y[:, 0], p[:, 0])[0, 1])
+    assert first["pearson"] == same(stats.pearsonr(y[:, 0], p[:, 0]).statistic)
+    assert first["spearman"] == same(stats.spearmanr(y[:, 0], p[:, 0]).statistic)
 
 
 def test_labels_that_do_not_vary_are_left_out_and_counted():
@@ -96,7 +123,7 @@ def test_a_row_twice_is_a_row_of_weight_two_in_the_bootstrap():
     rng = np.random.default_rng(0)
     drawn = [rng.integers(len(labels), size=len(labels)) for _ in range(200)]
     by_hand = [sklearn_metrics.roc_auc_score(labels[d], p[d, 1]) for d in drawn]
-    assert intervals["auroc"] == pytest.approx(np.quantile(by_hand, [0.025, 0.975]))
+    assert intervals["auroc"] == pytest.approx(np.quantile(by_hand, [0.025, 0.975]), rel=1e-12)
 
 
 def test_rows_that_go_together_widen_the_interval():

@@ -103,7 +103,7 @@ def test_a_folder_comes_back_bit_for_bit_by_the_one_door(tmp_path):
             assert type(other) is HyenaDNAForPromptedClassification
             assert torch.equal(other(tokens).logits, MODEL(tokens).logits)
     assert base_sha256(found) == weights_sha256(LANGUAGE) != weights_sha256(found)
-    with pytest.raises(InputError, match="it has a prompt"):
+    with pytest.raises(InputError, match="with a prompt, which predicts labels"):
         load(str(tmp_path))
 
 

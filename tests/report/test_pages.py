@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from megabase.metrics.bootstrap import ConfidenceInterval
 from megabase.metrics.results import Published, Result
-from megabase.report.pages import published_table, results_table
+from megabase.report.pages import Section, Table, published_table, results_table, sections_page
 
 OURS = Result(
     task="gue/tf_0", model="ours", metric="mcc", value=0.5, interval=None, seed=0, n_test=1000,
@@ -46,4 +46,28 @@ def test_a_figure_that_there_is_not_leaves_its_cell_empty():
     assert table.to_markdown().splitlines()[2:4] == [
         "| gue/tf_0 | 1,000 | mcc | 0.5000 |  |",
         "| gue/tf_0 | 1,000 | accuracy |  | 0.2500 [0.2000, 0.3000] |",
+    ]
+
+
+def test_a_page_shows_all_text_as_it_is_and_embeds_its_figures(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x00\xff")
+    name = "<b> & 'c' \"d\" {{ title }}"
+    shown = "&lt;b&gt; &amp; &#x27;c&#x27; &quot;d&quot; {{ title }}"
+    sections = [
+        Section(name, [name], Table([name], [[name]]), "a.png"),
+        Section("Next", [], figure="a.png", figure_text="dots", level=3),
+    ]
+    page = sections_page(name, sections, tmp_path)
+    assert page.partition("<title>")[2].partition("<style>")[0] == f"{shown}</title>"
+    assert page.partition("<body>\n")[2].splitlines() == [
+        f"<h2>{shown}</h2>",
+        f"<p>{shown}</p>",
+        f'<img alt="{shown}" src="data:image/png;base64,AP8=">',
+        "<table>",
+        f"<tr><th>{shown}</th></tr>",
+        f"<tr><td>{shown}</td></tr>",
+        "</table>",
+        "<h3>Next</h3>",
+        '<img alt="dots" src="data:image/png;base64,AP8=">',
+        "</body></html>",
     ]

@@ -1,6 +1,12 @@
 """The doctor finds what is there and says what is not."""
 
+import re
+import tomllib
+from pathlib import Path
+
 from megabase.runtime import environment
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def test_a_missing_extra_names_what_brings_it(monkeypatch):
@@ -8,6 +14,17 @@ def test_a_missing_extra_names_what_brings_it(monkeypatch):
     (finding,) = environment.extras()
     assert finding.value == "off"
     assert finding.note == "no figures; pip install 'megabase[plot]'"
+
+
+def test_every_extra_for_users_is_reported_with_its_package():
+    extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
+    packages = {
+        re.split("[^a-z0-9-]", requirements[-1])[0]: extra
+        for extra, requirements in extras.items()
+        if extra not in ("all", "docs", "dev")
+    }
+    assert {package: extra for package, (extra, _) in environment._EXTRAS.items()} == packages
+    assert [finding.name for finding in environment.extras()] == list(environment._EXTRAS)
 
 
 def test_storage_looks_at_the_nearest_folder_that_exists(tmp_path):

@@ -71,6 +71,21 @@ def test_a_motif_is_learnt_from_scratch_and_measured_with_an_interval(tables):
     assert test["interval"][0] <= test["best_seed"] <= test["interval"][1]
 
 
+@pytest.mark.parametrize("which", ["validation", "test"])
+def test_a_row_too_long_to_be_predicted_is_refused_before_training(tables, which):
+    names = {"validation": str(write_rows(tables / "validation.csv", motif_rows(20)))}
+    rows = [row | {"sequence": "ACGT" * 50_000} for row in motif_rows(1)]
+    long = str(write_rows(tables / "long.csv", [*motif_rows(20), *rows]))
+    save(toys.model(d_model=128, max_seq_len=1 << 18), tables / "reader")
+    keys = {"model": str(tables / "reader"), "memory_gib": 0.6}
+    message = r"predicting a validation or test row of 200,000 tokens needs about \d.* GiB, and may"
+    with pytest.raises(InputError, match=message):
+        run(tables, **(names | {which: long} | keys))
+    assert not (tables / "out").exists()
+    with pytest.raises(InputError, match=r"row 21 has 200,000 bp, and the model reads at most"):
+        run(tables, **(names | {which: long}))
+
+
 def test_predictions_are_those_of_the_saved_model_bit_for_bit(made):
     rows = read_rows(made / PREDICTIONS)
     assert list(rows[0]) == ["id", "sequence", "label", "predicted", "p_0", "p_1"]

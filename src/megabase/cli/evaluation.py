@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from megabase.cli.console import show_rows
 from megabase.cli.options import (
+    FORMER_NAMES,
     ConfigFile,
     Delimiter,
     Device,
@@ -94,7 +96,7 @@ def evaluate(
             "--from-scratch", help="Also train a model of the same size from random weights."
         ),
     ] = False,
-    stand_in: SubstituteSplit = False,
+    substitute_split: SubstituteSplit = False,
     offline: Offline = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -135,7 +137,7 @@ def evaluate(
             data,
             protocol,
             offline,
-            stand_in,
+            substitute_split,
             length,
             windows,
             sequence_column,
@@ -162,8 +164,9 @@ def list_tasks(
     """
     from megabase.tasks.catalogue import all_tasks, find_tasks
 
-    for task in find_tasks(patterns) if patterns else all_tasks():
-        typer.echo(f"{task.name}\t{task.kind}\t{task.metric}\t{task.title}")
+    found = find_tasks(patterns) if patterns else all_tasks()
+    rows = [(task.name, task.kind, task.metric, task.title) for task in found]
+    show_rows(rows, "{}\t{}\t{}\t{}")
 
 
 @with_streams()
@@ -243,7 +246,7 @@ def add_evaluate(app: typer.Typer) -> None:
     tasks.command("perplexity")(perplexity)
     tasks.command("context")(context)
     tasks.command("list")(list_tasks)
-    tasks.command(TASK)(evaluate)
+    tasks.command(TASK, context_settings=FORMER_NAMES)(evaluate)
     tasks.command("few-shot")(few_shot)
     app.add_typer(tasks, name="evaluate")
 
@@ -296,7 +299,9 @@ def perplexity(
         typer.echo(json.dumps(report, indent=2))
         return
     for name, one in report.get("genomes", {"": report}).items():
-        typer.echo(f"{name}\n{_table(one)}" if name else _table(one))
+        if name:
+            typer.echo(name)
+        _show_bits(one)
 
 
 @with_streams()
@@ -348,7 +353,8 @@ def context(
     typer.echo(output / PAGE)
 
 
-def _table(report: dict[str, Any]) -> str:
+def _show_bits(report: dict[str, Any]) -> None:
+    """Show the bits per base of a genome, one row for each predictor."""
     from megabase.report.pages import interval_text
     from megabase.runtime.log import counted
 
@@ -365,20 +371,17 @@ def _table(report: dict[str, Any]) -> str:
     for key, name in named.items():
         found = report[key]
         rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
-    lines = [f"{name:<20}{bits:>14}   {interval}" for name, bits, interval in rows]
-    return "\n".join(
-        [
-            *lines,
-            f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
-            f"{counted(report['n_bases'], 'base')} in "
-            f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp",
-        ]
+    show_rows(rows, "{:<20}{:>14}   {}")
+    typer.echo(
+        f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
+        f"{counted(report['n_bases'], 'base')} in "
+        f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp"
     )
 
 
 def add_card(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command("card")(card)
+    app.command("card", context_settings=FORMER_NAMES)(card)
 
 
 @with_streams()
@@ -405,7 +408,7 @@ def card(
     seed: FirstSeed = None,
     length: WindowLength = None,
     windows: WindowsPerClass = None,
-    stand_in: SubstituteSplit = False,
+    substitute_split: SubstituteSplit = False,
     offline: Offline = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -434,7 +437,7 @@ def card(
     evaluate_card(
         task,
         output,
-        choice=Choice(data, "clean", offline, stand_in, length, windows),
+        choice=Choice(data, "clean", offline, substitute_split, length, windows),
         settings=settings,
         rows=",".join(rows) if rows else ROWS,
         overwrite=overwrite,

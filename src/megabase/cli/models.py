@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from megabase.cli.console import show_rows
 from megabase.cli.options import (
     Json,
     Model,
@@ -47,9 +48,14 @@ def info(
         typer.echo(json.dumps(about, indent=2))
         return
     config = about.pop("config")
-    for key, value in [*about.items(), *config.items()]:
-        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
-        typer.echo(f"{key:<42}{shown}")
+    show_rows(
+        [(key, _shown(value)) for key, value in [*about.items(), *config.items()]], "{:<42}{}"
+    )
+
+
+def _shown(value: object) -> str:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_number else f"{value}"
 
 
 def add_convert(app: typer.Typer) -> None:
@@ -132,6 +138,5 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps({finding.name: finding.value for finding in findings}, indent=2))
         return
-    for finding in findings:
-        note = f"  ({finding.note})" if finding.note else ""
-        typer.echo(f"{finding.name:<14}{finding.value}{note}")
+    rows = [(name, value, f"  ({note})" if note else "") for name, value, note in findings]
+    show_rows(rows, "{:<14}{}{}")

@@ -108,9 +108,19 @@ WindowsPerClass = Annotated[
 SubstituteSplit = Annotated[
     bool,
     typer.Option(
-        "--stand-in", help="If a split is missing, use rows of another split in its place."
+        "--substitute-split", help="If a split is missing, use rows of another split in its place."
     ),
 ]
+_FORMER = {"stand-in": "substitute-split"}
+
+
+def _present(name: str) -> str:
+    return _FORMER.get(name, name)
+
+
+FORMER_NAMES = {"token_normalize_func": _present}
+"""The `context_settings` of a verb that accepts a former name of an option."""
+
 Offline = Annotated[
     bool, typer.Option("--offline", help="Use only data that was already downloaded from the hub.")
 ]

@@ -17,14 +17,13 @@ from contextlib import contextmanager, redirect_stdout
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 from megabase.errors import InputError, WorkError
 from megabase.runtime.location import refuse_url
 from megabase.runtime.log import counted, start_logging
 
 P = ParamSpec("P")
-Place = TypeVar("Place", str, Path)
 
 STREAM = "-"
 """The path that means standard input (as an input) or standard output (as an output)."""

@@ -21,8 +21,8 @@ from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import TokenArray
 from megabase.inference.predictor import Predictor
 from megabase.metrics.label_efficiency import doubling
+from megabase.report.context_report import context_page
 from megabase.report.figures import figure_class, plot_context
-from megabase.report.pages import context_page
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.runtime.log import Meter, progress
@@ -200,7 +200,7 @@ class _Probe:
         self.gaps = doubling(self.n_copied, self._length - 2 * self.n_copied)
 
     def whole(self) -> _Bits:
-        """Return the bits of every base of each window, given all bases before it."""
+        """Return the surprisal in bits of every base, given all earlier bases of its window."""
         return self._ends(self._windows, self._length)
 
     def by_position(self, bits: _Bits) -> tuple[AtPosition, ...]:

@@ -249,7 +249,7 @@ def check_splits(task: Task, found: Mapping[str, object], folder: Path) -> None:
     lacks = f"{folder} has no {' and no '.join(missing)} rows of {task.name}"
     if "validation" in found and len(missing) == 1:
         raise InputError(
-            f"{lacks}; use its validation rows in place of {missing[0]} with --stand-in"
+            f"{lacks}; use its validation rows in place of {missing[0]} with --substitute-split"
         )
     others = f" (it has {', '.join(found)})" if found else ""
     tried = ", ".join(map(str, (folder, *(folder / name for name in task.folders))))

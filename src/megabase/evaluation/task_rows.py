@@ -57,8 +57,8 @@ def labelled_data(
     for split in ("train", "test"):
         if not found.splits.get(split):
             raise InputError(
-                f"{found.task.name} has no {split} rows in {found.place}; --stand-in uses other "
-                "rows in their place, and reports it"
+                f"{found.task.name} has no {split} rows in {found.place}; "
+                "--substitute-split uses other rows in their place, and reports it"
             )
     labels = _labels(found)
     parts = {split: _examples(found, labels, split) for split in found.splits}

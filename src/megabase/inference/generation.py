@@ -148,10 +148,12 @@ def generate(
         rows = [row for row, prompt in enumerate(prompts) if (len(prompt) == 0) is is_empty]
         if rows:
             chosen = [prompts[row] for row in rows]
-            walk = None if constraint is None else ConstrainedBatch(constraint, chosen)
+            constrained = None if constraint is None else ConstrainedBatch(constraint, chosen)
             fixed = template if constraint is None else constraint.template
             uniform = torch.from_numpy(np.stack([streams[row] for row in rows]))
-            writer = _Writer(uniform.to(next(model.parameters()).device), sampling, fixed, walk)
+            writer = _Writer(
+                uniform.to(next(model.parameters()).device), sampling, fixed, constrained
+            )
             written = _write(model, chosen, length, writer, advance)
             answers.update(zip(rows, written, strict=True))
     return [answers[row] for row in range(len(prompts))]
@@ -192,10 +194,10 @@ class _Writer:
         uniform: Float64[Tensor, "batch length"],
         sampling: Sampling,
         template: TokenArray | None,
-        walk: ConstrainedBatch | None,
+        constrained: ConstrainedBatch | None,
     ) -> None:
         self._uniform, self._sampling = uniform.t().contiguous(), sampling
-        self._walk = walk
+        self._constrained = constrained
         letters = [DNA_VOCABULARY.unknown_id] * len(self._uniform)
         self._template = letters if template is None else template.tolist()
         self._tokens = torch.empty_like(self._uniform, dtype=torch.int64)
@@ -210,16 +212,16 @@ class _Writer:
             base = draw(p, self._uniform[position])
         else:
             base = torch.full_like(self._tokens[position], fixed - _FIRST)
-        if self._walk is not None:
-            self._walk.take(base.tolist())
+        if self._constrained is not None:
+            self._constrained.take(base.tolist())
         self._total += log_p.gather(-1, base[:, None])[:, 0]
         return torch.add(base, _FIRST, out=self._tokens[position])
 
     def _allowed(self, log_p: Float64[Tensor, "batch base"]) -> Float64[Tensor, "batch base"]:
         """Set ln p to -inf for bases after which the constraint could not be met."""
-        if self._walk is None:
+        if self._constrained is None:
             return log_p
-        is_allowed = torch.from_numpy(self._walk.allowed()).to(log_p.device)
+        is_allowed = torch.from_numpy(self._constrained.allowed()).to(log_p.device)
         return log_p.masked_fill(~is_allowed, -torch.inf)
 
     def finish(self) -> list[Generated]:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import gt
 from pathlib import Path
@@ -198,12 +198,6 @@ def _split_at_blanks(line: str, place: str) -> list[str]:
 
 def _is_score(text: str) -> bool:
     return text == "." or re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", text) is not None
-
-
-def write_bed(intervals: Iterable[Interval], path: Path) -> None:
-    """Write contig, start and end of each interval; strands are not written."""
-    lines = (f"{interval.contig}\t{interval.start}\t{interval.end}\n" for interval in intervals)
-    path.write_text("".join(lines), encoding="utf-8")
 
 
 _GTF, _GFF3 = (".gtf",), (".gff3", ".gff")

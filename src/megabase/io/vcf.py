@@ -210,7 +210,7 @@ class VcfFile:
                 yield _bcf_lines(file)
         else:
             with self._bytes() as file:
-                yield _text_lines(file)
+                yield _text_lines(file, self.name)
 
     @contextmanager
     def _mended_errors(self) -> Generator[None]:
@@ -226,8 +226,12 @@ class VcfFile:
             pysam.set_verbosity(loudness)
 
 
-def _text_lines(file: Iterable[bytes]) -> Iterator[str]:
+def _text_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
     for number, line in enumerate(file):
+        if b"\0" in line:
+            raise InputError(
+                f"{name}, line {number + 1:,}: a NUL byte; the file is damaged: copy it again"
+            )
         text = line if number else line.removeprefix(_BYTE_ORDER_MARK)
         yield text.rstrip(b"\r\n").decode(**_TEXT)
 
@@ -336,7 +340,7 @@ def _bgzip(path: Path) -> Generator[pysam.BGZFile]:
 
 @contextmanager
 def work_errors(what: str) -> Generator[None]:
-    """Raise a WorkError if pysam fails to write without a reason, and silence its messages."""
+    """Raise a WorkError if pysam fails to write and gives no reason; silence its messages."""
     loudness = pysam.set_verbosity(0)
     try:
         yield

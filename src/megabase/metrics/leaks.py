@@ -109,7 +109,7 @@ class LeakReport:
 
     @property
     def is_leaky(self) -> bool:
-        """Whether a test row is an exact or near repeat of training rows, on either strand."""
+        """Whether a test row repeats training rows, whole or in half of its words, on a strand."""
         return bool(self.exact.n or self.reverse_complement.n or self.n_near)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,11 @@
-"""The metrics of each kind of task: rankings, correlations, and their bootstrap intervals."""
+"""The metrics of each kind of task: rankings, correlations, and their bootstrap intervals.
+
+They are those of scikit-learn and scipy, to rounding, which the tests check. They are written
+here because the bootstrap computes them a thousand times, and fine-tuning without any extra. One
+replicate takes 1.2 ms for 10,000 rows of ten classes, and 163 ms by scikit-learn, on two cores
+of an AMD EPYC; from 1,000 to 100,000 rows the ratio is 27 to 560 for classes, and 3 to 53 for
+values, whose rows must be repeated for scipy: `benchmarks/task_metrics.py`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple

@@ -104,11 +104,6 @@ def _check_labels(config: HyenaDNAConfig, keys: Mapping[str, Any]) -> None:
 
 
 @typing.no_type_check
-def _is_real(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < LARGEST_INTEGER
-
-
-@typing.no_type_check
 def _check_head(config: HyenaDNAConfig) -> None:
     """Raise an InputError for an invalid pooling, or units that do not match the targets."""
     if config.pooling not in POOLED:

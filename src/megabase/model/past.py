@@ -159,9 +159,9 @@ class Past(transformers.Cache):
 
     def _absorbed(self) -> Tensor:
         """Read all tokens so far into a new cache with room for later tokens."""
-        room = self._model.config.max_seq_len - self._n_tokens
+        n_left = self._model.config.max_seq_len - self._n_tokens
         if self._max_length is None or self._max_length < self._n_tokens:
-            self._n_steps = min(room, max(_FEWEST_STEPS, self._n_tokens))
+            self._n_steps = min(n_left, max(_FEWEST_STEPS, self._n_tokens))
         else:
             self._n_steps = self._max_length - self._n_tokens
         self._cache = Cache(self._model.backbone, self._n_steps)

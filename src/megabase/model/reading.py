@@ -369,8 +369,8 @@ def read_language_model(files: ModelFiles) -> ReadModel:
     if has_head(tensors) or has_prompt(tensors):
         kind = "head" if has_head(tensors) else "prompt"
         raise InputError(
-            f"{name} is fine-tuned to predict labels (it has a {kind}), and this command needs a "
-            "language model; use it with `megabase predict`, or give the model it was made from"
+            f"{name} is a fine-tuned model with a {kind}, which predicts labels, and a language "
+            "model is needed here; use it with `megabase predict`, or name its language model"
         )
     check_fits(tensors, config, name)
     model = PlainLanguageModel(config)

@@ -21,12 +21,12 @@ static void store_gated(const point *x, const mixing *m, number batch, number ch
 
 int n_lanes(void) { return LANES; }
 
-/* Write the spectra of the long filters of all channels to `room`, in the layout that
+/* Write the spectra of the long filters of all channels to `scratch`, in the layout that
    mix_channels reads. */
 void spectra_of_channels(const mixing *m) {
 #pragma omp parallel for schedule(dynamic) num_threads(m->n_threads)
     for (number c = 0; c < m->n_channels; c += LANES)
-        filter_spectra((point *)(m->room + 2 * c * m->n), m, c);
+        filter_spectra((point *)(m->scratch + 2 * c * m->n), m, c);
 }
 
 /* Mix LANES channels of a sequence; h are the spectra of their filters, x is working memory. */
@@ -42,7 +42,7 @@ static void mix(point *x, const point *h, const mixing *m, number batch, number 
 void mix_channels(const mixing *m) {
 #pragma omp parallel num_threads(m->n_threads)
     {
-        point *x = (point *)m->room + 2 * m->n * omp_get_thread_num(), *h = x + m->n;
+        point *x = (point *)m->scratch + 2 * m->n * omp_get_thread_num(), *h = x + m->n;
         if (m->spectra) {
 #pragma omp for collapse(2) schedule(dynamic)
             for (number c = 0; c < m->n_channels; c += LANES)

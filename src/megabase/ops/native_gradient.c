@@ -147,7 +147,7 @@ void mix_channels_backward(const gradient *g) {
     const mixing *m = &g->of;
 #pragma omp parallel for schedule(dynamic) num_threads(m->n_threads)
     for (number c = 0; c < m->n_channels; c += LANES) {
-        point *h = (point *)m->room + 4 * m->n * omp_get_thread_num();
+        point *h = (point *)m->scratch + 4 * m->n * omp_get_thread_num();
         point *z = h + m->n, *x = z + m->n, *sum = x + m->n;
         filter_spectra(h, m, c);
         for (number k = 0; k < m->n; k++) sum[k] = (point){{0}, {0}};
@@ -183,7 +183,7 @@ static const struct {
     AT(mixing, out), AT(mixing, last), AT(mixing, first), AT(mixing, value),
     AT(mixing, last_filter), AT(mixing, first_filter), AT(mixing, value_filter), AT(mixing, mask),
     AT(mixing, taps), AT(mixing, spectra), AT(mixing, twiddles), AT(mixing, twist),
-    AT(mixing, room), AT(mixing, batch), AT(mixing, n_channels), AT(mixing, length),
+    AT(mixing, scratch), AT(mixing, batch), AT(mixing, n_channels), AT(mixing, length),
     AT(mixing, n), AT(mixing, n_taps_apart), AT(mixing, n_threads), SIZE(mixing),
     AT(filter_gradient, taps), AT(filter_gradient, bias), AT(filter_gradient, edge),
     SIZE(filter_gradient),

@@ -77,7 +77,7 @@ class _Mixing(ctypes.Structure):
     _fields_ = (
         *((name, _ChannelRows) for name in ("out", "last", "first", "value")),
         *((name, _Filter) for name in ("last_filter", "first_filter", "value_filter")),
-        *((name, c_void_p) for name in ("mask", "taps", "spectra", "twiddles", "twist", "room")),
+        *((name, c_void_p) for name in ("mask", "taps", "spectra", "twiddles", "twist", "scratch")),
         *(
             (name, c_int64)
             for name in (
@@ -211,7 +211,7 @@ class NativeMixer:
         # Read once: memory is sized for it, and another Python thread may have another number.
         self._n_threads = torch.get_num_threads()
         self._signal = self._n_threads * 2 * n_lanes * self._n
-        self._room = self._twist.new_empty(0)
+        self._scratch = self._twist.new_empty(0)
 
     def chunks(self, n_channels: int) -> Iterator[slice]:
         """Divide channels into chunks, each large enough to keep every thread busy."""
@@ -225,7 +225,7 @@ class NativeMixer:
         """Transform long filters, as `gated_conv.Mixer.spectra_of`."""
         spectra = taps.new_empty(len(taps), 2 * self._n)
         task = self._task(taps)
-        task.room = pointer(spectra)
+        task.scratch = pointer(spectra)
         self._library.spectra_of_channels(ctypes.byref(task))
         return spectra
 
@@ -241,7 +241,7 @@ class NativeMixer:
         """Write the operator's output, as `gated_conv.Mixer.mix`; `keep` has no effect."""
         mask = None if mask is None else mask.contiguous()  # the name keeps it alive for C
         task = self._whole_task(parts, mask, long)
-        task.out, task.room = _rows(out), self._room_for(N_FORWARD)
+        task.out, task.scratch = _rows(out), self._scratch_for(N_FORWARD)
         self._library.mix_channels(ctypes.byref(task))
 
     def mix_backward(
@@ -256,7 +256,7 @@ class NativeMixer:
         taps, dy = cast("Tensor", given), dy.contiguous()
         mask = None if mask is None else mask.contiguous()  # the name keeps it alive for C
         task = _Gradient(self._whole_task(parts, mask, taps), _rows(dy))
-        task.of.room = self._room_for(N_BACKWARD)
+        task.of.scratch = self._scratch_for(N_BACKWARD)
         task.d_last, task.d_first, task.d_value = (_rows(part.stream) for part in d_parts)
         task.d_last_filter, task.d_first_filter, task.d_value_filter = (
             _FilterGradient(*map(pointer, (t.zero_() for t in part.short))) for part in d_parts
@@ -266,11 +266,11 @@ class NativeMixer:
         self._library.mix_channels_backward(ctypes.byref(task))
         return d_taps
 
-    def _room_for(self, n_signals: int) -> int:
+    def _scratch_for(self, n_signals: int) -> int:
         """Return the address of working memory for `n_signals` signals in each thread."""
-        if self._room.numel() < n_signals * self._signal:
-            self._room = self._room.new_empty(n_signals * self._signal)
-        return pointer(self._room)
+        if self._scratch.numel() < n_signals * self._signal:
+            self._scratch = self._scratch.new_empty(n_signals * self._signal)
+        return pointer(self._scratch)
 
     def _whole_task(self, parts: list[Part], mask: Tensor | None, long: Tensor) -> _Mixing:
         """Describe all inputs; the caller sets where the output goes."""

@@ -25,7 +25,7 @@ typedef struct {
     number n_taps;
 } filter;
 
-/* Inputs, output and working memory (`room`) of the mixing; see NativeMixer. Twiddles are w^j,
+/* Inputs, output and working memory (`scratch`) of the mixing; see NativeMixer. Twiddles are w^j,
    w^2j, w^3j with w = exp(-2 pi i / length) for each length of a transform, from n down; the
    twist is exp(i pi j / 2n). */
 typedef struct {
@@ -33,7 +33,7 @@ typedef struct {
     filter last_filter, first_filter, value_filter;
     const uint8_t *mask;
     const float *taps, *spectra, *twiddles, *twist;
-    float *room;
+    float *scratch;
     number batch, n_channels, length, n, n_taps_apart, n_threads;
 } mixing;
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
-from megabase.genome.variant import substitution_sites
+from megabase.genome.variant import Site, substitution_sites
 from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from megabase.inference.choices import strands_of
 from megabase.inference.predictor import Predictor
@@ -69,9 +69,10 @@ def rows_of(
     ratios
         Ratios of A, C, G, T at each base, by column of the table.
     """
-    for key, at in _keys(reference, record.interval):
+    for site, at in _substitutions(reference, record.interval):
         numbers = {column: float(values[at]) for column, values in ratios.items()}
-        yield dict(zip(COLUMNS, (*key, record.name), strict=True)) | numbers
+        cells = (site.contig, site.position, site.ref, *site.alts, record.name)
+        yield dict(zip(COLUMNS, cells, strict=True)) | numbers
 
 
 def ratios_of(
@@ -104,29 +105,29 @@ def ratios_of(
     letters = forward_letters(reference, record.interval)
     known = np.array([letter in DNA.bases for letter in letters])
     ratios[~is_substitution(letters) & known[:, None]] = 0.0
-    keys = list(_keys(reference, record.interval))
-    found = list(islice(rows, len(keys)))
+    expected = list(_substitutions(reference, record.interval))
+    found = list(islice(rows, len(expected)))
     if [tuple(row[name] for name in COLUMNS[:4]) for row in found] != [
-        (contig, str(position), ref, alt) for (contig, position, ref, alt), _ in keys
+        (site.contig, str(site.position), site.ref, *site.alts) for site, _ in expected
     ]:
         raise InputError(
             f"the rows of {record.name} have changed since they were written; recompute the table "
             "with --overwrite"
         )
-    for (_, at), row in zip(keys, found, strict=True):
+    for (_, at), row in zip(expected, found, strict=True):
         ratios[at] = float(row[column])
     return ratios
 
 
-def _keys(
+def _substitutions(
     reference: Reference, interval: Interval
-) -> Iterator[tuple[tuple[str, int, str, str], tuple[int, int]]]:
-    """Yield contig, position, ref and alt of each row in order, and the index of its ratio."""
+) -> Iterator[tuple[Site, tuple[int, int]]]:
+    """Yield a site with one allele for each row, in order, and the index of its ratio."""
     letters = forward_letters(reference, interval)
     for site in substitution_sites(interval.contig, letters, start=interval.start):
         for alt in site.alts:
             place = site.position - interval.start, DNA.bases.index(alt)
-            yield (site.contig, site.position, site.ref, alt), place
+            yield site._replace(alts=(alt,)), place
 
 
 _log = logging.getLogger(__name__)

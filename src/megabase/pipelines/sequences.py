@@ -77,10 +77,6 @@ class SequenceInput:
         self._n_ambiguous += encoded.n_ambiguous
         return encoded.tokens
 
-    def all_tokens(self) -> Iterator[UInt8[np.ndarray, " length"]]:
-        """Yield the tokens of every sequence."""
-        return map(self.tokens, range(len(self.records)))
-
     def log_ambiguous(self) -> None:
         """Log how many letters were read as N, if any."""
         if self._n_ambiguous:
@@ -249,7 +245,7 @@ class Entries(Protocol):
     has_reasons: bool
 
     def records(self) -> Iterator[EntryRecord]:
-        """Yield every record; letters are read when its entries are read."""
+        """Yield every record; `EntryRecord.read` reads the letters of its entries."""
         ...
 
     def tell(self) -> None:
@@ -323,7 +319,7 @@ class TableEntries:
 class AlleleEntries:
     """Alleles of a VCF file: two entries for each alternative, the reference allele first.
 
-    They are the two windows of `genome.variant_window` around it on the forward strand, named
+    They are its two windows on the forward strand (`genome.variant.allele_windows`), named
     ``contig:POS:REF>ALT:ref`` and ``...:alt`` with the POS of the file.
 
     Parameters

@@ -93,7 +93,7 @@ def _sections(report: Mapping[str, Any]) -> list[Section]:
         ),
         Section("Leaks and shortcuts", [], _leaks(tasks)),
         *(
-            Section(f"Embeddings of {task['data']['task']}", [_MAP], Table([], []), task["figure"])
+            Section(f"Embeddings of {task['data']['task']}", [_MAP], figure=task["figure"])
             for task in tasks
             if task["figure"]
         ),

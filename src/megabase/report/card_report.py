@@ -104,7 +104,7 @@ def card_page(report: _Report, folder: Path) -> str:
 
 def _sections(report: _Report) -> list[Section]:
     return [
-        Section(f"Evaluation card: {report['task']}", _how(report), Table([], [])),
+        Section(f"Evaluation card: {report['task']}", _how(report)),
         Section("Label efficiency", _efficiency_lines(report), _curve(report), EFFICIENCY),
         _calibration(report),
         _cost(report),
@@ -119,7 +119,6 @@ def _sections(report: _Report) -> list[Section]:
                 "Each claimed benefit of a foundation model needs its own test: Wornow et al. "
                 "2023, npj Digital Medicine 6:135.",
             ],
-            Table([], []),
         ),
     ]
 
@@ -221,7 +220,7 @@ def _curve(report: _Report) -> Table:
 def _calibration(report: _Report) -> Section:
     title = "Calibration"
     if report["calibration"] is None:
-        return Section(title, ["Not applicable: values have no probabilities."], Table([], []))
+        return Section(title, ["Not applicable: values have no probabilities."])
     rows = [
         [system, _mean(each["brier"]), _mean(each["calibration_error"])]
         for system, each in report["calibration"].items()

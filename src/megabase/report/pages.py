@@ -1,115 +1,22 @@
-"""Reports as sections, tables, Markdown and HTML pages with nothing to load from elsewhere."""
+"""Reports as sections, tables, Markdown and HTML pages with nothing to load from elsewhere.
+
+The HTML page is `templates/report.html`.
+"""
 
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from megabase.metrics.results import Collapsed, Published, Result, Summary, summarise
-from megabase.runtime.log import counted
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-img { max-width: 100%; }
-table { border-collapse: collapse; margin: 1rem 0; }
-td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
-"""
-
-_EXPERIMENTS = (
-    ("gain", "More context, same bases",
-     "The last bases of each window, predicted from the given amount of context; the control sees "
-     "only the nearest 64 bases. A difference above 0 is the benefit of the context beyond them.",
-     ("bases of context", "bits per base", "64 bases")),
-    ("doubled", "More context, step by step",
-     "The same bases, predicted from the given amount of context; the control sees the next "
-     "shorter one. A difference below 0 means that the added context makes the model worse.",
-     ("bases of context", "bits per base", "next shorter context")),
-    ("whole", "Whole context against less context",
-     "The same bases, predicted from the whole context; the control sees only the given number of "
-     "nearest bases. A difference above 0 is the benefit of the rest.",
-     ("nearest bases", "whole context", "nearest bases only")),
-    ("shuffled", "Far context, true and permuted",
-     "The same bases, predicted from the whole window; in the control all bases further back than "
-     "the distance are permuted, which keeps the composition. A difference above 0 means that the "
-     "model uses the order of distant bases.",
-     ("permuted beyond, bases", "bits per base", "permuted")),
-    ("recall", "Recall of a copy",
-     "The second copy of a real segment, the given number of bases after the first; in the "
-     "control the first copy is replaced by another segment. A difference above 0 is recall.",
-     ("gap, bases", "second copy", "control")),
-)  # fmt: skip
-
-
-def context_page(report: Mapping[str, Any], figure: Path) -> str:
-    """Return the HTML page of a context report.
-
-    Parameters
-    ----------
-    report
-        A report of `evaluation.context.report_context`.
-    figure
-        The PNG file of its figure, which is embedded in the page.
-    """
-    positions = [
-        (f"{each['start']:,} to {each['end']:,}", *_bits(each["bits"]))
-        for each in report["by_position"]
-    ]
-    parts = [
-        f"<h1>Does context help {escape(report['model_name'])}?</h1>",
-        f"<p>{counted(report['n_windows'], 'held-out window')} of {report['context_length']:,} "
-        f"bases of {escape(report['genome'])}; {report['n_targets']:,} targets at the end of each. "
-        "Intervals are 95 % bootstrap intervals over windows. "
-        "Regions, seed and hashes are in context.json.</p>",
-        picture(figure, alt="plots of the tables below"),
-        "<h2>By position in the window</h2>",
-        Table(("positions", "bits per base", "95 % interval"), positions).to_html(),
-    ]
-    for key, title, text, head in (each for each in _EXPERIMENTS if report[each[0]]):
-        rows = [
-            (
-                f"{each['distance']:,}",
-                f"{each['bits']['bits_per_base']:.4f}",
-                f"{each['control']['bits_per_base']:.4f}",
-                *_bits(each["difference"]),
-            )
-            for each in report[key]
-        ]
-        parts += [f"<h2>{title}</h2>", f"<p>{text}</p>"]
-        parts.append(Table((*head, "difference", "95 % interval"), rows).to_html())
-    return html_page("Context report", parts)
-
-
-def picture(figure: Path, *, alt: str) -> str:
-    """Return an HTML image that embeds a PNG file; `alt` is its alternative text."""
-    encoded = base64.b64encode(figure.read_bytes()).decode()
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{encoded}">'
-
-
-def html_page(title: str, parts: Sequence[str]) -> str:
-    """Return an HTML page.
-
-    Parameters
-    ----------
-    title
-        The title, as plain text; it is escaped.
-    parts
-        Pieces of HTML, one below the other; they are not escaped.
-    """
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style>\n<body>\n{body}\n</body></html>\n"
-    )
 
 
 def interval_text(interval: Sequence[float] | None) -> str:
     """Return an interval as text; None is an interval that too few windows leave undefined."""
     return "too few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)
-
-
-def _bits(bits: Mapping[str, Any]) -> tuple[str, str]:
-    return f"{bits['bits_per_base']:.4f}", interval_text(bits["interval"])
 
 
 # Columns of text, which are aligned left; all others are numbers and aligned right.
@@ -134,11 +41,6 @@ class Table(NamedTuple):
         """Return the table as Markdown."""
         rule = ["---" if name in _TEXTS else "---:" for name in self.head]
         return "".join(f"{_line(cells)}\n" for cells in (self.head, rule, *self.rows))
-
-    def to_html(self) -> str:
-        """Return the table as HTML."""
-        rows = [_html_row(self.head, "th"), *(_html_row(row, "td") for row in self.rows)]
-        return "\n".join(["<table>", *rows, "</table>"])
 
 
 def results_table(
@@ -216,10 +118,6 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(each.replace("|", "\\|") for each in cells) + " |"
 
 
-def _html_row(cells: Sequence[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-
 class Section(NamedTuple):
     """A section of a report: title, paragraphs, optional figure and table, in this order.
 
@@ -233,21 +131,27 @@ class Section(NamedTuple):
         A table; it is left out if it has no rows.
     figure
         File name of a PNG figure in the folder of the report, or None.
+    figure_text
+        Alternative text of the figure in HTML; if empty, the title.
+    level
+        Level of the heading in HTML.
     """
 
     title: str
     lines: list[str]
-    table: Table
+    table: Table = Table((), ())
     figure: str | None = None
+    figure_text: str = ""
+    level: int = 2
 
 
 def sections_text(sections: Sequence[Section]) -> str:
     """Return sections as Markdown; figures are linked by their file names."""
     parts: list[str] = []
-    for title, lines, table, figure in sections:
-        parts += [f"## {title}", *lines]
-        parts += [f"![{title}]({figure})"] if figure else []
-        parts += [table.to_markdown().rstrip("\n")] if table.rows else []
+    for each in sections:
+        parts += [f"## {each.title}", *each.lines]
+        parts += [f"![{each.title}]({each.figure})"] if each.figure else []
+        parts += [each.table.to_markdown().rstrip("\n")] if each.table.rows else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -263,9 +167,19 @@ def sections_page(title: str, sections: Sequence[Section], folder: Path = Path()
     folder
         Folder of the figures, which are embedded in the page.
     """
-    parts: list[str] = []
-    for name, lines, table, figure in sections:
-        parts += [f"<h2>{escape(name)}</h2>", *(f"<p>{escape(line)}</p>" for line in lines)]
-        parts += [picture(folder / figure, alt=name)] if figure else []
-        parts += [table.to_html()] if table.rows else []
-    return html_page(title, parts)
+
+    def encoded(name: str) -> str:
+        return base64.b64encode((folder / name).read_bytes()).decode()
+
+    page = _templates.get_template("report.html")
+    return page.render(title=title, sections=sections, encoded=encoded)
+
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=StrictUndefined,
+)
+_templates.filters["escape"] = escape  # that of jinja2 writes quotation marks differently

@@ -97,7 +97,15 @@ LIBRARIES_BYTES = int(0.4 * _GIB)
 """Memory of a process after importing torch and transformers; see benchmarks/memory.py."""
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_EXTRAS = {"matplotlib": ("plot", "figures"), "pybigtools": ("bigwig", "bigWig tracks")}
+_EXTRAS = {
+    "matplotlib": ("plot", "figures"),
+    "logomaker": ("logo", "sequence logos"),
+    "pybigtools": ("bigwig", "bigWig tracks"),
+    "pyarrow": ("parquet", "Parquet tables"),
+    "h5py": ("hdf5", "HDF5 files"),
+    "scikit-learn": ("sklearn", "probes and k-mer baselines"),
+    "peft": ("lora", "low-rank adapters"),
+}
 """Each optional package: the extra that installs it, and its purpose."""
 
 

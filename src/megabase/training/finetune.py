@@ -41,7 +41,7 @@ from megabase.training.fit import (
     starting_model,
 )
 from megabase.training.labelled import LabelledData, hashes, read_labelled
-from megabase.training.memory_plan import rows_per_pass
+from megabase.training.memory_plan import check_prediction, rows_per_pass
 from megabase.training.outcome import (
     calibration,
     draw,
@@ -168,9 +168,12 @@ def check(config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM
             raise InputError(
                 "pooling is only for labels of whole rows; leave it out for labels of bases"
             )
+        longest = max(int(part.lengths().max()) for part in data.parts())
         if shape.n_prompt_tokens:
-            check_length(shape, max(int(part.lengths().max()) for part in data.parts()))
+            check_length(shape, longest)
         rows_per_pass(each, shape, data.longest)
+        if longest > data.longest:
+            check_prediction(each, shape, longest)
 
 
 @dataclass(frozen=True)

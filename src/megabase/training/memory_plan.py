@@ -11,7 +11,7 @@ import torch
 from megabase.data.training_windows import LengthSchedule, Share, Stage
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.footprint import training_bytes
+from megabase.model.footprint import inference_bytes, training_bytes
 from megabase.runtime.environment import LIBRARIES_BYTES, memory_bytes
 from megabase.training.run_config import AdaptConfig, PretrainConfig
 
@@ -126,6 +126,34 @@ def rows_per_pass(config: AdaptConfig, shape: HyenaDNAConfig, longest: int) -> t
         f"training on {longest:,} tokens at once needs about {needed:.1f} GiB, and may use "
         f"{budget / _GIB:.1f} GiB (memory_gib); use shorter sequences or a smaller model"
     )
+
+
+def check_prediction(config: AdaptConfig, shape: HyenaDNAConfig, longest: int) -> None:
+    """Validate before training that a row can be predicted after it.
+
+    Parameters
+    ----------
+    config
+        The configuration of the run.
+    shape
+        The configuration of the model.
+    longest
+        Number of tokens of the longest validation or test row.
+
+    Raises
+    ------
+    InputError
+        If one row of this length does not fit in memory.
+    """
+    budget, longest = memory_budget(config), shape.n_positions(longest)
+    is_streamed = config.adapt != "lora" and not _trains_on_cuda(config)  # see `model.engine`
+    needed = LIBRARIES_BYTES + inference_bytes(shape, longest, streamed=is_streamed)
+    if needed > budget:
+        raise InputError(
+            f"predicting a validation or test row of {longest:,} tokens needs about "
+            f"{needed / _GIB:.1f} GiB, and may use {budget / _GIB:.1f} GiB (memory_gib); use "
+            "shorter sequences or a smaller model"
+        )
 
 
 def memory_budget(config: PretrainConfig | AdaptConfig) -> float:
