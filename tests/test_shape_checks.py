@@ -33,7 +33,7 @@ def transposed(a: Float[Tensor, "rows columns"], *, is_right: bool) -> (
 
 @checked
 def named(number: int, name: str | None = None) -> str:
-    return f"{name}{number}" if name else number
+    return f"{name}{number}" if name else number  # pyright: ignore[reportReturnType]
 
 
 @checked

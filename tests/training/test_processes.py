@@ -125,8 +125,10 @@ def test_another_number_of_processes_goes_on(genome, tmp_path, before, after):
     done = pretrain(genome, tmp_path / "model", processes=after, steps=10)
     assert done.returncode == 0, done.stderr
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "model"))
+    # Adam divides gradients near zero by their size: rounding moves single weights by 3e-5. One
+    # wrong window moves an eighth of all by more than 1e-4, a lost state of Adam three quarters.
     for name, tensor in one.items():
-        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
