@@ -9,12 +9,13 @@ demo: .venv/demo.installed
 	$(BIN)/python examples/demo.py --output demo
 
 test: .venv/dev.installed
-	$(BIN)/python -m pytest -n 2 -m "not slow and not fuzz"
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 -m "not slow and not fuzz" --durations=20
 
 check: .venv/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/pyright --project tests/pyrightconfig.json
 	$(BIN)/lint-imports
 
 docs: .venv/dev.installed

@@ -1,5 +1,6 @@
 """Fixtures of all tests: a separate cache, a seed, and real data and devices if available."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -11,6 +12,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 import torch
 from torch import nn
+
+from tests import shape_checks
+
+shape_checks.install()
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when the tests of kernels import triton
@@ -27,6 +32,16 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEGABASE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         yield
+
+
+def pytest_collection_finish():
+    """Exempt from garbage collection what was imported: every training collects all the rest."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()  # what libraries release at the end, they report as a leak otherwise
 
 
 def pytest_addoption(parser):

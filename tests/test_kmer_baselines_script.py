@@ -43,7 +43,7 @@ def _small(fit):
 
 def test_both_strands_of_a_sequence_are_held_out_together(tmp_path):
     rows = write(tmp_path, "one", 100, 0)
-    other = [(s[::-1].translate(str.maketrans("ACGT", "TGCA")), label) for s, label in rows]
+    other = [(s[::-1].translate(str.maketrans("ACGT", "TGCA")), label) for s, label in rows]  # pyright: ignore[reportGeneralTypeIssues]
     write(tmp_path, "both", 0, 0, extra=[*rows, *other])
     kept, held = hold_out(read_part(tmp_path / "both.csv.gz"))
     assert len(kept.labels) + len(held.labels) == 200

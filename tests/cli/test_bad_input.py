@@ -3,9 +3,6 @@
 import gzip
 import json
 import os
-import resource
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from megabase.model.load import save
 from tests import toys
 from tests.cli.command import run
+from tests.full_disk import file_limit
 
 MODEL = toys.model()
 
@@ -290,21 +288,15 @@ def test_a_folder_without_permission(capsys, model, tmp_path):
     assert refused(answer, "Permission denied", code=1)
 
 
-def test_a_disk_that_is_full_leaves_the_old_file_whole(model, tmp_path):
-    """Let the system refuse to let a file grow, in place of a full disk."""
+def test_a_disk_that_is_full_leaves_the_old_file_whole(capsys, model, tmp_path):
     output = tmp_path / "copy"
-    command = [sys.executable, "-m", "megabase", "convert", "--output", str(output)]
-    subprocess.run([*command, "--input", str(model)], check=True, capture_output=True)
+    command = ["convert", "--output", output]
+    assert run(capsys, *command, "--input", model).code == 0
     before = {path.name: path.read_bytes() for path in output.iterdir()}
     save(toys.model(seed=1), tmp_path / "other")
-    done = subprocess.run(
-        [*command, "--input", str(tmp_path / "other"), "--overwrite"],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
-    )
-    assert done.returncode == 1
-    assert "megabase: error: the weights could not be written" in done.stderr
+    with file_limit(10_000):
+        answer = run(capsys, *command, "--input", tmp_path / "other", "--overwrite")
+    assert refused(answer, "megabase: error: the weights could not be written", code=1)
     after = {path.name: path.read_bytes() for path in output.iterdir()}
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed <= {"megabase.json"}

@@ -1,9 +1,5 @@
 """A disk that is full, or a folder that takes no file, costs one line and no output."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -11,6 +7,7 @@ from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.model.load import save
 from tests import toys
 from tests.cli.command import run
+from tests.full_disk import file_limit
 from tests.labelled_tables import motif_rows, write_rows
 from tests.vcf_files import vcf_text, write_vcf_file
 
@@ -26,33 +23,21 @@ OUTPUTS = {
     "predict": "predicted.csv",
 }
 WRITTEN = OUTPUTS | {"finetune": "classifier/config.json"}
-_RUN = """
-import json, resource, sys
-from megabase.cli.main import main
-for command in json.loads(sys.argv[1]):
-    if command == "full":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-        continue
-    sys.argv = ["megabase", *command]
-    try:
-        main()
-    except SystemExit as exit_:
-        print("exit code", exit_.code, file=sys.stderr)
-"""
 
 
-@pytest.fixture
-def commands(tmp_path):
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
     """Give what each verb needs, but for its output."""
-    save(toys.model(), tmp_path / "model")
+    folder = tmp_path_factory.mktemp("inputs")
+    save(toys.model(), folder / "model")
     torch.manual_seed(0)
-    save(HyenaDNAForSequenceClassification(toys.config()).eval(), tmp_path / "tuned")
-    table = write_rows(tmp_path / "table.csv", motif_rows(20))
-    genome = toys.write_fasta(tmp_path / "genome.fa", {"chrI": LETTERS})
-    genes = toys.write_fasta(tmp_path / "genes.fa", {"a": LETTERS[:50], "b": LETTERS[50:100]})
+    save(HyenaDNAForSequenceClassification(toys.config()).eval(), folder / "tuned")
+    table = write_rows(folder / "table.csv", motif_rows(20))
+    genome = toys.write_fasta(folder / "genome.fa", {"chrI": LETTERS})
+    genes = toys.write_fasta(folder / "genes.fa", {"a": LETTERS[:50], "b": LETTERS[50:100]})
     row = ("chrI", 100, LETTERS[99], "A" if LETTERS[99] != "A" else "C", "DP=3")
-    vcf = write_vcf_file(tmp_path / "in.vcf", vcf_text([row] * 9))
-    bed = tmp_path / "regions.bed"
+    vcf = write_vcf_file(folder / "in.vcf", vcf_text([row] * 9))
+    bed = folder / "regions.bed"
     bed.write_text("chrI\t100\t110\n")
     inputs = {
         "score": ["--input", genes],
@@ -64,30 +49,25 @@ def commands(tmp_path):
         "finetune": ["--train", table, "--epochs", 1, "--seeds", 1, "--device", "cpu"],
         "predict": ["--input", table],
     }
-    models = dict.fromkeys(inputs, tmp_path / "model") | {"predict": tmp_path / "tuned"}
+    models = dict.fromkeys(inputs, folder / "model") | {"predict": folder / "tuned"}
     return {
         verb: [verb, *map(str, ["--model", models[verb], "--quiet", *options])]
         for verb, options in inputs.items()
     }
 
 
-def test_a_full_disk_leaves_no_output(commands, tmp_path):
-    """Let the system refuse to let a file grow, in place of a full disk."""
-    folders = {name: tmp_path / name for name in ("before", "full")}
-    listed = {
-        name: [[*commands[verb], "--output", str(folder / OUTPUTS[verb])] for verb in OUTPUTS]
-        for name, folder in folders.items()
-    }
-    order = json.dumps([*listed["before"], "full", *listed["full"]])
-    done = subprocess.run([sys.executable, "-c", _RUN, order], capture_output=True, text=True)
-    lines = done.stderr.splitlines()
-    n = len(OUTPUTS)
-    assert lines[:n] == ["exit code 0"] * n, done.stderr
-    assert lines[n + 1 :: 2] == ["exit code 1"] * n, done.stderr
-    assert all(line.startswith("megabase: error: ") for line in lines[n::2])
-    for name in WRITTEN.values():
-        assert (folders["before"] / name).exists()
-        assert not (folders["full"] / name).exists()
+@pytest.mark.parametrize("verb", OUTPUTS)
+def test_a_full_disk_leaves_no_output(capsys, commands, tmp_path, verb):
+    before, full = ([*commands[verb], "--output", tmp_path / name / OUTPUTS[verb]]
+                    for name in ("before", "full"))  # fmt: skip
+    assert run(capsys, *before).code == 0
+    with file_limit(100):
+        answer = run(capsys, *full)
+    assert answer.code == 1
+    (line,) = answer.err.splitlines()
+    assert line.startswith("megabase: error: ")
+    assert (tmp_path / "before" / WRITTEN[verb]).exists()
+    assert not (tmp_path / "full" / WRITTEN[verb]).exists()
 
 
 @pytest.mark.parametrize("verb", OUTPUTS)

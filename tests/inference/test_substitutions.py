@@ -48,13 +48,14 @@ def test_each_substitution_has_the_very_score_of_its_variant(window, both_strand
 
 @pytest.mark.parametrize("mode", ["exact", "gradient"])
 @pytest.mark.parametrize(("start", "end"), [(40, 41), (47, 49), (66, 70)])
-def test_where_a_region_starts_and_ends_changes_no_bit(mode, start, end):
-    whole = _WHOLE[mode]  # of 40 to 70
+def test_where_a_region_starts_and_ends_changes_no_bit(whole, mode, start, end):
     found = mutated(start, end, mode=mode)
-    np.testing.assert_array_equal(found, whole[start - 40 : end - 40])
+    np.testing.assert_array_equal(found, whole[mode][start - 40 : end - 40])
 
 
-_WHOLE = {mode: mutated(40, 70, mode=mode) for mode in ("exact", "gradient")}
+@pytest.fixture(scope="module")
+def whole():
+    return {mode: mutated(40, 70, mode=mode) for mode in ("exact", "gradient")}
 
 
 def definition(model, rows):
@@ -104,8 +105,8 @@ def test_the_other_strand_is_the_same_genome_turned():
     np.testing.assert_allclose(one, other[::-1, ::-1], rtol=1e-6, atol=1e-9)
 
 
-def test_the_estimate_follows_the_exact_score():
-    exact, estimate = _WHOLE["exact"], _WHOLE["gradient"]
+def test_the_estimate_follows_the_exact_score(whole):
+    exact, estimate = whole["exact"], whole["gradient"]
     is_other = np.isfinite(exact) & (exact != 0)
     assert np.corrcoef(exact[is_other], estimate[is_other])[0, 1] > 0.6
 

@@ -8,7 +8,7 @@ from megabase.metrics.bootstrap import bootstrap, bootstrap_ratio, spread
 
 def test_for_many_equal_windows_it_is_close_to_the_normal_interval():
     totals = np.random.default_rng(0).normal(2.0, 0.5, size=400)
-    low, high = bootstrap_ratio(totals, np.ones(400), seed=1)
+    low, high = bootstrap_ratio(totals, np.ones(400), seed=1)  # pyright: ignore[reportGeneralTypeIssues]
     half = 1.96 * totals.std() / 20
     assert low == pytest.approx(totals.mean() - half, abs=0.01)
     assert high == pytest.approx(totals.mean() + half, abs=0.01)
@@ -27,7 +27,7 @@ def test_of_fewer_than_ten_windows_there_is_none():
 
 def test_any_statistic_has_an_interval():
     values = np.random.default_rng(0).normal(size=200)
-    low, high = bootstrap(lambda drawn: float(np.median(values[drawn])), 200, seed=0)
+    low, high = bootstrap(lambda drawn: float(np.median(values[drawn])), 200, seed=0)  # pyright: ignore[reportGeneralTypeIssues]
     assert low < np.median(values) < high < low + 0.6
     assert bootstrap(lambda drawn: 1.0, 9, seed=0) is None
 

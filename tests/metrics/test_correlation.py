@@ -54,7 +54,7 @@ def test_the_interval_holds_the_value_and_is_wider_where_pairs_go_together():
     alone = correlate(x, y, np.arange(100), seed=0)
     together = correlate(x, y, np.repeat(np.arange(20), 5), seed=0)
     for kind, found in together.items():
-        low, high = found.interval
+        low, high = found.interval  # pyright: ignore[reportGeneralTypeIssues]
         assert low < found.value < high
         assert alone[kind].value == found.value
         narrow = alone[kind].interval

@@ -119,7 +119,7 @@ def test_a_row_twice_is_a_row_of_weight_two_in_the_bootstrap():
     labels, p = classes(1, 2, n_rows=200)
     intervals = intervals_of("binary", labels, p, seed=0, n_replicates=200)
     values = metrics_of("binary", labels, p)
-    assert all(low < values[name] < high for name, (low, high) in intervals.items())
+    assert all(low < values[name] < high for name, (low, high) in intervals.items())  # pyright: ignore[reportGeneralTypeIssues]
     rng = np.random.default_rng(0)
     drawn = [rng.integers(len(labels), size=len(labels)) for _ in range(200)]
     by_hand = [sklearn_metrics.roc_auc_score(labels[d], p[d, 1]) for d in drawn]

@@ -60,7 +60,7 @@ def test_memory_of_training_grows_with_depth_width_length_and_batch(checkpointin
 
 def test_inner_channels_that_are_kept_are_counted_and_those_recomputed_are_not():
     config = HyenaDNAConfig.from_preset("tiny", 1024)
-    most = KEPT_INSIDE // config.d_inner
+    most = KEPT_INSIDE // config.d_inner  # pyright: ignore[reportOperatorIssue]
     kept = training_bytes(config, most) - training_bytes(config, most + 1)
     assert kept == pytest.approx(2 * 2 * 4 * KEPT_INSIDE, rel=0.001)
 

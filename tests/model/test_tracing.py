@@ -67,7 +67,7 @@ def test_forward_mode_gives_the_derivative_that_backward_mode_gives():
     MODEL(TOKENS, labels=TOKENS).loss.backward()
     backward = {name: parameter.grad for name, parameter in MODEL.named_parameters()}
     MODEL.zero_grad()
-    _, forward = func.jvp(loss, (weights(),), (backward,))
+    _, forward = func.jvp(loss, (weights(),), (backward,))  # pyright: ignore[reportAssignmentType]
     torch.testing.assert_close(forward, sum(g.square().sum() for g in backward.values()), **NEAR)
     for name, gradient in func.grad(loss)(weights()).items():
         torch.testing.assert_close(gradient, backward[name], **NEAR)

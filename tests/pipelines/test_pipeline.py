@@ -151,6 +151,8 @@ def files(tmp_path_factory):
     ]
     lines = [f"{c}\t{s}\t{e}\tn{i}\t0\t{d}\n" for i, (c, s, e, d) in enumerate(intervals)]
     (folder / "r.bed").write_text("".join(lines))
+    few = "chrI\t5\t17\tn0\nchrI\t60\t70\tn1\t0\t-\na\t145\t153\tn2\t0\t-\na\t0\t5\tn3\n"
+    (folder / "few.bed").write_text(few)  # each base of mutagenesis is eight windows
     rows = [
         ("chrI", 21 + 20 * i, ref, alt, "DP=1")
         for i in range(13)
@@ -176,7 +178,7 @@ def run_job(job, files, output, options):  # noqa: C901 one case for each verb
         case "embed alleles":
             embed(model, str(files / "v.vcf"), output, genome=genome, **given)
         case "mutagenesis":
-            mutagenesis(model, genome, files / "r.bed", output, window=16, **given)
+            mutagenesis(model, genome, files / "few.bed", output, window=16, **given)
         case "tracks":
             tracks(model, genome, output, stride=32, **given)
         case "predict":

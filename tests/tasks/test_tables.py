@@ -144,7 +144,7 @@ def test_two_benchmarks_agree_on_how_many_rows_they_share():
         leaf = task.name.removeprefix("gue/")
         twin = find_task(f"nucleotide_transformer/{other.get(leaf, leaf[4:])}")
         rows = task.published_rows
-        assert rows["train"] + rows["validation"] == twin.published_rows["train"], task.name
+        assert rows["train"] + rows["validation"] == twin.published_rows["train"], task.name  # pyright: ignore[reportOperatorIssue]
 
 
 def test_the_919_labels_are_125_690_and_104():

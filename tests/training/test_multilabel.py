@@ -76,7 +76,7 @@ def test_the_loss_of_validation_is_the_mean_cross_entropy_of_a_label(made):
     model = load_classifier(str(made))
     answers = np.stack(list(predictions(model, data.validation.sequences)))
     truths = data.validation.labels
-    loss = -(truths * np.log(answers) + (1 - truths) * np.log1p(-answers)).mean()
+    loss = -(truths * np.log(answers) + (1 - truths) * np.log1p(-answers)).mean()  # pyright: ignore[reportOperatorIssue]
     assert found["validation"]["loss"]["mean"] == pytest.approx(loss, rel=1e-4)
 
 

@@ -1,6 +1,8 @@
 """Two processes learn what one learns, and a checkpoint does not know how many made it."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 
@@ -17,6 +19,7 @@ from megabase.data.training_windows import (
     plan_lengths,
 )
 from megabase.training.pretrain import METRICS
+from tests.cli.command import run
 from tests.toys import letters, write_fasta
 
 KEYS = [
@@ -48,13 +51,44 @@ main()
 """
 
 
-def pretrain(genome, output, *, processes, steps=50, program=("-m", "megabase"), keys=()):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [sys.executable, *(launcher if processes == 2 else []), *program, "pretrain"]
+FORKED = """
+import os, sys
+import megabase.training.pretrain  # once for both processes
+from megabase.cli.main import main
+
+for rank in ("0", "1"):
+    if os.fork() == 0:
+        os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"}
+        main()
+codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(2)]
+sys.exit(max(codes))
+"""
+"""What torchrun does, at the cost of one import."""
+
+
+def arguments_of(genome, output, *, steps=50, keys=()):
     options = ["--genome", str(genome), "--output", str(output), "--steps", str(steps)]
-    for key in (*KEYS, *keys):
-        options += ["--set", key]
-    return subprocess.run(command + options, capture_output=True, text=True, timeout=120)
+    return ["pretrain", *options, *(word for key in (*KEYS, *keys) for word in ("--set", key))]
+
+
+def pretrain(genome, output, *, processes, program=("-m", "megabase"), **options):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *(launcher if processes == 2 else []), *program]
+    return launch([*command, *arguments_of(genome, output, **options)])
+
+
+def pretrain_forked(genome, output, **options):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-c", FORKED, *arguments_of(genome, output, **options)]
+    return launch(command, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+
+
+def launch(command, **variables):
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=os.environ | variables
+    )
 
 
 def losses(folder):
@@ -63,15 +97,19 @@ def losses(folder):
 
 
 @pytest.mark.learned
-def test_two_processes_have_the_loss_curve_of_one(genome, tmp_path):
-    one = pretrain(genome, tmp_path / "one", processes=1)
-    two = pretrain(genome, tmp_path / "two", processes=2)
-    assert (one.returncode, two.returncode) == (0, 0), two.stderr
+@pytest.mark.parametrize("launcher", ["fork", pytest.param("torchrun", marks=pytest.mark.slow)])
+def test_two_processes_have_the_loss_curve_of_one(capsys, genome, tmp_path, launcher):
+    one = run(capsys, *arguments_of(genome, tmp_path / "one", steps=20))
+    if launcher == "fork":
+        two = pretrain_forked(genome, tmp_path / "two", steps=20)
+    else:
+        two = pretrain(genome, tmp_path / "two", processes=2, steps=20)
+    assert (one.code, two.returncode) == (0, 0), two.stderr
     assert two.stdout.count(str(tmp_path / "two")) == 1  # the first process speaks for all
     torch.testing.assert_close(
         losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4, atol=0
     )
-    assert len(losses(tmp_path / "one")) == 54
+    assert len(losses(tmp_path / "one")) == 24
 
 
 @pytest.mark.slow
@@ -87,8 +125,10 @@ def test_another_number_of_processes_goes_on(genome, tmp_path, before, after):
     done = pretrain(genome, tmp_path / "model", processes=after, steps=10)
     assert done.returncode == 0, done.stderr
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "model"))
+    # Adam divides gradients near zero by their size: rounding moves single weights by 3e-5. One
+    # wrong window moves an eighth of all by more than 1e-4, a lost state of Adam three quarters.
     for name, tensor in one.items():
-        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -101,7 +141,7 @@ def test_the_last_step_is_logged_and_measured_by_all(genome, tmp_path):
 
 
 def test_more_processes_than_windows_are_an_error(genome, tmp_path):
-    done = pretrain(genome, tmp_path / "model", processes=2, keys=["tokens_per_step=64"])
+    done = pretrain_forked(genome, tmp_path / "model", keys=["tokens_per_step=64"])
     assert done.returncode != 0
     assert "2 processes cannot share the 1 windows of a step" in done.stderr
     assert not (tmp_path / "model").exists()

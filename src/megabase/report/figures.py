@@ -70,7 +70,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
 
 
 def plot_training(
-    axes: "Axes", metrics: Sequence[Mapping[str, float]], baselines: Mapping[str, float]
+    axes: "Axes", metrics: Sequence[Mapping[str, int | float]], baselines: Mapping[str, float]
 ) -> None:
     """Plot the loss in bits per base against tokens seen, with baselines as horizontal lines.
 
