@@ -23,7 +23,7 @@ from megabase.model import backbone
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter, ResidualLinear
 from megabase.model.positions import ScaleFreeShape
-from megabase.ops.fft import long_conv
+from megabase.ops.backends import long_conv
 
 _NORMED_TAPS = 1024  # a fixed number: the norm must not depend on the requested length
 _GATES = 16  # groups of channels with similar reach, one gate each
