@@ -308,7 +308,7 @@ def read_annotation(task: Task, folder: Path) -> dict[str, TaskExamples]:
 def part_of(number: int, n: int) -> str:
     """Return the split of window or position `number` (from 0) of a contig that has `n` of them.
 
-    TaskExamples
+    Examples
     --------
     >>> [part_of(number, 10) for number in (7, 8, 9)]
     ['train', 'validation', 'test']

@@ -44,7 +44,7 @@ def digest(examples: TaskExamples, class_names: Sequence[str] = ()) -> str:
     class_names
         Names of the classes, if labels are classes.
 
-    TaskExamples
+    Examples
     --------
     >>> rows = TaskExamples(["ACGT", "CC"], [0, 1])
     >>> turned = TaskExamples(["CC", "ACGT"], [1, 0])

@@ -219,7 +219,7 @@ class Predictor:
             Token ids of each sequence.
         stride
             Bases between the starts of windows, for sequences longer than the context; None:
-            no sequence is longer.
+            no sequence may be longer.
         strand
             ``forward``, or ``average``: each base gets the mean of both strands.
         advance

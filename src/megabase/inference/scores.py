@@ -139,7 +139,7 @@ class WindowAnswer(NamedTuple):
 
 
 class VariantRequest(NamedTuple):
-    """The windows of an allele to score: a pair for each strand, or the reason to skip it."""
+    """The windows of an allele, a pair for each strand, or the reason why it is skipped."""
 
     pairs: tuple[_Pair, ...]
     skip_reason: str

@@ -39,16 +39,16 @@ Papers                                                   `HyenaOperator`
 =======================================================  ==================================
 :math:`N`, the order                                     ``order``, the number of gates
 :math:`v, x^1, \dots, x^N` (Poli, Algorithm 1)           ``v, gates = self.project(u)``
-:math:`h^2, \dots, h^N` (Poli, Algorithm 2)              ``self.filters(length)``
+:math:`h^2, \dots, h^N` (of Poli, Algorithm 2)           ``self.filters(length)``
 :math:`D_{x^2} (T_h + D_d) D_{x^1} v` (Nguyen, Eq. 3.1)  ``self.mix(v, gates, filters)``
 the forward pass (Poli, Algorithm 3), and the output     ``self.forward(u)``
 =======================================================  ==================================
 
 **The block** of the residual stream r: r + operator(norm(r)), then r + MLP(norm(r)).
 
-HyenaDNA differs from Poli: Definition 3.1 convolves before every gate, with N filters. HyenaDNA
-gates first, so that the first filter is a unit impulse and is left out; it has the skip, and the
-output projection; and its weights store the gates in the reverse of the order in which they are
+HyenaDNA differs from Poli, whose Definition 3.1 convolves before every gate, with the filters
+:math:`h^1, \dots, h^N`: it leaves out the first one (a unit impulse in its place), adds the skip d
+and the output projection, and stores the gates in the reverse of the order in which they are
 applied.
 
 We differ from both: padding is set to zero before each convolution, short or long, so that the
@@ -120,7 +120,7 @@ class ImplicitFilter(nn.Module):
         self.near = None if near is None else nn.Parameter(near)
 
     def ffn(self, z: Float[Tensor, "length emb_dim"]) -> Float[Tensor, "channel length"]:
-        """Apply the network to positional features; a unit has one frequency in all layers."""
+        """Apply the network to positional features; a unit's frequency is that of all layers."""
         z, last = self._hidden(z), cast("nn.Linear", self.linears[-1])
         if is_unmodified(last, nn.Linear):
             return functional.linear(last.weight.to(z.dtype), z)
@@ -300,7 +300,7 @@ class HyenaOperator(nn.Module):
         mask: Bool[Tensor, "batch 1 length"] | None,
         engine: str,
     ) -> Float[Tensor, "batch d_model length"]:
-        """Project, and mix by `ops.gated_conv`, which saves little for the gradient.
+        """Project, and mix by `gated_conv`, which recomputes most of what the gradient needs.
 
         Parameters
         ----------

@@ -367,10 +367,10 @@ class _Found:
     def _refuse_place(self, record: VcfRecord) -> None:
         contig = self._contigs.get(record.contig, record.contig)
         raise InputError(
-            f"{self._vcf.name}, {record.contig}:{record.columns[1]}: the reference allele ends "
-            f"beyond its contig, which has {self._reference.lengths[contig]:,} bp in "
-            f"{self._reference.name}, or starts before it, and no record lies within a contig; "
-            "check that file and genome have the same assembly"
+            f"{self._vcf.name}: no record lies within a contig; the first, {record.contig}:"
+            f"{record.columns[1]}, starts before or ends beyond its contig, which has "
+            f"{self._reference.lengths[contig]:,} bp in {self._reference.name}; check that file "
+            "and genome have the same assembly"
         )
 
     def _check_assembly(self) -> None:
