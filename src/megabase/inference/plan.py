@@ -90,8 +90,9 @@ def place_model(
 def default_batch_tokens(device: torch.device) -> int:
     """Return the default of the most tokens in a batch, padding included.
 
-    On two cores, batches of 8,192 tokens take 0.85 of the time of windows of 1,024 tokens that
-    are read one by one, and larger batches take as long (`benchmarks/batches.py`).
+    On a CPU (AMD EPYC), batches of 8,192 tokens take 0.91 of the time of windows of 1,024 tokens
+    that are read one by one on one thread, and 0.84 on two; for 256 tokens it is 0.75, and larger
+    batches are slower (`benchmarks/batches.py`). The value for a GPU was not measured.
     """
     return 1 << 13 if device.type == "cpu" else 1 << 17
 
