@@ -31,6 +31,13 @@ Regions = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Device = Annotated[str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")]
+TrainingDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="Device: cpu or auto, a GPU if there is one (CUDA_VISIBLE_DEVICES selects it).",
+    ),
+]
 SequenceColumn = Annotated[
     str | None, typer.Option(help="Column that holds the sequences; default: sequence.")
 ]

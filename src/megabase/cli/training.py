@@ -20,6 +20,7 @@ from megabase.cli.options import (
     Seeds,
     SequenceColumn,
     Strand,
+    TrainingDevice,
     Verbose,
     with_run_options,
 )
@@ -71,12 +72,7 @@ def pretrain(
     seed: Annotated[
         int | None, typer.Option(help="Random seed of the weights and windows; default: 0.")
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="Device: cpu or auto, a GPU if there is one (CUDA_VISIBLE_DEVICES selects it)."
-        ),
-    ] = None,
+    device: TrainingDevice = None,
     overrides: Overrides = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration and exit.")
@@ -200,12 +196,7 @@ def finetune(
             help="Values to try; the best on validation is used; may be repeated.",
         ),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="Device: cpu or auto, a GPU if there is one (CUDA_VISIBLE_DEVICES selects it)."
-        ),
-    ] = None,
+    device: TrainingDevice = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration and exit.")
     ] = False,

@@ -171,7 +171,7 @@ def embed(
         contigs=contigs,
         dtype=dtype,
         splice=splice,
-        **options.in_request(always_shard=True) | of_table,
+        **options.in_request() | of_table,
     )
     place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
     if not place.is_finished:

@@ -179,8 +179,7 @@ class _Generation(Pipeline[_Sequence, GenerationRequest]):
         self._template = None if constraint else template
         self._constraint = constraint
         self._sequences = list(self.shard.of(sequences))
-        self._batch_tokens = options.batch_tokens
-        self._at_most = 1 if options.deterministic else len(self._sequences)
+        self._batch_tokens = options.tokens_per_batch
 
     def announce(self, output: Path) -> None:
         del output
@@ -190,7 +189,7 @@ class _Generation(Pipeline[_Sequence, GenerationRequest]):
         plan = self._predictor.plan_generation(
             prompt_length=max(len(each.prompt) for each in self._sequences),
             length=self.request.length,
-            n_sequences=self._at_most,
+            n_sequences=len(self._sequences),
             batch_tokens=self._batch_tokens,
         )
         _log.info("generating: %s", plan)

@@ -297,6 +297,11 @@ class RunOptions:
                 "--deterministic reads one sequence at a time; leave out --batch-tokens"
             )
 
+    @property
+    def tokens_per_batch(self) -> int | None:
+        """The most tokens of a batch; None: the default of the device."""
+        return 1 if self.deterministic else self.batch_tokens
+
     def load(self, model: str, *, n_bytes_held: int = 0) -> Predictor:
         """Load a model as these options request; `n_bytes_held` count towards the memory limit."""
         limit = self.max_memory_gib
@@ -305,21 +310,14 @@ class RunOptions:
             device=self.device,
             precision=self.precision,
             max_memory_gib=None if limit is None else limit - n_bytes_held / 2**30,
-            batch_tokens=1 if self.deterministic else self.batch_tokens,
+            batch_tokens=self.tokens_per_batch,
         )
 
-    def in_request(self, *, always_shard: bool = False) -> dict[str, Any]:
-        """Return the options that affect values, as arguments of a `Request`.
-
-        Parameters
-        ----------
-        always_shard
-            Whether a request for all records has the shard 1/1, or none.
-        """
-        has_shard = always_shard or self.shard.count > 1
+    def in_request(self) -> dict[str, Any]:
+        """Return the options that affect values, as arguments of a `Request`."""
         return {
             "precision": self.precision,
-            "shard": str(self.shard) if has_shard else None,
+            "shard": str(self.shard),
             "deterministic": self.deterministic,
         }
 
@@ -346,7 +344,7 @@ class Request:
 
     model: str
     precision: str = "float32"
-    shard: str | None = None
+    shard: str = "1/1"
     deterministic: bool = False
 
     def record(self) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def predict(
         sequence_column=sequence_column,
         delimiter=delimiter,
     )
-    lengths, header = _survey(table, written, delimiter_to_write(output))
+    written_delimiter = delimiter_to_write(output)
+    lengths, header = _survey(table, written, written_delimiter)
     request = PredictionRequest(
         model=weights_sha256(classifier),
         labels=prediction_columns(classifier.config),
@@ -119,7 +120,9 @@ def predict(
     )
     place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
     if not place.is_finished:
-        work = _Prediction(classifier, table, written, request, options, lengths, header)
+        work = _Prediction(
+            classifier, table, written, request, options, lengths, header, written_delimiter
+        )
         work.run(place)
 
 
@@ -134,6 +137,8 @@ class _Prediction(Pipeline[tuple[int, Record], PredictionRequest]):
         What is computed, and how.
     lengths, header
         Length of every sequence of the input, and its columns.
+    delimiter
+        Delimiter of the output.
     """
 
     title = "predicting"
@@ -149,17 +154,17 @@ class _Prediction(Pipeline[tuple[int, Record], PredictionRequest]):
         options: RunOptions,
         lengths: Sequence[int],
         header: list[str],
+        delimiter: str,
     ) -> None:
         device = next(classifier.parameters()).device
         super().__init__(request, options.shard, device.type)
         self._classifier, self._table, self._written = classifier, table, written
         self._lengths, self._header = list(self.shard.of(lengths)), header
-        self._batch_tokens = options.batch_tokens or default_batch_tokens(device)
-        if options.deterministic:
-            self._batch_tokens = 1
+        self._delimiter = delimiter
+        self._batch_tokens = options.tokens_per_batch or default_batch_tokens(device)
 
     def announce(self, output: Path) -> None:
-        self._delimiter = delimiter_to_write(output)
+        del output
         if not self._lengths:
             _log.info("shard %s has no rows: the output has none", self.shard)
             return

@@ -118,7 +118,7 @@ def score_vcf(
         strand=strand,
         distance=distance,
         contigs=contigs,
-        **options.in_request(always_shard=True),
+        **options.in_request(),
     )
     vcf = VcfFile(Path(source))
     place = Output(output, request.record(), is_folder=False, overwrite=options.overwrite)
