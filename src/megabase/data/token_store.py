@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float16, Int, UInt8
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
@@ -51,6 +51,10 @@ class StoredWindow:
 
     interval: Interval
     bases: UInt8[np.ndarray, " length"] = field(repr=False, compare=False)
+    memory: Float16[np.ndarray, "length feature"] | None = field(
+        default=None, repr=False, compare=False
+    )
+    """Features of a memory that has read what precedes the window, in the order of the strand."""
 
     def tokens(self) -> UInt8[np.ndarray, " length"]:
         """Return the tokens; on strand '-', those of the reverse complement."""

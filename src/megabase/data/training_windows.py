@@ -10,7 +10,7 @@ import logging
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -333,8 +333,9 @@ class Share:
 ALONE = Share()
 """The share of the only process."""
 
-Batch = dict[str, Shaped[Tensor, "window length"]]
-"""`input_ids`, `labels`, and `loss_weights` if soft-masked bases have another weight."""
+Batch = dict[str, Shaped[Tensor, "window length ..."]]
+"""`input_ids`, `labels`, `loss_weights` if soft-masked bases have another weight, and
+`memory_features` if the windows have any."""
 
 
 def as_batch(windows: Sequence[StoredWindow], *, soft_mask_weight: float = 1.0) -> Batch:
@@ -357,7 +358,19 @@ def as_batch(windows: Sequence[StoredWindow], *, soft_mask_weight: float = 1.0) 
     if soft_mask_weight != 1.0:
         masked = torch.from_numpy(np.stack([window.soft_masked() for window in windows]))
         batch["loss_weights"] = torch.where(masked, soft_mask_weight, 1.0)
+    remembered = [window.memory for window in windows if window.memory is not None]
+    if remembered:
+        batch["memory_features"] = torch.from_numpy(np.stack(remembered))
     return batch
+
+
+@runtime_checkable
+class WindowSource(Protocol):
+    """Where the windows of each step come from: a `Mixture`, or one with a memory."""
+
+    def window(self, step: int, number: int, length: int) -> GenomeWindow:
+        """Return window `number` (from 0) of a step whose windows have `length` tokens."""
+        ...
 
 
 class StepWindows(Dataset[Batch]):
@@ -385,7 +398,7 @@ class StepWindows(Dataset[Batch]):
 
     def __init__(
         self,
-        mixture: Mixture,
+        mixture: WindowSource,
         schedule: LengthSchedule,
         *,
         share: Share = ALONE,

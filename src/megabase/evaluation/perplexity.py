@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from megabase.data.remembered_windows import features_of_windows
 from megabase.data.token_store import TokenStore, open_token_store
 from megabase.errors import InputError
 from megabase.evaluation.scored_regions import choose_regions, trained_on
@@ -27,6 +28,11 @@ from megabase.runtime.location import cache_folder, genome_path
 from megabase.runtime.log import progress
 
 _log = logging.getLogger(__name__)
+
+BEFORE, WITHIN = "before", "window"
+MEMORIES = (BEFORE, WITHIN)
+"""What the memory of a model has read: the training regions and everything before each window on
+its contig; or only the window itself."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ def evaluate_perplexity(
     *,
     pooled: MarkovModel | None = None,
     context_length: int | None = None,
+    memory: str = BEFORE,
     seed: int = 0,
 ) -> PerplexityReport:
     """Score every base of the regions once, with the model and with the baselines.
@@ -123,6 +130,8 @@ def evaluate_perplexity(
         A further baseline, see `fit_pooled`.
     context_length
         Length of a window in bases; None: the context length of the model.
+    memory
+        One of `MEMORIES`; no difference for a model without a memory.
     seed
         Seed of the bootstrap.
 
@@ -138,7 +147,8 @@ def evaluate_perplexity(
     learned = [_bases(store, region) for region in training]
     markov, order0 = fit_markov(learned), fit_markov(learned, max_order=0)
     edges = position_edges(context_length)
-    at_positions, known = _bits_of_model(predictor, store, windows, edges)
+    remembered = training if memory == BEFORE else None
+    at_positions, known = _bits_of_model(predictor, store, windows, edges, remembered)
     by_model = at_positions.sum(axis=1)
     by_markov = _bits_of_markov(markov, store, windows)
     by_pooled = None if pooled is None else _bits_of_markov(pooled, store, windows)
@@ -198,7 +208,7 @@ def held_out_bits(
     """
     context_length = predictor.check_context_length(context_length)
     windows, n_bases = _cut(store, regions, context_length)
-    totals, _ = _bits_of_model(predictor, store, windows, [0, context_length])
+    totals, _ = _bits_of_model(predictor, store, windows, [0, context_length], None)
     return mean_bits(totals.sum(axis=1), n_bases, seed=seed)
 
 
@@ -256,17 +266,26 @@ def position_edges(context_length: int) -> list[int]:
 
 
 def _bits_of_model(
-    predictor: Predictor, store: TokenStore, windows: Sequence[Interval], edges: Sequence[int]
+    predictor: Predictor,
+    store: TokenStore,
+    windows: Sequence[Interval],
+    edges: Sequence[int],
+    remembered: Sequence[Interval] | None,
 ) -> tuple[Float[np.ndarray, "window bucket"], Float[np.ndarray, "window bucket"]]:
     """Return the sums of bits and numbers of bases between the edges, for each window.
 
-    The base before each window is context.
+    The base before each window is context. With `remembered`, the memory of a model that has one
+    has read these regions, and what precedes the window on its contig.
     """
     widened = [_with_context(window, 1) for window in windows]
     sequences = (store.fetch(wide) for wide in widened)
+    mixer = predictor.language.backbone.memory
+    features = None
+    if mixer is not None and remembered is not None:
+        features = features_of_windows(mixer.new_memory, store, widened, remembered)
     totals: list[np.ndarray] = []
     with progress(len(windows), "evaluating", "windows") as meter:
-        values = predictor.log_likelihoods(sequences)
+        values = predictor.log_likelihoods(sequences, features=features)
         for window, wide, value in zip(windows, widened, values, strict=True):
             bits = np.full(edges[-1], np.nan)
             bits[: len(window)] = value[window.start - wide.start :] / -math.log(2)
@@ -310,6 +329,7 @@ def evaluate_held_out(
     *,
     regions: Path | None = None,
     context_length: int | None = None,
+    memory: str = BEFORE,
     output: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -330,6 +350,8 @@ def evaluate_held_out(
         BED file of the regions to score instead of the held-out ones.
     context_length
         Length of a window in bases; None: the context length of the model.
+    memory
+        One of `MEMORIES`; no difference for a model without a memory.
     output
         JSON file for the report.
     seed
@@ -379,6 +401,8 @@ def evaluate_held_out(
     request: dict[str, Any] = {"command": "evaluate perplexity", "genomes": about}
     if context_length is not None:
         request["context_length"] = context_length
+    if predictor.language.config.has_memory:
+        request["memory"] = memory
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
         return json.loads(output.read_text(encoding="utf-8"))
@@ -394,6 +418,7 @@ def evaluate_held_out(
                 chosen[name].training,
                 pooled=pooled,
                 context_length=context_length,
+                memory=memory,
                 seed=seed,
             ).to_dict()
             for name, store in stores.items()

@@ -228,9 +228,9 @@ class Vocabulary:
 
     def to_bases(self, tokens: UInt8[np.ndarray, " length"]) -> UInt8[np.ndarray, " length"]:
         """Return 0, 1, 2, 3 for the bases A, C, G, T and 4 for any other token."""
-        table = np.full(len(self), len(self.base_ids), dtype=np.uint8)
+        table = np.full(len(self) + 1, len(self.base_ids), dtype=np.uint8)
         table[list(self.base_ids)] = np.arange(len(self.base_ids))
-        return table[tokens]
+        return table[np.minimum(tokens, len(self))]
 
 
 # The ids of the released models: the tokenizer of Nguyen et al. 2023, arXiv:2306.15794v2.

@@ -60,8 +60,7 @@ def hidden_states(
     """
     n_blocks = check_layer(layer, model.config.n_layer)
     with torch.inference_mode():
-        embedded = model.backbone.embedding(tokens)
-        return model.backbone(embedded, mask, n_blocks=n_blocks, overwrite=True)[-1]
+        return model.hidden_states(tokens, mask, n_blocks=n_blocks)
 
 
 def embed(

@@ -23,6 +23,7 @@ from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.hidden import hidden_states
 from megabase.inference.windows import Window, windows
 from megabase.model.language import TOKENS_PER_BATCH, LanguageModel, batches, pad
+from megabase.ops.memory import Features
 
 
 def log_probabilities(
@@ -75,6 +76,7 @@ def log_likelihoods(
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     advance: Callable[[int], None] | None = None,
+    features: Iterator[Features] | None = None,
 ) -> Iterator[Float32[np.ndarray, " _"]]:
     """Yield, for each sequence in order, the log-likelihood in nats of each base.
 
@@ -88,6 +90,9 @@ def log_likelihoods(
         The most tokens in a batch, padding included; a longer sequence is a batch by itself.
     advance
         Called with 1 after each sequence.
+    features
+        For a model with a memory, those of each sequence, if its memory has read more than the
+        sequence.
 
     Yields
     ------
@@ -103,13 +108,24 @@ def log_likelihoods(
         device = next(model.parameters()).device
         tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
-            parts = logits_before(model, tokens, None if mask.all() else mask)
+            known = None if features is None else _padded(features, batch).to(device)
+            parts = logits_before(model, tokens, None if mask.all() else mask, features=known)
             values = _joined(parts, tokens).cpu().numpy()
         for row, sequence in zip(values, batch, strict=True):
             scored = _checked(row[: len(sequence)].copy(), sequence)
             if advance is not None:
                 advance(1)
             yield scored
+
+
+def _padded(
+    features: Iterator[Features], batch: Sequence[TokenArray]
+) -> Float[Tensor, "batch length feature"]:
+    """Return the features of the sequences of a batch, padded on the right."""
+    longest = max(map(len, batch))
+    rows = [next(features) for _ in batch]
+    padded = [np.pad(row, ((0, longest - len(row)), (0, 0))) for row in rows]
+    return torch.from_numpy(np.stack(padded))
 
 
 class Reading(NamedTuple):
@@ -261,7 +277,11 @@ def base_log_probabilities(
 
 
 def logits_before(
-    model: LanguageModel, tokens: Int64[Tensor, "batch length"], mask: Tensor | None = None
+    model: LanguageModel,
+    tokens: Int64[Tensor, "batch length"],
+    mask: Tensor | None = None,
+    *,
+    features: Float[Tensor, "batch length feature"] | None = None,
 ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
     """Yield, for some tokens at a time, the logits of each token given the tokens before it.
 
@@ -276,8 +296,10 @@ def logits_before(
         Token ids, on the model's device.
     mask
         False where a token is padding; None if there is no padding.
+    features
+        Those of the memory; None: of a memory that begins with the tokens.
     """
-    yield from _moved(model, tokens, model.logits_in_chunks(tokens, mask))
+    yield from _moved(model, tokens, model.logits_in_chunks(tokens, mask, features=features))
 
 
 def _moved(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # annotations use full names, so that a runtime type checker 
     import megabase.model.load
     import megabase.model.modeling
     import megabase.model.reading
+    import megabase.ops.memory
 
 PRECISIONS = ("float32", "bfloat16")
 """Precisions of matrix products; bfloat16 is faster on CPUs that support it, and less exact."""
@@ -210,6 +211,7 @@ class Predictor:
         stride: int | None = None,
         strand: str = "forward",
         advance: Callable[[int], None] | None = None,
+        features: "Iterator[megabase.ops.memory.Features] | None" = None,
     ) -> Iterator[Float32[np.ndarray, " _"]]:
         """Yield, for each sequence in order, the log-likelihood in nats of each base.
 
@@ -224,6 +226,9 @@ class Predictor:
             ``forward``, or ``average``: each base gets the mean of both strands.
         advance
             Called with 1 after each window of each strand.
+        features
+            For a model with a memory, those of each sequence on its strand, if its memory has read
+            more than the sequence; without `stride`.
 
         Raises
         ------
@@ -238,8 +243,9 @@ class Predictor:
         read = read_strands(sequences, strands)
         if stride is None:
             values = log_likelihoods(
-                self.language, read, tokens_per_batch=self.batch_tokens, advance=advance
-            )
+                self.language, read, tokens_per_batch=self.batch_tokens, advance=advance,
+                features=features,
+            )  # fmt: skip
         else:
             values = long_log_likelihoods(
                 self.language, read, stride=stride, tokens_per_batch=self.batch_tokens,

@@ -144,6 +144,13 @@ class Architecture:
     n_prompt_tokens, prompt_dropout, answer_letters
         Soft prompt: its vectors (0: no prompt), the probability that a channel of one is dropped
         in training, and the letter of each class, such as "AN".
+    memory_orders, pointer_orders
+        Memory: the orders whose counts, and the seeds whose pointers, are features of each token
+        (`ops.memory`); None: none. A model without either has no memory.
+    memory_pointers, pointer_occurrences, pointer_agreement, pointer_hits, pointer_life
+        Memory: `n_pointers`, `n_recent`, `n_agreeing`, `n_right` and `life` of `ops.memory`.
+    memory_width
+        Memory: inner channels of the network that mixes the features with the last hidden state.
     base_sha256
         Soft prompt: `load.base_sha256` of the language model that it was trained on.
     """
@@ -180,6 +187,14 @@ class Architecture:
     prompt_dropout: float = 0.1
     answer_letters: str | None = None
     base_sha256: str | None = None
+    memory_orders: list[int] | None = None
+    pointer_orders: list[int] | None = None
+    memory_pointers: int = 128
+    pointer_occurrences: int = 16
+    pointer_agreement: int = 20
+    pointer_hits: int = 8
+    pointer_life: int = 2000
+    memory_width: int = 256
 
     def __post_init__(self) -> None:
         self.settle()
@@ -199,6 +214,7 @@ class Architecture:
         _check_numbers(self)
         _check_reals(self)
         _check_filter(self)
+        _check_memory(self)
 
     @classmethod
     def from_keys(cls: type[A], keys: Mapping[str, Any]) -> A:
@@ -220,8 +236,14 @@ class Architecture:
         return cls(**{key: own[key] for key in own.keys() & cls.__dataclass_fields__.keys()})
 
     def architecture(self) -> dict[str, Any]:
-        """Return the values of all keys of `ARCHITECTURE`."""
-        return {key: getattr(self, key) for key in sorted(ARCHITECTURE)}
+        """Return the values of all keys of `ARCHITECTURE`; those of a memory if it has one."""
+        idle = frozenset() if self.has_memory else _OF_MEMORY
+        return {key: getattr(self, key) for key in sorted(ARCHITECTURE - idle)}
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether counts or pointers of earlier letters are features."""
+        return bool(self.memory_orders or self.pointer_orders)
 
     @property
     def context_length(self) -> int:
@@ -245,7 +267,10 @@ class Architecture:
 
     @classmethod
     def from_preset(
-        cls: type[A], name: str, context_length: int, **changes: float | int | str | None
+        cls: type[A],
+        name: str,
+        context_length: int,
+        **changes: float | int | str | list[int] | None,
     ) -> A:
         """Return the configuration of a preset.
 
@@ -291,7 +316,8 @@ class Architecture:
 _WHOLE = (
     "d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple", "max_seq_len", "hyena_order",
     "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps", "n_near_taps",
-    "n_prompt_tokens", "n_added_tokens",
+    "n_prompt_tokens", "n_added_tokens", "memory_pointers", "pointer_occurrences",
+    "pointer_agreement", "pointer_hits", "pointer_life", "memory_width",
 )  # fmt: skip
 _DROPOUTS = ("embed_dropout", "head_dropout", "prompt_dropout")
 _REAL = (
@@ -300,19 +326,27 @@ _REAL = (
     *_DROPOUTS,
 )  # fmt: skip
 
+_LISTS = ("memory_orders", "pointer_orders")
+_OF_MEMORY = frozenset(key for key in _WHOLE if key.startswith(("memory", "pointer"))) | {*_LISTS}
+_MOST_ORDERS, _MOST_SEEDS, _SHORTEST_SEED, _LONGEST_ORDER = 24, 4, 8, 24
+_RANGES = {
+    "memory_pointers": (1, 256), "pointer_occurrences": (1, 64), "pointer_agreement": (1, 32),
+    "pointer_hits": (1, 16), "pointer_life": (1, 1 << 20), "memory_width": (2, 1 << 16),
+}  # fmt: skip
+
 _LARGEST = 3e38  # just below the largest float32
 LARGEST_INTEGER = 1 << 40
 """The largest integer that a key may have."""
 _MOST_SHOWN = 60
 
 ARCHITECTURE = frozenset(
-    {*_WHOLE, *_REAL, "d_inner", "filter_family", "initializer_gain"}
+    {*_WHOLE, *_REAL, "d_inner", "filter_family", "initializer_gain", *_LISTS}
     - {"vocab_size", "pad_vocab_size_multiple", "n_prompt_tokens", "n_added_tokens", *_DROPOUTS}
 )
 """Keys that define a language model and the initialisation of its weights."""
 
 
-def _check_known(changes: Mapping[str, float | int | str | None]) -> None:
+def _check_known(changes: Mapping[str, float | int | str | list[int] | None]) -> None:
     """Raise an InputError if a key is not one of `ARCHITECTURE`."""
     for key in changes.keys() - ARCHITECTURE:
         near = difflib.get_close_matches(key, ARCHITECTURE, n=1, cutoff=0.5)
@@ -320,7 +354,9 @@ def _check_known(changes: Mapping[str, float | int | str | None]) -> None:
         raise InputError(f"unknown key {key!r} of the architecture; {hint}")
 
 
-def _check_of_family(family: str, changes: Mapping[str, float | int | str | None]) -> None:
+def _check_of_family(
+    family: str, changes: Mapping[str, float | int | str | list[int] | None]
+) -> None:
     """Raise an InputError for a key that has no effect on this family of filters."""
     for other, keys in _OF_FAMILY.items():
         if other != family and (idle := keys & changes.keys()):
@@ -413,3 +449,29 @@ def _check_filter(config: Architecture) -> None:
         value = getattr(config, key)
         if value is not None and not value > 0:
             raise InputError(f"{key} must be above 0, got {value}")
+
+
+@typing.no_type_check
+def _check_memory(config: Architecture) -> None:
+    """Raise an InputError for an invalid memory."""
+    limits = {"memory_orders": (1, _MOST_ORDERS), "pointer_orders": (_SHORTEST_SEED, _MOST_SEEDS)}
+    for key, (shortest, most) in limits.items():
+        orders = getattr(config, key)
+        if orders is None:
+            continue
+        is_list = isinstance(orders, list) and all(type(order) is int for order in orders)
+        if (
+            not is_list
+            or len(orders) > most
+            or orders != sorted(set(orders))
+            or not all(shortest <= order <= _LONGEST_ORDER for order in orders)
+        ):
+            raise InputError(
+                f"{key} must be at most {most} increasing integers from {shortest} to "
+                f"{_LONGEST_ORDER}, got {short(orders)}"
+            )
+    for key, (least, most) in _RANGES.items():
+        if not least <= getattr(config, key) <= most:
+            raise InputError(
+                f"{key} must be from {least:,} to {most:,}, got {getattr(config, key):,}"
+            )

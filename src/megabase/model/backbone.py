@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from megabase.model import streaming
 from megabase.model.architecture import Architecture
 from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter
+from megabase.model.memory_mixer import MemoryMixer
 from megabase.model.positions import FilterShape, PublishedShape, ScaleFreeShape
 from megabase.ops.backends import Engine, EngineChoice, choose, plan_streamed
 from megabase.ops.recompute import no_recomputation
@@ -40,6 +41,7 @@ class Backbone(nn.Module):
         self.dropout = nn.Dropout(config.embed_dropout)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.n_layer))
         self.norm = nn.LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.memory = MemoryMixer(config) if config.has_memory else None
 
     @classmethod
     def empty(cls, config: Architecture, device: str = "meta") -> "Backbone":
@@ -52,6 +54,7 @@ class Backbone(nn.Module):
         embedded: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
         *,
+        features: Float[Tensor, "batch length feature"] | None = None,
         every_layer: bool = False,
         n_blocks: int | None = None,
         overwrite: bool = False,
@@ -67,6 +70,8 @@ class Backbone(nn.Module):
             Embedded tokens.
         mask
             False where a token is padding; None: no padding.
+        features
+            Those of the memory, for a model that has one; None: all 0.
         every_layer
             Also return the embedding and the residual stream after each block but the last.
         n_blocks
@@ -74,6 +79,8 @@ class Backbone(nn.Module):
         overwrite
             Whether the memory of `embedded` may be reused.
         """
+        if self.memory is not None and features is not None:
+            embedded, overwrite = self.memory.embed(embedded, features), True
         r = self.dropout(embedded)
         r = r.to(torch.promote_types(r.dtype, torch.float32))
         name = self.choose_engine(r).name
@@ -84,7 +91,8 @@ class Backbone(nn.Module):
             is_ours = is_ours and is_unmodified(self.dropout, nn.Dropout)
         if name == "streamed":
             own = r if is_ours else r.clone()
-            return self._streamed(own, mask, every_layer=every_layer, n_blocks=n_blocks)
+            states = self._streamed(own, mask, every_layer=every_layer, n_blocks=n_blocks)
+            return self._with_memory(states, features, n_blocks)
         if why_traced(r) is None:
             streaming.forget_spectra(self.blocks)
         earlier: list[Tensor] = []
@@ -93,7 +101,16 @@ class Backbone(nn.Module):
                 earlier.append(r)
             r = self._run(block, r, mask, name)
         is_last = n_blocks in (None, len(self.blocks))
-        return [*earlier, self.norm(r.to(self.norm.weight.dtype)) if is_last else r]
+        states = [*earlier, self.norm(r.to(self.norm.weight.dtype)) if is_last else r]
+        return self._with_memory(states, features, n_blocks)
+
+    def _with_memory(
+        self, states: list[Tensor], features: Tensor | None, n_blocks: int | None
+    ) -> list[Tensor]:
+        """Mix the features into the last of the hidden states, if it is the normed output."""
+        if self.memory is None or n_blocks not in (None, len(self.blocks)):
+            return states
+        return [*states[:-1], self.memory(states[-1], features)]
 
     def choose_engine(self, r: Tensor) -> EngineChoice:
         """Return the engine that computes a residual stream like `r`, and why.

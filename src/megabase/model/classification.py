@@ -53,6 +53,7 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         past_key_values: object = None,
+        memory_features: Float[Tensor, "batch length feature"] | None = None,
         **keywords: Any,
     ) -> Answered | tuple[Any, ...]:
         """Return the logits of each sequence or token, and with `labels` the mean loss.
@@ -72,6 +73,9 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
             False: return a plain tuple.
         past_key_values
             Must be None.
+        memory_features
+            Features of a memory that has read more than these tokens, for a model with a memory;
+            None: they are computed from `input_ids`, before the first of which nothing was read.
         **keywords
             What transformers passes to any model; see `keywords.check_keywords`.
         """
@@ -83,7 +87,9 @@ class HyenaDNAWithHead(HyenaDNAPreTrainedModel):
             if output_hidden_states is None
             else output_hidden_states
         )
-        hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
+        hidden = self._hidden_states(
+            input_ids, attention_mask, inputs_embeds, every, features=memory_features
+        )
         mask = None if attention_mask is None else attention_mask.bool()
         logits = self._logits(hidden[-1], mask)
         output = self._output_type(

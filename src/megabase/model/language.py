@@ -1,7 +1,9 @@
 """The language model as a plain torch module, its loss, and batches of padded tokens."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -16,6 +18,8 @@ from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
 from megabase.ops.recompute import recomputed
 from megabase.ops.tracing import is_jit_tracing, static_size, why_traced
+
+_log = logging.getLogger(__name__)
 
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
 
@@ -160,8 +164,26 @@ class TokenReader(nn.Module):
         attention_mask: Tensor | None,
         inputs_embeds: Float[Tensor, "batch length d_model"] | None,
         every_layer: bool,
+        *,
+        features: Float[Tensor, "batch length feature"] | None = None,
+        n_blocks: int | None = None,
     ) -> list[Float[Tensor, "batch length d_model"]]:
-        """Embed tokens if needed, check the length, and run the backbone."""
+        """Embed tokens if needed, check the length, read the memory, and run the backbone.
+
+        Parameters
+        ----------
+        input_ids, inputs_embeds
+            Tokens, or embedded tokens; one of the two.
+        attention_mask
+            0 where a token is padding.
+        every_layer
+            Also return the embedding and the residual stream after each block but the last.
+        features
+            Those of the memory; None: they are computed from the tokens, of which the first has an
+            empty memory.
+        n_blocks
+            Blocks to compute; None: all.
+        """
         embedded = self._embedded(input_ids, inputs_embeds)
         batch, length = static_size(embedded, 0), static_size(embedded, 1)
         limit = self.config.max_seq_len
@@ -176,8 +198,30 @@ class TokenReader(nn.Module):
             embedded = embedded.unflatten(1, (length, 1)).squeeze(2)
         mask = None if attention_mask is None else attention_mask.bool()
         return self.backbone(
-            embedded, mask, every_layer=every_layer, overwrite=inputs_embeds is None
-        )
+            embedded, mask, features=self._features(input_ids, mask, features),
+            every_layer=every_layer, n_blocks=n_blocks, overwrite=inputs_embeds is None,
+        )  # fmt: skip
+
+    def _features(
+        self, input_ids: Tensor | None, mask: Tensor | None, given: Tensor | None
+    ) -> Tensor | None:
+        """Return the features of the memory, given or computed; None without tokens or memory."""
+        memory = self.backbone.memory
+        if memory is None:
+            if given is not None:
+                raise InputError("memory_features were given, but the model has no memory")
+            return None
+        if given is not None:
+            return given
+        if input_ids is None:
+            _log_without_memory()
+            return None
+        return memory.features(input_ids, mask)
+
+
+@cache
+def _log_without_memory() -> None:
+    _log.info("the memory is not used, because embedded tokens were given instead of tokens")
 
 
 class LanguageModel(TokenReader):
@@ -202,6 +246,16 @@ class LanguageModel(TokenReader):
         hidden = self._hidden_states(input_ids, None, inputs_embeds, False)[-1]
         return functional.linear(hidden, self.head_weight)
 
+    def hidden_states(
+        self,
+        input_ids: Int[Tensor, "batch length"],
+        attention_mask: Tensor | None = None,
+        *,
+        n_blocks: int | None = None,
+    ) -> Float[Tensor, "batch length d_model"]:
+        """Return the hidden states after some blocks (None: all, normed) of tokens."""
+        return self._hidden_states(input_ids, attention_mask, None, False, n_blocks=n_blocks)[-1]
+
     def last_states(
         self, inputs_embeds: Float[Tensor, "batch length d_model"]
     ) -> Float[Tensor, "batch length d_model"]:
@@ -214,6 +268,7 @@ class LanguageModel(TokenReader):
         attention_mask: Tensor | None = None,
         *,
         at_once: int = 1 << 14,
+        features: Float[Tensor, "batch length feature"] | None = None,
     ) -> Iterator[tuple[slice, Float[Tensor, "batch part token"]]]:
         """Yield slices of positions with their logits, some positions at a time.
 
@@ -228,10 +283,11 @@ class LanguageModel(TokenReader):
             (batch, length), 0 where a token is padding, which may be on either side.
         at_once
             Positions of a slice.
+        features
+            Those of the memory; None: of a memory that begins with these tokens.
         """
-        yield from self.logits_of(
-            self._hidden_states(input_ids, attention_mask, None, False)[-1], at_once=at_once
-        )
+        hidden = self._hidden_states(input_ids, attention_mask, None, False, features=features)
+        yield from self.logits_of(hidden[-1], at_once=at_once)
 
     def logits_of(
         self, hidden: Float[Tensor, "batch length d_model"], *, at_once: int = 1 << 14

@@ -34,9 +34,11 @@ from megabase.model.language import (
     next_token_loss,
     sequence_length,
 )
+from megabase.model.memory_mixer import MemoryMixer
 from megabase.model.past import Past, StopLetters
 from megabase.model.reading import read_tensors
 from megabase.model.released import from_published, is_published
+from megabase.ops.memory import default_odds
 
 
 class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
@@ -53,6 +55,7 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
     short convolution, weight and bias            U(-1/√k, 1/√k) for k taps
     skip weight                                   N(0, 1)
     frequency of the sines, near taps             `activation_freq`, 0
+    log-odds of pointers                          `ops.memory.default_odds`
     ============================================  =========================================
 
     Source: the released code of Nguyen et al. 2023, arXiv:2306.15794v2.
@@ -122,12 +125,22 @@ class HyenaDNAPreTrainedModel(PreTrainedModel, TokenReader):
                 bound = module.kernel_size[0] ** -0.5
                 initialization.uniform_(weight, -bound, bound)
                 initialization.uniform_(cast("Tensor", bias), -bound, bound)
-            case HyenaOperator():
-                initialization.normal_(module.skip)
             case ImplicitFilter():
                 initialization.constant_(module.frequency, self.config.activation_freq)
                 if module.near is not None:
                     initialization.zeros_(module.near)
+            case _:
+                self._init_parameters(module)
+
+    @staticmethod
+    def _init_parameters(module: nn.Module) -> None:
+        """Initialise the parameters that a module holds besides its submodules."""
+        match module:
+            case HyenaOperator():
+                initialization.normal_(module.skip)
+            case MemoryMixer():
+                odds = torch.tensor(default_odds(), dtype=torch.float32)
+                initialization.copy_(module.pointer_odds, odds)
             case _:
                 pass
 
@@ -218,6 +231,7 @@ class HyenaDNAModel(HyenaDNAPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         past_key_values: object = None,
+        memory_features: Float[Tensor, "batch length feature"] | None = None,
         **keywords: Any,
     ) -> BaseModelOutput | tuple[Any, ...]:
         """Return the hidden state of each token.
@@ -234,12 +248,17 @@ class HyenaDNAModel(HyenaDNAPreTrainedModel):
             False: return a plain tuple.
         past_key_values
             Must be None: only a causal language model continues from a cache.
+        memory_features
+            Features of a memory that has read more than these tokens, for a model with a memory;
+            None: they are computed from `input_ids`, before the first of which nothing was read.
         **keywords
             What transformers passes to any model; see `keywords.check_keywords`.
         """
         self._check(input_ids, attention_mask, inputs_embeds, past_key_values, keywords)
         every = _or(output_hidden_states, self.config.output_hidden_states)
-        hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
+        hidden = self._hidden_states(
+            input_ids, attention_mask, inputs_embeds, every, features=memory_features
+        )
         output = BaseModelOutput(
             last_hidden_state=hidden[-1], hidden_states=tuple(hidden) if every else None
         )
@@ -292,6 +311,7 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         skip_logits: bool = False,
         past_key_values: object = None,
         use_cache: bool | None = None,
+        memory_features: Float[Tensor, "batch length feature"] | None = None,
         **keywords: Any,
     ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Return the logits of the token after each one, and with `labels` the loss.
@@ -323,6 +343,9 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
             these.
         use_cache
             Also return `past_key_values`, from which a later call can continue.
+        memory_features
+            Features of a memory that has read more than these tokens, for a model with a memory;
+            None: they are computed from `input_ids`, before the first of which nothing was read.
         **keywords
             What transformers passes to any model; see `keywords.check_keywords`.
         """
@@ -340,7 +363,9 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
             logits = past.take(new, attention_mask, length if kept is None else kept)
             return CausalLMOutputWithPast(logits=logits, past_key_values=past)
         every = _or(output_hidden_states, self.config.output_hidden_states)
-        hidden = self._hidden_states(input_ids, attention_mask, inputs_embeds, every)
+        hidden = self._hidden_states(
+            input_ids, attention_mask, inputs_embeds, every, features=memory_features
+        )
         if labels is not None and kept is not None:
             raise InputError("labels need the logits of all tokens; leave logits_to_keep at 0")
         head = self.backbone.embedding.weight[: self.config.vocab_size]

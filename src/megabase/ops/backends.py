@@ -3,7 +3,8 @@
 `choose` selects the engine from the request, the device, the dtype, the mode of gradients and the
 state of the model; `plan_streamed` selects tiles that fit a limit of memory; `steps_for`,
 `gated_conv`, `add_norm` and `long_conv` select the code for the operations between the matrix
-products. Every choice has a reason, which is logged or part of an error.
+products; `new_memory` and `memory_features` that of the memory. Every choice has a reason, which is
+logged or part of an error.
 
 Triton is imported only if its kernels are requested. They are tested both compiled and in
 Triton's interpreter.
@@ -18,14 +19,17 @@ from importlib.util import find_spec
 from itertools import product
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float16, UInt8
 from torch import Tensor
 
 from megabase.errors import InputError
 from megabase.ops import definition, fft
 from megabase.ops.fft import fft_length
 from megabase.ops.gated_conv import N_STREAMS
+from megabase.ops.memory import SOURCES as MEMORY_SOURCES
+from megabase.ops.memory import Memory, MemoryLibrary, MemoryRules, Odds, PlainMemory
 from megabase.ops.native_mixer import mixer_bytes, n_points
 from megabase.ops.short_conv import ShortFilter
 from megabase.ops.steps import SOURCES, NativeSteps, Steps
@@ -320,6 +324,54 @@ def _compiled() -> tuple[NativeSteps | None, str]:
     except OSError as error:  # files of the cache cannot be executed, or the library is wrong
         _log.warning("the compiled steps are not used: %s", error)
         return None, str(error)
+
+
+def new_memory(rules: MemoryRules, odds: Odds, *, expected: int) -> Memory:
+    """Return an empty memory: in C where it can be compiled, else in Python.
+
+    Parameters
+    ----------
+    rules, odds
+        What is counted and followed, and log-odds of pointers.
+    expected
+        Letters for which tables are allocated; they grow if more are read.
+    """
+    library = _memory_library()
+    if library is None:
+        return PlainMemory(rules, odds)
+    return library.memory(rules, odds, expected=expected)
+
+
+def memory_features(
+    rules: MemoryRules, odds: Odds, letters: UInt8[np.ndarray, "row length"]
+) -> Float16[np.ndarray, "row length feature"]:
+    """Return the features of rows of letters, each with a memory of its own.
+
+    Parameters
+    ----------
+    rules, odds
+        What is counted and followed, and log-odds of pointers.
+    letters
+        Numbers of letters, as in `ops.memory`.
+    """
+    library = _memory_library()
+    if library is None:
+        return np.stack([PlainMemory(rules, odds).read(row) for row in letters])
+    return library.read_rows(rules, odds, letters)
+
+
+@cache
+def _memory_library() -> MemoryLibrary | None:
+    compiled, why_not = compile_here(MEMORY_SOURCES)
+    if compiled is not None:
+        try:
+            return MemoryLibrary(compiled)
+        except OSError as error:
+            why_not = str(error)
+    _log.warning(
+        "the memory is computed in Python, hundreds of times slower than in C: %s", why_not
+    )
+    return None
 
 
 def why_no_kernels(like: Tensor) -> str | None:

@@ -1,21 +1,32 @@
 """pretrain(config): open the genomes, build the model, train and save it."""
 
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import TrainingArguments, set_seed
 
-from megabase.data.training_windows import LengthSchedule, Share, StepWindows, plan_lengths
+from megabase.data.remembered_windows import GenomeText
+from megabase.data.training_windows import (
+    LengthSchedule,
+    Share,
+    StepWindows,
+    WindowSource,
+    plan_lengths,
+)
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.footprint import n_parameters, seconds_per_token
 from megabase.model.load import load, save
+from megabase.model.memory_mixer import MemoryMixer
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.reading import fingerprint, weights_sha256
+from megabase.ops.memory import N_HITS, N_RECENT_HITS, NativeMemory, fitted_odds
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock, record_of
 from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import progress
@@ -84,12 +95,13 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
     with arguments.main_process_first(local=False):
         sources = Sources(config)
     schedule = _schedule(config)
-    steps = StepWindows(
-        sources.mixture(),
-        schedule,
+    steps_of = partial(
+        StepWindows,
+        schedule=schedule,
         share=Share(arguments.process_index, arguments.world_size),
         soft_mask_weight=config.soft_mask_weight,
     )
+    steps_of(sources.mixture())  # raises an error before the output folder is touched
     language, shape = _network(config)
     checkpoints = Checkpoints(output / CHECKPOINTS)
     with arguments.main_process_first(local=False):
@@ -109,20 +121,22 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
             writing.enter_context(exclusive_lock(output))
             _start(place, checkpoints, plan)
     with writing:
-        model = _starting_model(config, shape, language)
-        trainer = _trainer(config, model, sources, steps, plan, checkpoints, arguments)
-        newest = checkpoints.newest()
-        with _metrics(trainer, output / METRICS, schedule, newest) if is_first else nullcontext():
+        model = _starting_model(config, shape, language, sources)
+        trainer = _trainer(config, model, sources, steps_of, plan, checkpoints, arguments)
+        metrics = _metrics(trainer, output / METRICS, schedule, checkpoints.newest())
+        with metrics if is_first else nullcontext():
             trainer.go_on()
         model = trainer.plain_model()
         if is_first:
-            record = {
-                "tokens": schedule.tokens_before(config.steps),
-                "genomes": sources.record(),
-                "plan": asdict(plan),
+            _finish(
+                place,
+                model,
+                checkpoints,
+                tokens=schedule.tokens_before(config.steps),
+                genomes=sources.record(),
+                plan=asdict(plan),
                 **_continuation(config, language),
-            }
-            _finish(place, model, checkpoints, record)
+            )
             tell_pretrained(output / METRICS, sources, trainer.validation)
         # No process may end before the folder is complete, or while others still communicate.
         trainer.accelerator.wait_for_everyone()
@@ -173,12 +187,18 @@ def _continuation(config: PretrainConfig, language: HyenaDNAForCausalLM | None) 
 
 
 def _starting_model(
-    config: PretrainConfig, shape: HyenaDNAConfig, language: HyenaDNAForCausalLM | None
+    config: PretrainConfig,
+    shape: HyenaDNAConfig,
+    language: HyenaDNAForCausalLM | None,
+    sources: Sources,
 ) -> HyenaDNAForCausalLM:
     """Initialise the weights at random, or copy those of the model that is continued."""
     set_seed(config.seed)
     model = HyenaDNAForCausalLM(shape)
-    if language is not None:
+    if language is None:
+        if (memory := model.backbone.memory) is not None:
+            fit_pointers(memory, sources.texts())
+    else:
         model.load_state_dict(language.state_dict())
         _log.info(
             "continuing %s in windows of %s tokens, with a context of %s; optimiser state and "
@@ -186,6 +206,30 @@ def _starting_model(
             f"{shape.context_length:,}",
         )  # fmt: skip
     return model
+
+
+_FITTED_ON = 1 << 21  # letters of each genome on which the table of pointers is fitted
+_AT_ONCE = 1 << 16
+
+
+def fit_pointers(memory: MemoryMixer, texts: Mapping[str, GenomeText]) -> None:
+    """Fit the log-odds of pointers to how often pointers are right in the training regions.
+
+    The first two million letters of each genome are read. The table then stays fixed.
+    """
+    counted = np.zeros((N_HITS, N_RECENT_HITS, 2), np.int64)
+    for text in texts.values():
+        n = min(len(text), _FITTED_ON)
+        reader = memory.new_memory(n)
+        if not isinstance(reader, NativeMemory):
+            _log.info("the table of pointers is not fitted, because the memory is not compiled")
+            return
+        reader.count_outcomes()
+        for start in range(0, n, _AT_ONCE):  # features are computed, and not used
+            reader.read(text.read(start, min(start + _AT_ONCE, n)))
+        counted += reader.outcomes()
+    with torch.no_grad():
+        memory.pointer_odds.copy_(torch.from_numpy(fitted_odds(counted)))
 
 
 def _plan(
@@ -225,13 +269,16 @@ def _trainer(
     config: PretrainConfig,
     model: HyenaDNAForCausalLM,
     sources: Sources,
-    steps: StepWindows,
+    steps_of: Callable[[WindowSource], StepWindows],
     plan: Plan,
     checkpoints: Checkpoints,
     arguments: TrainingArguments,
 ) -> PretrainTrainer:
     model.backbone.gradient_checkpointing = plan.gradient_checkpointing
-    validation = sources.validation_windows() if config.validations else {}
+    memory = model.backbone.memory
+    new_memory = None if memory is None else memory.new_memory
+    steps = steps_of(sources.mixture(new_memory))
+    validation = sources.validation_windows(new_memory) if config.validations else {}
     if config.validations and not validation:
         length = f"{config.context_length:,}"
         _log.info("no window of %s bp fits in the validation split: validation is skipped", length)
@@ -258,7 +305,7 @@ def _trainer(
 
 
 def _finish(
-    place: Output, model: HyenaDNAForCausalLM, checkpoints: Checkpoints, record: Mapping[str, Any]
+    place: Output, model: HyenaDNAForCausalLM, checkpoints: Checkpoints, **record: object
 ) -> None:
     """Save the model, record how it was made, and remove the checkpoints."""
     with atomic_files(place.path) as folder:

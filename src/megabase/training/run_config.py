@@ -86,8 +86,11 @@ class PretrainConfig(RunConfig):
     """Base folder of relative paths of genomes and BED files; empty: the current folder."""
     preset: str | None = None
     """Size of a model from scratch, a name in `model.architecture.PRESETS`; None: tiny."""
-    architecture: dict[str, StrictFloat | StrictInt | StrictStr | None] = Field(default={})
-    """Keys of `HyenaDNAConfig` whose values replace those of the preset, such as n_near_taps;
+    architecture: dict[str, StrictFloat | StrictInt | StrictStr | list[StrictInt] | None] = Field(
+        default={}
+    )
+    """Keys of `HyenaDNAConfig` whose values replace those of the preset, such as n_near_taps, or
+    memory_orders and pointer_orders for a memory (`ops.memory`);
     max_seq_len makes the filter for a longer context than the training uses."""
     context_length: int = Field(default=1024, ge=2)
     """Tokens of a window, in the last stage of the length warm-up."""
@@ -128,6 +131,15 @@ class PretrainConfig(RunConfig):
     """Largest fraction of N in a window; a window with more is skipped."""
     soft_mask_weight: float = Field(default=1.0, ge=0)
     """Weight of a soft-masked (lower-case) base in the loss; every other base has weight 1."""
+    segment_length: int = Field(default=1 << 18, ge=1)
+    """With a memory: letters of a segment, whose features are computed once."""
+    open_segments: int = Field(default=4, ge=1, le=64)
+    """With a memory: number of segments from which windows are drawn at a time."""
+    short_memory_p: float = Field(default=0.25, ge=0, le=1)
+    """With a memory: probability that the memory of a segment begins at a random distance before
+    it, and not at the start of the training regions."""
+    window_memory_p: float = Field(default=0.125, ge=0, le=1)
+    """With a memory: probability that the memory of a window begins with the window."""
     split: SplitConfig = SplitConfig()
     """What is held out of each genome that has no split of its own."""
     validations: int = Field(default=5, ge=0)
@@ -181,6 +193,8 @@ class PretrainConfig(RunConfig):
         if self.model is not None:
             return keys
         del keys["model"]
+        if not self.shape().has_memory:  # outputs of versions without a memory stay the same
+            keys = {key: value for key, value in keys.items() if key not in _OF_MEMORY}
         own = {
             "preset": self.preset or DEFAULT_PRESET,
             "embed_dropout": self.embed_dropout or 0.0,
@@ -234,6 +248,9 @@ class PretrainConfig(RunConfig):
             name: genome.model_copy(update={"split": genome.split or self.split})
             for name, genome in named.items()
         }
+
+
+_OF_MEMORY = ("segment_length", "open_segments", "short_memory_p", "window_memory_p")
 
 
 def genome_name(path: str) -> str:

@@ -1,14 +1,26 @@
 """The genomes of a run: opened, split, and ready to draw windows from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from megabase.data.remembered_windows import (
+    GenomeText,
+    NewMemory,
+    SegmentMixture,
+    SegmentPlan,
+    features_of_windows,
+)
 from megabase.data.sequence_table import read_regions
 from megabase.data.token_store import StoredWindow, TokenStore, open_token_store
-from megabase.data.training_windows import Mixture, WindowSampler, spread_windows
+from megabase.data.training_windows import (
+    Mixture,
+    WindowSampler,
+    WindowSource,
+    spread_windows,
+)
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import check_contig, check_inside
@@ -171,8 +183,20 @@ class Sources:
             for name, source in self.by_name.items()
         }
 
-    def mixture(self) -> Mixture:
+    def texts(self) -> dict[str, GenomeText]:
+        """Return the training regions of each genome as one text, by name."""
+        return {
+            name: GenomeText(source.store, source.split.train)
+            for name, source in self.by_name.items()
+        }
+
+    def mixture(self, new_memory: NewMemory | None = None) -> WindowSource:
         """Return the mixture that draws windows from the training splits.
+
+        Parameters
+        ----------
+        new_memory
+            Creates memories, for a model that has one.
 
         Raises
         ------
@@ -191,10 +215,37 @@ class Sources:
             for name, source in self.by_name.items()
         }
         weights = [source.weight for source in self.by_name.values()]
-        return Mixture(samplers, weights, seed=config.seed)
+        mixture = Mixture(samplers, weights, seed=config.seed)
+        if new_memory is None:
+            return mixture
+        n_letters = config.open_segments * config.segment_length
+        return SegmentMixture(
+            self.texts(),
+            weights,
+            new_memory=new_memory,
+            plan=SegmentPlan(
+                n_open=config.open_segments,
+                length=config.segment_length,
+                steps=max(1, n_letters // max(config.tokens_per_step, config.context_length)),
+                short_p=config.short_memory_p,
+                alone_p=config.window_memory_p,
+            ),
+            reverse_complement_p=config.reverse_complement_p,
+            max_unknown_fraction=config.max_unknown_fraction,
+            seed=config.seed,
+        )
 
-    def validation_windows(self) -> dict[str, list[StoredWindow]]:
-        """Return evenly spread windows of each validation split, if it has any, by genome."""
+    def validation_windows(
+        self, new_memory: NewMemory | None = None
+    ) -> dict[str, list[StoredWindow]]:
+        """Return evenly spread windows of each validation split, if it has any, by genome.
+
+        Parameters
+        ----------
+        new_memory
+            Creates memories, for a model that has one: each window then has the features of a
+            memory that has read the training split and everything before it on its contig.
+        """
         length = self._config.context_length
         found = {
             name: spread_windows(
@@ -207,7 +258,23 @@ class Sources:
             )
             for name, source in self.by_name.items()
         }
+        if new_memory is not None:
+            found = {
+                name: self._remembered(new_memory, self.by_name[name], windows)
+                for name, windows in found.items()
+            }
         return {name: windows for name, windows in found.items() if windows}
+
+    @staticmethod
+    def _remembered(
+        new_memory: NewMemory, source: Source, windows: Sequence[StoredWindow]
+    ) -> list[StoredWindow]:
+        intervals = [window.interval for window in windows]
+        features = features_of_windows(new_memory, source.store, intervals, source.split.train)
+        return [
+            replace(window, memory=of_window)
+            for window, of_window in zip(windows, features, strict=True)
+        ]
 
 
 def _open(genome: GenomeConfig, config: PretrainConfig) -> Source:

@@ -1,0 +1,291 @@
+"""Windows together with the features of a memory that has read what precedes them.
+
+A `GenomeText` lays regions of a genome one after another. In training, a few *segments* of such
+texts are open at a time; the features of a segment are computed once, by a memory that reads the
+text before it and then the segment, and many windows are drawn from it (`SegmentMixture`). No
+features of a whole genome are ever stored. For held-out windows, `features_of_windows` lets a
+memory read the training regions and everything before each window on its contig.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from megabase.data.token_store import TokenStore
+from megabase.data.training_windows import GenomeWindow
+from megabase.errors import InputError
+from megabase.genome.interval import Interval
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.ops.memory import UNKNOWN, Features, Memory
+
+NewMemory = Callable[[int], Memory]
+"""Returns an empty memory for about a number of letters."""
+
+_MAX_DRAWS = 1000  # consecutive windows that cannot be used, after which drawing fails
+_PIECE = 1 << 22  # letters of a text that are read at once
+_OF_A_SEGMENT, _OF_A_WINDOW = 1, 2  # of the seeds of draws
+
+
+class GenomeText:
+    """The letters of regions of a genome, one region after another, on either strand.
+
+    Between two regions stands one unknown letter. Position p of strand "-" is the complement of
+    position n - 1 - p of strand "+", for a text of n letters.
+
+    Parameters
+    ----------
+    store
+        The genome.
+    regions
+        The regions, in the order of the text.
+    """
+
+    def __init__(self, store: TokenStore, regions: Sequence[Interval]) -> None:
+        self.store = store
+        self._regions = list(regions)
+        self._starts = np.cumsum([0, *(len(region) + 1 for region in regions)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1]) - 1
+
+    def read(self, start: int, end: int, strand: str = "+") -> UInt8[np.ndarray, " length"]:
+        """Return the numbers of letters (`ops.memory`) from `start` to `end` - 1 of a strand."""
+        if strand == "-":
+            letters = self.read(len(self) - end, len(self) - start)[::-1]
+            return np.where(letters == UNKNOWN, letters, 3 - letters)
+        letters = np.full(end - start, UNKNOWN, dtype=np.uint8)
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        for region, at in zip(self._regions[first:], self._starts[first:], strict=False):
+            if at >= end:
+                break
+            low, high = max(start, at), min(end, at + len(region))
+            if low >= high:
+                continue
+            part = replace(region, start=region.start + low - at, end=region.start + high - at)
+            letters[low - start : high - start] = _letters(self.store, part)
+        return letters
+
+    def interval(self, start: int, end: int, strand: str) -> Interval | None:
+        """Return the place of a part of the text; None if it is not within one region."""
+        if strand == "-":
+            start, end = len(self) - end, len(self) - start
+        which = int(np.searchsorted(self._starts, start, side="right")) - 1
+        region, offset = self._regions[which], start - int(self._starts[which])
+        if offset + end - start > len(region):
+            return None
+        low = region.start + offset
+        return Interval(region.contig, low, low + end - start, strand)
+
+
+def _letters(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " length"]:
+    return DNA_VOCABULARY.to_bases(store.fetch(interval))
+
+
+def remember_text(memory: Memory, text: GenomeText, start: int, end: int, strand: str) -> None:
+    """Let a memory read a part of a text."""
+    for low in range(start, end, _PIECE):
+        memory.remember(text.read(low, min(low + _PIECE, end), strand))
+
+
+@dataclass(frozen=True)
+class SegmentPlan:
+    """Which segments are open, and how far their memories reach.
+
+    Parameters
+    ----------
+    n_open
+        Segments that are open at a time.
+    length
+        Letters of a segment.
+    steps
+        Steps for which the same segments are open.
+    short_p
+        Probability that the memory of a segment begins at a random distance before it, from 1
+        letter on, rather than at the start of the text; all magnitudes are equally probable.
+    alone_p
+        Probability that the memory of a window begins with the window.
+    """
+
+    n_open: int
+    length: int
+    steps: int
+    short_p: float
+    alone_p: float
+
+
+class _Segment(NamedTuple):
+    """A part of a text whose features are known."""
+
+    genome: str
+    start: int
+    end: int
+    strand: str
+    features: Features
+
+
+class SegmentMixture:
+    """Draw each window from the open segments, as a pure function of seed, step and number.
+
+    The windows of a run and their features therefore depend neither on processes nor on
+    interruptions. The next segments are read in the background, by two threads.
+
+    Parameters
+    ----------
+    texts
+        The training regions of each genome, by name.
+    weights
+        How often each genome is drawn, relative to the others; positive.
+    new_memory
+        Creates memories.
+    plan
+        Which segments are open.
+    reverse_complement_p
+        Probability that a segment is read on strand "-".
+    max_unknown_fraction
+        Largest fraction of N; a window with more is rejected, and another is drawn.
+    seed
+        Seed of every draw.
+    """
+
+    def __init__(
+        self,
+        texts: Mapping[str, GenomeText],
+        weights: Sequence[float],
+        *,
+        new_memory: NewMemory,
+        plan: SegmentPlan,
+        reverse_complement_p: float,
+        max_unknown_fraction: float,
+        seed: int,
+    ) -> None:
+        self._texts = dict(texts)
+        self._names = list(texts)
+        ends = np.cumsum(weights)
+        self._ends = ends / ends[-1]
+        self._new_memory = new_memory
+        self._plan = plan
+        self._reverse_complement_p = reverse_complement_p
+        self._max_unknown_fraction = max_unknown_fraction
+        self._seed = seed
+        self._open: dict[tuple[int, int], Future[_Segment]] = {}
+        self._readers: ThreadPoolExecutor | None = None
+
+    def __getstate__(self) -> dict[str, object]:  # another process opens segments of its own
+        return {**self.__dict__, "_open": {}, "_readers": None}
+
+    def window(self, step: int, number: int, length: int) -> GenomeWindow:
+        """Return window `number` (from 0) of a step, with the features of its letters.
+
+        Raises
+        ------
+        InputError
+            If nearly every window contains too many N, or no region holds a window.
+        """
+        rng = np.random.default_rng([self._seed, _OF_A_WINDOW, step, number])
+        is_alone = rng.random() < self._plan.alone_p
+        segment = self._segment(step // self._plan.steps, int(rng.integers(self._plan.n_open)))
+        text, max_unknown = self._texts[segment.genome], int(self._max_unknown_fraction * length)
+        for _ in range(_MAX_DRAWS):
+            if segment.end - segment.start < length:
+                break
+            start = int(rng.integers(segment.start, segment.end - length + 1))
+            interval = text.interval(start, start + length, segment.strand)
+            if interval is None:
+                continue
+            window = text.store.read(interval)
+            if window.n_unknown(length).item() > max_unknown:
+                continue
+            if is_alone:
+                letters = DNA_VOCABULARY.to_bases(window.tokens())
+                features = self._new_memory(length).read(letters)
+            else:
+                first = start - segment.start
+                features = segment.features[first : first + length]
+            return GenomeWindow(segment.genome, replace(window, memory=features))
+        raise InputError(
+            f"no window of {length:,} bp with at most {max_unknown:,} N was found in "
+            f"{segment.end - segment.start:,} letters of {segment.genome}; lower context_length, "
+            "raise segment_length or max_unknown_fraction, or choose other regions"
+        )
+
+    def _segment(self, at: int, number: int) -> _Segment:
+        """Return an open segment; begin to read those that are opened next."""
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(2, thread_name_prefix="memory")
+        self._open = {key: found for key, found in self._open.items() if key[0] >= at}
+        for key in [(at + later, n) for later in (0, 1) for n in range(self._plan.n_open)]:
+            if key not in self._open:
+                self._open[key] = self._readers.submit(self._read, *key)
+        return self._open[at, number].result()
+
+    def _read(self, at: int, number: int) -> _Segment:
+        rng = np.random.default_rng([self._seed, _OF_A_SEGMENT, at, number])
+        name = self._names[int(np.searchsorted(self._ends, rng.random(), side="right"))]
+        text, length = self._texts[name], self._plan.length
+        strand = "-" if rng.random() < self._reverse_complement_p else "+"
+        start = int(rng.integers(max(1, len(text) - length + 1)))
+        end = min(start + length, len(text))
+        is_short, magnitude = rng.random() < self._plan.short_p, rng.random()
+        first = max(0, start - round((start + 1) ** magnitude)) if is_short else 0
+        memory = self._new_memory(end - first)
+        remember_text(memory, text, first, start, strand)
+        return _Segment(name, start, end, strand, memory.read(text.read(start, end, strand)))
+
+
+def features_of_windows(
+    new_memory: NewMemory,
+    store: TokenStore,
+    windows: Sequence[Interval],
+    known: Sequence[Interval],
+) -> Iterator[Features]:
+    """Yield the features of windows of strand "+", whose memory has read what precedes them.
+
+    The memory reads the known regions of other contigs and those after the last window, and then
+    the contig from its start, whether or not its letters are in a known region.
+
+    Parameters
+    ----------
+    new_memory
+        Creates memories.
+    store
+        The genome.
+    windows
+        The windows; those of one contig follow each other, by their start.
+    known
+        Regions that are known in advance, as those of training.
+    """
+    at = 0
+    while at < len(windows):
+        contig = windows[at].contig
+        here = [window for window in windows[at:] if window.contig == contig]
+        last = max(window.end for window in here)
+        others = [each for each in known if each.contig != contig or each.start >= last]
+        text = GenomeText(store, others)
+        memory = new_memory(len(text) + last if others else last)
+        if others:
+            remember_text(memory, text, 0, len(text), "+")
+        yield from _features_on_contig(memory, store, here)
+        at += len(here)
+
+
+def _features_on_contig(
+    memory: Memory, store: TokenStore, windows: Sequence[Interval]
+) -> Iterator[Features]:
+    contig, n_read = GenomeText(store, [Interval(windows[0].contig, 0, windows[-1].end)]), 0
+    kept = memory.read(np.empty(0, np.uint8))  # features of the letters before n_read
+    for window in windows:
+        if window.start > n_read:
+            remember_text(memory, contig, n_read, window.start, "+")
+            n_read, kept = window.start, kept[:0]
+        if window.start < n_read - len(kept):
+            raise InputError(f"windows must be sorted by their start; {window} is not")
+        if window.end > n_read:
+            new = memory.read(contig.read(n_read, window.end))
+            first = window.start - (n_read - len(kept))
+            kept, n_read = np.concatenate([kept[first:], new]), window.end
+        first = window.start - (n_read - len(kept))
+        yield kept[first : first + len(window)]

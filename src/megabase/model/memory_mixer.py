@@ -1,0 +1,144 @@
+r"""The weights that read the memory: what followed earlier places like the present one.
+
+The features :math:`f_t` of `ops.memory` enter twice: in a sum with the embedding :math:`e_t`, and
+in a small network next to the last hidden state :math:`u_t`, whose output is added to it:
+
+.. math:: e_t \leftarrow e_t + W_e f_t, \qquad
+          u_t \leftarrow u_t + W_s f_t + W_3 \phi(W_2 \phi(W_1 u_t + V f_t))
+   :label: memory-mixer
+
+with :math:`\phi` the GELU, and biases in the three maps of the network. Heads, embeddings and
+logits are computed from the result, as they are without a memory. Without features (embedded
+tokens instead of tokens), :math:`f_t = 0`.
+"""
+
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from megabase.errors import InputError
+from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.model.architecture import Architecture
+from megabase.ops.backends import memory_features, new_memory
+from megabase.ops.memory import UNKNOWN, Memory, MemoryRules, Odds, default_odds
+from megabase.ops.tracing import why_traced
+
+_TOKENS_AT_ONCE = 1 << 14
+
+
+def memory_rules(config: Architecture) -> MemoryRules | None:
+    """Return what the memory of a model counts and follows; None: it has no memory."""
+    orders, seeds = config.memory_orders or [], config.pointer_orders or []
+    if not orders and not seeds:
+        return None
+    return MemoryRules(
+        orders=tuple(orders),
+        pointer_orders=tuple(seeds),
+        n_pointers=config.memory_pointers,
+        n_recent=config.pointer_occurrences,
+        n_agreeing=config.pointer_agreement,
+        n_right=config.pointer_hits,
+        life=config.pointer_life,
+    )
+
+
+class MemoryMixer(nn.Module):
+    """The weights that read the memory, Eq. memory-mixer, and the table of its pointers.
+
+    Parameters
+    ----------
+    config
+        The architecture, with a memory.
+    """
+
+    def __init__(self, config: Architecture) -> None:
+        super().__init__()
+        self.rules = cast("MemoryRules", memory_rules(config))
+        n, d, width = self.rules.n_features, config.d_model, config.memory_width
+        self.to_embedding = nn.Linear(n, d, bias=False)
+        self.from_hidden = nn.Linear(d, width)
+        self.from_features = nn.Linear(n, width, bias=False)
+        self.inner = nn.Linear(width, width // 2)
+        self.out = nn.Linear(width // 2, d)
+        self.skip = nn.Linear(n, d, bias=False)
+        # Fitted by counting, not by the gradient.
+        odds = torch.tensor(default_odds(), dtype=torch.float32)
+        self.pointer_odds = nn.Parameter(odds, requires_grad=False)
+
+    def odds(self) -> Odds:
+        """Return the log-odds of pointers, by their hits."""
+        return self.pointer_odds.detach().float().cpu().numpy()
+
+    def new_memory(self, expected: int) -> Memory:
+        """Return an empty memory for about `expected` letters."""
+        return new_memory(self.rules, self.odds(), expected=expected)
+
+    def features(
+        self, tokens: Int[Tensor, "batch length"], mask: Bool[Tensor, "batch length"] | None = None
+    ) -> Float[Tensor, "batch length feature"]:
+        """Return the features after each token, of sequences that begin with an empty memory.
+
+        Parameters
+        ----------
+        tokens
+            Token ids. A token that is not a base is an unknown letter.
+        mask
+            False where a token is padding.
+
+        Raises
+        ------
+        InputError
+            If the model is being traced, exported or compiled: the memory is not made of tensors.
+        """
+        if (why := why_traced(tokens)) is not None:
+            raise InputError(
+                f"a model with a memory cannot be traced ({why}); pass memory_features, which "
+                "`model.backbone.memory.features(input_ids)` returns"
+            )
+        numbers = DNA_VOCABULARY.to_bases(tokens.cpu().numpy())
+        if mask is not None:
+            numbers = np.where(mask.cpu().numpy(), numbers, np.uint8(UNKNOWN))
+        features = memory_features(self.rules, self.odds(), numbers)
+        return torch.from_numpy(features).to(tokens.device)
+
+    def embed(
+        self, embedded: Float[Tensor, "batch length d_model"],
+        features: Float[Tensor, "batch length feature"],
+    ) -> Float[Tensor, "batch length d_model"]:  # fmt: skip
+        """Add the features to embedded tokens."""
+        return embedded + self.to_embedding(features.to(self.to_embedding.weight.dtype))
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch length d_model"],
+        features: Float[Tensor, "batch length feature"] | None,
+    ) -> Float[Tensor, "batch length d_model"]:
+        """Add the output of the network to the last hidden states.
+
+        Parameters
+        ----------
+        hidden
+            The normed output of the blocks.
+        features
+            Those of the memory; None: all 0.
+        """
+        if torch.is_grad_enabled() or hidden.shape[1] <= _TOKENS_AT_ONCE:
+            return self._mixed(hidden, features)
+        parts = [slice(i, i + _TOKENS_AT_ONCE) for i in range(0, hidden.shape[1], _TOKENS_AT_ONCE)]
+        for part in parts:  # in place, so that inner channels of a million tokens are never held
+            of_part = None if features is None else features[:, part]
+            hidden[:, part] = self._mixed(hidden[:, part], of_part)
+        return hidden
+
+    def _mixed(self, hidden: Tensor, features: Tensor | None) -> Tensor:
+        inner = self.from_hidden(hidden)
+        if features is not None:
+            features = features.to(hidden.dtype)
+            inner = inner + self.from_features(features)
+        inner = functional.gelu(self.inner(functional.gelu(inner)))
+        mixed = hidden + self.out(inner)
+        return mixed if features is None else mixed + self.skip(features)
