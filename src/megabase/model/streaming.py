@@ -12,8 +12,9 @@ from megabase.model.hyena import MLP, Block, HyenaOperator, ImplicitFilter, Resi
 from megabase.model.positions import FilterShape
 from megabase.ops import streamed
 from megabase.ops.backends import steps_for
-from megabase.ops.folding import LayerWeights, add_skip, fold_norm
+from megabase.ops.folding import LayerWeights, fold_norm
 from megabase.ops.short_conv import without_edge
+from megabase.ops.taps import add_skip
 from megabase.ops.tracing import is_unmodified
 
 _OURS = (

@@ -16,8 +16,8 @@ from torch.nn import functional
 from megabase.errors import InputError
 from megabase.ops import fft
 from megabase.ops.fft import make_transform
-from megabase.ops.folding import with_skip
 from megabase.ops.short_conv import ShortFilter, apply_short, plain_short_conv, short_backward
+from megabase.ops.taps import with_skip
 
 N_STREAMS = 3
 """Streams of the operator, in this order: the last gate, the first gate, and the value."""
