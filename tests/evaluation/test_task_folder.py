@@ -38,7 +38,9 @@ def test_parts_are_one_and_two_files_are_an_error(tmp_path):
         split_paths(folder)
 
 
-def test_a_folder_without_rows_is_told_with_the_paths_tried_and_the_folder_that_has_them(tmp_path):
+def test_a_folder_without_rows_is_an_error_with_the_paths_tried_and_the_folder_that_has_them(
+    tmp_path,
+):
     task = find_task("gue/EMP/H3")
     folder = touch(tmp_path / "data", "dev.txt")
     tried = f"in {folder}, .*{folder / 'EMP/H3'}"

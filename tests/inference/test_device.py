@@ -18,7 +18,7 @@ def test_auto_takes_what_there_is():
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "abacus"])
-def test_a_device_that_is_not_here_is_an_error(name):
+def test_an_unavailable_device_is_an_error(name):
     with pytest.raises(ValueError, match=rf"device '{name}' cannot be used"):
         choose_device(name)
 

@@ -36,7 +36,7 @@ def test_letters_may_end_with_the_file_and_blank_lines_stand_between_contigs(tmp
     assert found == [Contig("a", 5, 5, 3, 4), Contig("none", 0, 21, 0, 0), Contig("b", 2, 24, 2, 2)]
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path):
+def test_a_byte_order_mark_is_ignored(tmp_path):
     assert scan(tmp_path, b"\xef\xbb\xbf>a\nACG\n") == [Contig("a", 3, 6, 3, 4)]
 
 

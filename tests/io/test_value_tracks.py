@@ -51,7 +51,7 @@ def test_a_bigwig_reads_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(found[5:20_005], VALUES)
 
 
-def test_a_bigwig_for_which_there_is_no_room_is_not_there_and_nothing_is_printed(tmp_path, capfd):
+def test_a_bigwig_on_a_full_disk_is_not_written_and_nothing_is_printed(tmp_path, capfd):
     """At the last byte the library itself reports nothing; at others it panics or prints."""
     pytest.importorskip("pybigtools")
     tracks = [(Interval("chrI", 0, 20_000), VALUES)]

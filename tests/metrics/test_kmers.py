@@ -47,7 +47,7 @@ def test_there_are_as_many_canonical_words_as_there_should_be():
     assert kmer_names(2)[:4] == ["AA", "AC", "AG", "AT"]
 
 
-def test_frequencies_sum_to_one_or_are_none():
+def test_frequencies_sum_to_one_or_are_all_zero():
     found = kmer_frequencies([bases("ACGTACGT"), bases("ANA"), bases("")], 2)
     np.testing.assert_allclose(found.sum(axis=1), [1, 0, 0], rtol=1e-6)
 

@@ -140,7 +140,7 @@ def test_a_language_model_gets_a_new_head(tmp_path):
         ({"target_mean": [1.0], "target_scale": [0.0], "num_labels": 1}, "above 0"),
     ],
 )
-def test_a_head_that_cannot_be_is_refused(keys, message):
+def test_an_invalid_head_is_refused(keys, message):
     with pytest.raises(InputError, match=message):
         toys.config(**keys)
 

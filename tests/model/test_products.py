@@ -1,4 +1,4 @@
-"""A CPU that has no instructions for bfloat16 is told of before it is asked to use it."""
+"""A CPU without instructions for bfloat16 is reported before it computes in that dtype."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def slow_bfloat16(monkeypatch):
     monkeypatch.setattr(products, "product_rate", lambda dtype, **_: RATES[dtype])
 
 
-def test_a_rate_is_of_the_dtype_that_is_asked_for():
+def test_rates_are_measured_for_each_dtype():
     assert min(products.product_rate(dtype, size=64, times=1) for dtype in RATES) > 0
 
 
@@ -43,7 +43,7 @@ def test_training_in_slow_bfloat16_says_so(caplog, tmp_path, precision, is_told)
     assert ("as long as float32" in caplog.text) is is_told
 
 
-def test_nothing_is_said_where_bfloat16_is_faster(caplog, monkeypatch):
+def test_no_warning_if_bfloat16_is_faster(caplog, monkeypatch):
     monkeypatch.setattr(products, "product_rate", lambda dtype, **_: 1 / RATES[dtype])
     products.warn_of_slow_bfloat16(torch.device("cpu"))
     assert not caplog.text

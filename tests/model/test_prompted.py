@@ -131,7 +131,7 @@ def test_a_folder_that_was_changed_is_refused(tmp_path, changed, message):
         load_classifier(str(tmp_path))
 
 
-def test_what_does_not_fit_or_is_no_input_is_refused():
+def test_too_long_or_missing_inputs_are_refused():
     with pytest.raises(InputError, match=r"4 prompt tokens and a sequence of 61 .* at most 3 "):
         MODEL(toys.tokens(1, 61))
     with pytest.raises(InputError, match="split it into windows"):

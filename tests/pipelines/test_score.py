@@ -152,7 +152,7 @@ def test_the_limit_of_memory_is_for_sequence_and_model_together(model, fasta, mo
         )
 
 
-def test_a_letter_that_is_none_names_its_sequence_and_leaves_nothing(model, tmp_path):
+def test_an_invalid_letter_is_an_error_with_its_sequence_and_leaves_nothing(model, tmp_path):
     fasta = toys.write_fasta(tmp_path / "odd.fa", {"good": "ACGT", "odd": "ACGE"})
     with pytest.raises(ValueError, match=r"'E' at position 3 .* of odd"):
         score(model, str(fasta), tmp_path / "scores.tsv")

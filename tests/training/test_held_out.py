@@ -1,4 +1,4 @@
-"""The answers for rows held out are drawn where they can be, and their calibration is told."""
+"""The answers for held-out rows are drawn if they can be, and their calibration is reported."""
 
 import sys
 
