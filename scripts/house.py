@@ -15,12 +15,11 @@ files of src/megabase of which a function is called while the work is done (`--v
 - A pretraining batch: while `StepWindows` draws the windows of a step, while `training_step`
   computes loss and gradient, and while the optimizer updates the weights.
 
-Each of these functions is called at least twice, and only its last call counts: nothing is then
-imported, compiled or filled for the first time. What is done once for a file or a run does not
-count: options, loading the model, the survey of the VCF file, headers, plans, validation and
-checkpoints. C files and libraries do not count either. "Without the network" leaves out model/
-and ops/. The figures before the reorganisation were counted by reading, the second one with set-up;
-this script finds 31 files (16 without the network) and 27 in that version.
+Only the last of two or more calls of these functions counts: nothing is then imported, compiled or
+cached for the first time. What is done once for a file or a run does not count: options, loading,
+the survey of the VCF file, headers, plans, validation, checkpoints; nor do C files and libraries.
+"Without the network" leaves out model/ and ops/. The figures before the reorganisation were counted
+by reading, 45 with set-up; in that version this script finds 31 (16 without the network) and 26.
 
 `--suite` reads the duration of the test suite from a file of results, which
 `make test PYTEST_ADDOPTS=--junitxml=FILE` writes.
@@ -62,7 +61,7 @@ PHRASES = re.compile(
 WALKS = ("Pipeline._fill", "write_vcf"), (
     "StepWindows.__getitem__", "PretrainTrainer.training_step", "AcceleratedOptimizer.step",
 )  # fmt: skip
-NETWORK = ("model", "ops")
+NETWORK = ("model/", "ops/")
 
 
 def modules() -> list[Path]:
@@ -170,12 +169,7 @@ def engines() -> list[str]:
 def files_passed(work: Callable[[], None], functions: Sequence[str]) -> list[str]:
     """Do some work; return the files of the package that the last call of each function uses.
 
-    Parameters
-    ----------
-    work
-        The work.
-    functions
-        Qualified names of functions of any library, not generators, none of which calls another.
+    Functions are qualified names, in any library; none is a generator or calls another of them.
     """
     files: dict[str, set[str]] = {}
     running: list[FrameType] = []
@@ -253,12 +247,7 @@ def suite_seconds(results: Path) -> float:
 def figures(paths: Sequence[list[str]], suite: Path | None) -> Iterator[tuple[str, str, str, str]]:
     """Yield each figure: its name, its value before the reorganisation, now, and the aim.
 
-    Parameters
-    ----------
-    paths
-        What `walks` returned; empty if it was not called.
-    suite
-        The file of `suite_seconds`, if any.
+    `paths` is what `walks` returned, or empty; `suite` the file of `suite_seconds`, if any.
     """
     files = modules()
     n_lines = sum(len(lines_of(path)) for path in files)
