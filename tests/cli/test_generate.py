@@ -85,7 +85,7 @@ def test_more_sequences_leave_the_first_as_they_are(capsys, model, prompt, tmp_p
     assert all(many[words[0]] == letters for words, letters in read(tmp_path / "few.fa"))
 
 
-def test_bases_of_a_template_stand(capsys, model, tmp_path):
+def test_bases_of_a_template_are_kept(capsys, model, tmp_path):
     template = toys.write_fasta(tmp_path / "fixed.fa", {"box": "NNNNTATAATNNNN"})
     output = tmp_path / "new.fa"
     answer = run(capsys, "generate", "-m", model, "-n", 14, "-o", output, "--template", template)

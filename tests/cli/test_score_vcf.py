@@ -110,7 +110,7 @@ def test_every_record_stays_and_each_allele_has_a_score_or_a_reason(
     ]
 
 
-def test_the_header_says_what_made_the_scores(capsys, model, genome, vcf, tmp_path):
+def test_the_header_records_how_the_scores_were_computed(capsys, model, genome, vcf, tmp_path):
     output = tmp_path / "out.vcf"
     options = ["--window", 32, "--strand", "forward"]
     assert score(capsys, model, genome, vcf, output, *options).code == 0
@@ -229,7 +229,7 @@ def test_a_table_has_a_row_for_each_alternative_allele(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_a_distance_is_that_of_the_library_and_the_header_says_what_it_is(
+def test_a_distance_is_that_of_the_library_and_the_header_describes_it(
     capsys, model, genome, vcf, tmp_path
 ):
     output = tmp_path / "o.vcf"

@@ -59,7 +59,7 @@ def test_overlapping_entries_that_agree_are_their_union(tmp_path_factory, entrie
     np.testing.assert_array_equal(found == 1, inside[start : start + length])
 
 
-def test_values_stand_where_they_are_and_others_are_nan(tmp_path):
+def test_values_are_at_their_positions_and_others_are_nan(tmp_path):
     track = opened(tmp_path, "track type=bedGraph\nchr1 1 3 1.5\nchr1 4 5 -2\n", "v.bedgraph")
     assert track.classes == ()
     np.testing.assert_array_equal(
@@ -68,7 +68,7 @@ def test_values_stand_where_they_are_and_others_are_nan(tmp_path):
     np.testing.assert_array_equal(track.fetch(Interval("chr1", 2, 5, "-")), [-2, np.nan, 1.5])
 
 
-def test_a_bigwig_says_the_same(tmp_path):
+def test_a_bigwig_has_the_same_values(tmp_path):
     pytest.importorskip("pybigtools")
     values = np.array([1.5, np.nan, -2.0, 4.0], dtype=np.float32)
     write_bigwig(tmp_path / "v.bw", {"chr1": 40}, [(Interval("chr1", 5, 9), values)])

@@ -42,7 +42,7 @@ def test_a_pass_holds_similar_lengths():
     assert passes(np.array([5, 5, 5, 5, 5]), 2) == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
-def test_padding_stands_on_the_right_and_only_where_it_must():
+def test_padding_is_on_the_right_and_only_where_necessary():
     examples = Examples([tokens("ACGT"), tokens("AC")], np.arange(2))
     batch = StepBatches(examples, batch_size=2, n_epochs=1, seed=0)[0]
     long = batch["labels"].tolist().index(0)

@@ -28,7 +28,7 @@ def test_the_order_is_that_of_the_set(texts, random):
     assert set(in_order(texts)) == set(texts)
 
 
-def test_classes_are_numbered_as_they_stand():
+def test_classes_are_numbered_in_their_order():
     labels = learnt(["b", "a", "b"])
     np.testing.assert_array_equal(labels.encode(["b", "a"], name="x"), [1, 0])
     assert (labels.n_outputs, labels.is_regression) == (2, False)

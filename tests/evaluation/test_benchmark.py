@@ -81,7 +81,7 @@ def test_a_leaky_split_is_caught(report, out):
     assert f"| {TASK} | 60 | 40 | 1 | 2 |" in (out / TEXT).read_text()
 
 
-def test_published_numbers_of_other_rows_are_left_out_and_said_so(report, out):
+def test_published_figures_of_other_rows_are_left_out_with_a_note(report, out):
     assert report["published"] == []
     assert report["n_published_left_out"] > 0
     assert "published numbers are left out (train: 60 rows" in (out / TEXT).read_text()
@@ -183,7 +183,7 @@ def test_a_model_from_scratch_that_collapsed_is_trained_once_more(data, tmp_path
     assert {len(row["settings"]["attempts"]) for row in rows} == {2}
 
 
-def test_the_papers_protocol_chooses_on_the_test_and_says_so(data, tmp_path, caplog):
+def test_the_papers_protocol_selects_on_the_test_and_is_marked(data, tmp_path, caplog):
     out = tmp_path / "out"
     report = evaluated(data, out, protocol="paper")
     assert "the best epoch is chosen on the reported test rows" in caplog.text
@@ -276,7 +276,7 @@ def test_from_scratch_without_a_pretrained_model_is_refused(data, tmp_path):
         )  # fmt: skip
 
 
-def test_the_report_says_what_was_swept_and_for_whom(data, tmp_path):
+def test_the_report_has_what_was_swept_and_for_which_model(data, tmp_path):
     evaluated(data, tmp_path / "out", sweep={"learning_rate": (1e-3, 1e-4)})
     text = (tmp_path / "out" / TEXT).read_text()
     assert "learning_rate swept on the validation rows for the model alone" in text

@@ -29,7 +29,7 @@ def trained(genome, tmp_path):
     return str(tmp_path / "model")
 
 
-def test_by_default_it_is_what_the_training_held_out(trained, genome):
+def test_the_default_is_what_the_training_held_out(trained, genome):
     report = evaluate_held_out(trained, str(genome))
     assert report["regions"] == [["chrI", 3600, 4000], ["chrII", 900, 1000]]
     assert (report["n_bases"], report["n_bases_trained_on"]) == (500, 0)

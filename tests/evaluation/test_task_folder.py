@@ -24,7 +24,7 @@ def touch(folder, *names):
         ("validation-00000-of-00001.parquet", "validation"),
     ],
 )
-def test_a_name_says_its_split(tmp_path, name, split):
+def test_a_name_determines_its_split(tmp_path, name, split):
     touch(tmp_path, name, "README.md", "train_test.csv", "training.csv", "train.json")
     assert {split: [tmp_path / name]} == split_paths(tmp_path)
 

@@ -11,7 +11,7 @@ from megabase.inference.plan import (
 )
 
 
-def test_auto_takes_what_there_is():
+def test_auto_selects_an_available_device():
     expected = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     assert choose_device("auto") == (expected or torch.device("cpu"))
     assert choose_device("cpu") == torch.device("cpu")
@@ -23,7 +23,7 @@ def test_an_unavailable_device_is_an_error(name):
         choose_device(name)
 
 
-def test_the_description_says_why_there_is_no_accelerator():
+def test_the_description_has_the_reason_for_a_missing_accelerator():
     found = describe_devices()
     assert "threads" in found["cpu"]
     assert len(found) > 1

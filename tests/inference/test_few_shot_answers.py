@@ -57,7 +57,7 @@ def test_progress_is_reported():
     assert (sum(advanced), len(advanced) > 1) == (5, True)
 
 
-def test_a_model_that_is_changed_or_of_another_order_reads_all_and_says_so(caplog):
+def test_a_modified_model_or_one_of_another_order_reads_all_and_is_logged(caplog):
     caplog.set_level("INFO", logger="megabase")
     model = toys.model(hyena_order=3, max_seq_len=302)
     found = few_shot_probabilities(model, SHOTS, QUERIES, "AN")

@@ -92,7 +92,7 @@ def test_the_first_base_is_drawn_evenly_and_the_second_as_the_model_says():
         assert (after_a == base).mean() == pytest.approx(expected, abs=0.1)
 
 
-def test_bases_of_the_template_stand_and_count():
+def test_bases_of_the_template_are_kept_and_count():
     template = "N" * 10 + "TATAAT" + "N" * 34
     free, made = (
         generate(MODEL, [encode("ACG")], 50, template=fixed)[0]

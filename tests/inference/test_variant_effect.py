@@ -247,7 +247,7 @@ def test_a_skipped_allele_leaves_the_others_their_scores():
 
 
 @pytest.mark.parametrize("position", [0, 31, 32, 368, 369, 399])
-def test_an_end_of_the_contig_moves_the_window_and_says_so(position):
+def test_an_end_of_the_contig_moves_the_window_and_sets_a_flag(position):
     base = "A" if LETTERS[position] != "A" else "C"
     found = effect(site(position, 1, base), both_strands=False)
     assert found.is_at_edge == (position < 32 or position > 400 - 32)

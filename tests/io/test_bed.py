@@ -125,7 +125,7 @@ def test_the_blocks_of_bed12_are_the_exons_of_a_transcript(tmp_path, text):
     assert read_spliced(tmp_path / "a.bed") == [("gene", exons)]
 
 
-def test_the_log_says_that_introns_are_included(tmp_path, caplog):
+def test_included_introns_are_logged(tmp_path, caplog):
     caplog.set_level("INFO")
     one_block = BED12.replace("\t3\t5,6,10,\t0,8,20,", "\t1\t30,\t0,")
     (tmp_path / "a.bed").write_text(one_block)

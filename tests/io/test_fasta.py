@@ -106,7 +106,7 @@ def test_case_is_kept_and_the_minus_strand_is_turned(tmp_path):
     assert reference.fetch(Interval("chrI", 2, 8, "-")) == "nnccGG"
 
 
-def test_a_name_that_stands_twice_is_an_error(tmp_path):
+def test_a_duplicate_name_is_an_error(tmp_path):
     fasta = tmp_path / "genome.fa"
     fasta.write_text(">chrI one\nACGT\n>chrII\nAC\n>chrI two\nGGGG\n")
     with pytest.raises(ValueError, match="line 5: contig 'chrI' is in the file twice"):

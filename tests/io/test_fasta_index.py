@@ -92,7 +92,7 @@ def test_a_name_may_hold_slashes_bars_and_colons(tmp_path):
 
 
 @given(st.lists(st.sampled_from([b"ACGT\n", b"AC\n", b"\n", b"A C\n", b">x\n", b"NN\r\n"])))
-def test_what_is_indexed_is_what_stands_in_the_lines(tmp_path_factory, lines):
+def test_the_index_has_the_sequences_of_the_lines(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("scan") / "g.fa"
     data = b">c\nAC\n" + b"".join(lines)
     path.write_bytes(data)

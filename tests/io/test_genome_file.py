@@ -20,7 +20,7 @@ def test_2bit_and_fasta_are_distinguished(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["genome", "genome.2bit", "genome.txt"])
-def test_the_content_says_which_it_is(tmp_path, name):
+def test_the_content_determines_the_format(tmp_path, name):
     fasta = write_fasta(tmp_path / name, {"chrI": "ACGT"})
     assert open_reference(fasta, cache=tmp_path).lengths == {"chrI": 4}
     write_twobit(MemoryReference({"chrI": "ACGTA"}), tmp_path / name)

@@ -81,7 +81,7 @@ def test_a_header_is_extended_once():
     "attributes",
     ["ID=MB_X,Number=1", "Number=A,ID=MB_X", 'Description="a, b",ID=MB_X', "Number=A, ID=MB_X"],
 )
-def test_an_earlier_declaration_is_replaced_wherever_its_id_stands(attributes):
+def test_an_earlier_declaration_is_replaced_wherever_its_id_is(attributes):
     lines = [f"##INFO=<{attributes},Type=String>", "##INFO=<ID=MB_XY,Number=1,Type=String>"]
     field = InfoField("MB_X", "A", "Float", "of it")
     found = extended_header([*lines, COLUMNS], [field], {}, declared=["MB_X"], prefix="megabase_")

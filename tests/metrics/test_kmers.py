@@ -26,7 +26,7 @@ TEXTS = st.lists(st.text("ACGTN", max_size=40), min_size=1, max_size=5)
 
 
 @given(TEXTS, st.integers(1, 4))
-def test_each_word_is_counted_where_it_stands(texts, k):
+def test_each_word_is_counted_at_its_position(texts, k):
     counts = kmer_counts([bases(text) for text in texts], k, canonical=False)
     for text, row in zip(texts, counts, strict=True):
         words = [text[i : i + k] for i in range(len(text) - k + 1)]

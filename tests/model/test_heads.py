@@ -32,7 +32,7 @@ def classifier(**keys):
 CLASSIFIERS = {pooling: classifier(num_labels=3, pooling=pooling) for pooling in POOLED}
 
 
-def test_each_pooling_is_what_it_says():
+def test_each_pooling_follows_its_definition():
     hidden = torch.tensor([[[1.0], [5.0], [2.0], [4.0], [99.0]]])
     mask = torch.tensor([[True, True, True, True, False]])
     pooled = {each: float(pool(hidden, mask, each)) for each in POOLED}

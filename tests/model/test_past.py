@@ -134,7 +134,7 @@ def test_what_a_step_would_leave_out_is_refused():
             generate(**given)
 
 
-def test_hidden_states_are_given_where_they_are_wanted():
+def test_hidden_states_are_returned_on_request():
     output = generate(output_hidden_states=True, return_dict_in_generate=True, do_sample=False)
     assert torch.equal(output.sequences, generate(do_sample=False))
     assert output.hidden_states[-1][-1].shape == (2, 48, 8)

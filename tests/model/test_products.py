@@ -29,7 +29,7 @@ def test_rates_are_measured_for_each_dtype():
 
 
 @pytest.mark.usefixtures("slow_bfloat16")
-def test_scoring_in_slow_bfloat16_says_so_once(caplog):
+def test_scoring_in_slow_bfloat16_is_logged_once(caplog):
     for _ in range(2):
         Predictor(load("asset:default"), torch.device("cpu"), precision="bfloat16")
     assert caplog.text.count("bfloat16 matrix products take 100 times as long") == 1
@@ -37,7 +37,7 @@ def test_scoring_in_slow_bfloat16_says_so_once(caplog):
 
 @pytest.mark.usefixtures("slow_bfloat16")
 @pytest.mark.parametrize(("precision", "is_told"), [("bfloat16", True), ("float32", False)])
-def test_training_in_slow_bfloat16_says_so(caplog, tmp_path, precision, is_told):
+def test_training_in_slow_bfloat16_is_logged(caplog, tmp_path, precision, is_told):
     config = PretrainConfig(genome="asset:ecoli", device="cpu", precision=precision)
     training_arguments(config, str(tmp_path))
     assert ("as long as float32" in caplog.text) is is_told

@@ -62,7 +62,7 @@ def test_a_padded_batch_answers_as_one_by_one(lengths, on_left):
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
-def test_what_stands_under_the_mask_does_not_matter():
+def test_masked_tokens_do_not_matter():
     tokens, mask = toys.tokens(2, 12), torch.ones(2, 12)
     mask[0, 7:] = 0
     other = tokens.clone()

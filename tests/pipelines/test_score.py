@@ -233,7 +233,7 @@ def test_the_same_request_is_not_answered_twice(model, fasta, tmp_path):
     assert len(read(output)) == 1
 
 
-def test_a_table_has_commas_or_tabs_as_its_name_says_or_is_refused(model, fasta, tmp_path):
+def test_the_suffix_of_a_table_decides_on_commas_or_tabs_or_is_refused(model, fasta, tmp_path):
     for name in ("o.tsv", "o.csv"):
         score(model, str(fasta), tmp_path / name)
     tabs, commas = ((tmp_path / name).read_text() for name in ("o.tsv", "o.csv"))

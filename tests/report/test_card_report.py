@@ -48,7 +48,7 @@ def report_of(values, majority=float("nan")):
 REPORT = report_of([[(0.4, 0.6), (0.7, 0.9)], [(0.2, 0.2), (0.8, 0.8)], [(0.1, 0.1), (0.4, 0.4)]])
 
 
-def test_labels_needed_stand_in_a_line_and_in_the_table():
+def test_labels_needed_are_in_the_text_and_in_the_table():
     text = card_text(REPORT)
     reached = "With 10 training rows, pretrained reaches spearman 0.500"
     assert f"{reached}; from scratch needs about 100 rows to match it." in text

@@ -341,7 +341,7 @@ def test_a_lock_does_not_count_as_content_of_a_folder(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [RECORD]
 
 
-def test_where_locks_are_unknown_a_line_says_so(tmp_path, monkeypatch, caplog):
+def test_missing_support_for_locks_is_logged(tmp_path, monkeypatch, caplog):
     def no_locks(*_):
         raise OSError(38, "Function not implemented")
 

@@ -16,7 +16,7 @@ def names(*patterns):
     return [task.name for task in find_tasks(patterns)]
 
 
-def test_no_name_stands_twice():
+def test_names_are_unique():
     assert len({task.name for task in all_tasks()}) == len(all_tasks())
 
 

@@ -149,7 +149,7 @@ def test_recomputed_blocks_give_the_prompt_the_same_gradient():
     torch.testing.assert_close(*found)
 
 
-def test_the_folder_of_a_prompt_says_what_it_was_learnt_on(tables):
+def test_the_folder_of_a_prompt_records_its_model(tables):
     out = tables / "said"
     finetune(config(tables, adapt="prompt", prompt_tokens=3, epochs=1, prompt_dropout=0.2), out)
     model = load_classifier(str(out))

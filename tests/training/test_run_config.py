@@ -60,6 +60,6 @@ def test_invalid_input_is_an_error(override, message):
         config(override)
 
 
-def test_every_key_says_what_it_is():
+def test_every_key_has_a_description():
     for name, field in PretrainConfig.model_fields.items():
         assert field.description, name
