@@ -71,8 +71,8 @@ def fft_seconds(transform: Transform, n_most: int = 64) -> float:
     while n_channels <= n_most and n_channels * transform.n * 4 <= 1 << 26:
         x = torch.randn(n_channels, transform.n_in)
         spectra = transform.forward(x)
-        room = transform.room(n_channels)
-        forward = fastest(lambda x=x, room=room: transform.forward(x, room), 3)
+        out = transform.spectra_buffer(n_channels)
+        forward = fastest(lambda x=x, out=out: transform.forward(x, out), 3)
         back = fastest(lambda spectra=spectra: transform.inverse(spectra), 3)
         best = min(best, (forward + back) / 2 / n_channels)
         n_channels *= 2

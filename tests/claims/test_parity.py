@@ -69,7 +69,7 @@ def test_the_parts_of_the_first_layer(fixture):
         close(block.mlp(block.norm_mlp(embedded + mixed)), theirs["block_out_layer0"])
 
 
-def test_the_error_is_no_larger_than_that_of_the_released_code(fixture, engine):
+def test_the_error_is_at_most_that_of_the_released_code(fixture, engine):
     model, theirs = model_of(fixture, engine), fixture.outputs
     truth = theirs["logits_float64"][..., :12]
     with torch.no_grad():

@@ -136,7 +136,7 @@ def test_a_sequence_longer_than_the_context(capsys, model, genome, tmp_path):
         (["--strand", "both"], "the strand must be one of average, forward; got 'both'"),
     ],
 )
-def test_a_stride_or_strand_that_is_none(capsys, model, genome, tmp_path, option, message):
+def test_an_invalid_stride_or_strand_is_an_error(capsys, model, genome, tmp_path, option, message):
     options = ["--model", model, "--input", genome, "--output", tmp_path / "scores.tsv"]
     assert refused(run(capsys, "score", *options, *option), message)
     assert not (tmp_path / "scores.tsv").exists()
@@ -200,7 +200,7 @@ def test_tensors_that_do_not_fit(capsys, model, tmp_path):
     assert not (tmp_path / "copy").exists()
 
 
-def test_a_pickle_that_is_no_checkpoint(capsys, model, tmp_path):
+def test_a_pickle_of_something_else_than_a_checkpoint(capsys, model, tmp_path):
     torch.save(["no", "tensors"], model / "weights.ckpt")
     answer = run(
         capsys, "convert", "--input", model / "weights.ckpt", "--output", tmp_path / "copy"
@@ -253,7 +253,7 @@ def test_a_bed_file_that_is_cut_short_or_no_text(capsys, model, genome, tmp_path
         (["--set", "memory_gib=0.41"], "try gradient_checkpointing=true"),
     ],
 )
-def test_a_configuration_that_cannot_be(capsys, genome, tmp_path, option, message):
+def test_an_invalid_configuration_is_an_error(capsys, genome, tmp_path, option, message):
     if "memory_gib" in str(option):
         option = [*option, "--set", "gradient_checkpointing=false"]
     answer = run(capsys, "pretrain", "--genome", genome, "--output", tmp_path / "m", *option)

@@ -57,7 +57,7 @@ def test_every_verb_takes_it_where_none_is_named(genome, tmp_path, capsys, argum
     assert answers(tmp_path / options[-1]) == first
 
 
-def test_its_folder_tells_how_it_was_made(capsys):
+def test_its_folder_records_how_it_was_made(capsys):
     about = json.loads(run(capsys, "info", "--json").out)
     assert about["context_length"] >= 32_768
     assert about["made_by"].startswith("megabase pretrain --config configs/default.yaml")

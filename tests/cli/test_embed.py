@@ -166,7 +166,7 @@ def test_shards_together_are_the_plain_run(command, paths):
         part = load(paths.folder / f"{shard}.npz")
         for name in ("embeddings", "names"):
             assert np.array_equal(part[name], whole[name][shard - 1 :: 2])
-    reads = paths.folder / "reads.fastq"  # of one name: shards and their order are told by number
+    reads = paths.folder / "reads.fastq"  # of one name: shards keep the order by number
     fastq = (f"@r\n{text}\n+\n{'I' * len(text)}\n" for text in SEQUENCES.values())
     reads.write_text("".join(fastq))
     for shard in (1, 2):

@@ -197,7 +197,7 @@ def test_a_bad_training_table(capsys, folder, tmp_path, text, message):
         (["--model", "nowhere/at/all"], "no model folder"),
     ],
 )
-def test_a_request_that_cannot_be(capsys, folder, tmp_path, options, message):
+def test_an_invalid_request_is_an_error(capsys, folder, tmp_path, options, message):
     answer = tuned(capsys, folder, tmp_path / "m", *options)
     assert refused(answer, message)
     assert not (tmp_path / "m").exists()
@@ -209,7 +209,7 @@ def test_a_language_model_does_not_predict(capsys, folder, tmp_path):
     assert refused(answer, "is a language model without a head")
 
 
-def test_the_output_is_needed_and_is_no_input(capsys, folder):
+def test_an_output_is_required_and_must_differ_from_the_inputs(capsys, folder):
     assert refused(run(capsys, "finetune", "--train", folder / "train.csv"), "--output DIR")
     answer = tuned(capsys, folder, folder / "language")
     assert refused(answer, "is the model to start from")

@@ -81,7 +81,9 @@ def test_labels_that_cannot_be_used(capsys, folder, tmp_path, name, text, messag
     assert not (tmp_path / "m").exists()
 
 
-def test_the_extra_of_a_bigwig_is_asked_for_first(capsys, folder, tmp_path, monkeypatch):
+def test_a_missing_extra_for_bigwig_is_reported_before_missing_files(
+    capsys, folder, tmp_path, monkeypatch
+):
     monkeypatch.setattr(tracks, "find_spec", lambda _: None)
     answer = tuned(capsys, folder, tmp_path / "m", "--labels", "none.bw", "--train", "none.csv")
     assert refused(answer, "megabase[bigwig]")

@@ -51,7 +51,7 @@ def test_sequences_from_nothing_have_the_likelihood_that_score_finds(capsys, mod
     assert [likelihood(words) for words, _ in made] == pytest.approx(scores, rel=1e-4)
 
 
-def test_each_prompt_is_continued_and_the_record_tells_how(capsys, model, prompt, tmp_path):
+def test_each_prompt_is_continued_and_the_record_describes_how(capsys, model, prompt, tmp_path):
     output = tmp_path / "next.fa"
     options = ["-m", model, "-n", 50, "-o", output, "--prompt", prompt, "--seed", 7, "-k", 2]
     assert run(capsys, "generate", *options, "--temperature", 0.5).code == 0
@@ -85,7 +85,7 @@ def test_more_sequences_leave_the_first_as_they_are(capsys, model, prompt, tmp_p
     assert all(many[words[0]] == letters for words, letters in read(tmp_path / "few.fa"))
 
 
-def test_bases_of_a_template_stand(capsys, model, tmp_path):
+def test_bases_of_a_template_are_kept(capsys, model, tmp_path):
     template = toys.write_fasta(tmp_path / "fixed.fa", {"box": "NNNNTATAATNNNN"})
     output = tmp_path / "new.fa"
     answer = run(capsys, "generate", "-m", model, "-n", 14, "-o", output, "--template", template)

@@ -51,7 +51,7 @@ def test_pretrain_evaluate_score_info_convert(capsys, genome, model, tmp_path):
     assert (tmp_path / "plain" / "model.safetensors").exists()
 
 
-def test_the_same_command_again_says_so_and_changes_nothing(capsys, genome, model):
+def test_the_same_command_again_is_logged_and_changes_nothing(capsys, genome, model):
     again = ["--set", "tokens_per_step=128", "--context-length", "64", "--steps", "2"]
     before = {path.name: path.stat().st_mtime_ns for path in model.iterdir()}
     answer = run(capsys, "pretrain", "--genome", genome, "--output", model, *again)
@@ -60,7 +60,7 @@ def test_the_same_command_again_says_so_and_changes_nothing(capsys, genome, mode
     assert {path.name: path.stat().st_mtime_ns for path in model.iterdir()} == before
 
 
-def test_the_configuration_can_be_printed_and_given_back(capsys, genome, tmp_path):
+def test_the_configuration_can_be_printed_and_read_back(capsys, genome, tmp_path):
     options = ["--genome", genome, "--output", tmp_path / "model", "--print-config"]
     printed = run(capsys, "pretrain", *options, "--set", "split.test_fraction=0.2").out
     assert "test_fraction: 0.2" in printed
@@ -70,7 +70,7 @@ def test_the_configuration_can_be_printed_and_given_back(capsys, genome, tmp_pat
     assert not (tmp_path / "model").exists()
 
 
-def test_the_doctor_prints_what_there_is(capsys):
+def test_the_doctor_describes_the_computer(capsys):
     assert "transformers" in run(capsys, "doctor").out
     assert "torch" in json.loads(run(capsys, "doctor", "--json").out)
 
@@ -111,7 +111,7 @@ def test_the_evidence_of_context_is_a_page(capsys, tmp_path):
     assert "finished already" in run(capsys, "evaluate", "context", *options).err
 
 
-def test_a_length_is_planned_before_it_is_asked_for(capsys, model):
+def test_info_reports_memory_and_time_for_a_length(capsys, model):
     about = json.loads(
         run(capsys, "info", "-m", model, "--length", 8192, "--batch", 2, "--json").out
     )

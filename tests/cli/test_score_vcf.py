@@ -110,7 +110,7 @@ def test_every_record_stays_and_each_allele_has_a_score_or_a_reason(
     ]
 
 
-def test_the_header_says_what_made_the_scores(capsys, model, genome, vcf, tmp_path):
+def test_the_header_records_how_the_scores_were_computed(capsys, model, genome, vcf, tmp_path):
     output = tmp_path / "out.vcf"
     options = ["--window", 32, "--strand", "forward"]
     assert score(capsys, model, genome, vcf, output, *options).code == 0
@@ -149,7 +149,7 @@ def test_the_form_of_the_input_changes_nothing(capsys, model, genome, vcf, tmp_p
 
 
 @pytest.mark.parametrize(("key", "other"), [("device", "cuda"), ("precision", "bfloat16")])
-def test_what_another_device_or_precision_began_is_begun_anew_with_a_line(
+def test_work_of_another_device_or_precision_is_restarted_and_logged(
     capsys, model, genome, vcf, tmp_path, key, other
 ):
     folder, output = tmp_path / ".o.vcf.parts", tmp_path / "o.vcf"
@@ -229,7 +229,7 @@ def test_a_table_has_a_row_for_each_alternative_allele(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_a_distance_is_that_of_the_library_and_the_header_says_what_it_is(
+def test_a_distance_is_that_of_the_library_and_the_header_describes_it(
     capsys, model, genome, vcf, tmp_path
 ):
     output = tmp_path / "o.vcf"
@@ -245,9 +245,7 @@ def test_a_distance_is_that_of_the_library_and_the_header_says_what_it_is(
     assert "MB_DIST" not in again.read_text()
 
 
-def test_a_bcf_holds_what_the_vcf_holds_and_can_be_asked_for_a_region(
-    capsys, model, genome, vcf, tmp_path
-):
+def test_a_bcf_has_the_records_of_the_vcf_and_an_index(capsys, model, genome, vcf, tmp_path):
     """The input declares chrI alone; chrII is declared on the way."""
     for name in ("o.vcf.gz", "o.bcf"):
         assert score(capsys, model, genome, vcf, tmp_path / name, "--distance").code == 0
@@ -445,7 +443,7 @@ def test_a_record_that_is_not_in_the_genome_is_kept_and_skipped_with_its_reason(
     assert ("o.bcf has no index" in answer.err) == (name == "o.bcf")  # htslib and POS 0 twice
 
 
-def test_a_bcf_with_a_record_beyond_its_contig_can_be_asked_for_a_region(
+def test_a_bcf_with_a_record_beyond_its_contig_can_be_queried_by_region(
     capsys, model, genome, tmp_path
 ):
     far = [("chrI", position, "A", "T", "DP=1") for position in (20_000, 600_000_000)]

@@ -43,7 +43,7 @@ def test_a_class_may_be_fastq_or_compressed_as_bgz(tmp_path):
     ]
 
 
-def test_the_log_says_once_what_is_passed_over(folder, caplog):
+def test_what_is_skipped_is_logged_once(folder, caplog):
     (folder / "README.md").write_text("")
     with caplog.at_level("INFO"):
         assert list(class_files(folder)) == ["other", "promoter.v2"]
@@ -51,7 +51,7 @@ def test_the_log_says_once_what_is_passed_over(folder, caplog):
     assert caplog.text.count("skipped README.md") == 1
 
 
-def test_what_is_no_folder_of_classes(folder, tmp_path):
+def test_an_invalid_folder_of_classes_is_an_error(folder, tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="holds no FASTA file"):
         class_files(tmp_path / "none")

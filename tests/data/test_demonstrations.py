@@ -50,7 +50,7 @@ def test_a_query_is_never_shown_on_either_strand(caplog):
         pool.draw(9, seed=(0,))
 
 
-def test_no_row_is_shown_twice_or_beside_itself():
+def test_no_row_is_shown_twice_or_to_itself():
     turned = DNA_VOCABULARY.reverse_complement(encode("AAAC"))
     rows = [Shot(encode("AAAC"), 0), Shot(turned, 0), Shot(encode("CCA"), 0)]
     assert len(drawn(2, rows=rows, names=("a",))) == 2

@@ -43,7 +43,7 @@ def test_soft_masked_bases_count_by_their_weight_on_both_strands(store):
     batch = as_batch(windows(store, 0, "chrII"), soft_mask_weight=0.25)
     expected = torch.tensor([1, 1, 0.25, 0.25, 0.25, 1, 1, 1, 1])
     assert torch.equal(batch["loss_weights"], torch.stack([expected, expected.flip(0)]))
-    assert batch["input_ids"][0].tolist() == [7, 8, 9, 10, 11, 7, 8, 9, 10]  # the case is no letter
+    assert batch["input_ids"][0].tolist() == [7, 8, 9, 10, 11, 7, 8, 9, 10]  # the case is ignored
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -30,7 +30,7 @@ def classes(track, contig, start, end, strand="+"):
 
 
 @pytest.mark.parametrize("name", ["labels.bed", "labels.bed.gz", "LABELS.BED.bgz"])
-def test_a_name_is_a_class_and_a_base_without_an_entry_is_none(tmp_path, name):
+def test_names_are_classes_and_bases_without_an_entry_have_class_none(tmp_path, name):
     track = opened(tmp_path, "chr1\t2\t4\texon\nchr1\t6\t7\tcds\nchr1\t3\t6\texon\n", name)
     assert track.classes == ("none", "cds", "exon")
     expected = ["none", "none", "exon", "exon", "exon", "exon", "cds", "none"]
@@ -59,7 +59,7 @@ def test_overlapping_entries_that_agree_are_their_union(tmp_path_factory, entrie
     np.testing.assert_array_equal(found == 1, inside[start : start + length])
 
 
-def test_values_stand_where_they_are_and_others_are_nan(tmp_path):
+def test_values_are_at_their_positions_and_others_are_nan(tmp_path):
     track = opened(tmp_path, "track type=bedGraph\nchr1 1 3 1.5\nchr1 4 5 -2\n", "v.bedgraph")
     assert track.classes == ()
     np.testing.assert_array_equal(
@@ -68,7 +68,7 @@ def test_values_stand_where_they_are_and_others_are_nan(tmp_path):
     np.testing.assert_array_equal(track.fetch(Interval("chr1", 2, 5, "-")), [-2, np.nan, 1.5])
 
 
-def test_a_bigwig_says_the_same(tmp_path):
+def test_a_bigwig_has_the_same_values(tmp_path):
     pytest.importorskip("pybigtools")
     values = np.array([1.5, np.nan, -2.0, 4.0], dtype=np.float32)
     write_bigwig(tmp_path / "v.bw", {"chr1": 40}, [(Interval("chr1", 5, 9), values)])
@@ -106,7 +106,7 @@ def test_without_its_extra_a_bigwig_is_refused(tmp_path, monkeypatch):
         ("l.gff", "chr1\n", "expected labels of bases as BED"),
     ],
 )
-def test_labels_that_cannot_be(tmp_path, name, text, message):
+def test_invalid_labels_are_an_error(tmp_path, name, text, message):
     with pytest.raises(InputError, match=message):
         opened(tmp_path, text, name)
 
@@ -127,7 +127,7 @@ def test_a_bigwig_that_is_cut_short_is_an_error(tmp_path, n_bytes):
 
 
 @pytest.mark.parametrize("places", [[(0, 9)], [(5, 31)], [(5, 9), (8, 12)], [(9, 9)]])
-def test_values_beyond_what_was_asked_for_are_an_error(tmp_path, places):
+def test_values_beyond_the_requested_regions_are_an_error(tmp_path, places):
     path = tmp_path / "v.bw"
     write_bigwig(path, GENOME.lengths, [(Interval("chr1", 0, 40), np.ones(40, np.float32))])
     file = tracks.BigWig(path)

@@ -26,7 +26,7 @@ def test_every_row_is_in_one_batch(lengths, batch_size, epoch):
     assert max(map(len, batches)) <= batch_size
 
 
-def test_a_batch_is_no_set_of_similar_lengths_but_sorted():
+def test_a_batch_has_all_lengths_in_increasing_order():
     lengths = np.random.default_rng(0).integers(1, 1000, size=400)
     batches = random_batches(lengths, 40, seed=0, epoch=0)
     assert all(abs(lengths[batch].mean() - 500) < 200 for batch in batches)
@@ -42,7 +42,7 @@ def test_a_pass_holds_similar_lengths():
     assert passes(np.array([5, 5, 5, 5, 5]), 2) == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
-def test_padding_stands_on_the_right_and_only_where_it_must():
+def test_padding_is_on_the_right_and_only_where_necessary():
     examples = Examples([tokens("ACGT"), tokens("AC")], np.arange(2))
     batch = StepBatches(examples, batch_size=2, n_epochs=1, seed=0)[0]
     long = batch["labels"].tolist().index(0)
@@ -65,7 +65,7 @@ def test_an_epoch_reads_every_row_with_its_label():
     assert batches[0]["input_ids"][0][: 5 + row].tolist() == sequences[row].tolist()
 
 
-def test_rows_are_turned_with_the_probability_asked_for():
+def test_rows_are_reverse_complemented_with_the_given_probability():
     sequence = tokens("AACCCC")
     examples = Examples([sequence] * 64, np.zeros(64))
     for p, turned in ((0.0, 0), (1.0, 64), (0.5, 29)):

@@ -28,7 +28,7 @@ def test_the_order_is_that_of_the_set(texts, random):
     assert set(in_order(texts)) == set(texts)
 
 
-def test_classes_are_numbered_as_they_stand():
+def test_classes_are_numbered_in_their_order():
     labels = learnt(["b", "a", "b"])
     np.testing.assert_array_equal(labels.encode(["b", "a"], name="x"), [1, 0])
     assert (labels.n_outputs, labels.is_regression) == (2, False)
@@ -108,7 +108,7 @@ def test_labels_written_in_several_ways_or_missing_are_listed(texts, message, ki
     assert set(exact.classes) == set(texts)
 
 
-def test_labels_in_other_words_are_no_error():
+def test_labels_that_differ_in_more_than_spelling_are_accepted():
     for texts in (["a_b", "a-b"], ["class 1", "class 10"], ["none", "some"], ["1", "10", "-1"]):
         assert set(learnt(texts).classes) == set(texts)
 
@@ -132,6 +132,6 @@ def test_names_of_several_labels_are_checked_too():
     assert labels.encode(["B", "A;b"], name="x").tolist() == [[0, 1], [1, 1]]
 
 
-def test_a_label_that_training_writes_in_another_way_is_told_so():
+def test_a_label_that_training_spells_differently_is_an_error_with_a_remedy():
     with pytest.raises(InputError, match=r"has 0, 1; if it means '1', use --label-text merge"):
         learnt(["0", "1"]).encode(["1.0"], name="x")

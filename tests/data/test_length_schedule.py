@@ -29,7 +29,7 @@ def test_the_paper_keeps_the_number_of_windows():
     assert [stage.n_windows for stage in plan.stages] == [4, 4, 4, 4]
 
 
-def test_a_context_that_is_no_doubling_of_the_start_comes_last():
+def test_a_context_that_doubling_does_not_reach_is_the_last_length():
     lengths = [stage.length for stage in schedule(start_length=300).stages]
     assert lengths == [300, 600, 1024]
 

@@ -40,6 +40,6 @@ def test_genomes_are_drawn_by_their_weights(samplers):
     assert drawn["yeast"] / 2000 == pytest.approx(0.75, abs=0.04)
 
 
-def test_a_window_says_where_it_lies(samplers):
+def test_the_text_of_a_window_is_its_position(samplers):
     window = Mixture({"yeast": samplers["yeast"]}, [1.0], seed=0).window(0, 0, 20)
     assert str(window).startswith("yeast chr:[")

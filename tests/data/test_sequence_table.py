@@ -60,14 +60,14 @@ def test_a_strand_that_is_not_valid_is_an_error_of_its_row(tmp_path, strand):
         letters(table)
 
 
-def test_a_column_of_strands_by_another_name_is_not_passed_over(tmp_path):
+def test_a_column_of_strands_by_another_name_is_not_ignored(tmp_path):
     path = written(tmp_path, "contig,start,end,Strand\nchr1,0,4,-\n")
     table = SequenceTable(path, reference=MemoryReference({"chr1": "AACCGGTT"}))
     with pytest.raises(InputError, match="got 'Strand'; rename it"):
         letters(table)
 
 
-def test_what_is_too_long_is_cut_where_asked(tmp_path, caplog):
+def test_what_is_too_long_is_truncated_on_request(tmp_path, caplog):
     path = written(tmp_path, "sequence\nAACCGGTT\nAC\n")
     assert letters(SequenceTable(path, context_length=4, crop="left")) == ["AACC", "AC"]
     with caplog.at_level("INFO"):
@@ -112,7 +112,7 @@ def test_a_bad_interval_is_refused(tmp_path, row, message):
         letters(SequenceTable(path, reference=MemoryReference({"chr1": "AACCGGTT"})))
 
 
-def test_a_crop_that_is_none(tmp_path):
+def test_an_invalid_crop_is_an_error(tmp_path):
     with pytest.raises(InputError, match="crop must be one of centre, left, random"):
         SequenceTable(tmp_path / "t.csv", crop="right")
 

@@ -1,4 +1,4 @@
-"""A token store holds the letters of its genome, and is made anew when the genome changes."""
+"""A token store holds the letters of its genome, and is rebuilt when the genome changes."""
 
 import os
 
@@ -65,7 +65,7 @@ def test_an_unchanged_file_is_read_once(fasta, tmp_path, monkeypatch):
     assert open_token_store(fasta, cache=tmp_path).lengths["chrI"] == 500
 
 
-def test_a_file_replaced_with_the_same_size_and_times_is_read_anew(tmp_path):
+def test_a_file_replaced_with_the_same_size_and_times_is_read_again(tmp_path):
     fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT" * 20})
     stat = fasta.stat()
     before = open_token_store(fasta, cache=tmp_path).fetch(Interval("chrI", 0, 4))
@@ -77,7 +77,7 @@ def test_a_file_replaced_with_the_same_size_and_times_is_read_anew(tmp_path):
     assert after.tolist() == [10, 10, 10, 10]
 
 
-def test_a_letter_that_is_none_is_an_error_with_its_place_and_leaves_nothing(tmp_path):
+def test_an_invalid_letter_is_an_error_with_its_position_and_leaves_nothing(tmp_path):
     fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT" * 20 + "E"})
     with pytest.raises(ValueError, match=r"'E' at position 80 .* of chrI"):
         open_token_store(fasta, cache=tmp_path)
@@ -93,7 +93,7 @@ def test_a_genome_without_bases_is_an_error(tmp_path):
         open_token_store(tmp_path / "genome.2bit", cache=tmp_path)
 
 
-def test_an_interval_that_is_not_there_is_an_error(fasta, tmp_path):
+def test_an_interval_outside_the_genome_is_an_error(fasta, tmp_path):
     store = open_token_store(fasta, cache=tmp_path)
     with pytest.raises(ValueError, match="did you mean 'chrI'"):
         store.fetch(Interval("chri", 0, 5))
@@ -101,7 +101,7 @@ def test_an_interval_that_is_not_there_is_an_error(fasta, tmp_path):
         store.fetch(Interval("chrII", 5, 9))
 
 
-def test_the_case_is_kept_beside_the_letters(tmp_path):
+def test_the_case_is_kept_with_the_letters(tmp_path):
     fasta = write_fasta(tmp_path / "g.fa", {"chrI": "ACgtnA"})
     store = open_token_store(fasta, cache=tmp_path)
     upper = open_token_store(write_fasta(tmp_path / "u.fa", {"chrI": "ACGTNA"}), cache=tmp_path)

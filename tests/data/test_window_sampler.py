@@ -56,7 +56,7 @@ def test_the_other_strand_is_drawn_with_probability_p(store, p):
     assert np.mean([w.strand == "-" for w in drawn]) == pytest.approx(p, abs=0.05)
 
 
-def test_windows_with_too_many_n_are_passed_over(store):
+def test_windows_with_too_many_n_are_skipped(store):
     whole = [Interval("chrN", 0, 100)]
     drawn = draw(sampler(store, whole, max_unknown_fraction=0.25), 200)
     assert min(w.start for w in drawn) == 55  # 5 N of 20
@@ -72,7 +72,7 @@ def test_no_region_long_enough_is_an_error(store):
         sampler(store, longest=41)
 
 
-def test_windows_are_spread_evenly_and_those_with_n_passed_over(store):
+def test_windows_are_spread_evenly_and_those_with_n_skipped(store):
     regions = [Interval("chrI", 0, 95), Interval("chrN", 0, 100)]
     found = spread_windows(store, regions, length=20, n=3, max_unknown=0)
     assert [window.interval for window in found] == [

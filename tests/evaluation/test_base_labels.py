@@ -59,7 +59,7 @@ def test_names_of_contigs_are_those_that_the_statement_declares(folder):
         read_annotation(replace(TASK, aliases={}), folder)
 
 
-def test_a_line_that_is_no_place_is_told(folder):
+def test_an_invalid_interval_is_an_error_with_its_line(folder):
     write_places(folder, "exons", [(5, 9), (9, 5)])
     with pytest.raises(InputError, match=r"exons.tsv, line 3: an interval needs"):
         read_annotation(TASK, folder)

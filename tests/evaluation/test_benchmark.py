@@ -1,4 +1,4 @@
-"""A task is measured beside its rivals on the same rows, and says what flatters it."""
+"""A model and its baselines are measured on the same rows, and biases are reported."""
 
 import json
 
@@ -54,7 +54,7 @@ def report(out):
     return json.loads((out / RESULTS).read_text())["tasks"][0]
 
 
-def test_all_rivals_stand_beside_the_model_on_the_same_rows(report, out):
+def test_all_baselines_are_measured_on_the_rows_of_the_model(report, out):
     models = ["majority", "k-mers", "CNN", "megabase, from scratch"]
     assert list(dict.fromkeys(row["model"] for row in report["results"])) == models
     assert report["n_rows_used"] == {"training": 54, "validation": 6, "test": 40}
@@ -81,7 +81,7 @@ def test_a_leaky_split_is_caught(report, out):
     assert f"| {TASK} | 60 | 40 | 1 | 2 |" in (out / TEXT).read_text()
 
 
-def test_published_numbers_of_other_rows_are_left_out_and_said_so(report, out):
+def test_published_figures_of_other_rows_are_left_out_with_a_note(report, out):
     assert report["published"] == []
     assert report["n_published_left_out"] > 0
     assert "published numbers are left out (train: 60 rows" in (out / TEXT).read_text()
@@ -183,7 +183,7 @@ def test_a_model_from_scratch_that_collapsed_is_trained_once_more(data, tmp_path
     assert {len(row["settings"]["attempts"]) for row in rows} == {2}
 
 
-def test_the_papers_protocol_chooses_on_the_test_and_says_so(data, tmp_path, caplog):
+def test_the_papers_protocol_selects_on_the_test_and_is_marked(data, tmp_path, caplog):
     out = tmp_path / "out"
     report = evaluated(data, out, protocol="paper")
     assert "the best epoch is chosen on the reported test rows" in caplog.text
@@ -232,7 +232,7 @@ def test_a_task_without_rows_to_learn_from_is_refused(tmp_path):
         ({"adapt": "prompt", "sweep": {"prompt_tokens": (4, 60)}}, "60 prompt tokens and"),
     ],
 )
-def test_what_the_model_cannot_do_is_refused_before_rivals_are_trained(
+def test_what_the_model_cannot_do_is_refused_before_baselines_are_trained(
     data, tmp_path, settings, message
 ):
     save(toys.model(), tmp_path / "model")
@@ -242,7 +242,7 @@ def test_what_the_model_cannot_do_is_refused_before_rivals_are_trained(
 
 
 @pytest.mark.slow
-def test_from_scratch_stands_beside_a_pretrained_model_and_knows_nothing_of_its_weights(
+def test_training_from_scratch_is_reported_next_to_the_pretrained_model_without_its_weights(
     data, tmp_path
 ):
     found = []
@@ -268,7 +268,7 @@ def test_from_scratch_stands_beside_a_pretrained_model_and_knows_nothing_of_its_
     assert scratch[0] not in pretrained
 
 
-def test_from_scratch_beside_nothing_is_refused(data, tmp_path):
+def test_from_scratch_without_a_pretrained_model_is_refused(data, tmp_path):
     with pytest.raises(InputError, match="none was given; name one with --model"):
         evaluate_tasks(
             [TASK], tmp_path / "out", choice=Choice(data), settings=AdaptConfig(**FEW),
@@ -276,7 +276,7 @@ def test_from_scratch_beside_nothing_is_refused(data, tmp_path):
         )  # fmt: skip
 
 
-def test_the_report_says_what_was_swept_and_for_whom(data, tmp_path):
+def test_the_report_has_what_was_swept_and_for_which_model(data, tmp_path):
     evaluated(data, tmp_path / "out", sweep={"learning_rate": (1e-3, 1e-4)})
     text = (tmp_path / "out" / TEXT).read_text()
     assert "learning_rate swept on the validation rows for the model alone" in text
@@ -287,7 +287,7 @@ def test_a_folder_that_another_process_writes_is_left_alone(data, tmp_path):
         evaluated(data, tmp_path / "out")
 
 
-def test_a_protocol_that_there_is_not_is_refused(data, tmp_path):
+def test_an_unknown_protocol_is_refused(data, tmp_path):
     with pytest.raises(InputError, match="protocol must be one of clean, paper; got 'best'"):
         evaluated(data, tmp_path / "out", protocol="best")
 

@@ -91,7 +91,7 @@ def test_a_model_that_knows_nothing_shows_nothing(store):
     assert [at.bits.bits_per_base for at in report.by_position] == pytest.approx([2.0])
 
 
-def test_what_more_context_gains_can_be_asked_alone(store):
+def test_the_gain_of_context_can_be_measured_alone(store):
     whole, gain = (
         evaluate_context(Copier(), store, store.contigs(), n_windows=4, gain_only=only)
         for only in (False, True)
@@ -106,7 +106,7 @@ def test_windows_may_be_shorter_than_what_the_model_reads(store):
         evaluate_context(Copier(), store, store.contigs(), context_length=513)
 
 
-def test_windows_with_n_are_passed_over_and_too_few_are_an_error(tmp_path):
+def test_windows_with_n_are_skipped_and_too_few_are_an_error(tmp_path):
     contig = toys.letters(700) + "N" + toys.letters(600)
     fasta = toys.write_fasta(tmp_path / "n.fa", {"chrI": contig})
     store = open_token_store(fasta, cache=tmp_path)

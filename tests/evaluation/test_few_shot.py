@@ -38,7 +38,7 @@ def evaluate(data, **options):
     )
 
 
-def test_each_number_of_shots_and_seed_has_its_figures_beside_the_majority(data, caplog):
+def test_each_number_of_shots_and_seed_has_figures_next_to_the_majority(data, caplog):
     caplog.set_level("INFO", logger="megabase")
     results = evaluate(data, shots=(0, 2), seeds=2, n_queries=15)
     accuracies = [each for each in results if each.metric == "accuracy"]
@@ -57,7 +57,7 @@ def test_each_number_of_shots_and_seed_has_its_figures_beside_the_majority(data,
     assert len(written["results"]) == len(results) == 12
 
 
-def test_tuning_changes_the_answers_and_stands_in_the_name(data):
+def test_tuning_changes_the_answers_and_is_part_of_the_name(data):
     options = {"shots": (1,), "seeds": 1}
     tuned = evaluate(data, tune=4, **options)
     (task,) = json.loads((data / "out" / "few_shot.json").read_text())["tasks"]

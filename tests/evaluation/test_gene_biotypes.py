@@ -40,7 +40,7 @@ def test_genes_are_read_on_their_own_strand(tmp_path):
     assert read_genes(TASK, tmp_path)[0]["train"] == rows
 
 
-def test_the_split_is_by_place_and_genes_over_an_edge_are_passed_over(tmp_path, caplog):
+def test_the_split_is_by_position_and_genes_across_an_edge_are_skipped(tmp_path, caplog):
     caplog.set_level("INFO")
     more = [(7_990, 8_000, "+", "miRNA"), (7_990, 8_001, "+", "miRNA"),
             (9_000, 9_001, "+", "miRNA"), (8_001, 9_000, "+", "miRNA"),
@@ -54,7 +54,7 @@ def test_the_split_is_by_place_and_genes_over_an_edge_are_passed_over(tmp_path, 
     assert "skipped 2 genes that cross the boundary of a split" in caplog.text
 
 
-def test_rare_biotypes_are_left_out_and_told(tmp_path, caplog):
+def test_rare_biotypes_are_left_out_and_logged(tmp_path, caplog):
     caplog.set_level("INFO")
     rare = [(5, 9, "+", "rRNA")] * 19
     genes = write_genes(tmp_path, rare)
@@ -66,13 +66,13 @@ def test_rare_biotypes_are_left_out_and_told(tmp_path, caplog):
     assert read_genes(TASK, tmp_path)[1] == ("tRNA", "lincRNA", "miRNA", "rRNA")
 
 
-def test_at_most_ten_biotypes_are_told_apart(tmp_path):
+def test_at_most_ten_biotypes_are_classes(tmp_path):
     write_genes(tmp_path, [(5, 9, "+", f"type{n:02}") for n in range(12) for _ in range(20 + n)])
     _, classes = read_genes(TASK, tmp_path)
     assert classes == ("lincRNA", "miRNA", *(f"type{n:02}" for n in range(11, 3, -1)))
 
 
-def test_unknown_letters_and_strands_are_told(tmp_path, caplog):
+def test_unknown_letters_and_strands_are_errors(tmp_path, caplog):
     caplog.set_level("INFO")
     write_genes(tmp_path)
     write_fasta(tmp_path / "chr20_grch37.fa", {"20": "N" * 9 + CHR20[9:]})
@@ -91,7 +91,7 @@ def test_one_biotype_is_too_few(tmp_path):
         read_genes(TASK, tmp_path)
 
 
-def test_published_numbers_never_stand_beside_it(tmp_path):
+def test_published_figures_are_never_reported_next_to_it(tmp_path):
     write_genes(tmp_path)
     found = read_task_data(TASK, tmp_path)
     assert found.published() == ()

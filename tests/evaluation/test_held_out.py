@@ -29,7 +29,7 @@ def trained(genome, tmp_path):
     return str(tmp_path / "model")
 
 
-def test_by_default_it_is_what_the_training_held_out(trained, genome):
+def test_the_default_is_what_the_training_held_out(trained, genome):
     report = evaluate_held_out(trained, str(genome))
     assert report["regions"] == [["chrI", 3600, 4000], ["chrII", 900, 1000]]
     assert (report["n_bases"], report["n_bases_trained_on"]) == (500, 0)
@@ -66,7 +66,7 @@ def test_regions_that_leave_nothing_to_learn_from_are_an_error(genome, tmp_path)
         evaluate_held_out(str(tmp_path / "plain"), str(genome), regions=tmp_path / "all.bed")
 
 
-def test_a_training_that_held_nothing_out_asks_for_regions(genome, tmp_path):
+def test_a_training_without_held_out_bases_needs_regions(genome, tmp_path):
     config = PretrainConfig(genome=str(genome), **TINY, split={"test_fraction": 0.0})
     pretrain(config, tmp_path / "model")
     with pytest.raises(ValueError, match="held out nothing"):
@@ -85,7 +85,7 @@ def test_a_written_report_is_given_again_without_work(trained, genome, tmp_path,
         evaluate_held_out(trained, str(genome), output=output, seed=1)
 
 
-def test_the_rival_never_learns_from_what_is_scored(trained, genome, tmp_path):
+def test_the_baseline_is_never_fitted_to_scored_bases(trained, genome, tmp_path):
     bed = tmp_path / "validation.bed"
     bed.write_text("chrI\t3536\t3600\n")
     regions = choose_regions(trained, open_token_store(genome, cache=tmp_path), bed)
@@ -103,7 +103,7 @@ def test_every_genome_of_the_training_is_evaluated_by_name(genome, tmp_path):
     assert found["one"] == evaluate_held_out(str(tmp_path / "model"), str(genome)) | of_several
 
 
-def test_beside_several_genomes_stands_a_markov_model_of_all(tmp_path):
+def test_several_genomes_have_a_markov_baseline_of_all(tmp_path):
     motif = {"chr1": "ACGTTGCA" * 400}
     genomes = {
         name: {"path": str(toys.write_fasta(tmp_path / f"{name}.fa", contigs))}
@@ -122,14 +122,14 @@ def test_beside_several_genomes_stands_a_markov_model_of_all(tmp_path):
     assert found["one"]["pooled"] == found["same"]["pooled"]
 
 
-def test_genomes_of_the_training_that_are_not_here_are_named(genome, tmp_path):
+def test_missing_genomes_of_the_training_are_named(genome, tmp_path):
     pretrain(PretrainConfig(genome=str(genome), **TINY), tmp_path / "model")
     genome.rename(tmp_path / "elsewhere.fa")
     with pytest.raises(ValueError, match=r"was trained on .*, which does not exist here"):
         evaluate_held_out(str(tmp_path / "model"))
 
 
-def test_a_model_without_record_asks_for_a_genome(tmp_path):
+def test_a_model_without_record_needs_a_genome(tmp_path):
     save(toys.model(), tmp_path / "plain")
     with pytest.raises(ValueError, match="no record of the genomes"):
         evaluate_held_out(str(tmp_path / "plain"))

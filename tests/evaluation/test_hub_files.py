@@ -39,13 +39,13 @@ def test_a_folder_that_was_fetched_is_read(cache):
     }  # fmt: skip
 
 
-def test_what_was_not_fetched_is_told(cache):
+def test_data_that_were_not_downloaded_are_an_error_offline(cache):
     with pytest.raises(
         InputError, match=r"leannmlindsey/GUE could not be downloaded .*offline, and it is"
     ):
         hub_folder(TASK, offline=True)
 
 
-def test_a_task_that_is_not_there_asks_for_a_folder(cache):
+def test_a_task_that_the_hub_lacks_is_an_error_that_suggests_a_folder(cache):
     with pytest.raises(InputError, match="not on the hub; pass the folder of its data"):
         hub_folder(find_task("splice_triples/worm"))

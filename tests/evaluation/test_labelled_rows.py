@@ -104,15 +104,15 @@ def test_values_of_a_regression(tmp_path):
         (("seq", "label"), ROWS, "has no column sequence; it has seq, label"),
     ],
 )
-def test_a_wrong_table_is_told_in_one_line(tmp_path, header, rows, problem):
+def test_an_invalid_table_is_an_error_of_one_line(tmp_path, header, rows, problem):
     for split in ("train", "test"):
         write_table(tmp_path / f"{split}.csv", ",", header, rows)
-    with pytest.raises(InputError, match=problem) as told:
+    with pytest.raises(InputError, match=problem) as raised:
         read_labelled(TASK, tmp_path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_a_missing_class_folder_is_told(tmp_path):
+def test_a_missing_class_folder_is_an_error(tmp_path):
     for split in ("train", "test"):
         write_folders(tmp_path / split)
     (tmp_path / "train/positive").rename(tmp_path / "train/other")
@@ -120,7 +120,7 @@ def test_a_missing_class_folder_is_told(tmp_path):
         read_labelled(TASK, tmp_path)
 
 
-def test_a_row_of_a_class_folder_that_is_no_text_is_an_error(tmp_path):
+def test_a_row_of_a_class_folder_that_is_not_text_is_an_error(tmp_path):
     for split in ("train", "test"):
         write_folders(tmp_path / split)
     (tmp_path / "test" / "negative" / "9.txt").write_bytes(b"AC\xffGT\n")
@@ -128,14 +128,14 @@ def test_a_row_of_a_class_folder_that_is_no_text_is_an_error(tmp_path):
         read_labelled(TASK, tmp_path)
 
 
-def test_a_header_without_label_is_told(tmp_path):
+def test_a_header_without_label_is_an_error(tmp_path):
     for split in ("train", "test"):
         (tmp_path / f"{split}.fna").write_text(">row1\nACGT\n")
     with pytest.raises(InputError, match=r"a header must end in \|label, got 'row1'"):
         read_labelled(TASK, tmp_path)
 
 
-def test_a_missing_split_is_told_and_another_may_stand_in(tmp_path, caplog):
+def test_a_missing_split_is_an_error_unless_another_may_replace_it(tmp_path, caplog):
     write_table(tmp_path / "dev.csv", ",")
     with pytest.raises(
         InputError, match=r"no train and no test rows.*\(it has validation\): looked for"
@@ -172,7 +172,7 @@ def test_chromatin_rows_are_cut_to_their_centre(tmp_path):
         ("AAC,0,1,0", "line 1: expected 4 letters or more, got 3"),
     ],
 )
-def test_a_wrong_chromatin_row_is_told(tmp_path, line, problem):
+def test_an_invalid_chromatin_row_is_an_error(tmp_path, line, problem):
     (tmp_path / "train.csv").write_text(line + "\n")
     with pytest.raises(InputError, match=problem):
         read_deepsea(DEEPSEA, tmp_path)

@@ -1,4 +1,4 @@
-"""Bits per base count every held-out base once, for the model and for its rivals alike."""
+"""Bits per base count every held-out base once, for the model and for its baselines alike."""
 
 import math
 
@@ -100,7 +100,7 @@ def test_positions_in_the_window_share_out_all_bases(store, tmp_path):
     assert total / report.n_bases == pytest.approx(report.model.bits_per_base)
 
 
-def test_of_few_windows_there_is_no_interval(store, predictor):
+def test_few_windows_have_no_interval(store, predictor):
     report = evaluate_perplexity(predictor, store, [Interval("chrII", 0, 70)], TRAIN)
     assert report.model.interval is None
     assert report.to_dict()["perplexity_interval"] is None

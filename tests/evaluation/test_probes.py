@@ -48,7 +48,9 @@ def evaluated(task, data, output, model):
     return report["tasks"][0]
 
 
-def test_probes_stand_beside_the_others_and_are_embedded_once(data, tmp_path, model, monkeypatch):
+def test_probes_are_reported_next_to_the_others_and_rows_are_embedded_once(
+    data, tmp_path, model, monkeypatch
+):
     calls = []
 
     def counted(*arguments, **named):
@@ -81,7 +83,7 @@ def test_probes_stand_beside_the_others_and_are_embedded_once(data, tmp_path, mo
     assert "frozen: the unmodified pretrained model" in (out / TEXT).read_text()
 
 
-def test_vectors_that_tell_the_label_give_a_perfect_probe(tmp_path):
+def test_vectors_that_determine_the_label_give_a_perfect_probe(tmp_path):
     labels = np.random.default_rng(0).integers(0, 2, 80)
     frozen = frozen_of(labels, tmp_path)
     vectors = np.stack([(-1.0) ** labels, np.ones(80)], axis=1).astype(np.float32)

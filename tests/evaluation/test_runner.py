@@ -73,9 +73,7 @@ def test_checkpoints_stay_until_their_cell_is_saved(interrupted):
     [("a.json", b""), ("a.json", b'{"na'), ("a.json", b"7"), ("a.json", b"\xff"),
      ("a.json.npy", b""), ("a.json.npy", b"\x93NUMPY"), ("a.json.npy", None)],
 )  # fmt: skip
-def test_a_cell_that_cannot_be_read_is_measured_again_with_a_line(
-    interrupted, file, content, caplog
-):
+def test_an_unreadable_cell_is_measured_again_and_logged(interrupted, file, content, caplog):
     (interrupted / file).unlink()
     if content is not None:
         (interrupted / file).write_bytes(content)

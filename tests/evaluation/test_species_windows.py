@@ -43,7 +43,7 @@ def test_the_seed_decides_the_windows(folder):
     assert one.sequences == same.sequences != other.sequences
 
 
-def test_what_is_missing_is_told(folder):
+def test_missing_genomes_and_contigs_are_errors(folder):
     with pytest.raises(InputError, match=r"one genome for each class in .*lemur.2bit; found none"):
         read_genomes(replace(TASK, classes=("human", "lemur")), folder, seed=0)
     with pytest.raises(InputError, match=r"test contigs \(9\) and others .* it has chr1"):

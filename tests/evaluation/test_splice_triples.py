@@ -47,7 +47,7 @@ def test_genes_that_share_a_triple_are_not_divided(tmp_path):
         ("AA GT CC 1 g\nAC GT CC 1 h\n", "has 2 groups of genes without a shared triple; three"),
     ],
 )
-def test_what_is_no_triple_is_told(tmp_path, text, problem):
+def test_an_invalid_triple_is_an_error(tmp_path, text, problem):
     (tmp_path / "eie.dm.txt").write_text(text)
     with pytest.raises(InputError, match=problem):
         read_triples(TASK, tmp_path, seed=0)

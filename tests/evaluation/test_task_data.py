@@ -1,4 +1,4 @@
-"""Published numbers stand beside published rows only."""
+"""Published figures are reported for the published rows only."""
 
 import gzip
 import json
@@ -39,14 +39,16 @@ def test_rows_as_many_as_published_are_taken_for_them(tmp_path):
         (ROWS | {"dev": ["A"]}, "validation: this split is not published"),
     ],
 )
-def test_what_differs_is_told_and_withholds_the_numbers(tmp_path, splits, difference):
+def test_differences_from_the_published_rows_are_reported_and_withhold_the_figures(
+    tmp_path, splits, difference
+):
     data = read_task_data(COHN, write(tmp_path, **splits))
     assert data.differences == (difference,)
     assert not data.is_published_rows
     assert data.published() == ()
 
 
-def test_a_digest_tells_other_rows_from_as_many(tmp_path):
+def test_a_digest_distinguishes_other_rows_of_the_same_number(tmp_path):
     seen = read_task_data(COHN, write(tmp_path, **ROWS)).sha256
     task = replace(COHN, sha256=seen)
     turned = {split: rows[::-1] for split, rows in ROWS.items()}
@@ -71,7 +73,7 @@ def test_rows_of_an_unknown_number_are_not_taken_for_published(tmp_path):
     assert difference == "test: 2 rows, published number unknown"
 
 
-def test_a_stand_in_is_no_published_split(tmp_path):
+def test_a_split_that_replaces_another_is_not_the_published_one(tmp_path):
     rows = {"train": 3, "validation": 2, "test": 2}
     folder = write(tmp_path, train=ROWS["train"], dev=ROWS["test"])
     data = read_task_data(replace(COHN, published_rows=rows), folder, stand_in=True)

@@ -24,7 +24,7 @@ def touch(folder, *names):
         ("validation-00000-of-00001.parquet", "validation"),
     ],
 )
-def test_a_name_says_its_split(tmp_path, name, split):
+def test_a_name_determines_its_split(tmp_path, name, split):
     touch(tmp_path, name, "README.md", "train_test.csv", "training.csv", "train.json")
     assert {split: [tmp_path / name]} == split_paths(tmp_path)
 
@@ -38,7 +38,9 @@ def test_parts_are_one_and_two_files_are_an_error(tmp_path):
         split_paths(folder)
 
 
-def test_a_folder_without_rows_is_told_with_the_paths_tried_and_the_folder_that_has_them(tmp_path):
+def test_a_folder_without_rows_is_an_error_with_the_paths_tried_and_the_folder_that_has_them(
+    tmp_path,
+):
     task = find_task("gue/EMP/H3")
     folder = touch(tmp_path / "data", "dev.txt")
     tried = f"in {folder}, .*{folder / 'EMP/H3'}"

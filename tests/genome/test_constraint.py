@@ -130,7 +130,7 @@ def test_a_motif_may_not_be_ended_but_one_in_the_prompt_stays():
         (["AC"], None, "CNNNN", "G" * 20 + "A", "a prompt that ends in G{11}A, no"),
     ],
 )
-def test_what_cannot_be_is_refused(motifs, gc, template, prompt, message):
+def test_unsatisfiable_constraints_are_refused(motifs, gc, template, prompt, message):
     with pytest.raises(ValueError, match=message):
         ConstrainedBatch(make(motifs, gc, template), [encode(prompt)])
 

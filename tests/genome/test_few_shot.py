@@ -53,7 +53,7 @@ def test_only_letters_and_known_classes_are_written():
         few_shot_prompt([Shot(np.array([7, 1], dtype=np.uint8), 0)], encode("A"), "AN")
 
 
-def test_a_prompt_over_the_context_is_an_error_that_tells_how_many_shots_fit():
+def test_a_prompt_over_the_context_is_an_error_with_the_number_of_shots_that_fit():
     rows = [Shot(encode("A" * 10), number % 2) for number in range(8)]  # 8 x 13 + 11
     check_fits(rows, 10, 115, n_classes=2)
     match = "8 demonstrations of up to 10 bp and a query of 10 bp make a prompt of 115 tokens, and "

@@ -25,6 +25,6 @@ def test_the_counts_are_those_whose_fraction_lies_in_the_range(one, other, lengt
         ("", "got ''"),
     ],
 )
-def test_a_range_that_is_none(text, message):
+def test_an_invalid_range_is_an_error(text, message):
     with pytest.raises(ValueError, match=message):
         GcRange.from_text(text)

@@ -15,7 +15,7 @@ def test_a_region_counts_from_one_and_includes_its_end():
 
 
 @pytest.mark.parametrize("text", ["chrI", "chrI:5", "chrI:a-b", "chrI:0-10", "chrI:10-9"])
-def test_other_text_is_no_region(text):
+def test_an_invalid_region_is_an_error(text):
     with pytest.raises(ValueError, match=r"region is contig|needs 0 <= start < end"):
         Interval.from_region(text)
 

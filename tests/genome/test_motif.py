@@ -49,6 +49,6 @@ def test_a_motif_has_as_many_states_as_beginnings():
     ("", "a motif consists of A C G T N R"), ("GAUTC", "got 'GAUTC'"), ("GA TC", "got 'GA TC'"),
     ("A" + "N" * 20 + "C", "more than 16,384 states"),
 ])  # fmt: skip
-def test_a_motif_that_is_none(motif, message):
+def test_an_invalid_motif_is_an_error(motif, message):
     with pytest.raises(ValueError, match=message):
         Motifs([motif])

@@ -20,7 +20,7 @@ def texts(folder, pattern):
     return {path: path.read_text() for path in sorted((ROOT / folder).rglob(pattern))}
 
 
-def test_each_equation_stands_once_is_listed_and_is_tested():
+def test_each_equation_occurs_once_is_listed_and_is_tested():
     labels = Counter(
         label for text in texts("src", "*.py").values() for label in LABEL.findall(text)
     )

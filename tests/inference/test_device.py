@@ -11,19 +11,19 @@ from megabase.inference.plan import (
 )
 
 
-def test_auto_takes_what_there_is():
+def test_auto_selects_an_available_device():
     expected = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     assert choose_device("auto") == (expected or torch.device("cpu"))
     assert choose_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "abacus"])
-def test_a_device_that_is_not_here_is_an_error(name):
+def test_an_unavailable_device_is_an_error(name):
     with pytest.raises(ValueError, match=rf"device '{name}' cannot be used"):
         choose_device(name)
 
 
-def test_the_description_says_why_there_is_no_accelerator():
+def test_the_description_has_the_reason_for_a_missing_accelerator():
     found = describe_devices()
     assert "threads" in found["cpu"]
     assert len(found) > 1

@@ -77,7 +77,7 @@ def test_it_goes_through_a_pipeline_a_search_a_clone_and_a_pickle(embedder):
         (["ACGT"], {"layer": 9}, "got 9"),
     ],
 )
-def test_what_cannot_be(embedder, sequences, change, message):
+def test_invalid_input_is_an_error(embedder, sequences, change, message):
     with pytest.raises(InputError, match=message):
         embedder.set_params(**change).transform(sequences)
 

@@ -1,4 +1,4 @@
-"""Classes are told by their letters after the last SEP, on the short way as on the long one."""
+"""The class is the letter after the last SEP, whether the shared prompt is read once or not."""
 
 import numpy as np
 import pytest
@@ -51,13 +51,13 @@ def test_neither_order_nor_padding_of_queries_matters(read_once):
     assert turned == pytest.approx(alone[order], abs=1e-5)
 
 
-def test_it_tells_how_far_it_is():
-    told = []
-    asked(tokens_per_batch=100, advance=told.append)
-    assert (sum(told), len(told) > 1) == (5, True)
+def test_progress_is_reported():
+    advanced = []
+    asked(tokens_per_batch=100, advance=advanced.append)
+    assert (sum(advanced), len(advanced) > 1) == (5, True)
 
 
-def test_a_model_that_is_changed_or_of_another_order_reads_all_and_says_so(caplog):
+def test_a_modified_model_or_one_of_another_order_reads_all_and_is_logged(caplog):
     caplog.set_level("INFO", logger="megabase")
     model = toys.model(hyena_order=3, max_seq_len=302)
     found = few_shot_probabilities(model, SHOTS, QUERIES, "AN")
@@ -66,7 +66,7 @@ def test_a_model_that_is_changed_or_of_another_order_reads_all_and_says_so(caplo
     assert caplog.text.count("again for every query, because its operators are of order 3") == 1
 
 
-def test_what_cannot_be_asked():
+def test_invalid_requests_are_an_error():
     with pytest.raises(ValueError, match="at least one sequence to classify"):
         few_shot_probabilities(MODEL, SHOTS, [], "AN")
     with pytest.raises(ValueError, match="the model reads at most 300; 2 such shots per class fit"):

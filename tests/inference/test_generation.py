@@ -70,7 +70,7 @@ def test_no_two_seeds_or_numbers_share_their_random_numbers():
     assert len(set(made)) == len(asked)
 
 
-def test_what_stands_beside_a_sequence_does_not_change_it():
+def test_other_sequences_of_the_batch_do_not_change_a_sequence():
     prompts = [encode("ACGTA"), encode("GG"), encode("TTTTTTTACGTTTTTTT")]
     together = letters_of(generate(MODEL, prompts, 100, numbers=[(5,), (6,), (7,)]))
     alone = [
@@ -92,7 +92,7 @@ def test_the_first_base_is_drawn_evenly_and_the_second_as_the_model_says():
         assert (after_a == base).mean() == pytest.approx(expected, abs=0.1)
 
 
-def test_bases_of_the_template_stand_and_count():
+def test_bases_of_the_template_are_kept_and_count():
     template = "N" * 10 + "TATAAT" + "N" * 34
     free, made = (
         generate(MODEL, [encode("ACG")], 50, template=fixed)[0]
@@ -103,10 +103,10 @@ def test_bases_of_the_template_stand_and_count():
     assert made.log_likelihood == pytest.approx(total(encode("ACG"), made), rel=1e-4)
 
 
-def test_it_tells_how_far_it_is():
-    told = []
-    generate(MODEL, [encode("AC"), encode("G")], 12, advance=told.append)
-    assert sum(told) == 24
+def test_progress_is_reported():
+    advanced = []
+    generate(MODEL, [encode("AC"), encode("G")], 12, advance=advanced.append)
+    assert sum(advanced) == 24
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_probabilities_of_the_draw(sampling, expected):
         ({"top_p": 1.5}, "top-p must be above 0 and at most 1, got 1.5"),
     ],
 )
-def test_a_draw_that_cannot_be(keys, message):
+def test_an_invalid_draw_is_an_error(keys, message):
     with pytest.raises(ValueError, match=message):
         Sampling(**keys)
 

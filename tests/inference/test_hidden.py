@@ -100,10 +100,10 @@ def test_the_mean_of_both_strands_is_that_of_the_reverse_complement(pooling):
     assert np.array_equal(one, other[::-1] if pooling == "none" else other)
 
 
-def test_how_many_tokens_were_read_is_told():
-    told = []
-    answers([SEQUENCE, SEQUENCE[:10]], strand="average", on_tokens=told.append)
-    assert sum(told) == 2 * (5 * 64 + 10)
+def test_the_number_of_tokens_read_is_reported():
+    advanced = []
+    answers([SEQUENCE, SEQUENCE[:10]], strand="average", on_tokens=advanced.append)
+    assert sum(advanced) == 2 * (5 * 64 + 10)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_how_many_tokens_were_read_is_told():
         ({"pooling": "window:0"}, "got 'window:0'"),
     ],
 )
-def test_what_cannot_be(change, message):
+def test_invalid_input_is_an_error(change, message):
     with pytest.raises(InputError, match=message):
         answers([SEQUENCE], **change)
 

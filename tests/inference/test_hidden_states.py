@@ -34,6 +34,6 @@ def test_a_layer_costs_the_blocks_up_to_it(engine):
 
 
 @pytest.mark.parametrize("layer", [-1, 3])
-def test_a_layer_that_is_not_there(layer):
+def test_an_invalid_layer_is_an_error(layer):
     with pytest.raises(InputError, match=rf"from 0 \(the embedding\) to 2 .* got {layer}"):
         hidden_states(toys.model(), toys.tokens(1, 9), layer=layer)

@@ -137,7 +137,7 @@ def test_sequences_meet_their_constraint(model):
         (lambda m: score_variants(m, GENOME, [], strand="both"), "the strand must be one of"),
     ],
 )
-def test_what_cannot_be_is_an_error_that_says_which(model, ask, message):
+def test_invalid_values_are_an_error_that_names_them(model, ask, message):
     with pytest.raises(InputError, match=message):
         ask(model)
 

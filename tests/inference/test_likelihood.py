@@ -154,6 +154,6 @@ def test_n_is_not_scored_where_windows_meet():
 
 
 @pytest.mark.parametrize("stride", [0, 65])
-def test_a_stride_that_is_none_is_an_error_even_where_nothing_is_long(stride):
+def test_an_invalid_stride_is_an_error_even_if_no_sequence_is_long(stride):
     with pytest.raises(InputError, match="from 1 to the context of 64 tokens, got"):
         long_score([encode("ACGT")], stride)

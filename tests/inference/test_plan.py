@@ -11,7 +11,7 @@ from tests import toys
 MODEL = toys.model()
 
 
-def test_it_tells_memory_and_time_and_the_engine_as_a_detail(caplog):
+def test_memory_and_time_are_logged_and_the_engine_as_a_detail(caplog):
     caplog.set_level("DEBUG", "megabase")
     found = plan_inference(MODEL, longest=50, at_once=100, n_tokens=10_000)
     expected = LIBRARIES_BYTES + inference_bytes(MODEL.config, 50, batch=2)

@@ -110,7 +110,7 @@ def test_of_both_strands_the_answers_at_one_base_are_averaged():
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
-def test_over_both_strands_a_base_is_told_from_both_sides():
+def test_averaged_over_strands_a_prediction_depends_on_bases_on_both_sides():
     model = tagger(num_labels=1)
     tokens, changed = SEQUENCES[4], SEQUENCES[4].copy()
     changed[-1] = 7 if tokens[-1] != 7 else 8

@@ -36,7 +36,7 @@ def test_a_limit_of_memory_and_a_precision_reach_the_engine(tmp_path):
     assert 1e-4 < np.abs(near - exact).max() < 0.3
 
 
-def test_limits_and_precisions_that_cannot_be_had_are_errors(tmp_path):
+def test_unavailable_limits_and_precisions_are_errors(tmp_path):
     save(MODEL, tmp_path)
     with pytest.raises(ValueError, match=r"weights alone take about 0\.4 GiB, .* is 0\.1 GiB"):
         Predictor.load(str(tmp_path), max_memory_gib=0.1)

@@ -33,6 +33,6 @@ def test_the_other_strand_has_the_same_mean_in_its_own_order(predictor):
     assert np.flatnonzero(np.isnan(mean[1])).tolist() == [20]
 
 
-def test_what_is_no_strand_is_an_error(predictor):
+def test_an_invalid_strand_is_an_error(predictor):
     with pytest.raises(InputError, match="the strand must be one of average, forward; got 'both'"):
         predictor.log_likelihoods([], strand="both")

@@ -136,7 +136,7 @@ def test_the_weights_want_gradients_again_and_have_none():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_where_most_is_n_there_is_no_score():
+def test_a_window_of_mostly_n_has_no_score():
     for mode in ("exact", "gradient"):
         ratios = mutated(59, 62, "n", mode=mode)
         assert np.isnan(ratios[[0, 2]]).all()
@@ -161,7 +161,7 @@ def test_the_strand_of_a_region_is_of_no_account():
         ({"window": 1}, "a window must have from 2 bases"),
     ],
 )
-def test_what_cannot_be_is_an_error(options, message):
+def test_invalid_input_is_an_error(options, message):
     with pytest.raises(InputError, match=message):
         mutated(0, 5, **options)
 
@@ -178,7 +178,7 @@ def test_a_model_that_has_diverged_is_an_error():
         saturation_mutagenesis(broken, GENOME, Interval("short", 0, 3), window=8, mode="gradient")
 
 
-def test_a_letter_that_is_none_is_named_with_its_place():
+def test_an_invalid_letter_is_an_error_with_its_position():
     odd = MemoryReference({"chrI": LETTERS[:20] + "X" + LETTERS[21:]})
     with pytest.raises(ValueError, match=r"'X' at position 20 .* of chrI"):
         saturation_mutagenesis(MODEL, odd, Interval("chrI", 10, 30), window=8)

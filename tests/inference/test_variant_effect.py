@@ -66,7 +66,7 @@ def test_the_bases_before_an_allele_add_nothing_not_even_noise():
         assert found.log_likelihood_ratio - found.flank == pytest.approx(allele, abs=1e-11)
 
 
-def test_a_letter_of_the_genome_that_is_none_is_named():
+def test_an_invalid_letter_of_the_genome_is_reported():
     odd = MemoryReference({"chrI": LETTERS[:210] + "X" + LETTERS[211:]})
     with pytest.raises(ValueError, match=r"'X' at position 210 .* of chrI in the genome in memory"):
         effect(site(200, 1, "GGG"), odd)
@@ -95,7 +95,7 @@ def test_a_distance_is_that_of_the_mean_hidden_states(n_ref, alt):
     assert min(found.distance, abs(found.distance - backward.distance)) > 1e-4
 
 
-def test_the_distance_changes_nothing_else_and_is_there_only_if_asked_for():
+def test_the_distance_is_computed_only_on_request_and_changes_nothing_else():
     wanted = [site(200, 1, LETTERS[200] + "A", "*", "GATTACA"), site(2, 3, "A")]
     plain, more = effects(wanted), effects(wanted, with_distance=True)
     for one, other in zip(chain(*plain), chain(*more), strict=True):
@@ -215,7 +215,7 @@ def test_the_length_of_an_insertion_alone_moves_no_score(length):
         (site(200, 1, "<NON_REF>"), "symbolic"),
     ],
 )
-def test_what_cannot_be_scored_says_why(wanted, reason):
+def test_what_cannot_be_scored_has_a_reason(wanted, reason):
     found = effect(wanted)
     assert found.skip_reason == reason
     assert np.isnan(found[:3]).all()
@@ -247,7 +247,7 @@ def test_a_skipped_allele_leaves_the_others_their_scores():
 
 
 @pytest.mark.parametrize("position", [0, 31, 32, 368, 369, 399])
-def test_an_end_of_the_contig_moves_the_window_and_says_so(position):
+def test_an_end_of_the_contig_moves_the_window_and_sets_a_flag(position):
     base = "A" if LETTERS[position] != "A" else "C"
     found = effect(site(position, 1, base), both_strands=False)
     assert found.is_at_edge == (position < 32 or position > 400 - 32)
@@ -273,7 +273,7 @@ def test_a_contig_shorter_than_the_window_is_read_as_it_is():
     assert found.is_at_edge
 
 
-def test_n_that_only_one_window_holds_is_told():
+def test_an_allele_next_to_n_in_one_window_only_is_at_an_edge():
     """An allele beside N moves the sum by about 1.4 nats for each, whatever it is."""
     gap = MemoryReference({"chrI": LETTERS[:220] + "N" * 60 + LETTERS[280:]})
     deletion = site(195, 11, LETTERS[195])
@@ -296,7 +296,7 @@ def test_n_that_a_deletion_draws_in_count_as_those_that_were_there():
 
 
 @pytest.mark.parametrize(("position", "forward"), [(31, True), (368, False)])
-def test_an_edge_of_either_strand_is_told(position, forward):
+def test_an_allele_at_an_edge_on_either_strand_is_at_an_edge(position, forward):
     wanted = site(position, 1, "A" if LETTERS[position] != "A" else "C")
     assert effect(wanted).is_at_edge
     assert effect(wanted, both_strands=False).is_at_edge == forward
@@ -315,7 +315,7 @@ def test_a_window_that_the_model_does_not_read_is_an_error(window):
         effects([site(200, 1, "A")], window=window)
 
 
-def test_a_window_is_what_was_asked_for_or_what_the_model_reads_of_a_thousand():
+def test_a_window_is_the_requested_one_or_at_most_1024_bases():
     assert [choose_window(None, 64), choose_window(None, 9999), choose_window(8, 64)] == [
         64, DEFAULT_WINDOW, 8,
     ]  # fmt: skip

@@ -91,9 +91,7 @@ def test_an_unknown_format_and_a_missing_extra_are_named(monkeypatch):
 @pytest.mark.parametrize(
     ("suffix", "library"), [(".npz", "numpy"), (".h5", "h5py"), (".parquet", "pyarrow")]
 )
-def test_arrays_for_which_there_is_no_room_are_an_error_and_leave_nothing(
-    tmp_path, suffix, library
-):
+def test_arrays_on_a_full_disk_are_an_error_and_leave_nothing(tmp_path, suffix, library):
     pytest.importorskip(library)
     n = 5_000
     rows = Rows([f"s{i}" for i in range(n)], [1] * n, [""] * n, np.ones((n, 8), np.float32))

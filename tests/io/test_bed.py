@@ -41,7 +41,7 @@ def test_a_packed_file_is_read_too(tmp_path):
         ("browser\t0", "line 2: expected contig, start and end"),
     ],
 )
-def test_a_line_that_is_no_interval_is_an_error_with_its_number(tmp_path, line, message):
+def test_an_invalid_interval_is_an_error_with_its_line_number(tmp_path, line, message):
     path = tmp_path / "regions.bed"
     path.write_text(f"chrI\t0\t5\n{line}\n")
     with pytest.raises(ValueError, match=message):
@@ -56,7 +56,7 @@ def test_a_file_without_intervals_is_an_error(tmp_path):
         read_bed(tmp_path / "none.bed")
 
 
-def test_a_contig_may_begin_like_a_header_or_be_called_so(tmp_path):
+def test_a_contig_may_begin_like_a_header_or_have_its_name(tmp_path):
     headers = "track name=x\nbrowser hide all\nbrowser position chrI:1-9\ntrack\n"
     rows = "track_1\t0\t5\ntrack\t0\t5\nbrowser 3 6\nchrI\t1\t2"
     (tmp_path / "a.bed").write_text(headers + rows)
@@ -125,7 +125,7 @@ def test_the_blocks_of_bed12_are_the_exons_of_a_transcript(tmp_path, text):
     assert read_spliced(tmp_path / "a.bed") == [("gene", exons)]
 
 
-def test_the_log_says_that_introns_are_included(tmp_path, caplog):
+def test_included_introns_are_logged(tmp_path, caplog):
     caplog.set_level("INFO")
     one_block = BED12.replace("\t3\t5,6,10,\t0,8,20,", "\t1\t30,\t0,")
     (tmp_path / "a.bed").write_text(one_block)

@@ -31,7 +31,7 @@ def test_a_name_with_two_meanings_is_an_error(tmp_path):
         read_chrom_map(tmp_path / "map")
 
 
-def test_the_mark_of_an_editor_is_no_part_of_a_name_and_other_bytes_are_an_error(tmp_path):
+def test_a_byte_order_mark_is_ignored_and_other_encodings_are_an_error(tmp_path):
     (tmp_path / "map").write_bytes(b"\xef\xbb\xbf1 chrI\r\n")
     assert read_chrom_map(tmp_path / "map") == {"1": "chrI"}
     (tmp_path / "map").write_bytes(b"\xff\xfe1\x00 \x00")

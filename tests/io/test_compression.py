@@ -89,7 +89,7 @@ def test_the_end_of_a_gzip_text_is_checked_for_a_reader_that_stops_early(tmp_pat
         (b"<html><body>404", "is an HTML page"),
     ],
 )
-def test_what_is_no_text_is_an_error_with_its_line_or_its_format(tmp_path, data, message):
+def test_input_other_than_text_is_an_error_with_its_line_or_its_format(tmp_path, data, message):
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(InputError, match=message):
         text_of(tmp_path / "a")

@@ -40,7 +40,7 @@ def test_a_second_opening_reads_the_same(fasta, tmp_path):
         assert reference.fetch(Interval("chrII", 100, 130)) == CONTIGS["chrII"][100:]
 
 
-def test_a_changed_file_is_read_anew(fasta, tmp_path):
+def test_a_changed_file_is_read_again(fasta, tmp_path):
     FastaReference(fasta, cache=tmp_path / "cache")
     write_fasta(tmp_path / "genome.fa", {"other": "ACGT"})
     later = fasta.stat().st_mtime + 10
@@ -49,7 +49,7 @@ def test_a_changed_file_is_read_anew(fasta, tmp_path):
     assert dict(changed.lengths) == {"other": 4}
 
 
-def test_an_older_file_under_a_newer_index_is_read_anew(tmp_path):
+def test_an_older_file_under_a_newer_index_is_read_again(tmp_path):
     fasta = write_fasta(tmp_path / "genome.fa", CONTIGS)
     FastaReference(fasta, cache=tmp_path / "cache")
     write_fasta(fasta, {"other": "ACGT" * 30})
@@ -57,7 +57,7 @@ def test_an_older_file_under_a_newer_index_is_read_anew(tmp_path):
     assert dict(FastaReference(fasta, cache=tmp_path / "cache").lengths) == {"other": 120}
 
 
-def test_a_file_replaced_with_the_same_size_and_times_is_read_anew(fasta, tmp_path):
+def test_a_file_replaced_with_the_same_size_and_times_is_read_again(fasta, tmp_path):
     cache = tmp_path / "cache"
     stat = fasta.stat()
     before = FastaReference(fasta, cache=cache).fetch(Interval("chrI", 0, 500))
@@ -74,7 +74,7 @@ def test_a_file_replaced_with_the_same_size_and_times_is_read_anew(fasta, tmp_pa
     assert after == CONTIGS["chrI"][::-1][:500]
 
 
-def test_indexes_beside_the_file_are_neither_read_nor_written(fasta, tmp_path):
+def test_indexes_next_to_the_file_are_neither_read_nor_written(fasta, tmp_path):
     foreign = {".fai": "chrI\t9\t0\t9\t10\n", ".gzi": "no index"}
     for suffix, text in foreign.items():
         fasta.with_name(fasta.name + suffix).write_text(text)
@@ -106,17 +106,17 @@ def test_case_is_kept_and_the_minus_strand_is_turned(tmp_path):
     assert reference.fetch(Interval("chrI", 2, 8, "-")) == "nnccGG"
 
 
-def test_a_name_that_stands_twice_is_an_error(tmp_path):
+def test_a_duplicate_name_is_an_error(tmp_path):
     fasta = tmp_path / "genome.fa"
     fasta.write_text(">chrI one\nACGT\n>chrII\nAC\n>chrI two\nGGGG\n")
     with pytest.raises(ValueError, match="line 5: contig 'chrI' is in the file twice"):
         FastaReference(fasta, cache=tmp_path)
 
 
-def test_a_contig_without_letters_is_said(tmp_path, caplog):
+def test_contigs_without_letters_are_logged(tmp_path, caplog):
     fasta = tmp_path / "genome.fa"
     fasta.write_text(">none\n>chrI\nACGT\n")
-    for _ in range(2):  # made anew, then found
+    for _ in range(2):  # built, then found
         caplog.clear()
         assert dict(FastaReference(fasta, cache=tmp_path).lengths) == {"chrI": 4}
         assert "1 of 2 contigs of" in caplog.text
@@ -176,7 +176,7 @@ def test_letters_that_are_not_those_requested_are_an_error(tmp_path):
         reference.fetch(Interval("chrI", 0, 200_000))
 
 
-def test_a_letter_that_is_none_is_an_error_with_its_place(tmp_path):
+def test_an_invalid_letter_is_an_error_with_its_position(tmp_path):
     fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT*ACGT"})
     reference = FastaReference(fasta, cache=tmp_path / "cache")
     assert reference.fetch(Interval("chrI", 5, 9, "-")) == "ACGT"

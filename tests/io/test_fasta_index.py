@@ -36,7 +36,7 @@ def test_letters_may_end_with_the_file_and_blank_lines_stand_between_contigs(tmp
     assert found == [Contig("a", 5, 5, 3, 4), Contig("none", 0, 21, 0, 0), Contig("b", 2, 24, 2, 2)]
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path):
+def test_a_byte_order_mark_is_ignored(tmp_path):
     assert scan(tmp_path, b"\xef\xbb\xbf>a\nACG\n") == [Contig("a", 3, 6, 3, 4)]
 
 
@@ -92,7 +92,7 @@ def test_a_name_may_hold_slashes_bars_and_colons(tmp_path):
 
 
 @given(st.lists(st.sampled_from([b"ACGT\n", b"AC\n", b"\n", b"A C\n", b">x\n", b"NN\r\n"])))
-def test_what_is_indexed_is_what_stands_in_the_lines(tmp_path_factory, lines):
+def test_the_index_has_the_sequences_of_the_lines(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("scan") / "g.fa"
     data = b">c\nAC\n" + b"".join(lines)
     path.write_bytes(data)

@@ -12,7 +12,7 @@ from megabase.io.twobit import TwoBitReference, write_twobit
 from tests.toys import write_fasta
 
 
-def test_2bit_and_fasta_are_told_apart(tmp_path):
+def test_2bit_and_fasta_are_distinguished(tmp_path):
     fasta = write_fasta(tmp_path / "genome.fa", {"chrI": "ACGT"})
     write_twobit(MemoryReference({"chrI": "ACGT"}), tmp_path / "genome.2bit")
     assert isinstance(open_reference(fasta, cache=tmp_path), FastaReference)
@@ -20,7 +20,7 @@ def test_2bit_and_fasta_are_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["genome", "genome.2bit", "genome.txt"])
-def test_the_content_says_which_it_is(tmp_path, name):
+def test_the_content_determines_the_format(tmp_path, name):
     fasta = write_fasta(tmp_path / name, {"chrI": "ACGT"})
     assert open_reference(fasta, cache=tmp_path).lengths == {"chrI": 4}
     write_twobit(MemoryReference({"chrI": "ACGTA"}), tmp_path / name)
@@ -50,7 +50,7 @@ def test_another_format_is_refused_by_name(tmp_path, data, message):
         open_reference(tmp_path / "genome.fa", cache=tmp_path)
 
 
-def test_a_2bit_file_without_its_first_word_is_said_to_be_one(tmp_path):
+def test_a_2bit_file_shorter_than_its_signature_is_an_error(tmp_path):
     (tmp_path / "genome.2bit").write_bytes(b"\x43\x27\x41")
     with pytest.raises(InputError, match="is not a complete 2bit file"):
         open_reference(tmp_path / "genome.2bit", cache=tmp_path)

@@ -1,4 +1,4 @@
-"""Blocks of an alignment are read as they stand, and what is none is refused with its line."""
+"""Blocks of an alignment are read unchanged, and an invalid one is an error with its line."""
 
 import gzip
 
@@ -38,7 +38,7 @@ def test_rows_by_block(tmp_path, is_packed):
         ("S Hsap.22 10 5 + 100 ACG-TA", "line 3: a line of MAF begins with .* got 'S Hsap"),
     ],
 )
-def test_a_row_that_is_none_is_named(tmp_path, line, problem):
+def test_an_invalid_row_is_an_error_with_its_line(tmp_path, line, problem):
     (tmp_path / "a.maf").write_text(f"##maf\na\n{line}\n")
     with pytest.raises(InputError, match=problem):
         list(read_maf(tmp_path / "a.maf"))

@@ -65,7 +65,7 @@ def test_a_list_is_its_values_where_there_may_be_several(tmp_path, values, kind,
 
 
 @pytest.mark.parametrize("value", ["a;b", "", " ", None])
-def test_a_value_of_a_list_that_its_text_would_not_tell_is_refused(tmp_path, value):
+def test_a_value_of_a_list_that_its_text_would_not_preserve_is_refused(tmp_path, value):
     with pytest.raises(InputError, match=r"t\.parquet, row 2, column 'x': a value of the list"):
         cells(tmp_path, [["a"], ["a", value]], pyarrow.list_(pyarrow.string()))
 

@@ -94,7 +94,7 @@ def test_blanks_are_left_out_with_one_log_line(tmp_path, caplog):
         (b">a\0b\nAC\n", r"line 1: the control character '\\x00' in a name"),
     ],
 )
-def test_what_is_no_letter_is_an_error_with_its_place(tmp_path, data, message):
+def test_an_invalid_letter_is_an_error_with_its_position(tmp_path, data, message):
     with pytest.raises(InputError, match=f"in.seq, ({message})"):
         read(tmp_path, data)
 

@@ -127,7 +127,7 @@ ROW = {"sequence": "ACGT", "label": "a, b"}
         ("t.txt", '"sequence";"label"\n"ACGT";"a, b"\n'),
     ],
 )
-def test_the_header_tells_what_separates_columns_and_whether_they_are_quoted(tmp_path, name, text):
+def test_the_header_determines_the_delimiter_and_quoting(tmp_path, name, text):
     (tmp_path / name).write_text(text, newline="")
     assert list(read_rows(tmp_path / name, ["sequence", "label"])) == [ROW]
 
@@ -145,7 +145,7 @@ def test_a_delimiter_that_is_given_is_taken(tmp_path):
             read_delimiter(text)
 
 
-def test_a_header_that_two_delimiters_fit_is_an_error(tmp_path):
+def test_a_header_that_fits_two_delimiters_is_an_error(tmp_path):
     path = tmp_path / "t.tsv"
     path.write_text("a,b;c\n1,2;3\n")
     with pytest.raises(InputError, match=r"separated by a comma or a semicolon; .* --delimiter"):

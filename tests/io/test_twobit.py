@@ -32,7 +32,7 @@ def test_every_interval_is_given_back(tmp_path_factory, sequence, start, length)
     assert genome.fetch(Interval("chrII", start, end)) == sequence[start:end]
 
 
-def test_a_letter_that_it_cannot_hold_is_an_error(tmp_path):
+def test_a_letter_that_the_format_cannot_hold_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="can store only A C G T N; 'chrI'"):
         write_twobit(MemoryReference({"chrI": "ACGR"}), tmp_path / "genome.2bit")
 
@@ -113,7 +113,7 @@ def test_every_cut_is_an_error(tmp_path):
             TwoBitReference(path)
 
 
-def test_bytes_that_belong_to_no_contig_are_said(tmp_path, caplog):
+def test_bytes_that_belong_to_no_contig_are_logged(tmp_path, caplog):
     path = tmp_path / "g.2bit"
     path.write_bytes(packed() + b"more")
     assert TwoBitReference(path).lengths == {"a": 8, "b": 5}

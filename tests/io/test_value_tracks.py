@@ -17,7 +17,7 @@ def test_positions_are_half_open_and_missing_values_left_out(tmp_path):
     assert path.read_text() == "chrI\t5\t6\t-1.5\nchrI\t7\t8\t0.123457\n"
 
 
-def test_each_value_stands_in_its_place_however_few_are_listed_at_a_time(tmp_path, monkeypatch):
+def test_each_value_is_at_its_position_however_few_are_listed_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_AT_ONCE", 2)
     path = tmp_path / "values.bedgraph"
     with path.open("w") as file:
@@ -51,7 +51,7 @@ def test_a_bigwig_reads_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(found[5:20_005], VALUES)
 
 
-def test_a_bigwig_for_which_there_is_no_room_is_not_there_and_nothing_is_printed(tmp_path, capfd):
+def test_a_bigwig_on_a_full_disk_is_not_written_and_nothing_is_printed(tmp_path, capfd):
     """At the last byte the library itself reports nothing; at others it panics or prints."""
     pytest.importorskip("pybigtools")
     tracks = [(Interval("chrI", 0, 20_000), VALUES)]

@@ -56,7 +56,7 @@ def test_what_was_added_before_is_replaced(tmp_path):
     assert line.split("\t")[7] == "DP=3;MB_XY=7;MB_X=1"
 
 
-def test_bytes_that_are_no_utf8_and_windows_line_ends_pass(tmp_path):
+def test_bytes_that_are_not_utf8_and_windows_line_ends_are_kept(tmp_path):
     path = tmp_path / "a.vcf"
     path.write_bytes(f"{HEADER}{COLUMNS}\r\nchrI\t1\t".encode() + b"\xe9\tA\tT\t.\t.\tDP=3\r\n")
     (record,) = VcfFile(path).records()
@@ -81,7 +81,7 @@ def test_a_header_is_extended_once():
     "attributes",
     ["ID=MB_X,Number=1", "Number=A,ID=MB_X", 'Description="a, b",ID=MB_X', "Number=A, ID=MB_X"],
 )
-def test_an_earlier_declaration_is_replaced_wherever_its_id_stands(attributes):
+def test_an_earlier_declaration_is_replaced_wherever_its_id_is(attributes):
     lines = [f"##INFO=<{attributes},Type=String>", "##INFO=<ID=MB_XY,Number=1,Type=String>"]
     field = InfoField("MB_X", "A", "Float", "of it")
     found = extended_header([*lines, COLUMNS], [field], {}, declared=["MB_X"], prefix="megabase_")
@@ -89,7 +89,7 @@ def test_an_earlier_declaration_is_replaced_wherever_its_id_stands(attributes):
 
 
 @pytest.mark.parametrize("longest", [400, 1 << 29])
-def test_a_packed_file_can_be_asked_for_a_region(tmp_path, longest):
+def test_a_compressed_file_can_be_queried_by_region(tmp_path, longest):
     path, index = tmp_path / "a.vcf.gz", tmp_path / "a.vcf.gz.index"
     header = [*HEADER.splitlines(), f"{COLUMNS}\tFORMAT\tsample"]
     write_vcf(path, header, vcf_text(ROWS).split("sample\n")[1].splitlines(), bgzip=True)
@@ -114,14 +114,14 @@ def test_a_missing_file_is_an_error(tmp_path):
         (f"{HEADER}", "no line of column names"),
     ],
 )
-def test_what_is_no_vcf_file_is_an_error(tmp_path, text, message):
+def test_an_invalid_vcf_file_is_an_error(tmp_path, text, message):
     (tmp_path / "a.vcf").write_text(text)
     with pytest.raises(ValueError, match=message):
         VcfFile(tmp_path / "a.vcf")
 
 
 @pytest.mark.parametrize("row", ["chrI 1 . A T . . .", "chrI\t1\tA", "# a comment", "#chrI\t1\tA"])
-def test_a_line_that_is_no_record_is_named(tmp_path, row):
+def test_an_invalid_record_is_an_error_with_its_line(tmp_path, row):
     (tmp_path / "a.vcf").write_text(vcf_text(ROWS) + row + "\n")
     with pytest.raises(ValueError, match="line 9: expected at least eight columns"):
         list(VcfFile(tmp_path / "a.vcf").records())
@@ -157,13 +157,13 @@ def test_empty_lines_are_counted_and_a_second_header_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.vcf", "a.vcf.gz"])
-def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path, name):
+def test_a_byte_order_mark_before_the_header_is_ignored(tmp_path, name):
     vcf = VcfFile(write_vcf_file(tmp_path / name, "\ufeff" + vcf_text(ROWS)))
     assert vcf.header[0] == "##fileformat=VCFv4.2"
     assert len(list(vcf.records())) == 3
 
 
-def test_bytes_of_a_bcf_file_that_are_not_utf8_pass(tmp_path):
+def test_bytes_of_a_bcf_file_that_are_not_utf8_are_kept(tmp_path):
     header = HEADER + '##INFO=<ID=N,Number=1,Type=String,Description="caf\xe9">\n'
     plain = tmp_path / "a.vcf"
     plain.write_bytes(vcf_text([("chrI", 1, "A", "T", "N=\xe9")], header).encode("latin-1"))
@@ -204,7 +204,7 @@ def test_damage_within_a_bgzip_file_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(("info", "expected"), [("AC=1;", "AC=1;MB_X=1"), ("", "MB_X=1")])
-def test_an_empty_entry_of_info_stays_none(tmp_path, info, expected):
+def test_an_empty_info_entry_stays_missing(tmp_path, info, expected):
     (record,) = VcfFile(
         write_vcf_file(tmp_path / "a.vcf", vcf_text([("chrI", 1, "A", "T", info)]))
     ).records()
@@ -218,7 +218,7 @@ def test_a_record_that_lacks_columns_of_the_header_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".vcf", ".vcf.gz", ".bcf"])
-def test_records_for_which_there_is_no_room_are_an_error_and_leave_nothing(tmp_path, suffix, capfd):
+def test_records_on_a_full_disk_are_an_error_and_leave_nothing(tmp_path, suffix, capfd):
     contig = ["##contig=<ID=chrI,length=90000>"]
     header = with_contigs([*HEADER.splitlines()[:-1], *contig, COLUMNS], {})
     plain = tmp_path / "plain.vcf"

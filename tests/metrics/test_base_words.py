@@ -15,7 +15,7 @@ def test_the_share_of_each_class_by_hand() -> None:
     """Four A, three of them of class 1, one C of class 0; N and uncounted bases teach nothing."""
     part = [of("AAAACNA")], [np.array([1, 1, 1, 0, 0, 1, -100])]
     fitted = fit_base_words(part, part, n_classes=2, ks=[1])
-    mean = 4 / 6  # N counts, though it is no word
+    mean = 4 / 6  # N counts, although it has no word
     of_a = (3 + PRIOR * mean) / (4 + PRIOR)
     answers = fitted.predict([of("AN"), of("T")])
     np.testing.assert_allclose(answers[:, 1], [of_a, mean, mean])
@@ -32,7 +32,7 @@ def test_values_have_one_column_and_nan_does_not_count() -> None:
     )
 
 
-def test_validation_chooses_the_length_that_tells() -> None:
+def test_validation_chooses_the_informative_length() -> None:
     """The class is whether the base to the right is G: words of three tell, of one do not."""
     letters = "".join(np.random.default_rng(0).choice(list("ACGT"), size=4000))
     labels = np.array([int(after == "G") for after in letters[1:]] + [0])

@@ -20,7 +20,7 @@ def test_the_seed_fixes_it_and_a_ratio_that_never_varies_has_no_width():
     assert bootstrap_ratio(2 * totals, totals, seed=0) == pytest.approx((2.0, 2.0))
 
 
-def test_of_fewer_than_ten_windows_there_is_none():
+def test_fewer_than_ten_windows_have_no_interval():
     assert bootstrap_ratio(np.arange(1.0, 10), np.ones(9), seed=0) is None
     assert bootstrap_ratio(np.arange(1.0, 11), np.ones(10), seed=0) is not None
 

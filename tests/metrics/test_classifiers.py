@@ -82,7 +82,7 @@ def test_the_scale_of_a_channel_does_not_matter():
     np.testing.assert_allclose(p, q, atol=1e-3)
 
 
-def test_a_fit_that_stops_early_says_so(monkeypatch):
+def test_a_fit_that_stops_early_is_flagged(monkeypatch):
     x, y = vectors(), labels_of("binary", vectors())
     rows = LabelledVectors(x, y)
     assert fit_probe("linear", "binary", rows, rows, n_classes=2, seed=0).is_converged

@@ -44,7 +44,7 @@ def rows(model, *seeds, **metrics):
     ]
 
 
-def test_the_seeds_that_collapsed_are_counted_and_the_majority_is_no_model():
+def test_collapsed_seeds_are_counted_and_the_majority_is_left_out():
     results = [
         *rows("majority", None, accuracy=[0.55], mcc=[0.0]),
         *rows("CNN", 0, 1, accuracy=[0.55, 0.55], mcc=[0.0, 0.0]),

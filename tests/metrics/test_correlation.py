@@ -40,7 +40,7 @@ def test_what_does_not_vary_has_no_correlation():
     assert np.isnan(pearson(np.arange(3.0), np.array([0.1, 0.1, 5.0]), np.array([1.0, 2.0, 0.0])))
 
 
-def test_of_no_pair_there_is_no_correlation():
+def test_without_pairs_the_correlation_is_undefined():
     found = correlate(np.empty(0), np.empty(0), np.empty(0, dtype=int), seed=0)
     for each in found.values():
         assert np.isnan(each.value)
@@ -61,7 +61,7 @@ def test_the_interval_holds_the_value_and_is_wider_where_pairs_go_together():
         assert high - low > 1.5 * (narrow.high - narrow.low)
 
 
-def test_of_fewer_than_ten_groups_there_is_no_interval():
+def test_fewer_than_ten_groups_have_no_interval():
     found = correlate(np.arange(30.0), np.arange(30.0), np.arange(30) % 9, seed=0)
     assert found["pearson"].interval is None
     assert found["pearson"].value == pytest.approx(1.0)

@@ -26,7 +26,7 @@ TEXTS = st.lists(st.text("ACGTN", max_size=40), min_size=1, max_size=5)
 
 
 @given(TEXTS, st.integers(1, 4))
-def test_each_word_is_counted_where_it_stands(texts, k):
+def test_each_word_is_counted_at_its_position(texts, k):
     counts = kmer_counts([bases(text) for text in texts], k, canonical=False)
     for text, row in zip(texts, counts, strict=True):
         words = [text[i : i + k] for i in range(len(text) - k + 1)]
@@ -47,7 +47,7 @@ def test_there_are_as_many_canonical_words_as_there_should_be():
     assert kmer_names(2)[:4] == ["AA", "AC", "AG", "AT"]
 
 
-def test_frequencies_sum_to_one_or_are_none():
+def test_frequencies_sum_to_one_or_are_all_zero():
     found = kmer_frequencies([bases("ACGTACGT"), bases("ANA"), bases("")], 2)
     np.testing.assert_allclose(found.sum(axis=1), [1, 0, 0], rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Labels needed are told between what was measured, and never beyond it."""
+"""Labels needed are interpolated between measurements, and never extrapolated."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_of_a_curve_that_falls_again_the_first_crossing_counts():
     assert needed_rows(ROWS, [0.5, 0.7, 0.6], 0.6) == Needed(pytest.approx(64), "about")
 
 
-def test_what_is_not_defined_stays_so():
+def test_undefined_values_stay_undefined():
     assert needed_rows(ROWS, [0.5, math.nan, 0.8], 0.6) is None
     assert needed_rows(ROWS, [0.5, 0.6, 0.8], math.nan) is None
 

@@ -82,7 +82,7 @@ def test_nothing_is_shared_with_sequences_too_short_for_a_word():
 
 
 @pytest.mark.parametrize("name", ["length", "gc", "n"])
-def test_one_number_that_tells_the_class_is_found(name):
+def test_one_number_that_determines_the_class_is_found(name):
     report = find_leaks("binary", with_number(name, 300, 0), with_number(name, 100, 1), n_classes=2)
     assert {other for other, each in report.shortcuts.items() if each.tells} == {name}
     assert report.shortcuts[name].value > 0.95

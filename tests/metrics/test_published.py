@@ -29,7 +29,7 @@ def test_metrics_may_differ_by_row():
         ("set|A\none|85.1\n", "from -1 to 1, got 85.1 of A; divide percent"),
     ],
 )
-def test_a_wrong_table_is_an_error(table, problem):
+def test_an_invalid_table_is_an_error(table, problem):
     with pytest.raises(InputError, match=problem):
         read_published(table, "mcc", "paper", "P")
 

@@ -1,4 +1,4 @@
-"""A result is the same after JSON, and a row that is none is refused."""
+"""A result is the same after JSON, and an invalid row is refused."""
 
 import json
 import math
@@ -21,7 +21,7 @@ def test_a_result_comes_back_from_json(result):
     assert Result.from_row(json.loads(json.dumps(result.to_row(), allow_nan=False))) == result
 
 
-def test_what_is_not_defined_is_null():
+def test_undefined_values_are_null():
     row = json.loads(json.dumps(replace(RESULT, value=math.nan).to_row(), allow_nan=False))
     assert row["value"] is None
     assert math.isnan(Result.from_row(row).value)

@@ -96,7 +96,7 @@ def test_labels_that_do_not_vary_are_left_out_and_counted():
     assert np.isnan(areas_by_label(labels, p)[:, 2]).all()
 
 
-def test_what_is_not_defined_is_nan_without_a_warning():
+def test_undefined_values_are_nan_without_a_warning():
     one_class = metrics_of("binary", np.ones(4, dtype=int), np.full((4, 2), 0.5))
     assert np.isnan([one_class["mcc"], one_class["auroc"], one_class["auprc"]]).all()
     level = metrics_of("regression", np.ones(4), np.arange(4.0))
@@ -159,7 +159,7 @@ def test_what_does_not_fit_is_named(kind, labels, predictions, message):
         metrics_of(kind, labels, predictions)
 
 
-def test_groups_name_labels_that_there_are():
+def test_groups_name_existing_labels():
     labels, p = np.array([[True], [False]]), np.array([[0.5], [0.4]])
     with pytest.raises(ValueError, match="group 'TF' must name some of 1 labels"):
         metrics_of("multilabel", labels, p, groups={"TF": [1]})

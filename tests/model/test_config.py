@@ -1,4 +1,4 @@
-"""The configuration keeps the published keys and refuses what is no model."""
+"""The configuration keeps the published keys and refuses invalid models."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_our_presets_have_our_filter_and_the_released_ones_the_published():
         ({"max_seq_len": 1025}, "1,024 tokens needs max_seq_len of at least 1,026, got 1,025"),
     ],
 )
-def test_a_preset_may_be_changed_in_keys_that_there_are(changes, message):
+def test_known_keys_of_a_preset_may_be_changed(changes, message):
     config = HyenaDNAConfig.from_preset("tiny", 1024, n_near_taps=3, max_seq_len=5000)
     assert (config.n_near_taps, config.max_seq_len, config.d_model) == (3, 5000, 128)
     with pytest.raises(ValueError, match=message):
@@ -156,6 +156,6 @@ def test_an_unknown_preset_or_no_context_is_an_error(name, context):
         ({"activation_freq": "fast"}, "activation_freq must be a number"),
     ],
 )
-def test_what_is_no_number_is_an_error(keys, message):
+def test_a_value_of_the_wrong_type_is_an_error(keys, message):
     with pytest.raises(ValueError, match=message):
         HyenaDNAConfig(**keys)

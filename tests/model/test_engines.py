@@ -148,7 +148,7 @@ def test_gradients_through_the_kernels_are_those_of_the_definition():
 
 
 @pytest.mark.skipif(not find_spec("triton"), reason="triton is not installed")
-def test_the_kernels_pass_over_no_hook_and_no_other_norm():
+def test_the_kernels_bypass_no_hook_and_no_other_norm():
     tokens, seen = toys.tokens(1, 20), []
     made = model("triton")
     made.backbone.blocks[0].norm_mlp.register_forward_hook(lambda *_: seen.append(1))
@@ -182,7 +182,7 @@ def test_the_streamed_engine_serves_what_needs_no_gradient_on_a_cpu():
             assert backbone.choose_engine(r) == ("lean", "not streamed: autocast is on")
 
 
-def test_a_hook_or_another_module_is_not_passed_over():
+def test_a_hook_or_another_module_is_not_bypassed():
     tokens = toys.tokens(1, 20)
     made = model()
     seen = []
@@ -225,7 +225,7 @@ CHANGES = (change_hook, change_pre_hook, change_backward_hook, change_forward)
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("place", ["blocks.0.mixer.in_proj", "blocks.1.mlp", "norm"])
-def test_whatever_is_changed_is_said(change, place):
+def test_the_modified_module_is_reported(change, place):
     backbone = model().backbone
     change(backbone.get_submodule(place))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A model's name is a folder, a file or a hub id, and only a hub id is asked for on the hub."""
+"""A model's name is a folder, a file or a hub id, and only a hub id is requested from the hub."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_a_mistyped_folder_names_what_is_nearly_so(tmp_path, load):
         load(str(tmp_path / "nowhere" / "model"))
 
 
-def test_a_file_is_a_released_checkpoint_beside_its_configuration(tmp_path):
+def test_a_file_is_a_released_checkpoint_next_to_its_configuration(tmp_path):
     (tmp_path / "weights.ckpt").touch()
     with pytest.raises(InputError, match=r"no config\.json"):
         find_model(str(tmp_path / "weights.ckpt"))

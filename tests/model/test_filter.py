@@ -90,7 +90,7 @@ def test_near_taps_are_added_to_the_first(length):
 
 
 @both
-def test_an_adapter_on_the_network_is_not_passed_over(family):
+def test_an_adapter_on_the_network_is_not_bypassed(family):
     filters = toy(family=family, n_near_taps=3)
     before = filters(10)
 

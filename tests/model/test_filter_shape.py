@@ -73,7 +73,7 @@ def test_a_window_never_underflows_and_is_nothing_long_before_it_would():
 
 
 def test_a_longer_grid_does_not_blur_what_is_near():
-    """Neighbours differ in what the network is told alike on any grid; published, ever less."""
+    """Features of neighbours differ as much on any grid; published ones, ever less."""
 
     def step(shape):
         z = shape.features(range(10, 12), LIKE)

@@ -32,7 +32,7 @@ def classifier(**keys):
 CLASSIFIERS = {pooling: classifier(num_labels=3, pooling=pooling) for pooling in POOLED}
 
 
-def test_each_pooling_is_what_it_says():
+def test_each_pooling_follows_its_definition():
     hidden = torch.tensor([[[1.0], [5.0], [2.0], [4.0], [99.0]]])
     mask = torch.tensor([[True, True, True, True, False]])
     pooled = {each: float(pool(hidden, mask, each)) for each in POOLED}
@@ -140,7 +140,7 @@ def test_a_language_model_gets_a_new_head(tmp_path):
         ({"target_mean": [1.0], "target_scale": [0.0], "num_labels": 1}, "above 0"),
     ],
 )
-def test_a_head_that_cannot_be_is_refused(keys, message):
+def test_an_invalid_head_is_refused(keys, message):
     with pytest.raises(InputError, match=message):
         toys.config(**keys)
 

@@ -84,7 +84,7 @@ def test_a_folder_without_configuration_is_an_error(tmp_path):
         load(str(tmp_path))
 
 
-def test_a_configuration_that_is_no_json_is_an_error(folder):
+def test_an_invalid_json_configuration_is_an_error(folder):
     (folder / "config.json").write_text("{")
     with pytest.raises(ValueError, match="is not valid JSON"):
         load(str(folder))
@@ -122,7 +122,7 @@ class Evil:
         ([1, 2], "no table of tensors"),
     ],
 )
-def test_a_pickle_that_is_no_checkpoint_is_an_error(folder, capfd, content, message):
+def test_a_pickle_of_something_else_than_a_checkpoint_is_an_error(folder, capfd, content, message):
     (folder / "model.safetensors").unlink()
     torch.save(content, folder / "weights.ckpt")
     with pytest.raises(ValueError, match=message):

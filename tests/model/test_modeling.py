@@ -96,14 +96,14 @@ def test_hidden_states_are_the_embedding_each_block_and_the_norm():
     assert MODEL(tokens).hidden_states is None
 
 
-def test_only_the_last_logits_are_given_if_so_wished():
+def test_only_the_last_logits_are_returned_on_request():
     tokens = toys.tokens(2, 15)
     torch.testing.assert_close(MODEL(tokens, logits_to_keep=3).logits, MODEL(tokens).logits[:, -3:])
     with pytest.raises(ValueError, match="leave logits_to_keep at 0"):
         MODEL(tokens, labels=tokens, logits_to_keep=3)
 
 
-def test_a_plain_tuple_is_given_if_so_wished():
+def test_a_tuple_is_returned_on_request():
     tokens = toys.tokens(1, 5)
     (logits,) = MODEL(tokens, return_dict=False)
     torch.testing.assert_close(logits, MODEL(tokens).logits)

@@ -51,7 +51,7 @@ def test_beams_go_without_a_cache():
     assert torch.equal(best, generate(do_sample=False, num_beams=3, batch=1, use_cache=False))
 
 
-def test_a_hook_is_not_passed_over():
+def test_a_hook_is_not_bypassed():
     model, seen = toys.model(max_seq_len=202), []
     model.backbone.blocks[0].mlp.register_forward_hook(lambda *_: seen.append(1))
     assert torch.equal(generate(model, do_sample=False), generate(do_sample=False))
@@ -134,7 +134,7 @@ def test_what_a_step_would_leave_out_is_refused():
             generate(**given)
 
 
-def test_hidden_states_are_given_where_they_are_wanted():
+def test_hidden_states_are_returned_on_request():
     output = generate(output_hidden_states=True, return_dict_in_generate=True, do_sample=False)
     assert torch.equal(output.sequences, generate(do_sample=False))
     assert output.hidden_states[-1][-1].shape == (2, 48, 8)

@@ -98,7 +98,7 @@ def test_labels_that_a_prompt_has_shifted_are_an_error():
         model(input_ids=TOKENS, labels=torch.zeros_like(TOKENS))
 
 
-def test_a_head_that_is_left_out_of_training_is_told_once(caplog):
+def test_a_head_that_is_left_out_of_training_is_logged_once(caplog):
     model = peft.get_peft_model(base("SEQ_CLS"), KINDS["low ranks"]("SEQ_CLS")).train()
     with caplog.at_level(logging.WARNING, "megabase"):
         for _ in range(2):
@@ -113,6 +113,6 @@ def test_a_head_that_is_left_out_of_training_is_told_once(caplog):
     assert not caplog.records
 
 
-def test_the_heads_that_peft_asks_for_are_not_saved(tmp_path):
+def test_the_heads_that_peft_requests_are_not_saved(tmp_path):
     base("CAUSAL_LM").save_pretrained(tmp_path)
     assert "num_attention_heads" not in (tmp_path / "config.json").read_text()

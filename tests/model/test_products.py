@@ -1,4 +1,4 @@
-"""A CPU that has no instructions for bfloat16 is told of before it is asked to use it."""
+"""A CPU without instructions for bfloat16 is reported before it computes in that dtype."""
 
 import pytest
 import torch
@@ -24,12 +24,12 @@ def slow_bfloat16(monkeypatch):
     monkeypatch.setattr(products, "product_rate", lambda dtype, **_: RATES[dtype])
 
 
-def test_a_rate_is_of_the_dtype_that_is_asked_for():
+def test_rates_are_measured_for_each_dtype():
     assert min(products.product_rate(dtype, size=64, times=1) for dtype in RATES) > 0
 
 
 @pytest.mark.usefixtures("slow_bfloat16")
-def test_scoring_in_slow_bfloat16_says_so_once(caplog):
+def test_scoring_in_slow_bfloat16_is_logged_once(caplog):
     for _ in range(2):
         Predictor(load("asset:default"), torch.device("cpu"), precision="bfloat16")
     assert caplog.text.count("bfloat16 matrix products take 100 times as long") == 1
@@ -37,13 +37,13 @@ def test_scoring_in_slow_bfloat16_says_so_once(caplog):
 
 @pytest.mark.usefixtures("slow_bfloat16")
 @pytest.mark.parametrize(("precision", "is_told"), [("bfloat16", True), ("float32", False)])
-def test_training_in_slow_bfloat16_says_so(caplog, tmp_path, precision, is_told):
+def test_training_in_slow_bfloat16_is_logged(caplog, tmp_path, precision, is_told):
     config = PretrainConfig(genome="asset:ecoli", device="cpu", precision=precision)
     training_arguments(config, str(tmp_path))
     assert ("as long as float32" in caplog.text) is is_told
 
 
-def test_nothing_is_said_where_bfloat16_is_faster(caplog, monkeypatch):
+def test_no_warning_if_bfloat16_is_faster(caplog, monkeypatch):
     monkeypatch.setattr(products, "product_rate", lambda dtype, **_: 1 / RATES[dtype])
     products.warn_of_slow_bfloat16(torch.device("cpu"))
     assert not caplog.text

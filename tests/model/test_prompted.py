@@ -62,7 +62,7 @@ def test_a_padded_batch_answers_as_one_by_one(lengths, on_left):
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
-def test_what_stands_under_the_mask_does_not_matter():
+def test_masked_tokens_do_not_matter():
     tokens, mask = toys.tokens(2, 12), torch.ones(2, 12)
     mask[0, 7:] = 0
     other = tokens.clone()
@@ -131,7 +131,7 @@ def test_a_folder_that_was_changed_is_refused(tmp_path, changed, message):
         load_classifier(str(tmp_path))
 
 
-def test_what_does_not_fit_or_is_no_input_is_refused():
+def test_too_long_or_missing_inputs_are_refused():
     with pytest.raises(InputError, match=r"4 prompt tokens and a sequence of 61 .* at most 3 "):
         MODEL(toys.tokens(1, 61))
     with pytest.raises(InputError, match="split it into windows"):

@@ -85,7 +85,7 @@ def test_an_alias_of_the_frequency_must_be_equal(layer):
         from_published(published() | {alias: equal + 1e-6}, CONFIG, "file")
 
 
-def test_training_metrics_are_passed_over():
+def test_training_metrics_are_ignored():
     tensors = published() | {"val_torchmetrics.accuracy": torch.zeros(())}
     assert from_published(tensors, CONFIG, "file").keys() == OURS.keys()
 

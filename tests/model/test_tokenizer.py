@@ -42,7 +42,7 @@ def test_a_saved_tokenizer_loads_as_it_was(tmp_path, side):
     assert again("ACGTNacgtnR")["input_ids"] == TOKENIZER("ACGTNacgtnR")["input_ids"]
 
 
-def test_truncation_cuts_to_the_context_of_the_model_that_was_saved_beside(tmp_path):
+def test_truncation_cuts_to_the_context_of_the_saved_model(tmp_path):
     save(toys.model(), tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert tokenizer.model_max_length == 64 == load(str(tmp_path)).tokenizer.model_max_length
@@ -62,7 +62,7 @@ def test_a_folder_saved_without_a_limit_has_that_of_its_configuration(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["ACGU", ["AC", "A-"], "A*"])
-def test_a_character_that_is_no_letter_is_told_once(caplog, text):
+def test_an_unknown_character_is_logged_once(caplog, text):
     tokenizer = HyenaDNATokenizer()
     tokenizer("ACGTNacgtnR[SEP]")
     assert not caplog.records

@@ -99,7 +99,7 @@ def test_fake_tensors_pass():
         assert MODEL(mode.from_tensor(TOKENS)).logits.shape == (2, 9, 12)
 
 
-def test_an_engine_that_was_asked_for_is_not_replaced_in_silence():
+def test_a_requested_engine_is_never_replaced_silently():
     model = toys.model()
     model.backbone.engine = Engine("streamed")
     with pytest.raises(ValueError, match=r"torch.func transforms it; set .*Engine\('plain'\)"):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from megabase.ops.folding import LayerWeights, add_skip, fold_norm, with_skip
+from megabase.ops.folding import LayerWeights, fold_norm
 from megabase.ops.short_conv import without_edge
 
 
@@ -16,15 +16,6 @@ def test_a_map_with_its_norm_folded_in_takes_what_is_only_centred_and_scaled():
     weight, bias = fold_norm(norm.weight, norm.bias, linear.weight, linear.bias)
     centred = functional.layer_norm(r, (8,), eps=norm.eps)
     torch.testing.assert_close(functional.linear(centred, weight, bias), linear(norm(r)))
-
-
-def test_the_skip_weight_is_part_of_the_first_tap():
-    h, d = torch.randn(3, 6), torch.randn(3)
-    taps = with_skip(h, d)
-    torch.testing.assert_close(taps[:, 0], h[:, 0] + d)
-    assert torch.equal(taps[:, 1:], h[:, 1:])
-    assert add_skip(h, d) is h
-    assert torch.equal(h, taps)
 
 
 def test_a_bias_is_folded_into_the_short_filter_once():

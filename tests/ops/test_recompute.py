@@ -1,4 +1,4 @@
-"""What is made again for the gradient is not kept, and the gradient is the same."""
+"""What is recomputed for the gradient is not kept, and the gradient is the same."""
 
 import pytest
 import torch

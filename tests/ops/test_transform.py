@@ -1,4 +1,4 @@
-"""Both transforms make a product of a convolution, with room for all of it."""
+"""Both transforms make a product of a convolution, long enough for all of it."""
 
 import pytest
 import torch
@@ -44,13 +44,13 @@ def test_a_conjugate_spectrum_looks_forward(kind):
     torch.testing.assert_close(transform.inverse(product)[..., :length], backwards)
 
 
-def test_a_split_spectrum_is_written_where_there_is_room():
+def test_a_split_spectrum_is_written_into_the_given_buffer():
     transform = SplitTransform(40, LIKE)
     x = padded(random(2, 40), transform)
-    room = transform.room(2)
-    given_back = transform.forward(x, room)
-    assert given_back.data_ptr() == room.data_ptr()
-    torch.testing.assert_close(room, transform.forward(x))
+    out = transform.spectra_buffer(2)
+    given_back = transform.forward(x, out)
+    assert given_back.data_ptr() == out.data_ptr()
+    torch.testing.assert_close(out, transform.forward(x))
 
 
 def test_long_signals_on_a_cpu_are_split():

@@ -9,7 +9,7 @@ def test_the_computer_is_described_from_versions_to_cache():
     assert {"machine", "python", "torch", "transformers", "cpu", "memory", "cache"} <= set(names)
 
 
-def test_the_computer_is_said_to_lack_a_compiler(monkeypatch):
+def test_the_lack_of_a_compiler_is_reported(monkeypatch):
     def steps():
         return next(finding for finding in describe_computer() if finding.name == "steps")
 

@@ -158,7 +158,7 @@ def test_every_shard_is_needed_exactly_once(folder, parts, tmp_path):
     assert not output.exists()
 
 
-def test_what_is_no_whole_part_is_refused(parts, tmp_path):
+def test_incomplete_parts_are_refused(parts, tmp_path):
     copies = [tmp_path / path.name for path in parts]
     for path, copy in zip(parts, copies, strict=True):
         copy.write_bytes(path.read_bytes())

@@ -81,7 +81,7 @@ def test_the_correlation_of_the_modes_is_in_the_record(paths, caplog):
     assert "GiB at the peak" in caplog.text
 
 
-def test_where_no_substitution_has_a_score_there_is_no_correlation(paths, caplog):
+def test_without_scored_substitutions_the_correlation_is_undefined(paths, caplog):
     caplog.set_level("INFO", logger="megabase")
     (model, _, _), folder = paths
     genome = toys.write_fasta(folder / "n.fa", {"chrI": "N" * 60 + "A" + "N" * 60})
@@ -151,7 +151,7 @@ def test_a_table_that_was_changed_is_not_drawn(paths):
         (REGIONS, {"figures": "genome.fa"}, "is a file, and the output is a folder"),
     ],
 )
-def test_what_cannot_be_is_an_error_before_anything_is_written(paths, regions, options, message):
+def test_invalid_options_are_an_error_before_anything_is_written(paths, regions, options, message):
     (model, genome, bed), folder = paths
     write_bed(bed, regions)
     before = sorted(folder.iterdir())
@@ -173,7 +173,7 @@ def test_a_figure_of_a_region_that_is_too_long_is_refused(paths, monkeypatch):
         mutagenesis(*arguments, folder / "t.tsv", figures=folder / "figures")
 
 
-def test_a_region_longer_than_the_context_is_no_matter(paths):
+def test_a_region_may_be_longer_than_the_context(paths):
     (model, genome, bed), folder = paths
     write_bed(bed, [("chrI", 0, 100, "all", "+")])
     mutagenesis(model, genome, bed, folder / "t.tsv", mode="gradient", window=32)

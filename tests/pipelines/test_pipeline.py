@@ -48,7 +48,7 @@ def test_all_shards_together_are_all_records(n_records, count):
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", ""])
-def test_what_is_no_shard_is_an_error(text):
+def test_an_invalid_shard_is_an_error(text):
     with pytest.raises(ValueError, match="a shard must be i/n"):
         Shard.from_text(text)
 
@@ -71,7 +71,7 @@ def test_lines_that_a_kill_left_without_a_note_are_cut_off(tmp_path):
     assert (again.n_done, again.body.read_bytes()) == (2, b"a\nb\n")
 
 
-def test_work_of_another_request_and_lost_lines_are_begun_anew(tmp_path):
+def test_work_of_another_request_and_lost_lines_are_recomputed(tmp_path):
     Journal(tmp_path / "j", REQUEST).append(b"a\n", 1)
     other = Journal(tmp_path / "j", REQUEST | {"window": 16})
     assert (other.n_done, other.body.read_bytes()) == (0, b"")

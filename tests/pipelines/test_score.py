@@ -152,7 +152,7 @@ def test_the_limit_of_memory_is_for_sequence_and_model_together(model, fasta, mo
         )
 
 
-def test_a_letter_that_is_none_names_its_sequence_and_leaves_nothing(model, tmp_path):
+def test_an_invalid_letter_is_an_error_with_its_sequence_and_leaves_nothing(model, tmp_path):
     fasta = toys.write_fasta(tmp_path / "odd.fa", {"good": "ACGT", "odd": "ACGE"})
     with pytest.raises(ValueError, match=r"'E' at position 3 .* of odd"):
         score(model, str(fasta), tmp_path / "scores.tsv")
@@ -233,7 +233,7 @@ def test_the_same_request_is_not_answered_twice(model, fasta, tmp_path):
     assert len(read(output)) == 1
 
 
-def test_a_table_has_commas_or_tabs_as_its_name_says_or_is_refused(model, fasta, tmp_path):
+def test_the_suffix_of_a_table_decides_on_commas_or_tabs_or_is_refused(model, fasta, tmp_path):
     for name in ("o.tsv", "o.csv"):
         score(model, str(fasta), tmp_path / name)
     tabs, commas = ((tmp_path / name).read_text() for name in ("o.tsv", "o.csv"))

@@ -30,7 +30,7 @@ def paths(tmp_path, monkeypatch):
 
 
 def read(path):
-    """Give, by contig, an array of values; NaN where there is none."""
+    """Return, by contig, an array of values; NaN if missing."""
     values = {contig: np.full(len(letters), np.nan) for contig, letters in CONTIGS.items()}
     for line in path.read_text().splitlines():
         contig, start, end, value = line.split("\t")
@@ -94,7 +94,7 @@ def test_two_processes_do_not_write_one_track(paths):
     assert not list(folder.glob(".a*"))
 
 
-def test_what_another_kind_of_device_began_is_begun_anew(paths, monkeypatch, caplog):
+def test_work_of_another_kind_of_device_is_restarted(paths, monkeypatch, caplog):
     model, genome, folder = paths
     caplog.set_level("INFO", logger="megabase")
     with monkeypatch.context() as patch:
@@ -153,7 +153,7 @@ def test_a_model_that_has_diverged_is_a_failure(paths):
         ({"output": "a.txt"}, "ends in: expected one of .bw, .bigwig, .bedgraph, .bg; got '.txt'"),
     ],
 )
-def test_what_cannot_be_is_an_error_before_anything_is_written(paths, change, message):
+def test_invalid_options_are_an_error_before_anything_is_written(paths, change, message):
     model, genome, folder = paths
     before = sorted(folder.iterdir())
     output = folder / change.pop("output", "a.bg")
@@ -183,7 +183,7 @@ def test_each_option_that_decides_a_value_makes_another_request(paths, change):
         tracks(model, asked, folder / "a.bg", **options)
 
 
-def test_a_track_for_which_there_is_no_room_is_neither_there_nor_finished(paths):
+def test_a_track_on_a_full_disk_is_neither_written_nor_finished(paths):
     """Its parts fit below the limit, the bigWig does not; the same command then goes on."""
     pytest.importorskip("pybigtools")
     model, genome, folder = paths
@@ -259,7 +259,7 @@ def test_contigs_have_their_new_names(paths):
         ("long a b\n", "line 1: expected two names, of the genome and of the track"),
     ],
 )
-def test_new_names_that_cannot_be(paths, names, message):
+def test_invalid_new_names_are_an_error(paths, names, message):
     model, genome, folder = paths
     (folder / "names.txt").write_text(names)
     with pytest.raises(InputError, match=message):

@@ -31,7 +31,7 @@ def test_records_and_alleles_are_counted(tmp_path):
     assert found == (4, 5, 1, {"chrI": 400, "chrII": 400}, 9, "", 0)
 
 
-def test_a_contig_of_another_name_is_named_with_its_mend(tmp_path):
+def test_an_unknown_contig_is_an_error_with_a_remedy(tmp_path):
     rows = [row(5, contig="I")]
     with pytest.raises(
         ValueError, match=r"'I' of .* did you mean 'chrI'\?; if names differ, give --chrom-map FILE"
@@ -71,7 +71,7 @@ def test_contigs_that_the_genome_lacks_are_named_and_counted_in_one_line(tmp_pat
 
 
 @pytest.mark.parametrize("position", [0, 401, 9000])
-def test_a_file_none_of_whose_records_lies_within_the_genome_is_refused(tmp_path, position):
+def test_a_file_without_any_record_within_the_genome_is_refused(tmp_path, position):
     odd = ("chrI", position, "A", "T", ".")
     with pytest.raises(ValueError, match=f"chrI:{position}, .* ends beyond its contig"):
         look(tmp_path, [odd, ("chrI", 500, "N", "<DEL>", ".")], needs_order=False)
@@ -120,7 +120,7 @@ def test_a_record_that_ends_where_no_index_reaches_is_named(tmp_path):
     assert look(tmp_path, rows).not_in_index == "chrI:9"
 
 
-def test_empty_lines_are_told(tmp_path, caplog):
+def test_empty_lines_are_logged(tmp_path, caplog):
     caplog.set_level("INFO")
     vcf = VcfFile(write_vcf_file(tmp_path / "a.vcf", vcf_text([row(5)]) + "\n\n"))
     assert survey(vcf, GENOME, {}, needs_order=True).n_records == 1
@@ -151,7 +151,7 @@ def test_only_the_first_thousand_alleles_are_compared(tmp_path):
         look(tmp_path, many[::-1])
 
 
-def test_a_genome_letter_of_no_certainty_is_not_compared(tmp_path):
+def test_an_ambiguous_genome_letter_is_not_compared(tmp_path):
     assert look(tmp_path, [("chrI", 5, "N", "<DEL>", ".")]).n_records == 1
 
 

@@ -48,7 +48,7 @@ def report_of(values, majority=float("nan")):
 REPORT = report_of([[(0.4, 0.6), (0.7, 0.9)], [(0.2, 0.2), (0.8, 0.8)], [(0.1, 0.1), (0.4, 0.4)]])
 
 
-def test_labels_needed_stand_in_a_line_and_in_the_table():
+def test_labels_needed_are_in_the_text_and_in_the_table():
     text = card_text(REPORT)
     reached = "With 10 training rows, pretrained reaches spearman 0.500"
     assert f"{reached}; from scratch needs about 100 rows to match it." in text
@@ -65,13 +65,13 @@ def test_a_regression_has_no_calibration():
     assert "reliability.png" not in card_text(REPORT)
 
 
-def test_what_is_not_defined_is_said():
+def test_undefined_metrics_are_explained():
     text = card_text(report_of([[(None, 0.6), (0.7, 0.9)], *([[(0.2,), (0.8,)]] * 2)]))
     assert "With 10 training rows, pretrained reaches spearman nan: not defined, so" in text
     assert "With 1,000 training rows, pretrained reaches spearman 0.800; from scratch" in text
 
 
-def test_no_labels_are_told_for_what_the_majority_reaches():
+def test_no_number_of_labels_is_given_for_what_the_majority_reaches():
     text = card_text(report_of([[(0.4, 0.6), (0.7, 0.9)], *([[(0.2,), (0.8,)]] * 2)], 0.5))
     start = "With 10 training rows, pretrained reaches spearman 0.500"
     assert f"{start}: no better than the majority, so no number of rows is given." in text
@@ -80,7 +80,7 @@ def test_no_labels_are_told_for_what_the_majority_reaches():
     assert "from scratch needs about 1,000 rows to match it." in text
 
 
-def test_the_difference_of_the_two_is_told_with_its_interval():
+def test_the_difference_of_the_two_is_reported_with_its_interval():
     assert REPORT["difference"]["value"] == pytest.approx(2.0)
     assert "means over seeds: +2.000 no interval" in card_text(REPORT)
 
@@ -101,7 +101,7 @@ def test_the_figure_has_the_means_against_the_rows(monkeypatch, tmp_path):
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
-def test_a_system_that_collapsed_is_flagged_and_a_repeated_training_is_told():
+def test_a_collapsed_system_is_flagged_and_a_repeated_training_is_reported():
     report = report_of([[(0.4, 0.6), (0.7, 0.9)], [(0.2, 0.2), (0.8, 0.8)], [(0.1,), (0.4,)]])
     assert "collapsed" not in card_text(report)
     for run in report["runs"]:

@@ -29,10 +29,10 @@ def test_training_is_in_bits_against_millions_of_tokens(axes):
         {"tokens": 2e6, "validation_loss": np.log(3)},
     ]
     plot_training(axes, metrics, {"Markov": 1.9})
-    training, validation, rival = axes.get_lines()
+    training, validation, baseline = axes.get_lines()
     np.testing.assert_allclose(training.get_xydata(), [[1, 2], [2, 1]])
     np.testing.assert_allclose(validation.get_xydata(), [[2, np.log2(3)]])
-    assert set(rival.get_ydata()) == {1.9}
+    assert set(baseline.get_ydata()) == {1.9}
 
 
 def test_surprisal_is_drawn_for_each_codon_position(axes):

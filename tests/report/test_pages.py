@@ -23,7 +23,7 @@ def test_models_are_columns_and_seeds_one_cell():
     ]
 
 
-def test_published_numbers_tell_protocol_and_source():
+def test_published_figures_have_protocol_and_source():
     assert published_table([OURS, KMERS], {"gue/tf_0": [PAPER]}).to_markdown().splitlines() == [
         "| task | metric | model | published | protocol | source |",
         "| --- | --- | --- | ---: | --- | --- |",
@@ -41,7 +41,7 @@ def test_published_numbers_of_other_tasks_metrics_and_labels_are_not_shown():
     assert not published_table([OURS], {"gue/tf_1": [PAPER], "gue/tf_0": others}).rows
 
 
-def test_a_figure_that_there_is_not_leaves_its_cell_empty():
+def test_a_missing_figure_leaves_its_cell_empty():
     table = results_table([OURS, replace(KMERS, metric="accuracy")])
     assert table.to_markdown().splitlines()[2:4] == [
         "| gue/tf_0 | 1,000 | mcc | 0.5000 |  |",

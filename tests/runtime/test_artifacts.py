@@ -112,7 +112,7 @@ def test_a_folder_of_files_moves_whole_or_not_at_all(tmp_path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~mask
 
 
-def test_a_record_that_is_none_is_none(tmp_path):
+def test_an_invalid_record_is_read_as_missing(tmp_path):
     assert read_record(tmp_path) is None
     (tmp_path / RECORD).write_text("{")
     assert read_record(tmp_path) is None
@@ -166,7 +166,7 @@ def test_a_folder_within_moves_whole_and_is_removed_with_the_rest(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"weights", RECORD}
 
 
-def test_an_interrupted_request_is_told_what_it_noted(tmp_path):
+def test_an_interrupted_request_finds_its_notes(tmp_path):
     output(tmp_path / "model", is_folder=True).start(plan=3)
     again = output(tmp_path / "model", is_folder=True)
     assert again.unfinished == {"plan": 3}
@@ -177,7 +177,7 @@ def test_an_interrupted_request_is_told_what_it_noted(tmp_path):
 @pytest.mark.parametrize(
     "content", [b'{"request": {}}', b'{"request": []}', b"\xff\xfe", b"[]", b"{"]
 )
-def test_a_record_that_is_none_of_ours(tmp_path, content):
+def test_a_record_of_another_program_is_an_error(tmp_path, content):
     (tmp_path / RECORD).write_bytes(content)
     assert read_record(tmp_path) is None
     with pytest.raises(ValueError, match="was not made by megabase"):
@@ -231,13 +231,13 @@ def test_an_input_under_another_spelling_is_still_an_input(tmp_path):
     check_no_input(tmp_path / "out.vcf", [source, tmp_path / "none"])
 
 
-def test_where_there_is_no_room_for_the_record_there_is_no_output(tmp_path):
+def test_if_the_record_does_not_fit_the_disk_there_is_no_output(tmp_path):
     with file_limit(100), pytest.raises(WorkError, match=r"scores\.tsv could not be written: File"):
         write(output(tmp_path / "scores.tsv"))  # which has 5 bytes
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_for_which_there_is_no_room_has_none_of_its_files(tmp_path):
+def test_a_folder_on_a_full_disk_has_none_of_its_files(tmp_path):
     def fill():
         with atomic_files(tmp_path) as folder:
             (folder / "small").write_text("x")
@@ -248,7 +248,7 @@ def test_a_folder_for_which_there_is_no_room_has_none_of_its_files(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_output_is_never_beside_companions_of_another_content(tmp_path, monkeypatch):
+def test_an_output_never_has_companions_of_another_content(tmp_path, monkeypatch):
     """Stop between any two renames: what is there then is the old, the new, or absent."""
     path, replace = tmp_path / "a.vcf.gz", type(tmp_path).replace
 
@@ -332,7 +332,7 @@ def test_parts_left_by_a_kill_at_the_very_end_are_removed_by_the_next_run(tmp_pa
     assert not parts_folder(path).exists()
 
 
-def test_a_lock_is_nothing_that_a_folder_holds(tmp_path):
+def test_a_lock_does_not_count_as_content_of_a_folder(tmp_path):
     with exclusive_lock(tmp_path):
         place = output(tmp_path, is_folder=True)
         place.start()
@@ -341,7 +341,7 @@ def test_a_lock_is_nothing_that_a_folder_holds(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [RECORD]
 
 
-def test_where_locks_are_unknown_a_line_says_so(tmp_path, monkeypatch, caplog):
+def test_missing_support_for_locks_is_logged(tmp_path, monkeypatch, caplog):
     def no_locks(*_):
         raise OSError(38, "Function not implemented")
 

@@ -1,4 +1,4 @@
-"""C is compiled once, for this computer; where it cannot be, that is said."""
+"""C is compiled once, for this computer, and a failure is reported."""
 
 import ctypes
 import shutil
@@ -63,7 +63,7 @@ def test_it_is_linked_with_the_threads_of_this_process(tmp_path):
     assert said.split() == ["3", "1"]
 
 
-def test_a_source_that_does_not_compile_is_said_and_leaves_nothing(tmp_path):
+def test_a_source_that_does_not_compile_is_reported_and_leaves_nothing(tmp_path):
     library, why_not = compile_here(sources(tmp_path, "return y;"))
     assert library is None
     assert why_not.startswith("gcc failed: ")
@@ -79,7 +79,7 @@ def test_without_gcc_or_where_it_is_switched_off_nothing_is_compiled(tmp_path, m
     assert compile_here(sources(tmp_path)) == (None, "gcc is not installed")
 
 
-def test_a_cache_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MEGABASE_CACHE", str(tmp_path / "file" / "cache"))
     assert compile_here(sources(tmp_path)).why_not.startswith("it cannot be written: ")

@@ -49,7 +49,7 @@ def test_what_is_printed_is_read_back(tmp_path):
         (["name=a", "name.first=b"], "name has no keys of its own"),
     ],
 )
-def test_what_cannot_be_is_one_clear_line(overrides, message):
+def test_invalid_requests_are_an_error_of_one_line(overrides, message):
     with pytest.raises(ValueError, match=message) as error:
         read_config(Outer, overrides=overrides)
     assert "\n" not in str(error.value)
@@ -74,7 +74,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(
         (f"name: {{{BOMB.replace(chr(10), ', ')}}}\n", "'name': Input should be a valid string"),
     ],
 )
-def test_a_file_that_is_no_configuration_is_an_error(tmp_path, text, message):
+def test_an_invalid_configuration_file_is_an_error(tmp_path, text, message):
     (tmp_path / "run.yaml").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_config(Outer, file=tmp_path / "run.yaml")
@@ -96,12 +96,12 @@ def test_a_configuration_cannot_be_changed():
 @pytest.mark.parametrize(
     "value", ["[", "!!python/object:os.system {}", "2001-02-30", "{a: 1, a: 2}", "[" * 3000]
 )
-def test_an_override_that_is_no_yaml_is_an_error(value):
+def test_an_override_that_is_invalid_yaml_is_an_error(value):
     with pytest.raises(ValueError, match="the value is not valid YAML"):
         read_config(Outer, overrides=["name=a", f"steps={value}"])
 
 
-def test_a_file_that_is_no_text_or_no_file_is_an_error(tmp_path):
+def test_a_missing_or_binary_file_is_an_error(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"name: \xff\xfe")
     with pytest.raises(ValueError, match="is not valid YAML"):
         read_config(Outer, file=tmp_path / "latin.yaml")

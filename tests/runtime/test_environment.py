@@ -45,7 +45,7 @@ def test_memory_is_what_a_container_may_take(monkeypatch, tmp_path):
     assert environment.memory_bytes() == whole
 
 
-def test_the_first_process_is_told_by_its_rank(monkeypatch):
+def test_the_first_process_is_the_one_of_rank_zero(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     assert environment.is_first_process()
     monkeypatch.setenv("RANK", "1")

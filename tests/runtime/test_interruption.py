@@ -24,7 +24,9 @@ def send(number=signal.SIGTERM):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_the_command_with_one_line_that_says_how_to_go_on(capsys, number, code):
+def test_a_signal_ends_the_command_with_one_line_that_describes_how_to_continue(
+    capsys, number, code
+):
     with pytest.raises(SystemExit) as ended, plain_errors(), interruptible(OUTPUT):
         send(number)
     assert ended.value.code == code

@@ -1,4 +1,4 @@
-"""Tasks are found by name, group and pattern, and a near miss is told."""
+"""Tasks are found by name, group and pattern, and a near miss is suggested."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def names(*patterns):
     return [task.name for task in find_tasks(patterns)]
 
 
-def test_no_name_stands_twice():
+def test_names_are_unique():
     assert len({task.name for task in all_tasks()}) == len(all_tasks())
 
 
@@ -59,7 +59,7 @@ def test_a_task_that_two_patterns_mean_comes_once():
         ("gue/zz*", "no task is called"),
     ],
 )
-def test_what_means_nothing_or_too_much_is_an_error(pattern, problem):
+def test_an_unknown_or_ambiguous_task_is_an_error(pattern, problem):
     with pytest.raises(InputError, match=problem):
         find_tasks([pattern])
 

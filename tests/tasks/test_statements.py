@@ -92,7 +92,7 @@ def test_tables_have_the_numbers_of_tasks_and_of_means(tmp_path):
         ("one: {title: again}", "the key 'one' is repeated"),
     ],
 )
-def test_a_wrong_statement_is_one_line(tmp_path, line, problem):
+def test_an_invalid_statement_is_an_error_of_one_line(tmp_path, line, problem):
     with pytest.raises(InputError, match=problem) as caught:
         read(tmp_path, f"{TASKS}  {line}\n")
     assert "\n" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_a_wrong_statement_is_one_line(tmp_path, line, problem):
         ("{", "is not valid YAML"),
     ],
 )
-def test_a_wrong_file_is_one_line(tmp_path, text, problem):
+def test_an_invalid_file_is_an_error_of_one_line(tmp_path, text, problem):
     with pytest.raises(InputError, match=problem) as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)

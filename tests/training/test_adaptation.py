@@ -1,4 +1,4 @@
-"""What moves is what was asked for, and what is saved answers as it did before."""
+"""Only the requested weights move, and a saved model answers as it did before."""
 
 import json
 
@@ -149,7 +149,7 @@ def test_recomputed_blocks_give_the_prompt_the_same_gradient():
     torch.testing.assert_close(*found)
 
 
-def test_the_folder_of_a_prompt_says_what_it_was_learnt_on(tables):
+def test_the_folder_of_a_prompt_records_its_model(tables):
     out = tables / "said"
     finetune(config(tables, adapt="prompt", prompt_tokens=3, epochs=1, prompt_dropout=0.2), out)
     model = load_classifier(str(out))
@@ -161,7 +161,7 @@ def test_the_folder_of_a_prompt_says_what_it_was_learnt_on(tables):
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")  # peft's own
-def test_the_adapter_is_kept_beside_and_goes_with_the_model(tables):
+def test_the_adapter_is_saved_with_the_model(tables):
     peft = pytest.importorskip("peft")
     out, run = tables / "again", config(tables, adapt="lora", learning_rate=1e-2, epochs=1)
     finetune(run, out)
@@ -219,7 +219,7 @@ def test_a_pass_counts_the_tokens_of_the_prompt():
         ({"adapt": "prompt", "prompt_tokens": 0}, "greater than or equal to 1"),
     ],
 )
-def test_a_configuration_that_cannot_be(changes, message):
+def test_an_invalid_configuration_is_an_error(changes, message):
     with pytest.raises(ValueError, match=message):
         FinetuneConfig(**({"train": "t", "model": "m"} | changes))
 
@@ -247,7 +247,7 @@ def test_what_a_prompt_cannot_answer_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_cut_leaves_room_for_the_prompt(tables, tmp_path):
+def test_truncation_leaves_space_for_the_prompt(tables, tmp_path):
     run = config(
         tables,
         adapt="prompt",

@@ -21,7 +21,7 @@ def test_the_newest_by_step_is_given_and_two_are_kept(tmp_path):
     ]
 
 
-def test_what_was_being_written_is_no_checkpoint(tmp_path):
+def test_an_unfinished_checkpoint_does_not_count(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     (checkpoints.part / "checkpoint-7").mkdir(parents=True)
     assert checkpoints.newest() is None
@@ -29,7 +29,7 @@ def test_what_was_being_written_is_no_checkpoint(tmp_path):
     assert not checkpoints.part.exists()
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path):
+def test_files_of_others_are_left_alone(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     (tmp_path / "checkpoint-best").mkdir()
     write(checkpoints, 5)

@@ -39,13 +39,15 @@ def accuracy(tuned):
 @pytest.mark.learned
 def test_after_tuning_it_answers_better_than_chance_and_the_model_is_as_it_was():
     # so many samples at so low a rate that from each of the seeds 2 to 5 all are right
-    untuned, told = model(seed=2, embed_dropout=0.0), []
+    untuned, advanced = model(seed=2, embed_dropout=0.0), []
     before = {name: value.clone() for name, value in untuned.state_dict().items()}
     many = samples(400, seed=2, pool=MANY)
-    tuned = tune_few_shot(untuned, many, "AN", seed=2, learning_rate=1.5e-3, advance=told.append)
+    tuned = tune_few_shot(
+        untuned, many, "AN", seed=2, learning_rate=1.5e-3, advance=advanced.append
+    )
     assert accuracy(untuned) < 0.65
     assert accuracy(tuned) >= 0.85
-    assert (sum(told), tuned.training) == (400, False)
+    assert (sum(advanced), tuned.training) == (400, False)
     for name, value in untuned.state_dict().items():
         assert torch.equal(value, before[name])
         assert not torch.equal(value, tuned.state_dict()[name])

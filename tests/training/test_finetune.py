@@ -127,7 +127,7 @@ def test_seeds_differ_and_the_best_on_validation_is_saved(tables):
     assert not (out / "seeds").exists()
 
 
-def test_the_log_has_units_and_ends_with_the_test_beside_the_majority(tables, caplog):
+def test_the_log_has_units_and_ends_with_the_test_next_to_the_majority(tables, caplog):
     caplog.set_level("INFO", logger="megabase")
     out = run(tables, adapt="head", test=str(tables / "test.csv"))
     assert "losses are in nats" in caplog.text
@@ -262,7 +262,7 @@ def test_values_have_no_classes_to_balance(tables):
     assert not (tables / "out").exists()
 
 
-def test_the_trainer_is_told_what_the_configuration_says(tmp_path):
+def test_the_arguments_of_the_trainer_follow_the_configuration(tmp_path):
     keys = {"learning_rate": 0.5, "weight_decay": 0.3, "clip_norm": 2.0, "warmup_fraction": 0.5}
     config = FinetuneConfig(train="t.csv", epochs=4, device="cpu", **keys)
     found = finetune_arguments(config, str(tmp_path), seed=7, steps_per_epoch=5)
@@ -290,14 +290,14 @@ def test_the_model_is_made_as_the_configuration_says(tables):
     assert load_classifier(str(scratch)).config.context_length == 40
 
 
-def test_the_mean_of_both_strands_is_measured_if_asked(made, tables):
+def test_the_mean_of_both_strands_is_measured_on_request(made, tables):
     forward, average = made, run(tables, strand="average")
     assert torch.equal(weights(forward)["head.linear.bias"], weights(average)["head.linear.bias"])
     losses = [metrics(out)["validation"]["loss"]["mean"] for out in (forward, average)]
     assert losses[0] != losses[1]
 
 
-def test_a_loss_that_is_no_number_is_an_error(tables):
+def test_a_nan_loss_is_an_error(tables):
     with pytest.raises(WorkError, match="NaN or infinite"):
         run(tables, learning_rate=1e30, clip_norm=1e30, warmup_fraction=0.0)
     assert not (tables / "out" / METRICS).exists()
@@ -341,6 +341,6 @@ def load_head():
         ({"label_columns": [" a", "b"]}, "a label cannot begin or end with blanks; .* ' a'"),
     ],
 )
-def test_a_configuration_that_cannot_be(tables, change, message):
+def test_an_invalid_configuration_is_an_error(tables, change, message):
     with pytest.raises(ValueError, match=message):
         run(tables, **change)

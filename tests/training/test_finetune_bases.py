@@ -146,7 +146,7 @@ def test_labelled_bases_in_memory_are_learnt_on_either_strand(tmp_path):
         ({"pooling": "max"}, "kind and pooling are only for labels of whole rows"),
     ],
 )
-def test_a_request_that_cannot_be(folder, changes, message):
+def test_an_invalid_request_is_an_error(folder, changes, message):
     with pytest.raises(ValueError, match=message):
         finetune(config(folder, "gc.bed", **changes), folder / "out")
 

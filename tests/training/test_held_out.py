@@ -1,4 +1,4 @@
-"""The answers for rows held out are drawn where they can be, and their calibration is told."""
+"""The answers for held-out rows are drawn if they can be, and their calibration is reported."""
 
 import sys
 
@@ -34,7 +34,7 @@ def test_each_kind_is_drawn(kind, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_the_log_says_what_is_left_out(tmp_path, monkeypatch, caplog):
+def test_without_matplotlib_the_omitted_figures_are_logged(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with caplog.at_level("INFO"):
         draw("binary", *ANSWERS["binary"], "ab", tmp_path / "test.png", title="toy")

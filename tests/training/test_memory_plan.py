@@ -1,4 +1,4 @@
-"""As many windows pass at once as the memory holds, and too little memory is said early."""
+"""As many windows pass at once as the memory holds, and too little memory is reported early."""
 
 import pytest
 

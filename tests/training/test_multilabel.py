@@ -137,6 +137,6 @@ def test_rows_of_several_labels_have_no_class_to_balance(tmp_path):
         ({"label_columns": ("a;b",)}, "rename the column 'a;b'"),
     ],
 )
-def test_columns_that_cannot_be(keys, message):
+def test_invalid_columns_are_an_error(keys, message):
     with pytest.raises(ValueError, match=message):
         FinetuneConfig(train="t.csv", **keys)

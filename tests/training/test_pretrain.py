@@ -126,7 +126,7 @@ def test_a_changed_bed_file_is_another_request(genome, tmp_path):
         run(genome, output, split=split)
 
 
-def test_the_number_of_workers_is_no_part_of_the_request(genome, tmp_path):
+def test_the_number_of_workers_does_not_change_the_request(genome, tmp_path):
     output = run(genome, tmp_path / "model")
     run(genome, output, workers=1)
 
@@ -166,7 +166,7 @@ def test_gradient_checkpointing_changes_nothing(genome, tmp_path):
         torch.testing.assert_close(other[name], tensor)
 
 
-def test_a_validation_part_too_small_for_a_window_is_said(genome, tmp_path, caplog):
+def test_a_validation_split_too_small_for_a_window_is_logged(genome, tmp_path, caplog):
     caplog.set_level("INFO", logger="megabase")
     split = {"validation_contigs": ["chrII"]}
     lines = metrics(run(genome, tmp_path / "model", split=split))
@@ -180,7 +180,7 @@ def test_a_genome_shorter_than_the_context_is_an_error(genome, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_a_loss_that_is_no_number_stops_the_run(genome, tmp_path):
+def test_a_nan_loss_stops_the_run(genome, tmp_path):
     diverging = {"learning_rate": 1e30, "warmup_fraction": 0.0, "clip_norm": 1e30}
     with pytest.raises(
         WorkError,
@@ -190,13 +190,13 @@ def test_a_loss_that_is_no_number_stops_the_run(genome, tmp_path):
     assert not read_record(tmp_path / "model")["finished"]
 
 
-def test_weights_that_are_no_numbers_are_never_saved(genome, tmp_path):
+def test_nan_weights_are_never_saved(genome, tmp_path):
     with pytest.raises(WorkError, match=r"weights after step 1 are NaN or infinite.*is none;"):
         run(genome, tmp_path / "model", learning_rate=1e38, warmup_fraction=0.0, steps=1)
     assert not (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_validation_windows_of_n_are_passed_over(tmp_path):
+def test_validation_windows_of_n_are_skipped(tmp_path):
     fasta = write_fasta(tmp_path / "n.fa", {"chrI": letters(3000) + "N" * 60 + letters(400)})
     lines = metrics(run(fasta, tmp_path / "model", split={"validation_fraction": 0.1}))
     assert all(math.isfinite(line["validation_loss"]) for line in lines if "loss" not in line)
@@ -302,7 +302,7 @@ def test_genomes_of_options_have_names_of_their_own():
         genome_options(["a.fa", "b/a.fa.gz"])
 
 
-def test_the_log_has_units_and_ends_with_held_out_bits_beside_a_markov_model(
+def test_the_log_has_units_and_ends_with_held_out_bits_next_to_a_markov_model(
     genome, tmp_path, caplog
 ):
     caplog.set_level("INFO", logger="megabase")

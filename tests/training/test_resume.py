@@ -138,7 +138,7 @@ def test_a_run_that_was_killed_at_its_very_end_is_finished(
     assert losses(whole) == losses(tmp_path / "model")
 
 
-def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypatch, caplog):
+def test_a_resumed_run_logs_its_step_and_keeps_its_plan(config, tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO", logger="megabase")
     interrupted(config, tmp_path / "model", monkeypatch, 7)
     planned = read_record(tmp_path / "model")["results"]["plan"]
@@ -149,7 +149,7 @@ def test_it_says_where_it_goes_on_and_keeps_its_plan(config, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_with_less_memory_it_goes_on_in_smaller_passes_and_says_so(
+def test_with_less_memory_a_run_resumes_in_smaller_passes_with_a_warning(
     config, tmp_path, monkeypatch, caplog
 ):
     config = config.model_copy(update={"preset": "small", "tokens_per_step": 1024})

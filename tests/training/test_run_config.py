@@ -55,11 +55,11 @@ def test_the_architecture_of_a_preset_can_be_changed():
         ("split.test_fraction=1", "less than 1"),
     ],
 )
-def test_what_cannot_be_is_an_error(override, message):
+def test_invalid_input_is_an_error(override, message):
     with pytest.raises(ValueError, match=message):
         config(override)
 
 
-def test_every_key_says_what_it_is():
+def test_every_key_has_a_description():
     for name, field in PretrainConfig.model_fields.items():
         assert field.description, name

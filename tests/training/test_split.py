@@ -57,7 +57,7 @@ def test_regions_come_from_bed_files_and_the_test_goes_first(store, tmp_path):
         (SplitConfig(test_contigs=("chrI", "chrII", "chrM")), "leaves nothing"),
     ],
 )
-def test_a_split_that_cannot_be_is_an_error(store, config, message):
+def test_an_invalid_split_is_an_error(store, config, message):
     with pytest.raises(ValueError, match=message):
         make_split(config, store)
 

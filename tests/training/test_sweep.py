@@ -116,7 +116,7 @@ def test_a_sweep_goes_on_where_it_was_and_never_sees_the_test(tables, monkeypatc
         ({"class_weights": ("none", "balanced")}, "select by a metric"),
     ],
 )
-def test_a_sweep_that_cannot_be(sweep, message):
+def test_an_invalid_sweep_is_an_error(sweep, message):
     with pytest.raises(ValueError, match=message):
         FinetuneConfig(train="t.csv", sweep=sweep)
 

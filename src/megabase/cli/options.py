@@ -193,7 +193,7 @@ def with_run_options(verb: Callable[..., None]) -> Callable[..., None]:
     Parameters
     ----------
     verb
-        A verb with a parameter `options`, which is no option of the command.
+        A verb with a parameter `options`, which is not an option of the command.
     """
     shared = inspect.signature(_run_options).parameters
     own = inspect.signature(verb).parameters

@@ -270,12 +270,12 @@ class Labels:
         """Describe a label that is not in training, and suggest one that may be meant."""
         known = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
         alike = [each for each in self.classes if label_key(each) == label_key(text)]
-        mend = (
+        remedy = (
             f"if it means {alike[0]!r}, use --label-text merge"
             if alike
             else "correct it, or add such rows to training"
         )
-        return f"{place}: label {text!r} does not occur in training, which has {known}; {mend}"
+        return f"{place}: label {text!r} does not occur in training, which has {known}; {remedy}"
 
 
 def _classes(labels: Sequence[tuple[int, str]], label_text: str, name: str) -> list[str]:

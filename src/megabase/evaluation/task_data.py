@@ -186,6 +186,8 @@ class Choice:
         Separator of the columns of text tables; None: detected.
     """
 
+    # Names of fields are keys of saved requests: if one changes, such as stand_in, a finished
+    # output becomes that of another request.
     data: Path | None = None
     protocol: str = "clean"
     offline: bool = False

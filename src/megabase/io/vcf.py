@@ -126,10 +126,10 @@ class VcfFile:
         self._is_packed = kind != "none"
         if kind == "bgzip":
             check_bgzip_is_whole(path, name=self.name)
-        with self._mended_errors(), self._bytes() as file:
+        with self._damage_error(), self._bytes() as file:
             self._is_bcf = file.read(len(_BCF_MAGIC)) == _BCF_MAGIC
         self.n_empty = 0
-        with self._mended_errors(), self._lines() as lines:
+        with self._damage_error(), self._lines() as lines:
             self.header = self._read_header(lines)
 
     def records(self) -> Iterator[VcfRecord]:
@@ -141,7 +141,7 @@ class VcfFile:
             If a line is not a record (the message has its number), or the file is truncated.
         """
         self.n_empty = 0
-        with self._mended_errors(), self._lines() as lines:
+        with self._damage_error(), self._lines() as lines:
             first = len(self.header)
             for number, line in enumerate(islice(lines, first, None), start=first + 1):
                 if line.strip(" "):
@@ -213,7 +213,7 @@ class VcfFile:
                 yield _text_lines(file, self.name)
 
     @contextmanager
-    def _mended_errors(self) -> Generator[None]:
+    def _damage_error(self) -> Generator[None]:
         """Convert errors of the libraries about a damaged file to an InputError."""
         loudness = pysam.set_verbosity(0)
         try:

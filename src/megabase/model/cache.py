@@ -21,9 +21,10 @@ from megabase.model.hyena import Block, HyenaOperator
 from megabase.model.streaming import find_modification, layer_weights, wide
 from megabase.ops.backends import long_conv
 from megabase.ops.definition import short_conv
-from megabase.ops.folding import LayerWeights, add_skip, fold_norm
+from megabase.ops.folding import LayerWeights, fold_norm
 from megabase.ops.gated_conv import N_STREAMS
 from megabase.ops.online import ShortSums, Sums, TiledSums
+from megabase.ops.taps import add_skip
 
 _CHANNELS_AT_ONCE = 32  # in the mixing of a prompt
 _TOKENS_AT_ONCE = 1 << 13  # in the MLP of a prompt

@@ -12,8 +12,9 @@ from megabase.model.hyena import MLP, Block, HyenaOperator, ImplicitFilter, Resi
 from megabase.model.positions import FilterShape
 from megabase.ops import streamed
 from megabase.ops.backends import steps_for
-from megabase.ops.folding import LayerWeights, add_skip, fold_norm
+from megabase.ops.folding import LayerWeights, fold_norm
 from megabase.ops.short_conv import without_edge
+from megabase.ops.taps import add_skip
 from megabase.ops.tracing import is_unmodified
 
 _OURS = (
@@ -146,7 +147,7 @@ def run(
     first = cast("Block", blocks[0])
     residual = streamed.Residual(r, first.norm_mixer.eps, steps_for(r))
     yield residual
-    room = streamed.Room(
+    buffers = streamed.LayerBuffers(
         r,
         group=group,
         d_inner=first.mlp.fc1.out_features,
@@ -159,9 +160,9 @@ def run(
         weights = layer_weights(block).scaled_for_gelu()
         weights = weights.with_bias_in_short() if mask is None else weights
         operator = cast("HyenaOperator", block.mixer)
-        filters_of = (_kept if keep_spectra else _made)(operator, r.shape[1], room)
-        streamed.mix(residual, weights, filters_of, room, over_channels)
-        streamed.feed_forward(residual, weights, room)
+        filters_of = (_kept if keep_spectra else _made)(operator, r.shape[1], buffers)
+        streamed.mix(residual, weights, filters_of, buffers, over_channels)
+        streamed.feed_forward(residual, weights, buffers)
         del weights
         yield residual
 
@@ -172,11 +173,11 @@ def forget_spectra(blocks: nn.ModuleList) -> None:
         _SPECTRA.pop(block.mixer, None)
 
 
-def _made(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
+def _made(operator: HyenaOperator, length: int, buffers: streamed.LayerBuffers) -> Filters:
     """Return a function that computes taps of some channels, with the skip weight in the first."""
     filters = cast("ImplicitFilter", operator.filters)
     features = filters.features(length)
-    of_group = features.new_empty(room.group, length)
+    of_group = features.new_empty(buffers.group, length)
 
     def make(channels: slice) -> Tensor:
         taps = of_group[: channels.stop - channels.start]
@@ -186,25 +187,25 @@ def _made(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
     return make
 
 
-def _kept(operator: HyenaOperator, length: int, room: streamed.Room) -> Filters:
+def _kept(operator: HyenaOperator, length: int, buffers: streamed.LayerBuffers) -> Filters:
     """Return a function for kept spectra, which are recomputed if parameters have changed."""
     filters = cast("ImplicitFilter", operator.filters)
     parameters = [*filters.parameters(), operator.skip]
-    numbers = (length, filters.shape, room.mixer.layout)
+    numbers = (length, filters.shape, buffers.mixer.layout)
     kept = _SPECTRA.get(operator)
     if kept is None or kept.numbers != numbers or not all(map(_same, kept.made_from, parameters)):
         made_from = [parameter.detach().clone() for parameter in parameters]
-        kept = Spectra(made_from, numbers, _spectra(operator, length, room))
+        kept = Spectra(made_from, numbers, _spectra(operator, length, buffers))
         _SPECTRA[operator] = kept
     return lambda channels: kept.values[channels]
 
 
-def _spectra(operator: HyenaOperator, length: int, room: streamed.Room) -> Tensor:
+def _spectra(operator: HyenaOperator, length: int, buffers: streamed.LayerBuffers) -> Tensor:
     """Transform the filters of a layer."""
-    make, d_model = _made(operator, length, room), operator.d_model
-    starts = range(0, d_model, room.group)
-    groups = [slice(start, min(start + room.group, d_model)) for start in starts]
-    return torch.cat([room.mixer.spectra_of(make(group)) for group in groups])
+    make, d_model = _made(operator, length, buffers), operator.d_model
+    starts = range(0, d_model, buffers.group)
+    groups = [slice(start, min(start + buffers.group, d_model)) for start in starts]
+    return torch.cat([buffers.mixer.spectra_of(make(group)) for group in groups])
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

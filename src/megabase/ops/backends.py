@@ -243,12 +243,12 @@ def plan_streamed(
     chunk = max(_CHUNK_BYTES, itemsize * one_channel)
     plans = []
     for compiled in (True, False):
-        room = max(chunk, mixer_bytes(length)) if compiled else chunk
+        scratch = max(chunk, mixer_bytes(length)) if compiled else chunk
         for group, keep in product(_groups(sizes, length, batch), (True, False)):
             numbers = _numbers(sizes, length, batch, group)
             numbers += n_states * batch * length * sizes.d_model
             numbers += _spectra(sizes, length) if keep else 0
-            plans.append(StreamedPlan(group, keep, compiled, itemsize * numbers + room))
+            plans.append(StreamedPlan(group, keep, compiled, itemsize * numbers + scratch))
     if max_bytes is None:
         keep = itemsize * _spectra(sizes, length) <= _SPECTRA_BYTES
         return next(plan for plan in plans if plan.keep_spectra is keep)

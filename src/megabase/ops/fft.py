@@ -75,14 +75,14 @@ class Transform:
         self.n = fft_length(2 * length - 1)
         self.n_in, self.n_out = self.n, self.n // 2 + 1
 
-    def room(self, *rows: int) -> Complex[Tensor, "*rows n_out"] | None:
+    def spectra_buffer(self, *rows: int) -> Complex[Tensor, "*rows n_out"] | None:
         """Return a buffer for spectra if `forward` is faster with one, otherwise None."""
         return None
 
     def forward(
         self, x: Float[Tensor, "*rows n_in"], out: Tensor | None = None
     ) -> Complex[Tensor, "*rows n_out"]:
-        """Return the spectra of zero-padded signals, in `out` if `room` returned it."""
+        """Return the spectra of zero-padded signals, in `out` if `spectra_buffer` returned it."""
         return torch.fft.rfft(x)
 
     def inverse(self, spectra: Complex[Tensor, "*rows n_out"]) -> Float[Tensor, "*rows n_back"]:
@@ -120,7 +120,7 @@ class SplitTransform(Transform):
         self._inner = like.new_empty(2 * len(k), self.m)
         self._combined = torch.empty_like(self._twiddle)
 
-    def room(self, *rows: int) -> Complex[Tensor, "*rows n_out"]:
+    def spectra_buffer(self, *rows: int) -> Complex[Tensor, "*rows n_out"]:
         """Return a buffer for spectra."""
         return self._twiddle.new_empty(*rows, self.n_out)
 
@@ -128,7 +128,7 @@ class SplitTransform(Transform):
         self, x: Float[Tensor, "*rows n_in"], out: Tensor | None = None
     ) -> Complex[Tensor, "*rows n_out"]:
         """Return the spectra of signals of `n_in` numbers, in `out` if it is given."""
-        spectra = self.room(*x.shape[:-1]) if out is None else out
+        spectra = self.spectra_buffer(*x.shape[:-1]) if out is None else out
         for signal, spectrum in zip(x.flatten(0, -2), spectra.flatten(0, -2), strict=True):
             # Cosines and sines are stacked, so one real product gives real and imaginary parts.
             torch.mm(self._into, signal.view(-1, self.m), out=self._inner)

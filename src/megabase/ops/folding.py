@@ -1,17 +1,17 @@
-r"""Weights into which whatever does not depend on tokens is folded: norms, biases, skip, scales.
+r"""Weights into which whatever does not depend on tokens is folded: norms, biases and scales.
 
 A norm before a linear map is a change of that map, with the gain g and the bias o of the norm:
 
 .. math:: W (g \odot \hat u + o) + b = (W \operatorname{diag} g)\, \hat u + (W o + b)
 
 The caller subtracts the mean and divides by the deviation. A bias before a causal filter is part
-of the filter (`short_conv.with_input_bias`), and a skip weight is part of its first tap.
+of the filter (`short_conv.with_input_bias`), as a skip weight is part of its first tap
+(`taps.with_skip`).
 """
 
 import math
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -35,23 +35,6 @@ def fold_norm(
     """
     gain, offset = gain.to(weight.dtype), offset.to(weight.dtype)
     return weight * gain, weight @ offset + bias
-
-
-def with_skip(
-    h: Float[Tensor, "channel length"], d: Float[Tensor, " channel"]
-) -> Float[Tensor, "channel length"]:
-    """Return the long filter `h` with the skip weight `d` in its first tap, float32 or wider."""
-    wide = torch.promote_types(h.dtype, torch.float32)
-    taps = h.to(wide, copy=True, memory_format=torch.contiguous_format)
-    return add_skip(taps, d)
-
-
-def add_skip(
-    taps: Float[Tensor, "channel length"], d: Float[Tensor, " channel"]
-) -> Float[Tensor, "channel length"]:
-    """Add the skip weight `d` to the first tap, in place, and return the taps."""
-    taps[:, 0] += d
-    return taps
 
 
 # gelu(x) = x sigmoid(a x + b x³): the tanh form of Hendrycks & Gimpel 2016, arXiv:1606.08415.

@@ -16,8 +16,8 @@ from torch.nn import functional
 from megabase.errors import InputError
 from megabase.ops import fft
 from megabase.ops.fft import make_transform
-from megabase.ops.folding import with_skip
 from megabase.ops.short_conv import ShortFilter, apply_short, plain_short_conv, short_backward
+from megabase.ops.taps import with_skip
 
 N_STREAMS = 3
 """Streams of the operator, in this order: the last gate, the first gate, and the value."""
@@ -321,7 +321,9 @@ class Workspace:
         self._n_in_cache = max(1, min(self.n_at_once, cache_bytes // channel_bytes))
         shape = (2, self.batch, self._n_in_cache, self.length)
         self._padded = streams.new_zeros(self.n_at_once, n_rows, self.transform.n_in, dtype=wide)
-        self._spectra = self.transform.room(self.n_at_once, n_rows) if reuse_spectra else None
+        self._spectra = (
+            self.transform.spectra_buffer(self.n_at_once, n_rows) if reuse_spectra else None
+        )
         self._scratch = streams.new_empty(shape, dtype=wide)
 
     def chunks(self, n_channels: int) -> Iterator[slice]:
@@ -431,11 +433,11 @@ class Workspace:
     def _transform(self, long: Tensor) -> tuple[Tensor, Tensor]:
         """Return the spectra of signals and filters: in one call, because each makes a new plan."""
         padded = self._padded[: len(long)]
-        room = None if self._spectra is None else self._spectra[: len(long)]
+        out = None if self._spectra is None else self._spectra[: len(long)]
         if long.is_complex():
-            return self.transform.forward(padded, room), long
+            return self.transform.forward(padded, out), long
         padded[:, self.batch, : self.length] = long
-        both = self.transform.forward(padded, room)
+        both = self.transform.forward(padded, out)
         return both[:, : self.batch], both[:, self.batch :]
 
     def _signals(self, padded: Tensor) -> Tensor:

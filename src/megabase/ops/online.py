@@ -87,7 +87,7 @@ class DirectSums:
 
     def push(self, u: Float[Tensor, "filter batch channel"]) -> None:
         """Append the next token; an InputError is raised if there is no room for it."""
-        _check_room(self.position, self._signal)
+        _check_space(self.position, self._signal)
         self._signal[..., self.position] = u.transpose(1, 2)
         self.position += 1
 
@@ -131,7 +131,7 @@ class TiledSums:
 
         An InputError is raised if there is no room for it.
         """
-        _check_room(self.position, self._signal)
+        _check_space(self.position, self._signal)
         row = self.position % BLOCK
         self._block[row + 1 :].addcmul_(self._near[1 : BLOCK - row], u)  # to the rest of the block
         self._block[row] = u
@@ -227,7 +227,7 @@ class ShortSums:
             self.past.addcmul_(tap, inputs)
 
 
-def _check_room(position: int, signal: Tensor) -> None:
+def _check_space(position: int, signal: Tensor) -> None:
     if position == signal.shape[-1]:
         raise InputError(
             f"there is room for {position:,} tokens, and one more was given; increase n_steps"

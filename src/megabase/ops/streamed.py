@@ -72,7 +72,7 @@ class Residual:
         return torch.addcmul(self.mean, self.normed, self.scale, out=out)
 
 
-class Room:
+class LayerBuffers:
     """The buffers in which all layers are computed, one after the other.
 
     Parameters
@@ -126,10 +126,10 @@ def mix(
     residual: Residual,
     weights: LayerWeights,
     filters_of: Callable[[slice], Tensor],
-    room: Room,
+    buffers: LayerBuffers,
     mask: Bool[Tensor, "batch 1 length"] | None = None,
 ) -> None:
-    """Compute the operator up to its last projection, and write the result to `room.y`.
+    """Compute the operator up to its last projection, and write the result to `buffers.y`.
 
     Parameters
     ----------
@@ -138,29 +138,29 @@ def mix(
     weights
         The weights of the layer.
     filters_of
-        Returns the long filters of some channels, as taps or spectra for `room.mixer`.
-    room
-        Buffers.
+        Returns the long filters of some channels, as taps or spectra for `buffers.mixer`.
+    buffers
+        Those of all layers.
     mask
         False where a token is padding.
     """
     d_model = len(weights.out)
-    for start in range(0, d_model, room.group):
-        group = slice(start, min(start + room.group, d_model))
+    for start in range(0, d_model, buffers.group):
+        group = slice(start, min(start + buffers.group, d_model))
         bias = weights.project_bias
         streams = _project(
             residual.normed,
             _of_streams(weights.project, d_model, group),
             None if bias is None else _of_streams(bias, d_model, group),
-            room,
+            buffers,
             mask,
         )
         short = ShortFilter(*(_of_streams(t, d_model, group) for t in weights.short))
         filters = filters_of(group)
-        for rows in room.mixer.chunks(group.stop - start):
+        for rows in buffers.mixer.chunks(group.stop - start):
             parts = split_streams(streams, short, rows)  # rows count within the group
-            out = room.y[:, start + rows.start : start + rows.stop]
-            room.mixer.mix(parts, mask, filters[rows], out=out)
+            out = buffers.y[:, start + rows.start : start + rows.stop]
+            buffers.mixer.mix(parts, mask, filters[rows], out=out)
 
 
 def _of_streams(t: Tensor, d_model: int, group: slice) -> Tensor:
@@ -169,22 +169,22 @@ def _of_streams(t: Tensor, d_model: int, group: slice) -> Tensor:
 
 
 def _project(
-    normed: Tensor, weight: Tensor, bias: Tensor | None, room: Room, mask: Tensor | None
+    normed: Tensor, weight: Tensor, bias: Tensor | None, buffers: LayerBuffers, mask: Tensor | None
 ) -> Float[Tensor, "batch stream_channel length"]:
     """Project tiles of tokens into (channel, token) order."""
-    weight = weight.to(room.dtype)
+    weight = weight.to(buffers.dtype)
     batch, length, _ = normed.shape
     for row in range(batch):
         for start in range(0, length, _TOKENS_PROJECTED):
             tile = slice(start, start + _TOKENS_PROJECTED)
-            out = room.streams[row, : len(weight), tile]
-            torch.mm(weight, normed[row, tile].to(room.dtype).t(), out=out)
+            out = buffers.streams[row, : len(weight), tile]
+            torch.mm(weight, normed[row, tile].to(buffers.dtype).t(), out=out)
             if bias is not None and mask is not None:
                 out.add_(bias[:, None]).masked_fill_(~mask[row, :, tile], 0.0)
-    return room.streams[:, : len(weight)]
+    return buffers.streams[:, : len(weight)]
 
 
-def feed_forward(residual: Residual, weights: LayerWeights, room: Room) -> None:
+def feed_forward(residual: Residual, weights: LayerWeights, buffers: LayerBuffers) -> None:
     """Compute what follows the mixing: project, add, norm, MLP, add, and the next layer's norm.
 
     Parameters
@@ -193,21 +193,21 @@ def feed_forward(residual: Residual, weights: LayerWeights, room: Room) -> None:
         The stream before the layer, which becomes the stream after it.
     weights
         The weights of the layer.
-    room
-        Buffers; `room.y` is what `mix` wrote.
+    buffers
+        Those of all layers; `buffers.y` is what `mix` wrote.
     """
     out, expand, contract = (
-        t.to(room.dtype).t() for t in (weights.out, weights.expand, weights.contract)
+        t.to(buffers.dtype).t() for t in (weights.out, weights.expand, weights.contract)
     )
     for row, tile in residual.tiles():
         r = residual.read(row, tile, weights.out_bias)
-        _add_product(r, room.y[row, :, tile].t(), out)
+        _add_product(r, buffers.y[row, :, tile].t(), out)
         u = residual.steps.norm(r, residual.eps)
-        inner = room.inner[: len(r)]
-        if room.dtype is r.dtype:  # then the product can be written directly to the buffer
+        inner = buffers.inner[: len(r)]
+        if buffers.dtype is r.dtype:  # then the product can be written directly to the buffer
             torch.mm(u, expand, out=inner)
         else:
-            inner.copy_(torch.mm(u.to(room.dtype), expand))
+            inner.copy_(torch.mm(u.to(buffers.dtype), expand))
         _add_product(r, residual.steps.gelu(inner, weights.expand_bias), contract)
         residual.write(row, tile, r, weights.contract_bias)
 

@@ -3,7 +3,8 @@ r"""The taps of filters from the features of positions, in pieces that fit the c
 .. math:: h_{c,t} = \operatorname{window}_c(t) \sum_k W_{c,k}\, z_{t,k}
 
 with near taps added to the first. Only the features z are saved for the gradient: what led to them
-is recomputed, and so is the window, which has no parameters.
+is recomputed, and so is the window, which has no parameters. `with_skip` adds the skip weight of a
+convolution to its first tap.
 """
 
 from collections.abc import Callable
@@ -107,6 +108,23 @@ def write_taps(
     if near is not None:
         n = min(near.shape[1], len(features))
         out[:, :n] += near[channels, :n]
+
+
+def with_skip(
+    h: Float[Tensor, "channel length"], d: Float[Tensor, " channel"]
+) -> Float[Tensor, "channel length"]:
+    """Return the long filter `h` with the skip weight `d` in its first tap, float32 or wider."""
+    wide = torch.promote_types(h.dtype, torch.float32)
+    taps = h.to(wide, copy=True, memory_format=torch.contiguous_format)
+    return add_skip(taps, d)
+
+
+def add_skip(
+    taps: Float[Tensor, "channel length"], d: Float[Tensor, " channel"]
+) -> Float[Tensor, "channel length"]:
+    """Add the skip weight `d` to the first tap, in place, and return the taps."""
+    taps[:, 0] += d
+    return taps
 
 
 class _Taps(torch.autograd.Function):

@@ -228,7 +228,7 @@ def _sequences(
             check_lengths(
                 sequences.records,
                 limit,
-                mend="--stride cuts it into windows (half the context is usual)",
+                remedy="--stride cuts it into windows (half the context is usual)",
             )
         return SequenceEntries(sequences)
 

@@ -273,8 +273,8 @@ def _check_readable(records: Sequence[BedRecord], context_length: int, stride: i
         check_lengths(
             records,
             context_length,
-            mend="use --stride to read it in overlapping windows, or score windows of it, given as "
-            "a BED file with --genome",
+            remedy="use --stride to read it in overlapping windows, or score windows of it, given "
+            "as a BED file with --genome",
         )
         return
     windows(1, context_length, stride)  # raises if the stride is out of range

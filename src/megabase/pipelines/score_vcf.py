@@ -169,6 +169,7 @@ class _VariantScoring(Pipeline[VcfRecord, VcfRequest]):
         super().__init__(request, options.shard, predictor.device.type)
         self._predictor, self._reference, self._vcf = predictor, reference, vcf
         self._output = output
+        self._n_strands = len(strands_of(request.strand))
         self._n_alleles, self._n_skipped = 0, Counter[str]()
         self._found = survey(
             vcf, reference, request.contigs, needs_order=output.name.endswith(_INDEXED),
@@ -178,8 +179,7 @@ class _VariantScoring(Pipeline[VcfRecord, VcfRequest]):
     def announce(self, output: Path) -> None:
         del output
         found, window, strand = self._found, self.request.window, self.request.strand
-        n_strands = len(strands_of(strand))
-        n_windows = n_strands * self.shard.size(found.n_records + found.n_alts)
+        n_windows = self._n_strands * self.shard.size(found.n_records + found.n_alts)
         n = counted(n_windows, "window")
         _log.info("at most %s of %s bases; strand: %s", n, f"{window:,}", strand)
         if n_windows:
@@ -207,7 +207,7 @@ class _VariantScoring(Pipeline[VcfRecord, VcfRequest]):
             self._reference,
             [record.site(contigs.get(record.contig, record.contig)) for record in part],
             window=self.request.window,
-            both_strands=len(strands_of(self.request.strand)) == 2,
+            both_strands=self._n_strands == 2,
             with_distance=self.request.distance,
         )
         encoded = encode_scored(part, effects)

@@ -191,7 +191,7 @@ def open_regions(genome: str, regions: Path) -> tuple[Reference, list[BedRecord]
     return reference, records
 
 
-def check_lengths(records: Sequence[BedRecord], context_length: int, *, mend: str) -> None:
+def check_lengths(records: Sequence[BedRecord], context_length: int, *, remedy: str) -> None:
     """Raise an InputError if the longest sequence exceeds the context of the model.
 
     Parameters
@@ -200,14 +200,14 @@ def check_lengths(records: Sequence[BedRecord], context_length: int, *, mend: st
         Interval and name of each sequence.
     context_length
         The most bases that the model reads.
-    mend
+    remedy
         The remedy, appended to the message.
     """
     longest = max(records, key=lambda record: len(record.interval))
     if len(longest.interval) > context_length:
         raise InputError(
             f"{longest.name} has {len(longest.interval):,} bp, and the model reads at most "
-            f"{context_length:,} at once; {mend}"
+            f"{context_length:,} at once; {remedy}"
         )
 
 

@@ -31,7 +31,7 @@ _JOINT = "."
 _LOCK = ".megabase.lock"
 _PARTS = r"\..*\.(lock|parts?(\..*)?)"  # names of temporary files and locks
 _LEFT_BY_A_KILL = r"\.[0-9a-f]{12}\.part(\..*)?"  # follows a dot and the name of an output
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # file systems without fsync
 
@@ -273,7 +273,7 @@ def atomic_path(path: Path, *companions: str, suffix: str = "") -> Generator[Pat
     part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part{suffix}")
     written = {Path(f"{part}{each}"): f"{path}{each}" for each in (*companions, "")}
     try:
-        with _room(path):
+        with _full_disk_error(path):
             yield part
             for file in written:
                 _sync(file)  # all must be on disk before the first is renamed
@@ -288,12 +288,12 @@ def atomic_path(path: Path, *companions: str, suffix: str = "") -> Generator[Pat
 
 
 @contextmanager
-def _room(output: Path) -> Generator[None]:
+def _full_disk_error(output: Path) -> Generator[None]:
     """Turn the error of a full disk into a WorkError that names the output."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _FULL_DISK:
             raise
         raise WorkError(
             f"{output} could not be written: {os.strerror(error.errno)}; free some space, or "
@@ -328,7 +328,7 @@ def atomic_files(folder: Path) -> Generator[Path]:
     part = folder / f".{uuid4().hex[:12]}.parts"
     part.mkdir()
     try:
-        with _room(folder):
+        with _full_disk_error(folder):
             yield part
             files = [file for file in part.rglob("*") if file.is_file()]
             for file in files:

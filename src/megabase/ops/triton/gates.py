@@ -15,9 +15,9 @@ from jaxtyping import Bool, Complex, Float, Float32
 from torch import Tensor
 
 from megabase.ops.fft import fft_length
-from megabase.ops.folding import with_skip
 from megabase.ops.gated_conv import N_STREAMS, refuse_second_derivative
 from megabase.ops.short_conv import ShortFilter
+from megabase.ops.taps import with_skip
 from megabase.ops.triton.launch import launch
 
 _LAST, _FIRST, _VALUE = range(N_STREAMS)
