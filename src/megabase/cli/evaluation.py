@@ -355,8 +355,8 @@ def context(
 
 def _show_bits(report: dict[str, Any]) -> None:
     """Show the bits per base of a genome, one row for each predictor."""
+    from megabase.errors import counted
     from megabase.report.pages import interval_text
-    from megabase.runtime.log import counted
 
     perplexity_interval = interval_text(report["perplexity_interval"])
     rows = [("", "bits per base", "95 % interval")]

@@ -19,9 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec
 
-from megabase.errors import InputError, WorkError
+from megabase.errors import InputError, WorkError, counted
 from megabase.runtime.location import refuse_url
-from megabase.runtime.log import counted, start_logging
+from megabase.runtime.log import start_logging
 
 P = ParamSpec("P")
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from megabase.data.labels import LABEL
 from megabase.data.token_store import TokenStore
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval, parse_strand
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
@@ -18,7 +18,6 @@ from megabase.io.annotation import is_bed, read_bed
 from megabase.io.compression import uncompressed_name
 from megabase.io.sequence_file import has_sequence_suffix, holds_sequences, read_sequences
 from megabase.io.tables import check_columns, read_rows
-from megabase.runtime.log import counted
 
 
 def read_regions(path: Path, store: TokenStore) -> list[Interval]:

@@ -13,7 +13,7 @@ from jaxtyping import Int64
 from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.data.splits import nested_order
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.evaluation.baselines import KMERS, majority
 from megabase.evaluation.card_systems import (
     PRETRAINED,
@@ -44,7 +44,7 @@ from megabase.report.card_report import (
 )
 from megabase.report.figures import figure_class
 from megabase.runtime.environment import machine, versions
-from megabase.runtime.log import Meter, counted, progress
+from megabase.runtime.log import Meter, progress
 from megabase.tasks.catalogue import find_task
 from megabase.tasks.task import Task
 from megabase.training.finetune import check

@@ -8,7 +8,7 @@ import numpy as np
 
 from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import LABEL, Labels
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.evaluation.task_data import TaskData
 from megabase.evaluation.task_files import TaskExamples
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
@@ -16,7 +16,6 @@ from megabase.metrics.kmers import Bases, Sequences
 from megabase.metrics.leaks import LeakReport, find_leaks
 from megabase.metrics.task_metrics import Labels as RowLabels
 from megabase.model.architecture import JOINT
-from megabase.runtime.log import counted
 from megabase.tasks.task import LabelGroup, Task
 from megabase.training.labelled import LabelledData, part_validation
 

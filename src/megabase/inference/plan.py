@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.inference.predictor import check_precision
 from megabase.model.footprint import (
     generation_bytes,
@@ -18,7 +18,6 @@ from megabase.model.language import LanguageModel, TokenReader
 from megabase.model.products import product_rate, warn_of_slow_bfloat16
 from megabase.ops.backends import Engine
 from megabase.runtime.environment import LIBRARIES_BYTES, memory_bytes
-from megabase.runtime.log import counted
 
 _WORTHWHILE = 1.3  # speed-up below which more threads are reported to be of little help
 _SMALL = 256  # rows of the matrices of a first, quick measurement

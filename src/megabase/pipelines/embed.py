@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from megabase.data.sequence_table import SEQUENCE, SequenceTable
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.inference.choices import EMBEDDING_STRANDS, Pooling, check_layer, strands_of
 from megabase.inference.predictor import Predictor
 from megabase.inference.scores import choose_window
@@ -37,7 +37,6 @@ from megabase.pipelines.variant_table import skipped_text
 from megabase.runtime.artifacts import Output, check_no_input, check_place, parts_folder
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import check_exists, genome_path
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.variant import Site, substitution_sites
@@ -36,7 +36,7 @@ from megabase.runtime.artifacts import (
 )
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
-from megabase.runtime.log import counted, progress
+from megabase.runtime.log import progress
 
 COLUMNS = ("contig", "position", "ref", "alt", "region")
 """Columns of the table before the ratios."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.reference import Reference
 from megabase.inference.choices import strands_of
 from megabase.inference.predictor import Predictor
@@ -37,7 +37,6 @@ from megabase.pipelines.variant_table import (
 from megabase.runtime.artifacts import Output, check_no_input, check_place
 from megabase.runtime.environment import file_sha256, stamp
 from megabase.runtime.location import cache_folder, genome_path
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

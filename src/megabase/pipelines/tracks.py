@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.split import merge, within
@@ -30,7 +30,6 @@ from megabase.pipelines.sequences import open_genome, open_regions
 from megabase.runtime.artifacts import Output, check_no_input, check_place
 from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

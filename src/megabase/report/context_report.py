@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from megabase.errors import counted
 from megabase.report.pages import Section, Table, interval_text, sections_page
-from megabase.runtime.log import counted
 
 _EXPERIMENTS = (
     ("gain", "More context, same bases",
