@@ -18,6 +18,7 @@ from megabase.inference.plan import (
 )
 from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.predictions import prediction_columns, predictions
+from megabase.io.derived_files import file_sha256
 from megabase.io.tables import check_cells, check_no_clash, delimiter_to_write, write_table
 from megabase.model.heads import PredictsEachToken
 from megabase.model.load import Classifier, load_classifier
@@ -26,7 +27,6 @@ from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.preflight import check_predict
 from megabase.pipelines.sequences import open_genome
 from megabase.runtime.artifacts import Output
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
 
 _log = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from megabase.inference.predictor import Predictor
 from megabase.inference.scores import sequence_score
 from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.annotation import BedRecord
+from megabase.io.derived_files import file_sha256
 from megabase.io.tables import delimiter_to_write, write_table
 from megabase.io.value_tracks import write_bedgraph
 from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import SequenceInput, check_lengths, open_sequences
 from megabase.runtime.artifacts import Output, check_no_input, check_place
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
 
 _log = logging.getLogger(__name__)

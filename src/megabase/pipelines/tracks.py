@@ -23,12 +23,12 @@ from megabase.inference.choices import (
 )
 from megabase.inference.predictor import Predictor
 from megabase.inference.windows import Window, describe_windows, windows
+from megabase.io.derived_files import file_sha256
 from megabase.io.genome_file import read_chrom_map
 from megabase.io.value_tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
 from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import open_genome, open_regions
 from megabase.runtime.artifacts import Output, check_no_input, check_place
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
 
 _log = logging.getLogger(__name__)

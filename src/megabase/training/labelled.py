@@ -23,9 +23,9 @@ from megabase.data.splits import (
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
+from megabase.io.derived_files import file_sha256
 from megabase.io.genome_file import open_reference
 from megabase.metrics.task_metrics import Kind
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.training.run_config import FinetuneConfig
 

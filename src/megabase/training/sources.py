@@ -20,7 +20,7 @@ from megabase.genome.split import (
     hold_out_tail,
     overlap_bp,
 )
-from megabase.runtime.environment import file_sha256
+from megabase.io.derived_files import file_sha256
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.training.run_config import GenomeConfig, PretrainConfig, SplitConfig
 
