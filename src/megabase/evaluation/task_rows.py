@@ -7,11 +7,12 @@ from typing import cast
 import numpy as np
 
 from megabase.data.labelled_dataset import Examples
-from megabase.data.labels import LABEL, Labels
+from megabase.data.labels import Labels
 from megabase.errors import InputError, counted
 from megabase.evaluation.task_data import TaskData
 from megabase.evaluation.task_files import TaskExamples
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
+from megabase.io.sequence_table import LABEL
 from megabase.metrics.kmers import Bases, Sequences
 from megabase.metrics.leaks import LeakReport, find_leaks
 from megabase.metrics.task_metrics import Labels as RowLabels

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from megabase.data.sequence_table import SEQUENCE, SequenceTable
 from megabase.errors import InputError, counted
 from megabase.inference.choices import EMBEDDING_STRANDS, Pooling, check_layer, strands_of
 from megabase.inference.predictor import Predictor
@@ -20,6 +19,7 @@ from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
 from megabase.io.compression import BCF, VCF, file_format
 from megabase.io.derived_files import file_sha256
 from megabase.io.genome_file import read_chrom_map
+from megabase.io.sequence_table import SEQUENCE, SequenceTable
 from megabase.io.tables import is_table
 from megabase.io.vcf import VcfFile
 from megabase.pipelines.pipeline import DEFAULTS, Frames, Pipeline, Request, RunOptions, encode_rows

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from megabase.data.sequence_table import SEQUENCE, Record, SequenceTable
 from megabase.inference.choices import strands_of
 from megabase.inference.plan import (
     choose_device,
@@ -19,6 +18,7 @@ from megabase.inference.plan import (
 from megabase.inference.prediction_table import PredictionTable
 from megabase.inference.predictions import prediction_columns, predictions
 from megabase.io.derived_files import file_sha256
+from megabase.io.sequence_table import SEQUENCE, Record, SequenceTable
 from megabase.io.tables import check_cells, check_no_clash, delimiter_to_write, write_table
 from megabase.model.heads import PredictsEachToken
 from megabase.model.load import Classifier, load_classifier

@@ -6,7 +6,6 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from megabase.data.sequence_table import read_regions
 from megabase.data.token_store import StoredWindow, TokenStore, open_token_store
 from megabase.data.training_windows import Mixture, WindowSampler, spread_windows
 from megabase.errors import InputError
@@ -20,6 +19,7 @@ from megabase.genome.split import (
     hold_out_tail,
     overlap_bp,
 )
+from megabase.io.annotation import read_regions
 from megabase.io.derived_files import file_sha256
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.training.run_config import GenomeConfig, PretrainConfig, SplitConfig
@@ -94,7 +94,8 @@ def _read(
     if regions is None:
         return None
     if isinstance(regions, str):
-        return read_regions(folder / regions, store)
+        records = read_regions(folder / regions, store.lengths, store.name)
+        return [record.interval for record in records]
     intervals = [Interval.from_region(text) for text in regions]
     for interval in intervals:
         check_inside(interval, store.lengths, store.name)
