@@ -48,9 +48,6 @@ def _processor() -> str:
 
 
 _GIB = 1 << 30
-LIBRARIES_BYTES = int(0.4 * _GIB)
-"""Memory of a process after importing torch and transformers; see benchmarks/memory.py."""
-
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _EXTRAS = {
     "matplotlib": ("plot", "figures"),
