@@ -283,7 +283,7 @@ def perplexity(
 
     start_logging(quiet=quiet, verbose=verbose)
     check_measured(model, device=device, genome=genome, output=output, is_folder=False)
-    from megabase.evaluation.perplexity import evaluate_held_out
+    from megabase.evaluation.perplexity import bits_rows, evaluate_held_out, perplexity_line
 
     report = evaluate_held_out(
         model,
@@ -301,7 +301,8 @@ def perplexity(
     for name, one in report.get("genomes", {"": report}).items():
         if name:
             typer.echo(name)
-        _show_bits(one)
+        show_rows(bits_rows(one), "{:<20}{:>14}   {}")
+        typer.echo(perplexity_line(one))
 
 
 @with_streams()
@@ -351,32 +352,6 @@ def context(
         overwrite=overwrite,
     )
     typer.echo(output / PAGE)
-
-
-def _show_bits(report: dict[str, Any]) -> None:
-    """Show the bits per base of a genome, one row for each predictor."""
-    from megabase.errors import counted
-    from megabase.report.pages import interval_text
-
-    perplexity_interval = interval_text(report["perplexity_interval"])
-    rows = [("", "bits per base", "95 % interval")]
-    named = {
-        "model": "this model",
-        "markov": f"Markov, order {report['markov_order']}",
-        "order0": "base composition",
-        "gain": "Markov - model",
-    }
-    if report["pooled"]:
-        named |= {"pooled": "Markov, all genomes", "pooled_gain": "all genomes - model"}
-    for key, name in named.items():
-        found = report[key]
-        rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
-    show_rows(rows, "{:<20}{:>14}   {}")
-    typer.echo(
-        f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
-        f"{counted(report['n_bases'], 'base')} in "
-        f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp"
-    )
 
 
 def add_card(app: typer.Typer) -> None:

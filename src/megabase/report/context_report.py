@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from megabase.errors import counted
-from megabase.report.pages import Section, Table, interval_text, sections_page
+from megabase.metrics.bootstrap import interval_text
+from megabase.report.pages import Section, Table, sections_page
 
 _EXPERIMENTS = (
     ("gain", "More context, same bases",
