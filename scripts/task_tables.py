@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from megabase.tasks.catalogue import find_tasks, groups, published_means
-from megabase.tasks.task import Task
+from megabase.evaluation.tasks.catalogue import find_tasks, groups, published_means
+from megabase.evaluation.tasks.task import Task
 
 PAGE = Path(__file__).parents[1] / "docs" / "tasks.md"
 BEGIN = "<!-- by scripts/task_tables.py: begin -->\n"

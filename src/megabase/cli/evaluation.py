@@ -128,7 +128,7 @@ def evaluate(
     folder = output or Path("-".join(tasks).replace("/", "-").replace("*", "all"))
     check_adapted(tasks, settings, folder)
     from megabase.evaluation.benchmark import PAGE, TEXT, evaluate_tasks
-    from megabase.evaluation.task_data import Choice
+    from megabase.evaluation.tasks.task_data import Choice
 
     evaluate_tasks(
         tasks,
@@ -162,7 +162,7 @@ def list_tasks(
 
     megabase evaluate list gue
     """
-    from megabase.tasks.catalogue import all_tasks, find_tasks
+    from megabase.evaluation.tasks.catalogue import all_tasks, find_tasks
 
     found = find_tasks(patterns) if patterns else all_tasks()
     rows = [(task.name, task.kind, task.metric, task.title) for task in found]
@@ -407,7 +407,7 @@ def card(
     settings = read_config(AdaptConfig, file=config, options=options, overrides=overrides or ())
     check_adapted([task], settings, output)
     from megabase.evaluation.card import PAGE, ROWS, TEXT, evaluate_card
-    from megabase.evaluation.task_data import Choice
+    from megabase.evaluation.tasks.task_data import Choice
 
     evaluate_card(
         task,

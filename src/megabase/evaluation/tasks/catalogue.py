@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from megabase.errors import InputError
+from megabase.evaluation.tasks.statements import group_names, task_group
+from megabase.evaluation.tasks.task import Task
 from megabase.metrics.results import Published
-from megabase.tasks.statements import group_names, task_group
-from megabase.tasks.task import Task
 
 _PATTERN = re.compile(r"[*?[]")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.tasks.catalogue import (
+from megabase.evaluation.tasks.catalogue import (
     all_tasks,
     find_task,
     find_tasks,

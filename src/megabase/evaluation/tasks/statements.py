@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from pydantic import Field, TypeAdapter, ValidationError
 
 from megabase.errors import InputError
+from megabase.evaluation.tasks.task import Task
 from megabase.metrics.results import Published, read_published
 from megabase.runtime.config_file import RunConfig, explain, keys_of, read_yaml
-from megabase.tasks.task import Task
 
 _FOLDER = Path(__file__).parent
 _LIKE = "like"
