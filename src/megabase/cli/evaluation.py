@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from megabase.cli.console import show_rows
 from megabase.cli.options import (
     FORMER_NAMES,
     ConfigFile,
@@ -34,7 +33,7 @@ from megabase.cli.options import (
     WindowOfContext,
     WindowsPerClass,
 )
-from megabase.cli.streams import with_streams
+from megabase.cli.streams import show_rows, with_streams
 from megabase.errors import InputError
 
 TASK = "TASK"

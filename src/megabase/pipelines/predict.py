@@ -15,8 +15,7 @@ from megabase.inference.plan import (
     place_model,
     plan_inference,
 )
-from megabase.inference.prediction_table import PredictionTable
-from megabase.inference.predictions import prediction_columns, predictions
+from megabase.inference.predictions import PredictionTable, prediction_columns, predictions
 from megabase.io.derived_files import file_sha256
 from megabase.io.sequence_table import SEQUENCE, Record, SequenceTable
 from megabase.io.tables import check_cells, check_no_clash, delimiter_to_write, write_table

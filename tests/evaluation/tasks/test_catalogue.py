@@ -7,7 +7,7 @@ from megabase.evaluation.tasks.catalogue import (
     all_tasks,
     find_task,
     find_tasks,
-    groups,
+    group_names,
     published_means,
 )
 
@@ -21,7 +21,7 @@ def test_no_name_stands_twice():
 
 
 def test_the_groups_have_all_their_tasks():
-    counts = {group: len(find_tasks([group])) for group in groups()}
+    counts = {group: len(find_tasks([group])) for group in group_names()}
     assert counts["genomic_benchmarks"] == 8
     assert counts["nucleotide_transformer"] == 18
     assert counts["gue"] == 28

@@ -6,9 +6,9 @@ from textwrap import dedent
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.tasks import statements
-from megabase.evaluation.tasks.catalogue import find_tasks
-from megabase.evaluation.tasks.statements import (
+from megabase.evaluation.tasks import catalogue
+from megabase.evaluation.tasks.catalogue import (
+    find_tasks,
     group_file,
     group_names,
     read_group_file,
@@ -124,7 +124,7 @@ def test_a_wrong_file_is_one_line(tmp_path, text, problem):
 
 
 def test_every_file_of_statements_is_listed_once():
-    files = {file.stem for file in Path(statements.__file__).parent.glob("*.yaml")} - {"groups"}
+    files = {file.stem for file in Path(catalogue.__file__).parent.glob("*.yaml")} - {"groups"}
     assert files == set(group_names())
     assert len(files) == len(group_names())
 
