@@ -16,8 +16,8 @@ import torch
 
 from megabase.inference.likelihood import log_likelihoods
 from megabase.inference.predictor import Predictor
+from megabase.model.files import DEFAULT_MODEL
 from megabase.runtime.environment import stamp
-from megabase.runtime.location import DEFAULT_MODEL
 
 
 def measure(predictor: Predictor, length: int, sizes: list[int], rounds: int) -> list[dict]:

@@ -24,7 +24,7 @@ from transformers import Trainer
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.footprint import inference_bytes, training_bytes
 from megabase.model.modeling import HyenaDNAForCausalLM
-from megabase.runtime.environment import LIBRARIES_BYTES
+from megabase.model.footprint import LIBRARIES_BYTES
 preset, length, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 config = HyenaDNAConfig.from_preset(preset, length)
 tokens = torch.full((1, length), 7)

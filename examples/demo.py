@@ -25,10 +25,11 @@ from megabase.genome.shuffle import shuffle_dinucleotides
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
 from megabase.io.genome_file import open_reference
+from megabase.model.files import DEFAULT_MODEL
 from megabase.report.figures import new_figure, plot_bars, plot_surprisal, plot_training
 from megabase.runtime.artifacts import atomic_file
 from megabase.runtime.config_file import read_config
-from megabase.runtime.location import DEFAULT_MODEL, cache_folder, genome_path
+from megabase.runtime.location import cache_folder, genome_path
 from megabase.runtime.log import start_logging
 from megabase.training.pretrain import METRICS, pretrain
 from megabase.training.run_config import PretrainConfig

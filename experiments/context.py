@@ -21,8 +21,9 @@ import typer
 from filters import SQUARES
 from verbs import chosen, file_name, megabase, sets
 
+from megabase.io.derived_files import file_sha256
 from megabase.report.figures import new_figure
-from megabase.runtime.environment import file_sha256, machine, versions
+from megabase.runtime.environment import machine, versions
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (preset, keys of the run)

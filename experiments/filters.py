@@ -18,7 +18,8 @@ import typer
 from mixers import MIXERS
 from verbs import chosen, file_name, megabase, sets
 
-from megabase.runtime.environment import file_sha256, machine, versions
+from megabase.io.derived_files import file_sha256
+from megabase.runtime.environment import machine, versions
 
 LENGTH, FAR = 1024, 1_000_002  # tokens of a window; grid positions for a megabase
 OURS, RELEASED = "tiny", "hyenadna-2x128"

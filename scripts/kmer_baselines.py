@@ -19,11 +19,11 @@ import numpy as np
 import typer
 
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.io.derived_files import file_sha256
 from megabase.metrics.kmers import Sequences, constant_predictions, fit_kmers, reverse_complement
 from megabase.metrics.leaks import find_leaks
 from megabase.metrics.results import Result
 from megabase.metrics.task_metrics import Kind, Predictions, intervals_of, metrics_of
-from megabase.runtime.environment import file_sha256
 
 ENDINGS = {".csv.gz": ",", ".tsv.gz": "\t"}
 

@@ -10,9 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from megabase.genome.interval import Interval
+from megabase.io.derived_files import file_sha256
 from megabase.io.fasta import FastaReference
 from megabase.io.twobit import write_twobit
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import cache_folder
 
 fasta = FastaReference(Path(sys.argv[1]), cache=cache_folder())

@@ -27,10 +27,10 @@ from megabase.evaluation.scored_regions import choose_regions
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA, DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
+from megabase.io.derived_files import file_sha256
 from megabase.io.genome_file import open_reference
 from megabase.metrics.bootstrap import Correlation, correlate
 from megabase.metrics.markov import MarkovModel, fit_markov
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import cache_folder, genome_path
 
 LEAST_BARCODES = 10

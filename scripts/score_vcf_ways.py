@@ -22,7 +22,8 @@ import pysam
 import pysam.bcftools
 import typer
 
-from megabase.runtime.environment import file_sha256, machine, versions
+from megabase.io.derived_files import file_sha256
+from megabase.runtime.environment import machine, versions
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from megabase.tasks.catalogue import find_tasks, groups, published_means
-from megabase.tasks.task import Task
+from megabase.evaluation.tasks.catalogue import find_tasks, group_names, published_means
+from megabase.evaluation.tasks.task import Task
 
 PAGE = Path(__file__).parents[1] / "docs" / "tasks.md"
 BEGIN = "<!-- by scripts/task_tables.py: begin -->\n"
@@ -83,7 +83,7 @@ def _of(note: str, tasks: Sequence[Task]) -> str:
 
 def tables() -> str:
     """Return the tables of all groups."""
-    return "\n".join(map(describe, groups()))
+    return "\n".join(map(describe, group_names()))
 
 
 def page() -> str:
@@ -95,4 +95,4 @@ def page() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
-    print(f"{PAGE} has {len(find_tasks(groups()))} tasks")
+    print(f"{PAGE} has {len(find_tasks(group_names()))} tasks")

@@ -14,7 +14,7 @@ def as_on_windows(name, globals=None, *rest, **named):
     return plain(name, globals, *rest, **named)
 
 builtins.__import__ = as_on_windows
-import megabase, megabase.cli.main, megabase.runtime.artifacts, megabase.inference.prediction_table
+import megabase, megabase.cli.main, megabase.runtime.artifacts, megabase.inference.predictions
 for name in megabase.__all__:
     if name != "open_genome":  # which reads FASTA by pysam
         getattr(megabase, name)

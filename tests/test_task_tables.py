@@ -4,9 +4,9 @@ from pathlib import Path
 
 from scripts.task_tables import page as rewritten
 
+from megabase.evaluation.tasks.catalogue import all_tasks
+from megabase.evaluation.tasks.task import LAYOUTS
 from megabase.metrics.results import PROTOCOLS
-from megabase.tasks.catalogue import all_tasks
-from megabase.tasks.task import LAYOUTS
 
 ROOT = Path(__file__).parents[1]
 

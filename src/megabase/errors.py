@@ -1,4 +1,4 @@
-"""The errors that megabase raises on purpose, and the exit codes of the command for them."""
+"""The errors that megabase raises on purpose, their exit codes, and how messages count."""
 
 
 class InputError(ValueError):
@@ -18,3 +18,23 @@ class WorkError(RuntimeError):
 
 class DivergedError(WorkError):
     """Report a training run whose loss has become NaN or infinite."""
+
+
+def counted(n: int, unit: str, units: str = "") -> str:
+    """Return a number with its unit, in the singular or the plural.
+
+    Parameters
+    ----------
+    n
+        The number.
+    unit
+        The unit in the singular.
+    units
+        The unit in the plural; if empty, `unit` with an s.
+
+    Examples
+    --------
+    >>> counted(1, "seed"), counted(2000, "seed"), counted(0, "class", "classes")
+    ('1 seed', '2,000 seeds', '0 classes')
+    """
+    return f"{n:,} {unit if n == 1 else units or unit + 's'}"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import megabase
-from megabase.runtime.location import DEFAULT_MODEL, model_place
+from megabase.model.files import DEFAULT_MODEL
+from megabase.runtime.location import model_place
 from tests.cli.command import run
 from tests.toys import letters, write_fasta
 

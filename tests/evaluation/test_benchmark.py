@@ -9,7 +9,7 @@ from megabase.errors import InputError
 from megabase.evaluation import baselines
 from megabase.evaluation import benchmark as module
 from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, evaluate_tasks
-from megabase.evaluation.task_data import Choice
+from megabase.evaluation.tasks.task_data import Choice
 from megabase.model.load import save
 from megabase.runtime.artifacts import exclusive_lock
 from megabase.training.run_config import AdaptConfig

@@ -9,11 +9,11 @@ import pytest
 
 from megabase.evaluation import benchmark
 from megabase.evaluation.benchmark import TEXT, evaluate_tasks
-from megabase.evaluation.task_data import Choice, read_task_data
-from megabase.tasks.catalogue import find_task
-from megabase.tasks.task import LabelGroup
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.task import LabelGroup
+from megabase.evaluation.tasks.task_data import Choice, read_task_data
 from megabase.training.run_config import AdaptConfig
-from tests.evaluation.test_base_labels import write_places
+from tests.evaluation.tasks.test_base_labels import write_places
 from tests.toys import letters, write_fasta
 
 SETTINGS = AdaptConfig(n_seeds=1, epochs=1, device="cpu", batch_size=16)

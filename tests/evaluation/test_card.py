@@ -11,7 +11,7 @@ from megabase.errors import InputError
 from megabase.evaluation import card as module
 from megabase.evaluation.card import JSON, PAGE, TEXT, evaluate_card, part_of, read_sizes
 from megabase.evaluation.card_systems import Training
-from megabase.evaluation.task_data import Choice
+from megabase.evaluation.tasks.task_data import Choice
 from megabase.metrics.calibration import brier_score
 from megabase.model.load import load, save
 from megabase.report.card_report import EFFICIENCY, RELIABILITY

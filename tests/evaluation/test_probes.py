@@ -13,14 +13,14 @@ from megabase.errors import InputError
 from megabase.evaluation import probes as module
 from megabase.evaluation.benchmark import PAGE, RESULTS, TEXT, evaluate_tasks
 from megabase.evaluation.probes import MAP, PROBES, Frozen, check_probes
-from megabase.evaluation.task_data import Choice
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.task_data import Choice
 from megabase.inference.hidden import hidden_states
 from megabase.model.load import save
-from megabase.tasks.catalogue import find_task
 from megabase.training.labelled import LabelledData
 from megabase.training.run_config import AdaptConfig
 from tests import toys
-from tests.evaluation.test_gene_biotypes import write_genes
+from tests.evaluation.tasks.test_gene_biotypes import write_genes
 from tests.labelled_tables import write_task
 
 pytest.importorskip("sklearn")

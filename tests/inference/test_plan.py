@@ -4,8 +4,12 @@ import pytest
 
 from megabase.inference import plan
 from megabase.inference.plan import plan_generation, plan_gradients, plan_inference
-from megabase.model.footprint import generation_bytes, inference_bytes, training_bytes
-from megabase.runtime.environment import LIBRARIES_BYTES
+from megabase.model.footprint import (
+    LIBRARIES_BYTES,
+    generation_bytes,
+    inference_bytes,
+    training_bytes,
+)
 from tests import toys
 
 MODEL = toys.model()
@@ -32,7 +36,7 @@ def test_more_tokens_take_more_time():
 
 
 def test_what_does_not_fit_is_an_error(monkeypatch):
-    monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + 1000)
+    monkeypatch.setattr(plan, "device_bytes", lambda _: LIBRARIES_BYTES + 1000)
     with pytest.raises(ValueError, match=r"a sequence of 60 tokens needs about 0\.\d GiB"):
         plan_inference(MODEL, longest=60, at_once=10, n_tokens=60)
 
@@ -43,11 +47,11 @@ def test_sequences_go_side_by_side_as_memory_allows(monkeypatch):
 
     assert (planned(3), planned(1000)) == (3, 16)
     needed = [generation_bytes(MODEL.config, 9, 50, batch=batch) for batch in (1, 4)]
-    monkeypatch.setattr(plan, "memory_bytes", lambda: 2 * (LIBRARIES_BYTES + needed[1]))
+    monkeypatch.setattr(plan, "device_bytes", lambda _: 2 * (LIBRARIES_BYTES + needed[1]))
     assert planned(1000) == 4
-    monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + needed[0])
+    monkeypatch.setattr(plan, "device_bytes", lambda _: LIBRARIES_BYTES + needed[0])
     assert planned(1000) == 1
-    monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + needed[0] - 1)
+    monkeypatch.setattr(plan, "device_bytes", lambda _: LIBRARIES_BYTES + needed[0] - 1)
     with pytest.raises(ValueError, match=r"generating 50 bp needs about 0\.\d GiB"):
         planned(1)
 
@@ -59,6 +63,6 @@ def test_gradients_are_planned_and_leave_the_model_as_it_answers(monkeypatch):
     assert found.seconds > 0
     assert found.engine == "lean: not streamed: gradients are enabled"
     assert not MODEL.training
-    monkeypatch.setattr(plan, "memory_bytes", lambda: LIBRARIES_BYTES + 1000)
+    monkeypatch.setattr(plan, "device_bytes", lambda _: LIBRARIES_BYTES + 1000)
     with pytest.raises(ValueError, match=r"the gradient of 60 tokens needs about 0\.\d GiB"):
         plan_gradients(MODEL, longest=60, n_tokens=60)

@@ -8,8 +8,12 @@ from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference import predictions as module
-from megabase.inference.prediction_table import PredictionTable
-from megabase.inference.predictions import prediction_columns, prediction_row, predictions
+from megabase.inference.predictions import (
+    PredictionTable,
+    prediction_columns,
+    prediction_row,
+    predictions,
+)
 from megabase.model.classification import (
     HyenaDNAForSequenceClassification,
     HyenaDNAForTokenClassification,

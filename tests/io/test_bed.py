@@ -6,7 +6,7 @@ import pytest
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.io.annotation import read_bed, read_spliced
+from megabase.io.annotation import read_bed, read_regions, read_spliced
 
 
 def test_columns_after_the_third_may_be_missing(tmp_path):
@@ -19,6 +19,18 @@ def test_columns_after_the_third_may_be_missing(tmp_path):
         (Interval("chrI", 10, 20), "geneA"),
         (Interval("chrII", 0, 7, "-"), "geneB"),
     ]
+
+
+def test_regions_lie_within_the_genome(tmp_path):
+    bed, lengths = tmp_path / "regions.bed", {"chr1": 20}
+    bed.write_text("chr1\t0\t20\n")
+    assert [each.interval for each in read_regions(bed, lengths, "g")] == [Interval("chr1", 0, 20)]
+    bed.write_text("chr1\t0\t21\n")
+    with pytest.raises(InputError, match="ends beyond its contig, which has 20 bp in g"):
+        read_regions(bed, lengths, "g")
+    bed.write_text("1\t0\t5\n")
+    with pytest.raises(InputError, match="did you mean 'chr1'"):
+        read_regions(bed, lengths, "g")
 
 
 def test_a_packed_file_is_read_too(tmp_path):

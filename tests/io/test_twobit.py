@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import MemoryReference
+from megabase.io.derived_files import file_sha256
 from megabase.io.twobit import TwoBitReference, write_twobit
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
 
 

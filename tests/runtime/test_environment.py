@@ -1,12 +1,24 @@
-"""The doctor finds what is there and says what is not."""
+"""The doctor finds what is there and says what is not; the stamp says what wrote an output."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
+import torch
+
 from megabase.runtime import environment
+from megabase.runtime.environment import machine, stamp
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def test_the_stamp_has_command_versions_and_machine(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/megabase", "score", "--output", "a b"])
+    written = stamp()
+    assert written["command"] == "megabase score --output 'a b'"
+    assert written["versions"]["torch"] == torch.__version__
+    assert written["machine"] == machine()
 
 
 def test_a_missing_extra_names_what_brings_it(monkeypatch):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from megabase.model.files import DEFAULT_MODEL
 from megabase.runtime.location import (
-    DEFAULT_MODEL,
     cache_folder,
     describe_missing,
     genome_path,

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from megabase.cli.console import show_rows
 from megabase.cli.options import (
     FORMER_NAMES,
     ConfigFile,
@@ -34,7 +33,7 @@ from megabase.cli.options import (
     WindowOfContext,
     WindowsPerClass,
 )
-from megabase.cli.streams import with_streams
+from megabase.cli.streams import show_rows, with_streams
 from megabase.errors import InputError
 
 TASK = "TASK"
@@ -128,7 +127,7 @@ def evaluate(
     folder = output or Path("-".join(tasks).replace("/", "-").replace("*", "all"))
     check_adapted(tasks, settings, folder)
     from megabase.evaluation.benchmark import PAGE, TEXT, evaluate_tasks
-    from megabase.evaluation.task_data import Choice
+    from megabase.evaluation.tasks.task_data import Choice
 
     evaluate_tasks(
         tasks,
@@ -162,7 +161,7 @@ def list_tasks(
 
     megabase evaluate list gue
     """
-    from megabase.tasks.catalogue import all_tasks, find_tasks
+    from megabase.evaluation.tasks.catalogue import all_tasks, find_tasks
 
     found = find_tasks(patterns) if patterns else all_tasks()
     rows = [(task.name, task.kind, task.metric, task.title) for task in found]
@@ -283,7 +282,7 @@ def perplexity(
 
     start_logging(quiet=quiet, verbose=verbose)
     check_measured(model, device=device, genome=genome, output=output, is_folder=False)
-    from megabase.evaluation.perplexity import evaluate_held_out
+    from megabase.evaluation.perplexity import bits_rows, evaluate_held_out, perplexity_line
 
     report = evaluate_held_out(
         model,
@@ -301,7 +300,8 @@ def perplexity(
     for name, one in report.get("genomes", {"": report}).items():
         if name:
             typer.echo(name)
-        _show_bits(one)
+        show_rows(bits_rows(one), "{:<20}{:>14}   {}")
+        typer.echo(perplexity_line(one))
 
 
 @with_streams()
@@ -351,32 +351,6 @@ def context(
         overwrite=overwrite,
     )
     typer.echo(output / PAGE)
-
-
-def _show_bits(report: dict[str, Any]) -> None:
-    """Show the bits per base of a genome, one row for each predictor."""
-    from megabase.report.pages import interval_text
-    from megabase.runtime.log import counted
-
-    perplexity_interval = interval_text(report["perplexity_interval"])
-    rows = [("", "bits per base", "95 % interval")]
-    named = {
-        "model": "this model",
-        "markov": f"Markov, order {report['markov_order']}",
-        "order0": "base composition",
-        "gain": "Markov - model",
-    }
-    if report["pooled"]:
-        named |= {"pooled": "Markov, all genomes", "pooled_gain": "all genomes - model"}
-    for key, name in named.items():
-        found = report[key]
-        rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
-    show_rows(rows, "{:<20}{:>14}   {}")
-    typer.echo(
-        f"perplexity {report['perplexity']:.4f} ({perplexity_interval}); "
-        f"{counted(report['n_bases'], 'base')} in "
-        f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp"
-    )
 
 
 def add_card(app: typer.Typer) -> None:
@@ -432,7 +406,7 @@ def card(
     settings = read_config(AdaptConfig, file=config, options=options, overrides=overrides or ())
     check_adapted([task], settings, output)
     from megabase.evaluation.card import PAGE, ROWS, TEXT, evaluate_card
-    from megabase.evaluation.task_data import Choice
+    from megabase.evaluation.tasks.task_data import Choice
 
     evaluate_card(
         task,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from megabase.cli.console import show_rows
 from megabase.cli.options import (
     Json,
     Model,
@@ -16,7 +15,7 @@ from megabase.cli.options import (
     Quiet,
     Verbose,
 )
-from megabase.cli.streams import with_streams
+from megabase.cli.streams import show_rows, with_streams
 
 
 def add_info(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from megabase.runtime.location import DEFAULT_MODEL
+from megabase.model.files import DEFAULT_MODEL
 
 Model = Annotated[
     str,

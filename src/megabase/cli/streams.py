@@ -12,16 +12,23 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import wraps
 from pathlib import Path
+from string import Formatter
 from types import FrameType
 from typing import Any, ParamSpec
 
-from megabase.errors import InputError, WorkError
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from megabase.errors import InputError, WorkError, counted
 from megabase.runtime.location import refuse_url
-from megabase.runtime.log import counted, start_logging
+from megabase.runtime.log import start_logging
 
 P = ParamSpec("P")
 
@@ -265,3 +272,28 @@ def _copy_out(path: Path, place: str) -> None:
         except OSError:  # closed pipe or full disk; prevents another flush at exit
             sys.stdout = io.StringIO()
             raise
+
+
+def show_rows(rows: Sequence[Sequence[str]], line: str) -> None:
+    """Write rows: in a terminal as a table that fits its width, otherwise one line for each row.
+
+    Parameters
+    ----------
+    rows
+        The cells of each row, equally many in all.
+    line
+        Format of a line, with a field for each cell, such as ``{:<20}{:>8}``. A column with ``>``
+        is aligned right in the table, too.
+    """
+    if not sys.stdout.isatty():
+        for row in rows:
+            typer.echo(line.format(*row))
+        return
+    table = Table(box=box.SIMPLE, show_header=False, show_edge=False, pad_edge=False)
+    for _, field, spec, _ in Formatter().parse(line):
+        if field is not None:
+            is_right = (spec or "").startswith(">")
+            table.add_column(justify="right" if is_right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell.strip()) for cell in row))
+    Console().print(table)

@@ -256,11 +256,9 @@ def add_predict(app: typer.Typer) -> None:
 
 
 def _suffix_of_table(options: Mapping[str, Any]) -> str:
-    """Return the suffix of a table on standard output: CSV if the input is CSV, else TSV."""
-    from megabase.io.compression import uncompressed_name
+    from megabase.pipelines.preflight import suffix_on_stream
 
-    name = uncompressed_name(options["source"]).lower()
-    return ".csv" if name.endswith(".csv") else ".tsv"
+    return suffix_on_stream(options["source"])
 
 
 @with_streams(reads=("source", "genome"), writes=_suffix_of_table)

@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, Shaped
 
 from megabase.data.labels import in_order
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_contig, check_inside
 from megabase.io.annotation import BedRecord, is_bed, read_bed
 from megabase.io.compression import uncompressed_name
 from megabase.io.value_tracks import BEDGRAPH, BIGWIG, BigWig, Entry, check_bigwig, read_bedgraph
-from megabase.runtime.log import counted
 
 OUTSIDE, INSIDE = "none", "in"
 """The class of a base outside all entries, and of a base inside an entry without a name."""

@@ -93,9 +93,6 @@ def merged(texts: Iterable[str]) -> dict[str, str]:
     return {label_key(text): text for text, _ in reversed(counts.most_common())}
 
 
-LABEL = "label"
-"""The column of labels."""
-
 KINDS = ("auto", "classification", "multilabel", "regression")
 """The kinds of labels."""
 

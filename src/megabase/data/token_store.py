@@ -14,13 +14,12 @@ from uuid import uuid4
 import numpy as np
 from jaxtyping import Bool, Float16, Int, UInt8
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, check_inside
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.io.derived_files import remembered_sha256
 from megabase.io.genome_file import open_reference
-from megabase.runtime.environment import remembered_sha256
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

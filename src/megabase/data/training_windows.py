@@ -19,11 +19,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from megabase.data.token_store import StoredWindow, TokenStore
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.language import NO_TARGET
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,10 @@ from megabase.errors import InputError
 from megabase.evaluation.baselines import CNN, FIXED, cnn, with_retry
 from megabase.evaluation.probes import PROBES, Frozen, check_probes
 from megabase.evaluation.runner import Cell, Cells, Measured, Runner
-from megabase.evaluation.task_data import Choice
 from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
+from megabase.evaluation.tasks.catalogue import find_tasks
+from megabase.evaluation.tasks.task import Task
+from megabase.evaluation.tasks.task_data import Choice
 from megabase.metrics.classifiers import check_labels, check_sklearn
 from megabase.metrics.results import Result, has_collapsed
 from megabase.metrics.task_metrics import Predictions, metrics_of
@@ -23,8 +25,6 @@ from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.reading import weights_sha256
 from megabase.report.benchmark_report import benchmark_page, benchmark_text
 from megabase.runtime.environment import machine, versions
-from megabase.tasks.catalogue import find_tasks
-from megabase.tasks.task import Task
 from megabase.training.finetune import METRICS, adapt, check
 from megabase.training.outcome import intervals
 from megabase.training.run_config import AdaptConfig

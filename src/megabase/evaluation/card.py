@@ -13,7 +13,7 @@ from jaxtyping import Int64
 from megabase.data.labelled_dataset import Examples
 from megabase.data.labels import Labels
 from megabase.data.splits import nested_order
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.evaluation.baselines import KMERS, majority
 from megabase.evaluation.card_systems import (
     PRETRAINED,
@@ -25,8 +25,10 @@ from megabase.evaluation.card_systems import (
     summarise_card,
 )
 from megabase.evaluation.runner import Cell, Cells, Measured, Runner
-from megabase.evaluation.task_data import Choice
 from megabase.evaluation.task_rows import labelled_data
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.task import Task
+from megabase.evaluation.tasks.task_data import Choice
 from megabase.metrics.classifiers import check_sklearn
 from megabase.metrics.results import without_nan
 from megabase.metrics.task_metrics import Predictions, metrics_of
@@ -44,9 +46,7 @@ from megabase.report.card_report import (
 )
 from megabase.report.figures import figure_class
 from megabase.runtime.environment import machine, versions
-from megabase.runtime.log import Meter, counted, progress
-from megabase.tasks.catalogue import find_task
-from megabase.tasks.task import Task
+from megabase.runtime.log import Meter, progress
 from megabase.training.finetune import check
 from megabase.training.fit import starting_model
 from megabase.training.labelled import LabelledData, strata_of

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from megabase.evaluation.tasks.catalogue import find_tasks
 from megabase.inference.predictor import check_device
 from megabase.model.files import find_model
 from megabase.runtime.artifacts import check_place
 from megabase.runtime.location import check_exists, genome_path
-from megabase.tasks.catalogue import find_tasks
 from megabase.training.run_config import AdaptConfig
 from megabase.training.training_check import check_adapt
 

@@ -13,9 +13,11 @@ from jaxtyping import Float64, Int64
 from megabase.data.demonstrations import DemonstrationPool
 from megabase.errors import InputError
 from megabase.evaluation.runner import Cell, Cells, Measured, Runner
-from megabase.evaluation.task_data import TaskData, read_task_data
-from megabase.evaluation.task_files import TaskExamples, digest
 from megabase.evaluation.task_rows import encoded_rows
+from megabase.evaluation.tasks.catalogue import find_tasks
+from megabase.evaluation.tasks.task import Task
+from megabase.evaluation.tasks.task_data import TaskData, read_task_data
+from megabase.evaluation.tasks.task_files import TaskExamples, digest
 from megabase.genome.few_shot_prompt import Shot, answer_letters, check_fits, prompt_length
 from megabase.inference.few_shot_answers import few_shot_probabilities, why_not_shared
 from megabase.inference.predictor import Predictor
@@ -24,8 +26,6 @@ from megabase.metrics.results import Result
 from megabase.metrics.task_metrics import Kind, intervals_of, metrics_of
 from megabase.report.pages import results_table
 from megabase.runtime.log import Meter, progress
-from megabase.tasks.catalogue import find_tasks
-from megabase.tasks.task import Task
 from megabase.training.few_shot_tuning import (
     BATCH_SIZE,
     LEARNING_RATE,

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -15,12 +15,12 @@ from jaxtyping import Float, UInt8
 
 from megabase.data.remembered_windows import features_of_windows
 from megabase.data.token_store import TokenStore, open_token_store
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.evaluation.scored_regions import choose_regions, trained_on
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
-from megabase.metrics.bootstrap import ConfidenceInterval, bootstrap_ratio
+from megabase.metrics.bootstrap import ConfidenceInterval, bootstrap_ratio, interval_text
 from megabase.metrics.label_efficiency import doubling
 from megabase.metrics.markov import MarkovModel, fit_markov
 from megabase.runtime.artifacts import Output, exclusive_lock
@@ -446,3 +446,35 @@ def _own_genomes(model: str, regions: Path | None) -> dict[str, str]:
     if regions is not None:
         raise InputError("--regions is a BED file of one genome; name that genome with --genome")
     return genomes
+
+
+def bits_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return a table of the bits per base of a genome: a header, and a row for each predictor.
+
+    Parameters
+    ----------
+    report
+        The report of one genome.
+    """
+    named = {
+        "model": "this model",
+        "markov": f"Markov, order {report['markov_order']}",
+        "order0": "base composition",
+        "gain": "Markov - model",
+    }
+    if report["pooled"]:
+        named |= {"pooled": "Markov, all genomes", "pooled_gain": "all genomes - model"}
+    rows = [("", "bits per base", "95 % interval")]
+    for key, name in named.items():
+        found = report[key]
+        rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
+    return rows
+
+
+def perplexity_line(report: Mapping[str, Any]) -> str:
+    """Return the perplexity on a genome, its interval, and what it was measured on."""
+    return (
+        f"perplexity {report['perplexity']:.4f} ({interval_text(report['perplexity_interval'])}); "
+        f"{counted(report['n_bases'], 'base')} in "
+        f"{counted(report['n_windows'], 'window')} of {report['context_length']:,} bp"
+    )

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from megabase.data.labelled_dataset import Examples
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
+from megabase.evaluation.tasks.task import Task
 from megabase.genome.vocabulary import TokenArray
 from megabase.inference.choices import strands_of
 from megabase.inference.hidden import embed
@@ -29,8 +30,7 @@ from megabase.metrics.task_metrics import Predictions
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.report.figures import figure_class, new_figure, plot_map, save_figure
 from megabase.runtime.artifacts import atomic_path
-from megabase.runtime.log import counted, progress
-from megabase.tasks.task import Task
+from megabase.runtime.log import progress
 from megabase.training.labelled import LabelledData
 from megabase.training.run_config import AdaptConfig
 

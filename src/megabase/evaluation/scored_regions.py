@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from megabase.data.sequence_table import read_regions
 from megabase.data.token_store import TokenStore
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.split import hold_out_regions, hold_out_tail, merge, overlap_bp
+from megabase.io.annotation import read_regions
 from megabase.runtime.artifacts import RECORD, record_of
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,10 @@ def choose_regions(
     InputError
         If there is nothing to score, or nothing to fit baselines on.
     """
-    chosen = None if bed is None else merge(read_regions(bed, store))
+    chosen = None
+    if bed is not None:
+        records = read_regions(bed, store.lengths, store.name)
+        chosen = merge([record.interval for record in records])
     splits = {
         known: genome["split"]
         for known, genome in trained_on(model).items()

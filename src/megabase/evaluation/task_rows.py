@@ -7,17 +7,17 @@ from typing import cast
 import numpy as np
 
 from megabase.data.labelled_dataset import Examples
-from megabase.data.labels import LABEL, Labels
-from megabase.errors import InputError
-from megabase.evaluation.task_data import TaskData
-from megabase.evaluation.task_files import TaskExamples
+from megabase.data.labels import Labels
+from megabase.errors import InputError, counted
+from megabase.evaluation.tasks.task import LabelGroup, Task
+from megabase.evaluation.tasks.task_data import TaskData
+from megabase.evaluation.tasks.task_files import TaskExamples
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
+from megabase.io.sequence_table import LABEL
 from megabase.metrics.kmers import Bases, Sequences
 from megabase.metrics.leaks import LeakReport, find_leaks
 from megabase.metrics.task_metrics import Labels as RowLabels
 from megabase.model.architecture import JOINT
-from megabase.runtime.log import counted
-from megabase.tasks.task import LabelGroup, Task
 from megabase.training.labelled import LabelledData, part_validation
 
 _log = logging.getLogger(__name__)

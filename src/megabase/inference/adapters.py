@@ -16,8 +16,8 @@ from megabase.inference.letters import embed
 from megabase.inference.likelihood import base_log_probabilities
 from megabase.inference.predictor import Predictor
 from megabase.model.architecture import POOLED
+from megabase.model.files import DEFAULT_MODEL
 from megabase.model.language import LanguageModel
-from megabase.runtime.location import DEFAULT_MODEL
 
 
 class Embedder:

@@ -1,13 +1,16 @@
 """Where a model runs, and the memory and time of a request."""
 
 import logging
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.inference.predictor import check_precision
 from megabase.model.footprint import (
+    LIBRARIES_BYTES,
+    device_bytes,
     generation_bytes,
     inference_bytes,
     n_parameters,
@@ -16,9 +19,6 @@ from megabase.model.footprint import (
 )
 from megabase.model.language import LanguageModel, TokenReader
 from megabase.model.products import product_rate, warn_of_slow_bfloat16
-from megabase.ops.backends import Engine
-from megabase.runtime.environment import LIBRARIES_BYTES, memory_bytes
-from megabase.runtime.log import counted
 
 _WORTHWHILE = 1.3  # speed-up below which more threads are reported to be of little help
 _SMALL = 256  # rows of the matrices of a first, quick measurement
@@ -57,7 +57,7 @@ def place_model(
     max_memory_gib: float | None = None,
     precision: str = "float32",
 ) -> None:
-    """Move a model to a device, in place, and choose how it computes there.
+    """Move a model to a device, in place, and set the limits of its engine.
 
     Parameters
     ----------
@@ -81,7 +81,8 @@ def place_model(
     if precision == "bfloat16":
         warn_of_slow_bfloat16(device)
     model.to(device)
-    model.backbone.engine = Engine(
+    model.backbone.engine = replace(
+        model.backbone.engine,
         max_bytes=None if max_memory_gib is None else bytes_beside(model, max_memory_gib),
         matmul_dtype=torch.bfloat16 if precision == "bfloat16" else None,
     )
@@ -236,7 +237,7 @@ def plan_inference(
     )
     if first.device.type == "cpu":
         needed += n_bytes_held
-    available = _memory(first.device)
+    available = device_bytes(first.device)
     if needed > available:
         raise InputError(
             f"a sequence of {longest:,} tokens needs about {needed / _GIB:.1f} GiB of memory, and "
@@ -271,7 +272,7 @@ def plan_gradients(model: LanguageModel, *, longest: int, n_tokens: int) -> Infe
     with torch.enable_grad():
         choice = model.backbone.choose_engine(torch.empty(0, device=first.device))
     needed = LIBRARIES_BYTES + training_bytes(model.config, longest)
-    available = _memory(first.device)
+    available = device_bytes(first.device)
     if needed > available:
         raise InputError(
             f"the gradient of {longest:,} tokens needs about {needed / _GIB:.1f} GiB of memory, "
@@ -331,7 +332,7 @@ def plan_generation(
     InputError
         If one sequence does not fit into the memory of the device.
     """
-    available = _memory(next(model.parameters()).device)
+    available = device_bytes(next(model.parameters()).device)
 
     def needed(batch: int) -> int:
         beside = generation_bytes(model.config, prompt_length, length, batch=batch)
@@ -372,9 +373,3 @@ def bytes_beside(model: TokenReader, max_memory_gib: float) -> int:
             f"is {max_memory_gib:g} GiB; raise it"
         )
     return int(max_memory_gib * _GIB) - fixed
-
-
-def _memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    return memory_bytes()

@@ -1,6 +1,7 @@
 """Classes, labels and values that a fine-tuned model predicts for sequences or their bases."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float64
 
 from megabase.errors import DivergedError, InputError
+from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import TokenArray
 from megabase.inference.choices import join_strands, read_strands, strands_of
 from megabase.model.architecture import JOINT
@@ -23,6 +25,9 @@ from megabase.model.language import TOKENS_PER_BATCH, batches, pad
 
 PREDICTED = "predicted"
 """Column of the prediction: the label of a class, names of labels, or a value."""
+
+_SEQUENCE = "sequence"
+_ROW, _POSITION, _BASE = "row", "position", "base"
 
 # Sequences are sorted by length within pools, to save padding; a pool is held in memory.
 _SORTED = 1024  # the most sequences of a pool
@@ -181,6 +186,73 @@ def _names(config: HyenaDNAConfig) -> list[str]:
     """Return the name of each output, in order."""
     names = cast("Mapping[int, str]", config.id2label)
     return [names[number] for number in range(len(names))]
+
+
+@dataclass(frozen=True)
+class PredictionTable:
+    """The lines of the output.
+
+    A line has the columns of the row, then those of its prediction. If the model predicts each
+    base, every base has a line: the columns of its row except `sequence_column`, then ``row``
+    (counted from 1), ``position`` in the sequence as it was read (from 0), and for an interval
+    of a genome ``base``, the position on the contig (from 0).
+
+    Parameters
+    ----------
+    config
+        Configuration of the model.
+    per_base
+        Whether the model predicts each base.
+    has_places
+        Whether rows are intervals of a genome.
+    sequence_column
+        The column that is omitted if each base has a line.
+    """
+
+    config: HyenaDNAConfig
+    per_base: bool
+    has_places: bool
+    sequence_column: str = _SEQUENCE
+
+    def added(self) -> list[str]:
+        """Return the columns that are added to those of a row."""
+        place = [_ROW, _POSITION, *([_BASE] if self.has_places else [])] if self.per_base else []
+        return [*place, *prediction_columns(self.config)]
+
+    def columns(self, header: list[str]) -> list[str]:
+        """Return all columns of the output for an input with this header."""
+        left_out = self.sequence_column if self.per_base else None
+        return [*(column for column in header if column != left_out), *self.added()]
+
+    def lines(
+        self,
+        number: int,
+        row: Mapping[str, str],
+        place: Interval | None,
+        answer: Float64[np.ndarray, "*base output"],
+    ) -> Iterator[Mapping[str, object]]:
+        """Yield the lines of a row of the input: one, or one for each base.
+
+        Parameters
+        ----------
+        number
+            Number of the row, counted from 1.
+        row
+            Cells of the row by column.
+        place
+            The interval of the genome that was read, or None.
+        answer
+            Its prediction (output,), or the predictions of its bases (base, output).
+        """
+        if not self.per_base:
+            yield {**row, **prediction_row(self.config, answer)}
+            return
+        kept = {column: cell for column, cell in row.items() if column != self.sequence_column}
+        for position, of_base in enumerate(answer):
+            line = {**kept, _ROW: number, _POSITION: position}
+            if place is not None:
+                line[_BASE] = place.part(position, position + 1).start
+            yield {**line, **prediction_row(self.config, of_base)}
 
 
 def _logits(

@@ -22,8 +22,7 @@ from megabase.inference.choices import MEAN, Pooling, join_strands, read_strands
 from megabase.inference.sampling import Sampling
 from megabase.inference.scores import VariantEffect
 from megabase.inference.windows import Window
-from megabase.model.files import find_model
-from megabase.runtime.location import DEFAULT_MODEL
+from megabase.model.files import DEFAULT_MODEL, find_model
 
 if TYPE_CHECKING:  # annotations use full names, so that a runtime type checker can import them
     import torch

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from megabase.errors import InputError
 from megabase.genome.interval import Interval, parse_strand
-from megabase.genome.reference import Transcript
+from megabase.genome.reference import Transcript, check_inside
 from megabase.io.compression import open_text, uncompressed_name
 
 _BROWSER = ("position", "hide", "dense", "pack", "squish", "full")
@@ -61,6 +61,29 @@ def read_bed(path: Path) -> list[BedRecord]:
             "%s: %s intervals have several blocks (BED12): the introns between them are included; "
             "score and embed leave them out with --splice", path, f"{n_with_introns:,}",
         )  # fmt: skip
+    return records
+
+
+def read_regions(path: Path, lengths: Mapping[str, int], genome: str) -> list[BedRecord]:
+    """Read a BED file all of whose intervals must lie in a genome.
+
+    Parameters
+    ----------
+    path
+        The BED file.
+    lengths
+        Length of each contig of the genome in bp.
+    genome
+        Name of the genome, for errors.
+
+    Raises
+    ------
+    InputError
+        If the file is not valid BED, or an interval is not inside the genome.
+    """
+    records = read_bed(path)
+    for record in records:
+        check_inside(record.interval, lengths, genome)
     return records
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from io import BufferedIOBase, StringIO
 from pathlib import Path
 from typing import IO, NamedTuple
-from uuid import uuid4
 
 import numpy as np
 import pysam
@@ -32,8 +31,8 @@ from megabase.io.compression import (
     uncompressed_name,
     write_gzi,
 )
+from megabase.io.derived_files import remembered_sha256, temporary_path
 from megabase.io.sequence_file import bad_letter, name_of
-from megabase.runtime.environment import remembered_sha256
 
 _PIECE = 1 << 20  # bytes
 _IS_LETTER = np.array([bytes([byte]).isalpha() for byte in range(256)])
@@ -352,7 +351,7 @@ def _unpacked(path: Path, cache: Path) -> Path:
         return target
     _log.info("%s is plain gzip: unpacking it once to %s", path, target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(target)
+    part = temporary_path(target)
     try:
         with gzip.open(path) as packed, part.open("wb") as file:
             shutil.copyfileobj(packed, file, length=1 << 20)
@@ -362,11 +361,6 @@ def _unpacked(path: Path, cache: Path) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return target
-
-
-def _part(target: Path) -> Path:
-    """Return the path of a temporary file next to `target`, unique among processes."""
-    return target.with_name(f".{target.name}.{uuid4().hex[:12]}.part")
 
 
 class _Index(NamedTuple):
@@ -389,7 +383,7 @@ def _find_index(path: Path, cache: Path, name: str) -> _Index:
 def _build_index(path: Path, folder: Path, name: str) -> None:
     """Write the index under a temporary name, then rename it."""
     contigs = scan_contigs(path, name)
-    part = _part(folder)
+    part = temporary_path(folder)
     part.mkdir(parents=True)
     try:
         filled = [contig for contig in contigs if contig.length]

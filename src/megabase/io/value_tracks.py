@@ -19,7 +19,7 @@ from jaxtyping import Float, Float32
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
 from megabase.io.annotation import record_lines, whole_number
-from megabase.runtime.artifacts import atomic_path
+from megabase.io.derived_files import temporary_path
 
 BEDGRAPH = (".bedgraph", ".bg")
 BIGWIG = (".bw", ".bigwig")
@@ -98,25 +98,31 @@ def write_bigwig(
     WorkError
         If the file cannot be written, or no base has a value.
     """
+    part = temporary_path(path, BIGWIG[0])  # the library rejects capital suffixes
+    try:
+        _write_rows(part, lengths, _TrackRows(tracks))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_rows(path: Path, lengths: Mapping[str, int], rows: "_TrackRows") -> None:
+    """Write rows with the library, and check that all are in the file."""
     import pybigtools  # noqa: PLC0415 optional dependency
 
-    rows = _TrackRows(tracks)
-    with atomic_path(path, suffix=BIGWIG[0]) as part:  # the library rejects capital suffixes
-        with _library(WorkError, "the bigWig could not be written") as printed:
-            pybigtools.open(str(part), "w").write(dict(lengths), iter(rows))
-        if failure := _SYSTEM_ERROR.search(
-            printed.text
-        ):  # the library prints it instead of raising
-            raise WorkError(
-                f"the bigWig could not be written: {os.strerror(int(failure[1]))}; free some "
-                "space, or choose another disk"
-            )
-        if not rows.is_exhausted:
-            raise WorkError("the bigWig could not be written: the library stopped reading values")
-        if not rows.digests:  # the library would write an unreadable file
-            raise WorkError("no base has a value, and a bigWig cannot be empty; write .bedgraph")
-        if not _is_whole(part, rows.digests):
-            raise WorkError("the bigWig could not be written completely: the disk may be full")
+    with _library(WorkError, "the bigWig could not be written") as printed:
+        pybigtools.open(str(path), "w").write(dict(lengths), iter(rows))
+    if failure := _SYSTEM_ERROR.search(printed.text):  # it is printed instead of raised
+        raise WorkError(
+            f"the bigWig could not be written: {os.strerror(int(failure[1]))}; free some "
+            "space, or choose another disk"
+        )
+    if not rows.is_exhausted:
+        raise WorkError("the bigWig could not be written: the library stopped reading values")
+    if not rows.digests:  # the library would write an unreadable file
+        raise WorkError("no base has a value, and a bigWig cannot be empty; write .bedgraph")
+    if not _is_whole(path, rows.digests):
+        raise WorkError("the bigWig could not be written completely: the disk may be full")
 
 
 class _TrackRows:

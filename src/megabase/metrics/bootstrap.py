@@ -16,6 +16,17 @@ class ConfidenceInterval(NamedTuple):
     high: float
 
 
+def interval_text(interval: Sequence[float] | None) -> str:
+    """Return an interval as text; None is an interval that too few windows leave undefined.
+
+    Examples
+    --------
+    >>> interval_text(ConfidenceInterval(1.25, 1.5)), interval_text(None)
+    ('1.2500 to 1.5000', 'too few windows')
+    """
+    return "too few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)
+
+
 class Spread(NamedTuple):
     """A figure over n seeds: mean, sample standard deviation (None for one seed), least, most."""
 

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 from megabase.errors import InputError
 from megabase.runtime.location import describe_missing, is_hub_id, model_place
 
+DEFAULT_MODEL = "asset:default"
+"""The model that ships with the package, and the default if no model is named."""
+
 HUB_OPTIONS = (
     "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
 )  # fmt: skip

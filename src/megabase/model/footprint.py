@@ -1,4 +1,4 @@
-"""Parameters and memory as functions of configuration and length, and the time of a token."""
+"""Parameters and memory by configuration and length, the time of a token, and what devices have."""
 
 import math
 import time
@@ -14,6 +14,10 @@ from megabase.model.language import LanguageModel, TokenReader
 from megabase.ops.backends import plan_streamed
 from megabase.ops.gated_conv import n_kept
 from megabase.ops.recompute import KEPT_INSIDE
+from megabase.runtime.environment import memory_bytes
+
+LIBRARIES_BYTES = int(0.4 * (1 << 30))
+"""Memory of a process after importing torch and transformers; see benchmarks/memory.py."""
 
 _FLOAT32 = 4  # bytes
 _OF_A_PARAMETER = 4 * _FLOAT32  # in training: weight, gradient, two moments of the optimiser
@@ -28,6 +32,13 @@ _TRAINING = {"small": (10, 14.0), "large": (10, 9.2)}
 _PLAIN_PER_BLOCK = 40  # for operators of another order, which save everything for the gradient
 _CHECKPOINTING = {"small": (10, 9.0), "large": (15, 3.4)}
 _GIVEN_BACK = 32 << 20  # bytes from which the C library returns freed tensors to the system
+
+
+def device_bytes(device: torch.device) -> int:
+    """Return the memory of a GPU in bytes; for other devices, that of the computer."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return memory_bytes()
 
 
 def n_parameters(config: Architecture) -> int:

@@ -87,7 +87,7 @@ def load(name: str, *, revision: str | None = None) -> Loaded:
     ----------
     name
         A folder of this package, a released ``-hf`` folder, a released folder or file with a
-        ``.ckpt``, the hub id of one of these, or `location.DEFAULT_MODEL`, which is included in
+        ``.ckpt``, the hub id of one of these, or `files.DEFAULT_MODEL`, which is included in
         the package.
     revision
         Branch, tag or commit of a hub id.

@@ -27,10 +27,9 @@ from torch import Tensor, nn
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import HEAD_PREFIX, MODEL_TYPE, PROMPT_PREFIX, Architecture
-from megabase.model.files import ModelFiles, find_file, read_config_file
+from megabase.model.files import DEFAULT_MODEL, ModelFiles, find_file, read_config_file
 from megabase.model.language import LanguageModel, PlainLanguageModel, TokenReader, check_fits
 from megabase.model.released import from_published, is_published, keys_of_original
-from megabase.runtime.location import DEFAULT_MODEL
 
 CHECKPOINT = "weights.ckpt"
 _CODE = re.compile(r"GLOBAL ([\w.]+)")  # torch's message for an object that a pickle imports

@@ -10,15 +10,16 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from megabase.data.sequence_table import SEQUENCE, SequenceTable
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.inference.choices import EMBEDDING_STRANDS, Pooling, check_layer, strands_of
 from megabase.inference.predictor import Predictor
 from megabase.inference.scores import choose_window
 from megabase.inference.windows import describe_windows, windows
 from megabase.io.arrays import Layout, Rows, check_arrays, write_arrays
 from megabase.io.compression import BCF, VCF, file_format
+from megabase.io.derived_files import file_sha256
 from megabase.io.genome_file import read_chrom_map
+from megabase.io.sequence_table import SEQUENCE, SequenceTable
 from megabase.io.tables import is_table
 from megabase.io.vcf import VcfFile
 from megabase.pipelines.pipeline import DEFAULTS, Frames, Pipeline, Request, RunOptions, encode_rows
@@ -35,9 +36,7 @@ from megabase.pipelines.sequences import (
 )
 from megabase.pipelines.variant_table import skipped_text
 from megabase.runtime.artifacts import Output, check_no_input, check_place, parts_folder
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import check_exists, genome_path
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

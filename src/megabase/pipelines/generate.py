@@ -18,12 +18,12 @@ from megabase.genome.constraint import Constraint, GcRange, Motifs
 from megabase.genome.vocabulary import DNA, DNA_VOCABULARY, TokenArray
 from megabase.inference.predictor import Predictor
 from megabase.inference.sampling import Sampling, check_request, constraint_of
+from megabase.io.derived_files import file_sha256
 from megabase.io.fasta import write_fasta
 from megabase.io.sequence_file import holds_sequences, read_sequences
 from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import open_sequences
 from megabase.runtime.artifacts import Output, check_no_input, check_place
-from megabase.runtime.environment import file_sha256
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.io.arrays import Layout, Read, Rows, read_arrays, write_arrays
 from megabase.io.bcf import write_bcf
@@ -23,7 +23,7 @@ from megabase.io.vcf import VcfFile, index_vcf, write_vcf
 from megabase.pipelines.pipeline import LINES_PER_RECORD, Shard, unpacked_counts
 from megabase.runtime.artifacts import RECORD, Output, check_no_input, difference, read_record
 from megabase.runtime.environment import stamp
-from megabase.runtime.log import Meter, counted, progress
+from megabase.runtime.log import Meter, progress
 
 _log = logging.getLogger(__name__)
 

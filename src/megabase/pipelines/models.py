@@ -7,6 +7,7 @@ from typing import Any
 
 from megabase.inference.plan import describe_devices, time_products
 from megabase.model.footprint import (
+    LIBRARIES_BYTES,
     inference_bytes,
     n_parameters,
     seconds_per_token,
@@ -18,14 +19,7 @@ from megabase.model.released import check_hf
 from megabase.ops.backends import why_not_compiled
 from megabase.pipelines.preflight import check_convert
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock, record_of
-from megabase.runtime.environment import (
-    LIBRARIES_BYTES,
-    Finding,
-    extras,
-    machine,
-    storage,
-    versions,
-)
+from megabase.runtime.environment import Finding, extras, machine, storage, versions
 from megabase.runtime.location import cache_folder
 
 

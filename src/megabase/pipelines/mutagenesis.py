@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.variant import Site, substitution_sites
@@ -22,6 +22,7 @@ from megabase.inference.predictor import Predictor
 from megabase.inference.scores import choose_window
 from megabase.inference.windows import MODES, gradient_windows
 from megabase.io.annotation import BedRecord
+from megabase.io.derived_files import file_sha256
 from megabase.io.tables import delimiter_to_write, read_rows, write_table
 from megabase.metrics.bootstrap import Correlation, correlate
 from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
@@ -34,9 +35,8 @@ from megabase.runtime.artifacts import (
     check_place,
     exclusive_lock,
 )
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
-from megabase.runtime.log import counted, progress
+from megabase.runtime.log import progress
 
 COLUMNS = ("contig", "position", "ref", "alt", "region")
 """Columns of the table before the ratios."""

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.inference.predictor import Predictor, check_device, check_precision
 from megabase.io.arrays import Rows
 from megabase.runtime.artifacts import (
@@ -29,7 +29,7 @@ from megabase.runtime.artifacts import (
     exclusive_lock,
     parts_folder,
 )
-from megabase.runtime.log import Meter, counted, progress
+from megabase.runtime.log import Meter, progress
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from megabase.data.sequence_table import SEQUENCE, Record, SequenceTable
 from megabase.inference.choices import strands_of
 from megabase.inference.plan import (
     choose_device,
@@ -16,8 +15,9 @@ from megabase.inference.plan import (
     place_model,
     plan_inference,
 )
-from megabase.inference.prediction_table import PredictionTable
-from megabase.inference.predictions import prediction_columns, predictions
+from megabase.inference.predictions import PredictionTable, prediction_columns, predictions
+from megabase.io.derived_files import file_sha256
+from megabase.io.sequence_table import SEQUENCE, Record, SequenceTable
 from megabase.io.tables import check_cells, check_no_clash, delimiter_to_write, write_table
 from megabase.model.heads import PredictsEachToken
 from megabase.model.load import Classifier, load_classifier
@@ -26,7 +26,6 @@ from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.preflight import check_predict
 from megabase.pipelines.sequences import open_genome
 from megabase.runtime.artifacts import Output
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
 
 _log = logging.getLogger(__name__)

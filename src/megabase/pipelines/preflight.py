@@ -4,6 +4,7 @@ from pathlib import Path
 
 from megabase.errors import InputError
 from megabase.inference.choices import strands_of
+from megabase.io.compression import uncompressed_name
 from megabase.io.tables import delimiter_to_write
 from megabase.model.files import find_model
 from megabase.runtime.artifacts import check_no_input, check_place
@@ -33,6 +34,11 @@ def check_predict(
         check_exists(genome_path(genome), "genome")
     check_place(output, is_folder=False)
     find_model(model)
+
+
+def suffix_on_stream(source: Path) -> str:
+    """Return the suffix of predictions on standard output: CSV if the input is CSV, else TSV."""
+    return ".csv" if uncompressed_name(source).lower().endswith(".csv") else ".tsv"
 
 
 def check_convert(source: str, output: Path, *, layout: str) -> None:

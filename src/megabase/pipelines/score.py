@@ -10,7 +10,7 @@ from typing import IO, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.choices import join_strands, strands_of
@@ -18,14 +18,13 @@ from megabase.inference.predictor import Predictor
 from megabase.inference.scores import sequence_score
 from megabase.inference.windows import Window, describe_windows, windows
 from megabase.io.annotation import BedRecord
+from megabase.io.derived_files import file_sha256
 from megabase.io.tables import delimiter_to_write, write_table
 from megabase.io.value_tracks import write_bedgraph
 from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import SequenceInput, check_lengths, open_sequences
 from megabase.runtime.artifacts import Output, check_no_input, check_place
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

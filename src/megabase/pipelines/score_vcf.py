@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.reference import Reference
 from megabase.inference.choices import strands_of
 from megabase.inference.predictor import Predictor
 from megabase.inference.scores import choose_window
 from megabase.io.bcf import bcf_check, bits_of_index, with_contigs, write_bcf
+from megabase.io.derived_files import file_sha256
 from megabase.io.genome_file import open_reference, read_chrom_map
 from megabase.io.tables import check_parquet, write_parquet, write_table
 from megabase.io.vcf import (
@@ -35,9 +36,8 @@ from megabase.pipelines.variant_table import (
     table_columns,
 )
 from megabase.runtime.artifacts import Output, check_no_input, check_place
-from megabase.runtime.environment import file_sha256, stamp
+from megabase.runtime.environment import stamp
 from megabase.runtime.location import cache_folder, genome_path
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

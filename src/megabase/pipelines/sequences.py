@@ -9,23 +9,23 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
-from megabase.genome.reference import Reference, SplicedReference, check_inside
+from megabase.genome.reference import Reference, SplicedReference
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.scores import allele_tokens
 from megabase.io.annotation import (
     BedRecord,
     is_bed,
     is_gtf,
-    read_bed,
+    read_regions,
     read_spliced,
     read_transcripts,
 )
 from megabase.io.compression import FASTA, FASTQ, TWOBIT, file_format
 from megabase.io.genome_file import open_reference
 from megabase.io.sequence_file import SequenceFile, holds_sequences
+from megabase.io.sequence_table import SequenceTable
 from megabase.io.vcf import VcfFile, VcfRecord
 from megabase.pipelines.variant_table import survey
 from megabase.runtime.location import cache_folder, genome_path
@@ -185,10 +185,7 @@ def open_regions(genome: str, regions: Path) -> tuple[Reference, list[BedRecord]
         If either cannot be read, or an interval extends beyond its contig.
     """
     reference = open_genome(genome)
-    records = read_bed(regions)
-    for record in records:
-        check_inside(record.interval, reference.lengths, reference.name)
-    return reference, records
+    return reference, read_regions(regions, reference.lengths, reference.name)
 
 
 def check_lengths(records: Sequence[BedRecord], context_length: int, *, remedy: str) -> None:

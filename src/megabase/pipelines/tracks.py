@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.split import merge, within
@@ -23,14 +23,13 @@ from megabase.inference.choices import (
 )
 from megabase.inference.predictor import Predictor
 from megabase.inference.windows import Window, describe_windows, windows
+from megabase.io.derived_files import file_sha256
 from megabase.io.genome_file import read_chrom_map
 from megabase.io.value_tracks import BEDGRAPH, BIGWIG, check_bigwig, write_bedgraph, write_bigwig
 from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import open_genome, open_regions
 from megabase.runtime.artifacts import Output, check_no_input, check_place
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import genome_path
-from megabase.runtime.log import counted
 
 _log = logging.getLogger(__name__)
 

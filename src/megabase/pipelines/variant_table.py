@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.reference import Reference, check_contig
 from megabase.genome.variant import Site
 from megabase.genome.vocabulary import DNA
 from megabase.inference.scores import SKIP_REASONS, VariantEffect, has_reference_allele, lies_within
 from megabase.io.vcf import InfoField, VcfFile, VcfRecord, printable
-from megabase.runtime.log import counted
 
 _RATIO = "log-likelihood of the alternative minus the reference allele, in nats, natural logarithm"
 _SCORES = (

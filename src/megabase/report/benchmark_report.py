@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from megabase.errors import counted
 from megabase.metrics.results import Published, Result, collapsed_models
 from megabase.report.pages import (
     Section,
@@ -13,7 +14,6 @@ from megabase.report.pages import (
     sections_page,
     sections_text,
 )
-from megabase.runtime.log import counted
 
 _PROTOCOLS = {
     "clean": "Protocol clean: the epoch, and the seed whose model is saved, are chosen on "

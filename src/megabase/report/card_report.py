@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from megabase.errors import counted
 from megabase.metrics.results import Collapsed, has_collapsed
 from megabase.metrics.task_metrics import Labels, Predictions
 from megabase.report.figures import new_figure, save_figure
 from megabase.report.pages import Section, Table, sections_page, sections_text
 from megabase.report.prediction_figures import draw_reliability
-from megabase.runtime.log import counted
 
 
 def draw_label_efficiency(report: Mapping[str, Any], path: Path) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from megabase.report.pages import Section, Table, interval_text, sections_page
-from megabase.runtime.log import counted
+from megabase.errors import counted
+from megabase.metrics.bootstrap import interval_text
+from megabase.report.pages import Section, Table, sections_page
 
 _EXPERIMENTS = (
     ("gain", "More context, same bases",

@@ -13,12 +13,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from megabase.metrics.results import Collapsed, Published, Result, Summary, summarise
 
-
-def interval_text(interval: Sequence[float] | None) -> str:
-    """Return an interval as text; None is an interval that too few windows leave undefined."""
-    return "too few windows" if interval is None else "{:.4f} to {:.4f}".format(*interval)
-
-
 # Columns of text, which are aligned left; all others are numbers and aligned right.
 _TEXTS = ("task", "genome", "metric", "model", "system", "protocol", "source")
 

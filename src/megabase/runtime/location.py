@@ -18,9 +18,6 @@ from huggingface_hub.errors import (
 
 from megabase.errors import InputError
 
-DEFAULT_MODEL = "asset:default"
-"""The model that ships with the package, and the default if no model is named."""
-
 _ASSET = "asset:"
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/+(?P<rest>.*)"
@@ -89,7 +86,8 @@ def model_place(name: str) -> str:
     Parameters
     ----------
     name
-        A folder, a file, a hub id, or ``asset:NAME``; the only shipped model is `DEFAULT_MODEL`.
+        A folder, a file, a hub id, or ``asset:NAME``; the only shipped model is
+        ``asset:default``.
 
     Raises
     ------

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from megabase.errors import counted
+
 _SECONDS_BETWEEN_LINES = 15.0
 
 _log = logging.getLogger(__name__)
@@ -36,26 +38,6 @@ def start_logging(*, quiet: bool, verbose: bool = False) -> None:
     logger.handlers[:] = [handler]
     usual = logging.DEBUG if verbose else logging.INFO
     logger.setLevel(logging.WARNING if quiet else usual)
-
-
-def counted(n: int, unit: str, units: str = "") -> str:
-    """Return a number with its unit, in the singular or the plural.
-
-    Parameters
-    ----------
-    n
-        The number.
-    unit
-        The unit in the singular.
-    units
-        The unit in the plural; if empty, `unit` with an s.
-
-    Examples
-    --------
-    >>> counted(1, "seed"), counted(2000, "seed"), counted(0, "class", "classes")
-    ('1 seed', '2,000 seeds', '0 classes')
-    """
-    return f"{n:,} {unit if n == 1 else units or unit + 's'}"
 
 
 class Meter:

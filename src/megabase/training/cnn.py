@@ -14,6 +14,7 @@ from megabase.data.labels import Labels
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.footprint import LIBRARIES_BYTES
 from megabase.model.heads import (
     ANY_LABELS,
     ONE_CLASS,
@@ -23,7 +24,6 @@ from megabase.model.heads import (
     TokenHead,
     pool,
 )
-from megabase.runtime.environment import LIBRARIES_BYTES
 from megabase.runtime.log import Meter
 from megabase.training.checkpoint import Checkpoints
 from megabase.training.fit import fit, set_labels

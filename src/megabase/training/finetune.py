@@ -12,9 +12,9 @@ from uuid import uuid4
 import numpy as np
 from jaxtyping import Shaped
 
-from megabase.data.labels import LABEL
 from megabase.errors import InputError
-from megabase.inference.prediction_table import PredictionTable
+from megabase.inference.predictions import PredictionTable
+from megabase.io.sequence_table import LABEL
 from megabase.io.tables import check_no_clash, write_table
 from megabase.metrics.results import without_nan
 from megabase.metrics.task_metrics import NAMES, Kind, metrics_of

@@ -11,9 +11,10 @@ from jaxtyping import Float64
 from transformers import set_seed
 
 from megabase.data.labelled_dataset import StepBatches
-from megabase.data.labels import LABEL, Labels
+from megabase.data.labels import Labels
 from megabase.errors import DivergedError, InputError, WorkError
 from megabase.genome.few_shot_prompt import answer_letters
+from megabase.io.sequence_table import LABEL
 from megabase.model.classification import (
     HyenaDNAForSequenceClassification,
     HyenaDNAForTokenClassification,

@@ -12,7 +12,6 @@ from jaxtyping import Float64, Int64
 from megabase.data.label_track import LabelTrack, open_label_track
 from megabase.data.labelled_dataset import BaseLabels, Examples
 from megabase.data.labels import Labels, joined
-from megabase.data.sequence_table import Record, SequenceTable, class_files
 from megabase.data.splits import (
     grouped_split,
     joined_groups,
@@ -23,9 +22,10 @@ from megabase.data.splits import (
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
+from megabase.io.derived_files import file_sha256
 from megabase.io.genome_file import open_reference
+from megabase.io.sequence_table import Record, SequenceTable, class_files
 from megabase.metrics.task_metrics import Kind
-from megabase.runtime.environment import file_sha256
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.training.run_config import FinetuneConfig
 

@@ -11,8 +11,7 @@ import torch
 from megabase.data.training_windows import LengthSchedule, Share, Stage
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.footprint import inference_bytes, training_bytes
-from megabase.runtime.environment import LIBRARIES_BYTES, memory_bytes
+from megabase.model.footprint import LIBRARIES_BYTES, device_bytes, inference_bytes, training_bytes
 from megabase.training.run_config import AdaptConfig, PretrainConfig
 
 _log = logging.getLogger(__name__)
@@ -216,5 +215,5 @@ def _trains_on_cuda(config: PretrainConfig | AdaptConfig) -> bool:
 def _device_bytes(config: PretrainConfig | AdaptConfig) -> float:
     """Return the memory in bytes that the device has for one process."""
     if _trains_on_cuda(config):
-        return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    return memory_bytes() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return device_bytes(torch.device("cuda"))
+    return device_bytes(torch.device("cpu")) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -305,7 +305,7 @@ def _trainer(
 
 
 def _finish(
-    place: Output, model: HyenaDNAForCausalLM, checkpoints: Checkpoints, **record: object
+    place: Output, model: HyenaDNAForCausalLM, checkpoints: Checkpoints, **record: Any
 ) -> None:
     """Save the model, record how it was made, and remove the checkpoints."""
     with atomic_files(place.path) as folder:

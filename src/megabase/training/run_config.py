@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
 
-from megabase.data.labels import KINDS, LABEL, LABEL_TEXTS
-from megabase.data.sequence_table import CROPS, SEQUENCE
+from megabase.data.labels import KINDS, LABEL_TEXTS
 from megabase.errors import InputError
+from megabase.io.sequence_table import CROPS, LABEL, SEQUENCE
 from megabase.model.architecture import JOINT, POOLED, PRESETS, A, Architecture
 from megabase.runtime.config_file import RunConfig
 

@@ -13,7 +13,6 @@ from megabase.data.remembered_windows import (
     SegmentPlan,
     features_of_windows,
 )
-from megabase.data.sequence_table import read_regions
 from megabase.data.token_store import StoredWindow, TokenStore, open_token_store
 from megabase.data.training_windows import (
     Mixture,
@@ -32,7 +31,8 @@ from megabase.genome.split import (
     hold_out_tail,
     overlap_bp,
 )
-from megabase.runtime.environment import file_sha256
+from megabase.io.annotation import read_regions
+from megabase.io.derived_files import file_sha256
 from megabase.runtime.location import cache_folder, genome_path
 from megabase.training.run_config import GenomeConfig, PretrainConfig, SplitConfig
 
@@ -106,7 +106,8 @@ def _read(
     if regions is None:
         return None
     if isinstance(regions, str):
-        return read_regions(folder / regions, store)
+        records = read_regions(folder / regions, store.lengths, store.name)
+        return [record.interval for record in records]
     intervals = [Interval.from_region(text) for text in regions]
     for interval in intervals:
         check_inside(interval, store.lengths, store.name)

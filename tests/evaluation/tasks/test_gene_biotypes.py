@@ -3,10 +3,10 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.genome_rows import read_genes
-from megabase.evaluation.task_data import read_task_data
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.genome_rows import read_genes
+from megabase.evaluation.tasks.task_data import read_task_data
 from megabase.genome.vocabulary import DNA
-from megabase.tasks.catalogue import find_task
 from tests.toys import letters, write_fasta
 
 TASK = find_task("biotypes/human")

@@ -1,21 +1,10 @@
-"""The stamp says what wrote an output."""
+"""A hash is that of the bytes as they are now."""
 
 import hashlib
 import os
-import sys
 
-import torch
-
-from megabase.runtime import environment as provenance
-from megabase.runtime.environment import file_sha256, machine, remembered_sha256, stamp
-
-
-def test_the_stamp_has_command_versions_and_machine(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/opt/bin/megabase", "score", "--output", "a b"])
-    written = stamp()
-    assert written["command"] == "megabase score --output 'a b'"
-    assert written["versions"]["torch"] == torch.__version__
-    assert written["machine"] == machine()
+from megabase.io import derived_files
+from megabase.io.derived_files import file_sha256, remembered_sha256
 
 
 def test_the_hash_of_a_file_is_of_its_bytes(tmp_path):
@@ -26,11 +15,11 @@ def test_the_hash_of_a_file_is_of_its_bytes(tmp_path):
 def test_a_hash_is_remembered_until_the_file_changes_whatever_its_date(tmp_path, monkeypatch):
     path, cache = tmp_path / "f", tmp_path / "cache"
     path.write_bytes(b"ACGT")
-    monkeypatch.setattr(provenance, "_SETTLED_NS", 0)
+    monkeypatch.setattr(derived_files, "_SETTLED_NS", 0)
     first = remembered_sha256(path, cache)
     assert first == hashlib.sha256(b"ACGT").hexdigest()
     with monkeypatch.context() as patch:
-        patch.setattr(provenance, "file_sha256", None)
+        patch.setattr(derived_files, "file_sha256", None)
         assert remembered_sha256(path, cache) == first
     stat = path.stat()
     while path.stat().st_ctime_ns == stat.st_ctime_ns:  # until the clock of the disk has moved

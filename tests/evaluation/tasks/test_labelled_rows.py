@@ -9,9 +9,9 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from megabase.errors import InputError
-from megabase.evaluation.labelled_rows import read_deepsea, read_labelled
-from megabase.tasks.catalogue import find_task
-from megabase.tasks.task import LabelGroup
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.labelled_rows import read_deepsea, read_labelled
+from megabase.evaluation.tasks.task import LabelGroup
 
 TASK = find_task("genomic_benchmarks/human_enhancers_cohn")  # classes negative, positive
 ROWS = [("ACGT", "0"), ("CC", "1"), ("GGA", "0")]

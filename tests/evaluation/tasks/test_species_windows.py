@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.genome_rows import read_genomes
-from megabase.tasks.catalogue import find_task
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.genome_rows import read_genomes
 from tests.toys import letters, write_fasta
 
 TASK = replace(find_task("species/five_1k"), length=20, classes=("human", "mouse"))

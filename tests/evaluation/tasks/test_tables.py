@@ -5,8 +5,13 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from megabase.tasks.catalogue import all_tasks, find_task, find_tasks, published_means
-from megabase.tasks.statements import group_file
+from megabase.evaluation.tasks.catalogue import (
+    all_tasks,
+    find_task,
+    find_tasks,
+    group_file,
+    published_means,
+)
 
 GENOMIC_BENCHMARKS = find_tasks(["genomic_benchmarks"])
 NUCLEOTIDE_TRANSFORMER = find_tasks(["nucleotide_transformer"])

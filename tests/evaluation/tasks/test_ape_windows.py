@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.genome_rows import read_aligned
-from megabase.tasks.catalogue import find_task
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.genome_rows import read_aligned
 from tests.toys import letters
 
 TASK = replace(find_task("species/apes_chr22_1024"), length=8)

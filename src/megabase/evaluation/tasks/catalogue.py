@@ -1,11 +1,14 @@
-"""Read the statements of a group of tasks from its YAML file, and check them.
+"""The catalogue of all tasks: read from the YAML file of each group, checked, found by pattern.
 
 A file has the keys of `GroupFile`. A statement has the keys of `Task`, except ``name``, which is
 its key in the file, and ``published``, whose numbers are in tables.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +16,9 @@ from typing import Any, NamedTuple
 from pydantic import Field, TypeAdapter, ValidationError
 
 from megabase.errors import InputError
+from megabase.evaluation.tasks.task import Task
 from megabase.metrics.results import Published, read_published
 from megabase.runtime.config_file import RunConfig, explain, keys_of, read_yaml
-from megabase.tasks.task import Task
 
 _FOLDER = Path(__file__).parent
 _LIKE = "like"
@@ -26,6 +29,7 @@ _ELSEWHERE = {
 """What a statement does not have, although a task has it, and why."""
 _KEYS = (_LIKE, *(each.name for each in fields(Task) if each.name not in _ELSEWHERE))
 _CHECKED = TypeAdapter(Task)
+_PATTERN = re.compile(r"[*?[]")
 
 
 class PublishedTable(RunConfig):
@@ -197,3 +201,102 @@ def _statement(group: str, file: GroupFile, name: str) -> dict[str, Any]:
             f"another one, got {like!r}"
         )
     return {**file.shared, **file.tasks[its_name], **own}
+
+
+def all_tasks() -> tuple[Task, ...]:
+    """Return every task, group by group."""
+    return tuple(task for group in group_names() for task in task_group(group).tasks)
+
+
+def published_means() -> tuple[Published, ...]:
+    """Return the numbers that are means over several tasks (`Published.over`)."""
+    return tuple(number for group in group_names() for number in task_group(group).means)
+
+
+def find_tasks(patterns: Iterable[str]) -> tuple[Task, ...]:
+    """Return the tasks that match patterns, each once, in the order of the patterns.
+
+    Parameters
+    ----------
+    patterns
+        Each is a name (``gue/tf/0``), a group (``gue``) or a prefix of one (``gue/tf``), a
+        pattern with ``*``, ``?`` or ``[...]`` (``gue/prom/*_tata``), or the last part of a name
+        if it is unique (``prom_core_tata``, but not ``H3K4me3``).
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no task, or the last part of a name is ambiguous.
+
+    Examples
+    --------
+    >>> [task.name for task in find_tasks(["gue/mouse/[01]", "prom_core_tata"])]
+    ['gue/mouse/0', 'gue/mouse/1', 'gue/prom/prom_core_tata']
+    """
+    found: dict[str, Task] = {}
+    for pattern in patterns:
+        found |= {task.name: task for task in _meant(pattern)}
+    if not found:
+        raise InputError(f"name a task or a group: {', '.join(group_names())}")
+    return tuple(found.values())
+
+
+def find_task(name: str) -> Task:
+    """Return the one task that a name or pattern matches.
+
+    Parameters
+    ----------
+    name
+        A pattern of `find_tasks`.
+
+    Raises
+    ------
+    InputError
+        If it matches no task, or several.
+    """
+    found = [*find_tasks([name])]
+    if len(found) > 1:
+        raise InputError(f"{name} matches {len(found)} tasks, {_some(found)}; name one of them")
+    return found[0]
+
+
+def _meant(pattern: str) -> list[Task]:
+    wanted = pattern.rstrip("/")
+    tasks = _candidates(wanted)
+    exact = [task for task in tasks if task.name == wanted]
+    inside = [task for task in tasks if task.name.startswith(f"{wanted}/")]
+    alike = [task for task in tasks if fnmatchcase(task.name, wanted)]
+    if exact or inside or alike:
+        return exact or inside or alike
+    ends = [task for task in all_tasks() if task.name.endswith(f"/{wanted}")]
+    if len(ends) > 1:
+        raise InputError(
+            f"{pattern} is ambiguous: {len(ends)} tasks end in it, {_some(ends)}; name one of them"
+        )
+    return ends or _unknown(pattern)
+
+
+def _candidates(wanted: str) -> tuple[Task, ...]:
+    """Return the tasks whose whole names can match, from the file of a named group only."""
+    group, _, _ = wanted.partition("/")
+    if _PATTERN.search(group):
+        return all_tasks()
+    return task_group(group).tasks if group in group_names() else ()
+
+
+def _some(tasks: Iterable[Task]) -> str:
+    names = [task.name for task in tasks]
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _unknown(pattern: str) -> list[Task]:
+    """Raise an InputError that suggests the closest name."""
+    names = [task.name for task in all_tasks()]
+    ends = {name.rpartition("/")[2]: name for name in reversed(names)}
+    near = get_close_matches(pattern, [*names, *group_names(), *ends], n=1, cutoff=0.6)
+    hint = (
+        f"did you mean {ends.get(near[0], near[0])}?"
+        if near
+        else f"groups: {', '.join(group_names())}"
+    )
+    raise InputError(f"no task is called {pattern!r}; {hint}")

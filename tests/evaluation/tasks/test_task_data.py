@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.task_data import read_task_data
-from megabase.tasks.catalogue import find_task, find_tasks
+from megabase.evaluation.tasks.catalogue import find_task, find_tasks
+from megabase.evaluation.tasks.task_data import read_task_data
 
 COHN = replace(
     find_task("genomic_benchmarks/human_enhancers_cohn"), published_rows={"train": 3, "test": 2}

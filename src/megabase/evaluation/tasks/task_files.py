@@ -12,9 +12,9 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from jaxtyping import UInt8
 
 from megabase.errors import InputError
+from megabase.evaluation.tasks.task import Task
 from megabase.io.compression import uncompressed_name
 from megabase.runtime.location import seconds_for_hub, why_unreachable
-from megabase.tasks.task import Task
 
 Label = int | float | UInt8[np.ndarray, " _"]
 """A class, counted from 0; a value; or a number for each label or each base."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from megabase.evaluation.task_files import TaskExamples, digest, draw_parts, is_known
+from megabase.evaluation.tasks.task_files import TaskExamples, digest, draw_parts, is_known
 
 ROWS = TaskExamples(["ACGT", "CC", "CC"], [0, 1, 1])
 

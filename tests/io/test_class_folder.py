@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from megabase.data.sequence_table import class_files, read_class_folder, read_sequence_rows
 from megabase.errors import InputError
+from megabase.io.sequence_table import class_files, read_class_folder, read_sequence_rows
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.genome_rows import read_annotation, read_places
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.genome_rows import read_annotation, read_places
 from megabase.genome.interval import Interval
-from megabase.tasks.catalogue import find_task
 from tests.toys import letters, write_fasta
 
 TASK = replace(find_task("gene_structure/chr20"), length=10)

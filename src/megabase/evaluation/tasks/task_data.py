@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.evaluation.genome_rows import read_aligned, read_annotation, read_genes, read_genomes
-from megabase.evaluation.labelled_rows import read_deepsea, read_labelled, read_triples
-from megabase.evaluation.task_files import TaskExamples, digest, hub_folder, task_folder
+from megabase.evaluation.tasks.genome_rows import (
+    read_aligned,
+    read_annotation,
+    read_genes,
+    read_genomes,
+)
+from megabase.evaluation.tasks.labelled_rows import read_deepsea, read_labelled, read_triples
+from megabase.evaluation.tasks.task import SPLITS, Task
+from megabase.evaluation.tasks.task_files import TaskExamples, digest, hub_folder, task_folder
 from megabase.metrics.results import Published
-from megabase.tasks.task import SPLITS, Task
 
 _log = logging.getLogger(__name__)
 

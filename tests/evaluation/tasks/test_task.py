@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from megabase.errors import InputError
-from megabase.tasks.task import LabelGroup, Task, TaskSource
+from megabase.evaluation.tasks.task import LabelGroup, Task, TaskSource
 
 BINARY = Task(
     "toys/one", "yes or no", "binary", "mcc", TaskSource("P", "", ""), classes=("no", "yes")

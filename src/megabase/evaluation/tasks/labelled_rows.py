@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from megabase.errors import InputError
-from megabase.evaluation.task_files import (
+from megabase.evaluation.tasks.task import Task
+from megabase.evaluation.tasks.task_files import (
     Label,
     TaskExamples,
     check_splits,
@@ -20,7 +21,6 @@ from megabase.evaluation.task_files import (
 from megabase.io.compression import open_text, uncompressed_name
 from megabase.io.sequence_file import read_sequences
 from megabase.io.tables import read_rows
-from megabase.tasks.task import Task
 
 _log = logging.getLogger(__name__)
 

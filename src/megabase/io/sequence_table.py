@@ -8,34 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from megabase.data.labels import LABEL
-from megabase.data.token_store import TokenStore
-from megabase.errors import InputError
+from megabase.errors import InputError, counted
 from megabase.genome.interval import Interval, parse_strand
-from megabase.genome.reference import Reference, check_inside
+from megabase.genome.reference import Reference
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.io.annotation import is_bed, read_bed
 from megabase.io.compression import uncompressed_name
 from megabase.io.sequence_file import has_sequence_suffix, holds_sequences, read_sequences
 from megabase.io.tables import check_columns, read_rows
-from megabase.runtime.log import counted
-
-
-def read_regions(path: Path, store: TokenStore) -> list[Interval]:
-    """Read the intervals of a BED file, all of which must lie in the genome of `store`.
-
-    Raises
-    ------
-    InputError
-        If the file is not valid BED, or an interval is not inside the genome.
-    """
-    intervals = [record.interval for record in read_bed(path)]
-    for interval in intervals:
-        check_inside(interval, store.lengths, store.name)
-    return intervals
-
 
 _log = logging.getLogger(__name__)
+
+SEQUENCE, LABEL = "sequence", "label"
+"""The columns of sequences and of labels."""
 
 _INDEXES = (".fai", ".gzi")
 
@@ -139,9 +124,6 @@ def read_sequence_rows(
 
 CROPS = ("centre", "left", "random")
 """Which part of a sequence that is longer than the context is kept."""
-
-SEQUENCE = "sequence"
-"""The column of sequences."""
 
 _BED_COLUMNS = ["contig", "start", "end", "name", "strand"]
 

@@ -3,8 +3,8 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.task_files import check_splits, split_paths, task_files, task_folder
-from megabase.tasks.catalogue import find_task
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.task_files import check_splits, split_paths, task_files, task_folder
 
 
 def touch(folder, *names):

@@ -6,16 +6,16 @@ from textwrap import dedent
 import pytest
 
 from megabase.errors import InputError
-from megabase.metrics.results import Published
-from megabase.tasks import statements
-from megabase.tasks.catalogue import find_tasks
-from megabase.tasks.statements import (
+from megabase.evaluation.tasks import catalogue
+from megabase.evaluation.tasks.catalogue import (
+    find_tasks,
     group_file,
     group_names,
     read_group_file,
     read_tasks,
     task_group,
 )
+from megabase.metrics.results import Published
 
 SHARED = """
 shared:
@@ -124,13 +124,13 @@ def test_an_invalid_file_is_an_error_of_one_line(tmp_path, text, problem):
 
 
 def test_every_file_of_statements_is_listed_once():
-    files = {file.stem for file in Path(statements.__file__).parent.glob("*.yaml")} - {"groups"}
+    files = {file.stem for file in Path(catalogue.__file__).parent.glob("*.yaml")} - {"groups"}
     assert files == set(group_names())
     assert len(files) == len(group_names())
 
 
 def test_the_example_of_the_documentation_is_a_file_of_statements(tmp_path):
-    page = (Path(__file__).parents[2] / "docs" / "contributing.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "contributing.md").read_text()
     text = dedent(page.partition("```yaml\n")[2].partition("   ```")[0]).replace("GROUP", "toys")
     one, two = read(tmp_path, text).tasks
     assert (one.name, two.name, two.metric) == ("toys/enhancers", "toys/silencers", "mcc")

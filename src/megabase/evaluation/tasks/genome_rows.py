@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from megabase.errors import InputError
-from megabase.evaluation.task_files import (
+from megabase.errors import InputError, counted
+from megabase.evaluation.tasks.task import SPLITS, Task
+from megabase.evaluation.tasks.task_files import (
     FORMATS,
     TaskExamples,
     draw_parts,
@@ -25,8 +26,6 @@ from megabase.io.genome_file import open_reference
 from megabase.io.maf import AlignedRow, read_maf
 from megabase.io.tables import read_table
 from megabase.runtime.location import cache_folder
-from megabase.runtime.log import counted
-from megabase.tasks.task import SPLITS, Task
 
 _TRIES = 100  # maximum number of draws for each window, because windows with many N are rejected
 

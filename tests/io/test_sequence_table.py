@@ -6,10 +6,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from megabase.data.sequence_table import SequenceTable
 from megabase.errors import InputError
 from megabase.genome.reference import MemoryReference
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.io.sequence_table import SequenceTable
 
 
 def written(tmp_path, text, name="t.csv"):

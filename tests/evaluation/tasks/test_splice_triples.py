@@ -5,8 +5,8 @@ import math
 import pytest
 
 from megabase.errors import InputError
-from megabase.evaluation.labelled_rows import read_triples
-from megabase.tasks.catalogue import find_task
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.labelled_rows import read_triples
 
 TASK = find_task("splice_triples/fly")
 

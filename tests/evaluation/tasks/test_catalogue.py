@@ -3,11 +3,11 @@
 import pytest
 
 from megabase.errors import InputError
-from megabase.tasks.catalogue import (
+from megabase.evaluation.tasks.catalogue import (
     all_tasks,
     find_task,
     find_tasks,
-    groups,
+    group_names,
     published_means,
 )
 
@@ -21,7 +21,7 @@ def test_names_are_unique():
 
 
 def test_the_groups_have_all_their_tasks():
-    counts = {group: len(find_tasks([group])) for group in groups()}
+    counts = {group: len(find_tasks([group])) for group in group_names()}
     assert counts["genomic_benchmarks"] == 8
     assert counts["nucleotide_transformer"] == 18
     assert counts["gue"] == 28

@@ -4,9 +4,9 @@ import pytest
 from huggingface_hub import constants
 
 from megabase.errors import InputError
-from megabase.evaluation.task_data import read_task_data
-from megabase.evaluation.task_files import hub_folder
-from megabase.tasks.catalogue import find_task
+from megabase.evaluation.tasks.catalogue import find_task
+from megabase.evaluation.tasks.task_data import read_task_data
+from megabase.evaluation.tasks.task_files import hub_folder
 
 TASK = find_task("gue/mouse/2")
 

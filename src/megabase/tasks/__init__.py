@@ -1,1 +1,0 @@
-"""Tasks as data: the source of the rows, the metric, and published numbers."""
