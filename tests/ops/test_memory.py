@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.ops.backends import memory_features, new_memory
+from megabase.ops.backends import memory_features, new_memory, reading
 from megabase.ops.memory import (
     N_HITS,
     N_RECENT_HITS,
@@ -224,6 +224,40 @@ def test_rows_have_memories_of_their_own() -> None:
     together = memory_features(RULES, _odds(), rows)
     for row, features in zip(rows, together, strict=True):
         np.testing.assert_array_equal(features, new_memory(RULES, _odds(), expected=9).read(row))
+
+
+def test_copies_read_rows_and_leave_the_memory_as_it_is(memory: Memory) -> None:
+    letters = _repetitive()
+    memory.read(letters[:500])
+    rows = np.stack([letters[500:700], letters[100:300], _random(200, 8)])
+    together = memory.read_by_copies(rows)
+    for row, features in zip(rows, together, strict=True):
+        np.testing.assert_array_equal(features, memory.copy().read(row))
+    assert len(memory) == 500
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_memories_of_a_batch_read_again_and_again_from_the_same_place(path: str) -> None:
+    rows = np.stack([np.resize(_repetitive(seed), 700) for seed in (0, 5)])
+    memories = [PATHS[path]() for _ in rows]
+    parts, start = [], 0
+    for length, times in ((500, 1), (1, 100), (100, 1)):  # a long row in C is read by threads
+        letters = np.empty((2, length), np.uint8)
+        out = np.empty((2, length, RULES.n_features), np.float16)
+        read = reading(memories, letters, out)
+        for _ in range(times):
+            letters[:] = rows[:, start : start + length]
+            read()
+            parts.append(out.copy())
+            start += length
+    alone = [PATHS[path]().read(row) for row in rows]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), np.stack(alone))
+
+
+def test_the_memory_in_c_reads_contiguous_letters_only() -> None:
+    letters, out = np.zeros((2, 8), np.uint8), np.empty((2, 4, RULES.n_features), np.float16)
+    with pytest.raises(TypeError, match="contiguous"):
+        reading([_native(), _native()], letters[:, ::2], out)
 
 
 def test_unknown_letters_before_a_sequence_change_nothing(memory: Memory) -> None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer, UInt8
 
 from megabase.errors import InputError
 
@@ -155,6 +155,13 @@ class Vocabulary:
             table[self.id_of(letter)] = self.id_of(self.alphabet.reverse_complement(letter))
         return table
 
+    @cached_property
+    def base_of_token(self) -> UInt8[np.ndarray, " token_or_more"]:
+        """What `to_bases` returns for each token; the last entry is that of any later token."""
+        table = np.full(len(self) + 1, len(self.base_ids), dtype=np.uint8)
+        table[list(self.base_ids)] = np.arange(len(self.base_ids))
+        return table
+
     def encode(self, letters: str, *, name: str = "the sequence", start: int = 0) -> Encoded:
         """Return the token of each letter.
 
@@ -226,11 +233,9 @@ class Vocabulary:
         """Return the tokens of the other strand in its 5' to 3' direction."""
         return self._complement_of_token[tokens[::-1]]
 
-    def to_bases(self, tokens: UInt8[np.ndarray, " length"]) -> UInt8[np.ndarray, " length"]:
+    def to_bases(self, tokens: Integer[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
         """Return 0, 1, 2, 3 for the bases A, C, G, T and 4 for any other token."""
-        table = np.full(len(self) + 1, len(self.base_ids), dtype=np.uint8)
-        table[list(self.base_ids)] = np.arange(len(self.base_ids))
-        return table[np.minimum(tokens, len(self))]
+        return self.base_of_token[np.minimum(tokens, len(self))]
 
 
 # The ids of the released models: the tokenizer of Nguyen et al. 2023, arXiv:2306.15794v2.

@@ -3,8 +3,8 @@
 `choose` selects the engine from the request, the device, the dtype, the mode of gradients and the
 state of the model; `plan_streamed` selects tiles that fit a limit of memory; `steps_for`,
 `gated_conv`, `add_norm` and `long_conv` select the code for the operations between the matrix
-products; `new_memory` and `memory_features` that of the memory. Every choice has a reason, which is
-logged or part of an error.
+products; `new_memory`, `reading` and `memory_features` that of the memory. Every choice has a
+reason, which is logged or part of an error.
 
 Triton is imported only if its kernels are requested. They are tested both compiled and in
 Triton's interpreter.
@@ -12,7 +12,7 @@ Triton's interpreter.
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float16, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from megabase.errors import InputError
@@ -29,7 +29,16 @@ from megabase.ops import definition, fft
 from megabase.ops.fft import fft_length
 from megabase.ops.gated_conv import N_STREAMS
 from megabase.ops.memory import SOURCES as MEMORY_SOURCES
-from megabase.ops.memory import Memory, MemoryLibrary, MemoryRules, Odds, PlainMemory
+from megabase.ops.memory import (
+    Memory,
+    MemoryLibrary,
+    MemoryRules,
+    NativeMemory,
+    Odds,
+    PlainMemory,
+    RowFeatures,
+    Rows,
+)
 from megabase.ops.native_mixer import mixer_bytes, n_points
 from megabase.ops.short_conv import ShortFilter
 from megabase.ops.steps import SOURCES, NativeSteps, Steps
@@ -342,9 +351,7 @@ def new_memory(rules: MemoryRules, odds: Odds, *, expected: int) -> Memory:
     return library.memory(rules, odds, expected=expected)
 
 
-def memory_features(
-    rules: MemoryRules, odds: Odds, letters: UInt8[np.ndarray, "row length"]
-) -> Float16[np.ndarray, "row length feature"]:
+def memory_features(rules: MemoryRules, odds: Odds, letters: Rows) -> RowFeatures:
     """Return the features of rows of letters, each with a memory of its own.
 
     Parameters
@@ -358,6 +365,31 @@ def memory_features(
     if library is None:
         return np.stack([PlainMemory(rules, odds).read(row) for row in letters])
     return library.read_rows(rules, odds, letters)
+
+
+def reading(memories: Sequence[Memory], letters: Rows, out: RowFeatures) -> Callable[[], None]:
+    """Return a function that appends rows of letters to memories and writes their features.
+
+    It may be called again with other letters in the same place.
+
+    Parameters
+    ----------
+    memories
+        Those of a batch, at least one, with the same rules.
+    letters
+        Numbers of letters, as in `ops.memory`, one row for each memory.
+    out
+        Where the features after each letter are written.
+    """
+    native = [memory for memory in memories if isinstance(memory, NativeMemory)]
+    if len(native) == len(memories):
+        return NativeMemory.reading(native, letters, out)
+
+    def read() -> None:
+        for memory, row, features in zip(memories, letters, out, strict=True):
+            features[:] = memory.read(row)
+
+    return read
 
 
 @cache

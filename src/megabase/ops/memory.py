@@ -52,7 +52,7 @@ import ctypes
 import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from ctypes import POINTER, c_int, c_int32, c_int64, c_void_p
 from dataclasses import dataclass
@@ -82,6 +82,8 @@ _LIMITS = ("n_pointers", "n_recent", "n_agreeing", "n_right", "life")
 
 Letters = UInt8[np.ndarray, " length"]
 Features = Float16[np.ndarray, "row feature"]
+Rows = UInt8[np.ndarray, "row length"]
+RowFeatures = Float16[np.ndarray, "row length feature"]
 Odds = Float[np.ndarray, "hits recent"]
 
 
@@ -148,6 +150,10 @@ class Memory(ABC):
     @abstractmethod
     def copy(self) -> "Memory":
         """Return an independent copy."""
+
+    def read_by_copies(self, letters: Rows) -> RowFeatures:
+        """Return the features of rows of letters, each read by a copy; this memory is unchanged."""
+        return np.stack([self.copy().read(row) for row in letters])
 
 
 def default_odds() -> Odds:
@@ -421,7 +427,11 @@ class MemoryLibrary:
                 "memory_outcomes": (None, (c_void_p, c_void_p)),
                 "memory_read": (c_int, (c_void_p, c_void_p, c_int64, c_void_p, c_void_p)),
                 "memory_read_rows": (
-                    c_int, (POINTER(_Settings), c_void_p, c_void_p, c_int64, c_int64, c_void_p),
+                    c_int,
+                    (c_void_p, POINTER(_Settings), c_void_p, c_void_p, c_int64, c_int64, c_void_p),
+                ),
+                "memory_read_each": (
+                    c_int, (POINTER(c_void_p), c_void_p, c_int64, c_int64, c_void_p),
                 ),
             },
         )  # fmt: skip
@@ -440,14 +450,12 @@ class MemoryLibrary:
         made = self._c.memory_new(_Settings.of(rules), table.ctypes.data, expected)
         return NativeMemory(self._c, made, rules)
 
-    def read_rows(
-        self, rules: MemoryRules, odds: Odds, letters: UInt8[np.ndarray, "row length"]
-    ) -> Float16[np.ndarray, "row length feature"]:
+    def read_rows(self, rules: MemoryRules, odds: Odds, letters: Rows) -> RowFeatures:
         """Return the features of rows of letters, each with a memory of its own, in parallel."""
         letters, table = np.ascontiguousarray(letters), _fixed(odds)
         out = np.empty((*letters.shape, rules.n_features), np.float16)
         failed = self._c.memory_read_rows(
-            _Settings.of(rules), table.ctypes.data, letters.ctypes.data, *letters.shape,
+            None, _Settings.of(rules), table.ctypes.data, letters.ctypes.data, *letters.shape,
             out.ctypes.data,
         )  # fmt: skip
         _check(not failed, letters.size)
@@ -487,6 +495,34 @@ class NativeMemory(Memory):
     def copy(self) -> "NativeMemory":
         """Return an independent copy."""
         return NativeMemory(self._c, self._c.memory_copy(self._made), self.rules)
+
+    def read_by_copies(self, letters: Rows) -> RowFeatures:
+        """Return the features of rows of letters, each read by a copy, in parallel."""
+        letters = np.ascontiguousarray(letters)
+        out = np.empty((*letters.shape, self.rules.n_features), np.float16)
+        failed = self._c.memory_read_rows(
+            self._made, None, None, letters.ctypes.data, *letters.shape, out.ctypes.data
+        )
+        _check(not failed, letters.size)
+        return out
+
+    @staticmethod
+    def reading(
+        memories: "Sequence[NativeMemory]", letters: Rows, out: RowFeatures
+    ) -> Callable[[], None]:
+        """Return a call in C that reads all rows; see `backends.reading`."""
+        if not (letters.flags.c_contiguous and out.flags.c_contiguous):
+            raise TypeError("the memory in C reads and writes contiguous arrays")
+        read = memories[0]._c.memory_read_each
+        made = (c_void_p * len(memories))(*(memory._made for memory in memories))
+        where, size, to = letters.ctypes.data, map(c_int64, letters.shape), out.ctypes.data
+        arguments = (made, c_void_p(where), *size, c_void_p(to))
+
+        def call(alive: object = (memories, letters, out)) -> None:  # C has addresses only
+            del alive
+            _check(not read(*arguments), letters.size)
+
+        return call
 
     def count_outcomes(self) -> None:
         """Count from now on how often pointers with the same hits are right."""

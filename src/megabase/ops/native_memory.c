@@ -672,19 +672,6 @@ int memory_read(Memory *memory, const uint8_t *letters, int64_t n, const uint8_t
   return 0;
 }
 
-// Features of rows of letters, each with a memory of its own that begins empty.
-int memory_read_rows(const Settings *set, const int32_t *odds, const uint8_t *letters, int64_t n_rows,
-                     int64_t length, uint16_t *out) {
-  int failed = 0, n_features = memory_n_features(set);
-#pragma omp parallel for schedule(dynamic) reduction(| : failed)
-  for (int64_t row = 0; row < n_rows; row++) {
-    Memory *memory = memory_new(set, odds, length);
-    failed |= !memory || memory_read(memory, letters + row * length, length, 0, out + row * length * n_features);
-    memory_free(memory);
-  }
-  return failed;
-}
-
 static void *copied(const void *from, size_t n_bytes, int *failed) {
   if (!from) return 0;
   void *to = malloc(n_bytes);
@@ -718,6 +705,28 @@ Memory *memory_copy(const Memory *from) {
     return 0;
   }
   return memory;
+}
+
+// Features of rows of letters, each read by a copy of `before`, or by an empty memory if it is null.
+int memory_read_rows(const Memory *before, const Settings *set, const int32_t *odds, const uint8_t *letters,
+                     int64_t n_rows, int64_t length, uint16_t *out) {
+  int failed = 0, n_features = memory_n_features(before ? &before->set : set);
+#pragma omp parallel for schedule(dynamic) reduction(| : failed)
+  for (int64_t row = 0; row < n_rows; row++) {
+    Memory *memory = before ? memory_copy(before) : memory_new(set, odds, length);
+    failed |= !memory || memory_read(memory, letters + row * length, length, 0, out + row * length * n_features);
+    memory_free(memory);
+  }
+  return failed;
+}
+
+// Read one row of letters into each memory, and write features after every letter.
+int memory_read_each(Memory *const *memories, const uint8_t *letters, int64_t n_rows, int64_t length, uint16_t *out) {
+  int failed = 0, n_features = memory_n_features(&memories[0]->set);
+#pragma omp parallel for schedule(dynamic) reduction(| : failed) if (length >= LONG_WINDOW)
+  for (int64_t row = 0; row < n_rows; row++)
+    failed |= memory_read(memories[row], letters + row * length, length, 0, out + row * length * n_features);
+  return failed;
 }
 
 // Bytes held, without the structure itself.
