@@ -26,6 +26,10 @@ SCALE_FREE = {"filter_family": "scale-free", "emb_dim": 9, "n_near_taps": 5}
 """Configuration keys of our scale-free filter, which replaces the published one."""
 
 
+MEMORY = {"memory_orders": [2, 4], "pointer_orders": [8], "memory_width": 16}
+"""Configuration keys of a memory."""
+
+
 def config(**keys):
     """Return a configuration of 8 channels, 2 blocks and a context of 64 tokens."""
     return HyenaDNAConfig(**({"d_model": 8, "n_layer": 2, "max_seq_len": 66} | keys))
@@ -39,6 +43,14 @@ def model(seed=0, **keys):
         for parameter in toy.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return toy
+
+
+def repeats(batch, length, seed=0):
+    """Return random tokens of A, C, G, T whose every 60 repeat those before, with an N."""
+    segments = torch.randint(7, 11, (batch, 60), generator=torch.Generator().manual_seed(seed))
+    whole = segments.repeat(1, -(-length // 60))[:, :length]
+    whole[:, 100:101] = 11
+    return whole
 
 
 def tokens(batch, length, seed=0):

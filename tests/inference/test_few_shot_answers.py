@@ -10,6 +10,7 @@ from megabase.inference.few_shot_answers import few_shot_probabilities
 from tests import toys
 
 MODEL = toys.model(max_seq_len=302)
+WITH_MEMORY = toys.model(max_seq_len=302, **toys.MEMORY)
 
 
 def encode(text):
@@ -39,6 +40,15 @@ def test_it_is_the_softmax_over_the_letters_after_the_last_token(shots, letters)
 def test_reading_the_demonstrations_once_changes_nothing():
     assert asked() == pytest.approx(asked(read_once=False), abs=1e-5)
     assert np.abs(asked() - few_shot_probabilities(MODEL, [], QUERIES, "AN")).max() > 1e-3
+
+
+def test_each_query_has_the_memory_of_the_demonstrations():
+    queries = [SHOTS[0].sequence, *QUERIES]
+    once, again = (
+        few_shot_probabilities(WITH_MEMORY, SHOTS, queries, "AN", read_once=read_once)
+        for read_once in (True, False)
+    )
+    assert once == pytest.approx(again, abs=1e-5)
 
 
 @pytest.mark.parametrize("read_once", [True, False])

@@ -18,6 +18,7 @@ from tests import toys
 from tests.genome.test_motif import search
 
 MODEL = toys.model(max_seq_len=202)
+WITH_MEMORY = toys.model(max_seq_len=202, **toys.MEMORY)
 NOTHING = np.zeros(0, dtype=np.uint8)
 
 
@@ -29,8 +30,8 @@ def letters_of(generated):
     return [DNA_VOCABULARY.decode(each.tokens) for each in generated]
 
 
-def total(prompt, generated):
-    (values,) = log_likelihoods(MODEL, [np.concatenate([prompt, generated.tokens])])
+def total(prompt, generated, model=MODEL):
+    (values,) = log_likelihoods(model, [np.concatenate([prompt, generated.tokens])])
     return values[len(prompt) :].sum()
 
 
@@ -41,6 +42,15 @@ def test_the_log_likelihood_is_that_of_the_bases_added(prompt, length):
     assert len(made.tokens) == length
     assert set(made.tokens) <= set(DNA_VOCABULARY.base_ids)
     assert made.log_likelihood == pytest.approx(total(encode(prompt), made), rel=1e-4)
+
+
+@pytest.mark.parametrize("n_prompt", [0, 1, 130])
+def test_with_a_memory_too(n_prompt):
+    prompts = [row.numpy().astype(np.uint8)[:n_prompt] for row in toys.repeats(2, 130)]
+    prompts.append(prompts[0][: n_prompt // 2])
+    for prompt, made in zip(prompts, generate(WITH_MEMORY, prompts, 70), strict=True):
+        truth = total(prompt, made, WITH_MEMORY)
+        assert made.log_likelihood == pytest.approx(truth, rel=1e-4)
 
 
 def test_the_likeliest_base_is_the_one_a_whole_pass_finds():

@@ -9,6 +9,7 @@ from megabase.model.cache import SharedPrompt
 from tests import toys
 
 MODEL = toys.model(max_seq_len=202).double()
+WITH_MEMORY = toys.model(max_seq_len=202, **toys.MEMORY).double()
 
 
 def both(n_prompt, lengths, model=MODEL):
@@ -36,8 +37,24 @@ def test_other_shapes(keys):
         torch.testing.assert_close(*both(n_prompt, [3, 20], model))
 
 
-def test_one_batch_leaves_the_next_alone():
-    shared = SharedPrompt(MODEL.backbone, toys.tokens(1, 30)[0], 20)
+def test_each_continuation_has_the_memory_of_the_prompt_and_its_own():
+    whole = toys.repeats(3, 200)
+    shared = SharedPrompt(WITH_MEMORY.backbone, whole[0, :70], 90)
+    tokens = whole[:, 70:160]  # of which only the first repeats letters of the prompt
+    last = torch.tensor([89, 20, 60])
+    truth = []
+    for row, end in zip(tokens, last, strict=True):
+        with torch.no_grad():
+            read = torch.cat([whole[0, :70], row[: end + 1]])
+            truth.append(WITH_MEMORY(read[None]).logits[0, -1])
+    padded = tokens.where(torch.arange(90) <= last[:, None], torch.tensor(4))
+    for batch in (tokens, padded):
+        torch.testing.assert_close(shared.logits_after(batch, last), torch.stack(truth))
+
+
+@pytest.mark.parametrize("model", [MODEL, WITH_MEMORY])
+def test_one_batch_leaves_the_next_alone(model):
+    shared = SharedPrompt(model.backbone, toys.tokens(1, 30)[0], 20)
     tokens, last = toys.tokens(2, 20, seed=1), torch.tensor([19, 4])
     first = shared.logits_after(tokens, last)
     shared.logits_after(toys.tokens(3, 10, seed=2), torch.tensor([9, 9, 1]))

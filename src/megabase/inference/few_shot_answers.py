@@ -18,9 +18,8 @@ from megabase.genome.few_shot_prompt import (
 )
 from megabase.genome.vocabulary import TokenArray
 from megabase.inference.hidden import hidden_states
-from megabase.model.cache import SharedPrompt
+from megabase.model.cache import SharedPrompt, why_not_cached
 from megabase.model.language import LanguageModel, batches, pad
-from megabase.model.streaming import find_modification
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ def few_shot_probabilities(
 
 def why_not_shared(model: LanguageModel) -> str | None:
     """Return why demonstrations cannot be read once for all queries, or None if they can."""
-    return find_modification(model.backbone.blocks, model.backbone.norm)
+    return why_not_cached(model.backbone)
 
 
 def _reader(model: LanguageModel) -> Read:

@@ -1,10 +1,11 @@
-"""Decoding: what each layer remembers of the tokens so far, and how later tokens pass through it.
+"""Decoding: what each layer holds of the tokens so far, and how later tokens pass through it.
 
-A layer remembers the last inputs of the short convolution and the sums of the long one
-(`ops.online`). There are three modes: a prompt is read in one pass, which fills the memory
-(`Cache.absorb`); one token is appended (`Cache.step`), after which the sums of all layers are
-updated together; several continuations of one prompt are read, which leaves the memory as it is
-(`SharedPrompt`). What does not depend on tokens is computed in advance (`ops.folding`).
+A layer holds the last inputs of the short convolution and the sums of the long one (`ops.online`).
+There are three modes: a prompt is read in one pass, which fills the cache (`Cache.absorb`); one
+token is appended (`Cache.step`), after which the sums of all layers are updated together; several
+continuations of one prompt are read, which leaves the cache as it is (`SharedPrompt`). What does
+not depend on tokens is computed in advance (`ops.folding`). In a model with a memory
+(`ops.memory`), each sequence has its own, which reads the same tokens (`model.memory_decoder`).
 """
 
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from megabase.errors import InputError
 from megabase.model.backbone import Backbone
 from megabase.model.hyena import Block, HyenaOperator
+from megabase.model.memory_decoder import MemoryDecoder, MemoryWeights
+from megabase.model.memory_mixer import MemoryMixer, log_without_memory
 from megabase.model.streaming import find_modification, layer_weights, wide
 from megabase.ops.backends import long_conv
 from megabase.ops.definition import short_conv
@@ -25,12 +28,22 @@ from megabase.ops.folding import LayerWeights, fold_norm
 from megabase.ops.gated_conv import N_STREAMS
 from megabase.ops.online import ShortSums, Sums, TiledSums
 from megabase.ops.taps import add_skip
+from megabase.ops.tracing import is_unmodified
 
 _CHANNELS_AT_ONCE = 32  # in the mixing of a prompt
 _TOKENS_AT_ONCE = 1 << 13  # in the MLP of a prompt
 
 MakeSums = Callable[[Tensor, Tensor], Sums]
 """Creates `Sums` from the taps and the contribution of the prompt to each later token."""
+
+
+def why_not_cached(backbone: Backbone) -> str | None:
+    """Return a modification that would be lost, because a cache reads weights; None: none."""
+    memory = [] if backbone.memory is None else backbone.memory.named_modules(prefix="memory")
+    for name, module in [("embedding", backbone.embedding), *memory]:
+        if not is_unmodified(module, nn.Embedding, MemoryMixer, nn.Linear):
+            return f"{name} is modified: a {type(module).__name__}, perhaps with hooks"
+    return find_modification(backbone.blocks, backbone.norm)
 
 
 class Cache:
@@ -52,11 +65,14 @@ class Cache:
         If the backbone was modified, for example by hooks, or its operators are not of order 2.
     """
 
+    _memory: MemoryDecoder | None = None
+    """The memories of the batch; None: the model has none, or nothing was read."""
+
     @torch.inference_mode()
     def __init__(
         self, backbone: Backbone, n_steps: int, *, make_sums: MakeSums = TiledSums
     ) -> None:
-        obstacle = find_modification(backbone.blocks, backbone.norm)
+        obstacle = why_not_cached(backbone)
         if obstacle is not None:
             raise InputError(
                 f"a cache needs an unmodified model of order 2, but {obstacle}; "
@@ -74,6 +90,8 @@ class Cache:
         no_bias = head.new_zeros(len(head))
         weight, self._head_bias = fold_norm(norm.weight, norm.bias, head, no_bias)
         self._head, self._last_eps = weight.t(), norm.eps
+        mixer = backbone.memory
+        self._of_memory = None if mixer is None else MemoryWeights(mixer, norm, head)
 
     @torch.inference_mode()
     def absorb(
@@ -95,7 +113,10 @@ class Cache:
         InputError
             If prompt and `n_steps` exceed the positions of the model.
         """
-        return self.absorb_embedded(self._embedding[tokens], mask)
+        self._check_length(tokens.shape[1])
+        r = self._embedding[tokens]
+        self._remember(tokens, mask, r)
+        return self._begin(r, mask)
 
     @torch.inference_mode()
     def absorb_embedded(
@@ -103,8 +124,21 @@ class Cache:
         embedded: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
     ) -> Float[Tensor, "batch token"]:
-        """Read prompts as `absorb` does, given embedded tokens."""
-        r, taps, future, recent = self._take_in(embedded, mask)
+        """Read prompts as `absorb` does, given embedded tokens, without a memory."""
+        self._check_length(embedded.shape[1])
+        if self._of_memory is not None:
+            log_without_memory()
+            self._memory = MemoryDecoder(self._of_memory, len(embedded))
+        # a copy, which is overwritten, in the dtype of the arithmetic
+        return self._begin(embedded.to(self._embedding.dtype, copy=True), mask)
+
+    def _begin(
+        self,
+        r: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None,
+    ) -> Float[Tensor, "batch token"]:
+        """Pass prompts through the layers; the parameters are those of `_take_in`."""
+        taps, future, recent = self._take_in(r, mask)
         self.sums = self._make_sums(taps, future)
         short = [layer.short for layer in self._layers]
         self._short = ShortSums(
@@ -114,12 +148,14 @@ class Cache:
         )
         self._streams = torch.empty_like(self._short.inputs[0])
         self._inputs = r.new_empty(len(self._layers), *r[:, -1].shape)
-        return self._logits(r[:, -1])
+        return self._logits(r[:, -1], self._memory)
 
     @torch.inference_mode()
     def step(self, tokens: Int64[Tensor, " batch"]) -> Float[Tensor, "batch token"]:
         """Append one token to each sequence, and return the logits of the token after it."""
         r = self._embedding[tokens]
+        if self._memory is not None:
+            self._memory.read(tokens, r)
         width = r.shape[1:]
         last, first, value = self._streams.chunk(N_STREAMS, dim=1)  # views of one layer's streams
         short = self._short
@@ -139,36 +175,55 @@ class Cache:
             _feed_forward(r, layer, eps[1])
         short.push()
         self.sums.push(self._inputs)
-        return self._logits(r)
+        return self._logits(r, self._memory)
 
-    def _take_in(
-        self,
-        embedded: Float[Tensor, "batch length d_model"],
-        mask: Bool[Tensor, "batch length"] | None,
-    ) -> tuple[
-        Float[Tensor, "batch length d_model"],
-        Float[Tensor, "layer d_model step"],
-        Float[Tensor, "layer d_model batch step"],
-        Float[Tensor, "layer batch stream_channel recent"],
-    ]:
-        """Read the prompts.
-
-        Returns
-        -------
-        r, taps
-            The stream after the last layer; the long filters, as far as later tokens need them.
-        future, recent
-            What each layer remembers: the contribution of the prompts to each later token, and
-            the last inputs of the short convolution, the oldest first.
-        """
-        batch, length, d_model = embedded.shape
+    def _check_length(self, length: int) -> None:
+        """Raise an InputError if a prompt and the tokens after it exceed the model's positions."""
         if length + self.n_steps > self._max_length:
             raise InputError(
                 f"a prompt of {length:,} tokens and {self.n_steps:,} more exceed this model's "
                 f"{self._max_length:,} positions; shorten one of them"
             )
-        # a copy, which is overwritten, in the dtype of the arithmetic
-        r = embedded.to(self._embedding.dtype, copy=True)
+
+    def _remember(
+        self,
+        tokens: Int64[Tensor, "batch length"],
+        mask: Bool[Tensor, "batch length"] | None,
+        r: Float[Tensor, "batch length d_model"],
+    ) -> None:
+        """Read prompts into new memories, and add the features to the embedding `r`, in place."""
+        if self._of_memory is not None:
+            self._memory = MemoryDecoder(self._of_memory, len(tokens))
+            expected = tokens.shape[1] + self.n_steps
+            self._memory.read_prompts(tokens, mask, r, expected=expected)
+
+    def _take_in(
+        self,
+        r: Float[Tensor, "batch length d_model"],
+        mask: Bool[Tensor, "batch length"] | None,
+    ) -> tuple[
+        Float[Tensor, "layer d_model step"],
+        Float[Tensor, "layer d_model batch step"],
+        Float[Tensor, "layer batch stream_channel recent"],
+    ]:
+        """Pass prompts through the layers.
+
+        Parameters
+        ----------
+        r
+            The residual stream, which is overwritten by that after the last layer.
+        mask
+            False where a token is padding.
+
+        Returns
+        -------
+        taps
+            The long filters, as far as later tokens need them.
+        future, recent
+            What each layer holds: the contribution of the prompts to each later token, and the
+            last inputs of the short convolution, the oldest first.
+        """
+        batch, length, d_model = r.shape
         n_layers, edge = len(self._layers), self._layers[0].short.edge
         taps = r.new_empty(n_layers, d_model, self.n_steps)
         future = r.new_empty(n_layers, d_model, batch, self.n_steps)
@@ -178,9 +233,9 @@ class Cache:
             h = operator.filters(length + self.n_steps)[0].to(r.dtype)
             add_skip(h, operator.skip)
             taps[index], self._first_taps[index] = h[:, : self.n_steps], h[:, 0]
-            kept = _Memory(future[index], recent[index])
-            self._pass(index, r, h, mask=mask, remember=kept)
-        return r, taps, future, recent
+            kept = _LayerState(future[index], recent[index])
+            self._pass(index, r, h, mask=mask, after=kept)
+        return taps, future, recent
 
     def _pass(
         self,
@@ -189,8 +244,8 @@ class Cache:
         h: Float[Tensor, "d_model total"],
         *,
         mask: Bool[Tensor, "batch length"] | None = None,
-        before: "_Memory | None" = None,
-        remember: "_Memory | None" = None,
+        before: "_LayerState | None" = None,
+        after: "_LayerState | None" = None,
     ) -> None:
         """Pass several tokens through a layer, which overwrites `r`.
 
@@ -205,20 +260,20 @@ class Cache:
         mask
             False where a token is padding.
         before
-            What the layer remembers of the tokens before these; None: there are none.
-        remember
-            Receives what the layer remembers of these tokens. They must then be the first.
+            What the layer holds of the tokens before these; None: there are none.
+        after
+            Receives what the layer holds of these tokens. They must then be the first.
         """
         layer, (eps, eps_mlp) = self._layers[index], self._eps[index]
         length, d_model = r.shape[1:]
         u = functional.layer_norm(r, (d_model,), eps=eps)
-        if remember is not None:  # the first tokens may be many
+        if after is not None:  # the first tokens may be many
             at_once, mixed = _CHANNELS_AT_ONCE, torch.empty_like(u)
         else:  # a few tokens stay in the order of the convolution: channels before tokens
             at_once, mixed = d_model, u.new_empty(len(u), d_model, length).mT
         for start in range(0, d_model, at_once):
             channels = slice(start, min(start + at_once, d_model))
-            of_channels = self._mixed(layer, u, h, channels, mask, before, remember)
+            of_channels = self._mixed(layer, u, h, channels, mask, before, after)
             mixed[..., channels] = of_channels.transpose(1, 2)
         r += mixed @ layer.out + layer.out_bias
         for part in r.view(-1, d_model).split(_TOKENS_AT_ONCE):
@@ -231,8 +286,8 @@ class Cache:
         h: Float[Tensor, "d_model total"],
         channels: slice,
         mask: Bool[Tensor, "batch length"] | None,
-        before: "_Memory | None",
-        remember: "_Memory | None",
+        before: "_LayerState | None",
+        after: "_LayerState | None",
     ) -> Float[Tensor, "batch channel length"]:
         """Project and mix some channels; the parameters are those of `_pass`."""
         length, padding = u.shape[1], None if mask is None else ~mask[:, None]
@@ -240,8 +295,8 @@ class Cache:
         p = (u @ weight + _of_streams(bias, 0, channels)).transpose(1, 2)
         p = p if padding is None else p.masked_fill(padding, 0.0)
         n_before = 0
-        if remember is not None:
-            remember.keep_inputs(p, channels)
+        if after is not None:
+            after.keep_inputs(p, channels)
         if before is not None:
             recent = _of_streams(before.recent, 1, channels).expand(len(p), -1, -1)
             p, n_before = torch.cat([recent, p], dim=-1), recent.shape[-1]
@@ -250,24 +305,28 @@ class Cache:
         last, first, value = streams.chunk(N_STREAMS, dim=1)
         z = first * value
         z = z if padding is None else z.masked_fill(padding, 0.0)
-        if remember is not None:
+        if after is not None:
             # With zeros as later tokens, the outputs after these are their contributions.
-            z = functional.pad(z, (0, remember.future.shape[-1]))
+            z = functional.pad(z, (0, after.future.shape[-1]))
         y = long_conv(z, h[channels], h.new_zeros(z.shape[1]))
-        if remember is not None:
-            remember.future[channels] = y[..., length:].transpose(0, 1)
+        if after is not None:
+            after.future[channels] = y[..., length:].transpose(0, 1)
             y = y[..., :length]
         if before is not None:
             y = y + before.future[channels, :, :length].transpose(0, 1)
         return last * y
 
-    def _logits(self, r: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch token"]:
+    def _logits(
+        self, r: Float[Tensor, "batch d_model"], memory: MemoryDecoder | None
+    ) -> Float[Tensor, "batch token"]:
+        if memory is not None:
+            return memory.logits(r)
         u = functional.layer_norm(r, r.shape[1:], eps=self._last_eps)
         return torch.addmm(self._head_bias, u, self._head)
 
 
-class _Memory(NamedTuple):
-    """What a layer remembers of the tokens so far.
+class _LayerState(NamedTuple):
+    """What a layer holds of the tokens so far.
 
     Attributes
     ----------
@@ -333,8 +392,11 @@ class SharedPrompt(Cache):
     @torch.inference_mode()
     def __init__(self, backbone: Backbone, prompt: Int64[Tensor, " length"], longest: int) -> None:
         super().__init__(backbone, longest)
-        _, self._filters, *memory = self._take_in(self._embedding[prompt[None]], None)
-        self._memory = [_Memory(*of_layer) for of_layer in zip(*memory, strict=True)]
+        self._check_length(len(prompt))
+        r = self._embedding[prompt[None]]
+        self._remember(prompt[None], None, r)
+        self._filters, *held = self._take_in(r, None)
+        self._states = [_LayerState(*of_layer) for of_layer in zip(*held, strict=True)]
 
     @torch.inference_mode()
     def logits_after(
@@ -349,7 +411,8 @@ class SharedPrompt(Cache):
         last
             The index of that token in each, from 0.
         """
-        r = self._embedding[tokens]
-        for index, (h, memory) in enumerate(zip(self._filters, self._memory, strict=True)):
-            self._pass(index, r, h[:, : r.shape[1]], before=memory)
-        return self._logits(r[torch.arange(len(r), device=r.device), last])
+        r, rows = self._embedding[tokens], torch.arange(len(tokens), device=tokens.device)
+        memory = None if self._memory is None else self._memory.continued(tokens, last, r)
+        for index, (h, state) in enumerate(zip(self._filters, self._states, strict=True)):
+            self._pass(index, r, h[:, : r.shape[1]], before=state)
+        return self._logits(r[rows, last], memory)

@@ -1,9 +1,7 @@
 """The language model as a plain torch module, its loss, and batches of padded tokens."""
 
-import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import cast
 
 import numpy as np
@@ -16,10 +14,9 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
+from megabase.model.memory_mixer import log_without_memory
 from megabase.ops.recompute import recomputed
 from megabase.ops.tracing import is_jit_tracing, static_size, why_traced
-
-_log = logging.getLogger(__name__)
 
 _PAD = DNA_VOCABULARY.id_of("[PAD]")
 
@@ -214,14 +211,9 @@ class TokenReader(nn.Module):
         if given is not None:
             return given
         if input_ids is None:
-            _log_without_memory()
+            log_without_memory()
             return None
         return memory.features(input_ids, mask)
-
-
-@cache
-def _log_without_memory() -> None:
-    _log.info("the memory is not used, because embedded tokens were given instead of tokens")
 
 
 class LanguageModel(TokenReader):

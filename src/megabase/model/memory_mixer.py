@@ -12,6 +12,8 @@ logits are computed from the result, as they are without a memory. Without featu
 tokens instead of tokens), :math:`f_t = 0`.
 """
 
+import logging
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -24,8 +26,10 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.ops.backends import memory_features, new_memory
-from megabase.ops.memory import UNKNOWN, Memory, MemoryRules, Odds, default_odds
+from megabase.ops.memory import UNKNOWN, Memory, MemoryRules, Odds, Rows, default_odds
 from megabase.ops.tracing import why_traced
+
+_log = logging.getLogger(__name__)
 
 _TOKENS_AT_ONCE = 1 << 14
 
@@ -99,11 +103,16 @@ class MemoryMixer(nn.Module):
                 f"a model with a memory cannot be traced ({why}); pass memory_features, which "
                 "`model.backbone.memory.features(input_ids)` returns"
             )
-        numbers = DNA_VOCABULARY.to_bases(tokens.cpu().numpy())
-        if mask is not None:
-            numbers = np.where(mask.cpu().numpy(), numbers, np.uint8(UNKNOWN))
-        features = memory_features(self.rules, self.odds(), numbers)
+        features = memory_features(self.rules, self.odds(), self.letters(tokens, mask))
         return torch.from_numpy(features).to(tokens.device)
+
+    @staticmethod
+    def letters(
+        tokens: Int[Tensor, "batch length"], mask: Bool[Tensor, "batch length"] | None = None
+    ) -> Rows:
+        """Return the numbers of letters of tokens; padding, False in the mask, is unknown."""
+        numbers = DNA_VOCABULARY.to_bases(tokens.cpu().numpy())
+        return numbers if mask is None else np.where(mask.cpu().numpy(), numbers, np.uint8(UNKNOWN))
 
     def embed(
         self, embedded: Float[Tensor, "batch length d_model"],
@@ -142,3 +151,9 @@ class MemoryMixer(nn.Module):
         inner = functional.gelu(self.inner(functional.gelu(inner)))
         mixed = hidden + self.out(inner)
         return mixed if features is None else mixed + self.skip(features)
+
+
+@cache
+def log_without_memory() -> None:
+    """Log, once, that embedded tokens were given to a model with a memory."""
+    _log.info("the memory is not used, because embedded tokens were given instead of tokens")

@@ -354,14 +354,16 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         n_before = 0 if past is None else past.get_seq_length()
         check_keywords(keywords, attention_mask, length=length, n_before=n_before)
         if past is not None:
-            if labels is not None or output_hidden_states:
+            if labels is not None or output_hidden_states or memory_features is not None:
                 raise InputError(
-                    "past_key_values cannot be combined with labels or output_hidden_states; "
-                    "pass the whole sequence instead"
+                    "past_key_values cannot be combined with labels, output_hidden_states or "
+                    "memory_features; pass the whole sequence instead"
                 )
             new = cast("Tensor", input_ids if inputs_embeds is None else inputs_embeds)
             logits = past.take(new, attention_mask, length if kept is None else kept)
             return CausalLMOutputWithPast(logits=logits, past_key_values=past)
+        if use_cache:
+            past = _noted(self, input_ids, inputs_embeds, attention_mask, memory_features)
         every = _or(output_hidden_states, self.config.output_hidden_states)
         hidden = self._hidden_states(
             input_ids, attention_mask, inputs_embeds, every, features=memory_features
@@ -378,9 +380,7 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
             loss=loss,
             logits=None if skip_logits else functional.linear(_last(hidden[-1], kept), head),
             hidden_states=tuple(hidden) if every else None,
-            past_key_values=_noted(self, input_ids, inputs_embeds, attention_mask)
-            if use_cache
-            else None,
+            past_key_values=past,
         )
         return output if _or(return_dict, self.config.return_dict) else output.to_tuple()
 
@@ -471,8 +471,13 @@ def _noted(
     input_ids: Tensor | None,
     inputs_embeds: Tensor | None,
     mask: Tensor | None,
+    memory_features: Tensor | None,
 ) -> Past:
     """Return a `Past` for the next call, which will read these tokens again."""
+    if memory_features is not None:
+        raise InputError(
+            "a cache reads tokens into a memory of its own; leave memory_features or use_cache out"
+        )
     past = Past(model)
     past.note(cast("Tensor", input_ids if inputs_embeds is None else inputs_embeds), mask)
     return past

@@ -13,8 +13,7 @@ from transformers import StoppingCriteria
 
 from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.model.cache import Cache
-from megabase.model.streaming import find_modification
+from megabase.model.cache import Cache, why_not_cached
 
 _FEWEST_STEPS = 64  # least capacity of a cache if the final length is unknown
 
@@ -141,8 +140,7 @@ class Past(transformers.Cache):
         return logits[:, None].clone()  # a tensor outside inference mode, which callers may modify
 
     def _is_changed(self) -> bool:
-        backbone = self._model.backbone
-        return self._model.training or bool(find_modification(backbone.blocks, backbone.norm))
+        return self._model.training or why_not_cached(self._model.backbone) is not None
 
     def _check_length(self, length: int) -> None:
         total, limit = self._n_tokens + length, self._model.config.max_seq_len
@@ -152,10 +150,14 @@ class Past(transformers.Cache):
                 "positions; shorten one of them"
             )
 
-    def _embedded(self) -> Tensor:
+    def _whole(self) -> tuple[Tensor, bool]:
+        """Return all tokens so far, and whether they are embedded, as they are if a part is."""
+        is_embedded = any(part.ndim > 2 for part in self._taken)
         embedding = self._model.backbone.embedding
-        parts = [part if part.ndim > 2 else embedding(part) for part in self._taken]
-        return torch.cat(parts, dim=1)
+        parts = [
+            embedding(part) if is_embedded and part.ndim == 2 else part for part in self._taken
+        ]
+        return torch.cat(parts, dim=1), is_embedded
 
     def _absorbed(self) -> Tensor:
         """Read all tokens so far into a new cache with room for later tokens."""
@@ -165,18 +167,20 @@ class Past(transformers.Cache):
         else:
             self._n_steps = self._max_length - self._n_tokens
         self._cache = Cache(self._model.backbone, self._n_steps)
-        return self._cache.absorb_embedded(self._embedded(), self._mask)
+        whole, is_embedded = self._whole()
+        if is_embedded:
+            return self._cache.absorb_embedded(whole, self._mask)
+        return self._cache.absorb(whole, self._mask)
 
     @torch.no_grad()
     def _computed_again(self, length: int, kept: int | Tensor) -> Tensor:
         """Recompute the whole sequence, and return logits of its last tokens."""
         self._cache = None
-        whole = self._embedded()
+        whole, is_embedded = self._whole()
         # Indices count from the first new token; the model counts from the start.
         keep = kept if isinstance(kept, int) else kept + self._n_tokens - length
-        return self._model(
-            inputs_embeds=whole, attention_mask=self._mask, logits_to_keep=keep
-        ).logits
+        tokens = {"inputs_embeds" if is_embedded else "input_ids": whole}
+        return self._model(**tokens, attention_mask=self._mask, logits_to_keep=keep).logits
 
 
 class StopLetters(StoppingCriteria):
