@@ -7,9 +7,12 @@ features of a whole genome are ever stored. For held-out windows, `features_of_w
 memory read the training regions and everything before each window on its contig.
 """
 
+import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -47,10 +50,10 @@ class GenomeText:
     def __init__(self, store: TokenStore, regions: Sequence[Interval]) -> None:
         self.store = store
         self._regions = list(regions)
-        self._starts = np.cumsum([0, *(len(region) + 1 for region in regions)])
+        self._starts = [0, *accumulate(len(region) + 1 for region in regions)]
 
     def __len__(self) -> int:
-        return int(self._starts[-1]) - 1
+        return self._starts[-1] - 1
 
     def read(self, start: int, end: int, strand: str = "+") -> UInt8[np.ndarray, " length"]:
         """Return the numbers of letters (`ops.memory`) from `start` to `end` - 1 of a strand."""
@@ -58,7 +61,7 @@ class GenomeText:
             letters = self.read(len(self) - end, len(self) - start)[::-1]
             return np.where(letters == UNKNOWN, letters, 3 - letters)
         letters = np.full(end - start, UNKNOWN, dtype=np.uint8)
-        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        first = bisect_right(self._starts, start) - 1
         for region, at in zip(self._regions[first:], self._starts[first:], strict=False):
             if at >= end:
                 break
@@ -73,8 +76,8 @@ class GenomeText:
         """Return the place of a part of the text; None if it is not within one region."""
         if strand == "-":
             start, end = len(self) - end, len(self) - start
-        which = int(np.searchsorted(self._starts, start, side="right")) - 1
-        region, offset = self._regions[which], start - int(self._starts[which])
+        which = bisect_right(self._starts, start) - 1
+        region, offset = self._regions[which], start - self._starts[which]
         if offset + end - start > len(region):
             return None
         low = region.start + offset
@@ -127,6 +130,14 @@ class _Segment(NamedTuple):
     features: Features
 
 
+class _Readers(NamedTuple):
+    """The threads of a process that read segments, and the open segments by place and number."""
+
+    process: int
+    threads: ThreadPoolExecutor
+    segments: dict[tuple[int, int], Future[_Segment]]
+
+
 class SegmentMixture:
     """Draw each window from the open segments, as a pure function of seed, step and number.
 
@@ -171,11 +182,7 @@ class SegmentMixture:
         self._reverse_complement_p = reverse_complement_p
         self._max_unknown_fraction = max_unknown_fraction
         self._seed = seed
-        self._open: dict[tuple[int, int], Future[_Segment]] = {}
-        self._readers: ThreadPoolExecutor | None = None
-
-    def __getstate__(self) -> dict[str, object]:  # another process opens segments of its own
-        return {**self.__dict__, "_open": {}, "_readers": None}
+        self._readers: _Readers | None = None
 
     def window(self, step: int, number: int, length: int) -> GenomeWindow:
         """Return window `number` (from 0) of a step, with the features of its letters.
@@ -214,13 +221,16 @@ class SegmentMixture:
 
     def _segment(self, at: int, number: int) -> _Segment:
         """Return an open segment; begin to read those that are opened next."""
-        if self._readers is None:
-            self._readers = ThreadPoolExecutor(2, thread_name_prefix="memory")
-        self._open = {key: found for key, found in self._open.items() if key[0] >= at}
+        if self._readers is None or self._readers.process != os.getpid():
+            # A process that was forked has no threads; it opens segments of its own.
+            self._readers = _Readers(os.getpid(), ThreadPoolExecutor(2), {})
+        _, threads, segments = self._readers
+        for key in [key for key in segments if key[0] < at]:
+            del segments[key]
         for key in [(at + later, n) for later in (0, 1) for n in range(self._plan.n_open)]:
-            if key not in self._open:
-                self._open[key] = self._readers.submit(self._read, *key)
-        return self._open[at, number].result()
+            if key not in segments:
+                segments[key] = threads.submit(self._read, *key)
+        return segments[at, number].result()
 
     def _read(self, at: int, number: int) -> _Segment:
         rng = np.random.default_rng([self._seed, _OF_A_SEGMENT, at, number])
@@ -268,6 +278,7 @@ def features_of_windows(
         memory = new_memory(len(text) + last if others else last)
         if others:
             remember_text(memory, text, 0, len(text), "+")
+            memory.remember(np.array([UNKNOWN], np.uint8))
         yield from _features_on_contig(memory, store, here)
         at += len(here)
 
