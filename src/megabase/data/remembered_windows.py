@@ -9,7 +9,8 @@ memory read the training regions and everything before each window on its contig
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -121,21 +122,21 @@ class SegmentPlan:
 
 
 class _Segment(NamedTuple):
-    """A part of a text whose features are known."""
+    """A part of a text, and the position at which its memory begins."""
 
     genome: str
+    strand: str
+    first: int
     start: int
     end: int
-    strand: str
-    features: Features
 
 
 class _Readers(NamedTuple):
-    """The threads of a process that read segments, and the open segments by place and number."""
+    """The threads of a process that read segments, and the features of open segments."""
 
     process: int
     threads: ThreadPoolExecutor
-    segments: dict[tuple[int, int], Future[_Segment]]
+    features: dict[tuple[int, int], Future[Features]]
 
 
 class SegmentMixture:
@@ -194,7 +195,8 @@ class SegmentMixture:
         """
         rng = np.random.default_rng([self._seed, _OF_A_WINDOW, step, number])
         is_alone = rng.random() < self._plan.alone_p
-        segment = self._segment(step // self._plan.steps, int(rng.integers(self._plan.n_open)))
+        at, which = step // self._plan.steps, int(rng.integers(self._plan.n_open))
+        segment = self._segment(at, which)
         text, max_unknown = self._texts[segment.genome], int(self._max_unknown_fraction * length)
         for _ in range(_MAX_DRAWS):
             if segment.end - segment.start < length:
@@ -211,7 +213,7 @@ class SegmentMixture:
                 features = self._new_memory(length).read(letters)
             else:
                 first = start - segment.start
-                features = segment.features[first : first + length]
+                features = self._features(at, which)[first : first + length]
             return GenomeWindow(segment.genome, replace(window, memory=features))
         raise InputError(
             f"no window of {length:,} bp with at most {max_unknown:,} N was found in "
@@ -220,30 +222,98 @@ class SegmentMixture:
         )
 
     def _segment(self, at: int, number: int) -> _Segment:
-        """Return an open segment; begin to read those that are opened next."""
-        if self._readers is None or self._readers.process != os.getpid():
-            # A process that was forked has no threads; it opens segments of its own.
-            self._readers = _Readers(os.getpid(), ThreadPoolExecutor(2), {})
-        _, threads, segments = self._readers
-        for key in [key for key in segments if key[0] < at]:
-            del segments[key]
-        for key in [(at + later, n) for later in (0, 1) for n in range(self._plan.n_open)]:
-            if key not in segments:
-                segments[key] = threads.submit(self._read, *key)
-        return segments[at, number].result()
-
-    def _read(self, at: int, number: int) -> _Segment:
+        """Draw a segment of those that are open together."""
         rng = np.random.default_rng([self._seed, _OF_A_SEGMENT, at, number])
         name = self._names[int(np.searchsorted(self._ends, rng.random(), side="right"))]
         text, length = self._texts[name], self._plan.length
         strand = "-" if rng.random() < self._reverse_complement_p else "+"
         start = int(rng.integers(max(1, len(text) - length + 1)))
-        end = min(start + length, len(text))
         is_short, magnitude = rng.random() < self._plan.short_p, rng.random()
         first = max(0, start - round((start + 1) ** magnitude)) if is_short else 0
-        memory = self._new_memory(end - first)
-        remember_text(memory, text, first, start, strand)
-        return _Segment(name, start, end, strand, memory.read(text.read(start, end, strand)))
+        return _Segment(name, strand, first, start, min(start + length, len(text)))
+
+    def _features(self, at: int, number: int) -> Features:
+        """Return the features of an open segment; begin to read those that are opened next."""
+        if self._readers is None or self._readers.process != os.getpid():
+            # A process that was forked has no threads; it opens segments of its own.
+            self._readers = _Readers(os.getpid(), ThreadPoolExecutor(2), {})
+        features = self._readers.features
+        for key in [key for key in features if key[0] < at]:
+            del features[key]
+        for later in (at, at + 1):
+            if (later, 0) not in features:
+                self._open(later, self._readers)
+        return features[at, number].result()
+
+    def _open(self, at: int, readers: _Readers) -> None:
+        """Let the threads read the segments of a time; those that can share one memory do."""
+        segments = {number: self._segment(at, number) for number in range(self._plan.n_open)}
+        together: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+        for number, (name, strand, first, *_) in segments.items():
+            together[name, strand, first].append(number)
+        for numbers in together.values():
+            numbers.sort(key=lambda number: segments[number].start)
+            futures = [Future() for _ in numbers]
+            readers.features.update(zip([(at, number) for number in numbers], futures, strict=True))
+            readers.threads.submit(self._read, [segments[number] for number in numbers], futures)
+
+    def _read(self, segments: list[_Segment], futures: list[Future[Features]]) -> None:
+        """Compute the features of segments of one strand, sorted by their start."""
+        try:
+            name, strand, first, _, _ = segments[0]
+            memory = self._new_memory(segments[-1].end - first)
+            places = [(segment.start, segment.end) for segment in segments]
+            rows = features_of_places(memory, self._texts[name], places, first, strand)
+            for future in futures:
+                future.set_result(next(rows))
+        except BaseException as error:  # noqa: BLE001 it is raised where a result is asked for
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
+
+
+def features_of_places(
+    memory: Memory,
+    text: GenomeText,
+    places: Iterable[tuple[int, int]],
+    first: int = 0,
+    strand: str = "+",
+) -> Iterator[Features]:
+    """Yield the features of parts of a text, which a memory reads from `first` on.
+
+    Parameters
+    ----------
+    memory
+        What was read before.
+    text
+        The text.
+    places
+        Start and end of each part, sorted by start. Parts may overlap.
+    first
+        Where reading begins.
+    strand
+        The strand that is read.
+
+    Raises
+    ------
+    InputError
+        If parts are not sorted.
+    """
+    n_read, kept = (
+        first,
+        memory.read(np.empty(0, np.uint8)),
+    )  # features of the letters before n_read
+    for start, end in places:
+        if start < n_read - len(kept):
+            raise InputError(f"parts must be sorted by their start; {start:,} to {end:,} is not")
+        if start > n_read:
+            remember_text(memory, text, n_read, start, strand)
+            n_read, kept = start, kept[:0]
+        kept = kept[start - (n_read - len(kept)) :]
+        if end > n_read:
+            kept = np.concatenate([kept, memory.read(text.read(n_read, end, strand))])
+            n_read = end
+        yield kept[: end - start]
 
 
 def features_of_windows(
@@ -279,24 +349,6 @@ def features_of_windows(
         if others:
             remember_text(memory, text, 0, len(text), "+")
             memory.remember(np.array([UNKNOWN], np.uint8))
-        yield from _features_on_contig(memory, store, here)
+        whole = GenomeText(store, [Interval(contig, 0, last)])
+        yield from features_of_places(memory, whole, [(each.start, each.end) for each in here])
         at += len(here)
-
-
-def _features_on_contig(
-    memory: Memory, store: TokenStore, windows: Sequence[Interval]
-) -> Iterator[Features]:
-    contig, n_read = GenomeText(store, [Interval(windows[0].contig, 0, windows[-1].end)]), 0
-    kept = memory.read(np.empty(0, np.uint8))  # features of the letters before n_read
-    for window in windows:
-        if window.start > n_read:
-            remember_text(memory, contig, n_read, window.start, "+")
-            n_read, kept = window.start, kept[:0]
-        if window.start < n_read - len(kept):
-            raise InputError(f"windows must be sorted by their start; {window} is not")
-        if window.end > n_read:
-            new = memory.read(contig.read(n_read, window.end))
-            first = window.start - (n_read - len(kept))
-            kept, n_read = np.concatenate([kept[first:], new]), window.end
-        first = window.start - (n_read - len(kept))
-        yield kept[first : first + len(window)]
