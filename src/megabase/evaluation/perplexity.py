@@ -279,7 +279,7 @@ def _bits_of_model(
     """
     widened = [_with_context(window, 1) for window in windows]
     sequences = (store.fetch(wide) for wide in widened)
-    mixer = predictor.language.backbone.memory
+    mixer = predictor.memory
     features = None
     if mixer is not None and remembered is not None:
         features = features_of_windows(mixer.new_memory, store, widened, remembered)
@@ -401,7 +401,7 @@ def evaluate_held_out(
     request: dict[str, Any] = {"command": "evaluate perplexity", "genomes": about}
     if context_length is not None:
         request["context_length"] = context_length
-    if predictor.language.config.has_memory:
+    if predictor.memory is not None:
         request["memory"] = memory
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
