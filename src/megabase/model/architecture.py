@@ -194,7 +194,7 @@ pointer_life
     memory_pointers: int = 128
     pointer_occurrences: int = 8
     pointer_agreement: int = 22
-    pointer_exact: int = 32
+    pointer_exact: int = 16
     pointer_hits: int = 6
     pointer_life: int = 2000
     memory_width: int = 256
