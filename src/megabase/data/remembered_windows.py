@@ -54,7 +54,7 @@ class GenomeText:
         self._starts = [0, *accumulate(len(region) + 1 for region in regions)]
 
     def __len__(self) -> int:
-        return self._starts[-1] - 1
+        return max(0, self._starts[-1] - 1)
 
     def read(self, start: int, end: int, strand: str = "+") -> UInt8[np.ndarray, " length"]:
         """Return the numbers of letters (`ops.memory`) from `start` to `end` - 1 of a strand."""

@@ -108,7 +108,7 @@ def compress(
 
 
 def _known_letters(text: GenomeText) -> UInt8[np.ndarray, " length"]:
-    numbers = text.read(0, max(0, len(text)))
+    numbers = text.read(0, len(text))
     return _LETTERS[numbers[numbers < len(_LETTERS)]]
 
 
