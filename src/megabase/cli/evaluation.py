@@ -263,6 +263,14 @@ def perplexity(
     ] = None,
     regions: Regions = None,
     context_length: WindowOfContext = None,
+    compressor: Annotated[
+        str | None,
+        typer.Option(
+            "--compressor",
+            help="Command of a DNA compressor, such as 'path/to/GeCo3 -l 12', to compare with on "
+            "the same bases after the same past.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write.")
     ] = None,
@@ -289,6 +297,7 @@ def perplexity(
         genome,
         regions=regions,
         context_length=context_length,
+        compressor=compressor,
         output=output,
         seed=seed,
         device=device,

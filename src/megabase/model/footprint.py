@@ -11,9 +11,9 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
 from megabase.model.language import LanguageModel, TokenReader
-from megabase.ops.backends import plan_streamed
 from megabase.ops.gated_conv import n_kept
 from megabase.ops.recompute import KEPT_INSIDE
+from megabase.ops.streamed_plan import plan_streamed
 from megabase.runtime.environment import memory_bytes
 
 LIBRARIES_BYTES = int(0.4 * (1 << 30))
@@ -62,8 +62,8 @@ def inference_bytes(
 ) -> int:
     """Estimate the memory of one forward pass in float32: weights and activations.
 
-    For the streamed engine, see `backends.plan_streamed`. Otherwise a block holds, at its peak in
-    the long convolution, 16 tensors of (batch, length, d_model). Memory of the libraries
+    For the streamed engine, see `streamed_plan.plan_streamed`. Otherwise a block holds, at its
+    peak in the long convolution, 16 tensors of (batch, length, d_model). Memory of the libraries
     themselves is not included.
 
     Parameters
