@@ -272,8 +272,8 @@ class SegmentMixture:
                 break
         else:
             raise InputError(
-                f"{_MAX_DRAWS} segments of {length:,} letters of {name} were drawn, and most letters "
-                "of each are N; lower segment_length or choose other regions"
+                f"{_MAX_DRAWS} segments of {length:,} letters of {name} were drawn, and most "
+                "letters of each are N; lower segment_length or choose other regions"
             )
         first = max(0, start - round((start + 1) ** magnitude)) if is_short else 0
         return _Segment(name, strand, first, start, end)
