@@ -263,6 +263,14 @@ def perplexity(
     ] = None,
     regions: Regions = None,
     context_length: WindowOfContext = None,
+    remember: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--remember",
+            help="FASTA or 2bit file of another genome, such as a relative, that the memory of the "
+            "model and the compressor have read before; may be repeated.",
+        ),
+    ] = None,
     compressor: Annotated[
         str | None,
         typer.Option(
@@ -297,6 +305,7 @@ def perplexity(
         genome,
         regions=regions,
         context_length=context_length,
+        remember=remember or (),
         compressor=compressor,
         output=output,
         seed=seed,
