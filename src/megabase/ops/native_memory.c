@@ -21,6 +21,7 @@ enum {
   LONGEST_RUN = 255,     // exact match lengths beyond this are not distinguished
   AHEAD = 12,            // letters between a prefetch and its use
   SPARE = 16,            // bytes after the last letter, so that a word may reach beyond
+  SHORT_TEXT = 1 << 20,  // letters up to which tables are made large enough at once
   N_LOGS = 4096,
   N_ODDS = 33 * 16,
   PER_ORDER = 7,
@@ -257,7 +258,7 @@ typedef struct {
 static float logs[3][N_LOGS], log_totals[3][N_LOGS];
 static const float PRIORS[3] = {1.0f, 0.25f, 0.0625f};
 
-static void fill_logs(void) {
+__attribute__((constructor)) static void fill_logs(void) {  // when the library is loaded
   for (int a = 0; a < 3; a++)
     for (int n = 0; n < N_LOGS; n++) {
       logs[a][n] = logf((float)n + PRIORS[a]);
@@ -292,7 +293,6 @@ static int64_t power_above(int64_t n) {
 
 // A memory for about n letters; it grows if more come.
 Memory *memory_new(const Settings *set, const int32_t *odds, int64_t n) {
-  if (logs[0][1] != 0.0f || logs[1][1] == 0.0f) fill_logs();
   Memory *memory = calloc(1, sizeof(Memory));
   if (!memory) return 0;
   memory->set = *set;
@@ -301,11 +301,11 @@ Memory *memory_new(const Settings *set, const int32_t *odds, int64_t n) {
   for (int i = 0; i < set->n_orders; i++) {
     Table *table = memory->tables + i;
     table->k = set->orders[i];
-    if (table->k <= 12 && (1ll << (2 * table->k)) <= 4 * n + 4096) {
+    if (table->k <= 12 && (1ll << (2 * table->k)) <= 5 * n + 4096) {
       table->dense = calloc((size_t)4 << (2 * table->k), sizeof(uint32_t));
       failed |= !table->dense;
     } else {
-      table->n_entries = power_above(2 * n);
+      table->n_entries = power_above(n < SHORT_TEXT ? 4 * n : 2 * n);  // 2 n contexts at most
       table->entries = calloc((size_t)table->n_entries, sizeof(Entry));
       failed |= !table->entries;
     }
