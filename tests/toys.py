@@ -25,6 +25,12 @@ def write_fasta(path, contigs, width=60):
 SCALE_FREE = {"filter_family": "scale-free", "emb_dim": 9, "n_near_taps": 5}
 """Configuration keys of our scale-free filter, which replaces the published one."""
 
+MEMORY = {
+    "memory_orders": [1, 3, 8], "pointer_orders": [8, 11], "memory_width": 12,
+    "pointer_agreement": 12,
+}  # fmt: skip
+"""Configuration keys of a memory of counts and pointers."""
+
 
 def config(**keys):
     """Return a configuration of 8 channels, 2 blocks and a context of 64 tokens."""
@@ -39,6 +45,14 @@ def model(seed=0, **keys):
         for parameter in toy.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return toy
+
+
+def repeats(length, seed=0):
+    """Return letters in which a part of a random sequence comes again, on either strand."""
+    part = letters(max(1, length // 4), seed)
+    turned = part[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    between = letters(max(1, length // 8), seed + 1)
+    return (part + between + part + turned + letters(length, seed + 2))[:length]
 
 
 def tokens(batch, length, seed=0):

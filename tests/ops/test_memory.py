@@ -20,6 +20,7 @@ from megabase.ops.memory import (
     PlainMemory,
     default_odds,
     fitted_odds,
+    native_memory_bytes,
     prior_of,
 )
 
@@ -217,6 +218,16 @@ def test_tables_grow_beyond_the_expected_length() -> None:
     small, large = _native(rules, expected=1), _native(rules, expected=1 << 22)
     np.testing.assert_array_equal(small.read(letters), large.read(letters))
     assert small.n_bytes < large.n_bytes  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("n", [10, 1000, 5000, 40_000, 150_000])
+def test_the_bytes_of_a_memory_are_predicted_as_an_upper_bound(n: int) -> None:
+    rules = MemoryRules(orders=(2, 6, 9, 11, 12, 14, 18, 24), pointer_orders=(12, 20))
+    for letters, least in ((_random(n), 1 / 1.6), (np.resize(_repetitive(), n), 0.2)):
+        memory = _native(rules, expected=n)
+        memory.remember(letters)
+        share = memory.n_bytes / native_memory_bytes(rules, n)  # type: ignore[attr-defined]
+        assert least <= share <= 1
 
 
 def test_rows_have_memories_of_their_own() -> None:

@@ -263,6 +263,14 @@ def perplexity(
     ] = None,
     regions: Regions = None,
     context_length: WindowOfContext = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="For a model with a memory, what the memory has read: before (default: the "
+            "training regions, and everything before each window on its contig) or window (only "
+            "the window)."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write.")
     ] = None,
@@ -278,9 +286,11 @@ def perplexity(
     megabase evaluate perplexity --model model --genome genome.fa
     """
     from megabase.evaluation.evaluation_check import check_measured
+    from megabase.inference.choices import check_memory
     from megabase.runtime.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)
+    check_memory(memory)
     check_measured(model, device=device, genome=genome, output=output, is_folder=False)
     from megabase.evaluation.perplexity import bits_rows, evaluate_held_out, perplexity_line
 
@@ -289,6 +299,7 @@ def perplexity(
         genome,
         regions=regions,
         context_length=context_length,
+        memory=memory,
         output=output,
         seed=seed,
         device=device,

@@ -19,6 +19,7 @@ from megabase.errors import InputError, counted
 from megabase.evaluation.scored_regions import choose_regions, trained_on
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.choices import BEFORE, check_memory
 from megabase.inference.predictor import Predictor
 from megabase.metrics.bootstrap import ConfidenceInterval, bootstrap_ratio, interval_text
 from megabase.metrics.label_efficiency import doubling
@@ -28,11 +29,6 @@ from megabase.runtime.location import cache_folder, genome_path
 from megabase.runtime.log import progress
 
 _log = logging.getLogger(__name__)
-
-BEFORE, WITHIN = "before", "window"
-MEMORIES = (BEFORE, WITHIN)
-"""What the memory of a model has read: the training regions and everything before each window on
-its contig; or only the window itself."""
 
 
 @dataclass(frozen=True)
@@ -131,15 +127,17 @@ def evaluate_perplexity(
     context_length
         Length of a window in bases; None: the context length of the model.
     memory
-        One of `MEMORIES`; no difference for a model without a memory.
+        One of `choices.MEMORIES`; no difference for a model without a memory.
     seed
         Seed of the bootstrap.
 
     Raises
     ------
     InputError
-        If there is no base to score, or a window is longer than the model's context.
+        If there is no base to score, a window is longer than the model's context, or `memory` is
+        unknown.
     """
+    check_memory(memory)
     context_length = predictor.check_context_length(context_length)
     windows, n_bases = _cut(store, regions, context_length)
     plan = predictor.plan(longest=context_length + 1, n_tokens=sum(map(len, windows)))
@@ -329,7 +327,7 @@ def evaluate_held_out(
     *,
     regions: Path | None = None,
     context_length: int | None = None,
-    memory: str = BEFORE,
+    memory: str | None = None,
     output: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -351,7 +349,7 @@ def evaluate_held_out(
     context_length
         Length of a window in bases; None: the context length of the model.
     memory
-        One of `MEMORIES`; no difference for a model without a memory.
+        One of `choices.MEMORIES`, for a model with a memory; None: ``before``.
     output
         JSON file for the report.
     seed
@@ -365,15 +363,17 @@ def evaluate_held_out(
     -------
     report
         `PerplexityReport.to_dict`, with ``genome``, ``genome_sha256``, ``model_name``,
-        ``revision``, ``weights_sha256``, ``regions`` as (contig, start, end), ``seed``, and
-        ``n_bases_trained_on``: the number of scored bases the model was trained on, None if
-        unknown. Without `genome`, ``genomes`` holds such a report for each genome, by name;
-        with several genomes, a Markov model pooled over all of them is a further baseline.
+        ``revision``, ``weights_sha256``, ``regions`` as (contig, start, end), ``seed``,
+        ``memory`` if the model has one, and ``n_bases_trained_on``: the number of scored bases the
+        model was trained on, None if unknown. Without `genome`, ``genomes`` holds such a report
+        for each genome, by name; with several genomes, a Markov model pooled over all of them is
+        a further baseline.
 
     Raises
     ------
     InputError
-        If an input is invalid, or there is nothing to score or to fit baselines on.
+        If an input is invalid, the model has no memory but `memory` is given, or there is nothing
+        to score or to fit baselines on.
     """
     names = {"": genome} if genome is not None else _own_genomes(model, regions)
     stores = {
@@ -401,8 +401,12 @@ def evaluate_held_out(
     request: dict[str, Any] = {"command": "evaluate perplexity", "genomes": about}
     if context_length is not None:
         request["context_length"] = context_length
-    if predictor.language.config.has_memory:
-        request["memory"] = memory
+    has_memory = predictor.language.config.has_memory
+    if memory is not None and not has_memory:
+        raise InputError(f"{model} has no memory; leave out the memory option")
+    memory = memory or BEFORE
+    of_memory = {"memory": memory} if has_memory else {}
+    request |= of_memory
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
         return json.loads(output.read_text(encoding="utf-8"))
@@ -411,6 +415,7 @@ def evaluate_held_out(
         pooled = fit_pooled(several) if len(several) > 1 else None
         reports = {
             name: about[name]
+            | of_memory
             | evaluate_perplexity(
                 predictor,
                 store,

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer, UInt8
 
 from megabase.errors import InputError
 
@@ -226,7 +226,7 @@ class Vocabulary:
         """Return the tokens of the other strand in its 5' to 3' direction."""
         return self._complement_of_token[tokens[::-1]]
 
-    def to_bases(self, tokens: UInt8[np.ndarray, " length"]) -> UInt8[np.ndarray, " length"]:
+    def to_bases(self, tokens: Integer[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
         """Return 0, 1, 2, 3 for the bases A, C, G, T and 4 for any other token."""
         table = np.full(len(self) + 1, len(self.base_ids), dtype=np.uint8)
         table[list(self.base_ids)] = np.arange(len(self.base_ids))
