@@ -1,12 +1,14 @@
 """The memory: definition and C agree with brute force, and no feature sees what it must not."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from megabase.ops import backends
 from megabase.ops.backends import memory_features, new_memory
 from megabase.ops.memory import (
     N_HITS,
@@ -273,3 +275,19 @@ def test_outcomes_are_counted_by_hits() -> None:
     outcomes = memory.outcomes()
     assert outcomes[32, 15, 0] > 200
     assert outcomes[32, 15, 1] == 0
+
+
+def test_a_memory_that_is_not_compiled_is_warned_of_once_and_described(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(backends, "compile_here", lambda _: (None, "gcc is not installed"))
+    for cached in (backends._compiled_memory, backends._native_memory):
+        monkeypatch.setattr(backends, cached.__name__, cache(cached.__wrapped__))
+    assert backends.why_memory_not_compiled() == "gcc is not installed"
+    assert backends.describe_memory() == "in Python, not compiled: gcc is not installed"
+    assert not caplog.records
+    for _ in range(2):
+        assert isinstance(new_memory(RULES, _odds(), expected=9), PlainMemory)
+    assert [record.message for record in caplog.records] == [
+        "the memory is computed in Python, hundreds of times slower than in C: gcc is not installed"
+    ]
