@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from megabase.ops.backends import steps_for, why_not_compiled
+from megabase.ops.backends import gated_conv_by, mixer_for, steps_for, why_not_compiled
 from megabase.ops.gated_conv import split_streams
 from megabase.ops.short_conv import ShortFilter, without_edge
 from megabase.ops.steps import Steps
@@ -56,7 +56,7 @@ def mixing(n_channels: int, length: int) -> Work:
     out = torch.empty(1, n_channels, length)
 
     def mix(steps: Steps) -> None:
-        mixer = steps.mixer(out, n_channels, n_filters=1, dtype=torch.float32)
+        mixer = mixer_for(steps, out, n_channels, n_filters=1, dtype=torch.float32)
         for rows in mixer.chunks(n_channels):
             mixer.mix(split_streams(streams, short, rows), None, taps[rows], out=out[:, rows])
 
@@ -70,7 +70,7 @@ def with_gradient(n_channels: int, length: int) -> Work:
     inputs = [t.requires_grad_() for t in (streams, short.taps, short.bias, taps, skip)]
 
     def step(steps: Steps) -> object:
-        answer = steps.gated_conv(streams, short, taps, skip)
+        answer = gated_conv_by(steps, streams, short, taps, skip)
         return torch.autograd.grad(answer, inputs, weight)
 
     return step

@@ -23,8 +23,8 @@ import torch
 from systems import SHAPES
 
 from megabase.model.config import HyenaDNAConfig
-from megabase.ops.backends import plan_streamed
 from megabase.ops.fft import SplitTransform, Transform
+from megabase.ops.streamed_plan import plan_streamed
 from megabase.runtime.environment import stamp
 
 _TIMES = 7

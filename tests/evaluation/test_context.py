@@ -10,9 +10,11 @@ import pytest
 
 from megabase.data.token_store import open_token_store
 from megabase.evaluation.context import FIGURE, JSON, PAGE, evaluate_context, report_context
+from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.plan import InferencePlan
 from megabase.inference.predictor import Predictor
 from megabase.model.load import save
+from megabase.model.memory_mixer import MemoryMixer
 from tests import toys
 
 LENGTH = 512
@@ -21,6 +23,8 @@ LENGTH = 512
 class Copier(Predictor):
     """Knows a base for certain if the 12 bases before it stood in the sequence before."""
 
+    memory = None
+
     def __init__(self):
         self.context_length = LENGTH
         self.scored = []
@@ -28,7 +32,7 @@ class Copier(Predictor):
     def plan(self, *, longest, n_tokens):
         return InferencePlan(0.0, 0.0, "toy")
 
-    def log_likelihoods(self, sequences):
+    def log_likelihoods(self, sequences, features=None):
         for tokens in sequences:
             self.scored.append(tokens.tobytes())
             seen, values = {}, np.full(len(tokens), math.log(1 / 4), dtype=np.float32)
@@ -43,9 +47,26 @@ class Copier(Predictor):
 class Guesser(Copier):
     """Knows nothing."""
 
-    def log_likelihoods(self, sequences):
+    def log_likelihoods(self, sequences, features=None):
         for tokens in sequences:
             yield np.full(len(tokens), math.log(1 / 4), dtype=np.float32)
+
+
+class Rememberer(Copier):
+    """Reads 64 bases, and predicts what its memory has seen after the same 12 bases."""
+
+    memory = MemoryMixer(toys.config(memory_orders=[12]))
+
+    def __init__(self):
+        super().__init__()
+        self.context_length = 64
+
+    def log_likelihoods(self, sequences, features=None):
+        for tokens, rows in zip(sequences, features, strict=True):
+            assert len(tokens) == len(rows) <= 64
+            log_p = rows[:-1, :4].astype(np.float64) - math.log(4)
+            numbers = DNA_VOCABULARY.to_bases(tokens)[1:]
+            yield np.concatenate([[math.log(1 / 4)], log_p[np.arange(len(log_p)), numbers]])
 
 
 @pytest.fixture
@@ -82,6 +103,20 @@ def test_a_model_that_copies_gains_recalls_and_misses_the_far_context(store):
     assert shuffled[64] > 0.2
     assert min(recall.values()) > 0.8
     assert (report.n_windows, report.n_targets, report.n_copied) == (16, 128, 64)
+
+
+def test_a_memory_reads_more_than_the_network(store):
+    report = evaluate_context(
+        Rememberer(), store, store.contigs(), context_length=1024, n_windows=16
+    )
+    assert report.by_position == ()
+    gain = differences(report.gain)
+    assert max(gain[64], gain[128], gain[256]) < 0.1  # the repeats are 300 bases apart
+    assert gain[1008] > 0.2
+    assert min(differences(report.recall).values()) > 0.5
+    changed = {name: differences(each)[128] for name, each in report.recall_changed.items()}
+    assert changed["inverted"] == pytest.approx(differences(report.recall)[128], abs=0.2)
+    assert changed["inverted"] > changed["5 % mutated"] > changed["10 % mutated"] > 0
 
 
 def test_a_model_that_knows_nothing_shows_nothing(store):

@@ -53,6 +53,29 @@ def test_bits_of_the_model_are_summed_window_by_window(store, predictor):
     assert low < plain["perplexity"] < high
 
 
+@pytest.fixture
+def remembering(tmp_path):
+    save(toys.model(memory_orders=[2, 6], pointer_orders=[8]), tmp_path)
+    return Predictor.load(str(tmp_path), device="cpu")
+
+
+def test_the_memory_has_read_the_training_regions_and_what_precedes_a_window(store, remembering):
+    report = evaluate_perplexity(remembering, store, TEST[:1], TRAIN)
+    mixer = remembering.language.backbone.memory
+    contig = DNA_VOCABULARY.to_bases(store.fetch(Interval("chrI", 0, 5300)))
+    features = mixer.new_memory(5300).read(contig)
+    total = 0.0
+    for window in TEST[0].windows(64):
+        tokens = store.fetch(Interval("chrI", window.start - 1, window.end))
+        known = iter([features[window.start - 1 : window.end]])
+        (values,) = remembering.log_likelihoods([tokens], features=known)
+        total -= np.nansum(values[1:]) / math.log(2)
+    assert report.model.bits_per_base == pytest.approx(total / report.n_bases, rel=1e-6)
+    within = evaluate_perplexity(remembering, store, TEST[:1], TRAIN, memory="window")
+    assert within.model.bits_per_base != report.model.bits_per_base
+    assert within.markov == report.markov
+
+
 def test_the_model_alone_has_the_same_bits(store, predictor):
     report = evaluate_perplexity(predictor, store, TEST, TRAIN, context_length=60)
     assert held_out_bits(predictor, store, TEST, context_length=60) == report.model

@@ -10,8 +10,9 @@ from megabase.model import streaming as streamed
 from megabase.model.hyena import ImplicitFilter
 from megabase.ops import backends, recompute
 from megabase.ops import streamed as tiles
-from megabase.ops.backends import Engine, plan_streamed, steps_for
+from megabase.ops.backends import Engine, steps_for
 from megabase.ops.steps import Steps
+from megabase.ops.streamed_plan import plan_streamed
 from tests import toys
 
 ENGINES = ("plain", "lean", "streamed")

@@ -7,11 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.ops import definition
-from megabase.ops import fft as transform
+from megabase.ops import backends, definition
 from megabase.ops import gated_conv as module
-from megabase.ops.gated_conv import gated_conv, n_kept, refuse_second_derivative
+from megabase.ops.backends import gated_conv_by
+from megabase.ops.gated_conv import n_kept, refuse_second_derivative
 from megabase.ops.short_conv import ShortFilter, with_input_bias
+from megabase.ops.steps import Steps
 
 WAYS = ("whole", "recomputed", "some channels at a time", "few in the cache", "split transform")
 LENGTHS = (1, 2, 3, 33, 64, 301)
@@ -27,7 +28,7 @@ def _way(request, monkeypatch):
     if request.param == "few in the cache":
         monkeypatch.setattr(module, "_CACHE_ON_CPU", 1)
     if request.param == "split transform":
-        monkeypatch.setattr(transform, "_SPLIT_FROM", 0)
+        monkeypatch.setattr(backends, "_SPLIT_FROM", 0)
 
 
 def draw(length, *, batch=2, channel=3, n_taps=3, dtype=torch.float64, seed=0, device="cpu"):
@@ -39,7 +40,9 @@ def draw(length, *, batch=2, channel=3, n_taps=3, dtype=torch.float64, seed=0, d
 
 
 def without_edge(streams, taps, bias, h, d, mask=None):
-    return gated_conv(streams, ShortFilter(taps, bias, torch.zeros_like(taps[:, 1:])), h, d, mask)
+    return gated_conv_by(
+        Steps(), streams, ShortFilter(taps, bias, torch.zeros_like(taps[:, 1:])), h, d, mask
+    )
 
 
 def half_masked(length, batch=2):
@@ -87,7 +90,7 @@ def test_nothing_wraps_around_at_any_length(length, seed):
 def test_an_input_bias_is_part_of_the_short_filter(length):
     streams, taps, bias, h, d = (t.requires_grad_() for t in draw(length))
     input_bias = torch.randn(9, dtype=torch.float64, requires_grad=True)
-    ours = gated_conv(streams, with_input_bias(taps, bias, input_bias), h, d)
+    ours = gated_conv_by(Steps(), streams, with_input_bias(taps, bias, input_bias), h, d)
     theirs = definition.gated_conv(streams + input_bias[:, None], taps, bias, h, d)
     torch.testing.assert_close(ours, theirs)
     inputs = (taps, bias, input_bias)

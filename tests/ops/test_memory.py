@@ -95,13 +95,14 @@ def test_the_c_code_equals_the_definition() -> None:
     st.sampled_from([(8,), (9, 12)]),
     st.integers(1, 4),
     st.integers(2, 200),
+    st.integers(8, 32),
 )
 def test_the_c_code_equals_the_definition_with_any_rules(
-    text: str, again: int, seeds: tuple[int, ...], n_recent: int, life: int
+    text: str, again: int, seeds: tuple[int, ...], n_recent: int, life: int, n_exact: int
 ) -> None:
     rules = MemoryRules(
-        orders=(2, 5), pointer_orders=seeds, n_pointers=4, n_recent=n_recent, n_agreeing=8,
-        n_right=6, life=life,
+        orders=(2, 5), pointer_orders=seeds, n_pointers=4, n_recent=n_recent, n_agreeing=14,
+        n_exact=n_exact, n_right=6, life=life,
     )  # fmt: skip
     letters = _letters(text + text[again:] + "".join(reversed(text)).translate(_COMPLEMENT))
     native = _native(rules).read(letters).astype(float)

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from megabase.ops import definition, native_mixer
-from megabase.ops import steps as module
-from megabase.ops.backends import describe_steps, steps_for
+from megabase.ops import backends, definition, native_mixer
+from megabase.ops.backends import describe_steps, gated_conv_by, mixer_for, steps_for
 from megabase.ops.folding import CUBIC, scaled_for_gelu
 from megabase.ops.gated_conv import Workspace, split_streams
 from megabase.ops.native_mixer import NativeMixer
@@ -102,7 +101,7 @@ def draw(length, *, batch=2, channel=16, n_taps=3):
 def mixed(steps, streams, short, h, d, mask=None, *, as_spectra=True, kind=None):
     """Mix all channels by a mixer of the steps."""
     out = torch.full((len(streams), len(h), streams.shape[2]), torch.nan)
-    mixer = steps.mixer(out, len(h), n_filters=0 if as_spectra else 1, dtype=torch.float32)
+    mixer = mixer_for(steps, out, len(h), n_filters=0 if as_spectra else 1, dtype=torch.float32)
     assert kind is None or isinstance(mixer, kind)
     taps = h.clone()
     taps[:, 0] += d
@@ -178,7 +177,7 @@ def test_gradients_are_those_of_the_defining_sum(steps, length, batch, is_masked
     mask = torch.rand(batch, 1, length) > 0.3 if is_masked else None
 
     def by_steps(streams, taps, bias, h, d, mask):
-        return steps.gated_conv(streams, edgeless(taps, bias), h, d, mask)
+        return gated_conv_by(steps, streams, edgeless(taps, bias), h, d, mask)
 
     ours = with_gradients(by_steps, inputs, weight, mask)
     truth = with_gradients(definition.gated_conv, inputs, weight.double(), mask)
@@ -196,7 +195,9 @@ def test_gradients_of_an_edge_and_of_short_filters_of_any_length(n_taps):
 
     def mixed_by(steps):
         def function(streams, taps, bias, input_bias, h, d, mask):
-            return steps.gated_conv(streams, with_input_bias(taps, bias, input_bias), h, d, mask)
+            return gated_conv_by(
+                steps, streams, with_input_bias(taps, bias, input_bias), h, d, mask
+            )
 
         return function
 
@@ -211,14 +212,15 @@ def test_gradients_are_compiled_in_float32_only(monkeypatch):
     narrow = [streams, edgeless(taps, bias), h, d]
     wide = [t.double() for t in (streams, taps, bias, h, d)]
     wide = [wide[0], edgeless(*wide[1:3]), *wide[3:]]
-    assert compiled().gated_conv(*wide).dtype is torch.float64
+    assert gated_conv_by(compiled(), *wide).dtype is torch.float64
 
-    def is_compiled(*_, make_mixer=None):
-        return torch.full((2, 16, 20), float(make_mixer is not None))
+    def is_compiled(streams, *_, make_mixer):
+        mixer = make_mixer(streams, 16, False)
+        return torch.full((2, 16, 20), float(isinstance(mixer, NativeMixer)))
 
-    monkeypatch.setattr(module, "gated_conv", is_compiled)
-    assert compiled().gated_conv(*narrow).all()
-    assert not compiled().gated_conv(*wide).any()
+    monkeypatch.setattr(backends, "mixed_in_chunks", is_compiled)
+    assert gated_conv_by(compiled(), *narrow).all()
+    assert not gated_conv_by(compiled(), *wide).any()
 
 
 def test_numbers_may_lie_in_any_order_and_the_defaults_be_any():
@@ -228,8 +230,8 @@ def test_numbers_may_lie_in_any_order_and_the_defaults_be_any():
              inputs[3].t().contiguous().t(), inputs[4]]  # fmt: skip
 
     def mixed_by(steps):
-        return lambda streams, taps, bias, h, d, mask: steps.gated_conv(
-            streams, edgeless(taps, bias), h, d, mask
+        return lambda streams, taps, bias, h, d, mask: gated_conv_by(
+            steps, streams, edgeless(taps, bias), h, d, mask
         )
 
     truth = with_gradients(mixed_by(Steps()), inputs, weight.double(), mask)
@@ -253,7 +255,7 @@ def test_a_second_derivative_is_that_of_the_defining_sum():
 
     given = draw(20)
     steps = compiled()
-    ours = twice(lambda s, t, b, h, d: steps.gated_conv(s, edgeless(t, b), h, d), torch.float32)
+    ours = twice(lambda s, t, b, h, d: gated_conv_by(steps, s, edgeless(t, b), h, d), torch.float32)
     truth = twice(definition.gated_conv, torch.float64)
     for a, b in zip(ours, truth, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5 * b.abs().max().item())
@@ -264,7 +266,7 @@ def test_long_sequences_are_mixed_as_in_double_precision(length):
     streams, taps, bias, h, d = inputs = draw(length, batch=1)
     ours = mixed(compiled(), streams, edgeless(taps, bias), h, d, kind=NativeMixer)
     streams, taps, bias, h, d = (t.double() for t in inputs)
-    truth = Steps().gated_conv(streams, edgeless(taps, bias), h, d)
+    truth = gated_conv_by(Steps(), streams, edgeless(taps, bias), h, d)
     torch.testing.assert_close(
         ours.double(), truth, rtol=1e-5, atol=3e-6 * truth.abs().max().item()
     )
@@ -286,7 +288,7 @@ def test_threads_do_not_change_the_answer(n_threads):
 def test_the_compiled_mixer_is_taken_where_channels_fill_the_lanes(monkeypatch):
     def mixer(n_channels, dtype=torch.float32, group=None):
         like = torch.empty(1, n_channels, 20)
-        return compiled().mixer(like, group or n_channels, n_filters=1, dtype=dtype)
+        return mixer_for(compiled(), like, group or n_channels, n_filters=1, dtype=dtype)
 
     assert isinstance(mixer(64), NativeMixer)
     assert isinstance(mixer(64, group=16), NativeMixer)

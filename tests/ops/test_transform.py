@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from megabase.ops.backends import transform_for
 from megabase.ops.definition import causal_conv
-from megabase.ops.fft import SplitTransform, Transform, fft_length, make_transform
+from megabase.ops.fft import SplitTransform, Transform, fft_length
 
 LIKE = torch.empty(0, dtype=torch.float64)
 MAKERS = {"library": Transform, "split": lambda length: SplitTransform(length, LIKE)}
@@ -55,8 +56,8 @@ def test_a_split_spectrum_is_written_into_the_given_buffer():
 
 def test_long_signals_on_a_cpu_are_split():
     like = torch.empty(0)
-    assert type(make_transform(1 << 17, like)) is Transform
-    assert type(make_transform(1 << 19, like)) is SplitTransform
+    assert type(transform_for(1 << 17, like)) is Transform
+    assert type(transform_for(1 << 19, like)) is SplitTransform
 
 
 @given(st.integers(1, 5000))

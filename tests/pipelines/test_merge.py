@@ -6,92 +6,40 @@ from pathlib import Path
 import pytest
 
 from megabase.errors import InputError
-from megabase.model.load import save
-from megabase.pipelines import tracks as module
-from megabase.pipelines.embed import embed
 from megabase.pipelines.merge import merge
-from megabase.pipelines.mutagenesis import mutagenesis
 from megabase.pipelines.pipeline import RunOptions, Shard
-from megabase.pipelines.score_vcf import score_vcf
-from megabase.pipelines.tracks import tracks
-from tests import toys
-from tests.vcf_files import vcf_text, write_vcf_file
+from tests.pipelines.jobs import JOBS, run_job, without_command
 
-LETTERS = {"chrI": toys.letters(400), "a": toys.letters(150, seed=1) + "NNN"}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("merge")
-    save(toys.model(), folder / "model")
-    toys.write_fasta(folder / "genome.fa", LETTERS)
-    sequences = {f"s{i}": toys.letters(20 + 5 * i, seed=i) for i in range(7)}
-    toys.write_fasta(folder / "genes.fa", sequences)
-    (folder / "regions.bed").write_text("chrI\t5\t11\tx\nchrI\t5\t11\ty\na\t140\t153\tz\n" * 2)
-    alts = ["A,C,G,T", "T", ".", "<DEL>", "C,G", "*", "TTT"]
-    rows = []
-    for i in range(14):
-        ref = LETTERS["chrI"][20 + 20 * i]
-        some = [alt for alt in alts[i % 7].split(",") if alt != ref] or ["."]
-        rows.append(("chrI", 21 + 20 * i, ref, ",".join(some), "DP=1"))
-    write_vcf_file(folder / "in.vcf", vcf_text(rows))
-    return folder
+OPTIONS = [
+    ("score-vcf", ".tsv", {"distance": False}),
+    ("embed sequences", ".npz", {}),
+    ("embed sequences", ".npz", {"pooling": "window:8", "strand": "both"}),
+    ("embed sequences", ".parquet", {"pooling": "none"}),
+    ("embed sequences", ".h5", {"dtype": "float16"}),
+    ("embed alleles", ".parquet", {}),
+    ("mutagenesis twice", ".csv", {"mode": "both"}),
+    ("tracks", ".bw", {}),
+]
+"""Jobs with formats and options that the other tests of jobs do without."""
 
 
-def run_verb(verb, folder, output, shard="1/1", deterministic=True, **options):
-    model, genome = str(folder / "model"), str(folder / "genome.fa")
-    run = RunOptions(shard=Shard.from_text(shard), deterministic=deterministic)
-    options["options"] = run
-    match verb:
-        case "score-vcf":
-            score_vcf(model, genome, str(folder / "in.vcf"), output, **options)
-        case "embed":
-            embed(model, str(folder / "genes.fa"), output, **options)
-        case "embed alleles":
-            embed(model, str(folder / "in.vcf"), output, genome=genome, **options)
-        case "mutagenesis":
-            regions = folder / "regions.bed"
-            mutagenesis(model, genome, regions, output, window=16, **options)
-        case "tracks":
-            tracks(model, genome, output, **options)
-
-
-def shards_of(verb, folder, where, suffix, n=3, **options):
-    paths = [where / f"{i}-of-{n}{suffix}" for i in range(1, n + 1)]
-    for i, path in enumerate(paths, start=1):
-        run_verb(verb, folder, path, f"{i}/{n}", **options)
+def run_shards(job, files, where, suffix, **options):
+    """Run the three shards of a job, and return their outputs."""
+    paths = [where / f"{index}-of-3{suffix}" for index in (1, 2, 3)]
+    for index, path in enumerate(paths, start=1):
+        run_job(job, files, path, of_shard(f"{index}/3"), **options)
     return paths
 
 
-def without_command(path):
-    """Give the bytes, but for the command in a header, which is of the run."""
-    lines = path.read_bytes().split(b"\n")
-    return [line for line in lines if not line.startswith(b"##megabase_command=")]
+def of_shard(text):
+    return RunOptions(shard=Shard.from_text(text), deterministic=True)
 
 
-@pytest.mark.parametrize(
-    ("verb", "suffix", "options"),
-    [
-        ("score-vcf", ".vcf", {}),
-        ("score-vcf", ".tsv", {}),
-        ("embed", ".npz", {}),
-        ("embed", ".npz", {"pooling": "window:8", "strand": "both"}),
-        ("embed", ".parquet", {"pooling": "none"}),
-        ("embed", ".h5", {"dtype": "float16"}),
-        ("embed alleles", ".npz", {}),
-        ("embed alleles", ".parquet", {}),
-        ("mutagenesis", ".tsv", {}),
-        ("mutagenesis", ".csv", {"mode": "both"}),
-        ("tracks", ".bedgraph", {}),
-        ("tracks", ".bw", {}),
-    ],
-)
-def test_merged_shards_are_the_whole_to_the_byte(
-    folder, tmp_path, monkeypatch, verb, suffix, options
-):
-    monkeypatch.setattr(module, "_TOKENS_PER_PART", 128)  # of a track: two windows
-    run_verb(verb, folder, tmp_path / f"whole{suffix}", **options)
-    paths = shards_of(verb, folder, tmp_path, suffix, **options)
+@pytest.mark.parametrize(("job", "suffix", "options"), [*((*job, {}) for job in JOBS), *OPTIONS])
+@pytest.mark.usefixtures("small_parts")
+def test_merged_shards_are_the_whole_to_the_byte(files, tmp_path, job, suffix, options):
+    run_job(job, files, tmp_path / f"whole{suffix}", of_shard("1/1"), **options)
+    paths = run_shards(job, files, tmp_path, suffix, **options)
     merged = tmp_path / f"merged{suffix}"
     merge(paths[::-1], merged)
     assert without_command(merged) == without_command(tmp_path / f"whole{suffix}")
@@ -105,11 +53,10 @@ def test_merged_shards_are_the_whole_to_the_byte(
 
 
 @pytest.mark.parametrize(("suffix", "index"), [(".vcf.gz", ".tbi"), (".bcf", ".csi")])
-def test_merged_variants_have_the_records_and_an_index(folder, tmp_path, suffix, index):
+def test_merged_variants_have_the_records_and_an_index(files, tmp_path, suffix, index):
     pysam = pytest.importorskip("pysam.bcftools")
-    run_verb("score-vcf", folder, tmp_path / f"whole{suffix}")
-    paths = shards_of("score-vcf", folder, tmp_path, suffix)
-    merge(paths, tmp_path / f"merged{suffix}")
+    run_job("score-vcf", files, tmp_path / f"whole{suffix}", of_shard("1/1"))
+    merge(run_shards("score-vcf", files, tmp_path, suffix), tmp_path / f"merged{suffix}")
     texts = [
         pysam.view("--no-version", str(tmp_path / f"{name}{suffix}")).splitlines()
         for name in ("merged", "whole")
@@ -119,10 +66,10 @@ def test_merged_variants_have_the_records_and_an_index(folder, tmp_path, suffix,
     assert Path(f"{tmp_path / 'merged'}{suffix}{index}").exists()
 
 
-def test_a_parquet_table_has_the_same_rows_and_notes(folder, tmp_path):
+def test_a_parquet_table_has_the_same_rows_and_notes(files, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    run_verb("score-vcf", folder, tmp_path / "whole.parquet")
-    merge(shards_of("score-vcf", folder, tmp_path, ".parquet"), tmp_path / "merged.parquet")
+    run_job("score-vcf", files, tmp_path / "whole.parquet", of_shard("1/1"))
+    merge(run_shards("score-vcf", files, tmp_path, ".parquet"), tmp_path / "merged.parquet")
     whole, merged = (parquet.read_table(tmp_path / f"{n}.parquet") for n in ("whole", "merged"))
     assert merged.to_pylist() == whole.to_pylist()
     notes = [dict(table.schema.metadata) for table in (whole, merged)]
@@ -132,11 +79,11 @@ def test_a_parquet_table_has_the_same_rows_and_notes(folder, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def parts(folder, tmp_path_factory):
-    return shards_of("score-vcf", folder, tmp_path_factory.mktemp("parts"), ".tsv")
+def parts(files, tmp_path_factory):
+    return run_shards("score-vcf", files, tmp_path_factory.mktemp("parts"), ".tsv")
 
 
-def test_every_shard_is_needed_exactly_once(folder, parts, tmp_path):
+def test_every_shard_is_needed_exactly_once(files, parts, tmp_path):
     first, second, third = parts
     output = tmp_path / "all.tsv"
     for some, message in (
@@ -146,13 +93,13 @@ def test_every_shard_is_needed_exactly_once(folder, parts, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             merge(some, output)
-    run_verb("score-vcf", folder, tmp_path / "other.tsv", "3/3", window=20)
+    run_job("score-vcf", files, tmp_path / "other.tsv", of_shard("3/3"), window=20)
     with pytest.raises(InputError, match=r"has a different request from .*: window was "):
         merge([first, second, tmp_path / "other.tsv"], output)
-    run_verb("score-vcf", folder, tmp_path / "four.tsv", "3/4")
+    run_job("score-vcf", files, tmp_path / "four.tsv", of_shard("3/4"))
     with pytest.raises(InputError, match=r"is shard 3/4; shards of one merge"):
         merge([first, second, tmp_path / "four.tsv"], output)
-    run_verb("score-vcf", folder, tmp_path / "whole.tsv")
+    run_job("score-vcf", files, tmp_path / "whole.tsv", of_shard("1/1"))
     with pytest.raises(InputError, match="is not the output of a shard"):
         merge([first, second, tmp_path / "whole.tsv"], output)
     assert not output.exists()

@@ -1,6 +1,4 @@
-"""Every verb: what is done stays done after a kill, and shards together are the whole."""
-
-import json
+"""Every verb: what is done stays done after a kill, and batches change only the rounding."""
 
 import numpy as np
 import pytest
@@ -8,33 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megabase.errors import InputError
-from megabase.inference import plan as plan_module
 from megabase.io.arrays import read_arrays
-from megabase.model.classification import (
-    HyenaDNAForSequenceClassification,
-    HyenaDNAForTokenClassification,
-)
-from megabase.model.load import save
-from megabase.pipelines import mutagenesis as mutagenesis_module
-from megabase.pipelines import tracks as tracks_module
-from megabase.pipelines.embed import embed
-from megabase.pipelines.generate import generate
-from megabase.pipelines.merge import merge
-from megabase.pipelines.mutagenesis import mutagenesis
-from megabase.pipelines.pipeline import (
-    Journal,
-    Pipeline,
-    RunOptions,
-    Shard,
-    open_journal,
-)
-from megabase.pipelines.predict import predict
-from megabase.pipelines.score import score
-from megabase.pipelines.score_vcf import score_vcf
-from megabase.pipelines.tracks import tracks
+from megabase.pipelines.pipeline import Journal, RunOptions, Shard, open_journal
+from megabase.pipelines.tracks import TrackRequest
 from megabase.runtime.artifacts import exclusive_lock
-from tests import toys
-from tests.vcf_files import vcf_text, write_vcf_file
+from tests.pipelines.jobs import JOBS, run_job, without_command
 
 REQUEST = {"command": "x", "window": 8}
 
@@ -106,10 +82,10 @@ def test_a_request_leaves_out_defaults_so_that_outputs_of_earlier_versions_stay_
     known = {"command": "tracks", "model": "a", "genome": "b", "quantity": "entropy"}
     known |= {"strand": "forward", "stride": 8, "regions": None, "contigs": {}}
     fields = {key: value for key, value in known.items() if key != "command"}
-    assert tracks_module.TrackRequest(**fields).record() == known
+    assert TrackRequest(**fields).record() == known
     options = RunOptions(shard=Shard(1, 2), precision="bfloat16", deterministic=True)
     added = {"precision": "bfloat16", "shard": "1/2", "deterministic": True}
-    assert tracks_module.TrackRequest(**fields, **options.in_request()).record() == known | added
+    assert TrackRequest(**fields, **options.in_request()).record() == known | added
 
 
 @pytest.mark.parametrize(
@@ -124,100 +100,6 @@ def test_a_request_leaves_out_defaults_so_that_outputs_of_earlier_versions_stay_
 def test_invalid_options_are_an_error(options, message):
     with pytest.raises(InputError, match=message):
         RunOptions(**options)
-
-
-CONTIGS = {"chrI": toys.letters(300), "a": toys.letters(150, seed=1) + "NNN"}
-SEQUENCES = {f"s{i}": toys.letters(12 + 7 * i % 50, seed=i) for i in range(11)}
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pipelines")
-    save(toys.model(), folder / "model")
-    for name, kind in (
-        ("classes", HyenaDNAForSequenceClassification),
-        ("bases", HyenaDNAForTokenClassification),
-    ):
-        kind(toys.config(num_labels=3)).eval().save_pretrained(folder / name)
-    toys.write_fasta(folder / "g.fa", CONTIGS)
-    toys.write_fasta(folder / "s.fa", SEQUENCES)
-    long = {"x": toys.letters(200, seed=3), "y": toys.letters(9), "z": toys.letters(101, seed=4)}
-    toys.write_fasta(folder / "long.fa", long)
-    intervals = [
-        ("chrI", 5, 50, "+"),
-        ("chrI", 60, 90, "-"),
-        ("a", 100, 153, "-"),
-        ("a", 0, 9, "+"),
-    ]
-    lines = [f"{c}\t{s}\t{e}\tn{i}\t0\t{d}\n" for i, (c, s, e, d) in enumerate(intervals)]
-    (folder / "r.bed").write_text("".join(lines))
-    few = "chrI\t5\t17\tn0\nchrI\t60\t70\tn1\t0\t-\na\t145\t153\tn2\t0\t-\na\t0\t5\tn3\n"
-    (folder / "few.bed").write_text(few)  # each base of mutagenesis is eight windows
-    rows = [
-        ("chrI", 21 + 20 * i, ref, alt, "DP=1")
-        for i in range(13)
-        for ref in [CONTIGS["chrI"][20 + 20 * i]]
-        for alt in [",".join(base for base in "ACGT" if base != ref) if i % 4 else "."]
-    ]
-    write_vcf_file(folder / "v.vcf", vcf_text(rows))
-    return folder
-
-
-def run_job(job, files, output, options):  # noqa: C901 one case for each verb
-    model, genome = str(files / "model"), str(files / "g.fa")
-    given = {"options": options}
-    match job:
-        case "score" | "score track":
-            score(model, str(files / "r.bed"), output, genome=genome, strand="average", **given)
-        case "score windows":
-            score(model, str(files / "long.fa"), output, stride=20, strand="average", **given)
-        case "score-vcf":
-            score_vcf(model, genome, str(files / "v.vcf"), output, distance=True, **given)
-        case "embed":
-            embed(model, str(files / "long.fa"), output, pooling="window:8", stride=32, **given)
-        case "embed alleles":
-            embed(model, str(files / "v.vcf"), output, genome=genome, **given)
-        case "mutagenesis":
-            mutagenesis(model, genome, files / "few.bed", output, window=16, **given)
-        case "tracks":
-            tracks(model, genome, output, stride=32, **given)
-        case "predict":
-            predict(str(files / "classes"), files / "s.fa", output, strand="average", **given)
-        case "predict bases":
-            predict(str(files / "bases"), files / "s.fa", output, **given)
-        case "generate":
-            generate(model, output, length=2, prompt=files / "s.fa", forbid=["GAATTC"], **given)
-
-
-JOBS = [
-    ("score", ".tsv"),
-    ("score track", ".bedgraph"),
-    ("score windows", ".tsv"),
-    ("score-vcf", ".vcf"),
-    ("score-vcf", ".tsv"),
-    ("embed", ".npz"),
-    ("embed alleles", ".npz"),
-    ("mutagenesis", ".tsv"),
-    ("tracks", ".bedgraph"),
-    ("predict", ".csv"),
-    ("predict bases", ".tsv"),
-    ("generate", ".fa"),
-]
-
-
-@pytest.fixture
-def small_parts(monkeypatch):
-    for each in Pipeline.__subclasses__():
-        monkeypatch.setattr(each, "bases_in_part", 64)
-    monkeypatch.setattr(tracks_module, "_TOKENS_PER_PART", 128)
-    monkeypatch.setattr(mutagenesis_module, "_BASES_PER_PART", {"exact": 16, "gradient": 16})
-    monkeypatch.setattr(plan_module, "_AT_ONCE", 2)
-
-
-def without_command(path):
-    """Return the lines of a file, without the command in its header."""
-    lines = path.read_bytes().split(b"\n")
-    return [line for line in lines if not line.startswith(b"##megabase_command=")]
 
 
 @pytest.mark.parametrize(("job", "suffix"), JOBS)
@@ -252,23 +134,6 @@ def test_an_interrupted_command_continues_to_the_same_bytes(
     assert without_command(again) == without_command(whole)
     assert (len(parts), sum(parts)) == (n_parts, n_records)  # nothing was computed twice
     assert not list(tmp_path.glob(".*"))
-
-
-@pytest.mark.parametrize(("job", "suffix"), JOBS)
-@pytest.mark.usefixtures("small_parts")
-def test_merged_deterministic_shards_are_the_whole_to_the_byte(files, tmp_path, job, suffix):
-    whole, merged = tmp_path / f"whole{suffix}", tmp_path / f"merged{suffix}"
-    run_job(job, files, whole, RunOptions(deterministic=True))
-    parts = [tmp_path / f"{index}{suffix}" for index in (1, 2, 3)]
-    for index, part in enumerate(parts, start=1):
-        run_job(job, files, part, RunOptions(shard=Shard(index, 3), deterministic=True))
-    merge(parts[::-1], merged)
-    assert without_command(merged) == without_command(whole)
-    request, expected = (
-        json.loads(path.with_name(f"{path.name}.megabase.json").read_text())["request"]
-        for path in (merged, whole)
-    )
-    assert request == expected
 
 
 def numbers_of(path):

@@ -201,11 +201,11 @@ def test_an_interrupted_run_goes_on_with_the_seed_that_it_was_at(tables, monkeyp
     whole = run(tables, "whole", n_seeds=2)
     train, seen = module._AdaptationRun._train, []
 
-    def killed(self, seed, folder, meter):
+    def killed(self, seed, meter):
         seen.append(seed)
         if len(seen) == 2:
             raise KeyboardInterrupt
-        train(self, seed, folder, meter)
+        return train(self, seed, meter)
 
     monkeypatch.setattr(module._AdaptationRun, "_train", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from megabase.errors import WorkError
 from megabase.model.load import save
+from megabase.ops.memory import default_odds
 from megabase.runtime.artifacts import read_record
 from megabase.training.pretrain import METRICS, pretrain
 from megabase.training.run_config import PretrainConfig, genome_options
@@ -114,6 +115,39 @@ def test_the_architecture_is_that_of_the_model_and_of_the_request(genome, tmp_pa
     assert (whole["n_near_taps"], whole["filter_family"]) == (3, "scale-free")
     with pytest.raises(ValueError, match=r"config.architecture.n_near_taps was 3, is 4"):
         run(genome, output, architecture={"n_near_taps": 4}, **few)
+
+
+MEMORY = {"memory_orders": [2, 6, 11], "pointer_orders": [11]}
+
+
+@pytest.mark.learned
+def test_with_a_memory_a_segment_seen_long_before_the_window_is_known(tmp_path):
+    repeats = [letters(300, seed) for seed in range(8)]
+    contig = "".join(letters(100, 50 + i) + repeats[i % 8] for i in range(48))
+    genome = write_fasta(tmp_path / "genome.fa", {"chrI": contig})
+    keys = {"steps": 60, "learning_rate": 1e-2, "segment_length": 4000, "validations": 1}
+    bits = {}
+    for name, architecture in (("without", {}), ("with", MEMORY)):
+        lines = metrics(run(genome, tmp_path / name, architecture=architecture, **keys))
+        bits[name] = lines[-1]["validation_loss"] / math.log(2)
+    assert bits["without"] > 1.9
+    assert bits["with"] < 1.4  # three quarters of the bases were seen before
+
+
+def test_the_table_of_pointers_is_fitted_in_training_and_not_by_the_gradient(genome, tmp_path):
+    odds = weights(run(genome, tmp_path / "a", architecture=MEMORY, steps=1))
+    longer = weights(run(genome, tmp_path / "b", architecture=MEMORY, steps=4))
+    name = "backbone.memory.pointer_odds"
+    assert torch.equal(odds[name], longer[name])
+    assert odds[name][32, 15] > default_odds()[32, 15] + 1  # the genome repeats itself exactly
+
+
+def test_the_request_of_a_run_without_a_memory_has_no_key_of_one(genome, tmp_path):
+    plain = read_record(run(genome, tmp_path / "plain", steps=1))["request"]["config"]
+    memory = read_record(run(genome, tmp_path / "memory", architecture=MEMORY, steps=1))
+    new = memory["request"]["config"].keys() - plain.keys()
+    assert new == {"segment_length", "open_segments", "short_memory_p", "window_memory_p"}
+    assert not any("memory" in key or "pointer" in key for key in plain["architecture"])
 
 
 def test_a_changed_bed_file_is_another_request(genome, tmp_path):

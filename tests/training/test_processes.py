@@ -113,6 +113,21 @@ def test_two_processes_have_the_loss_curve_of_one(capsys, genome, tmp_path, laun
 
 
 @pytest.mark.slow
+@pytest.mark.learned
+def test_two_processes_share_the_windows_of_a_memory(capsys, genome, tmp_path):
+    keys = [
+        "architecture.memory_orders=[2, 6]", "architecture.pointer_orders=[8]",
+        "segment_length=500", "open_segments=2",
+    ]  # fmt: skip
+    one = run(capsys, *arguments_of(genome, tmp_path / "one", keys=keys, steps=8))
+    two = pretrain(genome, tmp_path / "two", keys=keys, processes=2, steps=8)
+    assert (one.code, two.returncode) == (0, 0), two.stderr
+    torch.testing.assert_close(
+        losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4, atol=0
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
 def test_another_number_of_processes_goes_on(genome, tmp_path, before, after):
     pretrain(genome, tmp_path / "whole", processes=1, steps=10)

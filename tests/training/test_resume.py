@@ -127,6 +127,19 @@ def test_it_goes_on_bit_by_bit(config, whole, tmp_path, monkeypatch, step, metho
     assert not (tmp_path / "model" / CHECKPOINTS).exists()
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(8, marks=SLOW)])
+def test_a_run_with_a_memory_goes_on_bit_by_bit(config, tmp_path, monkeypatch, step):
+    memory = {"memory_orders": [2, 6], "pointer_orders": [8]}
+    segments = {"segment_length": 200, "open_segments": 2, "short_memory_p": 0.5}
+    config = config.model_copy(update={"architecture": memory, **segments})
+    pretrain(config, tmp_path / "whole")
+    interrupted(config, tmp_path / "model", monkeypatch, step)
+    pretrain(config, tmp_path / "model")
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "model")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "model")
+
+
 @pytest.mark.parametrize("last", ["plain_model", "_finalize_training"])
 def test_a_run_that_was_killed_at_its_very_end_is_finished(
     config, whole, tmp_path, monkeypatch, last

@@ -76,12 +76,12 @@ def run(tables, **changes):
 def test_a_sweep_goes_on_where_it_was_and_never_sees_the_test(tables, monkeypatch):
     train, seen = module._AdaptationRun._train, []
 
-    def killed(self, seed, folder, meter):
+    def killed(self, seed, meter):
         asked = (self.config.learning_rate, self.config.pooling, seed)
         seen.append((*asked, self.data.test is None))
         if len(seen) == 3:
             raise KeyboardInterrupt
-        train(self, seed, folder, meter)
+        return train(self, seed, meter)
 
     monkeypatch.setattr(module._AdaptationRun, "_train", killed)
     with pytest.raises(KeyboardInterrupt):

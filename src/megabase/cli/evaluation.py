@@ -271,6 +271,14 @@ def perplexity(
             "the window)."
         ),
     ] = None,
+    compressor: Annotated[
+        str | None,
+        typer.Option(
+            "--compressor",
+            help="Command of a DNA compressor, such as 'path/to/GeCo3 -l 12', to compare with on "
+            "the same bases after the same past.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file to write.")
     ] = None,
@@ -300,6 +308,7 @@ def perplexity(
         regions=regions,
         context_length=context_length,
         memory=memory,
+        compressor=compressor,
         output=output,
         seed=seed,
         device=device,

@@ -7,9 +7,13 @@ features of a whole genome are ever stored. For held-out windows, `features_of_w
 memory read the training regions and everything before each window on its contig.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -47,10 +51,10 @@ class GenomeText:
     def __init__(self, store: TokenStore, regions: Sequence[Interval]) -> None:
         self.store = store
         self._regions = list(regions)
-        self._starts = np.cumsum([0, *(len(region) + 1 for region in regions)])
+        self._starts = [0, *accumulate(len(region) + 1 for region in regions)]
 
     def __len__(self) -> int:
-        return int(self._starts[-1]) - 1
+        return max(0, self._starts[-1] - 1)
 
     def read(self, start: int, end: int, strand: str = "+") -> UInt8[np.ndarray, " length"]:
         """Return the numbers of letters (`ops.memory`) from `start` to `end` - 1 of a strand."""
@@ -58,7 +62,7 @@ class GenomeText:
             letters = self.read(len(self) - end, len(self) - start)[::-1]
             return np.where(letters == UNKNOWN, letters, 3 - letters)
         letters = np.full(end - start, UNKNOWN, dtype=np.uint8)
-        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        first = bisect_right(self._starts, start) - 1
         for region, at in zip(self._regions[first:], self._starts[first:], strict=False):
             if at >= end:
                 break
@@ -73,8 +77,8 @@ class GenomeText:
         """Return the place of a part of the text; None if it is not within one region."""
         if strand == "-":
             start, end = len(self) - end, len(self) - start
-        which = int(np.searchsorted(self._starts, start, side="right")) - 1
-        region, offset = self._regions[which], start - int(self._starts[which])
+        which = bisect_right(self._starts, start) - 1
+        region, offset = self._regions[which], start - self._starts[which]
         if offset + end - start > len(region):
             return None
         low = region.start + offset
@@ -118,13 +122,21 @@ class SegmentPlan:
 
 
 class _Segment(NamedTuple):
-    """A part of a text whose features are known."""
+    """A part of a text, and the position at which its memory begins."""
 
     genome: str
+    strand: str
+    first: int
     start: int
     end: int
-    strand: str
-    features: Features
+
+
+class _Readers(NamedTuple):
+    """The threads of a process that read segments, and the features of open segments."""
+
+    process: int
+    threads: ThreadPoolExecutor
+    features: dict[tuple[int, int], Future[Features]]
 
 
 class SegmentMixture:
@@ -171,11 +183,7 @@ class SegmentMixture:
         self._reverse_complement_p = reverse_complement_p
         self._max_unknown_fraction = max_unknown_fraction
         self._seed = seed
-        self._open: dict[tuple[int, int], Future[_Segment]] = {}
-        self._readers: ThreadPoolExecutor | None = None
-
-    def __getstate__(self) -> dict[str, object]:  # another process opens segments of its own
-        return {**self.__dict__, "_open": {}, "_readers": None}
+        self._readers: _Readers | None = None
 
     def window(self, step: int, number: int, length: int) -> GenomeWindow:
         """Return window `number` (from 0) of a step, with the features of its letters.
@@ -187,7 +195,8 @@ class SegmentMixture:
         """
         rng = np.random.default_rng([self._seed, _OF_A_WINDOW, step, number])
         is_alone = rng.random() < self._plan.alone_p
-        segment = self._segment(step // self._plan.steps, int(rng.integers(self._plan.n_open)))
+        at, which = step // self._plan.steps, int(rng.integers(self._plan.n_open))
+        segment = self._segment(at, which)
         text, max_unknown = self._texts[segment.genome], int(self._max_unknown_fraction * length)
         for _ in range(_MAX_DRAWS):
             if segment.end - segment.start < length:
@@ -204,7 +213,7 @@ class SegmentMixture:
                 features = self._new_memory(length).read(letters)
             else:
                 first = start - segment.start
-                features = segment.features[first : first + length]
+                features = self._features(at, which)[first : first + length]
             return GenomeWindow(segment.genome, replace(window, memory=features))
         raise InputError(
             f"no window of {length:,} bp with at most {max_unknown:,} N was found in "
@@ -213,27 +222,98 @@ class SegmentMixture:
         )
 
     def _segment(self, at: int, number: int) -> _Segment:
-        """Return an open segment; begin to read those that are opened next."""
-        if self._readers is None:
-            self._readers = ThreadPoolExecutor(2, thread_name_prefix="memory")
-        self._open = {key: found for key, found in self._open.items() if key[0] >= at}
-        for key in [(at + later, n) for later in (0, 1) for n in range(self._plan.n_open)]:
-            if key not in self._open:
-                self._open[key] = self._readers.submit(self._read, *key)
-        return self._open[at, number].result()
-
-    def _read(self, at: int, number: int) -> _Segment:
+        """Draw a segment of those that are open together."""
         rng = np.random.default_rng([self._seed, _OF_A_SEGMENT, at, number])
         name = self._names[int(np.searchsorted(self._ends, rng.random(), side="right"))]
         text, length = self._texts[name], self._plan.length
         strand = "-" if rng.random() < self._reverse_complement_p else "+"
         start = int(rng.integers(max(1, len(text) - length + 1)))
-        end = min(start + length, len(text))
         is_short, magnitude = rng.random() < self._plan.short_p, rng.random()
         first = max(0, start - round((start + 1) ** magnitude)) if is_short else 0
-        memory = self._new_memory(end - first)
-        remember_text(memory, text, first, start, strand)
-        return _Segment(name, start, end, strand, memory.read(text.read(start, end, strand)))
+        return _Segment(name, strand, first, start, min(start + length, len(text)))
+
+    def _features(self, at: int, number: int) -> Features:
+        """Return the features of an open segment; begin to read those that are opened next."""
+        if self._readers is None or self._readers.process != os.getpid():
+            # A process that was forked has no threads; it opens segments of its own.
+            self._readers = _Readers(os.getpid(), ThreadPoolExecutor(2), {})
+        features = self._readers.features
+        for key in [key for key in features if key[0] < at]:
+            del features[key]
+        for later in (at, at + 1):
+            if (later, 0) not in features:
+                self._open(later, self._readers)
+        return features[at, number].result()
+
+    def _open(self, at: int, readers: _Readers) -> None:
+        """Let the threads read the segments of a time; those that can share one memory do."""
+        segments = {number: self._segment(at, number) for number in range(self._plan.n_open)}
+        together: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+        for number, (name, strand, first, *_) in segments.items():
+            together[name, strand, first].append(number)
+        for numbers in together.values():
+            numbers.sort(key=lambda number: segments[number].start)
+            futures = [Future() for _ in numbers]
+            readers.features.update(zip([(at, number) for number in numbers], futures, strict=True))
+            readers.threads.submit(self._read, [segments[number] for number in numbers], futures)
+
+    def _read(self, segments: list[_Segment], futures: list[Future[Features]]) -> None:
+        """Compute the features of segments of one strand, sorted by their start."""
+        try:
+            name, strand, first, _, _ = segments[0]
+            memory = self._new_memory(segments[-1].end - first)
+            places = [(segment.start, segment.end) for segment in segments]
+            rows = features_of_places(memory, self._texts[name], places, first, strand)
+            for future in futures:
+                future.set_result(next(rows))
+        except BaseException as error:  # noqa: BLE001 it is raised where a result is asked for
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
+
+
+def features_of_places(
+    memory: Memory,
+    text: GenomeText,
+    places: Iterable[tuple[int, int]],
+    first: int = 0,
+    strand: str = "+",
+) -> Iterator[Features]:
+    """Yield the features of parts of a text, which a memory reads from `first` on.
+
+    Parameters
+    ----------
+    memory
+        What was read before.
+    text
+        The text.
+    places
+        Start and end of each part, sorted by start. Parts may overlap.
+    first
+        Where reading begins.
+    strand
+        The strand that is read.
+
+    Raises
+    ------
+    InputError
+        If parts are not sorted.
+    """
+    n_read, kept = (
+        first,
+        memory.read(np.empty(0, np.uint8)),
+    )  # features of the letters before n_read
+    for start, end in places:
+        if start < n_read - len(kept):
+            raise InputError(f"parts must be sorted by their start; {start:,} to {end:,} is not")
+        if start > n_read:
+            remember_text(memory, text, n_read, start, strand)
+            n_read, kept = start, kept[:0]
+        kept = kept[start - (n_read - len(kept)) :]
+        if end > n_read:
+            kept = np.concatenate([kept, memory.read(text.read(n_read, end, strand))])
+            n_read = end
+        yield kept[: end - start]
 
 
 def features_of_windows(
@@ -268,24 +348,7 @@ def features_of_windows(
         memory = new_memory(len(text) + last if others else last)
         if others:
             remember_text(memory, text, 0, len(text), "+")
-        yield from _features_on_contig(memory, store, here)
+            memory.remember(np.array([UNKNOWN], np.uint8))
+        whole = GenomeText(store, [Interval(contig, 0, last)])
+        yield from features_of_places(memory, whole, [(each.start, each.end) for each in here])
         at += len(here)
-
-
-def _features_on_contig(
-    memory: Memory, store: TokenStore, windows: Sequence[Interval]
-) -> Iterator[Features]:
-    contig, n_read = GenomeText(store, [Interval(windows[0].contig, 0, windows[-1].end)]), 0
-    kept = memory.read(np.empty(0, np.uint8))  # features of the letters before n_read
-    for window in windows:
-        if window.start > n_read:
-            remember_text(memory, contig, n_read, window.start, "+")
-            n_read, kept = window.start, kept[:0]
-        if window.start < n_read - len(kept):
-            raise InputError(f"windows must be sorted by their start; {window} is not")
-        if window.end > n_read:
-            new = memory.read(contig.read(n_read, window.end))
-            first = window.start - (n_read - len(kept))
-            kept, n_read = np.concatenate([kept[first:], new]), window.end
-        first = window.start - (n_read - len(kept))
-        yield kept[first : first + len(window)]

@@ -12,7 +12,6 @@ from typing import Any
 from megabase.errors import InputError
 from megabase.evaluation.baselines import CNN, FIXED, cnn, with_retry
 from megabase.evaluation.probes import PROBES, Frozen, check_probes
-from megabase.evaluation.runner import Cell, Cells, Measured, Runner
 from megabase.evaluation.task_rows import PROTOCOLS, labelled_data, leaks_of
 from megabase.evaluation.tasks.catalogue import find_tasks
 from megabase.evaluation.tasks.task import Task
@@ -24,6 +23,7 @@ from megabase.model.load import load
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.reading import weights_sha256
 from megabase.report.benchmark_report import benchmark_page, benchmark_text
+from megabase.runtime.cells import Cell, Runner, json_cells
 from megabase.runtime.environment import machine, versions
 from megabase.training.finetune import METRICS, adapt, check
 from megabase.training.outcome import intervals
@@ -152,7 +152,7 @@ class _TaskRun:
         self._language = language
         self._is_compared = from_scratch
         self._folder = output / _TASKS / found.task.name.replace("/", "--")
-        self._cells = Cells(self._folder, dict[str, Any])
+        self._cells = json_cells(self._folder, dict[str, Any])
         self._settings = settings
         if choice.protocol == "paper":
             self._settings = settings.model_copy(update={"select": found.task.metric})
@@ -309,8 +309,7 @@ class _TaskRun:
 
     def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Measure and save a cell, or load it if an interrupted run had saved it."""
-        (found,) = self._cells.measure([Cell(name, lambda: Measured(measure()))])
-        return found
+        return self._cells.one(Cell(name, measure))
 
     def _results(self, model: str, seed: int | None, measured: dict[str, Any]) -> list[Result]:
         found = self._found

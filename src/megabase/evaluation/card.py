@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Int64
@@ -24,7 +24,6 @@ from megabase.evaluation.card_systems import (
     settings_of,
     summarise_card,
 )
-from megabase.evaluation.runner import Cell, Cells, Measured, Runner
 from megabase.evaluation.task_rows import labelled_data
 from megabase.evaluation.tasks.catalogue import find_task
 from megabase.evaluation.tasks.task import Task
@@ -45,6 +44,7 @@ from megabase.report.card_report import (
     draw_reliabilities,
 )
 from megabase.report.figures import figure_class
+from megabase.runtime.cells import Cell, Cells, Runner, load_json, save_json
 from megabase.runtime.environment import machine, versions
 from megabase.runtime.log import Meter, progress
 from megabase.training.finetune import check
@@ -154,7 +154,7 @@ JSON, TEXT, PAGE = "card.json", "card.md", "card.html"
 ROWS = "32,128,512,all"
 """The numbers of training rows that a card compares by default."""
 
-_PARTS = "parts"
+_PARTS, _ANSWERS = "parts", ".npy"
 _KINDS = ("binary", "multiclass", "regression")
 
 
@@ -293,36 +293,51 @@ class _CardRuns:
             n_rows * float(lengths.mean()) * each / 60,
         )
 
-    def records(self) -> list[dict[str, Any]]:
-        """Train the systems that an interrupted run had not finished; return all records."""
+    def measured(self) -> list["_Measured"]:
+        """Train the systems that an interrupted run had not finished; return what all found."""
         trainings, epochs = self.trainings(), self.settings.epochs
         sizes = {name: 0 if each.system == KMERS else epochs for name, each in trainings.items()}
         with progress(sum(sizes.values()), "card", "epochs") as meter:
-            cells = [
+            runs = [
                 Cell(name, partial(self._run, name, each, meter), sizes[name])
                 for name, each in trainings.items()
             ]
-            return self._cells().measure(cells, meter)
+            cells = Cells(self.folder, _save, _load, suffix=".json", companions=[_ANSWERS])
+            return cells.compute(runs, meter)
 
-    def _run(self, name: str, training: Training, meter: Meter) -> Measured:
+    def _run(self, name: str, training: Training, meter: Meter) -> "_Measured":
         record, answers = training.run(self.folder / f"{name}.checkpoints", meter)
-        return Measured(without_nan(record), answers)
+        return _Measured(cast("dict[str, Any]", without_nan(record)), answers)
 
-    def _cells(self) -> Cells[dict[str, Any]]:
-        return Cells(self.folder, dict[str, Any], has_answers=True)
-
-    def answers(self) -> Mapping[str, list[Predictions]]:
+    def answers(self, measured: Sequence["_Measured"]) -> Mapping[str, list[Predictions]]:
         """Return each system's predictions of the test rows for each seed, trained on all rows."""
         found: dict[str, list[Predictions]] = {system: [] for system in SYSTEMS}
-        for name, each in self.trainings().items():
-            if len(each.data.training) == self.sizes[-1]:
-                found[each.system].append(self._cells().answers(name))
+        for each in measured:
+            if each.record["n_rows"] == self.sizes[-1]:
+                found[each.record["system"]].append(each.answers)
         return found
+
+
+class _Measured(NamedTuple):
+    """The record of a training, and its predictions of the test rows."""
+
+    record: dict[str, Any]
+    answers: Predictions
+
+
+def _save(measured: _Measured, path: Path) -> None:
+    np.save(f"{path}{_ANSWERS}", measured.answers)
+    save_json(measured.record, path)
+
+
+def _load(path: Path) -> _Measured:
+    return _Measured(dict(load_json(path)), np.load(f"{path}{_ANSWERS}"))
 
 
 def _write(about: Mapping[str, Any], runs: _CardRuns, runner: Runner) -> None:
     """Train all systems, and write the complete card."""
-    records, answers, data = runs.records(), runs.answers(), runs.data
+    measured, data = runs.measured(), runs.data
+    records, answers = [each.record for each in measured], runs.answers(measured)
     of_majority = metrics_of(data.kind, runs.test.targets(), majority(data, runs.test))
     floor = of_majority[about["metric"]]
     rates = {name: settings_of(name, runs.settings).peak_rate for name in SYSTEMS if name != KMERS}

@@ -3,8 +3,8 @@
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from megabase.data.token_store import TokenStore, open_token_store
+from megabase.data.token_store import StoredWindow, TokenStore, open_token_store
 from megabase.data.training_windows import spread_windows
 from megabase.errors import InputError
 from megabase.evaluation.perplexity import AtPosition, Bits, mean_bits, position_edges
 from megabase.evaluation.scored_regions import choose_regions
 from megabase.genome.interval import Interval
-from megabase.genome.vocabulary import TokenArray
+from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.predictor import Predictor
 from megabase.metrics.label_efficiency import doubling
+from megabase.model.memory_mixer import MemoryMixer
+from megabase.ops.memory import Features
 from megabase.report.context_report import context_page
 from megabase.report.figures import figure_class, plot_context
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock
@@ -76,6 +78,9 @@ class ContextReport:
     recall
         The second copy of a segment, `distance` bases after the end of the first copy; in the
         control the first copy is replaced by another segment.
+    recall_changed
+        The same for second copies that are not exact, by name, if the model has a memory: the
+        reverse complement, and copies of which a fraction of the bases is replaced.
     context_length
         Length of a window in bases.
     n_windows
@@ -92,6 +97,7 @@ class ContextReport:
     whole: tuple[AtDistance, ...]
     shuffled: tuple[AtDistance, ...]
     recall: tuple[AtDistance, ...]
+    recall_changed: dict[str, tuple[AtDistance, ...]]
     context_length: int
     n_windows: int
     n_targets: int
@@ -123,7 +129,8 @@ def evaluate_context(
     regions
         Regions to take windows of the context length from, evenly spread.
     context_length
-        Length of a window in bases; None: the context length of the model.
+        Length of a window in bases; None: the context length of the model. For a model with a
+        memory it may be longer: the memory reads the whole window, and the network its last bases.
     n_windows
         Maximum number of windows.
     gain_only
@@ -143,19 +150,30 @@ def evaluate_context(
     Copy recall: the associative recall of Poli et al. 2023, arXiv:2302.10866v3, Section 4.1,
     on real segments.
     """
-    length = predictor.check_context_length(context_length)
+    has_memory = predictor.memory is not None
+    if context_length is not None and has_memory:
+        length = context_length
+    else:
+        length = predictor.check_context_length(context_length)
     if length < 4 * _SHORTEST:
         raise InputError(f"the context length must be at least 256 bases, got {length:,}")
-    windows = spread_windows(store, regions, length=length, n=n_windows, max_unknown=0)
+    if length > predictor.context_length:
+        windows = _windows_of_targets(store, regions, length, n_windows, predictor.context_length)
+    else:
+        windows = spread_windows(store, regions, length=length, n=n_windows, max_unknown=0)
     if len(windows) < 2:
         raise InputError(
             f"expected at least two windows of {length:,} bp without N in the regions, found "
             f"{len(windows)}; choose larger regions or a shorter context"
         )
     probe = _Probe(predictor, [window.tokens() for window in windows], seed)
-    n_changed = 0 if gain_only else len(probe.contexts) - 1 + 2 * len(probe.gaps)
+    changes = _CHANGES if has_memory and not gain_only else {}
+    n_changed = 0
+    if not gain_only:
+        n_changed = len(probe.contexts) - 1 + 2 * len(probe.gaps) * (1 + len(changes))
     n_sequences = len(windows) * (len(probe.contexts) + n_changed)
-    plan = predictor.plan(longest=length, n_tokens=n_sequences * length)
+    longest = min(length, predictor.context_length)
+    plan = predictor.plan(longest=longest, n_tokens=n_sequences * longest)
     _log.info("probing: at most %s", plan)
     with progress(n_sequences, "probing", "sequences") as meter:
         probe.meter = meter
@@ -169,13 +187,81 @@ def evaluate_context(
             doubled=probe.compare([*zip(others, by_context, strict=False)]),
             whole=probe.compare([((n, most), (n, fewer)) for n, fewer in by_context[:-1]]),
             shuffled=() if gain_only else probe.shuffled(whole),
-            recall=() if gain_only else probe.recall(),
+            recall=() if gain_only else probe.recall(_exactly),
+            recall_changed={name: probe.recall(change) for name, change in changes.items()},
             context_length=length,
             n_windows=len(windows),
             n_targets=probe.n_targets,
             n_copied=probe.n_copied,
         )
 
+
+_MOST_UNKNOWN = 0.1  # fraction of N in a window, for a model with a memory
+
+
+def _windows_of_targets(
+    store: TokenStore, regions: Sequence[Interval], length: int, n: int, shown: int
+) -> list[StoredWindow]:
+    """Return windows that end in evenly spread targets within the regions, and may begin before.
+
+    The last `shown` bases of each, which the network reads, are without N.
+    """
+    n_targets = _n_targets(shown)
+    possible = [
+        replace(region, start=max(region.start, length - n_targets))
+        for region in regions
+        if region.end > length - n_targets
+    ]
+    targets = spread_windows(store, possible, length=n_targets, n=n, max_unknown=0)
+    windows = [
+        store.read(replace(target.interval, start=target.interval.end - length))
+        for target in targets
+    ]
+    unknown = DNA_VOCABULARY.unknown_id
+    return [
+        window
+        for window in windows
+        if not (window.tokens()[-shown:] == unknown).any()
+        and (window.tokens() == unknown).mean() <= _MOST_UNKNOWN
+    ]
+
+
+def _n_targets(length: int) -> int:
+    return min(_MOST_TARGETS, length // 4)
+
+
+_Change = Callable[[TokenArray, np.random.Generator], TokenArray]
+"""Changes the second copy of a segment."""
+
+
+def _exactly(segment: TokenArray, rng: np.random.Generator) -> TokenArray:
+    del rng
+    return segment
+
+
+def _inverted(segment: TokenArray, rng: np.random.Generator) -> TokenArray:
+    del rng
+    return DNA_VOCABULARY.reverse_complement(segment)
+
+
+def _mutated(fraction: float) -> _Change:
+    def change(segment: TokenArray, rng: np.random.Generator) -> TokenArray:
+        bases = np.array(DNA_VOCABULARY.base_ids, dtype=segment.dtype)
+        numbers = DNA_VOCABULARY.to_bases(segment)
+        others = (numbers + rng.integers(1, len(bases), len(segment))) % len(bases)
+        is_changed = (rng.random(len(segment)) < fraction) & (numbers < len(bases))
+        return np.where(is_changed, bases[others], segment)
+
+    return change
+
+
+_CHANGES: dict[str, _Change] = {
+    "inverted": _inverted,
+    "1 % mutated": _mutated(0.01),
+    "5 % mutated": _mutated(0.05),
+    "10 % mutated": _mutated(0.10),
+}
+"""What is done to the second copy of a segment, by the name in the report."""
 
 _Bits = Float[np.ndarray, "window base"]
 """Bits of each of the last bases of sequences."""
@@ -194,16 +280,22 @@ class _Probe:
         self._windows = windows
         self._seed = seed
         self._length = len(windows[0])
-        self.n_targets = min(_MOST_TARGETS, self._length // 4)
+        self._shown = min(self._length, predictor.context_length)
+        self.n_targets = _n_targets(self._shown)
         self.n_copied = min(_MOST_COPIED, self._length // 8)
         self.contexts = doubling(_SHORTEST, self._length - self.n_targets)
         self.gaps = doubling(self.n_copied, self._length - 2 * self.n_copied)
 
     def whole(self) -> _Bits:
-        """Return the surprisal in bits of every base, given all earlier bases of its window."""
-        return self._ends(self._windows, self._length)
+        """Return the surprisal in bits of the bases of each window that the network reads.
+
+        These are all bases, except of a window that only a memory reads as a whole.
+        """
+        return self._ends(self._windows, self._shown)
 
     def by_position(self, bits: _Bits) -> tuple[AtPosition, ...]:
+        if self._shown < self._length:
+            return ()
         edges = position_edges(self._length)
         parts = [
             (start, end, bits[:, max(start, 1) : end])  # nothing precedes the first base
@@ -234,16 +326,19 @@ class _Probe:
             for near in self.contexts[:-1]
         )
 
-    def recall(self) -> tuple[AtDistance, ...]:
+    def recall(self, change: _Change) -> tuple[AtDistance, ...]:
+        """Compare second copies, which are changed, with controls that lack the first copy."""
         m = self.n_copied
         others = [*self._windows[1:], self._windows[0]]  # controls take the next window's segment
         found: list[AtDistance] = []
         for gap in self.gaps:
             copies, controls = [], []
+            rng = np.random.default_rng([self._seed, gap])
             for window, other in zip(self._windows, others, strict=True):
                 segment, between = window[:m], window[m : m + gap]
-                copies.append(np.concatenate([segment, between, segment]))
-                controls.append(np.concatenate([other[:m], between, segment]))
+                again = change(segment, rng)
+                copies.append(np.concatenate([segment, between, again]))
+                controls.append(np.concatenate([other[:m], between, again]))
             bits = self._ends([*copies, *controls], m)
             found.append(self._compare(gap, bits[: len(copies)], bits[len(copies) :]))
         return tuple(found)
@@ -259,9 +354,18 @@ class _Probe:
 
     def _score(self, sequences: list[TokenArray]) -> Iterator[Float[np.ndarray, " _"]]:
         """Yield -log2 p of each base of each sequence."""
-        for values in self._predictor.log_likelihoods(sequences):
+        mixer, features = self._predictor.memory, None
+        if mixer is not None:
+            features = (self._remembered(mixer, sequence) for sequence in sequences)
+        shown = (sequence[-self._shown :] for sequence in sequences)
+        for values in self._predictor.log_likelihoods(shown, features=features):
             self.meter.advance()
             yield values / -math.log(2)
+
+    def _remembered(self, mixer: MemoryMixer, sequence: TokenArray) -> Features:
+        """Return the features of the bases that the network reads."""
+        memory, numbers = mixer.new_memory(len(sequence)), DNA_VOCABULARY.to_bases(sequence)
+        return memory.read(numbers, np.arange(len(sequence)) >= len(sequence) - self._shown)
 
     def _compare(self, distance: int, bits: np.ndarray, control: np.ndarray) -> AtDistance:
         return AtDistance(

@@ -12,7 +12,6 @@ from jaxtyping import Float64, Int64
 
 from megabase.data.demonstrations import DemonstrationPool
 from megabase.errors import InputError
-from megabase.evaluation.runner import Cell, Cells, Measured, Runner
 from megabase.evaluation.task_rows import encoded_rows
 from megabase.evaluation.tasks.catalogue import find_tasks
 from megabase.evaluation.tasks.task import Task
@@ -25,6 +24,7 @@ from megabase.metrics.kmers import constant_predictions
 from megabase.metrics.results import Result
 from megabase.metrics.task_metrics import Kind, intervals_of, metrics_of
 from megabase.report.pages import results_table
+from megabase.runtime.cells import Cell, Runner, json_cells
 from megabase.runtime.log import Meter, progress
 from megabase.training.few_shot_tuning import (
     BATCH_SIZE,
@@ -277,14 +277,14 @@ def _measured(
     """Return the results of all runs; those finished before an interruption are loaded."""
     with progress(sum(run.n_prompts for run in runs), "few-shot", "prompts") as meter:
 
-        def measure(run: _FewShotRun) -> Measured:
-            return Measured(_to_rows(run.measure(predictor, name, meter)))
+        def measure(run: _FewShotRun) -> list[dict[str, Any]]:
+            return _to_rows(run.measure(predictor, name, meter))
 
         cells = [
             Cell(str(number), partial(measure, run), run.n_prompts)
             for number, run in enumerate(runs)
         ]
-        found = Cells(folder, _from_rows).measure(cells, meter)
+        found = json_cells(folder, _from_rows).compute(cells, meter)
     return [result for results in found for result in results]
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,7 @@ from jaxtyping import Float, UInt8
 from megabase.data.remembered_windows import features_of_windows
 from megabase.data.token_store import TokenStore, open_token_store
 from megabase.errors import InputError, counted
+from megabase.evaluation.compressor import Compression, compress, parse_command
 from megabase.evaluation.scored_regions import choose_regions, trained_on
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
@@ -63,6 +65,9 @@ class PerplexityReport:
     pooled, pooled_gain
         Bits of the Markov model of all genomes that the model was trained on, and these minus
         the model's; None if there is only one genome.
+    compressor
+        What a compressor needs for the same bases, after the same past as the model's memory; None
+        if none was given.
     by_position
         Bits of the model by position in the window.
     markov_order
@@ -85,6 +90,7 @@ class PerplexityReport:
     n_windows: int
     pooled: Bits | None = None
     pooled_gain: Bits | None = None
+    compressor: Compression | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, with the perplexity (2 to the bits per base) and its interval."""
@@ -104,6 +110,7 @@ def evaluate_perplexity(
     pooled: MarkovModel | None = None,
     context_length: int | None = None,
     memory: str = BEFORE,
+    compressor: str | None = None,
     seed: int = 0,
 ) -> PerplexityReport:
     """Score every base of the regions once, with the model and with the baselines.
@@ -128,6 +135,8 @@ def evaluate_perplexity(
         Length of a window in bases; None: the context length of the model.
     memory
         One of `choices.MEMORIES`; no difference for a model without a memory.
+    compressor
+        Command of a DNA compressor; see `compressor.compress`.
     seed
         Seed of the bootstrap.
 
@@ -173,6 +182,7 @@ def evaluate_perplexity(
         n_windows=len(windows),
         pooled=None if by_pooled is None else bits(by_pooled),
         pooled_gain=None if by_pooled is None else bits(by_pooled - by_model),
+        compressor=None if compressor is None else compress(compressor, store, regions, training),
     )
 
 
@@ -277,7 +287,7 @@ def _bits_of_model(
     """
     widened = [_with_context(window, 1) for window in windows]
     sequences = (store.fetch(wide) for wide in widened)
-    mixer = predictor.language.backbone.memory
+    mixer = predictor.memory
     features = None
     if mixer is not None and remembered is not None:
         features = features_of_windows(mixer.new_memory, store, widened, remembered)
@@ -328,6 +338,7 @@ def evaluate_held_out(
     regions: Path | None = None,
     context_length: int | None = None,
     memory: str | None = None,
+    compressor: str | None = None,
     output: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -350,6 +361,8 @@ def evaluate_held_out(
         Length of a window in bases; None: the context length of the model.
     memory
         One of `choices.MEMORIES`, for a model with a memory; None: ``before``.
+    compressor
+        Command of a DNA compressor, run on the same bases; see `compressor.compress`.
     output
         JSON file for the report.
     seed
@@ -401,12 +414,13 @@ def evaluate_held_out(
     request: dict[str, Any] = {"command": "evaluate perplexity", "genomes": about}
     if context_length is not None:
         request["context_length"] = context_length
-    has_memory = predictor.language.config.has_memory
-    if memory is not None and not has_memory:
+    if memory is not None and predictor.memory is None:
         raise InputError(f"{model} has no memory; leave out the memory option")
     memory = memory or BEFORE
-    of_memory = {"memory": memory} if has_memory else {}
+    of_memory = {} if predictor.memory is None else {"memory": memory}
     request |= of_memory
+    if compressor is not None:
+        request["compressor"] = shlex.join(parse_command(compressor))
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
         return json.loads(output.read_text(encoding="utf-8"))
@@ -424,6 +438,7 @@ def evaluate_held_out(
                 pooled=pooled,
                 context_length=context_length,
                 memory=memory,
+                compressor=compressor,
                 seed=seed,
             ).to_dict()
             for name, store in stores.items()
@@ -473,6 +488,9 @@ def bits_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     for key, name in named.items():
         found = report[key]
         rows.append((name, f"{found['bits_per_base']:.4f}", interval_text(found["interval"])))
+    if found := report.get("compressor"):
+        took = f"({found['microseconds_per_base']:.1f} us per base, {found['command']})"
+        rows.append(("compressor", f"{found['bits_per_base']:.4f}", took))
     return rows
 
 

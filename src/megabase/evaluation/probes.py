@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float, Float32, Int
 
 from megabase.data.labelled_dataset import Examples
 from megabase.errors import InputError, counted
 from megabase.evaluation.tasks.task import Task
-from megabase.genome.vocabulary import TokenArray
 from megabase.inference.choices import strands_of
 from megabase.inference.hidden import embed
 from megabase.inference.plan import choose_device, plan_inference
@@ -29,7 +28,7 @@ from megabase.metrics.classifiers import (
 from megabase.metrics.task_metrics import Predictions
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.report.figures import figure_class, new_figure, plot_map, save_figure
-from megabase.runtime.artifacts import atomic_path
+from megabase.runtime.cells import Cell, Cells
 from megabase.runtime.log import progress
 from megabase.training.labelled import LabelledData
 from megabase.training.run_config import AdaptConfig
@@ -97,6 +96,14 @@ class Probed(NamedTuple):
 
     answers: Predictions
     settings: dict[str, Any]
+
+
+class _Map(NamedTuple):
+    """Points of rows on a plane, their labels, and whether each is a test row."""
+
+    points: Float[np.ndarray, "row 2"]
+    labels: Int[np.ndarray, " row"]
+    is_test: Bool[np.ndarray, " row"]
 
 
 class Frozen:
@@ -180,41 +187,40 @@ class Frozen:
         name
             File name of the map; None if the task has no classes.
         """
-        data, path = self._data, self._folder / MAP
-        if data.kind not in _WITH_CLASSES:
+        if self._data.kind not in _WITH_CLASSES:
             return None
-        if not path.is_file():
-            n, n_test = len(data.training), len(self._test)
-            vectors = np.concatenate([self._vectors[:n], self._vectors[-n_test:]])
-            labels = np.concatenate([data.training.targets(), self._test.targets()])
-            rng = np.random.default_rng(self._settings.seed)
-            shown = np.sort(rng.permutation(len(vectors))[:MOST_POINTS])
-            _log.info("%s: a t-SNE map of %s of %s rows", self._name, f"{len(shown):,}",
-                      f"{len(vectors):,}")  # fmt: skip
-            points = neighbour_map(vectors[shown], seed=self._settings.seed)
-            figure = new_figure(1, width=7.5, row_height=6.0)
-            plot_map(
-                figure.axes[0], points, labels[shown], shown >= n, data.labels.classes,
-                title=f"t-SNE of frozen embeddings\n{self._name}",
-            )  # fmt: skip
-            with atomic_path(path, suffix=".png") as part:
-                save_figure(figure, part)
-        return MAP
+        drawn = Cells(self._folder, self._save_map, lambda path: path.name)
+        return drawn.one(Cell(MAP, self._map))
+
+    def _map(self) -> "_Map":
+        """Place at most `MOST_POINTS` rows of training and test on a plane, by t-SNE."""
+        data, n, n_test = self._data, len(self._data.training), len(self._test)
+        vectors = np.concatenate([self._vectors[:n], self._vectors[-n_test:]])
+        labels = np.concatenate([data.training.targets(), self._test.targets()])
+        rng = np.random.default_rng(self._settings.seed)
+        shown = np.sort(rng.permutation(len(vectors))[:MOST_POINTS])
+        _log.info("%s: a t-SNE map of %s of %s rows", self._name, f"{len(shown):,}",
+                  f"{len(vectors):,}")  # fmt: skip
+        points = neighbour_map(vectors[shown], seed=self._settings.seed)
+        return _Map(points, labels[shown], shown >= n)
+
+    def _save_map(self, placed: "_Map", path: Path) -> None:
+        figure = new_figure(1, width=7.5, row_height=6.0)
+        plot_map(
+            figure.axes[0], *placed, self._data.labels.classes,
+            title=f"t-SNE of frozen embeddings\n{self._name}",
+        )  # fmt: skip
+        save_figure(figure, path)
 
     @cached_property
     def _vectors(self) -> Vectors:
-        path, data = self._folder / EMBEDDINGS, self._data
-        if not path.is_file():
-            held = [data.validation] if data.validation is not self._test else []
-            rows = [
-                tokens for part in (data.training, *held, self._test) for tokens in part.sequences
-            ]
-            with atomic_path(path, suffix=".npy") as part:
-                np.save(part, self._embedded(rows))
-        return np.load(path)
+        return Cells(self._folder, _save_vectors, np.load).one(Cell(EMBEDDINGS, self._embedded))
 
-    def _embedded(self, rows: Sequence[TokenArray]) -> Vectors:
-        """Embed rows, after logging the expected time and memory."""
+    def _embedded(self) -> Vectors:
+        """Embed all rows, after logging the expected time and memory."""
+        data = self._data
+        held = [data.validation] if data.validation is not self._test else []
+        rows = [tokens for part in (data.training, *held, self._test) for tokens in part.sequences]
         model = copy.deepcopy(self._language)
         model.to(choose_device(self._settings.device))  # pyright: ignore[reportArgumentType] transformers hides its self
         context, strand = model.config.context_length, self._settings.strand
@@ -233,6 +239,10 @@ class Frozen:
         with progress(n_tokens, f"{self._name}: embeddings", "tokens") as meter:
             found = embed(model, rows, strand=strand, stride=self._stride, on_tokens=meter.advance)
             return np.stack([*found])
+
+
+def _save_vectors(vectors: Vectors, path: Path) -> None:
+    np.save(path, vectors)
 
 
 def _n_read(lengths: Iterable[int], context: int) -> int:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # annotations use full names, so that a runtime type checker 
     import megabase.inference.generation
     import megabase.inference.plan
     import megabase.model.load
+    import megabase.model.memory_mixer
     import megabase.model.modeling
     import megabase.model.reading
     import megabase.ops.memory
@@ -142,6 +143,11 @@ class Predictor:
 
         loaded = self._loaded
         return loaded.model if isinstance(loaded, Loaded) else hugging_face(loaded)
+
+    @property
+    def memory(self) -> "megabase.model.memory_mixer.MemoryMixer | None":
+        """What reads the memory of the model; None if it has no memory."""
+        return self.language.backbone.memory
 
     def check_context_length(self, asked: int | None) -> int:
         """Return the requested context length in bases; None: that of the model.

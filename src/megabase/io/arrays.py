@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -28,6 +28,7 @@ _EXTRAS = {"h5py": ("hdf5", HDF5), "pyarrow": ("parquet", PARQUET)}
 _ROWS_IN_GROUP = 1 << 14  # rows of a Parquet row group
 _ERRNO = re.compile(r"errno = (\d+)")
 _SEQUENCES_AT_ONCE = 64  # sequences read at once
+_TEXTS_AT_ONCE = 4096  # names or reasons that are written to HDF5 at once
 
 
 class Rows(NamedTuple):
@@ -206,19 +207,25 @@ def _fill_hdf5(path: Path, layout: Layout, read: Read) -> None:
         shape = (layout.n_rows, layout.n_channels)
         values = file.create_dataset("embeddings", shape, dtype=layout.dtype)
         names = file.create_dataset("names", (layout.n_sequences,), dtype=text)
-        reasons = None
+        row = 0
+        for rows in read():
+            values[row : row + len(rows.values)] = rows.values
+            row += len(rows.values)
+        # Texts one after the other in groups of equal size: otherwise the bytes of the file would
+        # depend on how rows are grouped.
+        _fill_texts(names, (rows.names for rows in read()))
         if layout.has_reasons:
             reasons = file.create_dataset("skip_reason", (layout.n_sequences,), dtype=text)
-        row = sequence = 0
-        for rows in read():
-            here = slice(sequence, sequence + len(rows.names))
-            values[row : row + len(rows.values)] = rows.values
-            names[here] = rows.names
-            if reasons is not None:
-                reasons[here] = rows.skip_reasons
-            row, sequence = row + len(rows.values), here.stop
+            _fill_texts(reasons, (rows.skip_reasons for rows in read()))
         if layout.bp_per_row:
             file["offsets"] = np.fromiter(_offsets(read), dtype=np.int64)
+
+
+def _fill_texts(array: Any, texts: Iterable[list[str]]) -> None:  # noqa: ANN401 without types
+    every, start = chain.from_iterable(texts), 0
+    while some := [*islice(every, _TEXTS_AT_ONCE)]:
+        array[start : start + len(some)] = some
+        start += len(some)
 
 
 def _write_parquet(path: Path, layout: Layout, read: Read) -> None:

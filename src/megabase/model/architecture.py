@@ -147,8 +147,10 @@ class Architecture:
     memory_orders, pointer_orders
         Memory: the orders whose counts, and the seeds whose pointers, are features of each token
         (`ops.memory`); None: none. A model without either has no memory.
-    memory_pointers, pointer_occurrences, pointer_agreement, pointer_hits, pointer_life
-        Memory: `n_pointers`, `n_recent`, `n_agreeing`, `n_right` and `life` of `ops.memory`.
+    memory_pointers, pointer_occurrences, pointer_agreement, pointer_exact, pointer_hits, \
+pointer_life
+        Memory: `n_pointers`, `n_recent`, `n_agreeing`, `n_exact`, `n_right` and `life` of
+        `ops.memory`.
     memory_width
         Memory: inner channels of the network that mixes the features with the last hidden state.
     base_sha256
@@ -190,9 +192,10 @@ class Architecture:
     memory_orders: list[int] | None = None
     pointer_orders: list[int] | None = None
     memory_pointers: int = 128
-    pointer_occurrences: int = 16
-    pointer_agreement: int = 20
-    pointer_hits: int = 8
+    pointer_occurrences: int = 8
+    pointer_agreement: int = 22
+    pointer_exact: int = 16
+    pointer_hits: int = 6
     pointer_life: int = 2000
     memory_width: int = 256
 
@@ -318,7 +321,7 @@ _WHOLE = (
     "d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple", "max_seq_len", "hyena_order",
     "short_filter_order", "emb_dim", "filter_order", "num_inner_mlps", "n_near_taps",
     "n_prompt_tokens", "n_added_tokens", "memory_pointers", "pointer_occurrences",
-    "pointer_agreement", "pointer_hits", "pointer_life", "memory_width",
+    "pointer_agreement", "pointer_exact", "pointer_hits", "pointer_life", "memory_width",
 )  # fmt: skip
 _DROPOUTS = ("embed_dropout", "head_dropout", "prompt_dropout")
 _REAL = (
@@ -333,7 +336,8 @@ OF_MEMORY = frozenset(key for key in _WHOLE if key.startswith(("memory", "pointe
 _MOST_ORDERS, _MOST_SEEDS, _SHORTEST_SEED, _LONGEST_ORDER = 24, 4, 8, 24
 _RANGES = {
     "memory_pointers": (1, 256), "pointer_occurrences": (1, 64), "pointer_agreement": (1, 32),
-    "pointer_hits": (1, 16), "pointer_life": (1, 1 << 20), "memory_width": (2, 1 << 16),
+    "pointer_exact": (8, 32), "pointer_hits": (1, 16), "pointer_life": (1, 1 << 20),
+    "memory_width": (2, 1 << 16),
 }  # fmt: skip
 
 _LARGEST = 3e38  # just below the largest float32

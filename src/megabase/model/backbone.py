@@ -14,8 +14,9 @@ from megabase.model.architecture import Architecture
 from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter
 from megabase.model.memory_mixer import MemoryMixer
 from megabase.model.positions import FilterShape, PublishedShape, ScaleFreeShape
-from megabase.ops.backends import Engine, EngineChoice, choose, describe_memory, plan_streamed
+from megabase.ops.backends import Engine, EngineChoice, choose, describe_memory
 from megabase.ops.recompute import no_recomputation
+from megabase.ops.streamed_plan import plan_streamed
 from megabase.ops.tracing import is_unmodified, why_traced
 
 

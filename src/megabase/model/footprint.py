@@ -12,10 +12,10 @@ from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
 from megabase.model.language import LanguageModel, TokenReader
 from megabase.model.memory_mixer import features_bytes, memory_rules, reading_bytes
-from megabase.ops.backends import plan_streamed
 from megabase.ops.gated_conv import n_kept
 from megabase.ops.memory import native_memory_bytes
 from megabase.ops.recompute import KEPT_INSIDE
+from megabase.ops.streamed_plan import plan_streamed
 from megabase.runtime.environment import memory_bytes
 
 LIBRARIES_BYTES = int(0.4 * (1 << 30))
@@ -66,7 +66,7 @@ def inference_bytes(
     """Estimate the memory of one forward pass in float32: weights, activations, and features.
 
     The features of a memory are computed before anything else. For the streamed engine, see
-    `backends.plan_streamed`. Otherwise a block holds, at its peak in the long convolution, 16
+    `streamed_plan.plan_streamed`. Otherwise a block holds, at its peak in the long convolution, 16
     tensors of (batch, length, d_model). Memory of the libraries themselves is not included.
 
     Parameters

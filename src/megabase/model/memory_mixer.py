@@ -49,6 +49,7 @@ def memory_rules(config: Architecture) -> MemoryRules | None:
         n_pointers=config.memory_pointers,
         n_recent=config.pointer_occurrences,
         n_agreeing=config.pointer_agreement,
+        n_exact=config.pointer_exact,
         n_right=config.pointer_hits,
         life=config.pointer_life,
     )

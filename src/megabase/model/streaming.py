@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from megabase.model.hyena import MLP, Block, HyenaOperator, ImplicitFilter, ResidualLinear
 from megabase.model.positions import FilterShape
 from megabase.ops import streamed
-from megabase.ops.backends import steps_for
+from megabase.ops.backends import mixer_for, steps_for
 from megabase.ops.folding import LayerWeights, fold_norm
 from megabase.ops.short_conv import without_edge
 from megabase.ops.taps import add_skip
@@ -147,13 +147,13 @@ def run(
     first = cast("Block", blocks[0])
     residual = streamed.Residual(r, first.norm_mixer.eps, steps_for(r))
     yield residual
+    mixer = mixer_for(
+        steps_for(r, compiled=compiled_mixer), r.transpose(1, 2), group,
+        n_filters=0 if keep_spectra else 1, dtype=matmul_dtype,
+    )  # fmt: skip
+    inner = first.mlp.fc1.out_features
     buffers = streamed.LayerBuffers(
-        r,
-        group=group,
-        d_inner=first.mlp.fc1.out_features,
-        matmul_dtype=matmul_dtype,
-        n_filters=0 if keep_spectra else 1,
-        steps=steps_for(r, compiled=compiled_mixer),
+        r, group=group, d_inner=inner, matmul_dtype=matmul_dtype, mixer=mixer
     )
     over_channels = None if mask is None else mask[:, None]
     for block in cast("list[Block]", list(blocks)):

@@ -1,10 +1,10 @@
 """The dispatcher: which implementation computes a layer, and why.
 
 `choose` selects the engine from the request, the device, the dtype, the mode of gradients and the
-state of the model; `plan_streamed` selects tiles that fit a limit of memory; `steps_for`,
-`gated_conv`, `add_norm` and `long_conv` select the code for the operations between the matrix
-products; `new_memory` and `memory_features` that of the memory. Every choice has a reason, which is
-logged or part of an error.
+state of the model; `steps_for`, `mixer_for`, `transform_for`, `gated_conv`, `add_norm` and
+`long_conv` select the code for the operations between the matrix products; `new_memory` and
+`memory_features` that of the memory. Every choice of an engine has a reason, which is logged or
+part of an error. `ops.streamed_plan` selects tiles.
 
 Triton is imported only if its kernels are requested. They are tested both compiled and in
 Triton's interpreter.
@@ -14,10 +14,9 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
-from itertools import product
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,11 +25,12 @@ from torch import Tensor
 
 from megabase.errors import InputError
 from megabase.ops import definition, fft
-from megabase.ops.fft import fft_length
-from megabase.ops.gated_conv import N_STREAMS
+from megabase.ops.fft import SplitTransform, Transform
+from megabase.ops.gated_conv import Mixer, Workspace
+from megabase.ops.gated_conv import gated_conv as mixed_in_chunks
 from megabase.ops.memory import SOURCES as MEMORY_SOURCES
 from megabase.ops.memory import Memory, MemoryLibrary, MemoryRules, Odds, PlainMemory
-from megabase.ops.native_mixer import mixer_bytes, n_points
+from megabase.ops.native_mixer import N_BACKWARD, N_FORWARD, mixer_bytes
 from megabase.ops.short_conv import ShortFilter
 from megabase.ops.steps import SOURCES, NativeSteps, Steps
 from megabase.runtime.compiler import compile_here
@@ -38,11 +38,7 @@ from megabase.runtime.compiler import compile_here
 _log = logging.getLogger(__name__)
 
 ENGINES = ("auto", "plain", "lean", "triton", "streamed")
-_GROUPS = (64, 32, 16, 8, 4, 2, 1)  # channels, fastest first; see `_groups`
-_OF_A_CHANNEL = 24  # signals of the length of the FFT that a chunk of one channel needs
-_FEW = 32 << 20  # numbers of all streams
-_SPECTRA_BYTES = 1 << 30  # limit for spectra of filters if the user sets no limit
-_CHUNK_BYTES = 160 << 20  # padded signals, spectra, inverse transforms and scratch of a chunk
+_SPLIT_FROM = 1 << 19  # points of an FFT on a CPU
 
 
 @dataclass(frozen=True)
@@ -176,120 +172,6 @@ def _why_not_streamed(r: Tensor) -> str | None:
     return "autocast is on" if torch.is_autocast_enabled("cpu") else None
 
 
-@runtime_checkable
-class LayerSizes(Protocol):
-    """What the memory of the streamed engine depends on, of an architecture."""
-
-    n_layer: int
-    d_model: int
-    vocab_size: int
-    filter_order: int
-
-
-class StreamedPlan(NamedTuple):
-    """How a batch is streamed, and the peak memory of its tensors.
-
-    Parameters
-    ----------
-    group
-        Channels whose streams are held at once.
-    keep_spectra
-        Whether spectra of filters are kept for the next sequence of the same length.
-    compiled_mixer
-        Whether the mixer in C may be used.
-    n_bytes
-        Peak memory of tensors other than weights, in bytes.
-    """
-
-    group: int
-    keep_spectra: bool
-    compiled_mixer: bool
-    n_bytes: int
-
-
-def plan_streamed(
-    sizes: LayerSizes,
-    length: int,
-    *,
-    batch: int = 1,
-    max_bytes: int | None = None,
-    itemsize: int = 4,
-    n_states: int = 0,
-    n_bytes_beside: int = 0,
-) -> StreamedPlan:
-    """Return the fastest plan that fits the memory limit.
-
-    Parameters
-    ----------
-    sizes
-        Those of the model.
-    length
-        Tokens of a sequence.
-    batch
-        Sequences in a batch.
-    max_bytes
-        The most memory for tensors other than weights; None: no limit, except 1 GiB for spectra
-        that are kept.
-    itemsize
-        Bytes of a number.
-    n_states
-        Hidden states of earlier layers that are also returned.
-    n_bytes_beside
-        Bytes of tensors that are held besides, such as the features of a memory.
-
-    Raises
-    ------
-    InputError
-        If no plan fits.
-    """
-    one_channel = _OF_A_CHANNEL * (batch + 1) * fft_length(2 * length - 1)
-    chunk = max(_CHUNK_BYTES, itemsize * one_channel)
-    plans = []
-    for compiled in (True, False):
-        scratch = max(chunk, mixer_bytes(length)) if compiled else chunk
-        for group, keep in product(_groups(sizes, length, batch), (True, False)):
-            numbers = _numbers(sizes, length, batch, group)
-            numbers += n_states * batch * length * sizes.d_model
-            numbers += _spectra(sizes, length) if keep else 0
-            n_bytes = itemsize * numbers + scratch + n_bytes_beside
-            plans.append(StreamedPlan(group, keep, compiled, n_bytes))
-    if max_bytes is None:
-        keep = itemsize * _spectra(sizes, length) <= _SPECTRA_BYTES
-        return next(plan for plan in plans if plan.keep_spectra is keep)
-    for plan in plans:
-        if plan.n_bytes <= max_bytes:
-            return plan
-    raise InputError(
-        f"{batch} x {length:,} tokens need at least {plans[-1].n_bytes / 2**30:.2f} GiB besides "
-        f"the weights; the limit is {max_bytes / 2**30:.2f} GiB; raise it or shorten the input"
-    )
-
-
-def _groups(sizes: LayerSizes, length: int, batch: int) -> list[int]:
-    """Return the sizes of groups to try: all channels if their streams are small, then fewer."""
-    is_small = batch * length * N_STREAMS * sizes.d_model <= _FEW
-    whole = [sizes.d_model] if is_small else []
-    return [*whole, *(group for group in _GROUPS if group <= sizes.d_model)]
-
-
-def _numbers(sizes: LayerSizes, length: int, batch: int, group: int) -> int:
-    """Return how many numbers are held, without chunks of channels and kept spectra."""
-    at_each_token = (
-        2 * sizes.d_model  # the residual stream and the mixed channels
-        + N_STREAMS * group
-        + 2 * sizes.vocab_size  # logits, and values computed from them
-        + 4  # scale, mean and token id
-    )
-    filters = (sizes.filter_order + group) * length
-    folded = 2 * 11 * sizes.d_model**2  # folded weights of a layer and of the next one
-    return batch * length * at_each_token + filters + folded
-
-
-def _spectra(sizes: LayerSizes, length: int) -> int:
-    of_a_channel = max(fft_length(2 * length - 1), 2 * n_points(length))
-    return sizes.n_layer * sizes.d_model * of_a_channel
-
-
 def steps_for(like: Tensor, *, compiled: bool = True) -> Steps:
     """Return the fastest steps for streams of the device and dtype of `like`.
 
@@ -398,6 +280,58 @@ def _compiled_memory() -> tuple[MemoryLibrary | None, str]:
         return None, str(error)
 
 
+def mixer_for(
+    steps: Steps,
+    like: Float[Tensor, "batch d_model length"],
+    n_channels: int,
+    *,
+    n_filters: int,
+    dtype: torch.dtype,
+) -> Mixer:
+    """Return the fastest mixer for the channels of an operator, for inference.
+
+    Parameters
+    ----------
+    steps
+        The result of `steps_for`.
+    like
+        Tensor of the batch, d_model, length, device and dtype of the arithmetic.
+    n_channels
+        Channels whose streams are held at once.
+    n_filters
+        1 if filters are passed as taps, 0 if as spectra.
+    dtype
+        Dtype of the streams.
+    """
+    _, d_model, length = like.shape
+    if isinstance(steps, NativeSteps) and dtype is torch.float32:
+        has_room = mixer_bytes(length, n_signals=N_FORWARD) > 0
+        if has_room and _fill_lanes(steps, d_model, n_channels):
+            return steps.mixer(length)
+    return _workspace(like[:, :1], n_channels, n_filters=n_filters)
+
+
+def _fill_lanes(steps: NativeSteps, *n_channels: int) -> bool:
+    """Return whether channels fill whole vectors of the CPU."""
+    return all(n % steps.n_lanes == 0 for n in n_channels)
+
+
+def _workspace(
+    streams: Tensor, n_channels: int, *, n_filters: int = 1, keep: bool = False
+) -> Workspace:
+    """Return a mixer by torch operations, with the fastest transform."""
+    wide = torch.promote_types(streams.dtype, torch.float32)
+    transform = transform_for(streams.shape[2], streams.new_empty(0, dtype=wide))
+    return Workspace(streams, n_channels, transform, n_filters=n_filters, reuse_spectra=not keep)
+
+
+def transform_for(length: int, like: Tensor) -> Transform:
+    """Return the fastest transform for signals of a length, on the device and dtype of `like`."""
+    if like.device.type == "cpu" and 2 * length - 1 >= _SPLIT_FROM:
+        return SplitTransform(length, like)
+    return Transform(length)
+
+
 def why_no_kernels(like: Tensor) -> str | None:
     """Return why the kernels cannot process a tensor like this one, or None if they can."""
     if find_spec("triton") is None:
@@ -426,10 +360,37 @@ def gated_conv(
         ``"triton"`` for the kernels of a GPU; any other name for the fastest steps on this device.
     """
     if engine != "triton":
-        return steps_for(streams).gated_conv(streams, short, h, d, mask)
+        return gated_conv_by(steps_for(streams), streams, short, h, d, mask)
     from megabase.ops.triton import gates
 
     return gates.gated_conv(streams, short, h, d, mask)
+
+
+def gated_conv_by(
+    steps: Steps,
+    streams: Float[Tensor, "batch stream_channel length"],
+    short: ShortFilter,
+    h: Float[Tensor, "channel length"],
+    d: Float[Tensor, " channel"],
+    mask: Bool[Tensor, "batch 1 length"] | None = None,
+) -> Float[Tensor, "batch channel length"]:
+    """Compute `gated_conv.gated_conv` by the mixer of `steps`, if sizes and dtypes allow one."""
+    if isinstance(steps, NativeSteps):
+        (n_channels, length), narrow = h.shape, {torch.float32}
+        has_room = mixer_bytes(length, n_signals=N_BACKWARD) > 0
+        is_narrow = {t.dtype for t in (streams, *short, h, d)} == narrow
+        if is_narrow and has_room and _fill_lanes(steps, n_channels):
+            streams, short = streams.contiguous(), ShortFilter(*(t.contiguous() for t in short))
+            return mixed_in_chunks(streams, short, h, d, mask, make_mixer=partial(_native, steps))
+    return mixed_in_chunks(streams, short, h, d, mask, make_mixer=_kept_workspace)
+
+
+def _native(steps: NativeSteps, streams: Tensor, n_channels: int, keep: bool) -> Mixer:
+    return steps.mixer(streams.shape[2])
+
+
+def _kept_workspace(streams: Tensor, n_channels: int, keep: bool) -> Mixer:
+    return _workspace(streams, n_channels, keep=keep)
 
 
 def add_norm(

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from megabase.ops.tracing import static_size
 
-_SPLIT_FROM = 1 << 19  # points
 _RADIX = 32
 _LONGER = 1.07  # a power of two is fastest up to this ratio to the requested length
 
@@ -144,13 +143,6 @@ class SplitTransform(Transform):
             torch.cat([outer.real, outer.imag], out=self._inner)
             torch.mm(self._back, self._inner, out=signal.view(-1, self.m))
         return signals
-
-
-def make_transform(length: int, like: Tensor) -> Transform:
-    """Return the fastest transform for signals of a length, on the device and dtype of `like`."""
-    if like.device.type == "cpu" and 2 * length - 1 >= _SPLIT_FROM:
-        return SplitTransform(length, like)
-    return Transform(length)
 
 
 def causal_conv(

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from megabase.errors import InputError
 from megabase.ops import fft
-from megabase.ops.fft import make_transform
+from megabase.ops.fft import Transform
 from megabase.ops.short_conv import ShortFilter, apply_short, plain_short_conv, short_backward
 from megabase.ops.taps import with_skip
 
@@ -39,7 +39,7 @@ def gated_conv(
     d: Float[Tensor, " channel"],
     mask: Bool[Tensor, "batch 1 length"] | None = None,
     *,
-    make_mixer: "MakeMixer | None" = None,
+    make_mixer: "MakeMixer",
 ) -> Float[Tensor, "batch channel length"]:
     """Compute `definition.gated_conv`, saving only streams and filters for the gradient.
 
@@ -59,14 +59,13 @@ def gated_conv(
     mask
         False where a token is padding, which is set to zero before the long convolution.
     make_mixer
-        Creates the mixer that computes chunks; None: a `Workspace`.
+        Creates the mixer that computes chunks.
 
     Returns
     -------
     y
         In the dtype of `streams`; computed in float32 or wider, even under autocast.
     """
-    make_mixer = make_mixer or _make_workspace
     return cast("Tensor", _GatedConv.apply(make_mixer, streams, *short, h, d, mask))
 
 
@@ -292,6 +291,8 @@ class Workspace:
         Tensor of the batch, length, dtype and device of the streams.
     n_channels
         Channels of a stream.
+    transform
+        The FFT for signals of this length, device and dtype, at least float32.
     n_filters
         1 to transform filters together with the signals, 0 if their spectra are given.
     reuse_spectra
@@ -304,13 +305,14 @@ class Workspace:
         self,
         streams: Tensor,
         n_channels: int,
+        transform: Transform,
         *,
         n_filters: int = 1,
         reuse_spectra: bool = True,
     ) -> None:
         self.batch, _, self.length = streams.shape
         wide = torch.promote_types(streams.dtype, torch.float32)
-        self.transform = make_transform(self.length, streams.new_empty(0, dtype=wide))
+        self.transform = transform
         n_rows = self.batch + n_filters
         row_bytes = n_rows * self.transform.n * wide.itemsize
         on_cpu = streams.device.type == "cpu"
@@ -453,10 +455,6 @@ class Workspace:
         """Divide a chunk into fewer channels that fit a cache, for all steps but the FFT."""
         for start in range(0, n_rows, self._n_in_cache):
             yield slice(start, min(start + self._n_in_cache, n_rows))
-
-
-def _make_workspace(streams: Tensor, n_channels: int, keep: bool) -> Workspace:
-    return Workspace(streams, n_channels, reuse_spectra=not keep)
 
 
 def _part_backward(d_out: Tensor, part: Part, d_part: Part) -> None:

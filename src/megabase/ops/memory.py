@@ -27,9 +27,10 @@ with :math:`N_k(t) = \sum_b N_k(t, b)` and :math:`a_k` = 1 (up to order 11), 1/4
 :math:`i = 0, 1, \dots`, of which the second is the earlier. It predicts the letter :math:`x_q`, or
 its complement, and then moves by one. Its *hits* are the pairs among :math:`i < 32` that agree. At
 each letter, the most recent `n_recent` occurrences of each seed :math:`c_k(t)`, on each strand, are
-*found* if at least `n_agreeing` of the 32 pairs agree. A pointer is followed until fewer than
-`n_right` of its last 16 pairs agree, or it was last found more than `life` letters ago, or its next
-letter is unknown; if there would be more than `n_pointers`, those found longest ago are dropped.
+*found* if at least `n_agreeing` of the 32 pairs agree, or all of the last `n_exact`. A pointer is
+followed until fewer than `n_right` of its last 16 pairs agree, or it was last found more than
+`life` letters ago, or its next letter is unknown; if there would be more than `n_pointers`, those
+found longest ago are dropped.
 The features of the pointers are, where :math:`\rho` is the log-odds, against a guess of 1/4 among
 four, of a pointer with given hits (their number, and which of the last four),
 
@@ -78,7 +79,7 @@ _SHORT, _LONG, _SET = 8, 64, 16  # letters of the averages of code lengths
 _LONGEST = 255
 _UNIT = 1024  # fixed point, per nat
 _WORD = 32  # pairs of a pointer that are looked at
-_LIMITS = ("n_pointers", "n_recent", "n_agreeing", "n_right", "life")
+_LIMITS = ("n_pointers", "n_recent", "n_agreeing", "n_exact", "n_right", "life")
 
 Letters = UInt8[np.ndarray, " length"]
 Features = Float16[np.ndarray, "row feature"]
@@ -99,8 +100,9 @@ class MemoryRules:
         The most pointers followed at once.
     n_recent
         Occurrences of a seed that are looked at, on each strand.
-    n_agreeing
-        Pairs that must agree, of 32, for a pointer to be found.
+    n_agreeing, n_exact
+        Pairs that must agree for a pointer to be found: so many of the last 32, or all of the last
+        `n_exact`, up to 32.
     n_right
         Pairs that must agree, of the last 16, for a pointer to be followed further.
     life
@@ -112,6 +114,7 @@ class MemoryRules:
     n_pointers: int = 128
     n_recent: int = 16
     n_agreeing: int = 20
+    n_exact: int = 32
     n_right: int = 8
     life: int = 2000
 
@@ -313,7 +316,8 @@ class PlainMemory(Memory):
                     alignment = (is_inverted, t + place if is_inverted else t - place)
                     if self._predicted(t, alignment) is None:
                         continue
-                    if sum(self._hits(t, alignment)) >= rules.n_agreeing:
+                    hits = self._hits(t, alignment)
+                    if sum(hits) >= rules.n_agreeing or all(hits[: rules.n_exact]):
                         self._found[alignment] = (t, n)
                         n += 1
                         if len(self._found) > rules.n_pointers:

@@ -36,7 +36,8 @@ typedef struct {
   int32_t n_seeds, seeds[MOST_SEEDS];
   int32_t n_pointers;   // followed at once
   int32_t n_recent;     // occurrences of a seed that are looked at, on each strand
-  int32_t n_agreeing;   // of 32 letters before, for a new pointer
+  int32_t n_agreeing;   // of the last 32 pairs, for a pointer to be found,
+  int32_t n_exact;      // or all of the last n_exact pairs
   int32_t n_right;      // of the last 16 predictions, for a pointer to be kept
   int32_t life;         // letters after which a pointer must have been found again
 } Settings;
@@ -399,6 +400,12 @@ static void move_pointers(Memory *memory, int64_t t, int letter) {
   }
 }
 
+static inline int leading_hits(uint32_t hits) { return ~hits ? __builtin_clz(~hits) : 32; }
+
+static inline int is_found(const Settings *set, uint32_t hits) {
+  return __builtin_popcount(hits) >= set->n_agreeing || leading_hits(hits) >= set->n_exact;
+}
+
 // Return how many letters up to t agree without a gap, for a new pointer; the last 32 do.
 static int exact_before(const Memory *memory, int64_t t, int64_t place, int inverted) {
   int64_t n = 32, most = inverted ? (t - place) / 2 : LONGEST_RUN;
@@ -428,7 +435,7 @@ static void add_pointer(Memory *memory, int64_t t, int64_t place, int inverted, 
   memory->hits[j] = hits;
   memory->inverted[j] = (uint8_t)inverted;
   memory->predicted[j] = (uint8_t)(inverted ? 3 - y : y);
-  memory->exact[j] = ~hits ? __builtin_clz(~hits) : exact_before(memory, t, place, inverted);
+  memory->exact[j] = ~hits ? leading_hits(hits) : exact_before(memory, t, place, inverted);
 }
 
 // Look at the most recent occurrences of the last k letters, on one strand.
@@ -447,7 +454,7 @@ static void find_pointers(Memory *memory, int64_t t, const Chains *chains, int i
     for (int i = 0; i < memory->n_alive; i++)
       if (memory->key[i] == key) j = i;
     if (j >= 0) {
-      if (__builtin_popcount(memory->hits[j]) >= memory->set.n_agreeing)
+      if (is_found(&memory->set, memory->hits[j]))
         memory->found[j] = t << 8 | memory->serial++;
       continue;
     }
@@ -455,13 +462,13 @@ static void find_pointers(Memory *memory, int64_t t, const Chains *chains, int i
     // its own letters in the middle of a palindrome.
     int64_t n_valid = inverted ? (t - place) / 2 : 32;
     if (n_valid > memory->run) n_valid = memory->run;
-    if (n_valid < memory->set.n_agreeing) continue;
+    if (n_valid < memory->set.n_agreeing && n_valid < memory->set.n_exact) continue;
     int64_t end = inverted ? place + 32 : e;
     uint32_t hits = equal_letters(text_word(text, end), inverted ? memory->backward : memory->forward);
     hits &= text_known(text, end);
     if (inverted) hits = reversed_bits(hits);
     if (n_valid < 32) hits &= ~0u << (32 - n_valid);
-    if (__builtin_popcount(hits) < memory->set.n_agreeing) continue;
+    if (!is_found(&memory->set, hits)) continue;
     add_pointer(memory, t, place, inverted, hits, key);
   }
 }

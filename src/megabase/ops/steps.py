@@ -18,22 +18,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from megabase.ops.folding import CUBIC
-from megabase.ops.gated_conv import Mixer, Workspace, gated_conv
-from megabase.ops.native_mixer import (
-    N_BACKWARD,
-    N_FORWARD,
-    NativeMixer,
-    check_layout,
-    declare,
-    mixer_bytes,
-    pointer,
-)
-from megabase.ops.short_conv import ShortFilter
+from megabase.ops.native_mixer import NativeMixer, check_layout, declare, pointer
 
 SOURCES = tuple(
     Path(__file__).with_name(name)
@@ -58,40 +48,6 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 class Steps:
     """The steps by torch operations. Norms have neither gain nor bias here."""
-
-    def mixer(
-        self,
-        like: Float[Tensor, "batch d_model length"],
-        n_channels: int,
-        *,
-        n_filters: int,
-        dtype: torch.dtype,
-    ) -> Mixer:
-        """Return the mixer for the channels of an operator, for inference.
-
-        Parameters
-        ----------
-        like
-            Tensor of the batch, d_model, length, device and dtype of the arithmetic.
-        n_channels
-            Channels whose streams are held at once.
-        n_filters
-            1 if filters are passed as taps, 0 if as spectra.
-        dtype
-            Dtype of the streams.
-        """
-        return Workspace(like[:, :1], n_channels, n_filters=n_filters)
-
-    def gated_conv(
-        self,
-        streams: Float[Tensor, "batch stream_channel length"],
-        short: ShortFilter,
-        h: Float[Tensor, "channel length"],
-        d: Float[Tensor, " channel"],
-        mask: Bool[Tensor, "batch 1 length"] | None = None,
-    ) -> Float[Tensor, "batch channel length"]:
-        """Compute `gated_conv.gated_conv`, whose parameters these are, differentiably."""
-        return gated_conv(streams, short, h, d, mask)
 
     def read(
         self,
@@ -187,32 +143,14 @@ class NativeSteps(Steps):
         pointers = _pointers(normed, scale, mean, r, bias)
         self._library.write_tokens(*pointers, *_sizes(r), c_float(eps))
 
-    def mixer(self, like: Tensor, n_channels: int, *, n_filters: int, dtype: torch.dtype) -> Mixer:
-        """Return a `NativeMixer` if sizes and dtype allow one, otherwise as `Steps.mixer`."""
-        _, d_model, length = like.shape
-        if self._can_mix(N_FORWARD, length, dtype, d_model, n_channels):
-            return NativeMixer(self._library, length)
-        return super().mixer(like, n_channels, n_filters=n_filters, dtype=dtype)
+    @property
+    def n_lanes(self) -> int:
+        """Channels that fill a vector of the CPU."""
+        return self._library.n_lanes()
 
-    def gated_conv(
-        self, streams: Tensor, short: ShortFilter, h: Tensor, d: Tensor, mask: Tensor | None = None
-    ) -> Tensor:
-        """Mix differentiably, as `Steps.gated_conv`; compiled if sizes and dtypes allow it."""
-        n_channels, length = h.shape
-        is_narrow = {t.dtype for t in (*short, h, d)} == {torch.float32}
-        if is_narrow and self._can_mix(N_BACKWARD, length, streams.dtype, n_channels):
-            streams, short = streams.contiguous(), ShortFilter(*(t.contiguous() for t in short))
-            return gated_conv(streams, short, h, d, mask, make_mixer=self._make_mixer)
-        return super().gated_conv(streams, short, h, d, mask)
-
-    def _make_mixer(self, streams: Tensor, n_channels: int, keep: bool) -> Mixer:
-        return NativeMixer(self._library, streams.shape[2])
-
-    def _can_mix(self, n_signals: int, length: int, dtype: torch.dtype, *n_channels: int) -> bool:
-        """Return whether channels fill whole vectors of float32 and fit in memory."""
-        n_lanes = self._library.n_lanes()
-        is_whole = all(n % n_lanes == 0 for n in n_channels)
-        return is_whole and dtype is torch.float32 and mixer_bytes(length, n_signals=n_signals) > 0
+    def mixer(self, length: int) -> NativeMixer:
+        """Return a compiled mixer; `backends.mixer_for` knows for which channels."""
+        return NativeMixer(self._library, length)
 
 
 def _pointers(*tensors: Tensor) -> list[c_void_p]:

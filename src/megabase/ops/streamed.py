@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from megabase.ops.folding import LayerWeights
-from megabase.ops.gated_conv import N_STREAMS, split_streams
+from megabase.ops.gated_conv import N_STREAMS, Mixer, split_streams
 from megabase.ops.short_conv import ShortFilter
 from megabase.ops.steps import Steps
 
@@ -85,10 +85,8 @@ class LayerBuffers:
         Channels inside the MLP.
     matmul_dtype
         Dtype of the matrix products.
-    n_filters
-        1 if the mixer receives filters as taps, 0 if as spectra.
-    steps
-        Creates the mixer.
+    mixer
+        Mixes the streams of a group.
     """
 
     def __init__(
@@ -98,8 +96,7 @@ class LayerBuffers:
         group: int,
         d_inner: int,
         matmul_dtype: torch.dtype,
-        n_filters: int,
-        steps: Steps,
+        mixer: Mixer,
     ) -> None:
         _let_memory_be_reused()
         batch, length, d_model = like.shape
@@ -109,8 +106,7 @@ class LayerBuffers:
         )
         self.streams, self.y = padded[..., :length].split([N_STREAMS * group, d_model], dim=1)
         self.inner = like.new_empty(min(_TOKENS_FED, length), d_inner)
-        channels = like.transpose(1, 2)
-        self.mixer = steps.mixer(channels, group, n_filters=n_filters, dtype=matmul_dtype)
+        self.mixer = mixer
 
 
 def _let_memory_be_reused() -> None:

@@ -52,7 +52,6 @@ class EmbeddingRequest(Request):
     """Everything that determines the output of `embed`, whose parameters it has."""
 
     command: ClassVar[str] = "embed"
-    always: ClassVar[tuple[str, ...]] = ("precision", "shard")
 
     input: str
     genome: str | None

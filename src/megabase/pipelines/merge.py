@@ -20,7 +20,12 @@ from megabase.io.compression import open_text
 from megabase.io.tables import ParquetTable, write_parquet
 from megabase.io.value_tracks import BIGWIG, BigWig, write_bigwig
 from megabase.io.vcf import VcfFile, index_vcf, write_vcf
-from megabase.pipelines.pipeline import LINES_PER_RECORD, Shard, unpacked_counts
+from megabase.pipelines.pipeline import (
+    LINES_PER_RECORD,
+    Shard,
+    request_of_whole,
+    unpacked_counts,
+)
 from megabase.runtime.artifacts import RECORD, Output, check_no_input, difference, read_record
 from megabase.runtime.environment import stamp
 from megabase.runtime.log import Meter, progress
@@ -33,7 +38,6 @@ _NOTE = re.compile(r"##megabase_(?P<key>\w+)=(?P<value>.*)")  # a line of a VCF 
 _REACH_OF_TBI = 1 << 29  # longest contig in bases that a .tbi index supports
 _BEDGRAPH = ".bedgraph"
 _SEQUENCES_AT_ONCE = 4096
-_ALWAYS_A_SHARD = ("score-vcf", "embed")  # commands that record 1/1 if there are no shards
 
 
 class _Shard(NamedTuple):
@@ -86,9 +90,7 @@ def merge(parts: Sequence[Path], output: Path, *, overwrite: bool = False) -> No
     check_no_input(output, parts)
     _check_all(found)
     command = found[0].request["command"]
-    request = {key: value for key, value in found[0].request.items() if key != "shard"}
-    if command in _ALWAYS_A_SHARD:
-        request["shard"] = "1/1"
+    request = request_of_whole(found[0].request)
     place = Output(output, request, is_folder=False, overwrite=overwrite)
     if place.is_finished:
         return

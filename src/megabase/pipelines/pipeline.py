@@ -326,6 +326,14 @@ DEFAULTS = RunOptions()
 """The options if none are given."""
 
 
+_ALWAYS_RECORDED: Mapping[str, tuple[str, ...]] = {
+    "score": ("precision",),
+    "score-vcf": ("precision", "shard"),
+    "embed": ("precision", "shard"),
+}
+"""By command, the fields that a request records even if they have their default value."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """Everything that determines an output; each verb adds its own fields.
@@ -339,8 +347,6 @@ class Request:
     """
 
     command: ClassVar[str]
-    always: ClassVar[tuple[str, ...]] = ()
-    """Names of fields that are recorded even if they have their default value."""
 
     model: str
     precision: str = "float32"
@@ -354,11 +360,19 @@ class Request:
         were written before.
         """
         found = {"command": self.command}
+        always = _ALWAYS_RECORDED.get(self.command, ())
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in self.always or field.default is MISSING or value != field.default:
+            if field.name in always or field.default is MISSING or value != field.default:
                 found[field.name] = value
         return found
+
+
+def request_of_whole(shard: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recorded request without shards, from the recorded request of a shard."""
+    whole = {key: value for key, value in shard.items() if key != "shard"}
+    is_recorded = "shard" in _ALWAYS_RECORDED.get(shard["command"], ())
+    return whole | ({"shard": Request.shard} if is_recorded else {})
 
 
 _Request = TypeVar("_Request", bound=Request)

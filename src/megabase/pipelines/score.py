@@ -38,7 +38,6 @@ class ScoreRequest(Request):
     """Everything that determines the output of `score`, whose parameters it has."""
 
     command: ClassVar[str] = "score"
-    always: ClassVar[tuple[str, ...]] = ("precision",)
 
     input: str
     genome: str | None

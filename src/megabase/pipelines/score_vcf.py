@@ -52,7 +52,6 @@ class VcfRequest(Request):
     """Everything that determines the output of `score_vcf`, whose parameters it has."""
 
     command: ClassVar[str] = "score-vcf"
-    always: ClassVar[tuple[str, ...]] = ("precision", "shard")
 
     input: str
     genome: str

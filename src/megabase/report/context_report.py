@@ -33,6 +33,12 @@ _EXPERIMENTS = (
 )  # fmt: skip
 
 
+_CHANGED = (
+    "As above, but the second copy is not exact: it is the reverse complement of the first, or the "
+    "given part of its bases is replaced by another base at random, which cannot be recalled."
+)
+
+
 def context_page(report: Mapping[str, Any], figure: Path) -> str:
     """Return the HTML page of a context report.
 
@@ -61,13 +67,16 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
             figure_text="plots of the tables below",
             level=1,
         ),
-        Section(
-            "By position in the window",
-            [],
-            Table(("positions", "bits per base", "95 % interval"), positions),
-        ),
     ]
-    for key, title, text, head in _EXPERIMENTS:
+    if positions:
+        table = Table(("positions", "bits per base", "95 % interval"), positions)
+        sections.append(Section("By position in the window", [], table))
+    changed = [
+        (f"recall of a copy: {name}", f"Recall of a copy, {name}", _CHANGED, _EXPERIMENTS[-1][-1])
+        for name in report["recall_changed"]
+    ]
+    found = {**report} | {f"recall of a copy: {k}": v for k, v in report["recall_changed"].items()}
+    for key, title, text, head in (*_EXPERIMENTS, *changed):
         rows = [
             (
                 f"{each['distance']:,}",
@@ -75,7 +84,7 @@ def context_page(report: Mapping[str, Any], figure: Path) -> str:
                 f"{each['control']['bits_per_base']:.4f}",
                 *_bits(each["difference"]),
             )
-            for each in report[key]
+            for each in found[key]
         ]
         if rows:
             table = Table((*head, "difference", "95 % interval"), rows)

@@ -216,25 +216,40 @@ def plot_context(report: Mapping[str, Any], path: Path) -> None:
         The PNG file to write.
     """
     found = [each for each in _EXPERIMENTS if report[each[0]]]
-    figure = new_figure(1 + len(found))
-    position, *others = figure.axes
-    ends = [each["end"] for each in report["by_position"]]
-    _plot_bits(position, ends, [each["bits"] for each in report["by_position"]])
-    position.set(title="By position in the window", xlabel="up to position", ylabel="bits per base")
+    by_position = report["by_position"]
+    figure = new_figure(bool(by_position) + len(found))
+    others = figure.axes
+    if by_position:
+        position, *others = others
+        ends = [each["end"] for each in by_position]
+        _plot_bits(position, ends, [each["bits"] for each in by_position])
+        position.set(
+            title="By position in the window", xlabel="up to position", ylabel="bits per base"
+        )
     for axes, (key, title, label) in zip(others, found, strict=True):
         distances = [each["distance"] for each in report[key]]
         _plot_bits(axes, distances, [each["difference"] for each in report[key]])
+        if key == "recall":
+            for number, (name, copies) in enumerate(report["recall_changed"].items(), start=1):
+                points = [each["difference"] for each in copies]
+                _plot_bits(axes, distances, points, colour=f"C{number}", label=name)
+            if report["recall_changed"]:
+                axes.plot([], [], color="C0", label="exact")
+                axes.legend()
         axes.axhline(0.0, color="0.6", linestyle=":")
         axes.set(title=title, xlabel=label, ylabel="bits per base")
     save_figure(figure, path)
 
 
-def _plot_bits(axes: "Axes", x: Sequence[int], bits: Sequence[Mapping[str, Any]]) -> None:
+def _plot_bits(
+    axes: "Axes", x: Sequence[int], bits: Sequence[Mapping[str, Any]], *, colour: str = "C0",
+    label: str | None = None,
+) -> None:  # fmt: skip
     """Plot bits per base, and their intervals if all points have one."""
     means = [each["bits_per_base"] for each in bits]
-    axes.plot(x, means, marker="o", color="C0")
+    axes.plot(x, means, marker="o", color=colour, label=label)
     if all(each["interval"] for each in bits):
         low, high = zip(*(each["interval"] for each in bits), strict=True)
-        axes.fill_between(x, low, high, alpha=0.2, color="C0", linewidth=0)
+        axes.fill_between(x, low, high, alpha=0.2, color=colour, linewidth=0)
     axes.set_xscale("log", base=2)
     axes.set_xticks(x, [f"{value:,}" for value in x])

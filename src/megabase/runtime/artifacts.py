@@ -270,7 +270,7 @@ def atomic_path(path: Path, *companions: str, suffix: str = "") -> Generator[Pat
         If the disk is full, or a quota or limit is reached; all temporary files are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part{suffix}")
+    part = _temporary(path, suffix)
     written = {Path(f"{part}{each}"): f"{path}{each}" for each in (*companions, "")}
     try:
         with _full_disk_error(path):
@@ -285,6 +285,37 @@ def atomic_path(path: Path, *companions: str, suffix: str = "") -> Generator[Pat
         for file in written:
             file.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Generator[Path]:
+    """Yield a temporary folder next to `path`, and rename it to `path` at the end.
+
+    An older `path` is removed first.
+
+    Raises
+    ------
+    WorkError
+        If the disk is full, or a quota or limit is reached; the temporary folder is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = _temporary(path)
+    part.mkdir()
+    try:
+        with _full_disk_error(path):
+            yield part
+            for file in filter(Path.is_file, part.rglob("*")):
+                _sync(file)
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _temporary(path: Path, suffix: str = "") -> Path:
+    """Return a new hidden path next to `path`, which `clear_temporary` removes if it is left."""
+    return path.with_name(f".{path.name}.{uuid4().hex[:12]}.part{suffix}")
 
 
 @contextmanager
@@ -395,7 +426,7 @@ def _lock_file(output: Path, *, is_folder: bool) -> Path:
 
 
 def clear_temporary(folder: Path, name: str = r".*") -> None:
-    """Remove temporary files that a killed process left in a folder that nobody else writes.
+    """Remove what a killed process left: temporary files and folders in a folder of ours alone.
 
     Parameters
     ----------
@@ -406,8 +437,11 @@ def clear_temporary(folder: Path, name: str = r".*") -> None:
     """
     # a writer of a temporary file may have had one of its own, whose name begins with two dots
     left = re.compile(rf"\.+{name}{_LEFT_BY_A_KILL}", re.DOTALL)
-    for file in [each for each in folder.iterdir() if left.fullmatch(each.name)]:
-        file.unlink()
+    for place in [each for each in folder.iterdir() if left.fullmatch(each.name)]:
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
 
 
 def _umask() -> int:

@@ -1,13 +1,12 @@
 """Fine-tuning: adapt a model from each seed, keep the best on validation, measure it."""
 
-import json
 import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Shaped
@@ -24,7 +23,7 @@ from megabase.model.load import Classifier, load, load_classifier, save
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.prompted import check_length
 from megabase.model.reading import weights_sha256
-from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock
+from megabase.runtime.cells import Cell, Cells, Runner, load_json, save_json
 from megabase.runtime.environment import machine, versions
 from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import Meter, progress
@@ -32,6 +31,7 @@ from megabase.training.adaptation import ADAPTER, LowRank, moving
 from megabase.training.checkpoint import Checkpoints
 from megabase.training.finetune_trainer import is_better
 from megabase.training.fit import (
+    Adapted,
     Combination,
     best_of,
     class_weights,
@@ -116,25 +116,20 @@ def adapt(
         "config": config.request(),
         "inputs": hashed,
     } | ({"is_fresh": True} if is_fresh else {})
-    place = Output(output, request, is_folder=True, overwrite=overwrite)
-    if place.is_finished:
-        shutil.rmtree(output / _SEEDS, ignore_errors=True)
+    runner = Runner(output, request, report=METRICS, work=_SEEDS, overwrite=overwrite)
+    if runner.is_finished:
         return
     check(config, data, language)
-    run, grid = _AdaptationRun(config, data, language, output, is_fresh), combinations(config)
-    with exclusive_lock(output), interruptible(output):
-        if place.unfinished is None:
-            shutil.rmtree(output / _SEEDS, ignore_errors=True)
-        place.start()
+    run = _AdaptationRun(config, data, language, runner.work, is_fresh)
+    grid = combinations(config)
+    with runner.running():
         run, swept = run.swept(grid)
         best, report = run.all_seeds()
-        with atomic_files(output) as folder:
+        metrics = run.metrics(best, report | swept, hashed)
+        results = {"weights_sha256": weights_sha256(best), "best_seed": report["best_seed"]}
+        with runner.finishing(metrics, folders=[ADAPTER], **results) as folder:
             save(best, folder)
-            run.write(folder, best, report | swept, hashed)
-        place.finish(
-            folders=[ADAPTER], weights_sha256=weights_sha256(best), best_seed=report["best_seed"]
-        )
-        shutil.rmtree(output / _SEEDS)
+            run.write(folder, best, report["best_seed"])
     figures = (METRICS, PREDICTIONS, f"{data.held_out_name}.png")
     log_adapted(report, data, output, figures)
 
@@ -178,12 +173,12 @@ def check(config: AdaptConfig, data: LabelledData, language: HyenaDNAForCausalLM
 
 @dataclass(frozen=True)
 class _AdaptationRun:
-    """A run: its configuration, data, starting model and output folder."""
+    """A run: its configuration, data and starting model, and the folder of its seeds."""
 
     config: AdaptConfig
     data: LabelledData
     language: HyenaDNAForCausalLM | None
-    output: Path
+    folder: Path
     is_fresh: bool = False
 
     def start(self, seed: int) -> tuple[Classifier, LowRank | None]:
@@ -192,13 +187,9 @@ class _AdaptationRun:
             self.config, self.data, self.language, seed=seed, is_fresh=self.is_fresh
         )
 
-    def folder(self, seed: int) -> Path:
+    def of_seed(self, seed: int) -> Path:
         """Return the folder of the results of one seed."""
-        return self.output / _SEEDS / str(seed)
-
-    def checkpoints(self, seed: int) -> Checkpoints:
-        """Return the checkpoints of one seed while it trains."""
-        return Checkpoints(self.output / _SEEDS / f"{seed}.checkpoints")
+        return self.folder / str(seed)
 
     def tell(self) -> None:
         """Log what will be done and how long it will take."""
@@ -236,7 +227,7 @@ class _AdaptationRun:
         data = replace(self.data, test=None, test_rows=[])
         runs = {
             each.name: replace(
-                self, config=each.config, data=data, output=self.output / _SEEDS / each.name
+                self, config=each.config, data=data, folder=self.folder / each.name / _SEEDS
             )
             for each in grid
         }
@@ -258,35 +249,25 @@ class _AdaptationRun:
         with progress(config.n_seeds * config.epochs, "fine-tuning", "epochs") as meter:
             seeds = [self.seed(config.seed + number, meter) for number in range(config.n_seeds)]
         report = self.report(seeds)
-        return load_classifier(str(self.folder(report["best_seed"]))), report
+        return load_classifier(str(self.of_seed(report["best_seed"]))), report
 
     def seed(self, seed: int, meter: Meter) -> dict[str, Any]:
         """Return the record of one seed; train it unless it is already finished."""
-        folder = self.folder(seed)
-        if not folder.is_dir():
-            for left_by_a_kill in folder.parent.glob(f".{seed}.*.part"):
-                shutil.rmtree(left_by_a_kill)
-            part = folder.with_name(f".{seed}.{uuid4().hex[:12]}.part")
-            part.mkdir(parents=True)
-            try:
-                self._train(seed, part, meter)
-                part.rename(folder)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
-            self.checkpoints(seed).remove()
-            return json.loads((folder / _SEED_RECORD).read_text(encoding="utf-8"))
-        _log.info("seed %s is already finished", seed)
-        self.checkpoints(seed).remove()
-        meter.skip(self.config.epochs)
-        return json.loads((folder / _SEED_RECORD).read_text(encoding="utf-8"))
+        cells = Cells(self.folder, partial(self._save, seed), _record, is_folder=True)
+        train = partial(self._train, seed, meter)
+        return cells.one(Cell(str(seed), train, self.config.epochs, f"seed {seed}"), meter)
 
-    def _train(self, seed: int, folder: Path, meter: Meter) -> None:
-        """Adapt the model from one seed, measure it, and save model and predictions."""
-        config, data = self.config, self.data
-        model, adapters, trainer = fit_model(
-            config, data, self.language, seed=seed, checkpoints=self.checkpoints(seed), meter=meter,
-            is_fresh=self.is_fresh,
+    def _train(self, seed: int, meter: Meter) -> Adapted:
+        """Adapt the model from one seed."""
+        return fit_model(
+            self.config, self.data, self.language, seed=seed, meter=meter, is_fresh=self.is_fresh,
+            checkpoints=Checkpoints(self.folder / f"{seed}.checkpoints"),
         )  # fmt: skip
+
+    def _save(self, seed: int, adapted: Adapted, folder: Path) -> None:
+        """Save the model of one seed, its predictions of the held-out rows, and its record."""
+        model, adapters, trainer = adapted
+        data = self.data
         if adapters is not None:
             adapters.save(folder / ADAPTER)
             adapters.merge()
@@ -298,7 +279,7 @@ class _AdaptationRun:
             record["test"] = metrics_of(
                 data.kind, data.test.targets(), data.test.counted(answers), groups=data.label_groups
             )
-        (folder / _SEED_RECORD).write_text(json.dumps(record), encoding="utf-8")
+        save_json(record, folder / _SEED_RECORD)
 
     def report(self, seeds: list[dict[str, Any]]) -> dict[str, Any]:
         """Combine the records of the seeds; the best seed is the best on validation."""
@@ -333,22 +314,16 @@ class _AdaptationRun:
 
     def _answers(self, seed: int) -> Shaped[np.ndarray, "row ..."]:
         """Read the predictions of a seed's model for the held-out rows."""
-        return np.load(self.folder(seed) / _ANSWERS)
+        return np.load(self.of_seed(seed) / _ANSWERS)
 
-    def write(
-        self,
-        folder: Path,
-        model: Classifier,
-        report: Mapping[str, Any],
-        inputs: Mapping[str, str],
-    ) -> None:
-        """Write metrics, a figure, adapters, and the test rows with the model's predictions."""
+    def metrics(
+        self, model: Classifier, report: Mapping[str, Any], inputs: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return the content of `metrics.json`: the report, and what it is about."""
         data = self.data
         n_all = sum(parameter.numel() for parameter in model.parameters())
-        start, adapters = self.start(report["best_seed"])
-        if adapters is not None:
-            shutil.copytree(self.folder(report["best_seed"]) / ADAPTER, folder / ADAPTER)
-        metrics = {
+        start, _ = self.start(report["best_seed"])
+        found = {
             "kind": data.kind,
             "classes": list(data.labels.classes),
             "n_rows": {
@@ -366,17 +341,21 @@ class _AdaptationRun:
             "versions": versions(),
             "machine": machine(),
         }
-        (folder / METRICS).write_text(
-            json.dumps(without_nan(metrics), indent=2) + "\n", encoding="utf-8"
-        )
+        return cast("dict[str, Any]", without_nan(found))
+
+    def write(self, folder: Path, model: Classifier, seed: int) -> None:
+        """Write a figure, adapters, and the test rows with the predictions of a seed's model."""
+        data, of_seed = self.data, self.of_seed(seed)
+        if (of_seed / ADAPTER).is_dir():
+            shutil.copytree(of_seed / ADAPTER, folder / ADAPTER)
         name = data.held_out_name
         draw(
-            data.kind, *self._held_out(report["best_seed"]), data.labels.classes or (LABEL,),
+            data.kind, *self._held_out(seed), data.labels.classes or (LABEL,),
             folder / f"{name}.png", title=f"{name}: {len(data.held_out):,} rows",
         )  # fmt: skip
         if data.test is None:
             return
-        table, answers = _table(model.config, data), self._answers(report["best_seed"])
+        table, answers = _table(model.config, data), self._answers(seed)
         parted = np.split(answers.reshape(len(answers), -1), data.test.ends()[:-1])
         places = data.test_places or [None] * len(data.test)
         rows = (
@@ -388,6 +367,11 @@ class _AdaptationRun:
         )
         with (folder / PREDICTIONS).open("w", encoding="utf-8") as file:
             write_table(file, table.columns(list(data.test_rows[0])), rows, delimiter=",")
+
+
+def _record(of_seed: Path) -> dict[str, Any]:
+    """Read the record of a seed from its folder."""
+    return dict(load_json(of_seed / _SEED_RECORD))
 
 
 def _table(shape: HyenaDNAConfig, data: LabelledData) -> PredictionTable:

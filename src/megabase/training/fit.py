@@ -243,6 +243,24 @@ def starting_model(
     return model, adapters
 
 
+class Adapted(NamedTuple):
+    """A model that was adapted from one seed.
+
+    Attributes
+    ----------
+    model
+        The model of the best epoch.
+    adapters
+        Its low-rank adapters, not yet merged; None if it has none.
+    trainer
+        The trainer, which has the measurements and predicts rows.
+    """
+
+    model: Classifier
+    adapters: LowRank | None
+    trainer: FinetuneTrainer
+
+
 def fit_model(
     config: AdaptConfig,
     data: LabelledData,
@@ -252,7 +270,7 @@ def fit_model(
     checkpoints: Checkpoints,
     meter: Meter,
     is_fresh: bool = False,
-) -> tuple[Classifier, LowRank | None, FinetuneTrainer]:
+) -> Adapted:
     """Build the model that a seed starts from, and `fit` it with as many rows as memory allows.
 
     Parameters
@@ -272,11 +290,6 @@ def fit_model(
     is_fresh
         Whether only the size of `language` is used, and every weight is initialised at random.
 
-    Returns
-    -------
-    model, adapters, trainer
-        The model of the best epoch; its low-rank adapters, not yet merged, or None; the trainer.
-
     Raises
     ------
     InputError
@@ -290,7 +303,7 @@ def fit_model(
     trainer = fit(
         model, config, data, seed=seed, checkpoints=checkpoints, meter=meter, rows_per_pass=at_once
     )
-    return model, adapters, trainer
+    return Adapted(model, adapters, trainer)
 
 
 def fit(
