@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from megabase.model.classification import (
     HyenaDNAForSequenceClassification,
@@ -16,6 +17,7 @@ from megabase.model.prompted import HyenaDNAForPromptedClassification
 from tests import toys
 from tests.cli.command import run
 from tests.cli.test_bad_input import refused
+from tests.labelled_tables import motif_rows, write_rows
 from tests.vcf_files import vcf_text, write_vcf_file
 
 LETTERS = {"chrI": toys.repeats(300), "chrII": toys.repeats(200, seed=3)}
@@ -176,3 +178,30 @@ def test_a_memory_that_is_unknown_or_that_the_model_lacks_is_an_error(capsys, fo
     refused(perplexity(capsys, folder, tmp_path / "plain", "--memory", "window"), "has no memory")
     answer = perplexity(capsys, folder, tmp_path / "plain", "--json")
     assert "memory" not in json.loads(answer.out)
+
+
+@pytest.mark.parametrize("adapt", ["full", "head", "lora", "prompt"])
+def test_every_adaptation_trains_reading_and_leaves_the_odds(capsys, folder, tmp_path, adapt):
+    if adapt == "lora":
+        pytest.importorskip("peft")
+    write_rows(tmp_path / "train.csv", motif_rows(40))
+    write_rows(tmp_path / "test.csv", motif_rows(12, seed=1))
+    rows = ["--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv"]
+    few = ["--seeds", 1, "--epochs", 1, "--device", "cpu", "--quiet", "--adapt", adapt]
+    tuned, output = tmp_path / "tuned", tmp_path / "p.csv"
+    answer = run(capsys, "finetune", *rows, "--model", folder / "model", "--output", tuned, *few)
+    assert answer.code == 0, answer.err
+    again = ["--model", tuned, "--input", tmp_path / "test.csv", "--output", output]
+    assert run(capsys, "predict", *again).code == 0
+    assert output.read_bytes() == (tuned / "predictions.csv").read_bytes()
+    before, after = (load_file(path / "model.safetensors") for path in (folder / "model", tuned))
+    mixer = [name for name in before if name.startswith("backbone.memory.")]
+    changed = {name for name in mixer if not torch.equal(before[name], after[name])}
+    assert "backbone.memory.pointer_odds" in set(mixer) - changed
+    assert bool(changed) is (adapt in ("full", "lora"))
+
+
+def test_a_memory_is_described(capsys, folder):
+    about = run(capsys, "info", "--model", folder / "model", "--length", 60).out
+    assert re.search("memory +counts of orders 1, 3, 8; at most 128 pointers from seeds", about)
+    assert re.search(r"memory_orders +\[1, 3, 8\]", about)

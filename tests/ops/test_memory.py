@@ -220,7 +220,7 @@ def test_tables_grow_beyond_the_expected_length() -> None:
     rules = MemoryRules(orders=(3, 9, 12, 20), pointer_orders=(11, 14))
     small, large = _native(rules, expected=1), _native(rules, expected=1 << 22)
     np.testing.assert_array_equal(small.read(letters), large.read(letters))
-    assert small.n_bytes < large.n_bytes  # type: ignore[attr-defined]
+    assert small.n_bytes < large.n_bytes
 
 
 @pytest.mark.parametrize("n", [10, 1000, 5000, 40_000, 150_000])
@@ -229,7 +229,7 @@ def test_the_bytes_of_a_memory_are_predicted_as_an_upper_bound(n: int) -> None:
     for letters, least in ((_random(n), 1 / 1.6), (np.resize(_repetitive(), n), 0.2)):
         memory = _native(rules, expected=n)
         memory.remember(letters)
-        share = memory.n_bytes / native_memory_bytes(rules, n)  # type: ignore[attr-defined]
+        share = memory.n_bytes / native_memory_bytes(rules, n)
         assert least <= share <= 1
 
 
