@@ -144,6 +144,35 @@ def test_a_window_with_too_many_unknown_letters_is_never_drawn(text):
         assert mixture.window(step, 0, 40).window.n_unknown(40).item() == 0
 
 
+def test_segments_of_unknown_letters_are_not_opened(tmp_path):
+    contig = {"one": "N" * 3000 + letters(500, 1)}
+    store = open_token_store(write_fasta(tmp_path / "n.fa", contig), cache=tmp_path)
+    mixture = _mixture(GenomeText(store, store.contigs()))
+    for step in range(0, 30, 3):
+        assert mixture.window(step, 0, 40).window.interval.end > 3000
+
+
+def test_a_genome_of_unknown_letters_is_refused(tmp_path):
+    store = open_token_store(write_fasta(tmp_path / "n.fa", {"one": "N" * 900}), cache=tmp_path)
+    with pytest.raises(InputError, match="most letters of each are N"):
+        _mixture(GenomeText(store, store.contigs())).window(0, 0, 40)
+
+
+def test_the_memory_of_a_segment_has_read_other_genomes_before(text, tmp_path):
+    relative = {"other": letters(300, 9) + letters(400, 1)}
+    store = open_token_store(write_fasta(tmp_path / "other.fa", relative), cache=tmp_path)
+    earlier = GenomeText(store, store.contigs())
+    mixture = SegmentMixture(
+        {"toy": text}, [1.0], new_memory=_memory, plan=PLAN, reverse_complement_p=0.0,
+        max_unknown_fraction=0.1, seed=0, earlier=[earlier],
+    )  # fmt: skip
+    window = mixture.window(0, 0, 40).window
+    after = np.concatenate([earlier.read(0, 700), [UNKNOWN], text.read(0, len(text))])
+    features = _memory(3000).read(after.astype(np.uint8))[701:]
+    places = [s for s in range(len(text) - 39) if text.interval(s, s + 40, "+") == window.interval]
+    np.testing.assert_array_equal(window.memory, features[places[0] : places[0] + 40])
+
+
 def test_a_window_longer_than_a_segment_is_refused(text):
     with pytest.raises(InputError, match="raise segment_length"):
         _mixture(text).window(0, 0, 301)

@@ -76,6 +76,28 @@ def test_the_memory_has_read_the_training_regions_and_what_precedes_a_window(sto
     assert within.markov == report.markov
 
 
+def test_the_memory_may_have_read_another_genome_before(store, remembering, tmp_path):
+    relative = {"other": toys.letters(200, 7) + toys.letters(300)}
+    other = open_token_store(toys.write_fasta(tmp_path / "other.fa", relative), cache=tmp_path)
+    report = evaluate_perplexity(remembering, store, TEST[:1], TRAIN, earlier=[other])
+    numbers = [
+        DNA_VOCABULARY.to_bases(other.fetch(Interval("other", 0, 500))),
+        [4],
+        DNA_VOCABULARY.to_bases(store.fetch(Interval("chrI", 0, 5300))),
+    ]
+    memory = remembering.memory.new_memory(6000)
+    features = memory.read(np.concatenate(numbers).astype(np.uint8))[501:]
+    first = store.fetch(Interval("chrI", 4999, 5064))
+    known = iter([features[4999:5064]])
+    (values,) = remembering.log_likelihoods([first], features=known)
+    one = evaluate_perplexity(
+        remembering, store, [Interval("chrI", 5000, 5064)], TRAIN, earlier=[other]
+    )
+    assert one.model.bits_per_base == pytest.approx(np.mean(values[1:]) / -math.log(2), rel=1e-6)
+    plain = evaluate_perplexity(remembering, store, TEST[:1], TRAIN)
+    assert report.model.bits_per_base != plain.model.bits_per_base
+
+
 def test_the_model_alone_has_the_same_bits(store, predictor):
     report = evaluate_perplexity(predictor, store, TEST, TRAIN, context_length=60)
     assert held_out_bits(predictor, store, TEST, context_length=60) == report.model

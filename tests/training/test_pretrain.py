@@ -146,8 +146,28 @@ def test_the_request_of_a_run_without_a_memory_has_no_key_of_one(genome, tmp_pat
     plain = read_record(run(genome, tmp_path / "plain", steps=1))["request"]["config"]
     memory = read_record(run(genome, tmp_path / "memory", architecture=MEMORY, steps=1))
     new = memory["request"]["config"].keys() - plain.keys()
-    assert new == {"segment_length", "open_segments", "short_memory_p", "window_memory_p"}
+    assert new == {
+        "remember",
+        "segment_length",
+        "open_segments",
+        "short_memory_p",
+        "window_memory_p",
+    }
     assert not any("memory" in key or "pointer" in key for key in plain["architecture"])
+
+
+def test_a_genome_that_the_memory_has_read_before_is_part_of_the_request(genome, tmp_path):
+    relative = write_fasta(tmp_path / "relative.fa", {"chr": letters(3000, 4) + letters(2000)})
+    keys = {"architecture": MEMORY, "remember": (str(relative),), "steps": 2}
+    output = run(genome, tmp_path / "model", **keys)
+    inputs = read_record(output)["request"]["inputs"]
+    assert len(inputs[f"remember {relative}"]) == 64
+    plain = weights(run(genome, tmp_path / "plain", architecture=MEMORY, steps=2))
+    name = "backbone.memory.skip.weight"
+    assert not torch.equal(weights(output)[name], plain[name])
+    write_fasta(relative, {"chr": letters(3000, 5)})
+    with pytest.raises(ValueError, match="remember"):
+        run(genome, output, **keys)
 
 
 def test_a_changed_bed_file_is_another_request(genome, tmp_path):

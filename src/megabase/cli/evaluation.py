@@ -271,6 +271,14 @@ def perplexity(
             "the window)."
         ),
     ] = None,
+    remember: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--remember",
+            help="FASTA or 2bit file of another genome, such as a relative, that the memory of the "
+            "model and the compressor have read before; may be repeated.",
+        ),
+    ] = None,
     compressor: Annotated[
         str | None,
         typer.Option(
@@ -308,6 +316,7 @@ def perplexity(
         regions=regions,
         context_length=context_length,
         memory=memory,
+        remember=remember or (),
         compressor=compressor,
         output=output,
         seed=seed,

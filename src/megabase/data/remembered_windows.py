@@ -30,6 +30,7 @@ NewMemory = Callable[[int], Memory]
 """Returns an empty memory for about a number of letters."""
 
 _MAX_DRAWS = 1000  # consecutive windows that cannot be used, after which drawing fails
+_MOST_UNKNOWN = 0.5  # fraction of unknown letters in a segment
 _PIECE = 1 << 22  # letters of a text that are read at once
 _OF_A_SEGMENT, _OF_A_WINDOW = 1, 2  # of the seeds of draws
 
@@ -87,6 +88,29 @@ class GenomeText:
 
 def _letters(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " length"]:
     return DNA_VOCABULARY.to_bases(store.fetch(interval))
+
+
+def memory_after(new_memory: NewMemory, texts: Sequence[GenomeText], *, expected: int) -> NewMemory:
+    """Return what creates memories that have already read some texts, each after an unknown letter.
+
+    The texts are read once, here, and each memory is a copy.
+
+    Parameters
+    ----------
+    new_memory
+        Creates empty memories.
+    texts
+        The texts, such as genomes of relatives; may be empty.
+    expected
+        Letters that will be read after them.
+    """
+    if not texts:
+        return new_memory
+    whole = new_memory(sum(len(text) + 1 for text in texts) + expected)
+    for text in texts:
+        remember_text(whole, text, 0, len(text), "+")
+        whole.remember(np.array([UNKNOWN], np.uint8))
+    return lambda _expected: whole.copy()
 
 
 def remember_text(memory: Memory, text: GenomeText, start: int, end: int, strand: str) -> None:
@@ -152,7 +176,7 @@ class SegmentMixture:
     weights
         How often each genome is drawn, relative to the others; positive.
     new_memory
-        Creates memories.
+        Creates empty memories.
     plan
         Which segments are open.
     reverse_complement_p
@@ -161,6 +185,8 @@ class SegmentMixture:
         Largest fraction of N; a window with more is rejected, and another is drawn.
     seed
         Seed of every draw.
+    earlier
+        Texts that the memory of a segment has read before; see `memory_after`.
     """
 
     def __init__(
@@ -173,16 +199,20 @@ class SegmentMixture:
         reverse_complement_p: float,
         max_unknown_fraction: float,
         seed: int,
+        earlier: Sequence[GenomeText] = (),
     ) -> None:
         self._texts = dict(texts)
         self._names = list(texts)
         ends = np.cumsum(weights)
         self._ends = ends / ends[-1]
         self._new_memory = new_memory
+        longest = max(map(len, texts.values()))
+        self._new_after = memory_after(new_memory, earlier, expected=longest)
         self._plan = plan
         self._reverse_complement_p = reverse_complement_p
         self._max_unknown_fraction = max_unknown_fraction
         self._seed = seed
+        self._segments: dict[tuple[int, int], _Segment] = {}
         self._readers: _Readers | None = None
 
     def window(self, step: int, number: int, length: int) -> GenomeWindow:
@@ -222,15 +252,31 @@ class SegmentMixture:
         )
 
     def _segment(self, at: int, number: int) -> _Segment:
-        """Draw a segment of those that are open together."""
+        """Return a segment of those that are open together; each is drawn once."""
+        if (at, number) not in self._segments:
+            if len(self._segments) >= 4 * self._plan.n_open:
+                self._segments.clear()
+            self._segments[at, number] = self._draw_segment(at, number)
+        return self._segments[at, number]
+
+    def _draw_segment(self, at: int, number: int) -> _Segment:
         rng = np.random.default_rng([self._seed, _OF_A_SEGMENT, at, number])
         name = self._names[int(np.searchsorted(self._ends, rng.random(), side="right"))]
         text, length = self._texts[name], self._plan.length
         strand = "-" if rng.random() < self._reverse_complement_p else "+"
-        start = int(rng.integers(max(1, len(text) - length + 1)))
         is_short, magnitude = rng.random() < self._plan.short_p, rng.random()
+        for _ in range(_MAX_DRAWS):
+            start = int(rng.integers(max(1, len(text) - length + 1)))
+            end = min(start + length, len(text))
+            if (text.read(start, end, strand) == UNKNOWN).mean() <= _MOST_UNKNOWN:
+                break
+        else:
+            raise InputError(
+                f"{_MAX_DRAWS} segments of {length:,} letters of {name} were drawn, and most "
+                "letters of each are N; lower segment_length or choose other regions"
+            )
         first = max(0, start - round((start + 1) ** magnitude)) if is_short else 0
-        return _Segment(name, strand, first, start, min(start + length, len(text)))
+        return _Segment(name, strand, first, start, end)
 
     def _features(self, at: int, number: int) -> Features:
         """Return the features of an open segment; begin to read those that are opened next."""
@@ -261,7 +307,7 @@ class SegmentMixture:
         """Compute the features of segments of one strand, sorted by their start."""
         try:
             name, strand, first, _, _ = segments[0]
-            memory = self._new_memory(segments[-1].end - first)
+            memory = self._new_after(segments[-1].end - first)
             places = [(segment.start, segment.end) for segment in segments]
             rows = features_of_places(memory, self._texts[name], places, first, strand)
             for future in futures:

@@ -64,12 +64,18 @@ def parse_command(command: str) -> list[str]:
 
 
 def compress(
-    command: str, store: TokenStore, regions: Sequence[Interval], known: Sequence[Interval]
+    command: str,
+    store: TokenStore,
+    regions: Sequence[Interval],
+    known: Sequence[Interval],
+    *,
+    earlier: Sequence[TokenStore] = (),
 ) -> Compression:
     """Return what a compressor needs for regions, after the same past as a memory of the model.
 
-    For each region the past is the known regions of other contigs and those that begin after the
-    last region, and then everything before the region on its contig. N is left out.
+    For each region the past is the earlier genomes, the known regions of other contigs and those
+    that begin after the last region, and then everything before the region on its contig. N is left
+    out.
 
     Parameters
     ----------
@@ -81,6 +87,8 @@ def compress(
         The regions to score.
     known
         Regions that are known in advance, as those of training.
+    earlier
+        Other genomes that are read first.
 
     Raises
     ------
@@ -91,11 +99,12 @@ def compress(
     """
     words = parse_command(command)
     n_bits, n_bases, n_read, seconds = 0, 0, 0, 0.0
+    first = [_known_letters(GenomeText(other, other.contigs())) for other in earlier]
     for region in regions:
         last = max(each.end for each in regions if each.contig == region.contig)
         others = [each for each in known if each.contig != region.contig or each.start >= last]
         before = [Interval(region.contig, 0, region.start)] if region.start else []
-        past = _known_letters(GenomeText(store, [*others, *before]))
+        past = np.concatenate([*first, _known_letters(GenomeText(store, [*others, *before]))])
         target = _known_letters(GenomeText(store, [region]))
         for letters, sign in ((np.concatenate([past, target]), 1), (past, -1)):
             if len(letters):

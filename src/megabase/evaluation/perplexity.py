@@ -9,12 +9,12 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from megabase.data.remembered_windows import features_of_windows
+from megabase.data.remembered_windows import GenomeText, features_of_windows, memory_after
 from megabase.data.token_store import TokenStore, open_token_store
 from megabase.errors import InputError, counted
 from megabase.evaluation.compressor import Compression, compress, parse_command
@@ -101,6 +101,21 @@ class PerplexityReport:
         }
 
 
+class Past(NamedTuple):
+    """What a memory has read before the contig of a window.
+
+    Attributes
+    ----------
+    known
+        Regions of the same genome.
+    earlier
+        Other genomes.
+    """
+
+    known: Sequence[Interval]
+    earlier: Sequence[TokenStore]
+
+
 def evaluate_perplexity(
     predictor: Predictor,
     store: TokenStore,
@@ -110,6 +125,7 @@ def evaluate_perplexity(
     pooled: MarkovModel | None = None,
     context_length: int | None = None,
     memory: str = BEFORE,
+    earlier: Sequence[TokenStore] = (),
     compressor: str | None = None,
     seed: int = 0,
 ) -> PerplexityReport:
@@ -135,6 +151,8 @@ def evaluate_perplexity(
         Length of a window in bases; None: the context length of the model.
     memory
         One of `choices.MEMORIES`; no difference for a model without a memory.
+    earlier
+        Other genomes that memory and compressor have read before.
     compressor
         Command of a DNA compressor; see `compressor.compress`.
     seed
@@ -154,8 +172,8 @@ def evaluate_perplexity(
     learned = [_bases(store, region) for region in training]
     markov, order0 = fit_markov(learned), fit_markov(learned, max_order=0)
     edges = position_edges(context_length)
-    remembered = training if memory == BEFORE else None
-    at_positions, known = _bits_of_model(predictor, store, windows, edges, remembered)
+    past = Past(training, earlier) if memory == BEFORE else None
+    at_positions, known = _bits_of_model(predictor, store, windows, edges, past)
     by_model = at_positions.sum(axis=1)
     by_markov = _bits_of_markov(markov, store, windows)
     by_pooled = None if pooled is None else _bits_of_markov(pooled, store, windows)
@@ -182,7 +200,9 @@ def evaluate_perplexity(
         n_windows=len(windows),
         pooled=None if by_pooled is None else bits(by_pooled),
         pooled_gain=None if by_pooled is None else bits(by_pooled - by_model),
-        compressor=None if compressor is None else compress(compressor, store, regions, training),
+        compressor=None
+        if compressor is None
+        else compress(compressor, store, regions, training, earlier=earlier),
     )
 
 
@@ -278,19 +298,22 @@ def _bits_of_model(
     store: TokenStore,
     windows: Sequence[Interval],
     edges: Sequence[int],
-    remembered: Sequence[Interval] | None,
+    past: "Past | None",
 ) -> tuple[Float[np.ndarray, "window bucket"], Float[np.ndarray, "window bucket"]]:
     """Return the sums of bits and numbers of bases between the edges, for each window.
 
-    The base before each window is context. With `remembered`, the memory of a model that has one
-    has read these regions, and what precedes the window on its contig.
+    The base before each window is context. With a past, the memory of a model that has one has
+    read it, and what precedes the window on its contig.
     """
     widened = [_with_context(window, 1) for window in windows]
     sequences = (store.fetch(wide) for wide in widened)
     mixer = predictor.memory
     features = None
-    if mixer is not None and remembered is not None:
-        features = features_of_windows(mixer.new_memory, store, widened, remembered)
+    if mixer is not None and past is not None:
+        texts = [GenomeText(other, other.contigs()) for other in past.earlier]
+        n_letters = sum(store.lengths.values())
+        new_memory = memory_after(mixer.new_memory, texts, expected=n_letters)
+        features = features_of_windows(new_memory, store, widened, past.known)
     totals: list[np.ndarray] = []
     with progress(len(windows), "evaluating", "windows") as meter:
         values = predictor.log_likelihoods(sequences, features=features)
@@ -338,6 +361,7 @@ def evaluate_held_out(
     regions: Path | None = None,
     context_length: int | None = None,
     memory: str | None = None,
+    remember: Sequence[str] = (),
     compressor: str | None = None,
     output: Path | None = None,
     seed: int = 0,
@@ -361,6 +385,9 @@ def evaluate_held_out(
         Length of a window in bases; None: the context length of the model.
     memory
         One of `choices.MEMORIES`, for a model with a memory; None: ``before``.
+    remember
+        FASTA or 2bit files of other genomes, such as relatives, that the memory and the compressor
+        have read before.
     compressor
         Command of a DNA compressor, run on the same bases; see `compressor.compress`.
     output
@@ -419,6 +446,11 @@ def evaluate_held_out(
     memory = memory or BEFORE
     of_memory = {} if predictor.memory is None else {"memory": memory}
     request |= of_memory
+    earlier = [open_token_store(genome_path(path), cache=cache_folder()) for path in remember]
+    if remember:
+        request["remember"] = {
+            path: store.sha256 for path, store in zip(remember, earlier, strict=True)
+        }
     if compressor is not None:
         request["compressor"] = shlex.join(parse_command(compressor))
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
@@ -438,6 +470,7 @@ def evaluate_held_out(
                 pooled=pooled,
                 context_length=context_length,
                 memory=memory,
+                earlier=earlier,
                 compressor=compressor,
                 seed=seed,
             ).to_dict()

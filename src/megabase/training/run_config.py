@@ -138,6 +138,9 @@ class PretrainConfig(RunConfig):
     short_memory_p: float = Field(default=0.25, ge=0, le=1)
     """With a memory: probability that the memory of a segment begins at a random distance before
     it, and not at the start of the training regions."""
+    remember: tuple[str, ...] = ()
+    """With a memory: FASTA or 2bit files of other genomes, such as relatives, that the memory of a
+    segment has read before the training regions."""
     window_memory_p: float = Field(default=0.125, ge=0, le=1)
     """With a memory: probability that the memory of a window begins with the window."""
     split: SplitConfig = SplitConfig()
@@ -250,7 +253,7 @@ class PretrainConfig(RunConfig):
         }
 
 
-_OF_MEMORY = ("segment_length", "open_segments", "short_memory_p", "window_memory_p")
+_OF_MEMORY = ("remember", "segment_length", "open_segments", "short_memory_p", "window_memory_p")
 
 
 def genome_name(path: str) -> str:

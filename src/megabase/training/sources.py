@@ -1,6 +1,6 @@
 """The genomes of a run: opened, split, and ready to draw windows from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
@@ -12,6 +12,7 @@ from megabase.data.remembered_windows import (
     SegmentMixture,
     SegmentPlan,
     features_of_windows,
+    memory_after,
 )
 from megabase.data.token_store import StoredWindow, TokenStore, open_token_store
 from megabase.data.training_windows import (
@@ -156,6 +157,8 @@ class Sources:
         self._config = config
         self.by_name = {name: _open(genome, config) for name, genome in config.sources().items()}
         _check_apart(self.by_name)
+        stores = open_stores(Path(config.genome_folder, path) for path in config.remember)
+        self._earlier = [GenomeText(store, store.contigs()) for store in stores]
 
     def hashes(self) -> dict[str, str]:
         """Return the SHA-256 of each genome's tokens (and case, if used) and of BED files."""
@@ -168,7 +171,8 @@ class Sources:
             for key in ("test_regions", "validation_regions"):
                 if isinstance(file := getattr(split, key), str):
                     hashes[f"{name}.{key}"] = file_sha256(Path(self._config.genome_folder) / file)
-        return hashes
+        earlier = zip(self._config.remember, self._earlier, strict=True)
+        return hashes | {f"remember {path}": text.store.sha256 for path, text in earlier}
 
     def record(self) -> dict[str, Any]:
         """Return path, hash and split, as lists of [contig, start, end], of each genome."""
@@ -234,6 +238,7 @@ class Sources:
             reverse_complement_p=config.reverse_complement_p,
             max_unknown_fraction=config.max_unknown_fraction,
             seed=config.seed,
+            earlier=self._earlier,
         )
 
     def validation_windows(
@@ -260,8 +265,10 @@ class Sources:
             for name, source in self.by_name.items()
         }
         if new_memory is not None:
+            longest = max(sum(source.store.lengths.values()) for source in self.by_name.values())
+            new_after = memory_after(new_memory, self._earlier, expected=longest)
             found = {
-                name: self._remembered(new_memory, self.by_name[name], windows)
+                name: self._remembered(new_after, self.by_name[name], windows)
                 for name, windows in found.items()
             }
         return {name: windows for name, windows in found.items() if windows}
@@ -276,6 +283,11 @@ class Sources:
             replace(window, memory=of_window)
             for window, of_window in zip(windows, features, strict=True)
         ]
+
+
+def open_stores(paths: Iterable[Path]) -> list[TokenStore]:
+    """Open the token stores of genome files."""
+    return [open_token_store(path, cache=cache_folder()) for path in paths]
 
 
 def _open(genome: GenomeConfig, config: PretrainConfig) -> Source:
