@@ -113,6 +113,7 @@ _COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
 def test_counts_are_those_of_brute_force(memory: Memory) -> None:
+    """Eq. memory-counts."""
     letters = _repetitive()
     features = memory.read(letters).astype(float)
     for t in (5, 40, 320, 480, len(letters) - 1):
