@@ -25,9 +25,11 @@ def write_fasta(path, contigs, width=60):
 SCALE_FREE = {"filter_family": "scale-free", "emb_dim": 9, "n_near_taps": 5}
 """Configuration keys of our scale-free filter, which replaces the published one."""
 
-
-MEMORY = {"memory_orders": [2, 4], "pointer_orders": [8], "memory_width": 16}
-"""Configuration keys of a memory."""
+MEMORY = {
+    "memory_orders": [1, 3, 8], "pointer_orders": [8, 11], "memory_width": 12,
+    "pointer_agreement": 12,
+}  # fmt: skip
+"""Configuration keys of a memory of counts and pointers."""
 
 
 def config(**keys):
@@ -45,12 +47,20 @@ def model(seed=0, **keys):
     return toy
 
 
-def repeats(batch, length, seed=0):
+def repeated_tokens(batch, length, seed=0):
     """Return random tokens of A, C, G, T whose every 60 repeat those before, with an N."""
     segments = torch.randint(7, 11, (batch, 60), generator=torch.Generator().manual_seed(seed))
     whole = segments.repeat(1, -(-length // 60))[:, :length]
     whole[:, 100:101] = 11
     return whole
+
+
+def repeats(length, seed=0):
+    """Return letters in which a part of a random sequence comes again, on either strand."""
+    part = letters(max(1, length // 4), seed)
+    turned = part[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    between = letters(max(1, length // 8), seed + 1)
+    return (part + between + part + turned + letters(length, seed + 2))[:length]
 
 
 def tokens(batch, length, seed=0):

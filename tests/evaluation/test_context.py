@@ -23,7 +23,7 @@ LENGTH = 512
 class Copier(Predictor):
     """Knows a base for certain if the 12 bases before it stood in the sequence before."""
 
-    memory = None
+    memory = None  # pyright: ignore[reportAssignmentType] no property
 
     def __init__(self):
         self.context_length = LENGTH

@@ -46,7 +46,7 @@ def test_the_log_likelihood_is_that_of_the_bases_added(prompt, length):
 
 @pytest.mark.parametrize("n_prompt", [0, 1, 130])
 def test_with_a_memory_too(n_prompt):
-    prompts = [row.numpy().astype(np.uint8)[:n_prompt] for row in toys.repeats(2, 130)]
+    prompts = [row.numpy().astype(np.uint8)[:n_prompt] for row in toys.repeated_tokens(2, 130)]
     prompts.append(prompts[0][: n_prompt // 2])
     for prompt, made in zip(prompts, generate(WITH_MEMORY, prompts, 70), strict=True):
         truth = total(prompt, made, WITH_MEMORY)

@@ -78,9 +78,9 @@ def test_a_batch_holds_no_more_tokens_than_allowed(monkeypatch):
     seen = []
     original = MODEL.logits_in_chunks
 
-    def watched(tokens, mask):
+    def watched(tokens, mask, *, features=None):
         seen.append(tuple(tokens.shape))
-        return original(tokens, mask)
+        return original(tokens, mask, features=features)
 
     monkeypatch.setattr(MODEL, "logits_in_chunks", watched)
     score([encode("A" * n) for n in (10, 10, 30, 5, 60)], tokens_per_batch=50)

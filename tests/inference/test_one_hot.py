@@ -13,6 +13,7 @@ from megabase.inference.likelihood import log_likelihoods
 from tests import toys
 
 MODEL = toys.model()
+REMEMBERING = toys.model(**toys.MEMORY)
 LETTERS = toys.letters(20) + "NN" + toys.letters(20, seed=1)
 
 
@@ -24,30 +25,33 @@ def columns(*sequences):
     return one_hot(torch.from_numpy(bases).long(), 5)[..., :4].transpose(1, 2).float()
 
 
-def test_values_are_those_of_the_letters_with_0_at_n():
-    other = toys.letters(42, seed=2)
+@pytest.mark.parametrize("model", [MODEL, REMEMBERING], ids=["plain", "with a memory"])
+def test_values_are_those_of_the_letters_with_0_at_n(model):
+    other = toys.repeats(42, seed=2)
     x = columns(LETTERS, other)
     tokens = [DNA_VOCABULARY.encode(letters).tokens for letters in (LETTERS, other)]
-    expected = np.nan_to_num(np.stack(list(log_likelihoods(MODEL, tokens))))
+    expected = np.nan_to_num(np.stack(list(log_likelihoods(model, tokens))))
     with torch.no_grad():
-        each = OneHotModel(MODEL, "log_likelihoods")(x).numpy()
-        total = OneHotModel(MODEL)(x).numpy()
+        each = OneHotModel(model, "log_likelihoods")(x).numpy()
+        total = OneHotModel(model)(x).numpy()
     np.testing.assert_allclose(each, expected, rtol=1e-4, atol=1e-5)
     assert each[0, 20:22].tolist() == [0, 0]
     np.testing.assert_allclose(total, expected.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
-def test_the_embedding_is_the_mean_of_the_hidden_states():
+@pytest.mark.parametrize("model", [MODEL, REMEMBERING], ids=["plain", "with a memory"])
+def test_the_embedding_is_the_mean_of_the_hidden_states(model):
     tokens = torch.from_numpy(DNA_VOCABULARY.encode(LETTERS).tokens.astype(int))[None]
     with torch.no_grad():
-        found = OneHotModel(MODEL, "embedding")(columns(LETTERS))
-    expected = hidden_states(MODEL, tokens).mean(dim=1)
+        found = OneHotModel(model, "embedding")(columns(LETTERS))
+    expected = hidden_states(model, tokens).mean(dim=1)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("keys", [{}, toys.MEMORY], ids=["plain", "with a memory"])
 @pytest.mark.parametrize("readout", ["log_likelihood", "log_likelihoods", "embedding"])
-def test_gradients_are_those_of_finite_differences(readout):
-    wrapped = OneHotModel(toys.model().double(), readout)
+def test_gradients_are_those_of_finite_differences(readout, keys):
+    wrapped = OneHotModel(toys.model(**keys).double(), readout)
     x = columns("ACNGTTA").double()
     x[0, :, 3] = torch.tensor([0.2, 0.1, 0.3, 0.1])  # a mixture, which attribution asks for
     assert torch.autograd.gradcheck(wrapped, x.requires_grad_())

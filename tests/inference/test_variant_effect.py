@@ -164,10 +164,10 @@ def test_a_reference_window_is_read_once_for_all_alleles_and_records(monkeypatch
     n_windows = 0
     original = MODEL.logits_in_chunks
 
-    def counted(tokens, mask=None):
+    def counted(tokens, mask=None, *, features=None):
         nonlocal n_windows
         n_windows += len(tokens)
-        return original(tokens, mask)
+        return original(tokens, mask, features=features)
 
     monkeypatch.setattr(MODEL, "logits_in_chunks", counted)
     alts = [base for base in "ACGT" if base != LETTERS[200]]

@@ -70,7 +70,7 @@ def test_prompts_of_unequal_length_are_padded_on_the_left():
 @pytest.mark.parametrize("n_prompt", [1, 59, 150, 199])
 def test_with_a_memory_too(n_prompt):
     """Check Eq. memory-decoding, against Eq. memory-mixer."""
-    tokens = toys.repeats(2, 200)
+    tokens = toys.repeated_tokens(2, 200)
     truth = whole(tokens, n_prompt, model=WITH_MEMORY)
     ours = cached(tokens, n_prompt, model=WITH_MEMORY)
     torch.testing.assert_close(ours, truth, rtol=1e-8, atol=1e-8)
@@ -82,27 +82,27 @@ def test_with_a_memory_in_python_too(monkeypatch):
 
 
 def test_the_logits_depend_on_the_memory():
-    tokens = toys.repeats(1, 200)
+    tokens = toys.repeated_tokens(1, 200)
     without = WITH_MEMORY(inputs_embeds=WITH_MEMORY.backbone.embedding(tokens)).logits[:, 149:]
     assert (cached(tokens, 150, model=WITH_MEMORY) - without).abs().amin(dim=1).max() > 1e-3
 
 
 def test_a_long_prompt_is_read_into_the_memory_in_parts(monkeypatch):
-    tokens = toys.repeats(3, 200)
+    tokens = toys.repeated_tokens(3, 200)
     truth = cached(tokens, 170, model=WITH_MEMORY)
     monkeypatch.setattr(memory_decoder, "_TOKENS_AT_ONCE", 50)
     torch.testing.assert_close(cached(tokens, 170, model=WITH_MEMORY), truth)
 
 
 def test_each_sequence_has_a_memory_of_its_own():
-    tokens = toys.repeats(3, 200)
+    tokens = toys.repeated_tokens(3, 200)
     together = cached(tokens, 130, model=WITH_MEMORY)
     for row, ours in zip(tokens, together, strict=True):
         torch.testing.assert_close(cached(row[None], 130, model=WITH_MEMORY)[0], ours)
 
 
 def test_padding_on_the_left_is_not_remembered():
-    tokens, mask = toys.repeats(2, 200), torch.ones(2, 150, dtype=torch.bool)
+    tokens, mask = toys.repeated_tokens(2, 200), torch.ones(2, 150, dtype=torch.bool)
     mask[1, :13] = False
     together = cached(tokens, 150, mask, model=WITH_MEMORY)
     torch.testing.assert_close(together[:1], whole(tokens[:1], 150, model=WITH_MEMORY))
@@ -110,7 +110,7 @@ def test_padding_on_the_left_is_not_remembered():
 
 
 def test_embedded_prompts_have_no_memory_nor_have_tokens_after_them():
-    tokens, embedding = toys.repeats(2, 200), WITH_MEMORY.backbone.embedding
+    tokens, embedding = toys.repeated_tokens(2, 200), WITH_MEMORY.backbone.embedding
     cache = Cache(WITH_MEMORY.backbone, 50)
     logits = [cache.absorb_embedded(embedding(tokens[:, :150]))]
     logits += [cache.step(token) for token in tokens[:, 150:].unbind(1)]
@@ -120,7 +120,7 @@ def test_embedded_prompts_have_no_memory_nor_have_tokens_after_them():
 
 
 def test_a_cache_may_absorb_again():
-    cache, tokens = Cache(WITH_MEMORY.backbone, 50), toys.repeats(2, 150)
+    cache, tokens = Cache(WITH_MEMORY.backbone, 50), toys.repeated_tokens(2, 150)
     first = cache.absorb(tokens)
     cache.step(tokens[:, 0])
     torch.testing.assert_close(cache.absorb(tokens), first, rtol=0, atol=0)

@@ -2,10 +2,20 @@
 
 import pytest
 
+from megabase.model import memory_mixer
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.footprint import inference_bytes, n_parameters, training_bytes
+from megabase.model.footprint import (
+    generation_bytes,
+    inference_bytes,
+    n_parameters,
+    seconds_per_token,
+    training_bytes,
+)
+from megabase.model.memory_mixer import memory_rules, reading_bytes
 from megabase.ops import gated_conv
+from megabase.ops.memory import native_memory_bytes
 from megabase.ops.recompute import KEPT_INSIDE
+from tests import toys
 
 
 @pytest.mark.parametrize(
@@ -83,6 +93,66 @@ def test_memory_without_tiles_is_weights_and_a_share_of_every_token():
     weights = 4 * n_parameters(config)
     assert bytes_of(2000) - weights == 2 * (bytes_of(1000) - weights)
     assert bytes_of(1000, batch=2) == bytes_of(2000)
+
+
+MEMORY = {"memory_orders": [2, 4, 8, 11, 16, 24], "pointer_orders": [12, 20]}
+
+
+def test_the_network_of_a_memory_is_counted():
+    d, width, n = 128, 256, 7 * 6 + 19
+    plain = n_parameters(HyenaDNAConfig.from_preset("tiny", 1024))
+    config = HyenaDNAConfig.from_preset("tiny", 1024, **MEMORY)
+    network = width * (d + 1) + n * width + width // 2 * (width + 1) + d * (width // 2 + 1)
+    assert n_parameters(config) == plain + network + 2 * n * d
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_features_of_a_memory_are_held_at_inference(streamed):
+    length, n = 100_000, 7 * 6 + 19
+    plain, config = (HyenaDNAConfig.from_preset("large", length, **keys) for keys in ({}, MEMORY))
+    of_network = 4 * (n_parameters(config) - n_parameters(plain))
+    of_both = [inference_bytes(each, length, streamed=streamed) for each in (plain, config)]
+    assert of_both[1] - of_both[0] == 2 * n * length + of_network
+
+
+def test_where_the_tables_of_a_memory_are_larger_they_are_the_peak_of_inference():
+    length = 1_000_000
+    config = HyenaDNAConfig.from_preset("hyenadna-2x128", length, **MEMORY)
+    rules = memory_rules(config)
+    assert rules is not None
+    weights = 4 * n_parameters(config)
+    reading = 4 * 128 * length + 2 * rules.n_features * length + native_memory_bytes(rules, length)
+    assert reading_bytes(config, length) == reading
+    assert inference_bytes(config, length) >= weights + reading
+    with pytest.raises(ValueError, match=r"memory of 1 x 1,000,000 tokens needs at least"):
+        inference_bytes(config, length, max_bytes=reading - 1)
+
+
+def test_a_memory_is_counted_in_training_and_generation():
+    length = 8192
+    plain, config = (HyenaDNAConfig.from_preset("small", length, **keys) for keys in ({}, MEMORY))
+    n_tokens, n, width = 2 * length, 7 * 6 + 19, 256
+    network = n_parameters(config) - n_parameters(plain)
+    more = training_bytes(config, length, batch=2) - training_bytes(plain, length, batch=2)
+    assert more == 16 * network + n_tokens * (6 * n + 4 * (config.d_model + 3 * width))
+    rules = memory_rules(config)
+    assert rules is not None
+    more = generation_bytes(config, 500, 500, batch=3) - generation_bytes(plain, 500, 500, batch=3)
+    assert more == 8 * network + 3 * (native_memory_bytes(rules, 1000) + 2 * n * 500)
+
+
+def test_the_time_of_a_token_includes_the_memory(monkeypatch):
+    read = []
+    computed = memory_mixer.memory_features
+
+    def counted(rules, odds, letters):
+        read.append(letters)
+        return computed(rules, odds, letters)
+
+    monkeypatch.setattr(memory_mixer, "memory_features", counted)
+    assert seconds_per_token(toys.model(**toys.MEMORY), 64) > 0
+    assert {letters.shape for letters in read} == {(1, 64)}
+    assert len(set(read[0][0].tolist())) == 4  # a single repeated letter would be all pointers
 
 
 def test_in_tiles_a_million_tokens_take_a_quarter():

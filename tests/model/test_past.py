@@ -18,7 +18,7 @@ def generate(model=MODEL, n_prompt=9, batch=2, **options):
 
 def remembered(tokens=None, model=WITH_MEMORY, **options):
     """Give 40 tokens after 140 that repeat each other, of a model with a memory."""
-    tokens = toys.repeats(2, 140) if tokens is None else tokens
+    tokens = toys.repeated_tokens(2, 140) if tokens is None else tokens
     return model.generate(tokens, **({"max_new_tokens": 40, "do_sample": False} | options))
 
 
@@ -65,7 +65,7 @@ def test_the_cache_is_used_and_each_token_passes_once(monkeypatch):
     {"num_beams": 3}, {"prompt_lookup_num_tokens": 3}, {"num_return_sequences": 2, "num_beams": 2},
 ])  # fmt: skip
 def test_every_way_to_generate_has_the_memory(options):
-    tokens = toys.repeats(1, 140)
+    tokens = toys.repeated_tokens(1, 140)
     answer = remembered(tokens, **options)
     assert torch.equal(answer, remembered(tokens, use_cache="prompt" in str(options), **options))
     if "num_beams" not in options:
@@ -103,7 +103,7 @@ def test_a_saved_model_generates(tmp_path):
 
 
 @pytest.mark.parametrize(("model", "tokens"), [
-    (MODEL, toys.tokens(2, 12)), (WITH_MEMORY, toys.repeats(2, 150)),
+    (MODEL, toys.tokens(2, 12)), (WITH_MEMORY, toys.repeated_tokens(2, 150)),
 ])  # fmt: skip
 def test_a_loop_of_ones_own_goes_on_from_what_a_call_with_use_cache_gave(model, tokens):
     truth, n = model(tokens).logits, tokens.shape[1] - 7
@@ -117,7 +117,7 @@ def test_a_loop_of_ones_own_goes_on_from_what_a_call_with_use_cache_gave(model, 
 
 
 @pytest.mark.parametrize(("model", "tokens"), [
-    (MODEL, toys.tokens(1, 12)), (WITH_MEMORY, toys.repeats(1, 150)),
+    (MODEL, toys.tokens(1, 12)), (WITH_MEMORY, toys.repeated_tokens(1, 150)),
 ])  # fmt: skip
 def test_tokens_may_be_taken_back(model, tokens):
     past, n = model(tokens, use_cache=True).past_key_values, tokens.shape[1]
@@ -132,7 +132,7 @@ def test_tokens_may_be_taken_back(model, tokens):
 
 
 def test_sequences_take_their_memories_with_them():
-    tokens = toys.repeats(3, 150)
+    tokens = toys.repeated_tokens(3, 150)
     past = WITH_MEMORY(tokens[:, :140], use_cache=True).past_key_values
     order = [0, 1, 2]
     for end, change in ((141, [2, 0, 0]), (142, None), (143, [1, 2]), (144, None)):
@@ -163,7 +163,7 @@ def test_a_prompt_may_be_embedded(use_cache, with_tokens):
 def test_an_embedded_prompt_is_not_remembered_and_a_log_line_reports_it(caplog):
     caplog.set_level("INFO", logger="megabase")
     log_without_memory.cache_clear()
-    embedded = WITH_MEMORY.backbone.embedding(toys.repeats(2, 140))
+    embedded = WITH_MEMORY.backbone.embedding(toys.repeated_tokens(2, 140))
     options = {"inputs_embeds": embedded, "max_new_tokens": 40, "do_sample": False}
     cached = WITH_MEMORY.generate(**options)
     assert caplog.text.count("the memory is not used, because embedded tokens") == 1
@@ -172,7 +172,7 @@ def test_an_embedded_prompt_is_not_remembered_and_a_log_line_reports_it(caplog):
 
 
 def test_features_of_another_memory_are_refused_where_a_cache_would_drop_them():
-    tokens = toys.repeats(1, 140)
+    tokens = toys.repeated_tokens(1, 140)
     features = WITH_MEMORY.backbone.memory.features(tokens)
     past = WITH_MEMORY(tokens, use_cache=True).past_key_values
     with pytest.raises(ValueError, match=r"not used by the model: .*memory_features"):

@@ -19,18 +19,20 @@ PAD, SEP = DNA_VOCABULARY.id_of("[PAD]"), DNA_VOCABULARY.id_of("[SEP]")
 LANGUAGE = toys.model()
 
 
-def prompted(n=4, letters="AGN", **keys):
+def prompted(n=4, letters="AGN", language=LANGUAGE, **keys):
     labels = {"num_labels": len(letters), "problem_type": "single_label_classification"}
     prompt = {"n_prompt_tokens": n, "answer_letters": letters}
     torch.manual_seed(1)
     made = HyenaDNAForPromptedClassification.from_language_model(
-        LANGUAGE, toys.config(**(labels | prompt | keys))
+        language, toys.config(**(labels | prompt | keys))
     )
-    made.config.base_sha256 = weights_sha256(LANGUAGE)
+    made.config.base_sha256 = weights_sha256(language)
     return made.eval()
 
 
 MODEL = prompted()
+REMEMBERING = toys.model(**toys.MEMORY)
+PROMPTED = prompted(language=REMEMBERING, **toys.MEMORY)
 
 
 def test_the_answer_is_the_next_letter_after_prompt_sequence_and_sep():
@@ -44,9 +46,43 @@ def test_the_answer_is_the_next_letter_after_prompt_sequence_and_sep():
         torch.testing.assert_close(MODEL(tokens).logits, output.logits[:, -1, letters])
 
 
+def test_the_memory_reads_the_sequence_and_neither_prompt_nor_sep():
+    rows = [DNA_VOCABULARY.encode(toys.repeats(30, seed)).tokens.tolist() for seed in range(2)]
+    tokens = torch.tensor(rows)
+    memory = REMEMBERING.backbone.memory
+    embedded = REMEMBERING.backbone.embedding(functional.pad(tokens, (0, 1), value=SEP))
+    letters = [DNA_VOCABULARY.id_of(letter) for letter in "AGN"]
+    with torch.no_grad():
+        before = PROMPTED.prompt.vectors.expand(2, -1, -1)
+        known = functional.pad(memory.features(tokens), (0, 0, 4, 1))
+        inputs = torch.cat([before, embedded], dim=1)
+        output = REMEMBERING(inputs_embeds=inputs, memory_features=known)
+        found = PROMPTED(tokens).logits
+        torch.testing.assert_close(found, output.logits[:, -1, letters])
+        given = PROMPTED(tokens, memory_features=memory.features(tokens)).logits
+        torch.testing.assert_close(given, found)
+        assert not torch.allclose(REMEMBERING(inputs_embeds=inputs).logits, output.logits)
+
+
+def test_given_features_of_padding_do_not_matter():
+    tokens, mask = toys.tokens(2, 12), torch.ones(2, 12)
+    mask[0, :5] = 0
+    features = PROMPTED.backbone.memory.features(tokens, mask.bool())
+    other = features.clone()
+    other[0, :5] = 7.0
+    with torch.no_grad():
+        found = [
+            PROMPTED(tokens, attention_mask=mask, memory_features=each).logits
+            for each in (features, other)
+        ]
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("has_memory", [False, True])
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=4), on_left=st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_a_padded_batch_answers_as_one_by_one(lengths, on_left):
+def test_a_padded_batch_answers_as_one_by_one(has_memory, lengths, on_left):
+    model = PROMPTED if has_memory else MODEL
     rows = [toys.tokens(1, length, seed=length) for length in lengths]
     spare = [max(lengths) - length for length in lengths]
     sides = [(n, 0) if on_left else (0, n) for n in spare]
@@ -57,8 +93,8 @@ def test_a_padded_batch_answers_as_one_by_one(lengths, on_left):
         [functional.pad(torch.ones(1, n), s) for n, s in zip(lengths, sides, strict=True)]
     )
     with torch.no_grad():
-        alone = torch.cat([MODEL(row).logits for row in rows])
-        together = MODEL(padded, attention_mask=mask).logits
+        alone = torch.cat([model(row).logits for row in rows])
+        together = model(padded, attention_mask=mask).logits
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 

@@ -38,7 +38,7 @@ def test_other_shapes(keys):
 
 
 def test_each_continuation_has_the_memory_of_the_prompt_and_its_own():
-    whole = toys.repeats(3, 200)
+    whole = toys.repeated_tokens(3, 200)
     shared = SharedPrompt(WITH_MEMORY.backbone, whole[0, :70], 90)
     tokens = whole[:, 70:160]  # of which only the first repeats letters of the prompt
     last = torch.tensor([89, 20, 60])

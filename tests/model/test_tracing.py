@@ -5,6 +5,7 @@ import torch
 from torch import func
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from megabase.errors import InputError
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.ops.backends import Engine
 from tests import toys
@@ -92,6 +93,62 @@ def test_second_derivatives_are_those_of_the_plain_engine(checkpointing, mask):
         strict=True,
     ):
         torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-4 * plain.abs().max().item())
+
+
+REMEMBERING = toys.model(**toys.SCALE_FREE, **toys.MEMORY)
+NEEDS_FEATURES = r"a model with a memory cannot be traced \(.*\); pass memory_features"
+
+
+class WithFeatures(torch.nn.Module):
+    """The model as a function of tokens and features alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = REMEMBERING
+
+    def forward(self, tokens, features):
+        return self.model(tokens, memory_features=features).logits
+
+
+def features_of(tokens):
+    return REMEMBERING.backbone.memory.features(tokens)
+
+
+def exported(model, *inputs):
+    return torch.export.export(model, inputs).module()
+
+
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore:.*deprecated", "ignore::torch.jit.TracerWarning"
+)
+@pytest.mark.parametrize("trace", [exported, torch.jit.trace], ids=["exported", "traced"])
+def test_a_model_with_a_memory_is_traced_with_its_features(trace):
+    with torch.no_grad():
+        inputs = TOKENS, features_of(TOKENS)
+        arguments = inputs if trace is exported else (inputs,)
+        traced = trace(WithFeatures(), *arguments)
+        for tokens in (TOKENS, TOKENS.flip(1)):
+            features = features_of(tokens)
+            torch.testing.assert_close(traced(tokens, features), REMEMBERING(tokens).logits, **NEAR)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore:.*deprecated", "ignore::torch.jit.TracerWarning"
+)
+def test_a_model_with_a_memory_is_not_traced_without_its_features():
+    with pytest.raises(Exception, match=NEEDS_FEATURES):
+        exported(REMEMBERING, TOKENS)
+    with pytest.raises(InputError, match=NEEDS_FEATURES):
+        torch.jit.trace(REMEMBERING, TOKENS, strict=False)
+    with pytest.raises(InputError, match=NEEDS_FEATURES):
+        func.vmap(lambda tokens: REMEMBERING(tokens[None]).logits[0])(TOKENS)
+
+
+def test_a_model_with_a_memory_is_mapped_over_sequences_with_their_features():
+    each = func.vmap(
+        lambda tokens, features: REMEMBERING(tokens[None], memory_features=features[None]).logits[0]
+    )(TOKENS, features_of(TOKENS))
+    torch.testing.assert_close(each, REMEMBERING(TOKENS).logits, **NEAR)
 
 
 def test_fake_tensors_pass():

@@ -1,12 +1,14 @@
 """The memory: definition and C agree with brute force, and no feature sees what it must not."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from megabase.ops import backends
 from megabase.ops.backends import memory_features, new_memory, reading
 from megabase.ops.memory import (
     N_HITS,
@@ -20,6 +22,7 @@ from megabase.ops.memory import (
     PlainMemory,
     default_odds,
     fitted_odds,
+    native_memory_bytes,
     prior_of,
 )
 
@@ -110,7 +113,7 @@ _COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
 def test_counts_are_those_of_brute_force(memory: Memory) -> None:
-    """Check Eq. memory-counts."""
+    """Eq. memory-counts."""
     letters = _repetitive()
     features = memory.read(letters).astype(float)
     for t in (5, 40, 320, 480, len(letters) - 1):
@@ -218,7 +221,17 @@ def test_tables_grow_beyond_the_expected_length() -> None:
     rules = MemoryRules(orders=(3, 9, 12, 20), pointer_orders=(11, 14))
     small, large = _native(rules, expected=1), _native(rules, expected=1 << 22)
     np.testing.assert_array_equal(small.read(letters), large.read(letters))
-    assert small.n_bytes < large.n_bytes  # type: ignore[attr-defined]
+    assert small.n_bytes < large.n_bytes
+
+
+@pytest.mark.parametrize("n", [10, 1000, 5000, 40_000, 150_000])
+def test_the_bytes_of_a_memory_are_predicted_as_an_upper_bound(n: int) -> None:
+    rules = MemoryRules(orders=(2, 6, 9, 11, 12, 14, 18, 24), pointer_orders=(12, 20))
+    for letters, least in ((_random(n), 1 / 1.6), (np.resize(_repetitive(), n), 0.2)):
+        memory = _native(rules, expected=n)
+        memory.remember(letters)
+        share = memory.n_bytes / native_memory_bytes(rules, n)
+        assert least <= share <= 1
 
 
 def test_rows_have_memories_of_their_own() -> None:
@@ -298,3 +311,19 @@ def test_outcomes_are_counted_by_hits() -> None:
     outcomes = memory.outcomes()
     assert outcomes[32, 15, 0] > 200
     assert outcomes[32, 15, 1] == 0
+
+
+def test_a_memory_that_is_not_compiled_is_warned_of_once_and_described(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(backends, "compile_here", lambda _: (None, "gcc is not installed"))
+    for cached in (backends._compiled_memory, backends._native_memory):
+        monkeypatch.setattr(backends, cached.__name__, cache(cached.__wrapped__))
+    assert backends.why_memory_not_compiled() == "gcc is not installed"
+    assert backends.describe_memory() == "in Python, not compiled: gcc is not installed"
+    assert not caplog.records
+    for _ in range(2):
+        assert isinstance(new_memory(RULES, _odds(), expected=9), PlainMemory)
+    assert [record.message for record in caplog.records] == [
+        "the memory is computed in Python, hundreds of times slower than in C: gcc is not installed"
+    ]

@@ -6,12 +6,19 @@ from megabase.inference import plan as plan_module
 from megabase.pipelines import mutagenesis as mutagenesis_module
 from megabase.pipelines import tracks as tracks_module
 from megabase.pipelines.pipeline import Pipeline
+from tests import toys
 from tests.pipelines.jobs import write_files
 
 
 @pytest.fixture(scope="package")
 def files(tmp_path_factory):
     return write_files(tmp_path_factory.mktemp("pipelines"))
+
+
+@pytest.fixture(scope="package")
+def remembering_files(tmp_path_factory):
+    """The same with models that have a memory."""
+    return write_files(tmp_path_factory.mktemp("remembering"), **toys.MEMORY)
 
 
 @pytest.fixture

@@ -19,14 +19,14 @@ CONTIGS = {"chrI": toys.letters(300), "a": toys.letters(150, seed=1) + "NNN"}
 SEQUENCES = {f"s{i}": toys.letters(12 + 7 * i % 50, seed=i) for i in range(11)}
 
 
-def write_files(folder):
-    """Write models, and files that the jobs read."""
-    save(toys.model(), folder / "model")
+def write_files(folder, **keys):
+    """Write models with these keys, and files that the jobs read."""
+    save(toys.model(**keys), folder / "model")
     for name, kind in (
         ("classes", HyenaDNAForSequenceClassification),
         ("bases", HyenaDNAForTokenClassification),
     ):
-        kind(toys.config(num_labels=3)).eval().save_pretrained(folder / name)
+        kind(toys.config(num_labels=3, **keys)).eval().save_pretrained(folder / name)
     toys.write_fasta(folder / "g.fa", CONTIGS)
     toys.write_fasta(folder / "s.fa", SEQUENCES)
     long = {"x": toys.letters(200, seed=3), "y": toys.letters(9), "z": toys.letters(101, seed=4)}
@@ -102,6 +102,15 @@ JOBS = [
     ("predict bases", ".tsv"),
     ("generate", ".fa"),
 ]
+
+REMEMBERING_JOBS = [
+    ("score windows", ".tsv"),
+    ("score-vcf", ".vcf"),
+    ("embed", ".npz"),
+    ("tracks", ".bedgraph"),
+    ("predict bases", ".tsv"),
+]
+"""Jobs that are also run with models that have a memory."""
 
 
 def without_command(path):

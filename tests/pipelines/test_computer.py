@@ -18,3 +18,14 @@ def test_the_lack_of_a_compiler_is_reported(monkeypatch):
     monkeypatch.setattr(computer, "why_not_compiled", lambda: "gcc is not installed")
     assert steps().value == "not compiled"
     assert steps().note == "slower on a CPU: gcc is not installed"
+
+
+def test_the_code_of_the_memory_is_reported(monkeypatch):
+    def memory():
+        return next(each for each in describe_computer() if each.name == "model memory")
+
+    monkeypatch.setattr(computer, "why_memory_not_compiled", lambda: None)
+    assert (memory().value, memory().note) == ("compiled by gcc", "")
+    monkeypatch.setattr(computer, "why_memory_not_compiled", lambda: "gcc is not installed")
+    assert memory().value == "not compiled"
+    assert memory().note == "hundreds of times slower, in Python: gcc is not installed"

@@ -28,3 +28,16 @@ def test_an_answer_that_is_nan_is_null_and_a_warning(tmp_path, caplog):
     save(broken, tmp_path)
     assert describe_model(str(tmp_path))["fingerprint"] is None
     assert "its weights have diverged" in caplog.text
+
+
+def test_a_memory_is_described(tmp_path):
+    save(toys.model(**toys.MEMORY), tmp_path / "with")
+    about = describe_model(str(tmp_path / "with"), length=64)
+    seeds = "at most 128 pointers from seeds of 8, 11 letters"
+    assert about["memory"] == f"counts of orders 1, 3, 8; {seeds}"
+    assert about["memory_features"] == 7 * 3 + 19
+    assert about["memory_gib"] < 0.01
+    assert about["config"]["memory_orders"] == [1, 3, 8]
+    save(toys.model(), tmp_path / "without")
+    about = describe_model(str(tmp_path / "without"), length=64)
+    assert not [key for key in (*about, *about["config"]) if key.startswith(("memory", "pointer"))]

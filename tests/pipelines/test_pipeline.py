@@ -10,7 +10,7 @@ from megabase.io.arrays import read_arrays
 from megabase.pipelines.pipeline import Journal, RunOptions, Shard, open_journal
 from megabase.pipelines.tracks import TrackRequest
 from megabase.runtime.artifacts import exclusive_lock
-from tests.pipelines.jobs import JOBS, run_job, without_command
+from tests.pipelines.jobs import JOBS, REMEMBERING_JOBS, run_job, without_command
 
 REQUEST = {"command": "x", "window": 8}
 
@@ -102,11 +102,21 @@ def test_invalid_options_are_an_error(options, message):
         RunOptions(**options)
 
 
-@pytest.mark.parametrize(("job", "suffix"), JOBS)
+ALL_JOBS = pytest.mark.parametrize(
+    ("job", "suffix", "fixture"),
+    [
+        *((*job, "files") for job in JOBS),
+        *((*job, "remembering_files") for job in REMEMBERING_JOBS),
+    ],
+)
+
+
+@ALL_JOBS
 @pytest.mark.usefixtures("small_parts")
 def test_an_interrupted_command_continues_to_the_same_bytes(
-    files, tmp_path, monkeypatch, job, suffix
+    request, tmp_path, monkeypatch, job, suffix, fixture
 ):
+    files = request.getfixturevalue(fixture)
     whole, again = tmp_path / f"whole{suffix}", tmp_path / f"again{suffix}"
     append, parts = Journal.append, []
 
@@ -162,9 +172,10 @@ def _number(cell):
         return None
 
 
-@pytest.mark.parametrize(("job", "suffix"), JOBS)
-def test_batches_change_values_by_rounding_only(files, tmp_path, job, suffix):
+@ALL_JOBS
+def test_batches_change_values_by_rounding_only(request, tmp_path, job, suffix, fixture):
     """The promise of 1e-5 nats; sums over a toy's windows of at most 64 bases are within it."""
+    files = request.getfixturevalue(fixture)
     found = {}
     for name, options in (
         ("alone", RunOptions(deterministic=True)),

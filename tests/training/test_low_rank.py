@@ -7,7 +7,7 @@ from megabase.errors import InputError
 from megabase.model.classification import HyenaDNAForSequenceClassification
 from megabase.ops.backends import ENGINES, Engine
 from megabase.runtime import environment
-from megabase.training.adaptation import TARGETS, LowRank
+from megabase.training.adaptation import MEMORY_TARGETS, TARGETS, LowRank, freeze
 from tests import toys
 
 peft = pytest.importorskip("peft")
@@ -105,3 +105,42 @@ def test_without_peft_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(environment, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'megabase\[lora\]'"):
         LowRank(base(), rank=2, alpha=4.0, dropout=0.0)
+
+
+def test_the_network_of_a_memory_is_adapted_and_its_odds_are_not(tmp_path):
+    model = base(**toys.MEMORY)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    adapters = LowRank(model, rank=2, alpha=4.0, dropout=0.0)
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    for target in MEMORY_TARGETS:
+        assert f"backbone.{target}.lora_B.default.weight" in trained
+    assert not any("to_embedding" in name or "pointer_odds" in name for name in trained)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.3)
+    with torch.no_grad():
+        answer = model.eval()(TOKENS, MASK).logits
+        adapters.merge()
+        torch.testing.assert_close(model(TOKENS, MASK).logits, answer, rtol=1e-4, atol=1e-5)
+    after = model.state_dict()
+    assert after.keys() == before.keys()
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert {f"backbone.{target}.weight" for target in MEMORY_TARGETS} <= changed
+    assert "backbone.memory.pointer_odds" not in changed
+
+
+def test_adapters_of_a_model_without_a_memory_name_none(tmp_path):
+    adapters = LowRank(base(), rank=2, alpha=4.0, dropout=0.0)
+    adapters.save(tmp_path)
+    assert "memory" not in (tmp_path / "adapter_config.json").read_text()
+
+
+@pytest.mark.parametrize("adapt", ["full", "head"])
+def test_the_odds_of_pointers_are_never_trained(adapt):
+    model = base(**toys.MEMORY).train()
+    freeze(model, adapt)
+    model(TOKENS, MASK, labels=torch.tensor([0, 1, 2])).loss.backward()
+    read = model.backbone.memory.skip.weight.grad
+    assert (read is not None) is (adapt == "full")
+    assert not model.backbone.memory.pointer_odds.requires_grad

@@ -4,8 +4,10 @@ import pytest
 
 from megabase.data.training_windows import plan_lengths
 from megabase.model.config import HyenaDNAConfig
+from megabase.model.memory_mixer import memory_rules
+from megabase.ops.memory import native_memory_bytes
 from megabase.training import memory_plan as training_plan
-from megabase.training.memory_plan import Plan, make_plan, planned_bytes
+from megabase.training.memory_plan import Plan, make_plan, planned_bytes, segment_bytes
 from megabase.training.run_config import PretrainConfig
 
 GIB = 1 << 30
@@ -17,7 +19,7 @@ def _as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(training_plan, "_CPU_TOKENS", 1 << 40)
 
 
-def plan(n_processes=1, **changes):
+def plan(n_processes=1, n_bytes_held=0, **changes):
     keys = {"context_length": 32_768, "tokens_per_step": 131_072, "steps": 100}
     config = PretrainConfig(genome="asset:ecoli", **(keys | changes))
     shape = HyenaDNAConfig.from_preset(config.start, config.context_length)
@@ -27,7 +29,7 @@ def plan(n_processes=1, **changes):
         tokens_per_step=config.tokens_per_step,
         start_length=config.start_length,
     )
-    return make_plan(config, shape, schedule, n_processes=n_processes)
+    return make_plan(config, shape, schedule, n_processes=n_processes, n_bytes_held=n_bytes_held)
 
 
 def test_more_memory_takes_more_windows_at_once():
@@ -83,3 +85,23 @@ def test_a_cpu_takes_no_more_at_once_than_is_of_use(monkeypatch):
     found = plan(memory_gib=64, start_length=8192, device="cpu").windows_per_pass
     assert found == {8192: 2, 16_384: 1, 32_768: 1}
     assert plan(memory_gib=64, windows_per_pass=3).windows_per_pass == {32_768: 3}
+
+
+def test_segments_of_a_model_with_a_memory_are_held_while_training_on_a_cpu():
+    memory = {"memory_orders": [8, 16], "pointer_orders": [12]}
+    config = PretrainConfig(genome="asset:ecoli", architecture=memory, segment_length=1000)
+    shape = HyenaDNAConfig.of(config.shape())
+    rules = memory_rules(shape)
+    assert rules is not None
+    n_open, n_features = 2 * config.open_segments, 7 * 2 + 19
+    held = n_open * 1000 * 2 * n_features + 2 * native_memory_bytes(rules, 5_000_000)
+    assert segment_bytes(config, shape, 5_000_000) == held
+    assert segment_bytes(config, HyenaDNAConfig.from_preset("tiny", 1024), 5_000_000) == 0
+
+
+def test_what_is_held_besides_leaves_less_to_the_windows():
+    free, beside = plan(memory_gib=4), plan(memory_gib=4, n_bytes_held=2 << 30)
+    assert beside.windows_per_pass[32_768] < free.windows_per_pass[32_768]
+    assert beside.peak_gib > 2
+    with pytest.raises(ValueError, match="a shorter segment_length"):
+        plan(memory_gib=4, n_bytes_held=4 << 30)

@@ -263,6 +263,14 @@ def perplexity(
     ] = None,
     regions: Regions = None,
     context_length: WindowOfContext = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="For a model with a memory, what the memory has read: before (default: the "
+            "training regions, and everything before each window on its contig) or window (only "
+            "the window)."
+        ),
+    ] = None,
     remember: Annotated[
         list[str] | None,
         typer.Option(
@@ -294,9 +302,11 @@ def perplexity(
     megabase evaluate perplexity --model model --genome genome.fa
     """
     from megabase.evaluation.evaluation_check import check_measured
+    from megabase.inference.choices import check_memory
     from megabase.runtime.log import start_logging
 
     start_logging(quiet=quiet, verbose=verbose)
+    check_memory(memory)
     check_measured(model, device=device, genome=genome, output=output, is_folder=False)
     from megabase.evaluation.perplexity import bits_rows, evaluate_held_out, perplexity_line
 
@@ -305,6 +315,7 @@ def perplexity(
         genome,
         regions=regions,
         context_length=context_length,
+        memory=memory,
         remember=remember or (),
         compressor=compressor,
         output=output,

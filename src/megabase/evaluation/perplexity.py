@@ -21,6 +21,7 @@ from megabase.evaluation.compressor import Compression, compress, parse_command
 from megabase.evaluation.scored_regions import choose_regions, trained_on
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
+from megabase.inference.choices import BEFORE, check_memory
 from megabase.inference.predictor import Predictor
 from megabase.metrics.bootstrap import ConfidenceInterval, bootstrap_ratio, interval_text
 from megabase.metrics.label_efficiency import doubling
@@ -30,11 +31,6 @@ from megabase.runtime.location import cache_folder, genome_path
 from megabase.runtime.log import progress
 
 _log = logging.getLogger(__name__)
-
-BEFORE, WITHIN = "before", "window"
-MEMORIES = (BEFORE, WITHIN)
-"""What the memory of a model has read: the training regions and everything before each window on
-its contig; or only the window itself."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +150,7 @@ def evaluate_perplexity(
     context_length
         Length of a window in bases; None: the context length of the model.
     memory
-        One of `MEMORIES`; no difference for a model without a memory.
+        One of `choices.MEMORIES`; no difference for a model without a memory.
     earlier
         Other genomes that memory and compressor have read before.
     compressor
@@ -165,8 +161,10 @@ def evaluate_perplexity(
     Raises
     ------
     InputError
-        If there is no base to score, or a window is longer than the model's context.
+        If there is no base to score, a window is longer than the model's context, or `memory` is
+        unknown.
     """
+    check_memory(memory)
     context_length = predictor.check_context_length(context_length)
     windows, n_bases = _cut(store, regions, context_length)
     plan = predictor.plan(longest=context_length + 1, n_tokens=sum(map(len, windows)))
@@ -362,7 +360,7 @@ def evaluate_held_out(
     *,
     regions: Path | None = None,
     context_length: int | None = None,
-    memory: str = BEFORE,
+    memory: str | None = None,
     remember: Sequence[str] = (),
     compressor: str | None = None,
     output: Path | None = None,
@@ -386,7 +384,7 @@ def evaluate_held_out(
     context_length
         Length of a window in bases; None: the context length of the model.
     memory
-        One of `MEMORIES`; no difference for a model without a memory.
+        One of `choices.MEMORIES`, for a model with a memory; None: ``before``.
     remember
         FASTA or 2bit files of other genomes, such as relatives, that the memory and the compressor
         have read before.
@@ -405,15 +403,17 @@ def evaluate_held_out(
     -------
     report
         `PerplexityReport.to_dict`, with ``genome``, ``genome_sha256``, ``model_name``,
-        ``revision``, ``weights_sha256``, ``regions`` as (contig, start, end), ``seed``, and
-        ``n_bases_trained_on``: the number of scored bases the model was trained on, None if
-        unknown. Without `genome`, ``genomes`` holds such a report for each genome, by name;
-        with several genomes, a Markov model pooled over all of them is a further baseline.
+        ``revision``, ``weights_sha256``, ``regions`` as (contig, start, end), ``seed``,
+        ``memory`` if the model has one, and ``n_bases_trained_on``: the number of scored bases the
+        model was trained on, None if unknown. Without `genome`, ``genomes`` holds such a report
+        for each genome, by name; with several genomes, a Markov model pooled over all of them is
+        a further baseline.
 
     Raises
     ------
     InputError
-        If an input is invalid, or there is nothing to score or to fit baselines on.
+        If an input is invalid, the model has no memory but `memory` is given, or there is nothing
+        to score or to fit baselines on.
     """
     names = {"": genome} if genome is not None else _own_genomes(model, regions)
     stores = {
@@ -441,8 +441,11 @@ def evaluate_held_out(
     request: dict[str, Any] = {"command": "evaluate perplexity", "genomes": about}
     if context_length is not None:
         request["context_length"] = context_length
-    if predictor.memory is not None:
-        request["memory"] = memory
+    if memory is not None and predictor.memory is None:
+        raise InputError(f"{model} has no memory; leave out the memory option")
+    memory = memory or BEFORE
+    of_memory = {} if predictor.memory is None else {"memory": memory}
+    request |= of_memory
     earlier = [open_token_store(genome_path(path), cache=cache_folder()) for path in remember]
     if remember:
         request["remember"] = {
@@ -458,6 +461,7 @@ def evaluate_held_out(
         pooled = fit_pooled(several) if len(several) > 1 else None
         reports = {
             name: about[name]
+            | of_memory
             | evaluate_perplexity(
                 predictor,
                 store,

@@ -151,6 +151,8 @@ def _names() -> list[str]:
     return [name for name in inspect.signature(Embedder.__init__).parameters if name != "self"]
 
 
+_UNKNOWN = DNA_VOCABULARY.unknown_id
+
 READOUTS = ("log_likelihood", "log_likelihoods", "embedding")
 """Outputs: log-likelihood of the sequence, of each base, or the mean of the hidden states."""
 
@@ -161,7 +163,9 @@ class OneHotModel(nn.Module):
     The model reads the one-hot columns v of a sequence as :math:`v W` with its embedding W. A
     column of zeros is N; if a column sums to less than 1, the rest is read as that much N. The
     output is differentiable in v everywhere. The log-likelihood is linear in v as a prediction
-    target: a column that mixes bases gets the same mixture of their log-likelihoods.
+    target: a column that mixes bases gets the same mixture of their log-likelihoods. The memory of
+    a model that has one reads the letter that makes up more than half of a column, or N, and
+    passes no gradient.
 
     Parameters
     ----------
@@ -207,9 +211,10 @@ class OneHotModel(nn.Module):
         weight = self.model.backbone.embedding.weight
         letters = one_hot.to(weight.dtype).transpose(1, 2)
         embedded = self._embed(letters)
+        features = self._remember(letters)
         if self.readout == "embedding":
-            return self.model.last_states(embedded).mean(dim=1)
-        logits = self.model.logits(inputs_embeds=embedded)
+            return self.model.last_states(embedded, features=features).mean(dim=1)
+        logits = self.model.logits(inputs_embeds=embedded, features=features)
         # Logits after token t predict token t + 1; equal logits give the first base 1/4.
         before = torch.cat([torch.zeros_like(logits[:, :1]), logits[:, :-1]], dim=1)
         values = (letters * base_log_probabilities(before)).sum(dim=-1)
@@ -222,4 +227,15 @@ class OneHotModel(nn.Module):
         weight = self.model.backbone.embedding.weight
         bases = weight[list(DNA_VOCABULARY.base_ids)]
         lacking = 1.0 - letters.sum(dim=-1, keepdim=True)
-        return letters @ bases + lacking * weight[DNA_VOCABULARY.unknown_id]
+        return letters @ bases + lacking * weight[_UNKNOWN]
+
+    def _remember(
+        self, letters: Float[Tensor, "batch length row"]
+    ) -> Float[Tensor, "batch length feature"] | None:
+        """Return the features of the memory, if the model has one."""
+        memory = self.model.backbone.memory
+        if memory is None:
+            return None
+        share, base = letters.detach().max(dim=-1)
+        tokens = torch.where(share > 0.5, base + DNA_VOCABULARY.base_ids[0], _UNKNOWN)
+        return memory.features(tokens)

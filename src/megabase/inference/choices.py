@@ -1,4 +1,4 @@
-"""What a request chooses between: strands, poolings, and quantities at a base."""
+"""What a request chooses between: strands, poolings, memories, and quantities at a base."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +17,11 @@ STRANDS = MappingProxyType({"average": ("+", "-"), "forward": ("+",)})
 
 EMBEDDING_STRANDS = MappingProxyType({**STRANDS, "both": ("+", "-")})
 """The same for embeddings, with the option to concatenate the channels of both strands."""
+
+BEFORE, WITHIN = "before", "window"
+MEMORIES = (BEFORE, WITHIN)
+"""What the memory of a model has read: the training regions and everything before each window on
+its contig; or only the window itself."""
 
 
 def strands_of(name: str, among: Mapping[str, tuple[str, ...]] = STRANDS) -> tuple[str, ...]:
@@ -224,3 +229,9 @@ def reverse_strand_quantity(name: str) -> str:
     ('p_T', 'entropy')
     """
     return f"p_{DNA.reverse_complement(name[-1])}" if name.startswith("p_") else name
+
+
+def check_memory(memory: str | None) -> None:
+    """Raise an InputError unless `memory` is one of `MEMORIES`, or None."""
+    if memory not in (None, *MEMORIES):
+        raise InputError(f"the memory must be {' or '.join(MEMORIES)}; got {memory!r}")

@@ -13,7 +13,8 @@ a window, which the model reads as :math:`v W` with its embedding W, let
 
 with :math:`x_t` the base at t. :math:`\Lambda` is the log-likelihood of the window. It is
 linear in row t as a prediction target, so the change of the base's own probability is exact;
-the effect of the base on the bases after it is approximated to first order.
+the effect of the base on the bases after it is approximated to first order. The memory of a model
+that has one is that of the genome: the estimate leaves out how a substitution changes it.
 """
 
 from collections.abc import Generator

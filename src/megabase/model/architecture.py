@@ -240,7 +240,7 @@ pointer_life
 
     def architecture(self) -> dict[str, Any]:
         """Return the values of all keys of `ARCHITECTURE`; those of a memory if it has one."""
-        idle = frozenset() if self.has_memory else _OF_MEMORY
+        idle = frozenset() if self.has_memory else OF_MEMORY
         return {key: getattr(self, key) for key in sorted(ARCHITECTURE - idle)}
 
     @property
@@ -308,6 +308,7 @@ pointer_life
         keys |= {"n_layer": n_layer, "d_model": d_model, "max_seq_len": positions} | changes
         config = cls(**keys)
         _check_of_family(config.filter_family, changes)
+        _check_of_memory(config, changes)
         if config.max_seq_len < positions:
             raise InputError(
                 f"a context of {context_length:,} tokens needs max_seq_len of at least "
@@ -330,7 +331,8 @@ _REAL = (
 )  # fmt: skip
 
 _LISTS = ("memory_orders", "pointer_orders")
-_OF_MEMORY = frozenset(key for key in _WHOLE if key.startswith(("memory", "pointer"))) | {*_LISTS}
+OF_MEMORY = frozenset(key for key in _WHOLE if key.startswith(("memory", "pointer"))) | {*_LISTS}
+"""Keys that have no effect without a memory, and are then not written."""
 _MOST_ORDERS, _MOST_SEEDS, _SHORTEST_SEED, _LONGEST_ORDER = 24, 4, 8, 24
 _RANGES = {
     "memory_pointers": (1, 256), "pointer_occurrences": (1, 64), "pointer_agreement": (1, 32),
@@ -367,6 +369,18 @@ def _check_of_family(
             raise InputError(
                 f"{min(idle)} is for {other} filters only, and this filter is {family}; remove it"
             )
+
+
+@typing.no_type_check
+def _check_of_memory(
+    config: Architecture, changes: Mapping[str, float | int | str | list[int] | None]
+) -> None:
+    """Raise an InputError for a key of a memory if the model has none."""
+    if not config.has_memory and (idle := (OF_MEMORY - {*_LISTS}) & changes.keys()):
+        raise InputError(
+            f"{min(idle)} is for models with a memory; give memory_orders or pointer_orders, or "
+            "remove it"
+        )
 
 
 @typing.no_type_check

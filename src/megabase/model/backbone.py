@@ -14,7 +14,7 @@ from megabase.model.architecture import Architecture
 from megabase.model.hyena import Block, HyenaOperator, ImplicitFilter
 from megabase.model.memory_mixer import MemoryMixer
 from megabase.model.positions import FilterShape, PublishedShape, ScaleFreeShape
-from megabase.ops.backends import Engine, EngineChoice, choose
+from megabase.ops.backends import Engine, EngineChoice, choose, describe_memory
 from megabase.ops.recompute import no_recomputation
 from megabase.ops.streamed_plan import plan_streamed
 from megabase.ops.tracing import is_unmodified, why_traced
@@ -80,19 +80,25 @@ class Backbone(nn.Module):
         overwrite
             Whether the memory of `embedded` may be reused.
         """
+        overwrite = overwrite and is_unmodified(self.embedding, nn.Embedding)
         if self.memory is not None and features is not None:
-            embedded, overwrite = self.memory.embed(embedded, features), True
+            if torch.is_grad_enabled():  # so that both places save one tensor for the gradient
+                features = features.to(self.memory.skip.weight.dtype)
+            embedded = self.memory.embed(embedded, features, overwrite=overwrite)
+            overwrite = True
         r = self.dropout(embedded)
         r = r.to(torch.promote_types(r.dtype, torch.float32))
         name = self.choose_engine(r).name
         if name != "plain" and mask is not None and _is_all_on_the_right(mask):
             r, mask, is_ours = r.masked_fill(~mask[..., None], 0.0), None, True
         else:
-            is_ours = overwrite and is_unmodified(self.embedding, nn.Embedding)
-            is_ours = is_ours and is_unmodified(self.dropout, nn.Dropout)
+            is_ours = overwrite and is_unmodified(self.dropout, nn.Dropout)
         if name == "streamed":
             own = r if is_ours else r.clone()
-            states = self._streamed(own, mask, every_layer=every_layer, n_blocks=n_blocks)
+            held = 0 if features is None else features.nbytes
+            states = self._streamed(
+                own, mask, every_layer=every_layer, n_blocks=n_blocks, n_bytes_beside=held
+            )
             return self._with_memory(states, features, n_blocks)
         if why_traced(r) is None:
             streaming.forget_spectra(self.blocks)
@@ -121,11 +127,14 @@ class Backbone(nn.Module):
         InputError
             If the requested engine or option cannot be used.
         """
-        return choose(
-            self.engine, r, order=self.config.hyena_order,
-            traced=why_traced(r, self.norm.weight),
+        traced = why_traced(r, self.norm.weight)
+        choice = choose(
+            self.engine, r, order=self.config.hyena_order, traced=traced,
             find_obstacle=lambda: streaming.find_obstacle(self.blocks, self.norm, r.dtype),
         )  # fmt: skip
+        if self.memory is None or traced is not None:
+            return choice
+        return EngineChoice(choice.name, f"{choice.why}; memory {describe_memory()}")
 
     def _run(self, block: nn.Module, r: Tensor, mask: Tensor | None, engine: str) -> Tensor:
         if self.gradient_checkpointing and self.training and why_traced(r) is None:
@@ -136,12 +145,14 @@ class Backbone(nn.Module):
         return block(r, mask, engine=engine)
 
     def _streamed(
-        self, r: Tensor, mask: Tensor | None, *, every_layer: bool, n_blocks: int | None
-    ) -> list[Tensor]:
+        self, r: Tensor, mask: Tensor | None, *, every_layer: bool, n_blocks: int | None,
+        n_bytes_beside: int,
+    ) -> list[Tensor]:  # fmt: skip
         batch, length, _ = r.shape
         plan = plan_streamed(
             self.config, length, batch=batch, max_bytes=self.engine.max_bytes,
             itemsize=r.itemsize, n_states=len(self.blocks) if every_layer else 0,
+            n_bytes_beside=n_bytes_beside,
         )  # fmt: skip
         steps = streaming.run(
             self.blocks, r, mask, group=plan.group, keep_spectra=plan.keep_spectra,

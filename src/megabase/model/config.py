@@ -13,6 +13,7 @@ from megabase.model.architecture import (
     ALIASES,
     LARGEST_INTEGER,
     MODEL_TYPE,
+    OF_MEMORY,
     POOLED,
     Architecture,
     pop_fixed_keys,
@@ -61,8 +62,9 @@ class HyenaDNAConfig(Architecture, PreTrainedConfig):
         return {**super().to_dict(), _HEADS: 1}
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """Return the keys that are saved."""
-        return {key: value for key, value in super().to_diff_dict().items() if key != _HEADS}
+        """Return the keys that are saved; those of a memory if the model has one."""
+        left_out = {_HEADS} if self.has_memory else {_HEADS, *OF_MEMORY}
+        return {key: value for key, value in super().to_diff_dict().items() if key not in left_out}
 
 
 @typing.no_type_check

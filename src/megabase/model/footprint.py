@@ -11,7 +11,9 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
 from megabase.model.language import LanguageModel, TokenReader
+from megabase.model.memory_mixer import features_bytes, memory_rules, reading_bytes
 from megabase.ops.gated_conv import n_kept
+from megabase.ops.memory import native_memory_bytes
 from megabase.ops.recompute import KEPT_INSIDE
 from megabase.ops.streamed_plan import plan_streamed
 from megabase.runtime.environment import memory_bytes
@@ -31,6 +33,7 @@ _PROMPT = 6  # for a prompt, while it passes through a layer of a cache
 _TRAINING = {"small": (10, 14.0), "large": (10, 9.2)}
 _PLAIN_PER_BLOCK = 40  # for operators of another order, which save everything for the gradient
 _CHECKPOINTING = {"small": (10, 9.0), "large": (15, 3.4)}
+_MIXED, _WIDTHS = 1, 3  # tensors of d_model and memory_width of the network of a memory
 _GIVEN_BACK = 32 << 20  # bytes from which the C library returns freed tensors to the system
 
 
@@ -60,11 +63,11 @@ def inference_bytes(
     streamed: bool = True,
     max_bytes: int | None = None,
 ) -> int:
-    """Estimate the memory of one forward pass in float32: weights and activations.
+    """Estimate the memory of one forward pass in float32: weights, activations, and features.
 
-    For the streamed engine, see `streamed_plan.plan_streamed`. Otherwise a block holds, at its
-    peak in the long convolution, 16 tensors of (batch, length, d_model). Memory of the libraries
-    themselves is not included.
+    The features of a memory are computed before anything else. For the streamed engine, see
+    `streamed_plan.plan_streamed`. Otherwise a block holds, at its peak in the long convolution, 16
+    tensors of (batch, length, d_model). Memory of the libraries themselves is not included.
 
     Parameters
     ----------
@@ -93,10 +96,15 @@ def inference_bytes(
     ------
     Measured on CPUs: `benchmarks/memory.py`.
     """
-    weights = _FLOAT32 * n_parameters(config)
+    weights, features = _FLOAT32 * n_parameters(config), features_bytes(config, batch * length)
+    reading = reading_bytes(config, length, batch=batch, max_bytes=max_bytes)
     if streamed and config.hyena_order == 2:
-        return weights + plan_streamed(config, length, batch=batch, max_bytes=max_bytes).n_bytes
-    return weights + _INFERENCE * _FLOAT32 * batch * length * config.d_model
+        plan = plan_streamed(
+            config, length, batch=batch, max_bytes=max_bytes, n_bytes_beside=features
+        )
+        return weights + max(reading, plan.n_bytes)
+    computing = features + _INFERENCE * _FLOAT32 * batch * length * config.d_model
+    return weights + max(reading, computing)
 
 
 def generation_bytes(
@@ -105,7 +113,8 @@ def generation_bytes(
     """Estimate the memory of generating in float32 with `model.cache`, in bytes.
 
     Every channel of every layer holds, for each base to come, a tap, about one number of
-    spectra, and one number per sequence; the prompt passes through one layer at a time.
+    spectra, and one number per sequence; the prompt passes through one layer at a time. Each
+    sequence has a memory of its own, if the model has one.
 
     Parameters
     ----------
@@ -119,7 +128,11 @@ def generation_bytes(
     kept = config.n_layer * length * (2 + batch)
     passing = 4 * (prompt_length + length) + _PROMPT * batch * prompt_length
     weights = 2 * n_parameters(config)  # those of the model, and the copy in the cache
-    return _FLOAT32 * (weights + config.d_model * (kept + passing)) + _CHUNKS
+    rules = memory_rules(config)
+    memories = 0 if rules is None else batch * native_memory_bytes(rules, prompt_length + length)
+    features = features_bytes(config, batch * prompt_length)
+    numbers = weights + config.d_model * (kept + passing)
+    return _FLOAT32 * numbers + _CHUNKS + memories + features
 
 
 def training_bytes(
@@ -130,8 +143,9 @@ def training_bytes(
     Each parameter has a gradient and AdamW's two moments. For the gradient a block saves six
     tensors of (batch, length, d_model), among them the three projected streams; if they are
     small, also the inner channels of its MLP, and convolutions with their spectra. With gradient
-    checkpointing it saves only its input. Freed memory that the C library retains is included,
-    which is more for tensors below 32 MiB.
+    checkpointing it saves only its input. Of a memory, the features are held in half and single
+    precision, and the inner channels of its network are saved. Freed memory that the C library
+    retains is included, which is more for tensors below 32 MiB.
 
     Parameters
     ----------
@@ -149,8 +163,9 @@ def training_bytes(
     Measured on CPUs: `benchmarks/memory.py`.
     """
     tensor = _FLOAT32 * batch * length * config.d_model
+    of_memory = _mixer_training_bytes(config, batch * length)
     if config.hyena_order != 2:
-        per_operator = _PLAIN_PER_BLOCK * config.n_layer * tensor
+        per_operator = _PLAIN_PER_BLOCK * config.n_layer * tensor + of_memory
         return int(_OF_A_PARAMETER * n_parameters(config) + _CHUNKS + per_operator)
     n_inner = batch * length * cast("int", config.d_inner)
     of_mlp = 0 if n_inner > KEPT_INSIDE else 2 * n_inner
@@ -159,9 +174,20 @@ def training_bytes(
     fixed, per_block = (_CHECKPOINTING if checkpointing else _TRAINING)[kind]
     n_tensors = fixed + config.n_layer * per_block
     weights = _OF_A_PARAMETER * n_parameters(config)
-    return int(weights + _CHUNKS + n_tensors * tensor + _FLOAT32 * config.n_layer * kept)
+    kept_bytes = _FLOAT32 * config.n_layer * kept
+    return int(weights + _CHUNKS + n_tensors * tensor + kept_bytes + of_memory)
 
 
+def _mixer_training_bytes(config: Architecture, n_tokens: int) -> int:
+    """Return the bytes of features, and of what is saved of the network that reads them."""
+    rules = memory_rules(config)
+    if rules is None:
+        return 0
+    of_a_token = rules.n_features + _MIXED * config.d_model + _WIDTHS * config.memory_width
+    return features_bytes(config, n_tokens) + _FLOAT32 * n_tokens * of_a_token
+
+
+_BASES = (DNA_VOCABULARY.base_ids[0], DNA_VOCABULARY.base_ids[-1] + 1)
 _PROBED = 4096  # the most tokens of a timed pass
 _TIMES = 4  # passes, of which the fastest counts, because the first makes FFT plans
 
@@ -185,7 +211,9 @@ def seconds_per_token(
     device = next(model.parameters()).device
     length = min(longest, _PROBED)
     shape = (min(at_once, max(1, _PROBED // length)), length)
-    tokens = torch.full(shape, DNA_VOCABULARY.base_ids[0], device=device)
+    # Letters of a random sequence: the time of a memory depends on repeats.
+    letters = torch.randint(*_BASES, shape, generator=torch.Generator().manual_seed(0))
+    tokens = letters.to(device)
     model.train(training)
     fastest = math.inf
     for _ in range(_TIMES):

@@ -209,11 +209,17 @@ class TokenReader(nn.Module):
                 raise InputError("memory_features were given, but the model has no memory")
             return None
         if given is not None:
+            n_features = memory.rules.n_features
+            if given.ndim != 3 or static_size(given, 2) != n_features:
+                raise InputError(
+                    f"memory_features must have shape (batch, length, {n_features}), got "
+                    f"{tuple(given.shape)}"
+                )
             return given
         if input_ids is None:
             log_without_memory()
             return None
-        return memory.features(input_ids, mask)
+        return memory.features(input_ids, mask, max_bytes=self.backbone.engine.max_bytes)
 
 
 class LanguageModel(TokenReader):
@@ -233,9 +239,19 @@ class LanguageModel(TokenReader):
         self,
         input_ids: Int[Tensor, "batch length"] | None = None,
         inputs_embeds: Float[Tensor, "batch length d_model"] | None = None,
+        *,
+        features: Float[Tensor, "batch length feature"] | None = None,
     ) -> Float[Tensor, "batch length token"]:
-        """Return the logits of the token after each one; give tokens or embedded tokens."""
-        hidden = self._hidden_states(input_ids, None, inputs_embeds, False)[-1]
+        """Return the logits of the token after each one.
+
+        Parameters
+        ----------
+        input_ids, inputs_embeds
+            Tokens, or embedded tokens; one of the two.
+        features
+            Those of the memory; None: of a memory that begins with these tokens.
+        """
+        hidden = self._hidden_states(input_ids, None, inputs_embeds, False, features=features)[-1]
         return functional.linear(hidden, self.head_weight)
 
     def hidden_states(
@@ -249,10 +265,21 @@ class LanguageModel(TokenReader):
         return self._hidden_states(input_ids, attention_mask, None, False, n_blocks=n_blocks)[-1]
 
     def last_states(
-        self, inputs_embeds: Float[Tensor, "batch length d_model"]
+        self,
+        inputs_embeds: Float[Tensor, "batch length d_model"],
+        *,
+        features: Float[Tensor, "batch length feature"] | None = None,
     ) -> Float[Tensor, "batch length d_model"]:
-        """Return the last hidden states, normed, of embedded tokens, which are not overwritten."""
-        return self._hidden_states(None, None, inputs_embeds, True)[-1]
+        """Return the last hidden states, normed, of embedded tokens, which are not overwritten.
+
+        Parameters
+        ----------
+        inputs_embeds
+            Embedded tokens.
+        features
+            Those of the memory; None: all 0.
+        """
+        return self._hidden_states(None, None, inputs_embeds, True, features=features)[-1]
 
     def logits_in_chunks(
         self,

@@ -26,12 +26,21 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.ops.backends import memory_features, new_memory
-from megabase.ops.memory import UNKNOWN, Memory, MemoryRules, Odds, Rows, default_odds
+from megabase.ops.memory import (
+    UNKNOWN,
+    Memory,
+    MemoryRules,
+    Odds,
+    Rows,
+    default_odds,
+    native_memory_bytes,
+)
 from megabase.ops.tracing import why_traced
 
 _log = logging.getLogger(__name__)
 
 _TOKENS_AT_ONCE = 1 << 14
+_HALF, _SINGLE = 2, 4  # bytes of a feature, and of a channel
 
 
 def memory_rules(config: Architecture) -> MemoryRules | None:
@@ -51,6 +60,56 @@ def memory_rules(config: Architecture) -> MemoryRules | None:
     )
 
 
+def features_bytes(config: Architecture, n_tokens: int) -> int:
+    """Return the bytes of the features of some tokens; 0 without a memory."""
+    rules = memory_rules(config)
+    return 0 if rules is None else _HALF * n_tokens * rules.n_features
+
+
+def reading_bytes(
+    config: Architecture, length: int, *, batch: int = 1, max_bytes: int | None = None
+) -> int:
+    """Return the memory that is needed to compute the features of a batch; 0 without a memory.
+
+    Embedded tokens, features, and a memory for each thread.
+
+    Parameters
+    ----------
+    config
+        The architecture.
+    length
+        Tokens of a sequence.
+    batch
+        Sequences in a batch.
+    max_bytes
+        The most memory that tensors may take; None: no limit.
+
+    Returns
+    -------
+    n_bytes
+        In bytes.
+
+    Raises
+    ------
+    InputError
+        If it is above the limit.
+    """
+    rules = memory_rules(config)
+    if rules is None:
+        return 0
+    n_memories = min(batch, torch.get_num_threads())
+    embedded = _SINGLE * batch * length * config.d_model
+    tables = n_memories * native_memory_bytes(rules, length)
+    n_bytes = embedded + features_bytes(config, batch * length) + tables
+    if max_bytes is not None and n_bytes > max_bytes:
+        raise InputError(
+            f"the memory of {batch} x {length:,} tokens needs at least {n_bytes / 2**30:.2f} GiB "
+            f"besides the weights; the limit is {max_bytes / 2**30:.2f} GiB; raise it or shorten "
+            "the input"
+        )
+    return n_bytes
+
+
 class MemoryMixer(nn.Module):
     """The weights that read the memory, Eq. memory-mixer, and the table of its pointers.
 
@@ -60,8 +119,11 @@ class MemoryMixer(nn.Module):
         The architecture, with a memory.
     """
 
+    pointer_odds: Tensor
+
     def __init__(self, config: Architecture) -> None:
         super().__init__()
+        self.config = config
         self.rules = cast("MemoryRules", memory_rules(config))
         n, d, width = self.rules.n_features, config.d_model, config.memory_width
         self.to_embedding = nn.Linear(n, d, bias=False)
@@ -70,9 +132,8 @@ class MemoryMixer(nn.Module):
         self.inner = nn.Linear(width, width // 2)
         self.out = nn.Linear(width // 2, d)
         self.skip = nn.Linear(n, d, bias=False)
-        # Fitted by counting, not by the gradient.
-        odds = torch.tensor(default_odds(), dtype=torch.float32)
-        self.pointer_odds = nn.Parameter(odds, requires_grad=False)
+        # Fitted by counting, not by the gradient: a buffer, so that nothing can train it.
+        self.register_buffer("pointer_odds", torch.tensor(default_odds(), dtype=torch.float32))
 
     def odds(self) -> Odds:
         """Return the log-odds of pointers, by their hits."""
@@ -83,7 +144,11 @@ class MemoryMixer(nn.Module):
         return new_memory(self.rules, self.odds(), expected=expected)
 
     def features(
-        self, tokens: Int[Tensor, "batch length"], mask: Bool[Tensor, "batch length"] | None = None
+        self,
+        tokens: Int[Tensor, "batch length"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+        *,
+        max_bytes: int | None = None,
     ) -> Float[Tensor, "batch length feature"]:
         """Return the features after each token, of sequences that begin with an empty memory.
 
@@ -93,17 +158,22 @@ class MemoryMixer(nn.Module):
             Token ids. A token that is not a base is an unknown letter.
         mask
             False where a token is padding.
+        max_bytes
+            The most memory that tensors may take; None: no limit.
 
         Raises
         ------
         InputError
-            If the model is being traced, exported or compiled: the memory is not made of tensors.
+            If the model is being traced, exported or compiled, because the memory is not made of
+            tensors; or if the limit is too low.
         """
         if (why := why_traced(tokens)) is not None:
             raise InputError(
                 f"a model with a memory cannot be traced ({why}); pass memory_features, which "
                 "`model.backbone.memory.features(input_ids)` returns"
             )
+        batch, length = tokens.shape
+        reading_bytes(self.config, length, batch=batch, max_bytes=max_bytes)
         features = memory_features(self.rules, self.odds(), self.letters(tokens, mask))
         return torch.from_numpy(features).to(tokens.device)
 
@@ -116,11 +186,28 @@ class MemoryMixer(nn.Module):
         return numbers if mask is None else np.where(mask.cpu().numpy(), numbers, np.uint8(UNKNOWN))
 
     def embed(
-        self, embedded: Float[Tensor, "batch length d_model"],
+        self,
+        embedded: Float[Tensor, "batch length d_model"],
         features: Float[Tensor, "batch length feature"],
-    ) -> Float[Tensor, "batch length d_model"]:  # fmt: skip
-        """Add the features to embedded tokens."""
-        return embedded + self.to_embedding(features.to(self.to_embedding.weight.dtype))
+        *,
+        overwrite: bool = False,
+    ) -> Float[Tensor, "batch length d_model"]:
+        """Add the features to embedded tokens.
+
+        Parameters
+        ----------
+        embedded, features
+            Embedded tokens, and the features after each.
+        overwrite
+            Whether the result may take the place of `embedded`.
+        """
+        parts, dtype = _parts(embedded), self.to_embedding.weight.dtype
+        if len(parts) == 1:
+            return embedded + self.to_embedding(features.to(dtype))
+        own = embedded if overwrite else embedded.clone()
+        for part in parts:
+            own[:, part] += self.to_embedding(features[:, part].to(dtype))
+        return own
 
     def forward(
         self,
@@ -136,10 +223,10 @@ class MemoryMixer(nn.Module):
         features
             Those of the memory; None: all 0.
         """
-        if torch.is_grad_enabled() or hidden.shape[1] <= _TOKENS_AT_ONCE:
+        parts = _parts(hidden)
+        if len(parts) == 1:
             return self._mixed(hidden, features)
-        parts = [slice(i, i + _TOKENS_AT_ONCE) for i in range(0, hidden.shape[1], _TOKENS_AT_ONCE)]
-        for part in parts:  # in place, so that inner channels of a million tokens are never held
+        for part in parts:
             of_part = None if features is None else features[:, part]
             hidden[:, part] = self._mixed(hidden[:, part], of_part)
         return hidden
@@ -158,3 +245,15 @@ class MemoryMixer(nn.Module):
 def log_without_memory() -> None:
     """Log, once, that embedded tokens were given to a model with a memory."""
     _log.info("the memory is not used, because embedded tokens were given instead of tokens")
+
+
+def _parts(tokens: Float[Tensor, "batch length d_model"]) -> list[slice]:
+    """Return slices of positions that are computed one after the other, in place.
+
+    Inner channels and wide features of a million tokens are then never held at once. There is one
+    slice if gradients are needed, or the call is traced.
+    """
+    if torch.is_grad_enabled() or why_traced(tokens) is not None:
+        return [slice(None)]
+    at_once = max(1, _TOKENS_AT_ONCE // len(tokens))
+    return [slice(i, i + at_once) for i in range(0, tokens.shape[1], at_once)]

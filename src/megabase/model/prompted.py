@@ -8,7 +8,8 @@ Here v are the vectors of the prompt, the only trained parameters, x the embedde
 logits of the language model for the token after [SEP], and a the letters of the classes.
 
 Where we differ from the paper: padding follows [SEP] and is masked. The released code pads
-before the bases, without a mask.
+before the bases, without a mask. The features of a memory belong to the bases; those of prompt and
+[SEP] are 0.
 
 Source: Nguyen et al. 2023, arXiv:2306.15794v2, Sections 4.3 and A.7.
 """
@@ -116,6 +117,7 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         past_key_values: object = None,
+        memory_features: Float[Tensor, "batch length feature"] | None = None,
         **keywords: Any,
     ) -> SequenceClassifierOutput | tuple[Any, ...]:
         """Return the logits of the letters of the classes, and with `labels` the mean loss.
@@ -134,6 +136,9 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
             False: return a plain tuple.
         past_key_values
             Must be None.
+        memory_features
+            Features of a memory that has read more than these tokens, for a model with a memory;
+            None: they are computed from `input_ids`, before the first of which nothing was read.
         **keywords
             What transformers passes to any model; see `keywords.check_keywords`.
 
@@ -152,13 +157,21 @@ class HyenaDNAForPromptedClassification(HyenaDNAPreTrainedModel):
         batch, length = static_size(embedded, 0), static_size(embedded, 1)
         check_length(self.config, length)
         lengths = torch.full((batch,), length, device=embedded.device)
-        if attention_mask is not None:
-            embedded, lengths = _to_the_left(embedded, attention_mask.bool())
+        given = None if attention_mask is None else attention_mask.bool()
+        features = self._features(input_ids, given, memory_features)
+        if given is not None:
+            lengths = _lengths(given)
+            embedded = _to_the_left(embedded, given)
+            features = None if features is None else _to_the_left(features, given)
+        if features is not None:
+            features = _between(features, lengths, self.config.n_prompt_tokens)
         prompted = self.prompt(_closed(embedded, lengths, self.backbone.embedding.weight[_SEP]))
         last = lengths + self.config.n_prompt_tokens  # the index of [SEP]
         mask = torch.arange(prompted.shape[1], device=last.device) <= last[:, None]
         is_full = why_traced(embedded) is None and bool(mask.all())
-        hidden = self._hidden_states(None, None if is_full else mask, prompted, every)
+        hidden = self._hidden_states(
+            None, None if is_full else mask, prompted, every, features=features
+        )
         at_sep = hidden[-1][torch.arange(batch, device=last.device), last]
         logits = functional.linear(at_sep, self.backbone.embedding.weight[self._answers])
         output = SequenceClassifierOutput(
@@ -203,15 +216,31 @@ def prompt_tensors(config: HyenaDNAConfig) -> dict[str, Tensor]:
         return SoftPrompt(config).state_dict(prefix=PROMPT_PREFIX)
 
 
-def _to_the_left(
-    embedded: Float[Tensor, "batch length d_model"], mask: Bool[Tensor, "batch length"]
-) -> tuple[Float[Tensor, "batch length d_model"], Int64[Tensor, " batch"]]:
-    """Move real tokens before padding, in order, and return them with their number."""
+def _lengths(mask: Bool[Tensor, "batch length"]) -> Int64[Tensor, " batch"]:
+    """Return the number of real tokens of each sequence."""
     lengths = mask.sum(dim=1)
     if why_traced(mask) is None and not bool(lengths.all()):
         raise InputError("a sequence of the batch is all padding; each needs at least one token")
+    return lengths
+
+
+def _to_the_left(
+    of_tokens: Float[Tensor, "batch length channel"], mask: Bool[Tensor, "batch length"]
+) -> Float[Tensor, "batch length channel"]:
+    """Move the channels of real tokens before those of padding, in order."""
     order = torch.argsort(~mask, dim=1, stable=True)
-    return embedded.gather(1, order[..., None].expand_as(embedded)), lengths
+    return of_tokens.gather(1, order[..., None].expand_as(of_tokens))
+
+
+def _between(
+    features: Float[Tensor, "batch length feature"],
+    lengths: Int64[Tensor, " batch"],
+    n_prompt_tokens: int,
+) -> Float[Tensor, "batch prompted feature"]:
+    """Put features of 0 before and after those of each sequence, for prompt and [SEP]."""
+    positions = torch.arange(features.shape[1], device=lengths.device)
+    known = features.masked_fill((positions >= lengths[:, None])[..., None], 0.0)
+    return functional.pad(known, (0, 0, n_prompt_tokens, 1))
 
 
 def _closed(

@@ -273,9 +273,11 @@ def check_hf(config: Architecture) -> None:
     Raises
     ------
     InputError
-        If the filter is not the published one, or a value differs from the one that the code of
-        those folders assumes.
+        If the filter is not the published one, the model has a memory, or a value differs from the
+        one that the code of those folders assumes.
     """
+    if config.has_memory:
+        raise InputError("the -hf layout cannot hold a memory, and this model has one")
     _check_filter(config)
     for key, fixed in _HF_FIXED.items():
         if getattr(config, key) != fixed:

@@ -231,7 +231,7 @@ def new_memory(rules: MemoryRules, odds: Odds, *, expected: int) -> Memory:
     expected
         Letters for which tables are allocated; they grow if more are read.
     """
-    library = _memory_library()
+    library = _native_memory()
     if library is None:
         return PlainMemory(rules, odds)
     return library.memory(rules, odds, expected=expected)
@@ -247,7 +247,7 @@ def memory_features(rules: MemoryRules, odds: Odds, letters: Rows) -> RowFeature
     letters
         Numbers of letters, as in `ops.memory`.
     """
-    library = _memory_library()
+    library = _native_memory()
     if library is None:
         return np.stack([PlainMemory(rules, odds).read(row) for row in letters])
     return library.read_rows(rules, odds, letters)
@@ -278,18 +278,38 @@ def reading(memories: Sequence[Memory], letters: Rows, out: RowFeatures) -> Call
     return read
 
 
+def why_memory_not_compiled() -> str | None:
+    """Return why the memory cannot be compiled on this computer, None if it can."""
+    library, why_not = _compiled_memory()
+    return why_not if library is None else None
+
+
+def describe_memory() -> str:
+    """Describe the code of the memory, and the reason."""
+    why_not = why_memory_not_compiled()
+    return f"in Python, not compiled: {why_not}" if why_not else "compiled by gcc"
+
+
 @cache
-def _memory_library() -> MemoryLibrary | None:
-    compiled, why_not = compile_here(MEMORY_SOURCES)
-    if compiled is not None:
-        try:
-            return MemoryLibrary(compiled)
-        except OSError as error:
-            why_not = str(error)
-    _log.warning(
-        "the memory is computed in Python, hundreds of times slower than in C: %s", why_not
-    )
-    return None
+def _native_memory() -> MemoryLibrary | None:
+    """Return the compiled memory; warn once if it cannot be compiled."""
+    library, why_not = _compiled_memory()
+    if library is None:
+        _log.warning(
+            "the memory is computed in Python, hundreds of times slower than in C: %s", why_not
+        )
+    return library
+
+
+@cache
+def _compiled_memory() -> tuple[MemoryLibrary | None, str]:
+    library, why_not = compile_here(MEMORY_SOURCES)
+    if library is None:
+        return None, why_not
+    try:
+        return MemoryLibrary(library), ""
+    except OSError as error:  # as in `_compiled`
+        return None, str(error)
 
 
 def mixer_for(

@@ -556,3 +556,43 @@ def _check(succeeded: bool, n_letters: int) -> None:
             f"there is not enough main memory to remember {n_letters:,} more letters; use a "
             "shorter context or a smaller batch"
         )
+
+
+def native_memory_bytes(rules: MemoryRules, n_letters: int) -> int:
+    """Return the most bytes that a `NativeMemory` holds after reading as many letters as expected.
+
+    The letters, a table for each order, and for each seed the places where it was read. Repeats
+    leave tables smaller than this bound.
+
+    Parameters
+    ----------
+    rules
+        What is counted and followed.
+    n_letters
+        Letters that the memory expects and reads.
+
+    Examples
+    --------
+    >>> native_memory_bytes(MemoryRules(orders=(8, 16), pointer_orders=(12,)), 1_000_000)
+    77726744
+    """
+    room = 64 * -(-max(n_letters, 64) // 64)
+    n_bytes = room + room // 4 + room // 8
+    for order in rules.orders:
+        if order <= _DENSEST and 4**order <= 5 * n_letters + 4096:
+            n_bytes += _ENTRY_BYTES * 4**order
+            continue
+        n_contexts = min(2 * n_letters, 4**order)
+        n_entries = _power_above((4 if n_letters < _SHORT_TEXT else 2) * n_letters)
+        is_doubled = 10 * n_contexts > 6 * n_entries  # a table is at most 60 % full
+        n_bytes += _ENTRY_BYTES * n_entries * (2 if is_doubled else 1)
+    for order in rules.pointer_orders:
+        n_bytes += 4 * (min(_power_above(n_letters), 4**order) + room)
+    return n_bytes
+
+
+_DENSEST, _ENTRY_BYTES, _SHORT_TEXT = 12, 16, 1 << 20  # as in native_memory.c
+
+
+def _power_above(n: int) -> int:
+    return max(64, 1 << (n - 1).bit_length())

@@ -54,6 +54,7 @@ def plan_streamed(
     max_bytes: int | None = None,
     itemsize: int = 4,
     n_states: int = 0,
+    n_bytes_beside: int = 0,
 ) -> StreamedPlan:
     """Return the fastest plan that fits the memory limit.
 
@@ -72,6 +73,8 @@ def plan_streamed(
         Bytes of a number.
     n_states
         Hidden states of earlier layers that are also returned.
+    n_bytes_beside
+        Bytes of tensors that are held besides, such as the features of a memory.
 
     Raises
     ------
@@ -87,7 +90,8 @@ def plan_streamed(
             numbers = _numbers(sizes, length, batch, group)
             numbers += n_states * batch * length * sizes.d_model
             numbers += _spectra(sizes, length) if keep else 0
-            plans.append(StreamedPlan(group, keep, compiled, itemsize * numbers + room))
+            n_bytes = itemsize * numbers + room + n_bytes_beside
+            plans.append(StreamedPlan(group, keep, compiled, n_bytes))
     if max_bytes is None:
         keep = itemsize * _spectra(sizes, length) <= _SPECTRA_BYTES
         return next(plan for plan in plans if plan.keep_spectra is keep)

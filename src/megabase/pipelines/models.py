@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from megabase.inference.plan import describe_devices, time_products
+from megabase.model.config import HyenaDNAConfig
 from megabase.model.footprint import (
     LIBRARIES_BYTES,
     inference_bytes,
@@ -14,9 +15,11 @@ from megabase.model.footprint import (
     training_bytes,
 )
 from megabase.model.load import load, save, save_published
+from megabase.model.memory_mixer import memory_rules
 from megabase.model.reading import fingerprint, weights_sha256
 from megabase.model.released import check_hf
-from megabase.ops.backends import why_not_compiled
+from megabase.ops.backends import why_memory_not_compiled, why_not_compiled
+from megabase.ops.memory import native_memory_bytes
 from megabase.pipelines.preflight import check_convert
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock, record_of
 from megabase.runtime.environment import Finding, extras, machine, storage, versions
@@ -31,6 +34,7 @@ def describe_computer() -> list[Finding]:
         *(Finding(name, value) for name, value in describe_devices().items()),
         _products(),
         _steps(),
+        _memory(),
         *extras(),
         *storage(cache_folder()),
     ]
@@ -49,6 +53,14 @@ def _steps() -> Finding:
     if why_not := why_not_compiled():
         return Finding("steps", "not compiled", f"slower on a CPU: {why_not}")
     return Finding("steps", "compiled by gcc")
+
+
+def _memory() -> Finding:
+    if why_not := why_memory_not_compiled():
+        return Finding(
+            "model memory", "not compiled", f"hundreds of times slower, in Python: {why_not}"
+        )
+    return Finding("model memory", "compiled by gcc")
 
 
 _log = logging.getLogger(__name__)
@@ -82,6 +94,7 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
         "revision": loaded.revision,
         "parameters": n_parameters(config),
         "context_length": config.context_length,
+        **_described_memory(config, asked),
         "length": asked,
         "length_fits": asked <= config.context_length,
         "batch": batch,
@@ -100,6 +113,24 @@ def describe_model(name: str, *, length: int | None = None, batch: int = 1) -> d
             for key, value in sorted(config.to_diff_dict().items())
             if key not in ("architectures", "dtype", "transformers_version")
         },
+    }
+
+
+def _described_memory(config: HyenaDNAConfig, length: int) -> dict[str, Any]:
+    """Describe the memory of a model, and what one takes for a sequence; empty without one."""
+    rules = memory_rules(config)
+    if rules is None:
+        return {}
+    parts = []
+    if rules.orders:
+        parts.append(f"counts of orders {', '.join(map(str, rules.orders))}")
+    if rules.pointer_orders:
+        seeds = ", ".join(map(str, rules.pointer_orders))
+        parts.append(f"at most {rules.n_pointers} pointers from seeds of {seeds} letters")
+    return {
+        "memory": "; ".join(parts),
+        "memory_features": rules.n_features,
+        "memory_gib": round(native_memory_bytes(rules, length) / 2**30, 2),
     }
 
 

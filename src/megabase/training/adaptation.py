@@ -25,6 +25,12 @@ from megabase.runtime.environment import check_peft
 TARGETS = ("in_proj", "out_proj", "fc1", "fc2")
 """The linear maps of a block that are adapted; the network of the filters stays frozen."""
 
+MEMORY_TARGETS = tuple(
+    f"memory.{name}" for name in ("from_hidden", "from_features", "inner", "out", "skip")
+)
+"""The linear maps that are adapted of the network next to the last hidden state, Eq. memory-mixer,
+in a model with a memory."""
+
 ADAPTER = "adapter"
 """The subfolder of a model folder that holds the adapter alone, in peft's format."""
 
@@ -60,7 +66,7 @@ class LowRank:
             r=rank,
             lora_alpha=cast("int", alpha),  # peft only divides it by the rank: a float will do
             lora_dropout=dropout,
-            target_modules=list(TARGETS),
+            target_modules=[*TARGETS, *(MEMORY_TARGETS if model.config.has_memory else ())],
             modules_to_save=["head"],
         )
         with warnings.catch_warnings():

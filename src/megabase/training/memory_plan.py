@@ -12,6 +12,8 @@ from megabase.data.training_windows import LengthSchedule, Share, Stage
 from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.footprint import LIBRARIES_BYTES, device_bytes, inference_bytes, training_bytes
+from megabase.model.memory_mixer import features_bytes, memory_rules
+from megabase.ops.memory import native_memory_bytes
 from megabase.training.run_config import AdaptConfig, PretrainConfig
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,12 @@ class Plan:
 
 
 def make_plan(
-    config: PretrainConfig, shape: HyenaDNAConfig, schedule: LengthSchedule, *, n_processes: int
+    config: PretrainConfig,
+    shape: HyenaDNAConfig,
+    schedule: LengthSchedule,
+    *,
+    n_processes: int,
+    n_bytes_held: int = 0,
 ) -> Plan:
     """Plan passes of as many windows as fit in memory; recompute blocks only if not one fits.
 
@@ -61,13 +68,16 @@ def make_plan(
         Lengths and numbers of windows of each stage.
     n_processes
         Number of training processes that share the windows of a step.
+    n_bytes_held
+        Bytes of main memory that are held besides, which count if a CPU trains; `segment_bytes`.
 
     Raises
     ------
     InputError
         If one window of the longest length, or the requested number, does not fit in memory.
     """
-    budget = memory_budget(config)
+    held = 0 if _trains_on_cuda(config) else n_bytes_held
+    budget = memory_budget(config) - held
     asked = config.gradient_checkpointing
     choices = [False, True] if asked is None else [asked]
     passes = {
@@ -79,7 +89,7 @@ def make_plan(
     }
     checkpointing = next((choice for choice in choices if all(passes[choice].values())), None)
     if checkpointing is None:
-        raise InputError(_does_not_fit(config, shape, budget, choices[-1]))
+        raise InputError(_does_not_fit(config, shape, budget, choices[-1], held))
     if checkpointing and asked is None:
         _log.info("a window does not fit in memory otherwise: blocks are recomputed in backward")
     share = Share(n_processes=n_processes)
@@ -90,7 +100,33 @@ def make_plan(
     peak = max(
         planned_bytes(shape, length, n, checkpointing=checkpointing) for length, n in shares.items()
     )
-    return Plan(shares, checkpointing, round(peak / _GIB, 2))
+    return Plan(shares, checkpointing, round((peak + held) / _GIB, 2))
+
+
+_READERS = 2  # threads of `SegmentMixture`
+
+
+def segment_bytes(config: PretrainConfig, shape: HyenaDNAConfig, longest_text: int) -> int:
+    """Return the main memory of the segments from which the windows of a model with a memory come.
+
+    Features of the open segments and of those opened next, and a memory for each thread that reads
+    a genome. It is 0 for a model without a memory.
+
+    Parameters
+    ----------
+    config
+        The configuration of the run.
+    shape
+        The configuration of the model.
+    longest_text
+        Letters of the training regions of the largest genome.
+    """
+    rules = memory_rules(shape)
+    if rules is None:
+        return 0
+    n_open = 2 * config.open_segments
+    features = features_bytes(shape, n_open * min(config.segment_length, longest_text))
+    return features + min(_READERS, n_open) * native_memory_bytes(rules, longest_text)
 
 
 def rows_per_pass(config: AdaptConfig, shape: HyenaDNAConfig, longest: int) -> tuple[int, bool]:
@@ -195,11 +231,13 @@ def _n_in_memory(shape: HyenaDNAConfig, length: int, checkpointing: bool, budget
 
 
 def _does_not_fit(
-    config: PretrainConfig, shape: HyenaDNAConfig, budget: float, checkpointing: bool
+    config: PretrainConfig, shape: HyenaDNAConfig, budget: float, checkpointing: bool, held: int
 ) -> str:
     n, length = config.windows_per_pass or 1, config.context_length
-    needed = planned_bytes(shape, length, n, checkpointing=checkpointing) / _GIB
+    needed = (planned_bytes(shape, length, n, checkpointing=checkpointing) + held) / _GIB
+    budget += held
     remedies = ["a shorter context_length", "a smaller preset"]
+    remedies = [*remedies, "a shorter segment_length"] if held else remedies
     remedies = ["fewer windows_per_pass", *remedies] if n > 1 else remedies
     remedies = remedies if checkpointing else ["gradient_checkpointing=true", *remedies]
     return (

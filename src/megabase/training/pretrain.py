@@ -32,7 +32,7 @@ from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import progress
 from megabase.training.arguments import training_arguments
 from megabase.training.checkpoint import Checkpoints, MetricsCallback, keep_metrics, step_of
-from megabase.training.memory_plan import Plan, make_plan, memory_budget
+from megabase.training.memory_plan import Plan, make_plan, memory_budget, segment_bytes
 from megabase.training.outcome import tell_pretrained
 from megabase.training.run_config import PretrainConfig
 from megabase.training.sources import Sources
@@ -115,7 +115,7 @@ def _pretrain(config: PretrainConfig, output: Path, *, overwrite: bool) -> None:
             if is_first:
                 checkpoints.remove()  # a kill just before the end may have left some
             return
-        plan = _plan(config, shape, schedule, place, arguments)
+        plan = _plan(config, shape, sources, schedule, place, arguments)
         writing = ExitStack()
         if is_first:
             writing.enter_context(exclusive_lock(output))
@@ -235,6 +235,7 @@ def fit_pointers(memory: MemoryMixer, texts: Mapping[str, GenomeText]) -> None:
 def _plan(
     config: PretrainConfig,
     shape: HyenaDNAConfig,
+    sources: Sources,
     schedule: LengthSchedule,
     place: Output,
     arguments: TrainingArguments,
@@ -249,7 +250,9 @@ def _plan(
             "the run was planned with %.1f GiB, more than is available now: it resumes with a new "
             "plan, and rounding may differ", earlier.peak_gib,
         )  # fmt: skip
-    return make_plan(config, shape, schedule, n_processes=arguments.world_size)
+    longest = max(map(len, sources.texts().values()))
+    held = segment_bytes(config, shape, longest)
+    return make_plan(config, shape, schedule, n_processes=arguments.world_size, n_bytes_held=held)
 
 
 def _start(place: Output, checkpoints: Checkpoints, plan: Plan) -> None:
