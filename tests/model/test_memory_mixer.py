@@ -21,7 +21,7 @@ from megabase.model.classification import (
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.language import TokenReader
 from megabase.model.load import load, save
-from megabase.model.memory_mixer import MemoryMixer, memory_rules
+from megabase.model.memory_mixer import MemoryMixer, log_without_memory, memory_rules
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAModel
 from megabase.model.reading import weights_sha256
 from megabase.model.released import check_hf
@@ -209,9 +209,7 @@ def test_states_of_every_layer_end_with_the_mixed_one():
 
 def test_embedded_tokens_have_features_of_0_which_is_logged_once(caplog):
     caplog.set_level("INFO", logger="megabase")
-    from megabase.model import language  # noqa: PLC0415 its cache is cleared
-
-    language._log_without_memory.cache_clear()
+    log_without_memory.cache_clear()
     embedded = MODEL.backbone.embedding(TOKENS).detach()
     n = mixer().rules.n_features
     for _ in range(2):
