@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from megabase.data.token_store import open_token_store
-from megabase.evaluation.perplexity import evaluate_perplexity, held_out_bits
+from megabase.evaluation.perplexity import (
+    evaluate_held_out,
+    evaluate_perplexity,
+    held_out_bits,
+)
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
@@ -149,3 +153,13 @@ def test_few_windows_have_no_interval(store, predictor):
     report = evaluate_perplexity(predictor, store, [Interval("chrII", 0, 70)], TRAIN)
     assert report.model.interval is None
     assert report.to_dict()["perplexity_interval"] is None
+
+
+@pytest.mark.parametrize(("keys", "memory"), [(toys.MEMORY, "window"), ({}, None)])
+def test_genomes_that_nothing_would_read_are_refused(tmp_path, keys, memory):
+    save(toys.model(**keys), tmp_path / "model")
+    genome = toys.write_fasta(tmp_path / "g.fa", {"chrI": toys.letters(900)})
+    with pytest.raises(ValueError, match="nothing would read the genomes of --remember"):
+        evaluate_held_out(
+            str(tmp_path / "model"), str(genome), memory=memory, remember=[str(genome)]
+        )

@@ -77,7 +77,7 @@ def test_with_a_memory_too(n_prompt):
 
 
 def test_with_a_memory_in_python_too(monkeypatch):
-    monkeypatch.setattr(backends, "_memory_library", lambda: None)
+    monkeypatch.setattr(backends, "_native_memory", lambda: None)
     test_with_a_memory_too(150)
 
 

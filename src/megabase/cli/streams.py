@@ -51,6 +51,7 @@ _WHY_NO_INPUT = {
     "source": "a model is a folder, a weights file or a hub id",
     "genome": _REPEATED,
     "regions": _REPEATED,
+    "remember": _REPEATED,
     "chrom_map": "contig names are read from a file",
     "rename_contigs": "contig names are read from a file",
     "config": "a configuration is read from a file",

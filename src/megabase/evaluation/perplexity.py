@@ -415,6 +415,8 @@ def evaluate_held_out(
         If an input is invalid, the model has no memory but `memory` is given, or there is nothing
         to score or to fit baselines on.
     """
+    program = {} if compressor is None else {"compressor": shlex.join(parse_command(compressor))}
+    earlier = [open_token_store(genome_path(path), cache=cache_folder()) for path in remember]
     names = {"": genome} if genome is not None else _own_genomes(model, regions)
     stores = {
         name: open_token_store(genome_path(path), cache=cache_folder())
@@ -441,18 +443,13 @@ def evaluate_held_out(
     request: dict[str, Any] = {"command": "evaluate perplexity", "genomes": about}
     if context_length is not None:
         request["context_length"] = context_length
-    if memory is not None and predictor.memory is None:
-        raise InputError(f"{model} has no memory; leave out the memory option")
-    memory = memory or BEFORE
-    of_memory = {} if predictor.memory is None else {"memory": memory}
-    request |= of_memory
-    earlier = [open_token_store(genome_path(path), cache=cache_folder()) for path in remember]
+    of_memory = {} if predictor.memory is None else {"memory": memory or BEFORE}
+    _check_past(model, of_memory, memory, remember, compressor)
+    request |= of_memory | program
     if remember:
         request["remember"] = {
             path: store.sha256 for path, store in zip(remember, earlier, strict=True)
         }
-    if compressor is not None:
-        request["compressor"] = shlex.join(parse_command(compressor))
     place = Output(output, request, is_folder=False, overwrite=overwrite) if output else None
     if output and place and place.is_finished:
         return json.loads(output.read_text(encoding="utf-8"))
@@ -469,7 +466,7 @@ def evaluate_held_out(
                 chosen[name].training,
                 pooled=pooled,
                 context_length=context_length,
-                memory=memory,
+                memory=memory or BEFORE,
                 earlier=earlier,
                 compressor=compressor,
                 seed=seed,
@@ -482,6 +479,23 @@ def evaluate_held_out(
                 json.dump(result, file, indent=2)
                 file.write("\n")
     return result
+
+
+def _check_past(
+    model: str,
+    of_memory: Mapping[str, str],
+    memory: str | None,
+    remember: Sequence[str],
+    compressor: str | None,
+) -> None:
+    """Raise an InputError for options of a memory that nothing would use."""
+    if memory is not None and not of_memory:
+        raise InputError(f"{model} has no memory; leave out the memory option")
+    if remember and compressor is None and of_memory.get("memory") != BEFORE:
+        raise InputError(
+            "nothing would read the genomes of --remember: it needs a model with a memory and "
+            "--memory before, or --compressor; leave it out"
+        )
 
 
 def _own_genomes(model: str, regions: Path | None) -> dict[str, str]:
