@@ -24,14 +24,8 @@ from torch.nn import functional
 from megabase.data.remembered_windows import GenomeText
 from megabase.data.token_store import open_token_store
 from megabase.ops.backends import new_memory
-from megabase.ops.memory import (
-    UNKNOWN,
-    MemoryRules,
-    NativeMemory,
-    Odds,
-    default_odds,
-    fitted_odds,
-)
+from megabase.ops.memory import UNKNOWN, MemoryRules, Odds, default_odds, fitted_odds
+from megabase.ops.native_memory import NativeMemory
 from megabase.runtime.environment import stamp
 from megabase.runtime.location import cache_folder, genome_path
 

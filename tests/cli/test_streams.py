@@ -207,8 +207,9 @@ def test_a_url_is_refused_by_every_option(capsys, words, param, line):
 
 NO_PLACES = {
     "adapt", "compressor", "crop", "delimiter", "device", "dtype", "forbid", "gc", "kind",
-    "label_column", "label_text", "layout", "memory", "mode", "pooling", "precision", "preset", "protocol",
-    "quantity", "rows", "sequence_column", "shard", "shots", "strand", "task", "tasks", *SETTINGS,
+    "label_column", "label_text", "layout", "memory", "mode", "pooling", "precision", "preset",
+    "protocol", "quantity", "rows", "sequence_column", "shard", "shots", "strand", "task", "tasks",
+    *SETTINGS,
 }  # fmt: skip
 READ = {
     "score": ("source", "genome"), "score-vcf": ("source", "genome"),

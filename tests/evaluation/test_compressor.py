@@ -60,7 +60,7 @@ def test_a_compressor_without_a_past(tmp_path, program, genome, contigs):
     assert found.bits_per_base == 8 * _size(contigs["two"]) / 300
 
 
-def test_a_program_that_is_not_there_or_fails_is_an_error(tmp_path, genome):
+def test_a_missing_or_failing_program_is_an_error(tmp_path, genome):
     with pytest.raises(InputError, match=r"there is no program 'no/such'"):
         parse_command("no/such -l 3")
     store = open_token_store(genome, cache=tmp_path)

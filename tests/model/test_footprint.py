@@ -13,7 +13,7 @@ from megabase.model.footprint import (
 )
 from megabase.model.memory_mixer import memory_rules, reading_bytes
 from megabase.ops import gated_conv
-from megabase.ops.memory import native_memory_bytes
+from megabase.ops.native_memory import native_memory_bytes
 from megabase.ops.recompute import KEPT_INSIDE
 from tests import toys
 

@@ -18,13 +18,12 @@ from megabase.ops.memory import (
     UNKNOWN,
     Memory,
     MemoryRules,
-    NativeMemory,
     PlainMemory,
     default_odds,
     fitted_odds,
-    native_memory_bytes,
     prior_of,
 )
+from megabase.ops.native_memory import NativeMemory, native_memory_bytes
 
 RULES = MemoryRules(orders=(1, 3, 8, 13), pointer_orders=(8, 11))
 _NUMBERS = {letter: number for number, letter in enumerate("ACGT")}

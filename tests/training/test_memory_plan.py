@@ -5,7 +5,7 @@ import pytest
 from megabase.data.training_windows import plan_lengths
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.memory_mixer import memory_rules
-from megabase.ops.memory import native_memory_bytes
+from megabase.ops.native_memory import native_memory_bytes
 from megabase.training import memory_plan as training_plan
 from megabase.training.memory_plan import Plan, make_plan, planned_bytes, segment_bytes
 from megabase.training.run_config import PretrainConfig

@@ -312,7 +312,7 @@ class SegmentMixture:
             rows = features_of_places(memory, self._texts[name], places, first, strand)
             for future in futures:
                 future.set_result(next(rows))
-        except BaseException as error:  # noqa: BLE001 it is raised where a result is asked for
+        except BaseException as error:  # noqa: BLE001 it is raised where a result is requested
             for future in futures:
                 if not future.done():
                     future.set_exception(error)

@@ -101,7 +101,7 @@ class PerplexityReport:
         }
 
 
-class Past(NamedTuple):
+class KnownPast(NamedTuple):
     """What a memory has read before the contig of a window.
 
     Attributes
@@ -172,7 +172,7 @@ def evaluate_perplexity(
     learned = [_bases(store, region) for region in training]
     markov, order0 = fit_markov(learned), fit_markov(learned, max_order=0)
     edges = position_edges(context_length)
-    past = Past(training, earlier) if memory == BEFORE else None
+    past = KnownPast(training, earlier) if memory == BEFORE else None
     at_positions, known = _bits_of_model(predictor, store, windows, edges, past)
     by_model = at_positions.sum(axis=1)
     by_markov = _bits_of_markov(markov, store, windows)
@@ -298,7 +298,7 @@ def _bits_of_model(
     store: TokenStore,
     windows: Sequence[Interval],
     edges: Sequence[int],
-    past: "Past | None",
+    past: "KnownPast | None",
 ) -> tuple[Float[np.ndarray, "window bucket"], Float[np.ndarray, "window bucket"]]:
     """Return the sums of bits and numbers of bases between the edges, for each window.
 

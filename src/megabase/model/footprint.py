@@ -13,7 +13,7 @@ from megabase.model.backbone import Backbone
 from megabase.model.language import LanguageModel, TokenReader
 from megabase.model.memory_mixer import features_bytes, memory_rules, reading_bytes
 from megabase.ops.gated_conv import n_kept
-from megabase.ops.memory import native_memory_bytes
+from megabase.ops.native_memory import native_memory_bytes
 from megabase.ops.recompute import KEPT_INSIDE
 from megabase.ops.streamed_plan import plan_streamed
 from megabase.runtime.environment import memory_bytes

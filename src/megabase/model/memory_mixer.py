@@ -26,15 +26,8 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.ops.backends import memory_features, new_memory
-from megabase.ops.memory import (
-    UNKNOWN,
-    Memory,
-    MemoryRules,
-    Odds,
-    Rows,
-    default_odds,
-    native_memory_bytes,
-)
+from megabase.ops.memory import UNKNOWN, Memory, MemoryRules, Odds, Rows, default_odds
+from megabase.ops.native_memory import native_memory_bytes
 from megabase.ops.tracing import why_traced
 
 _log = logging.getLogger(__name__)

@@ -28,17 +28,9 @@ from megabase.ops import definition, fft
 from megabase.ops.fft import SplitTransform, Transform
 from megabase.ops.gated_conv import Mixer, Workspace
 from megabase.ops.gated_conv import gated_conv as mixed_in_chunks
-from megabase.ops.memory import SOURCES as MEMORY_SOURCES
-from megabase.ops.memory import (
-    Memory,
-    MemoryLibrary,
-    MemoryRules,
-    NativeMemory,
-    Odds,
-    PlainMemory,
-    RowFeatures,
-    Rows,
-)
+from megabase.ops.memory import Memory, MemoryRules, Odds, PlainMemory, RowFeatures, Rows
+from megabase.ops.native_memory import SOURCES as MEMORY_SOURCES
+from megabase.ops.native_memory import MemoryLibrary, NativeMemory
 from megabase.ops.native_mixer import N_BACKWARD, N_FORWARD, mixer_bytes
 from megabase.ops.short_conv import ShortFilter
 from megabase.ops.steps import SOURCES, NativeSteps, Steps

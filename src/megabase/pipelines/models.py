@@ -19,7 +19,7 @@ from megabase.model.memory_mixer import memory_rules
 from megabase.model.reading import fingerprint, weights_sha256
 from megabase.model.released import check_hf
 from megabase.ops.backends import why_memory_not_compiled, why_not_compiled
-from megabase.ops.memory import native_memory_bytes
+from megabase.ops.native_memory import native_memory_bytes
 from megabase.pipelines.preflight import check_convert
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock, record_of
 from megabase.runtime.environment import Finding, extras, machine, storage, versions

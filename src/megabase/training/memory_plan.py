@@ -13,7 +13,7 @@ from megabase.errors import InputError
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.footprint import LIBRARIES_BYTES, device_bytes, inference_bytes, training_bytes
 from megabase.model.memory_mixer import features_bytes, memory_rules
-from megabase.ops.memory import native_memory_bytes
+from megabase.ops.native_memory import native_memory_bytes
 from megabase.training.run_config import AdaptConfig, PretrainConfig
 
 _log = logging.getLogger(__name__)

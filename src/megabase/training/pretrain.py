@@ -26,7 +26,8 @@ from megabase.model.load import load, save
 from megabase.model.memory_mixer import MemoryMixer
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.model.reading import fingerprint, weights_sha256
-from megabase.ops.memory import N_HITS, N_RECENT_HITS, NativeMemory, fitted_odds
+from megabase.ops.memory import N_HITS, N_RECENT_HITS, fitted_odds
+from megabase.ops.native_memory import NativeMemory
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock, record_of
 from megabase.runtime.interruption import interruptible
 from megabase.runtime.log import progress
