@@ -11,13 +11,14 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import typer
 from jaxtyping import Float
 
 from megabase.cli.main import plain_errors
+from megabase.data.remembered_windows import GenomeText, remember_text
 from megabase.data.token_store import open_token_store
 from megabase.evaluation.perplexity import evaluate_held_out, held_out_bits
 from megabase.genome.interval import Interval
@@ -26,6 +27,8 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.predictor import Predictor
 from megabase.io.genome_file import open_reference
 from megabase.model.files import DEFAULT_MODEL
+from megabase.model.memory_mixer import MemoryMixer
+from megabase.ops.memory import Memory
 from megabase.report.figures import new_figure, plot_bars, plot_surprisal, plot_training
 from megabase.runtime.artifacts import atomic_file
 from megabase.runtime.config_file import read_config
@@ -40,27 +43,41 @@ RPOB = Interval("K-12-MG1655", 4_179_267, 4_183_296)
 """The gene of an RNA polymerase subunit, on the forward strand of the held-out tenth."""
 
 
-def surprisal(predictor: Predictor, letters: str) -> Float[np.ndarray, " length"]:
-    """Return -log2 p of each base, in bits.
+def memory_before(predictor: Predictor, place: Interval) -> Memory:
+    """Return a memory that has read everything before a place on its contig."""
+    store = open_token_store(genome_path(GENOME), cache=cache_folder())
+    text = GenomeText(store, [Interval(place.contig, 0, place.start)])
+    memory = cast("MemoryMixer", predictor.memory).new_memory(place.end)
+    remember_text(memory, text, 0, len(text), "+")
+    return memory
+
+
+def surprisal(predictor: Predictor, letters: str, memory: Memory) -> Float[np.ndarray, " length"]:
+    """Return -log2 p of each base, in bits, given what a memory has read before.
 
     Each base is predicted from at least half a context, except near the start of `letters`.
     """
     tokens = DNA_VOCABULARY.encode(letters).tokens
     half = predictor.context_length // 2
     starts = range(0, len(tokens), half)
-    windows = (tokens[max(0, start - half) : start + half] for start in starts)
-    values = predictor.log_likelihoods(windows)
-    parts = [value[min(start, half) :] for start, value in zip(starts, values, strict=True)]
-    return -np.concatenate(parts) / math.log(2)
+    parts = [slice(max(0, start - half), start + half) for start in starts]
+    features = memory.copy().read(DNA_VOCABULARY.to_bases(tokens))
+    values = predictor.log_likelihoods(
+        (tokens[part] for part in parts), features=(features[part] for part in parts)
+    )
+    scored = [value[min(start, half) :] for start, value in zip(starts, values, strict=True)]
+    return -np.concatenate(scored) / math.log(2)
 
 
 def look_at_gene(predictor: Predictor) -> dict[str, Any]:
     """Return bits per base of a held-out gene, of its shuffles, and by codon position."""
     genome = open_reference(genome_path(GENOME), cache=cache_folder())
     letters = genome.fetch(RPOB)
-    bits = surprisal(predictor, letters)
+    memory = memory_before(predictor, RPOB)
+    bits = surprisal(predictor, letters, memory)
     rng = np.random.default_rng(0)
-    shuffled = [surprisal(predictor, shuffle_dinucleotides(letters, rng)).mean() for _ in range(3)]
+    shuffles = [shuffle_dinucleotides(letters, rng) for _ in range(3)]
+    shuffled = [surprisal(predictor, each, memory).mean() for each in shuffles]
     return {
         "gene": float(bits.mean()),
         "shuffled_gene": float(np.mean(shuffled)),
@@ -89,7 +106,7 @@ def draw(output: Path, predictor: Predictor, metrics: dict[str, Any]) -> None:
     plot_training(training, [json.loads(line) for line in lines], baselines)
     around = Interval(RPOB.contig, RPOB.start - 3000, RPOB.end + 3000)
     genome = open_reference(genome_path(GENOME), cache=cache_folder())
-    bits = surprisal(predictor, genome.fetch(around))
+    bits = surprisal(predictor, genome.fetch(around), memory_before(predictor, around))
     plot_surprisal(locus, bits, start=around.start, gene=("rpoB", RPOB.start, RPOB.end))
     gene = metrics["rpoB"]
     names = ["rpoB", "shuffled", "codon position 1", "codon position 2", "codon position 3"]
