@@ -1,4 +1,4 @@
-"""Time the memory: letters per second, and forward and training passes with and without it.
+"""Time the memory: its letters, and forward, training and generation with and without it.
 
 python benchmarks/remembering.py --genome asset:ecoli --lengths 32768 1000000 --presets tiny large
 
@@ -15,6 +15,7 @@ import torch
 
 from megabase.data.remembered_windows import GenomeText
 from megabase.data.token_store import open_token_store
+from megabase.model.cache import Cache
 from megabase.model.config import HyenaDNAConfig
 from megabase.model.modeling import HyenaDNAForCausalLM
 from megabase.ops.backends import new_memory
@@ -80,6 +81,33 @@ def passes(preset: str, length: int, rounds: int, *, training: bool) -> dict[str
     }  # fmt: skip
 
 
+def generation(preset: str, batch: int, rounds: int) -> dict[str, object]:
+    """Return the ratio of the time of a generated token with a memory to that without."""
+    length, n_steps = 1024, 256
+    memory = {"memory_orders": ORDERS, "pointer_orders": SEEDS}
+    models = {
+        name: HyenaDNAForCausalLM(HyenaDNAConfig.from_preset(preset, 4096, **keys)).eval()
+        for name, keys in (("plain", {}), ("memory", memory))
+    }
+    prompt = torch.randint(7, 11, (batch, length))
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(rounds + 1):
+        for name, model in models.items():
+            cache = Cache(model.backbone, n_steps)
+            cache.absorb(prompt)
+
+            def generate(cache: Cache = cache) -> None:
+                for step in range(n_steps):
+                    cache.step(prompt[:, step])
+
+            seconds[name].append(seconds_of(generate))
+    plain_s, memory_s = (statistics.median(seconds[name][1:]) / n_steps for name in models)
+    return {
+        "preset": preset, "batch": batch, "us_per_step": round(1e6 * plain_s),
+        "with_memory": round(1e6 * memory_s), "ratio": round(memory_s / plain_s, 3),
+    }  # fmt: skip
+
+
 def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,7 +123,16 @@ def main() -> None:
         for training in (False, True)
         if not (training and length > 1 << 16)
     ]
-    about = {"reading": reading(arguments.genome), "threads": torch.get_num_threads()}
+    steps = [
+        generation(preset, batch, arguments.rounds)
+        for preset in arguments.presets
+        for batch in (1, 8)
+    ]
+    about = {
+        "generation": steps,
+        "reading": reading(arguments.genome),
+        "threads": torch.get_num_threads(),
+    }
     print(json.dumps({"rows": rows, **about, **stamp()}, indent=2))
 
 

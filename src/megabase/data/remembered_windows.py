@@ -91,7 +91,7 @@ def _letters(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " lengt
 
 
 def memory_after(new_memory: NewMemory, texts: Sequence[GenomeText], *, expected: int) -> NewMemory:
-    """Return what creates memories that have already read some texts, each after an unknown letter.
+    """Return what creates memories that have read texts, each followed by an unknown letter.
 
     The texts are read once, here, and each memory is a copy.
 

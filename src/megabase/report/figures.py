@@ -241,6 +241,9 @@ def plot_context(report: Mapping[str, Any], path: Path) -> None:
     save_figure(figure, path)
 
 
+_MOST_LEVEL = 10  # labels of an axis that do not overlap
+
+
 def _plot_bits(
     axes: "Axes", x: Sequence[int], bits: Sequence[Mapping[str, Any]], *, colour: str = "C0",
     label: str | None = None,
@@ -252,4 +255,4 @@ def _plot_bits(
         low, high = zip(*(each["interval"] for each in bits), strict=True)
         axes.fill_between(x, low, high, alpha=0.2, color=colour, linewidth=0)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(x, [f"{value:,}" for value in x])
+    axes.set_xticks(x, [f"{value:,}" for value in x], rotation=20 if len(x) > _MOST_LEVEL else 0)
