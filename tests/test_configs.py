@@ -18,7 +18,10 @@ def test_it_is_valid_and_starts_with_a_comment(file):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["demo", "ecoli", "yeast", "multi-species", "chr20", "default"])
+@pytest.mark.parametrize(
+    "name",
+    ["demo", "ecoli", "yeast", "multi-species", "chr20", "default", "memory-ecoli", "memory-chr20"],
+)
 def test_its_genomes_open_and_split(shared, name):
     (file,) = (file for file in CONFIGS if file.stem == name)
     folder = f"genome_folder={shared / 'data/genomes'}"

@@ -108,8 +108,7 @@ def memory_after(new_memory: NewMemory, texts: Sequence[GenomeText], *, expected
         return new_memory
     whole = new_memory(sum(len(text) + 1 for text in texts) + expected)
     for text in texts:
-        remember_text(whole, text, 0, len(text), "+")
-        whole.remember(np.array([UNKNOWN], np.uint8))
+        _remember_whole(whole, text)
     return lambda _expected: whole.copy()
 
 
@@ -117,6 +116,27 @@ def remember_text(memory: Memory, text: GenomeText, start: int, end: int, strand
     """Let a memory read a part of a text."""
     for low in range(start, end, _PIECE):
         memory.remember(text.read(low, min(low + _PIECE, end), strand))
+
+
+def _remember_whole(memory: Memory, text: GenomeText) -> None:
+    """Let a memory read a text and an unknown letter, which separates it from what follows."""
+    remember_text(memory, text, 0, len(text), "+")
+    memory.remember(np.array([UNKNOWN], np.uint8))
+
+
+def known_elsewhere(known: Sequence[Interval], contig: str, end: int) -> list[Interval]:
+    """Return the known regions that are read before a contig: those that do not precede its end.
+
+    Everything before `end` on the contig itself is read in its own place.
+
+    Parameters
+    ----------
+    known
+        Regions that are known in advance, as those of training.
+    contig, end
+        The contig that is read, and where reading ends.
+    """
+    return [each for each in known if each.contig != contig or each.start >= end]
 
 
 @dataclass(frozen=True)
@@ -345,10 +365,8 @@ def features_of_places(
     InputError
         If parts are not sorted.
     """
-    n_read, kept = (
-        first,
-        memory.read(np.empty(0, np.uint8)),
-    )  # features of the letters before n_read
+    n_read = first
+    kept = memory.read(np.empty(0, np.uint8))  # features of the letters before n_read
     for start, end in places:
         if start < n_read - len(kept):
             raise InputError(f"parts must be sorted by their start; {start:,} to {end:,} is not")
@@ -389,12 +407,10 @@ def features_of_windows(
         contig = windows[at].contig
         here = [window for window in windows[at:] if window.contig == contig]
         last = max(window.end for window in here)
-        others = [each for each in known if each.contig != contig or each.start >= last]
-        text = GenomeText(store, others)
-        memory = new_memory(len(text) + last if others else last)
-        if others:
-            remember_text(memory, text, 0, len(text), "+")
-            memory.remember(np.array([UNKNOWN], np.uint8))
+        text = GenomeText(store, known_elsewhere(known, contig, last))
+        memory = new_memory(len(text) + last)
+        if len(text):
+            _remember_whole(memory, text)
         whole = GenomeText(store, [Interval(contig, 0, last)])
         yield from features_of_places(memory, whole, [(each.start, each.end) for each in here])
         at += len(here)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from jaxtyping import UInt8
 
-from megabase.data.remembered_windows import GenomeText
+from megabase.data.remembered_windows import GenomeText, known_elsewhere
 from megabase.data.token_store import TokenStore
 from megabase.errors import InputError, WorkError
 from megabase.genome.interval import Interval
@@ -102,7 +102,7 @@ def compress(
     first = [_known_letters(GenomeText(other, other.contigs())) for other in earlier]
     for region in regions:
         last = max(each.end for each in regions if each.contig == region.contig)
-        others = [each for each in known if each.contig != region.contig or each.start >= last]
+        others = known_elsewhere(known, region.contig, last)
         before = [Interval(region.contig, 0, region.start)] if region.start else []
         past = np.concatenate([*first, _known_letters(GenomeText(store, [*others, *before]))])
         target = _known_letters(GenomeText(store, [region]))

@@ -111,9 +111,9 @@ class NativeMemory(Memory):
     """A memory in compiled code; `MemoryLibrary.memory` creates one."""
 
     def __init__(self, c: ctypes.CDLL, made: int | None, rules: MemoryRules) -> None:
-        _check(made is not None, 0)
         self.rules = rules
         self._c, self._made = c, made
+        _check(made is not None, 0)
 
     def __del__(self) -> None:
         self._c.memory_free(self._made)
