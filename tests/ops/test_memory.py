@@ -282,15 +282,30 @@ def test_unknown_letters_before_a_sequence_change_nothing(memory: Memory) -> Non
     np.testing.assert_array_equal(features[17:], memory.read(letters))
 
 
+def test_letters_before_an_unknown_one_do_not_help_to_find_a_pointer() -> None:
+    segment = _random(70)
+    unknown = np.full(1, UNKNOWN, np.uint8)
+    letters = np.concatenate([segment, _random(100, 2), segment[:30], unknown, segment[30:]])
+    rules = MemoryRules(pointer_orders=(8,), n_agreeing=20)
+    features = _native(rules).read(letters)
+    np.testing.assert_array_equal(features, PlainMemory(rules, _odds()).read(letters))
+    after = features[201:, -2]
+    assert not after[:18].any()
+    assert (after[20:38] > 0).all()
+
+
 def test_a_pointer_must_be_found_again_within_its_life() -> None:
-    segment = _random(60)
-    filler = np.concatenate([_mutated(segment[:40], 0.0) for _ in range(1)])
-    letters = np.concatenate([segment, _random(200, 2), filler])
-    short = MemoryRules(pointer_orders=(24,), life=1)
-    assert _native(short).read(letters)[:, -2].max() > 0
-    np.testing.assert_array_equal(
-        _native(short).read(letters), PlainMemory(short, _odds()).read(letters)
-    )
+    segment = _random(200)
+    repeat = segment.copy()
+    repeat[45::8] = (repeat[45::8] + 1) % 4  # a seed of 24 is not read again from here on
+    letters = np.concatenate([segment, _random(100, 2), repeat])
+    for life in (20, 60):
+        rules = MemoryRules(pointer_orders=(24,), life=life)
+        features = _native(rules).read(letters)
+        np.testing.assert_array_equal(features, PlainMemory(rules, _odds()).read(letters))
+        is_followed = features[300:, -2] > 0
+        assert is_followed[24 : 44 + life].all()
+        assert not is_followed[46 + life :].any()
 
 
 def test_log_odds_are_fitted_to_outcomes() -> None:
