@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     model = toys.model(**toys.MEMORY)
     save(model, folder / "model")
     with torch.no_grad():  # the same weights, but none that reads a feature
-        for reader in ("to_embedding", "from_features", "skip"):
+        for reader in ("from_features", "skip"):
             model.backbone.memory.get_submodule(reader).weight.zero_()
     save(model, folder / "deaf")
     save(noisy(HyenaDNAForSequenceClassification, **CLASSES), folder / "sequence")

@@ -19,7 +19,7 @@ from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.ops.backends import new_memory
-from megabase.ops.memory import UNKNOWN, MemoryRules, default_odds
+from megabase.ops.memory import FRONT, UNKNOWN, MemoryRules, default_odds
 from tests.toys import letters, write_fasta
 
 RULES = MemoryRules(orders=(2, 6), pointer_orders=(8,), life=100)
@@ -208,6 +208,29 @@ def _after(before, numbers):
     memory.remember(before)
     memory.remember(np.array([UNKNOWN], np.uint8))
     return memory.read(numbers)
+
+
+def test_known_regions_that_are_read_once_are_the_same_but_for_gaps(store, contigs):
+    """The known regions of the contig itself are gaps of a base that all contigs share."""
+    windows = [Interval("one", 380, 420), Interval("one", 419, 500), Interval("two", 200, 260)]
+    known = [Interval("one", 0, 300), Interval("one", 600, 700), Interval("two", 0, 100)]
+
+    def after(base, gaps, expected):
+        return new_memory(RULES, default_odds(), expected=expected, base=base, gaps=gaps)
+
+    found = list(features_of_windows(_memory, store, windows, known, after=after))
+    one, two = _numbers(contigs["one"]), _numbers(contigs["two"])
+    gap, no_300, no_100 = (np.full(n, UNKNOWN, np.uint8) for n in (1, 300, 100))
+    end = np.full(FRONT - 1, UNKNOWN, np.uint8)
+    before = np.concatenate([no_300, gap, one[600:700], gap, two[:100], end])
+    of_one = _after(before, one[:500])
+    np.testing.assert_array_equal(found[0], of_one[380:420])
+    np.testing.assert_array_equal(found[1], of_one[419:500])
+    before = np.concatenate([one[:300], gap, one[600:700], gap, no_100, end])
+    np.testing.assert_array_equal(found[2], _after(before, two[:260])[200:260])
+    apart = list(features_of_windows(_memory, store, windows, known))
+    for once, again in zip(found, apart, strict=True):
+        np.testing.assert_array_equal(once, again)
 
 
 def test_windows_that_are_not_sorted_are_refused(store):

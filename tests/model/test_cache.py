@@ -5,7 +5,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megabase.model import memory_decoder
 from megabase.model.cache import Cache
 from megabase.ops import backends
 from megabase.ops.online import BLOCK, DirectSums, TiledSums
@@ -85,13 +84,6 @@ def test_the_logits_depend_on_the_memory():
     tokens = toys.repeated_tokens(1, 200)
     without = WITH_MEMORY(inputs_embeds=WITH_MEMORY.backbone.embedding(tokens)).logits[:, 149:]
     assert (cached(tokens, 150, model=WITH_MEMORY) - without).abs().amin(dim=1).max() > 1e-3
-
-
-def test_a_long_prompt_is_read_into_the_memory_in_parts(monkeypatch):
-    tokens = toys.repeated_tokens(3, 200)
-    truth = cached(tokens, 170, model=WITH_MEMORY)
-    monkeypatch.setattr(memory_decoder, "_TOKENS_AT_ONCE", 50)
-    torch.testing.assert_close(cached(tokens, 170, model=WITH_MEMORY), truth)
 
 
 def test_each_sequence_has_a_memory_of_its_own():

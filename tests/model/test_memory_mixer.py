@@ -19,7 +19,7 @@ from megabase.model.classification import (
     HyenaDNAForTokenClassification,
 )
 from megabase.model.config import HyenaDNAConfig
-from megabase.model.language import TokenReader
+from megabase.model.language import TokenReader, next_token_loss
 from megabase.model.load import load, save
 from megabase.model.memory_mixer import MemoryMixer, log_without_memory, memory_rules
 from megabase.model.modeling import HyenaDNAForCausalLM, HyenaDNAModel
@@ -71,41 +71,63 @@ def test_the_network_is_its_equation():
     """Eq. memory-mixer, in numpy."""
     own = mixer().double()
     rng = np.random.default_rng(0)
-    e, u = rng.normal(size=(2, 2, 9, 8))
+    u = rng.normal(size=(2, 9, 8))
     f = rng.normal(size=(2, 9, own.rules.n_features))
     w = {name: parameter.detach().numpy() for name, parameter in own.named_parameters()}
 
     def gelu(x):
         return x * (1 + torch.erf(torch.from_numpy(x) / 2**0.5).numpy()) / 2
 
-    entered = e + f @ w["to_embedding.weight"].T
     inner = u @ w["from_hidden.weight"].T + w["from_hidden.bias"] + f @ w["from_features.weight"].T
     inner = gelu(gelu(inner) @ w["inner.weight"].T + w["inner.bias"])
     mixed = u + f @ w["skip.weight"].T + inner @ w["out.weight"].T + w["out.bias"]
     with torch.no_grad():
-        tensors = map(torch.from_numpy, (e, u, f))
-        embedded, hidden, features = tensors
-        np.testing.assert_allclose(own.embed(embedded, features).numpy(), entered)
+        hidden, features = map(torch.from_numpy, (u, f))
         np.testing.assert_allclose(own(hidden, features).numpy(), mixed)
         zeros = torch.zeros_like(features)
         torch.testing.assert_close(own(hidden.clone(), None), own(hidden.clone(), zeros))
     own.float()
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_parts_of_a_long_sequence_are_the_whole(monkeypatch, overwrite):
+def test_parts_of_a_long_sequence_are_the_whole(monkeypatch):
     own, length = mixer(), 50
-    embedded, hidden = torch.randn(2, 3, length, 8)
+    hidden = torch.randn(3, length, 8)
     features = torch.randn(3, length, own.rules.n_features).half()
-    kept = embedded.clone()
     with torch.no_grad():
-        entered, mixed = own.embed(embedded, features), own(hidden.clone(), features)
-        unread = own(hidden.clone(), None)
+        mixed, unread = own(hidden.clone(), features), own(hidden.clone(), None)
         monkeypatch.setattr(memory_mixer, "_TOKENS_AT_ONCE", 21)
         torch.testing.assert_close(own(hidden.clone(), features), mixed)
         torch.testing.assert_close(own(hidden.clone(), None), unread)
-        torch.testing.assert_close(own.embed(embedded, features, overwrite=overwrite), entered)
-    assert torch.equal(embedded, kept) is not overwrite
+
+
+def test_the_own_loss_changes_the_gradient_and_not_the_loss():
+    """The gradient is that of the loss plus the weighted loss of the blocks alone."""
+    model, tokens = toys.model(**toys.MEMORY), toys.repeated_tokens(2, 60)
+    parameters = [model.backbone.blocks[0].mlp.fc1.weight, model.backbone.memory.skip.weight]
+
+    def gradients(loss):
+        return torch.autograd.grad(loss, parameters, allow_unused=True)
+
+    loss = model(tokens, labels=tokens).loss
+    both = model(tokens, labels=tokens, own_loss_weight=0.7).loss
+    states, _ = model._own_states(tokens, None, None, False)
+    own = next_token_loss(states[-1], model.head_weight, tokens)
+    assert torch.equal(both, loss)
+    alone, skip = gradients(own)
+    expected = [a + 0.7 * b for a, b in zip(gradients(loss), (alone, 0.0), strict=True)]
+    torch.testing.assert_close(list(gradients(both)), expected)
+    assert skip is None
+    assert alone.abs().max() > 0
+
+
+def test_the_blocks_do_not_see_the_memory():
+    model, tokens = toys.model(**toys.MEMORY), toys.repeated_tokens(1, 60)
+    with torch.no_grad():
+        states = model(tokens, output_hidden_states=True).hidden_states
+        zeros = torch.zeros(1, 60, model.backbone.memory.rules.n_features)
+        without = model(tokens, output_hidden_states=True, memory_features=zeros).hidden_states
+    assert torch.equal(states[-2], without[-2])
+    assert not torch.allclose(states[-1], without[-1])
 
 
 def test_the_features_are_those_of_the_memory_by_row():
@@ -199,8 +221,7 @@ def test_engines_agree_in_every_dtype(dtype):
 def test_states_of_every_layer_end_with_the_mixed_one():
     with torch.no_grad():
         states = MODEL(TOKENS, output_hidden_states=True).hidden_states
-        features, embedding = mixer().features(TOKENS), MODEL.backbone.embedding(TOKENS)
-        torch.testing.assert_close(states[0], mixer().embed(embedding, features))
+        torch.testing.assert_close(states[0], MODEL.backbone.embedding(TOKENS))
         for layer, state in enumerate(states):
             of_layer = MODEL.hidden_states(TOKENS, n_blocks=layer)
             torch.testing.assert_close(state, of_layer, rtol=1e-4, atol=1e-4)
@@ -245,7 +266,7 @@ def test_the_gradient_reaches_every_weight_of_the_network_and_no_odds(engine, ch
         made.backbone.gradient_checkpointing = is_saved
         made(TOKENS, labels=TOKENS).loss.backward()
         gradients.append({name: p.grad for name, p in mixer(made).named_parameters()})
-    assert len(gradients[0]) == 9
+    assert len(gradients[0]) == 8
     for name, gradient in gradients[0].items():
         assert gradient.abs().max() > 0, name
         torch.testing.assert_close(gradients[1][name], gradient)

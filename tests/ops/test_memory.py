@@ -8,15 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from megabase.errors import InputError
 from megabase.ops import backends
 from megabase.ops.backends import memory_features, new_memory, reading
 from megabase.ops.memory import (
+    FRONT,
     N_HITS,
     N_RECENT_HITS,
     PER_ORDER,
     PER_POINTERS,
     UNKNOWN,
+    Gaps,
     Memory,
+    MemoryBase,
     MemoryRules,
     PlainMemory,
     default_odds,
@@ -233,6 +237,123 @@ def test_the_bytes_of_a_memory_are_predicted_as_an_upper_bound(n: int) -> None:
         assert least <= share <= 1
 
 
+_SEPARATOR = np.full(FRONT, UNKNOWN, np.uint8)
+
+
+def _base(*texts: np.ndarray, rules: MemoryRules = RULES) -> MemoryBase:
+    memory = _native(rules, expected=sum(map(len, texts)))
+    assert isinstance(memory, NativeMemory)
+    for text in texts:
+        memory.remember(np.concatenate([text, _SEPARATOR]))
+    return memory.base()
+
+
+def _without(base: MemoryBase, gaps: Gaps) -> np.ndarray:
+    letters = np.array(base.letters)
+    for start, end in gaps:
+        letters[start:end] = UNKNOWN
+    return letters
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("gaps", [[], [(20, 240)], [(0, 7), (100, 130), (131, 300), (700, 900)]])
+def test_a_memory_after_a_base_has_read_its_letters_except_the_gaps(
+    gaps: list[tuple[int, int]], seed: int
+) -> None:
+    texts = _repetitive(seed), _mutated(_repetitive(seed + 1), 0.02)
+    letters = np.concatenate([_mutated(texts[0][30:330], 0.05), _inverted(texts[1][:250])])
+    base = _base(*texts)
+    whole = _native()
+    whole.remember(_without(base, gaps))
+    after = new_memory(RULES, _odds(), expected=10, base=base, gaps=gaps)
+    assert len(after) == base.n_letters
+    np.testing.assert_array_equal(after.read(letters), whole.read(letters))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.text("ACGTN", max_size=150),
+    st.text("ACGTN", max_size=40),
+    st.lists(st.integers(0, 200), max_size=4, unique=True),
+    st.integers(1, 4),
+    st.integers(2, 200),
+)
+def test_gaps_of_a_base_are_unknown_letters_of_the_definition(
+    text: str, more: str, ends: list[int], n_recent: int, life: int
+) -> None:
+    rules = MemoryRules(
+        orders=(2, 5, 13), pointer_orders=(8,), n_pointers=4, n_recent=n_recent, n_agreeing=12,
+        n_right=6, life=life,
+    )  # fmt: skip
+    base = _base(_letters(text), rules=rules)
+    ends = sorted(min(end, base.n_letters) for end in ends)
+    gaps = [pair for pair in zip(ends[::2], ends[1::2], strict=False) if pair[0] < pair[1]]
+    letters = _letters(text[20:] + more + "".join(reversed(text)).translate(_COMPLEMENT))
+    after = new_memory(rules, _odds(), expected=0, base=base, gaps=gaps).read(letters)
+    plain = PlainMemory(rules, _odds(), base, gaps).read(letters)
+    np.testing.assert_allclose(after.astype(float), plain.astype(float), atol=2e-3)
+
+
+def test_a_memory_of_each_implementation_becomes_a_base(memory: Memory) -> None:
+    letters = np.concatenate([_repetitive(), _SEPARATOR])
+    memory.remember(letters)
+    base = memory.base()
+    assert (base.orders, base.pointer_orders) == (RULES.orders, RULES.pointer_orders)
+    np.testing.assert_array_equal(base.letters, letters)
+    plain = PlainMemory(RULES, _odds(), base, [(3, 200)])
+    whole = PlainMemory(RULES, _odds())
+    whole.remember(_without(base, [(3, 200)]))
+    np.testing.assert_array_equal(plain.read(letters[:50]), whole.read(letters[:50]))
+
+
+def test_a_base_follows_no_base() -> None:
+    memory = new_memory(RULES, _odds(), expected=9, base=_base(_repetitive()))
+    with pytest.raises(InputError, match="cannot be one"):
+        memory.base()
+
+
+def test_rows_begin_after_a_base_each_with_its_own_gaps() -> None:
+    base = _base(_repetitive())
+    rows = np.stack([_repetitive()[:200], _repetitive()[100:300]])
+    gaps = [[(0, 200)], [(100, 300), (400, 410)]]
+    found = memory_features(RULES, _odds(), rows, base=base, gaps=gaps)
+    for row, own, features in zip(rows, gaps, found, strict=True):
+        memory = new_memory(RULES, _odds(), expected=200, base=base, gaps=own)
+        np.testing.assert_array_equal(features, memory.read(row))
+        assert (features != new_memory(RULES, _odds(), expected=200, base=base).read(row)).any()
+
+
+def test_a_copy_of_a_memory_after_a_base_reads_on_and_the_base_stays_alive() -> None:
+    letters = _repetitive()
+    memory = new_memory(RULES, _odds(), expected=9, base=_base(letters), gaps=[(5, 50)])
+    memory.remember(letters[:100])
+    copy = memory.copy()
+    del memory
+    whole = new_memory(RULES, _odds(), expected=9, base=_base(letters), gaps=[(5, 50)])
+    np.testing.assert_array_equal(copy.read(letters[100:]), whole.read(letters)[100:])
+
+
+def test_some_orders_of_a_base_suffice_and_missing_ones_are_named() -> None:
+    base, letters = _base(_repetitive()), _repetitive()[:150]
+    some = MemoryRules(orders=(13, 3), pointer_orders=(11,))
+    whole = _native(some)
+    whole.remember(base.letters)
+    found = new_memory(some, _odds(), expected=9, base=base).read(letters)
+    np.testing.assert_array_equal(found, whole.read(letters))
+    with pytest.raises(InputError, match=r"\[4\] are missing"):
+        new_memory(MemoryRules(orders=(3, 4)), _odds(), expected=9, base=base)
+
+
+def test_low_orders_count_beyond_the_saturation_of_high_ones() -> None:
+    rules = MemoryRules(orders=(1, 6, 8))
+    memory = new_memory(rules, _odds(), expected=0)
+    if not isinstance(memory, NativeMemory):
+        pytest.skip("the memory cannot be compiled here")
+    memory.remember(np.zeros(1 << 21, np.uint8))
+    totals = memory.read(np.zeros(1, np.uint8))[0, 4::PER_ORDER].astype(float) / 0.3
+    np.testing.assert_allclose(totals, np.log([1 << 21, 1 << 21, 1 << 20]), atol=0.02)
+
+
 def test_rows_have_memories_of_their_own() -> None:
     rows = np.stack([_random(500), np.resize(_repetitive(), 500)])
     together = memory_features(RULES, _odds(), rows)
@@ -331,7 +452,7 @@ def test_a_memory_that_is_not_compiled_is_warned_of_once_and_described(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(backends, "compile_here", lambda _: (None, "gcc is not installed"))
-    for cached in (backends._compiled_memory, backends._native_memory):
+    for cached in (backends.memory_library, backends._native_memory):
         monkeypatch.setattr(backends, cached.__name__, cache(cached.__wrapped__))
     assert backends.why_memory_not_compiled() == "gcc is not installed"
     assert backends.describe_memory() == "in Python, not compiled: gcc is not installed"

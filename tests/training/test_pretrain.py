@@ -152,6 +152,7 @@ def test_the_request_of_a_run_without_a_memory_has_no_key_of_one(genome, tmp_pat
         "open_segments",
         "short_memory_p",
         "window_memory_p",
+        "own_loss_weight",
     }
     assert not any("memory" in key or "pointer" in key for key in plain["architecture"])
 

@@ -15,6 +15,7 @@ from megabase.cli.options import (
     Epochs,
     FirstSeed,
     Genome,
+    Index,
     Json,
     LabelColumn,
     Model,
@@ -279,6 +280,7 @@ def perplexity(
             "model and the compressor have read before; may be repeated.",
         ),
     ] = None,
+    index: Index = None,
     compressor: Annotated[
         str | None,
         typer.Option(
@@ -317,6 +319,7 @@ def perplexity(
         context_length=context_length,
         memory=memory,
         remember=remember or (),
+        index=index,
         compressor=compressor,
         output=output,
         seed=seed,
@@ -348,6 +351,7 @@ def context(
             help="Skip the permuted and repeated sequences, which take most of the time.",
         ),
     ] = False,
+    index: Index = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of permutations and bootstraps.")
     ] = 0,
@@ -375,6 +379,7 @@ def context(
         n_windows=windows,
         context_length=context_length,
         gain_only=gain_only,
+        index=index,
         seed=seed,
         device=device,
         overwrite=overwrite,

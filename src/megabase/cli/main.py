@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from megabase.cli.evaluation import add_card, add_evaluate
-from megabase.cli.models import add_convert, add_doctor, add_info, add_merge
+from megabase.cli.models import add_convert, add_doctor, add_index, add_info, add_merge
 from megabase.cli.queries import (
     add_embed,
     add_generate,
@@ -32,8 +32,8 @@ app = typer.Typer(
 )
 for add in (
     add_pretrain, add_finetune, add_predict, add_evaluate, add_card, add_score, add_score_vcf,
-    add_mutagenesis, add_embed, add_tracks, add_merge, add_generate, add_info, add_convert,
-    add_doctor,
+    add_mutagenesis, add_embed, add_tracks, add_merge, add_generate, add_index, add_info,
+    add_convert, add_doctor,
 ):  # fmt: skip
     add(app)
 

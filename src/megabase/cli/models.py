@@ -18,6 +18,38 @@ from megabase.cli.options import (
 from megabase.cli.streams import show_rows, with_streams
 
 
+def add_index(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("index")(index)
+
+
+@with_streams(why_no_output="an index is mapped into memory")
+def index(
+    model: Model,
+    genome: Annotated[
+        list[str],
+        typer.Option("--genome", "-g", help="Genome: FASTA, 2bit or asset:ecoli; may be repeated."),
+    ],
+    output: OutputFile,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Read genomes once, into a file with which the memory of a model begins (--index).
+
+    megabase index --model model --genome genome.fa --output genome.index
+
+    megabase index --model model --genome chimp.fa --genome gorilla.fa --output apes.index
+    """
+    from megabase.runtime.log import start_logging
+
+    start_logging(quiet=quiet, verbose=verbose)
+    from megabase.pipelines.index import index as run
+
+    run(model, genome, output, overwrite=overwrite)
+    typer.echo(output)
+
+
 def add_info(app: typer.Typer) -> None:
     """Add the verb to the command."""
     app.command("info")(info)

@@ -29,6 +29,13 @@ Regions = Annotated[
     Path | None,
     typer.Option(help="BED file; default: the regions held out when the model was trained."),
 ]
+Index = Annotated[
+    Path | None,
+    typer.Option(
+        "--index",
+        help="For a model with a memory: file of `megabase index` with which the memory begins.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Device = Annotated[str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")]
 TrainingDevice = Annotated[
@@ -171,6 +178,7 @@ def _run_options(
             "sharded.",
         ),
     ] = False,
+    index: Index = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -183,19 +191,24 @@ def _run_options(
     return {
         "shard": Shard.from_text(shard), "device": device, "precision": precision,
         "max_memory_gib": max_memory, "batch_tokens": batch_tokens,
-        "deterministic": deterministic, "overwrite": overwrite,
+        "deterministic": deterministic, "index": index, "overwrite": overwrite,
     }  # fmt: skip
 
 
-def with_run_options(verb: Callable[..., None]) -> Callable[..., None]:
+def with_run_options(
+    verb: Callable[..., None], *, without: str | None = None
+) -> Callable[..., None]:
     """Return a verb with the options of `_run_options`, which it gets as `pipeline.RunOptions`.
 
     Parameters
     ----------
     verb
         A verb with a parameter `options`, which is not an option of the command.
+    without
+        An option that the verb does not have; it keeps its default.
     """
-    shared = inspect.signature(_run_options).parameters
+    every_option = inspect.signature(_run_options).parameters
+    shared = {name: option for name, option in every_option.items() if name != without}
     own = inspect.signature(verb).parameters
 
     @wraps(verb)

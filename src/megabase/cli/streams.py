@@ -52,6 +52,7 @@ _WHY_NO_INPUT = {
     "genome": _REPEATED,
     "regions": _REPEATED,
     "remember": _REPEATED,
+    "index": "an index is mapped into memory",
     "chrom_map": "contig names are read from a file",
     "rename_contigs": "contig names are read from a file",
     "config": "a configuration is read from a file",

@@ -1,6 +1,7 @@
 """megabase pretrain, finetune, predict: train a model, adapt it, and apply it."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -262,7 +263,7 @@ def _suffix_of_table(options: Mapping[str, Any]) -> str:
 
 
 @with_streams(reads=("source", "genome"), writes=_suffix_of_table)
-@with_run_options
+@partial(with_run_options, without="index")
 def predict(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Folder written by finetune, or a hub id.")

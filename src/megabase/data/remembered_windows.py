@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +24,13 @@ from megabase.data.training_windows import GenomeWindow
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY
-from megabase.ops.memory import UNKNOWN, Features, Memory
+from megabase.ops.memory import FRONT, UNKNOWN, Features, Gaps, Memory, MemoryBase
 
 NewMemory = Callable[[int], Memory]
-"""Returns an empty memory for about a number of letters."""
+"""Returns a memory for about a number of letters, which has read nothing, or always the same."""
+
+MemoryAfter = Callable[[MemoryBase, Gaps, int], Memory]
+"""Returns a memory that begins after a base with gaps, for about a number of letters."""
 
 _MAX_DRAWS = 1000  # consecutive windows that cannot be used, after which drawing fails
 _MOST_UNKNOWN = 0.5  # fraction of unknown letters in a segment
@@ -73,6 +76,10 @@ class GenomeText:
             part = replace(region, start=region.start + low - at, end=region.start + high - at)
             letters[low - start : high - start] = _letters(self.store, part)
         return letters
+
+    def places(self) -> Iterator[tuple[Interval, int]]:
+        """Yield the regions, and where each begins in the text."""
+        return zip(self._regions, self._starts, strict=False)
 
     def interval(self, start: int, end: int, strand: str) -> Interval | None:
         """Return the place of a part of the text; None if it is not within one region."""
@@ -385,11 +392,15 @@ def features_of_windows(
     store: TokenStore,
     windows: Sequence[Interval],
     known: Sequence[Interval],
+    *,
+    after: MemoryAfter | None = None,
 ) -> Iterator[Features]:
     """Yield the features of windows of strand "+", whose memory has read what precedes them.
 
     The memory reads the known regions of other contigs and those after the last window, and then
-    the contig from its start, whether or not its letters are in a known region.
+    the contig from its start, whether or not its letters are in a known region. Known regions are
+    read once, as a base of which those that are read in their own place are gaps; or, for windows
+    of one contig, or without `after`, once for each contig.
 
     Parameters
     ----------
@@ -401,16 +412,57 @@ def features_of_windows(
         The windows; those of one contig follow each other, by their start.
     known
         Regions that are known in advance, as those of training.
+    after
+        Creates memories that begin after a base.
     """
-    at = 0
-    while at < len(windows):
-        contig = windows[at].contig
-        here = [window for window in windows[at:] if window.contig == contig]
-        last = max(window.end for window in here)
+    lasts = {window.contig: window.end for window in sorted(windows, key=lambda each: each.end)}
+    before = _separately(new_memory, store, known)
+    if after is not None and len(lasts) > 1:
+        before = _from_base(new_memory, store, known, after, expected=max(lasts.values()))
+    for contig, here in groupby(windows, key=lambda window: window.contig):
+        memory = before(contig, lasts[contig])
+        whole = GenomeText(store, [Interval(contig, 0, lasts[contig])])
+        yield from features_of_places(memory, whole, [(each.start, each.end) for each in here])
+
+
+def _separately(
+    new_memory: NewMemory, store: TokenStore, known: Sequence[Interval]
+) -> Callable[[str, int], Memory]:
+    """Return a function of a contig and its last base that reads the known regions elsewhere."""
+
+    def before(contig: str, last: int) -> Memory:
         text = GenomeText(store, known_elsewhere(known, contig, last))
         memory = new_memory(len(text) + last)
         if len(text):
             _remember_whole(memory, text)
-        whole = GenomeText(store, [Interval(contig, 0, last)])
-        yield from features_of_places(memory, whole, [(each.start, each.end) for each in here])
-        at += len(here)
+        return memory
+
+    return before
+
+
+def _from_base(
+    new_memory: NewMemory,
+    store: TokenStore,
+    known: Sequence[Interval],
+    after: MemoryAfter,
+    *,
+    expected: int,
+) -> Callable[[str, int], Memory]:
+    """Return a function like that of `_separately`; the known regions are read once, here."""
+    text = GenomeText(store, known)
+    memory = new_memory(len(text) + FRONT)
+    n_before = len(memory)
+    remember_text(memory, text, 0, len(text), "+")
+    memory.remember(np.full(FRONT, UNKNOWN, np.uint8))
+    base = memory.base()
+
+    def before(contig: str, last: int) -> Memory:
+        elsewhere = known_elsewhere(known, contig, last)
+        own = [
+            (n_before + start, n_before + start + len(region))
+            for region, start in text.places()
+            if region not in elsewhere
+        ]
+        return after(base, own, min(last, expected))
+
+    return before

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from megabase.data.memory_index import MemoryIndex, OwnPlaces
 from megabase.data.token_store import StoredWindow, TokenStore, open_token_store
 from megabase.data.training_windows import spread_windows
 from megabase.errors import InputError
@@ -22,7 +23,7 @@ from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.predictor import Predictor
 from megabase.metrics.label_efficiency import doubling
 from megabase.model.memory_mixer import MemoryMixer
-from megabase.ops.memory import Features
+from megabase.ops.memory import Features, Gaps
 from megabase.report.context_report import context_page
 from megabase.report.figures import figure_class, plot_context
 from megabase.runtime.artifacts import Output, atomic_files, exclusive_lock
@@ -116,6 +117,7 @@ def evaluate_context(
     context_length: int | None = None,
     n_windows: int = 32,
     gain_only: bool = False,
+    index: MemoryIndex | None = None,
     seed: int = 0,
 ) -> ContextReport:
     """Score the same held-out bases after longer, shorter, permuted and replaced context.
@@ -136,6 +138,8 @@ def evaluate_context(
     gain_only
         Skip permuted and repeated sequences, which are most of the work: `shuffled` and
         `recall` are empty.
+    index
+        What the memory of every sequence begins with; the contigs of the genome do not count in it.
     seed
         Seed of permutations and bootstraps.
 
@@ -150,23 +154,17 @@ def evaluate_context(
     Copy recall: the associative recall of Poli et al. 2023, arXiv:2302.10866v3, Section 4.1,
     on real segments.
     """
+    gaps: Gaps = ()
+    if index is not None:
+        predictor.begin_with(index.base, f"the index {index.path}")
+        gaps = OwnPlaces.of_store(index, store).whole()
     has_memory = predictor.memory is not None
     if context_length is not None and has_memory:
         length = context_length
     else:
         length = predictor.check_context_length(context_length)
-    if length < 4 * _SHORTEST:
-        raise InputError(f"the context length must be at least 256 bases, got {length:,}")
-    if length > predictor.context_length:
-        windows = _windows_of_targets(store, regions, length, n_windows, predictor.context_length)
-    else:
-        windows = spread_windows(store, regions, length=length, n=n_windows, max_unknown=0)
-    if len(windows) < 2:
-        raise InputError(
-            f"expected at least two windows of {length:,} bp without N in the regions, found "
-            f"{len(windows)}; choose larger regions or a shorter context"
-        )
-    probe = _Probe(predictor, [window.tokens() for window in windows], seed)
+    windows = _windows_of(store, regions, length, n_windows, predictor.context_length)
+    probe = _Probe(predictor, [window.tokens() for window in windows], seed, gaps)
     changes = _CHANGES if has_memory and not gain_only else {}
     n_changed = 0
     if not gain_only:
@@ -197,6 +195,24 @@ def evaluate_context(
 
 
 _MOST_UNKNOWN = 0.1  # fraction of N in a window, for a model with a memory
+
+
+def _windows_of(
+    store: TokenStore, regions: Sequence[Interval], length: int, n: int, context_length: int
+) -> list[StoredWindow]:
+    """Return the windows to score; raise an InputError if there are fewer than two."""
+    if length < 4 * _SHORTEST:
+        raise InputError(f"the context length must be at least 256 bases, got {length:,}")
+    if length > context_length:
+        windows = _windows_of_targets(store, regions, length, n, context_length)
+    else:
+        windows = spread_windows(store, regions, length=length, n=n, max_unknown=0)
+    if len(windows) < 2:
+        raise InputError(
+            f"expected at least two windows of {length:,} bp without N in the regions, found "
+            f"{len(windows)}; choose larger regions or a shorter context"
+        )
+    return windows
 
 
 def _windows_of_targets(
@@ -275,8 +291,11 @@ class _Probe:
 
     meter: Meter
 
-    def __init__(self, predictor: Predictor, windows: list[TokenArray], seed: int) -> None:
+    def __init__(
+        self, predictor: Predictor, windows: list[TokenArray], seed: int, gaps: Gaps
+    ) -> None:
         self._predictor = predictor
+        self._gaps = gaps
         self._windows = windows
         self._seed = seed
         self._length = len(windows[0])
@@ -364,7 +383,8 @@ class _Probe:
 
     def _remembered(self, mixer: MemoryMixer, sequence: TokenArray) -> Features:
         """Return the features of the bases that the network reads."""
-        memory, numbers = mixer.new_memory(len(sequence)), DNA_VOCABULARY.to_bases(sequence)
+        memory = mixer.new_memory(len(sequence), self._gaps)
+        numbers = DNA_VOCABULARY.to_bases(sequence)
         return memory.read(numbers, np.arange(len(sequence)) >= len(sequence) - self._shown)
 
     def _compare(self, distance: int, bits: np.ndarray, control: np.ndarray) -> AtDistance:
@@ -389,6 +409,7 @@ def report_context(
     context_length: int | None = None,
     n_windows: int = 32,
     gain_only: bool = False,
+    index: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     overwrite: bool = False,
@@ -411,6 +432,8 @@ def report_context(
         Maximum number of windows.
     gain_only
         Skip permuted and repeated sequences, which are most of the work.
+    index
+        File of `pipelines.index` with which the memory of every sequence begins.
     seed
         Seed of permutations and bootstraps.
     device
@@ -444,6 +467,9 @@ def report_context(
     }
     request: dict[str, Any] = {"command": "evaluate context", **about}
     options: dict[str, Any] = {"context_length": context_length, "gain_only": gain_only}
+    opened = None if index is None else MemoryIndex(index)
+    if opened is not None:
+        request["index"] = about["index"] = opened.fingerprint
     request |= {key: value for key, value in options.items() if value}
     place = Output(output, request, is_folder=True, overwrite=overwrite)
     if place.is_finished:
@@ -451,7 +477,13 @@ def report_context(
     with exclusive_lock(output):
         place.start()
         found = evaluate_context(
-            predictor, store, chosen.scored, n_windows=n_windows, seed=seed, **options
+            predictor,
+            store,
+            chosen.scored,
+            n_windows=n_windows,
+            index=opened,
+            seed=seed,
+            **options,
         )
         report = about | found.to_dict()
         with atomic_files(output) as folder:

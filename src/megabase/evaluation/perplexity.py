@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from megabase.data.memory_index import MemoryIndex, OwnPlaces
 from megabase.data.remembered_windows import GenomeText, features_of_windows, memory_after
 from megabase.data.token_store import TokenStore, open_token_store
 from megabase.errors import InputError, counted
@@ -107,13 +109,16 @@ class KnownPast(NamedTuple):
     Attributes
     ----------
     known
-        Regions of the same genome.
+        Regions of the same genome; None: neither these nor what precedes a window was read.
     earlier
         Other genomes.
+    beginning
+        The index that the memory begins with.
     """
 
-    known: Sequence[Interval]
-    earlier: Sequence[TokenStore]
+    known: Sequence[Interval] | None
+    earlier: Sequence[TokenStore] = ()
+    beginning: MemoryIndex | None = None
 
 
 def evaluate_perplexity(
@@ -126,6 +131,7 @@ def evaluate_perplexity(
     context_length: int | None = None,
     memory: str = BEFORE,
     earlier: Sequence[TokenStore] = (),
+    index: MemoryIndex | None = None,
     compressor: str | None = None,
     seed: int = 0,
 ) -> PerplexityReport:
@@ -153,6 +159,9 @@ def evaluate_perplexity(
         One of `choices.MEMORIES`; no difference for a model without a memory.
     earlier
         Other genomes that memory and compressor have read before.
+    index
+        What the memory begins with. With `memory` ``before`` the genome's own contigs do not count
+        in it, because they are read in their own place; otherwise each window does not.
     compressor
         Command of a DNA compressor; see `compressor.compress`.
     seed
@@ -172,7 +181,7 @@ def evaluate_perplexity(
     learned = [_bases(store, region) for region in training]
     markov, order0 = fit_markov(learned), fit_markov(learned, max_order=0)
     edges = position_edges(context_length)
-    past = KnownPast(training, earlier) if memory == BEFORE else None
+    past = KnownPast(training if memory == BEFORE else None, earlier, index)
     at_positions, known = _bits_of_model(predictor, store, windows, edges, past)
     by_model = at_positions.sum(axis=1)
     by_markov = _bits_of_markov(markov, store, windows)
@@ -236,7 +245,7 @@ def held_out_bits(
     """
     context_length = predictor.check_context_length(context_length)
     windows, n_bases = _cut(store, regions, context_length)
-    totals, _ = _bits_of_model(predictor, store, windows, [0, context_length], None)
+    totals, _ = _bits_of_model(predictor, store, windows, [0, context_length], KnownPast(None))
     return mean_bits(totals.sum(axis=1), n_bases, seed=seed)
 
 
@@ -298,25 +307,34 @@ def _bits_of_model(
     store: TokenStore,
     windows: Sequence[Interval],
     edges: Sequence[int],
-    past: "KnownPast | None",
+    past: KnownPast,
 ) -> tuple[Float[np.ndarray, "window bucket"], Float[np.ndarray, "window bucket"]]:
     """Return the sums of bits and numbers of bases between the edges, for each window.
 
-    The base before each window is context. With a past, the memory of a model that has one has
-    read it, and what precedes the window on its contig.
+    The base before each window is context. The memory of a model that has one has read the past,
+    and what precedes the window on its contig, or begins with the window.
     """
     widened = [_with_context(window, 1) for window in windows]
     sequences = (store.fetch(wide) for wide in widened)
     mixer = predictor.memory
-    features = None
-    if mixer is not None and past is not None:
+    features = gaps = None
+    if past.beginning is not None:
+        predictor.begin_with(past.beginning.base, f"the index {past.beginning.path}")
+        own_places = OwnPlaces.of_store(past.beginning, store)
+        gaps = map(own_places, widened) if past.known is None else None
+    if mixer is not None and past.known is not None:
         texts = [GenomeText(other, other.contigs()) for other in past.earlier]
         n_letters = sum(store.lengths.values())
-        new_memory = memory_after(mixer.new_memory, texts, expected=n_letters)
-        features = features_of_windows(new_memory, store, widened, past.known)
+        index, new_memory = past.beginning, mixer.new_memory
+        if index is not None:  # the genome's own contigs are read in their own place
+            whole = OwnPlaces.of_store(index, store).whole()
+            new_memory = partial(new_memory, gaps=whole)
+        new_memory = memory_after(new_memory, texts, expected=n_letters)
+        after = mixer.memory_after if index is None else None
+        features = features_of_windows(new_memory, store, widened, past.known, after=after)
     totals: list[np.ndarray] = []
     with progress(len(windows), "evaluating", "windows") as meter:
-        values = predictor.log_likelihoods(sequences, features=features)
+        values = predictor.log_likelihoods(sequences, features=features, gaps=gaps)
         for window, wide, value in zip(windows, widened, values, strict=True):
             bits = np.full(edges[-1], np.nan)
             bits[: len(window)] = value[window.start - wide.start :] / -math.log(2)
@@ -362,6 +380,7 @@ def evaluate_held_out(
     context_length: int | None = None,
     memory: str | None = None,
     remember: Sequence[str] = (),
+    index: Path | None = None,
     compressor: str | None = None,
     output: Path | None = None,
     seed: int = 0,
@@ -388,6 +407,9 @@ def evaluate_held_out(
     remember
         FASTA or 2bit files of other genomes, such as relatives, that the memory and the compressor
         have read before.
+    index
+        File of `pipelines.index` with which the memory begins; the genome's own contigs do not
+        count in it.
     compressor
         Command of a DNA compressor, run on the same bases; see `compressor.compress`.
     output
@@ -446,6 +468,9 @@ def evaluate_held_out(
     of_memory = {} if predictor.memory is None else {"memory": memory or BEFORE}
     _check_past(model, of_memory, memory, remember, compressor)
     request |= of_memory | program
+    opened = None if index is None else MemoryIndex(index)
+    if opened is not None:
+        request["index"] = opened.fingerprint
     if remember:
         request["remember"] = {
             path: store.sha256 for path, store in zip(remember, earlier, strict=True)
@@ -468,6 +493,7 @@ def evaluate_held_out(
                 context_length=context_length,
                 memory=memory or BEFORE,
                 earlier=earlier,
+                index=opened,
                 compressor=compressor,
                 seed=seed,
             ).to_dict()

@@ -195,6 +195,15 @@ class SplicedReference:
                     raise InputError(f"{transcript.name!r}: {error}") from error
 
     @property
+    def genome(self) -> Reference:
+        """The genome."""
+        return self._reference
+
+    def exons(self, contig: str) -> Sequence[Interval]:
+        """Return the exons of a transcript on the genome."""
+        return self._exons[contig]
+
+    @property
     def name(self) -> str:
         """The genome's name."""
         return self._reference.name

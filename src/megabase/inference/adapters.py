@@ -18,6 +18,7 @@ from megabase.inference.predictor import Predictor
 from megabase.model.architecture import POOLED
 from megabase.model.files import DEFAULT_MODEL
 from megabase.model.language import LanguageModel
+from megabase.ops.memory import Gaps
 
 
 class Embedder:
@@ -175,6 +176,8 @@ class OneHotModel(nn.Module):
         One of `READOUTS`. ``log_likelihood``: of the sequence in nats, (batch, 1).
         ``log_likelihoods``: of each base in nats, (batch, length), 0 at N. ``embedding``: the
         mean of the last hidden states over all positions, N included, (batch, d_model).
+    gaps
+        For a model whose memory begins with an index: what does not count of it.
 
     Raises
     ------
@@ -182,12 +185,15 @@ class OneHotModel(nn.Module):
         If the readout is unknown.
     """
 
-    def __init__(self, model: LanguageModel, readout: str = "log_likelihood") -> None:
+    def __init__(
+        self, model: LanguageModel, readout: str = "log_likelihood", *, gaps: Gaps = ()
+    ) -> None:
         if readout not in READOUTS:
             raise InputError(f"the readout must be one of {', '.join(READOUTS)}; got {readout!r}")
         super().__init__()
         self.model = model
         self.readout = readout
+        self._gaps = gaps
         self.train(model.training)  # tools save this mode and restore it for all submodules
 
     def forward(self, one_hot: Num[Tensor, "batch row length"]) -> Float[Tensor, "batch output"]:
@@ -238,4 +244,4 @@ class OneHotModel(nn.Module):
             return None
         share, base = letters.detach().max(dim=-1)
         tokens = torch.where(share > 0.5, base + DNA_VOCABULARY.base_ids[0], _UNKNOWN)
-        return memory.features(tokens)
+        return memory.features(tokens, gaps=[self._gaps] * len(tokens))

@@ -16,7 +16,7 @@ batches of one window an embedding is a function of its sequence alone.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,6 +29,7 @@ from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.inference.choices import EMBEDDING_STRANDS, MEAN, Pooling, check_layer, strands_of
 from megabase.inference.windows import Window, windows
 from megabase.model.language import TOKENS_PER_BATCH, LanguageModel, batches, pad
+from megabase.ops.memory import Gaps
 
 
 def hidden_states(
@@ -37,6 +38,7 @@ def hidden_states(
     mask: Bool[Tensor, "batch length"] | None = None,
     *,
     layer: int | None = None,
+    gaps: Sequence[Gaps] | None = None,
 ) -> Float[Tensor, "batch length d_model"]:
     """Return the hidden states of a layer; only the blocks up to it are computed.
 
@@ -52,6 +54,8 @@ def hidden_states(
         0 for the embedding, k for the residual stream after k blocks; the last layer is the
         residual stream after all blocks, normalised. Layers are numbered as in the model's
         `output_hidden_states`. None: the last layer.
+    gaps
+        For each sequence, what does not count of an index with which the memory begins.
 
     Raises
     ------
@@ -60,7 +64,31 @@ def hidden_states(
     """
     n_blocks = check_layer(layer, model.config.n_layer)
     with torch.inference_mode():
-        return model.hidden_states(tokens, mask, n_blocks=n_blocks)
+        features = None if gaps is None else features_after(model, tokens, mask, gaps)
+        return model.hidden_states(tokens, mask, n_blocks=n_blocks, features=features)
+
+
+def features_after(
+    model: LanguageModel,
+    tokens: Int64[Tensor, "batch length"],
+    mask: Bool[Tensor, "batch length"] | None,
+    gaps: Sequence[Gaps],
+) -> Float[Tensor, "batch length feature"] | None:
+    """Return the features of a batch after the index of the model; None without a memory.
+
+    Parameters
+    ----------
+    model
+        The model.
+    tokens, mask
+        Token ids, and False where one is padding; None if there is no padding.
+    gaps
+        For each sequence, what does not count of the index.
+    """
+    memory = model.backbone.memory
+    if memory is None:
+        return None
+    return memory.features(tokens, mask, gaps=gaps, max_bytes=model.backbone.engine.max_bytes)
 
 
 def embed(
@@ -73,6 +101,7 @@ def embed(
     stride: int | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     on_tokens: Callable[[int], object] | None = None,
+    gaps_of: Callable[[int, int, int], Gaps] | None = None,
 ) -> Iterator[Float32[np.ndarray, "..."]]:
     """Yield the embedding of each sequence, in order.
 
@@ -99,6 +128,10 @@ def embed(
         The most tokens in a batch, padding included; a longer window is a batch by itself.
     on_tokens
         Called after each window with the number of tokens read.
+    gaps_of
+        Called with the number of a sequence, and start and end of a window of its forward strand;
+        returns what does not count of an index with which the memory begins. None: everything
+        counts.
 
     Yields
     ------
@@ -120,7 +153,8 @@ def embed(
     found = _cut(model, sequences, strands, pooling, stride, reads)
     for batch in batches(found, tokens_per_batch):
         rows, mask = (tensor.to(device) for tensor in pad(batch))
-        hidden = hidden_states(model, rows, None if mask.all() else mask, layer=layer)
+        gaps = None if gaps_of is None else [_gaps(gaps_of, reads[i]) for i in range(len(batch))]
+        hidden = hidden_states(model, rows, None if mask.all() else mask, layer=layer, gaps=gaps)
         for values, window_tokens in zip(hidden.float().cpu().numpy(), batch, strict=True):
             read = reads.popleft()
             _add(read.pool, values[: len(window_tokens)], read.window, read.length, read.strand)
@@ -223,6 +257,7 @@ class _One:
 class _Read(NamedTuple):
     """A window that is read: where its hidden states go, and the pools that it completes."""
 
+    number: int
     pool: _Pool
     window: Window
     length: int
@@ -247,8 +282,15 @@ def _cut(
             read = tokens if strand == "+" else DNA_VOCABULARY.reverse_complement(tokens)
             for window in found:
                 is_last = pool is pools[-1] and window is found[-1]
-                reads.append(_Read(pool, window, length, strand, pools if is_last else None))
+                reads.append(_Read(index, pool, window, length, strand, pools if is_last else None))
                 yield read[window.start : window.end]
+
+
+def _gaps(gaps_of: Callable[[int, int, int], Gaps], read: _Read) -> Gaps:
+    window, length = read.window, read.length
+    if read.strand == "+":
+        return gaps_of(read.number, window.start, window.end)
+    return gaps_of(read.number, length - window.end, length - window.start)
 
 
 def _pool(pooling: Pooling, length: int, d_model: int, strand: str) -> _Pool:

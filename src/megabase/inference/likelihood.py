@@ -20,10 +20,10 @@ from torch import Tensor
 
 from megabase.errors import WorkError
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
-from megabase.inference.hidden import hidden_states
+from megabase.inference.hidden import features_after, hidden_states
 from megabase.inference.windows import Window, windows
 from megabase.model.language import TOKENS_PER_BATCH, LanguageModel, batches, pad
-from megabase.ops.memory import Features
+from megabase.ops.memory import Features, Gaps
 
 
 def log_probabilities(
@@ -32,6 +32,7 @@ def log_probabilities(
     windows: Sequence[Window],
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    gaps: Sequence[Gaps] | None = None,
 ) -> Iterator[Float32[np.ndarray, "scored base"]]:
     """Yield, for each window, ln p of A, C, G, T at the positions that it scores.
 
@@ -45,6 +46,8 @@ def log_probabilities(
         Windows of the sequence, all of the same length.
     tokens_per_batch
         The most tokens in a batch; a longer window is a batch by itself.
+    gaps
+        For each window, what does not count of an index with which the memory begins.
 
     Raises
     ------
@@ -56,9 +59,12 @@ def log_probabilities(
     device = next(model.parameters()).device
     for start in range(0, len(windows), at_once):
         batch = windows[start : start + at_once]
-        rows = np.stack([tokens[window.start : window.end] for window in batch])
+        stacked = np.stack([tokens[window.start : window.end] for window in batch])
+        rows = torch.from_numpy(stacked.astype(np.int64)).to(device)
         with torch.inference_mode():
-            logits = logits_before(model, torch.from_numpy(rows.astype(np.int64)).to(device))
+            own = None if gaps is None else gaps[start : start + at_once]
+            features = None if own is None else features_after(model, rows, None, own)
+            logits = logits_before(model, rows, features=features)
             log_p = torch.cat([base_log_probabilities(part) for _, part in logits], dim=1)
         for window, values in zip(batch, log_p.cpu().numpy(), strict=True):
             scored = values[window.first - window.start :]
@@ -77,6 +83,7 @@ def log_likelihoods(
     tokens_per_batch: int = TOKENS_PER_BATCH,
     advance: Callable[[int], None] | None = None,
     features: Iterator[Features] | None = None,
+    gaps: Iterator[Gaps] | None = None,
 ) -> Iterator[Float32[np.ndarray, " _"]]:
     """Yield, for each sequence in order, the log-likelihood in nats of each base.
 
@@ -93,6 +100,9 @@ def log_likelihoods(
     features
         For a model with a memory, those of each sequence, if its memory has read more than the
         sequence.
+    gaps
+        What does not count, for each sequence, of an index with which the memory begins; without
+        `features`.
 
     Yields
     ------
@@ -108,8 +118,11 @@ def log_likelihoods(
         device = next(model.parameters()).device
         tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
+            given = None if mask.all() else mask
             known = None if features is None else _padded(features, batch).to(device)
-            parts = logits_before(model, tokens, None if mask.all() else mask, features=known)
+            if gaps is not None:
+                known = features_after(model, tokens, given, [next(gaps) for _ in batch])
+            parts = logits_before(model, tokens, given, features=known)
             values = _joined(parts, tokens).cpu().numpy()
         for row, sequence in zip(values, batch, strict=True):
             scored = _checked(row[: len(sequence)].copy(), sequence)
@@ -148,6 +161,7 @@ def readings(
     sequences: Iterable[TokenArray],
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    gaps: Iterator[Gaps] | None = None,
 ) -> Iterator[Reading]:
     """Yield log-likelihoods and embedding of each sequence.
 
@@ -159,6 +173,8 @@ def readings(
         Token ids of each sequence, at most as many as the model reads.
     tokens_per_batch
         The most tokens in a batch, padding included; a longer sequence is a batch by itself.
+    gaps
+        As in `log_likelihoods`.
 
     Raises
     ------
@@ -169,7 +185,8 @@ def readings(
         device = next(model.parameters()).device
         tokens, mask = (tensor.to(device) for tensor in pad(batch))
         with torch.inference_mode():
-            hidden = hidden_states(model, tokens, None if mask.all() else mask)
+            own = None if gaps is None else [next(gaps) for _ in batch]
+            hidden = hidden_states(model, tokens, None if mask.all() else mask, gaps=own)
             values = _joined(_moved(model, tokens, model.logits_of(hidden)), tokens).cpu().numpy()
         states = hidden.cpu().numpy()
         for row, of_row, sequence in zip(values, states, batch, strict=True):

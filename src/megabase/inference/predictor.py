@@ -149,6 +149,26 @@ class Predictor:
         """What reads the memory of the model; None if it has no memory."""
         return self.language.backbone.memory
 
+    def begin_with(self, base: "megabase.ops.memory.MemoryBase", name: str) -> None:
+        """Let the memory of every sequence begin with an index.
+
+        Parameters
+        ----------
+        base
+            What was read.
+        name
+            The index in messages.
+
+        Raises
+        ------
+        InputError
+            If the model has no memory, or one with other orders.
+        """
+        if self.memory is None:
+            raise InputError(f"the model has no memory, which {name} would begin; leave it out")
+        base.check(self.memory.rules)
+        self.memory.base = base
+
     def check_context_length(self, asked: int | None) -> int:
         """Return the requested context length in bases; None: that of the model.
 
@@ -217,6 +237,7 @@ class Predictor:
         strand: str = "forward",
         advance: Callable[[int], None] | None = None,
         features: "Iterator[megabase.ops.memory.Features] | None" = None,
+        gaps: "Iterator[megabase.ops.memory.Gaps] | None" = None,
     ) -> Iterator[Float32[np.ndarray, " _"]]:
         """Yield, for each sequence in order, the log-likelihood in nats of each base.
 
@@ -234,6 +255,9 @@ class Predictor:
         features
             For a model with a memory, those of each sequence on its strand, if its memory has read
             more than the sequence; without `stride`.
+        gaps
+            What does not count, for each sequence on its strand, of an index with which the memory
+            begins; without `stride` and `features`.
 
         Raises
         ------
@@ -249,7 +273,7 @@ class Predictor:
         if stride is None:
             values = log_likelihoods(
                 self.language, read, tokens_per_batch=self.batch_tokens, advance=advance,
-                features=features,
+                features=features, gaps=gaps,
             )  # fmt: skip
         else:
             values = long_log_likelihoods(
@@ -267,13 +291,14 @@ class Predictor:
         strand: str = "average",
         stride: int | None = None,
         on_tokens: Callable[[int], object] | None = None,
+        gaps_of: "Callable[[int, int, int], megabase.ops.memory.Gaps] | None" = None,
     ) -> Iterator[Float32[np.ndarray, "..."]]:
         """Yield the embedding of each sequence; see `queries.embed`."""
         from megabase.inference.hidden import embed
 
         return embed(
             self.language, sequences, layer=layer, pooling=pooling, strand=strand, stride=stride,
-            tokens_per_batch=self.batch_tokens, on_tokens=on_tokens,
+            tokens_per_batch=self.batch_tokens, on_tokens=on_tokens, gaps_of=gaps_of,
         )  # fmt: skip
 
     def score_variants(
@@ -284,13 +309,14 @@ class Predictor:
         window: int,
         both_strands: bool = True,
         with_distance: bool = False,
+        gaps_of: "Callable[[Interval], megabase.ops.memory.Gaps] | None" = None,
     ) -> Iterator[list[VariantEffect]]:
         """Yield the effect of each alternative allele; see `score_variants.score_variants`."""
         from megabase.inference.score_variants import score_variants
 
         return score_variants(
             self.language, reference, sites, window=window, both_strands=both_strands,
-            with_distance=with_distance, tokens_per_batch=self.batch_tokens,
+            with_distance=with_distance, tokens_per_batch=self.batch_tokens, gaps_of=gaps_of,
         )  # fmt: skip
 
     def saturation_mutagenesis(
@@ -301,22 +327,28 @@ class Predictor:
         window: int,
         mode: str = "exact",
         both_strands: bool = True,
+        gaps_of: "Callable[[Interval], megabase.ops.memory.Gaps] | None" = None,
     ) -> Float64[np.ndarray, "length 4"]:
         """Score every substitution of a region; see `substitutions.saturation_mutagenesis`."""
         from megabase.inference.substitutions import saturation_mutagenesis
 
         return saturation_mutagenesis(
             self.language, reference, region, window=window, mode=mode, both_strands=both_strands,
-            tokens_per_batch=self.batch_tokens,
+            tokens_per_batch=self.batch_tokens, gaps_of=gaps_of,
         )  # fmt: skip
 
     def log_probabilities(
-        self, tokens: TokenArray, windows: Sequence[Window]
+        self,
+        tokens: TokenArray,
+        windows: Sequence[Window],
+        gaps: "Sequence[megabase.ops.memory.Gaps] | None" = None,
     ) -> Iterator[Float32[np.ndarray, "scored base"]]:
         """Yield ln p of A, C, G, T for each window; see `likelihood.log_probabilities`."""
         from megabase.inference.likelihood import log_probabilities
 
-        return log_probabilities(self.language, tokens, windows, tokens_per_batch=self.batch_tokens)
+        return log_probabilities(
+            self.language, tokens, windows, tokens_per_batch=self.batch_tokens, gaps=gaps
+        )
 
     def generate(
         self,

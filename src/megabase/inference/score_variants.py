@@ -1,12 +1,14 @@
 """Score variants; each distinct window of a group of sites is read once."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
 
+from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference
 from megabase.genome.variant import Site
+from megabase.genome.vocabulary import TokenArray
 from megabase.inference.likelihood import log_likelihoods, readings
 from megabase.inference.scores import (
     VariantEffect,
@@ -17,6 +19,7 @@ from megabase.inference.scores import (
     requests_of,
 )
 from megabase.model.language import TOKENS_PER_BATCH, LanguageModel
+from megabase.ops.memory import Gaps
 
 _TOKENS_HELD = 1 << 17  # of the group of sites within which equal windows are read once
 
@@ -30,6 +33,7 @@ def score_variants(
     both_strands: bool = True,
     with_distance: bool = False,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    gaps_of: Callable[[Interval], Gaps] | None = None,
 ) -> Iterator[list[VariantEffect]]:
     """Yield, for each site in order, the effect of each of its alternative alleles.
 
@@ -52,6 +56,9 @@ def score_variants(
     tokens_per_batch
         The most tokens in a batch. With 1 each window is a batch by itself, and no bit of an
         effect depends on other sites.
+    gaps_of
+        Returns what does not count, for windows of an interval, of an index with which the memory
+        begins: the same for both alleles. None: everything counts.
 
     Raises
     ------
@@ -65,9 +72,26 @@ def score_variants(
     while some := list(islice(pending, max(1, _TOKENS_HELD // window))):
         requests = [requests_of(reference, site, window, both_strands) for site in some]
         every = [request for each in requests for request in each]
-        answers = _read(model, every, with_distance, tokens_per_batch)
+        answers = _read(model, every, with_distance, tokens_per_batch, gaps_of)
         for each in requests:
-            yield [effect_of(request, answers) for request in each]
+            yield [_effect(request, answers, gaps_of) for request in each]
+
+
+_Gaps = tuple[tuple[int, int], ...]
+_Key = tuple[bytes, _Gaps]
+
+
+def _gaps(request: VariantRequest, gaps_of: Callable[[Interval], Gaps] | None) -> _Gaps:
+    return () if gaps_of is None or request.place is None else tuple(gaps_of(request.place))
+
+
+def _effect(
+    request: VariantRequest,
+    answers: Mapping[_Key, WindowAnswer],
+    gaps_of: Callable[[Interval], Gaps] | None,
+) -> VariantEffect:
+    gaps = _gaps(request, gaps_of)
+    return effect_of(request, lambda tokens: answers[tokens.tobytes(), gaps])
 
 
 def _read(
@@ -75,20 +99,23 @@ def _read(
     requests: Sequence[VariantRequest],
     with_embedding: bool,
     tokens_per_batch: int,
-) -> Mapping[bytes, WindowAnswer]:
+    gaps_of: Callable[[Interval], Gaps] | None,
+) -> Mapping[_Key, WindowAnswer]:
     """Read each distinct window once."""
-    windows = {
-        tokens.tobytes(): tokens
-        for request in requests
-        for pair in request.pairs
-        for tokens in (pair.ref, pair.alt)
-    }
+    windows: dict[_Key, TokenArray] = {}
+    for request in requests:
+        gaps = _gaps(request, gaps_of)
+        for pair in request.pairs:
+            for tokens in (pair.ref, pair.alt):
+                windows[tokens.tobytes(), gaps] = tokens
+    gaps = None if gaps_of is None else (key[1] for key in windows)
+    sequences, at_once = windows.values(), tokens_per_batch
     if with_embedding:
-        read = readings(model, windows.values(), tokens_per_batch=tokens_per_batch)
+        read = readings(model, sequences, tokens_per_batch=at_once, gaps=gaps)
         found = (tuple(each) for each in read)
     else:
         none = np.full(1, np.nan)
-        values = log_likelihoods(model, windows.values(), tokens_per_batch=tokens_per_batch)
+        values = log_likelihoods(model, sequences, tokens_per_batch=at_once, gaps=gaps)
         found = ((each, none) for each in values)
     return {
         key: WindowAnswer(each.astype(np.float64), embedding)

@@ -24,7 +24,7 @@ Windows with the same letters are scored once.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -139,17 +139,33 @@ class WindowAnswer(NamedTuple):
 
 
 class VariantRequest(NamedTuple):
-    """The windows of an allele, a pair for each strand, or the reason why it is skipped."""
+    """The windows of an allele, a pair for each strand, or the reason why it is skipped.
+
+    Attributes
+    ----------
+    pairs
+        The windows.
+    place
+        The bases of the genome that are in one of the windows, on the forward strand; None if the
+        allele is skipped.
+    skip_reason
+        A key of `SKIP_REASONS`, or empty.
+    """
 
     pairs: tuple[_Pair, ...]
-    skip_reason: str
+    place: Interval | None
+    skip_reason: str = ""
 
 
 class AlleleTokens(NamedTuple):
-    """Token ids of both windows of an allele on the forward strand, or the reason to skip it."""
+    """Token ids of both windows of an allele on the forward strand, or the reason to skip it.
+
+    `place` holds the bases of the genome that are in one of the windows; None if it is skipped.
+    """
 
     ref: TokenArray | None
     alt: TokenArray | None
+    place: Interval | None
     skip_reason: str
 
 
@@ -167,9 +183,9 @@ def allele_tokens(reference: Reference, site: Site, window: int) -> list[AlleleT
     """
     requests = requests_of(reference, site, window, both_strands=False)
     return [
-        AlleleTokens(None, None, request.skip_reason)
+        AlleleTokens(None, None, request.place, request.skip_reason)
         if request.skip_reason
-        else AlleleTokens(request.pairs[0].ref, request.pairs[0].alt, "")
+        else AlleleTokens(request.pairs[0].ref, request.pairs[0].alt, request.place, "")
         for request in requests
     ]
 
@@ -250,9 +266,22 @@ def requests_of(
         forward = _around(reference, site, window)
         strands = [forward, _turned(forward)] if both_strands else [forward]
     return [
-        VariantRequest((), reason) if reason else _request(strands, alt.upper(), window)
+        VariantRequest((), None, reason) if reason else _request(site, strands, alt.upper(), window)
         for alt, reason in zip(site.alts, reasons, strict=True)
     ]
+
+
+def _place(site: Site, pairs: Sequence[_Pair]) -> Interval:
+    """Return the bases of a site, and those of its windows; the second pair is of strand "-"."""
+    start, end = site.position, site.position + len(site.ref)
+    for is_reverse, pair in enumerate(pairs):
+        windows = pair.windows
+        before = max(windows.before_ref, windows.before_alt)
+        after = max(windows.after_ref, windows.after_alt)
+        left, right = (after, before) if is_reverse else (before, after)
+        start = min(start, site.position - left)
+        end = max(end, site.position + len(site.ref) + right)
+    return Interval(site.contig, max(0, start), end)
 
 
 def _reason_of_place(reference: Reference, site: Site) -> str:
@@ -297,15 +326,15 @@ def _turned(strand: _Strand) -> _Strand:
     )
 
 
-def _request(strands: Sequence[_Strand], alt: str, window: int) -> VariantRequest:
+def _request(site: Site, strands: Sequence[_Strand], alt: str, window: int) -> VariantRequest:
     alts = (alt, DNA.reverse_complement(alt))
     pairs = [_pair(strand, letters, window) for strand, letters in zip(strands, alts, strict=False)]
     whole = tuple(pair for pair in pairs if pair is not None)
     if len(whole) < len(pairs):
-        return VariantRequest((), "too_long")
+        return VariantRequest((), None, "too_long")
     if any(is_mostly_n(tokens) for pair in whole for tokens in (pair.ref, pair.alt)):
-        return VariantRequest((), "mostly_n")
-    return VariantRequest(whole, "")
+        return VariantRequest((), None, "mostly_n")
+    return VariantRequest(whole, _place(site, whole))
 
 
 def _pair(strand: _Strand, alt: str, window: int) -> _Pair | None:
@@ -335,21 +364,22 @@ def _n_unknown(tokens: TokenArray) -> int:
     return int(np.count_nonzero(tokens == DNA_VOCABULARY.unknown_id))
 
 
-def effect_of(request: VariantRequest, answers: Mapping[bytes, WindowAnswer]) -> VariantEffect:
+def effect_of(
+    request: VariantRequest, answer_of: Callable[[TokenArray], WindowAnswer]
+) -> VariantEffect:
     """Compute the effect of an allele, averaged over strands.
 
     Parameters
     ----------
     request
         The windows of the allele.
-    answers
-        Results for each window, by the bytes of its tokens.
+    answer_of
+        Returns the results for a window of the request.
     """
     if request.skip_reason:
         return VariantEffect(np.nan, np.nan, np.nan, False, request.skip_reason)
     each = [
-        _compare(answers[pair.ref.tobytes()], answers[pair.alt.tobytes()], pair.windows)
-        for pair in request.pairs
+        _compare(answer_of(pair.ref), answer_of(pair.alt), pair.windows) for pair in request.pairs
     ]
     ratio, per_base, flank, distance = np.mean(each, axis=0).tolist()
     is_at_edge = any(

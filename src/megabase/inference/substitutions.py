@@ -17,7 +17,7 @@ the effect of the base on the bases after it is approximated to first order. The
 that has one is that of the genome: the estimate leaves out how a substitution changes it.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -36,6 +36,7 @@ from megabase.inference.score_variants import score_variants
 from megabase.inference.scores import check_window, is_mostly_n
 from megabase.inference.windows import MODES, gradient_windows
 from megabase.model.language import TOKENS_PER_BATCH, LanguageModel
+from megabase.ops.memory import Gaps
 
 
 def saturation_mutagenesis(
@@ -47,6 +48,7 @@ def saturation_mutagenesis(
     mode: str = "exact",
     both_strands: bool = True,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    gaps_of: Callable[[Interval], Gaps] | None = None,
 ) -> Float64[np.ndarray, "length 4"]:
     """Score every substitution of a region, in nats, alternative minus reference.
 
@@ -79,6 +81,8 @@ def saturation_mutagenesis(
         For each base, the ratios of A, C, G, T of the forward strand; 0 for the base of the
         genome. All four are NaN if that base is N or ambiguous; the other three are NaN if more
         than half of a window is N.
+    gaps_of
+        As in `score_variants`.
 
     Raises
     ------
@@ -94,9 +98,9 @@ def saturation_mutagenesis(
     region = replace(region, strand="+")
     tokens = _tokens(reference, region)
     if mode == "exact":
-        ratios = _exact(model, reference, region, window, both_strands, tokens_per_batch)
+        ratios = _exact(model, reference, region, window, both_strands, tokens_per_batch, gaps_of)
     else:
-        ratios = _estimated(model, reference, region, window, both_strands)
+        ratios = _estimated(model, reference, region, window, both_strands, gaps_of)
     bases = DNA_VOCABULARY.to_bases(tokens)
     ratios[bases == len(DNA.bases)] = np.nan
     known = np.flatnonzero(bases < len(DNA.bases))
@@ -117,6 +121,7 @@ def _exact(
     window: int,
     both_strands: bool,
     tokens_per_batch: int,
+    gaps_of: Callable[[Interval], Gaps] | None,
 ) -> Float64[np.ndarray, "length 4"]:
     """Score each base as one site with three alleles, which share the reference windows."""
     letters = reference.fetch(region)
@@ -124,7 +129,7 @@ def _exact(
     ratios = np.full((len(region), len(DNA.bases)), np.nan)
     found = score_variants(
         model, reference, sites, window=window, both_strands=both_strands,
-        tokens_per_batch=tokens_per_batch,
+        tokens_per_batch=tokens_per_batch, gaps_of=gaps_of,
     )  # fmt: skip
     for site, effects in zip(sites, found, strict=True):
         for alt, effect in zip(site.alts, effects, strict=True):
@@ -139,6 +144,7 @@ def _estimated(
     region: Interval,
     window: int,
     both_strands: bool,
+    gaps_of: Callable[[Interval], Gaps] | None,
 ) -> Float64[np.ndarray, "length 4"]:
     """Estimate window by window, each in a batch of its own, so that no bit depends on others."""
     n_contig = reference.lengths[region.contig]
@@ -147,17 +153,20 @@ def _estimated(
     pieces: list[np.ndarray] = []
     with _without_gradients_of_weights(model):
         for each, end in zip(found, ends, strict=True):
-            tokens = _tokens(reference, Interval(region.contig, each.start, each.end))
-            ratios = _first_order(model, tokens)
+            place = Interval(region.contig, each.start, each.end)
+            tokens, gaps = _tokens(reference, place), gaps_of(place) if gaps_of else ()
+            ratios = _first_order(model, tokens, gaps)
             if both_strands:
-                turned = _first_order(model, DNA_VOCABULARY.reverse_complement(tokens))
+                turned = _first_order(model, DNA_VOCABULARY.reverse_complement(tokens), gaps)
                 # Reversing positions and columns undoes the complement: T G C A is A C G T reversed
                 ratios = (ratios + turned[::-1, ::-1]) / 2
             pieces.append(ratios[each.first - each.start : end - each.start])
     return np.concatenate(pieces)
 
 
-def _first_order(model: LanguageModel, tokens: TokenArray) -> Float64[np.ndarray, "length 4"]:
+def _first_order(
+    model: LanguageModel, tokens: TokenArray, gaps: Gaps
+) -> Float64[np.ndarray, "length 4"]:
     """Apply Eq. mutagenesis-gradient to one window, read from left to right."""
     bases = DNA_VOCABULARY.to_bases(tokens)
     is_base = bases < len(DNA.bases)
@@ -167,7 +176,7 @@ def _first_order(model: LanguageModel, tokens: TokenArray) -> Float64[np.ndarray
     letters = functional.one_hot(torch.from_numpy(bases.astype(np.int64)), len(DNA.bases) + 1)
     with torch.enable_grad():  # the fifth class, N, is dropped: a row of zeros is read as N
         rows = letters[:, :-1].T[None].to(weight).requires_grad_()
-        (gradient,) = torch.autograd.grad(OneHotModel(model)(rows).sum(), rows)
+        (gradient,) = torch.autograd.grad(OneHotModel(model, gaps=gaps)(rows).sum(), rows)
     slopes = gradient[0].T.double().cpu().numpy()
     if not np.isfinite(slopes).all():
         raise WorkError("the model's gradient is NaN or infinite: its weights have diverged")

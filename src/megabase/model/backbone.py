@@ -55,7 +55,7 @@ class Backbone(nn.Module):
         embedded: Float[Tensor, "batch length d_model"],
         mask: Bool[Tensor, "batch length"] | None = None,
         *,
-        features: Float[Tensor, "batch length feature"] | None = None,
+        n_bytes_beside: int = 0,
         every_layer: bool = False,
         n_blocks: int | None = None,
         overwrite: bool = False,
@@ -71,8 +71,8 @@ class Backbone(nn.Module):
             Embedded tokens.
         mask
             False where a token is padding; None: no padding.
-        features
-            Those of the memory, for a model that has one; None: all 0.
+        n_bytes_beside
+            Memory that is in use besides the weights and the tensors of the blocks.
         every_layer
             Also return the embedding and the residual stream after each block but the last.
         n_blocks
@@ -81,11 +81,6 @@ class Backbone(nn.Module):
             Whether the memory of `embedded` may be reused.
         """
         overwrite = overwrite and is_unmodified(self.embedding, nn.Embedding)
-        if self.memory is not None and features is not None:
-            if torch.is_grad_enabled():  # so that both places save one tensor for the gradient
-                features = features.to(self.memory.skip.weight.dtype)
-            embedded = self.memory.embed(embedded, features, overwrite=overwrite)
-            overwrite = True
         r = self.dropout(embedded)
         r = r.to(torch.promote_types(r.dtype, torch.float32))
         name = self.choose_engine(r).name
@@ -95,11 +90,10 @@ class Backbone(nn.Module):
             is_ours = overwrite and is_unmodified(self.dropout, nn.Dropout)
         if name == "streamed":
             own = r if is_ours else r.clone()
-            held = 0 if features is None else features.nbytes
-            states = self._streamed(
-                own, mask, every_layer=every_layer, n_blocks=n_blocks, n_bytes_beside=held
-            )
-            return self._with_memory(states, features, n_blocks)
+            return self._streamed(
+                own, mask, every_layer=every_layer, n_blocks=n_blocks,
+                n_bytes_beside=n_bytes_beside,
+            )  # fmt: skip
         if why_traced(r) is None:
             streaming.forget_spectra(self.blocks)
         earlier: list[Tensor] = []
@@ -108,16 +102,7 @@ class Backbone(nn.Module):
                 earlier.append(r)
             r = self._run(block, r, mask, name)
         is_last = n_blocks in (None, len(self.blocks))
-        states = [*earlier, self.norm(r.to(self.norm.weight.dtype)) if is_last else r]
-        return self._with_memory(states, features, n_blocks)
-
-    def _with_memory(
-        self, states: list[Tensor], features: Tensor | None, n_blocks: int | None
-    ) -> list[Tensor]:
-        """Mix the features into the last of the hidden states, if it is the normed output."""
-        if self.memory is None or n_blocks not in (None, len(self.blocks)):
-            return states
-        return [*states[:-1], self.memory(states[-1], features)]
+        return [*earlier, self.norm(r.to(self.norm.weight.dtype)) if is_last else r]
 
     def choose_engine(self, r: Tensor) -> EngineChoice:
         """Return the engine that computes a residual stream like `r`, and why.

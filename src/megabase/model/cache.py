@@ -114,9 +114,8 @@ class Cache:
             If prompt and `n_steps` exceed the positions of the model.
         """
         self._check_length(tokens.shape[1])
-        r = self._embedding[tokens]
-        self._remember(tokens, mask, r)
-        return self._begin(r, mask)
+        self._remember(tokens, mask)
+        return self._begin(self._embedding[tokens], mask)
 
     @torch.inference_mode()
     def absorb_embedded(
@@ -155,7 +154,7 @@ class Cache:
         """Append one token to each sequence, and return the logits of the token after it."""
         r = self._embedding[tokens]
         if self._memory is not None:
-            self._memory.read(tokens, r)
+            self._memory.read(tokens)
         width = r.shape[1:]
         last, first, value = self._streams.chunk(N_STREAMS, dim=1)  # views of one layer's streams
         short = self._short
@@ -189,13 +188,12 @@ class Cache:
         self,
         tokens: Int64[Tensor, "batch length"],
         mask: Bool[Tensor, "batch length"] | None,
-        r: Float[Tensor, "batch length d_model"],
     ) -> None:
-        """Read prompts into new memories, and add the features to the embedding `r`, in place."""
+        """Read prompts into new memories."""
         if self._of_memory is not None:
             self._memory = MemoryDecoder(self._of_memory, len(tokens))
             expected = tokens.shape[1] + self.n_steps
-            self._memory.read_prompts(tokens, mask, r, expected=expected)
+            self._memory.read_prompts(tokens, mask, expected=expected)
 
     def _take_in(
         self,
@@ -394,7 +392,7 @@ class SharedPrompt(Cache):
         super().__init__(backbone, longest)
         self._check_length(len(prompt))
         r = self._embedding[prompt[None]]
-        self._remember(prompt[None], None, r)
+        self._remember(prompt[None], None)
         self._filters, *held = self._take_in(r, None)
         self._states = [_LayerState(*of_layer) for of_layer in zip(*held, strict=True)]
 
@@ -412,7 +410,7 @@ class SharedPrompt(Cache):
             The index of that token in each, from 0.
         """
         r, rows = self._embedding[tokens], torch.arange(len(tokens), device=tokens.device)
-        memory = None if self._memory is None else self._memory.continued(tokens, last, r)
+        memory = None if self._memory is None else self._memory.continued(tokens, last)
         for index, (h, state) in enumerate(zip(self._filters, self._states, strict=True)):
             self._pass(index, r, h[:, : r.shape[1]], before=state)
         return self._logits(r[rows, last], memory)

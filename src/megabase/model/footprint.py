@@ -130,9 +130,8 @@ def generation_bytes(
     weights = 2 * n_parameters(config)  # those of the model, and the copy in the cache
     rules = memory_rules(config)
     memories = 0 if rules is None else batch * native_memory_bytes(rules, prompt_length + length)
-    features = features_bytes(config, batch * prompt_length)
     numbers = weights + config.d_model * (kept + passing)
-    return _FLOAT32 * numbers + _CHUNKS + memories + features
+    return _FLOAT32 * numbers + _CHUNKS + memories
 
 
 def training_bytes(

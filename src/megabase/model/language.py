@@ -165,7 +165,7 @@ class TokenReader(nn.Module):
         features: Float[Tensor, "batch length feature"] | None = None,
         n_blocks: int | None = None,
     ) -> list[Float[Tensor, "batch length d_model"]]:
-        """Embed tokens if needed, check the length, read the memory, and run the backbone.
+        """Return a list of hidden states; features of the memory are mixed into the last.
 
         Parameters
         ----------
@@ -179,7 +179,27 @@ class TokenReader(nn.Module):
             Those of the memory; None: they are computed from the tokens, of which the first has an
             empty memory.
         n_blocks
-            Blocks to compute; None: all.
+            Blocks to compute; None: all. After fewer the state is the residual stream, without norm
+            and memory.
+        """
+        states, features = self._own_states(
+            input_ids, attention_mask, inputs_embeds, every_layer, features, n_blocks
+        )
+        return self._remembered(states, features, n_blocks)
+
+    def _own_states(
+        self,
+        input_ids: Int[Tensor, "batch length"] | None,
+        attention_mask: Tensor | None,
+        inputs_embeds: Float[Tensor, "batch length d_model"] | None,
+        every_layer: bool,
+        features: Float[Tensor, "batch length feature"] | None = None,
+        n_blocks: int | None = None,
+    ) -> tuple[list[Float[Tensor, "batch length d_model"]], Tensor | None]:
+        """Return the hidden states without the memory, and the features that it mixes in.
+
+        Embed tokens if needed, check the length, read the memory, and run the backbone; the
+        parameters are those of `_hidden_states`.
         """
         embedded = self._embedded(input_ids, inputs_embeds)
         batch, length = static_size(embedded, 0), static_size(embedded, 1)
@@ -194,10 +214,24 @@ class TokenReader(nn.Module):
         if is_jit_tracing():  # so that the traced module raises an error for another length
             embedded = embedded.unflatten(1, (length, 1)).squeeze(2)
         mask = None if attention_mask is None else attention_mask.bool()
-        return self.backbone(
-            embedded, mask, features=self._features(input_ids, mask, features),
+        found = self._features(input_ids, mask, features) if self._is_whole(n_blocks) else None
+        states = self.backbone(
+            embedded, mask, n_bytes_beside=0 if found is None else found.nbytes,
             every_layer=every_layer, n_blocks=n_blocks, overwrite=inputs_embeds is None,
         )  # fmt: skip
+        return states, found
+
+    def _is_whole(self, n_blocks: int | None) -> bool:
+        return n_blocks in (None, len(self.backbone.blocks))
+
+    def _remembered(
+        self, states: list[Tensor], features: Tensor | None, n_blocks: int | None = None
+    ) -> list[Tensor]:
+        """Mix the features into the last hidden states, if they are those after all blocks."""
+        memory = self.backbone.memory
+        if memory is None or not self._is_whole(n_blocks):
+            return states
+        return [*states[:-1], memory(states[-1], features)]
 
     def _features(
         self, input_ids: Tensor | None, mask: Tensor | None, given: Tensor | None
@@ -260,9 +294,12 @@ class LanguageModel(TokenReader):
         attention_mask: Tensor | None = None,
         *,
         n_blocks: int | None = None,
+        features: Float[Tensor, "batch length feature"] | None = None,
     ) -> Float[Tensor, "batch length d_model"]:
         """Return the hidden states after some blocks (None: all, normed) of tokens."""
-        return self._hidden_states(input_ids, attention_mask, None, False, n_blocks=n_blocks)[-1]
+        return self._hidden_states(
+            input_ids, attention_mask, None, False, n_blocks=n_blocks, features=features
+        )[-1]
 
     def last_states(
         self,

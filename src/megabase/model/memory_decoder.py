@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float16, Int
+from jaxtyping import Bool, Float, Float16, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,14 +27,13 @@ from megabase.model.memory_mixer import MemoryMixer
 from megabase.model.streaming import wide
 from megabase.ops.backends import reading
 from megabase.ops.folding import fold_norm
-from megabase.ops.memory import Memory, MemoryRules, RowFeatures, Rows
+from megabase.ops.memory import Memory, RowFeatures
 
-_TOKENS_AT_ONCE = 1 << 14  # of a prompt, whose features are held
 _HALF = math.sqrt(0.5)
 
 
 class MemoryWeights:
-    """The weights of Eq. memory-decoding, and those before the first block; they are read once.
+    """The weights of Eq. memory-decoding, which are read once.
 
     Parameters
     ----------
@@ -50,7 +49,6 @@ class MemoryWeights:
         self, mixer: MemoryMixer, norm: nn.LayerNorm, head: Float[Tensor, "token d_model"]
     ) -> None:
         self.mixer, self.eps = mixer, norm.eps
-        self.to_embedding = wide(mixer.to_embedding.weight).t()
         first, first_bias = wide(mixer.from_hidden.weight), wide(mixer.from_hidden.bias)
         self.n_inner = len(first)
         weight = torch.cat([first * _HALF, head])
@@ -85,8 +83,8 @@ class MemoryDecoder:
         self._weights = weights
         # The states and the features lie side by side, as do what is added to each: a step
         # multiplies both at once, and allocates little.
-        n_features, d_model = weights.to_embedding.shape
-        both = weights.bias.new_zeros(n_rows, d_model + n_features)
+        both = weights.bias.new_zeros(n_rows, len(weights.weight))
+        d_model = len(weights.weight) - weights.mixer.rules.n_features
         self._both, self._states, self.features = both, both[:, :d_model], both[:, d_model:]
         self._sums = weights.bias.new_empty(n_rows, len(weights.bias))
         self._inner, self._logits = self._sums.tensor_split([weights.n_inner], dim=1)
@@ -97,45 +95,36 @@ class MemoryDecoder:
         self,
         tokens: Int[Tensor, "batch length"],
         mask: Bool[Tensor, "batch length"] | None,
-        r: Float[Tensor, "batch length d_model"],
         *,
         expected: int,
     ) -> None:
-        """Read prompts into new memories, and add the features to the embedding.
+        """Read prompts into new memories.
 
         Parameters
         ----------
         tokens, mask
             The prompts; the mask is False where a token is padding.
-        r
-            The embedded tokens, which are changed in place.
         expected
             Tokens that will be read in all; more are possible.
         """
-        mixer, n_rows = self._weights.mixer, len(tokens)
-        self._memories = [mixer.new_memory(expected) for _ in range(n_rows)]
+        mixer = self._weights.mixer
         letters = mixer.letters(tokens, mask)
-        at_once = max(1, _TOKENS_AT_ONCE // n_rows)
-        for start in range(0, tokens.shape[1], at_once):
-            part = np.ascontiguousarray(letters[:, start : start + at_once])
-            written = _rows(part, mixer.rules)
-            reading(self._memories, part, written)()
-            features = self._weights.tensor(written)
-            r[:, start : start + at_once] += features @ self._weights.to_embedding
-            self.features.copy_(features[:, -1])
+        self._memories = [mixer.new_memory(expected) for _ in letters]
+        for memory, row in zip(self._memories, letters, strict=True):
+            memory.remember(row[:-1])
         self._one_more = _OneMore(self._memories)
+        self.features.copy_(self._one_more.read(letters[:, -1]))
 
-    def read(self, tokens: Int[Tensor, " batch"], r: Float[Tensor, "batch d_model"]) -> None:
-        """Append one token to each sequence, and add the features to the embedding, in place."""
+    def read(self, tokens: Int[Tensor, " batch"]) -> None:
+        """Append one token to each sequence."""
         if self._one_more is not None:
-            self.features.copy_(self._one_more.read(tokens))
-            r.addmm_(self.features, self._weights.to_embedding)
+            letters = DNA_VOCABULARY.base_of_token.take(tokens.cpu().numpy(), mode="clip")
+            self.features.copy_(self._one_more.read(letters))
 
     def continued(
         self,
         tokens: Int[Tensor, "batch length"],
         last: Int[Tensor, " batch"],
-        r: Float[Tensor, "batch length d_model"],
     ) -> "MemoryDecoder":
         """Read several continuations of the only sequence, which leaves it as it is.
 
@@ -143,8 +132,6 @@ class MemoryDecoder:
         ----------
         tokens, last
             The continuations, padded on the right, and the index of the last token of each.
-        r
-            The embedded tokens, to which the features are added in place.
 
         Returns
         -------
@@ -153,7 +140,6 @@ class MemoryDecoder:
         """
         letters = self._weights.mixer.letters(tokens)
         features = self._weights.tensor(self._memories[0].read_by_copies(letters))
-        r += features @ self._weights.to_embedding
         after = MemoryDecoder(self._weights, len(tokens))
         after.features.copy_(features[torch.arange(len(tokens), device=last.device), last])
         return after
@@ -184,21 +170,15 @@ class _OneMore:
 
     def __init__(self, memories: Sequence[Memory]) -> None:
         self._letters = np.empty((len(memories), 1), dtype=np.uint8)
-        written = _rows(self._letters, memories[0].rules)
+        written = np.empty((len(memories), 1, memories[0].rules.n_features), dtype=np.float16)
         self._read = reading(memories, self._letters, written)
         self._features = torch.from_numpy(written[:, 0])
 
-    def read(self, tokens: Int[Tensor, " batch"]) -> Float16[Tensor, "batch feature"]:
-        """Append a token to each memory, and return the features, which the next call replaces."""
-        ids = tokens.cpu().numpy()
-        np.take(DNA_VOCABULARY.base_of_token, ids, out=self._letters[:, 0], mode="clip")
+    def read(self, letters: UInt8[np.ndarray, " batch"]) -> Float16[Tensor, "batch feature"]:
+        """Append a letter to each memory, and return the features, which the next call replaces."""
+        self._letters[:, 0] = letters
         self._read()
         return self._features
-
-
-def _rows(letters: Rows, rules: MemoryRules) -> RowFeatures:
-    """Return an array for the features after each letter."""
-    return np.empty((*letters.shape, rules.n_features), dtype=np.float16)
 
 
 def _gelu(y: Float[Tensor, "batch channel"]) -> Float[Tensor, "batch channel"]:

@@ -1,18 +1,23 @@
 r"""The weights that read the memory: what followed earlier places like the present one.
 
-The features :math:`f_t` of `ops.memory` enter twice: in a sum with the embedding :math:`e_t`, and
-in a small network next to the last hidden state :math:`u_t`, whose output is added to it:
+The features :math:`f_t` of `ops.memory` enter a small network next to the last hidden state
+:math:`u_t`, whose output is added to it:
 
-.. math:: e_t \leftarrow e_t + W_e f_t, \qquad
-          u_t \leftarrow u_t + W_s f_t + W_3 \phi(W_2 \phi(W_1 u_t + V f_t))
+.. math:: u_t \leftarrow u_t + W_s f_t + W_3 \phi(W_2 \phi(W_1 u_t + V f_t))
    :label: memory-mixer
 
 with :math:`\phi` the GELU, and biases in the three maps of the network. Heads, embeddings and
 logits are computed from the result, as they are without a memory. Without features (embedded
 tokens instead of tokens), :math:`f_t = 0`.
+
+The blocks do not see the features, so that :math:`u_t` before the sum predicts the next base
+without a memory. In training its own loss is added to that of the model (`own_loss_weight`):
+otherwise the blocks would leave to the memory what they can learn themselves, and the model would
+be worse than one without a memory when little was read.
 """
 
 import logging
+from collections.abc import Sequence
 from functools import cache
 from typing import cast
 
@@ -26,7 +31,16 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.ops.backends import memory_features, new_memory
-from megabase.ops.memory import UNKNOWN, Memory, MemoryRules, Odds, Rows, default_odds
+from megabase.ops.memory import (
+    UNKNOWN,
+    Gaps,
+    Memory,
+    MemoryBase,
+    MemoryRules,
+    Odds,
+    Rows,
+    default_odds,
+)
 from megabase.ops.native_memory import native_memory_bytes
 from megabase.ops.tracing import why_traced
 
@@ -114,12 +128,14 @@ class MemoryMixer(nn.Module):
 
     pointer_odds: Tensor
 
+    base: MemoryBase | None = None
+    """What every memory has read before it begins, as of an index; None: nothing."""
+
     def __init__(self, config: Architecture) -> None:
         super().__init__()
         self.config = config
         self.rules = cast("MemoryRules", memory_rules(config))
         n, d, width = self.rules.n_features, config.d_model, config.memory_width
-        self.to_embedding = nn.Linear(n, d, bias=False)
         self.from_hidden = nn.Linear(d, width)
         self.from_features = nn.Linear(n, width, bias=False)
         self.inner = nn.Linear(width, width // 2)
@@ -132,18 +148,31 @@ class MemoryMixer(nn.Module):
         """Return the log-odds of pointers, by their hits."""
         return self.pointer_odds.detach().float().cpu().numpy()
 
-    def new_memory(self, expected: int) -> Memory:
-        """Return an empty memory for about `expected` letters."""
-        return new_memory(self.rules, self.odds(), expected=expected)
+    def new_memory(self, expected: int, gaps: Gaps = ()) -> Memory:
+        """Return a memory for about `expected` letters, which begins after the base, if any.
+
+        Parameters
+        ----------
+        expected
+            Letters that it will read.
+        gaps
+            Parts of the base that count as unknown.
+        """
+        return new_memory(self.rules, self.odds(), expected=expected, base=self.base, gaps=gaps)
+
+    def memory_after(self, base: MemoryBase, gaps: Gaps, expected: int) -> Memory:
+        """Return a memory for about `expected` letters that begins after another base."""
+        return new_memory(self.rules, self.odds(), expected=expected, base=base, gaps=gaps)
 
     def features(
         self,
         tokens: Int[Tensor, "batch length"],
         mask: Bool[Tensor, "batch length"] | None = None,
         *,
+        gaps: Sequence[Gaps] | None = None,
         max_bytes: int | None = None,
     ) -> Float[Tensor, "batch length feature"]:
-        """Return the features after each token, of sequences that begin with an empty memory.
+        """Return the features after each token, of sequences with a new memory each.
 
         Parameters
         ----------
@@ -151,6 +180,8 @@ class MemoryMixer(nn.Module):
             Token ids. A token that is not a base is an unknown letter.
         mask
             False where a token is padding.
+        gaps
+            For each sequence, parts of the base that count as unknown; None: none.
         max_bytes
             The most memory that tensors may take; None: no limit.
 
@@ -167,7 +198,9 @@ class MemoryMixer(nn.Module):
             )
         batch, length = tokens.shape
         reading_bytes(self.config, length, batch=batch, max_bytes=max_bytes)
-        features = memory_features(self.rules, self.odds(), self.letters(tokens, mask))
+        features = memory_features(
+            self.rules, self.odds(), self.letters(tokens, mask), base=self.base, gaps=gaps
+        )
         return torch.from_numpy(features).to(tokens.device)
 
     @staticmethod
@@ -178,36 +211,12 @@ class MemoryMixer(nn.Module):
         numbers = DNA_VOCABULARY.to_bases(tokens.cpu().numpy())
         return numbers if mask is None else np.where(mask.cpu().numpy(), numbers, np.uint8(UNKNOWN))
 
-    def embed(
-        self,
-        embedded: Float[Tensor, "batch length d_model"],
-        features: Float[Tensor, "batch length feature"],
-        *,
-        overwrite: bool = False,
-    ) -> Float[Tensor, "batch length d_model"]:
-        """Add the features to embedded tokens.
-
-        Parameters
-        ----------
-        embedded, features
-            Embedded tokens, and the features after each.
-        overwrite
-            Whether the result may take the place of `embedded`.
-        """
-        parts, dtype = _parts(embedded), self.to_embedding.weight.dtype
-        if len(parts) == 1:
-            return embedded + self.to_embedding(features.to(dtype))
-        own = embedded if overwrite else embedded.clone()
-        for part in parts:
-            own[:, part] += self.to_embedding(features[:, part].to(dtype))
-        return own
-
     def forward(
         self,
         hidden: Float[Tensor, "batch length d_model"],
         features: Float[Tensor, "batch length feature"] | None,
     ) -> Float[Tensor, "batch length d_model"]:
-        """Add the output of the network to the last hidden states.
+        """Add the output of the network to the last hidden states, in place without gradients.
 
         Parameters
         ----------

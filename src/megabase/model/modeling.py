@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -308,6 +309,7 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         logits_to_keep: int | Int[Tensor, " kept"] | None = 0,
         num_items_in_batch: Tensor | float | int | None = None,
         loss_weights: Float[Tensor, "batch length"] | None = None,
+        own_loss_weight: float = 0.0,
         skip_logits: bool = False,
         past_key_values: object = None,
         use_cache: bool | None = None,
@@ -336,6 +338,10 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
             Divisor of the sum of losses, for gradient accumulation; None: the sum of weights.
         loss_weights
             Weight of each token as a target; None: all 1.
+        own_loss_weight
+            For a model with a memory: the gradient of the loss is that of the loss plus this weight
+            times the loss of the hidden states before the memory is mixed in. The value of the loss
+            does not change.
         skip_logits
             Return only the loss, without holding the logits of all tokens.
         past_key_values
@@ -365,17 +371,23 @@ class HyenaDNAForCausalLM(  # pyright: ignore[reportIncompatibleVariableOverride
         if use_cache:
             past = _noted(self, input_ids, inputs_embeds, attention_mask, memory_features)
         every = _or(output_hidden_states, self.config.output_hidden_states)
-        hidden = self._hidden_states(
-            input_ids, attention_mask, inputs_embeds, every, features=memory_features
+        states, features = self._own_states(
+            input_ids, attention_mask, inputs_embeds, every, memory_features
         )
+        hidden = self._remembered(states, features)
         if labels is not None and kept is not None:
             raise InputError("labels need the logits of all tokens; leave logits_to_keep at 0")
         head = self.backbone.embedding.weight[: self.config.vocab_size]
         loss = None
         if labels is not None:
-            loss = next_token_loss(
-                hidden[-1], head, labels, weights=loss_weights, n_targets=num_items_in_batch
-            )
+            loss_of = partial(
+                next_token_loss, head=head, labels=labels, weights=loss_weights,
+                n_targets=num_items_in_batch,
+            )  # fmt: skip
+            loss = loss_of(hidden[-1])
+            if own_loss_weight and self.backbone.memory is not None and torch.is_grad_enabled():
+                own_loss = own_loss_weight * loss_of(states[-1])
+                loss = loss + (own_loss - own_loss.detach())
         output = CausalLMOutputWithPast(
             loss=loss,
             logits=None if skip_logits else functional.linear(_last(hidden[-1], kept), head),

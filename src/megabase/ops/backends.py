@@ -28,7 +28,16 @@ from megabase.ops import definition, fft
 from megabase.ops.fft import SplitTransform, Transform
 from megabase.ops.gated_conv import Mixer, Workspace
 from megabase.ops.gated_conv import gated_conv as mixed_in_chunks
-from megabase.ops.memory import Memory, MemoryRules, Odds, PlainMemory, RowFeatures, Rows
+from megabase.ops.memory import (
+    Gaps,
+    Memory,
+    MemoryBase,
+    MemoryRules,
+    Odds,
+    PlainMemory,
+    RowFeatures,
+    Rows,
+)
 from megabase.ops.native_memory import SOURCES as MEMORY_SOURCES
 from megabase.ops.native_memory import MemoryLibrary, NativeMemory
 from megabase.ops.native_mixer import N_BACKWARD, N_FORWARD, mixer_bytes
@@ -40,6 +49,7 @@ _log = logging.getLogger(__name__)
 
 ENGINES = ("auto", "plain", "lean", "triton", "streamed")
 _SPLIT_FROM = 1 << 19  # points of an FFT on a CPU
+_MOST_IN_PYTHON = 1 << 16  # letters of a base that each memory in Python reads again
 
 
 @dataclass(frozen=True)
@@ -213,8 +223,15 @@ def _compiled() -> tuple[NativeSteps | None, str]:
         return None, str(error)
 
 
-def new_memory(rules: MemoryRules, odds: Odds, *, expected: int) -> Memory:
-    """Return an empty memory: in C where it can be compiled, else in Python.
+def new_memory(
+    rules: MemoryRules,
+    odds: Odds,
+    *,
+    expected: int,
+    base: MemoryBase | None = None,
+    gaps: Gaps = (),
+) -> Memory:
+    """Return a memory that is empty or begins after a base: in C if possible, else in Python.
 
     Parameters
     ----------
@@ -222,14 +239,28 @@ def new_memory(rules: MemoryRules, odds: Odds, *, expected: int) -> Memory:
         What is counted and followed, and log-odds of pointers.
     expected
         Letters for which tables are allocated; they grow if more are read.
+    base, gaps
+        What was read before, and the parts of it that count as unknown.
+
+    Raises
+    ------
+    InputError
+        If the base does not have all orders of the rules, or is too long to be read in Python.
     """
-    library = _native_memory()
+    library = _library_for(rules, base)
     if library is None:
-        return PlainMemory(rules, odds)
-    return library.memory(rules, odds, expected=expected)
+        return PlainMemory(rules, odds, base, gaps)
+    return library.memory(rules, odds, expected=expected, base=base, gaps=gaps)
 
 
-def memory_features(rules: MemoryRules, odds: Odds, letters: Rows) -> RowFeatures:
+def memory_features(
+    rules: MemoryRules,
+    odds: Odds,
+    letters: Rows,
+    *,
+    base: MemoryBase | None = None,
+    gaps: Sequence[Gaps] | None = None,
+) -> RowFeatures:
     """Return the features of rows of letters, each with a memory of its own.
 
     Parameters
@@ -238,11 +269,35 @@ def memory_features(rules: MemoryRules, odds: Odds, letters: Rows) -> RowFeature
         What is counted and followed, and log-odds of pointers.
     letters
         Numbers of letters, as in `ops.memory`.
+    base
+        What each memory has read before; None: nothing.
+    gaps
+        For each row, the parts of the base that count as unknown; None: none.
+
+    Raises
+    ------
+    InputError
+        As in `new_memory`.
     """
-    library = _native_memory()
+    library = _library_for(rules, base)
     if library is None:
-        return np.stack([PlainMemory(rules, odds).read(row) for row in letters])
-    return library.read_rows(rules, odds, letters)
+        of_rows = gaps or [()] * len(letters)
+        memories = (PlainMemory(rules, odds, base, each) for each in of_rows)
+        return np.stack([memory.read(row) for memory, row in zip(memories, letters, strict=True)])
+    return library.read_rows(rules, odds, letters, base, gaps)
+
+
+def _library_for(rules: MemoryRules, base: MemoryBase | None) -> MemoryLibrary | None:
+    """Return the compiled functions, if there are any; check that memories can follow a base."""
+    library = _native_memory()
+    if base is not None:
+        base.check(rules)
+        if library is None and base.n_letters > _MOST_IN_PYTHON:
+            raise InputError(
+                f"an index of {base.n_letters:,} letters needs the memory in C, which is not "
+                f"compiled here ({why_memory_not_compiled()}); `megabase doctor` reports how to"
+            )
+    return library
 
 
 def reading(memories: Sequence[Memory], letters: Rows, out: RowFeatures) -> Callable[[], None]:
@@ -272,7 +327,7 @@ def reading(memories: Sequence[Memory], letters: Rows, out: RowFeatures) -> Call
 
 def why_memory_not_compiled() -> str | None:
     """Return why the memory cannot be compiled on this computer, None if it can."""
-    library, why_not = _compiled_memory()
+    library, why_not = memory_library()
     return why_not if library is None else None
 
 
@@ -285,7 +340,7 @@ def describe_memory() -> str:
 @cache
 def _native_memory() -> MemoryLibrary | None:
     """Return the compiled memory; warn once if it cannot be compiled."""
-    library, why_not = _compiled_memory()
+    library, why_not = memory_library()
     if library is None:
         _log.warning(
             "the memory is computed in Python, hundreds of times slower than in C: %s", why_not
@@ -294,7 +349,8 @@ def _native_memory() -> MemoryLibrary | None:
 
 
 @cache
-def _compiled_memory() -> tuple[MemoryLibrary | None, str]:
+def memory_library() -> tuple[MemoryLibrary | None, str]:
+    """Return the memory in C; or None, and why it cannot be compiled."""
     library, why_not = compile_here(MEMORY_SOURCES)
     if library is None:
         return None, why_not

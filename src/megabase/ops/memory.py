@@ -13,7 +13,7 @@ letter is constant, and no feature depends on a later letter.
    :label: memory-counts
 
 where a bar is the complement, or the reverse complement of a string: the second term counts the
-other strand. A count saturates at 2^20 - 1. The features of an order are
+other strand. Above order 6 a count saturates at 2^20 - 1. The features of an order are
 
 .. math:: \ell_k(t, b) = \log \frac{4\,(N_k(t, b) + a_k)}{N_k(t) + 4 a_k}
           \quad (0 \text{ if } N_k(t) = 0), \qquad 0.3 \log(1 + N_k(t)),
@@ -44,7 +44,13 @@ the softmax of the second, :math:`\log(1 + n)` of all pointers, and the logarith
 
 An unknown letter interrupts: contexts and pointers do not cross it, and its own features are 0.
 Every feature at :math:`t` depends only on pointers found in the last `life` + 64 letters, so that
-pointers need not be followed long before a letter whose features are wanted. `PlainMemory` is the
+pointers need not be followed long before a letter whose features are wanted.
+
+A memory may begin after a `MemoryBase`: letters that were read before, once, for many memories. It
+is then a memory that has read these letters, of which those in *gaps* are unknown. With gaps, the
+occurrences of a sequence that is itself part of the base do not count.
+
+`PlainMemory` is the
 definition in Python; `NativeMemory` is `native_memory.c`, compiled at first use. Both count in
 integers until a feature is written, so results do not depend on how a sequence is cut into parts.
 """
@@ -59,6 +65,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float16, Int64, UInt8
 
+from megabase.errors import InputError
+
 UNKNOWN = 4
 """The number of an unknown letter; A, C, G and T are 0 to 3, so that 3 - b is the complement."""
 
@@ -68,7 +76,12 @@ PER_ORDER, PER_POINTERS = 7, 19
 N_HITS, N_RECENT_HITS = 33, 16
 """Rows and columns of the table of log-odds: hits among 32, and the outcomes of the last four."""
 
+FRONT = 32
+"""Unknown letters in the arrays of a memory before the first, and at the end of a base."""
+
 _MOST_COUNT = (1 << 20) - 1
+_MOST_EXACT_COUNT = (1 << 32) - 1
+_EXACT_COUNTS = 6  # the highest order with these
 _SHORT, _LONG, _SET = 8, 64, 16  # letters of the averages of code lengths
 _LONGEST = 255
 _UNIT = 1024  # fixed point, per nat
@@ -121,6 +134,51 @@ class MemoryRules:
         return PER_ORDER * len(self.orders) + (PER_POINTERS if self.pointer_orders else 0)
 
 
+Gaps = Sequence[tuple[int, int]]
+"""Start and end of parts of a base, sorted and apart, whose letters count as unknown."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryBase:
+    """Letters that were read before memories begin, and what is known of them.
+
+    Attributes
+    ----------
+    orders, pointer_orders
+        As in `MemoryRules`; memories that begin after the base may use some of them.
+    n_letters
+        Letters, of which the last `FRONT` are unknown.
+    arrays
+        The arrays of `native_memory.c`: letters with `FRONT` unknown ones before, packed letters
+        and known letters; a table for each order; heads and links of the chains of each seed.
+    count_bytes
+        Bytes of a count in the table of each order: 4 or 2, or 0 if the table is hashed.
+    """
+
+    orders: tuple[int, ...]
+    pointer_orders: tuple[int, ...]
+    n_letters: int
+    arrays: tuple[np.ndarray, ...]
+    count_bytes: tuple[int, ...]
+
+    @property
+    def letters(self) -> Letters:
+        """The numbers of the letters."""
+        return self.arrays[0][FRONT:]
+
+    def check(self, rules: MemoryRules) -> None:
+        """Raise an InputError unless memories with these rules can begin after the base."""
+        for what, ours, theirs in (
+            ("orders", self.orders, rules.orders),
+            ("pointer orders", self.pointer_orders, rules.pointer_orders),
+        ):
+            if missing := sorted(set(theirs) - set(ours)):
+                raise InputError(
+                    f"the model counts {what} {list(theirs)}, and the index has {list(ours)}: "
+                    f"{missing} are missing; make an index for this model"
+                )
+
+
 class Memory(ABC):
     """The letters read so far, and what is known of them."""
 
@@ -148,6 +206,13 @@ class Memory(ABC):
     @abstractmethod
     def copy(self) -> "Memory":
         """Return an independent copy."""
+
+    @abstractmethod
+    def base(self) -> MemoryBase:
+        """Return what was read as a base; this memory must not read more.
+
+        The last `FRONT` letters must be unknown.
+        """
 
     def read_by_copies(self, letters: Rows) -> RowFeatures:
         """Return the features of rows of letters, each read by a copy; this memory is unchanged."""
@@ -198,9 +263,13 @@ class PlainMemory(Memory):
         What is counted and followed.
     odds
         Log-odds of pointers.
+    base, gaps
+        What was read before, and the parts of it that count as unknown.
     """
 
-    def __init__(self, rules: MemoryRules, odds: Odds) -> None:
+    def __init__(
+        self, rules: MemoryRules, odds: Odds, base: MemoryBase | None = None, gaps: Gaps = ()
+    ) -> None:
         self.rules = rules
         self._odds = fixed_odds(odds)
         self._letters: list[int] = []
@@ -212,6 +281,11 @@ class PlainMemory(Memory):
         self._set_costs = [0] * _SET
         self._log_p = [(0.0,) * 4 for _ in rules.orders]
         self._set_log_p = (0.0,) * 4
+        if base is not None:
+            letters = np.array(base.letters)
+            for start, end in gaps:
+                letters[start:end] = UNKNOWN
+            self.remember(letters)
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -248,6 +322,12 @@ class PlainMemory(Memory):
         """Return an independent copy."""
         return deepcopy(self)
 
+    def base(self) -> MemoryBase:
+        """Return what was read as a base, whose only array is that of its letters."""
+        letters = np.array([UNKNOWN] * FRONT + self._letters, dtype=np.uint8)
+        rules = self.rules
+        return MemoryBase(rules.orders, rules.pointer_orders, len(self), (letters,), ())
+
     # -- counts ---------------------------------------------------------------------------
 
     def _context(self, t: int, k: int) -> tuple[int, ...] | None:
@@ -258,8 +338,9 @@ class PlainMemory(Memory):
         x = self._letters
         for k, counts in zip(self.rules.orders, self._counts, strict=True):
             if (context := self._context(t - 1, k)) is not None:
-                _add(counts[context], x[t])
-                _add(counts[_reverse_complement(x[t + 1 - k : t + 1])], 3 - x[t - k])
+                most = _MOST_EXACT_COUNT if k <= _EXACT_COUNTS else _MOST_COUNT
+                _add(counts[context], x[t], most)
+                _add(counts[_reverse_complement(x[t + 1 - k : t + 1])], 3 - x[t - k], most)
 
     def _count_features(self, t: int) -> list[float]:
         features: list[float] = []
@@ -363,8 +444,8 @@ def _no_counts() -> list[int]:
     return [0, 0, 0, 0]
 
 
-def _add(counts: list[int], letter: int) -> None:
-    counts[letter] = min(counts[letter] + 1, _MOST_COUNT)
+def _add(counts: list[int], letter: int, most: int) -> None:
+    counts[letter] += counts[letter] < most
 
 
 def _reverse_complement(context: Sequence[int]) -> tuple[int, ...]:

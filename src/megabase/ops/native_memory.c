@@ -1,5 +1,9 @@
 // Counts and pointers of what was read; ops/memory.py states the definition in equations.
 //
+// A memory may begin after a base: another memory that is not changed any more, whose letters
+// precede its own. Gaps of the base count as unknown letters. Positions count from the first letter
+// of the base; indices into a text count from its own first letter.
+//
 // A memory stores letters (0 to 3, 4 for an unknown one) and, after each, may write the features
 // that help to predict the next. Everything is an integer until a feature is written, so that
 // results do not depend on the order in which numbers are added, nor on how a sequence is cut.
@@ -28,7 +32,8 @@ enum {
   PER_POINTERS = 19,
 };
 
-#define MOST_COUNT ((1u << 20) - 1)  // counts saturate here
+#define MOST_COUNT ((1u << 20) - 1)  // counts of orders above 6 saturate here
+#define NOWHERE UINT32_MAX           // ends a chain
 #define COST_UNIT 1024.0f            // fixed-point code lengths, per nat
 #define ODDS_UNIT 1024.0f            // fixed-point log-odds, per nat
 
@@ -122,6 +127,19 @@ static inline uint32_t reversed_bits(uint32_t v) {
   return __builtin_bswap32(v);
 }
 
+// A word with its letters in the opposite order.
+static inline uint64_t reversed_pairs(uint64_t v) {
+  v = (v >> 2 & 0x3333333333333333ull) | (v & 0x3333333333333333ull) << 2;
+  v = (v >> 4 & 0x0f0f0f0f0f0f0f0full) | (v & 0x0f0f0f0f0f0f0f0full) << 4;
+  return __builtin_bswap64(v);
+}
+
+// Known letters without a gap that end at e, at most 32.
+static inline int text_run(const Text *text, int64_t e) {
+  uint32_t known = text_known(text, e);
+  return ~known ? __builtin_clz(~known) : 32;
+}
+
 static inline uint64_t hashed(uint64_t kmer) {
   kmer *= 0x9E3779B97F4A7C15ull;
   kmer ^= kmer >> 29;
@@ -138,10 +156,13 @@ typedef struct {
 
 typedef struct {
   int k;
-  uint32_t *dense;  // (4^k, 4), or null
-  Entry *entries;   // a hashed table of exact k-mers
+  uint32_t *dense;   // (4^k, 4), or null
+  uint16_t *narrow;  // the same, of a base in a file
+  Entry *entries;    // a hashed table of exact k-mers
   int64_t n_entries, n_used;
 } Table;
+
+static inline uint32_t most_count(int k) { return k <= 6 ? UINT32_MAX : MOST_COUNT; }
 
 static inline void entry_counts(const Entry *e, uint32_t *n) {
   n[0] = (uint32_t)(e->low >> 48) | (uint32_t)(e->high & 15) << 16;
@@ -184,7 +205,7 @@ static int table_grow(Table *table) {
 static inline int table_add(Table *table, uint64_t kmer, int letter) {
   if (table->dense) {
     uint32_t *n = table->dense + 4 * kmer + letter;
-    *n += *n < MOST_COUNT;
+    *n += *n < most_count(table->k);
     return 0;
   }
   Entry *e = table_find(table, kmer);
@@ -202,6 +223,8 @@ static inline int table_add(Table *table, uint64_t kmer, int letter) {
 static inline void table_counts(const Table *table, uint64_t kmer, uint32_t *n) {
   if (table->dense) {
     memcpy(n, table->dense + 4 * kmer, 16);
+  } else if (table->narrow) {
+    for (int b = 0; b < 4; b++) n[b] = table->narrow[4 * kmer + b];
   } else {
     Entry *e = table_find(table, kmer);
     if (entry_is_empty(e)) memset(n, 0, 16);
@@ -211,6 +234,7 @@ static inline void table_counts(const Table *table, uint64_t kmer, uint32_t *n) 
 
 static inline void table_prefetch(const Table *table, uint64_t kmer) {
   if (table->dense) __builtin_prefetch(table->dense + 4 * kmer);
+  else if (table->narrow) __builtin_prefetch(table->narrow + 4 * kmer);
   else __builtin_prefetch(table->entries + ((int64_t)hashed(kmer) & (table->n_entries - 1)));
 }
 
@@ -220,7 +244,7 @@ static inline void table_prefetch(const Table *table, uint64_t kmer) {
 typedef struct {
   int k;
   int64_t n_heads;  // 4^k, or a smaller power of two: then different seeds may share a chain
-  int32_t *heads, *earlier;
+  uint32_t *heads, *earlier;  // indices into the text, or NOWHERE
   int64_t room;
 } Chains;
 
@@ -231,11 +255,18 @@ static inline int64_t chain_of(const Chains *chains, uint64_t kmer) {
 
 // ---------------------------------------------------------------------------------- memory
 
-typedef struct {
+typedef struct Memory {
   Settings set;
   Text text;
   Table tables[MOST_ORDERS];
   Chains chains[MOST_SEEDS];
+  // what was read before
+  const struct Memory *base;  // or null
+  const Table *base_tables[MOST_ORDERS];
+  const Chains *base_chains[MOST_SEEDS];
+  int64_t offset, first;      // the position of the first letter; positions below `first` are the base's
+  int64_t n_gaps, *gaps;      // (start, end) of parts of the base that count as unknown
+  Table gap_tables[MOST_ORDERS];
   // the present
   uint64_t forward, backward;  // the last 32 letters, newest on top; their complement, newest below
   int64_t run;                 // known letters since the last unknown one
@@ -276,7 +307,9 @@ void memory_free(Memory *memory) {
   for (int i = 0; i < MOST_ORDERS; i++) {
     free(memory->tables[i].dense);
     free(memory->tables[i].entries);
+    free(memory->gap_tables[i].entries);
   }
+  free(memory->gaps);
   for (int i = 0; i < MOST_SEEDS; i++) {
     free(memory->chains[i].heads);
     free(memory->chains[i].earlier);
@@ -297,6 +330,7 @@ Memory *memory_new(const Settings *set, const int32_t *odds, int64_t n) {
   if (!memory) return 0;
   memory->set = *set;
   memcpy(memory->odds, odds, sizeof memory->odds);
+  memory->first = -FRONT;
   int failed = text_grow(&memory->text, n > 64 ? n : 64);
   for (int i = 0; i < set->n_orders; i++) {
     Table *table = memory->tables + i;
@@ -315,8 +349,8 @@ Memory *memory_new(const Settings *set, const int32_t *odds, int64_t n) {
     chains->k = set->seeds[i];
     chains->n_heads = power_above(n);
     if (chains->n_heads >> (2 * chains->k)) chains->n_heads = 1ll << (2 * chains->k);
-    chains->heads = malloc((size_t)chains->n_heads * sizeof(int32_t));
-    if (chains->heads) memset(chains->heads, 255, (size_t)chains->n_heads * sizeof(int32_t));
+    chains->heads = malloc((size_t)chains->n_heads * sizeof(uint32_t));
+    if (chains->heads) memset(chains->heads, 255, (size_t)chains->n_heads * sizeof(uint32_t));
     failed |= !chains->heads;
   }
   if (failed) {
@@ -335,10 +369,33 @@ void memory_outcomes(const Memory *memory, int64_t *outcomes) {
   memcpy(outcomes, memory->outcomes, N_ODDS * 2 * sizeof(int64_t));
 }
 
-int64_t memory_length(const Memory *memory) { return memory->text.n; }
+int64_t memory_length(const Memory *memory) { return memory->offset + memory->text.n; }
 
 static inline uint64_t kmer_forward(uint64_t forward, int k) { return forward >> (64 - 2 * k); }
 static inline uint64_t kmer_backward(uint64_t backward, int k) { return backward & ((1ull << (2 * k)) - 1); }
+
+static inline int in_gap(const Memory *memory, int64_t start, int64_t end) {
+  for (int64_t i = 0; i < memory->n_gaps; i++)
+    if (start < memory->gaps[2 * i + 1] && end > memory->gaps[2 * i]) return 1;
+  return 0;
+}
+
+static inline int letter_at(const Memory *memory, int64_t place) {
+  if (place >= memory->first) return text_at(&memory->text, place - memory->offset);
+  return in_gap(memory, place, place + 1) ? UNKNOWN : text_at(&memory->base->text, place);
+}
+
+// Which of the 32 letters that end at e, of the base, are known and not in a gap.
+static inline uint32_t base_known(const Memory *memory, int64_t e) {
+  uint32_t known = text_known(&memory->base->text, e);
+  for (int64_t i = 0; i < memory->n_gaps; i++) {
+    int64_t start = memory->gaps[2 * i] - (e - 31), end = memory->gaps[2 * i + 1] - (e - 31);
+    if (start < 0) start = 0;
+    if (end > 32) end = 32;
+    if (start < end) known &= ~((uint32_t)(((1ull << (end - start)) - 1) << start));
+  }
+  return known;
+}
 
 // Note: a k-mer's number has its oldest letter in the lowest bits, on either strand.
 
@@ -378,7 +435,6 @@ static inline void drop_pointer(Memory *memory, int j) {
 
 // Move all pointers over the letter at t; drop those that are wrong too often or found too long ago.
 static void move_pointers(Memory *memory, int64_t t, int letter) {
-  const Text *text = &memory->text;
   int64_t oldest = (t - memory->set.life) << 8;
   for (int j = 0; j < memory->n_alive;) {
     int is_hit = memory->predicted[j] == letter;
@@ -390,7 +446,7 @@ static void move_pointers(Memory *memory, int64_t t, int letter) {
     int exact = memory->exact[j] + 1;
     memory->exact[j] = is_hit ? (exact < LONGEST_RUN ? exact : LONGEST_RUN) : 0;
     int64_t place = memory->place[j] += memory->inverted[j] ? -1 : 1;
-    int y = text_at(text, place);  // the letter before the first is unknown
+    int y = letter_at(memory, place);  // the letter before the first is unknown
     if (y == UNKNOWN || __builtin_popcount(hits >> 16) < memory->set.n_right || memory->found[j] < oldest) {
       drop_pointer(memory, j);
       continue;
@@ -413,14 +469,14 @@ static int exact_before(const Memory *memory, int64_t t, int64_t place, int inve
   if (most > LONGEST_RUN) most = LONGEST_RUN;
   for (; n < most; n++) {
     int64_t at = inverted ? place + 1 + n : place - 1 - n;
-    int a = text_at(&memory->text, t - n), b = at < 0 ? UNKNOWN : text_at(&memory->text, at);
+    int a = letter_at(memory, t - n), b = at < 0 ? UNKNOWN : letter_at(memory, at);
     if (b == UNKNOWN || (inverted ? 3 - b : b) != a) break;
   }
   return (int)n;
 }
 
 static void add_pointer(Memory *memory, int64_t t, int64_t place, int inverted, uint32_t hits, int64_t key) {
-  int y = text_at(&memory->text, place), j = memory->n_alive;
+  int y = letter_at(memory, place), j = memory->n_alive;
   if (y == UNKNOWN) return;
   if (j == memory->set.n_pointers) {  // the one found longest ago makes place
     j = 0;
@@ -438,17 +494,20 @@ static void add_pointer(Memory *memory, int64_t t, int64_t place, int inverted, 
   memory->exact[j] = ~hits ? leading_hits(hits) : exact_before(memory, t, place, inverted);
 }
 
-// Look at the most recent occurrences of the last k letters, on one strand.
-static void find_pointers(Memory *memory, int64_t t, const Chains *chains, int inverted) {
-  const Text *text = &memory->text;
-  int k = chains->k, n_left = memory->set.n_recent;
+// Look at the most recent occurrences of the last k letters, on one strand, in the memory's own
+// letters or those of its base, until `n_left` of them are seen. Return how many are left.
+static int find_pointers(Memory *memory, int64_t t, const Chains *chains, int of_base, int inverted, int n_left) {
+  const Text *text = of_base ? &memory->base->text : &memory->text;
+  int64_t offset = of_base ? 0 : memory->offset;
+  int k = chains->k;
   uint64_t kmer = inverted ? kmer_backward(memory->backward, k) : kmer_forward(memory->forward, k);
   int is_shared = !(chains->n_heads >> (2 * k));
-  for (int64_t e = chains->heads[chain_of(chains, kmer)]; e >= 0 && n_left; e = chains->earlier[e]) {
+  for (uint32_t e = chains->heads[chain_of(chains, kmer)]; e != NOWHERE && n_left; e = chains->earlier[e]) {
     if (is_shared && kmer_forward(text_word(text, e), k) != kmer) continue;
+    if (of_base && in_gap(memory, (int64_t)e + 1 - k, (int64_t)e + 1)) continue;
     n_left--;
-    int64_t place = inverted ? e - k : e + 1;
-    if (place < 0) continue;
+    int64_t at = inverted ? (int64_t)e - k : (int64_t)e + 1, place = at + offset;
+    if (at < 0) continue;
     int64_t key = (inverted ? t + place : t - place) << 1 | inverted;
     int j = -1;
     for (int i = 0; i < memory->n_alive; i++)
@@ -463,29 +522,38 @@ static void find_pointers(Memory *memory, int64_t t, const Chains *chains, int i
     int64_t n_valid = inverted ? (t - place) / 2 : 32;
     if (n_valid > memory->run) n_valid = memory->run;
     if (n_valid < memory->set.n_agreeing && n_valid < memory->set.n_exact) continue;
-    int64_t end = inverted ? place + 32 : e;
+    int64_t end = inverted ? at + 32 : (int64_t)e;
     uint32_t hits = equal_letters(text_word(text, end), inverted ? memory->backward : memory->forward);
-    hits &= text_known(text, end);
+    hits &= of_base ? base_known(memory, end) : text_known(text, end);
     if (inverted) hits = reversed_bits(hits);
     if (n_valid < 32) hits &= ~0u << (32 - n_valid);
     if (!is_found(&memory->set, hits)) continue;
     add_pointer(memory, t, place, inverted, hits, key);
   }
+  return n_left;
 }
 
-static int chain_letters(Memory *memory, Chains *chains, int64_t t) {
+static void find_all_pointers(Memory *memory, int64_t t, int i) {
+  for (int inverted = 0; inverted < 2; inverted++) {
+    int n_left = find_pointers(memory, t, memory->chains + i, 0, inverted, memory->set.n_recent);
+    if (memory->base) find_pointers(memory, t, memory->base_chains[i], 1, inverted, n_left);
+  }
+}
+
+static int chain_letters(Memory *memory, Chains *chains) {
+  int64_t t = memory->text.n - 1;
   if (t >= chains->room) {
     int64_t room = memory->text.room;
-    int32_t *earlier = realloc(chains->earlier, (size_t)room * sizeof(int32_t));
+    uint32_t *earlier = realloc(chains->earlier, (size_t)room * sizeof(uint32_t));
     if (!earlier) return 1;
     chains->earlier = earlier;
     chains->room = room;
   }
-  chains->earlier[t] = -1;
+  chains->earlier[t] = NOWHERE;
   if (memory->run >= chains->k) {
-    int32_t *head = chains->heads + chain_of(chains, kmer_forward(memory->forward, chains->k));
+    uint32_t *head = chains->heads + chain_of(chains, kmer_forward(memory->forward, chains->k));
     chains->earlier[t] = *head;
-    *head = (int32_t)t;
+    *head = (uint32_t)t;
   }
   return 0;
 }
@@ -504,13 +572,26 @@ static inline uint16_t half(float value) {
   return (uint16_t)(sign | (size - 0x38000000) >> 13);
 }
 
+// How often each letter followed a context, in all that was read.
+static inline void counts_of(const Memory *memory, int i, uint64_t kmer, uint32_t *n) {
+  table_counts(memory->tables + i, kmer, n);
+  if (!memory->base) return;
+  uint32_t before[4], gone[4] = {0}, most = most_count(memory->tables[i].k);
+  table_counts(memory->base_tables[i], kmer, before);
+  if (memory->n_gaps) table_counts(memory->gap_tables + i, kmer, gone);
+  for (int b = 0; b < 4; b++) {
+    uint32_t rest = before[b] > gone[b] ? before[b] - gone[b] : 0;  // a saturated count may be less
+    n[b] = n[b] < most - rest ? n[b] + rest : most;
+  }
+}
+
 static void write_features(Memory *memory, uint16_t *out) {
   const Settings *set = &memory->set;
   for (int i = 0; i < set->n_orders; i++) {
     Table *table = memory->tables + i;
     int k = table->k, a = prior_of(k);
     uint32_t n[4] = {0};
-    if (memory->run >= k) table_counts(table, kmer_forward(memory->forward, k), n);
+    if (memory->run >= k) counts_of(memory, i, kmer_forward(memory->forward, k), n);
     uint32_t total = n[0] + n[1] + n[2] + n[3];
     float *lp = memory->lp[i];
     if (!total) {
@@ -574,33 +655,37 @@ static void prefetch(const Memory *memory, uint64_t forward, uint64_t backward) 
     if (table->k < 8) continue;
     table_prefetch(table, kmer_forward(forward, table->k));
     table_prefetch(table, kmer_backward(backward, table->k));
+    if (memory->base) table_prefetch(memory->base_tables[i], kmer_forward(forward, table->k));
   }
-  for (int i = 0; i < memory->set.n_seeds; i++) {
-    const Chains *chains = memory->chains + i;
-    __builtin_prefetch(chains->heads + chain_of(chains, kmer_forward(forward, chains->k)));
-    __builtin_prefetch(chains->heads + chain_of(chains, kmer_backward(backward, chains->k)));
-  }
+  for (int i = 0; i < memory->set.n_seeds; i++)
+    for (int of_base = 0; of_base <= (memory->base != 0); of_base++) {
+      const Chains *chains = of_base ? memory->base_chains[i] : memory->chains + i;
+      __builtin_prefetch(chains->heads + chain_of(chains, kmer_forward(forward, chains->k)));
+      __builtin_prefetch(chains->heads + chain_of(chains, kmer_backward(backward, chains->k)));
+    }
 }
 
 // Fetch the first occurrences of a seed; its head has been fetched.
 static void prefetch_occurrences(const Memory *memory, uint64_t forward, uint64_t backward) {
-  for (int i = 0; i < memory->set.n_seeds; i++) {
-    const Chains *chains = memory->chains + i;
-    for (int inverted = 0; inverted < 2; inverted++) {
-      uint64_t kmer = inverted ? kmer_backward(backward, chains->k) : kmer_forward(forward, chains->k);
-      int64_t e = chains->heads[chain_of(chains, kmer)];
-      if (e < 0) continue;
-      __builtin_prefetch(chains->earlier + e);
-      __builtin_prefetch(memory->text.packed + ((e + FRONT) >> 2));
-      __builtin_prefetch(memory->text.letters + e + FRONT + 1);
+  for (int i = 0; i < memory->set.n_seeds; i++)
+    for (int of_base = 0; of_base <= (memory->base != 0); of_base++) {
+      const Chains *chains = of_base ? memory->base_chains[i] : memory->chains + i;
+      const Text *text = of_base ? &memory->base->text : &memory->text;
+      for (int inverted = 0; inverted < 2; inverted++) {
+        uint64_t kmer = inverted ? kmer_backward(backward, chains->k) : kmer_forward(forward, chains->k);
+        uint32_t e = chains->heads[chain_of(chains, kmer)];
+        if (e == NOWHERE) continue;
+        __builtin_prefetch(chains->earlier + e);
+        __builtin_prefetch(text->packed + (((int64_t)e + FRONT) >> 2));
+        __builtin_prefetch(text->letters + (int64_t)e + FRONT + 1);
+      }
     }
-  }
 }
 
 // Append a letter: count it, move the pointers over it and, if pointers are followed, find new ones.
 static int read_letter(Memory *memory, int letter, int is_followed) {
   const Settings *set = &memory->set;
-  int64_t t = memory->text.n, run = memory->run;
+  int64_t t = memory->offset + memory->text.n, run = memory->run;
   text_push(&memory->text, letter);
   if (memory->is_warm) {
     if (letter == UNKNOWN || !is_followed) forget_present(memory);
@@ -610,7 +695,7 @@ static int read_letter(Memory *memory, int letter, int is_followed) {
   if (letter == UNKNOWN) {
     memory->run = 0;
     for (int i = 0; i < set->n_seeds; i++)
-      if (chain_letters(memory, memory->chains + i, t)) return 1;
+      if (chain_letters(memory, memory->chains + i)) return 1;
     return 0;
   }
   for (int i = 0; i < set->n_orders; i++)
@@ -622,18 +707,58 @@ static int read_letter(Memory *memory, int letter, int is_followed) {
   for (int i = 0; i < set->n_orders; i++)
     if (run >= set->orders[i] &&
         table_add(memory->tables + i, kmer_backward(memory->backward, set->orders[i]),
-                  3 - text_at(&memory->text, t - set->orders[i])))
+                  3 - letter_at(memory, t - set->orders[i])))
       return 1;
   memory->run++;
   move_pointers(memory, t, letter);
   memory->serial = 0;
   for (int i = 0; i < set->n_seeds; i++) {
     Chains *chains = memory->chains + i;
-    if (is_followed && memory->run >= chains->k) {
-      find_pointers(memory, t, chains, 0);
-      find_pointers(memory, t, chains, 1);
+    if (is_followed && memory->run >= chains->k) find_all_pointers(memory, t, i);
+    if (chain_letters(memory, chains)) return 1;
+  }
+  return 0;
+}
+
+// Let a new memory begin after a base, without some parts of it; `gaps` holds n_gaps starts and ends.
+// The base must outlive the memory, have its orders and seeds, and end with FRONT unknown letters.
+static int begin_after(Memory *memory, const Memory *base, const int64_t *gaps, int64_t n_gaps) {
+  const Settings *set = &memory->set;
+  const Text *text = &base->text;
+  memory->base = base;
+  memory->offset = memory->first = text->n;
+  for (int i = 0; i < set->n_seeds; i++)
+    for (int j = 0; j < base->set.n_seeds; j++)
+      if (base->chains[j].k == set->seeds[i]) memory->base_chains[i] = base->chains + j;
+  for (int i = 0; i < set->n_orders; i++)
+    for (int j = 0; j < base->set.n_orders; j++)
+      if (base->tables[j].k == set->orders[i]) memory->base_tables[i] = base->tables + j;
+  if (!n_gaps) return 0;
+  memory->n_gaps = n_gaps;
+  memory->gaps = malloc((size_t)n_gaps * 2 * sizeof(int64_t));
+  if (!memory->gaps) return 1;
+  memcpy(memory->gaps, gaps, (size_t)n_gaps * 2 * sizeof(int64_t));
+  int64_t n_letters = 0;
+  for (int64_t g = 0; g < n_gaps; g++) n_letters += gaps[2 * g + 1] - gaps[2 * g];
+  for (int i = 0; i < set->n_orders; i++) {
+    int k = set->orders[i];
+    Table *table = memory->gap_tables + i;
+    table->k = k;
+    table->n_entries = power_above(4 * (n_letters + k * n_gaps) < 4ll << (2 * k) ? 4 * (n_letters + k * n_gaps) : 4ll << (2 * k));
+    table->entries = calloc((size_t)table->n_entries, sizeof(Entry));
+    if (!table->entries) return 1;
+    int64_t done = 0;  // gaps are sorted: a context with its letter is taken out once
+    for (int64_t g = 0; g < n_gaps; g++) {
+      int64_t last = gaps[2 * g + 1] + k < text->n ? gaps[2 * g + 1] + k : text->n;
+      int64_t t = gaps[2 * g] > done ? gaps[2 * g] : done;
+      for (; t < last; t++) {  // the context and its letter are at t - k to t
+        if (t < k || text_run(text, t) <= k) continue;
+        uint64_t forward = text_word(text, t - 1), backward = ~reversed_pairs(text_word(text, t));
+        if (table_add(table, kmer_forward(forward, k), text_at(text, t))) return 1;
+        if (table_add(table, kmer_backward(backward, k), 3 - text_at(text, t - k))) return 1;
+      }
+      done = last;
     }
-    if (chain_letters(memory, chains, t)) return 1;
   }
   return 0;
 }
@@ -644,6 +769,7 @@ static int read_letter(Memory *memory, int letter, int is_followed) {
 int memory_read(Memory *memory, const uint8_t *letters, int64_t n, const uint8_t *wanted, uint16_t *out) {
   const Settings *set = &memory->set;
   int n_features = memory_n_features(set);
+  if (memory->text.n + n >= NOWHERE) return 1;
   if (text_grow(&memory->text, memory->text.n + n)) return 1;
   uint64_t forward = memory->forward, backward = memory->backward;
   uint64_t near_forward = forward, near_backward = backward;
@@ -700,11 +826,14 @@ Memory *memory_copy(const Memory *from) {
     Table *table = memory->tables + i;
     table->dense = copied(table->dense, (size_t)16 << (2 * table->k), &failed);
     table->entries = copied(table->entries, (size_t)table->n_entries * sizeof(Entry), &failed);
+    Table *gap = memory->gap_tables + i;
+    gap->entries = copied(gap->entries, (size_t)gap->n_entries * sizeof(Entry), &failed);
   }
+  memory->gaps = copied(memory->gaps, (size_t)memory->n_gaps * 2 * sizeof(int64_t), &failed);
   for (int i = 0; i < memory->set.n_seeds; i++) {
     Chains *chains = memory->chains + i;
-    chains->heads = copied(chains->heads, (size_t)chains->n_heads * sizeof(int32_t), &failed);
-    chains->earlier = copied(chains->earlier, (size_t)chains->room * sizeof(int32_t), &failed);
+    chains->heads = copied(chains->heads, (size_t)chains->n_heads * sizeof(uint32_t), &failed);
+    chains->earlier = copied(chains->earlier, (size_t)chains->room * sizeof(uint32_t), &failed);
   }
   memory->outcomes = copied(memory->outcomes, N_ODDS * 2 * sizeof(int64_t), &failed);
   if (failed) {
@@ -714,13 +843,39 @@ Memory *memory_copy(const Memory *from) {
   return memory;
 }
 
-// Features of rows of letters, each read by a copy of `before`, or by an empty memory if it is null.
-int memory_read_rows(const Memory *before, const Settings *set, const int32_t *odds, const uint8_t *letters,
-                     int64_t n_rows, int64_t length, uint16_t *out) {
-  int failed = 0, n_features = memory_n_features(before ? &before->set : set);
+// A memory for about n letters that begins after a base; null if there is not enough memory.
+Memory *memory_after(const Memory *base, const Settings *set, const int32_t *odds, const int64_t *gaps,
+                     int64_t n_gaps, int64_t n) {
+  Memory *memory = memory_new(set, odds, n);
+  if (memory && begin_after(memory, base, gaps, n_gaps)) {
+    memory_free(memory);
+    return 0;
+  }
+  return memory;
+}
+
+// Features of rows of letters, each read by a copy of a memory.
+int memory_read_by_copies(const Memory *before, const uint8_t *letters, int64_t n_rows, int64_t length, uint16_t *out) {
+  int failed = 0, n_features = memory_n_features(&before->set);
 #pragma omp parallel for schedule(dynamic) reduction(| : failed)
   for (int64_t row = 0; row < n_rows; row++) {
-    Memory *memory = before ? memory_copy(before) : memory_new(set, odds, length);
+    Memory *memory = memory_copy(before);
+    failed |= !memory || memory_read(memory, letters + row * length, length, 0, out + row * length * n_features);
+    memory_free(memory);
+  }
+  return failed;
+}
+
+// Features of rows of letters, each with a memory of its own. With a base, each begins after it; the
+// gaps of row i are those from first_gap[i] to first_gap[i + 1] - 1.
+int memory_read_rows(const Memory *base, const Settings *set, const int32_t *odds, const int64_t *gaps,
+                     const int64_t *first_gap, const uint8_t *letters, int64_t n_rows, int64_t length, uint16_t *out) {
+  int failed = 0, n_features = memory_n_features(set);
+#pragma omp parallel for schedule(dynamic) reduction(| : failed)
+  for (int64_t row = 0; row < n_rows; row++) {
+    Memory *memory = base ? memory_after(base, set, odds, gaps + 2 * first_gap[row],
+                                         first_gap[row + 1] - first_gap[row], length)
+                          : memory_new(set, odds, length);
     failed |= !memory || memory_read(memory, letters + row * length, length, 0, out + row * length * n_features);
     memory_free(memory);
   }
@@ -736,14 +891,63 @@ int memory_read_each(Memory *const *memories, const uint8_t *letters, int64_t n_
   return failed;
 }
 
-// Bytes held, without the structure itself.
+static int64_t table_bytes(const Table *table) {
+  return table->dense ? 16ll << (2 * table->k) : table->n_entries * (int64_t)sizeof(Entry);
+}
+
+// Bytes held, without the structure itself and without a base.
 int64_t memory_bytes(const Memory *memory) {
   int64_t n = memory->text.room + memory->text.room / 4 + memory->text.room / 8;
-  for (int i = 0; i < memory->set.n_orders; i++) {
-    const Table *table = memory->tables + i;
-    n += table->dense ? 16ll << (2 * table->k) : table->n_entries * (int64_t)sizeof(Entry);
-  }
+  for (int i = 0; i < memory->set.n_orders; i++)
+    n += table_bytes(memory->tables + i) + memory->gap_tables[i].n_entries * (int64_t)sizeof(Entry);
   for (int i = 0; i < memory->set.n_seeds; i++)
     n += 4 * (memory->chains[i].n_heads + memory->chains[i].room);
   return n;
 }
+
+// ---------------------------------------------------------------------------------- bases in files
+
+// The arrays of a memory: letters, packed letters and known letters, then for each order its table,
+// and for each seed the heads and links of its chains. `bytes` gets their sizes, and `dense` whether
+// the table of each order is.
+void memory_arrays(const Memory *memory, const void **arrays, int64_t *bytes, int32_t *dense) {
+  const Text *text = &memory->text;
+  int64_t n = text->n + FRONT;
+  int at = 0;
+  arrays[at] = text->letters, bytes[at++] = n;
+  arrays[at] = text->packed, bytes[at++] = (n + 3) / 4 + SPARE;
+  arrays[at] = text->known, bytes[at++] = (n + 7) / 8 + SPARE;
+  for (int i = 0; i < memory->set.n_orders; i++) {
+    const Table *table = memory->tables + i;
+    arrays[at] = table->dense ? (void *)table->dense : (void *)table->entries;
+    bytes[at++] = table_bytes(table);
+    dense[i] = table->dense != 0;
+  }
+  for (int i = 0; i < memory->set.n_seeds; i++) {
+    const Chains *chains = memory->chains + i;
+    arrays[at] = chains->heads, bytes[at++] = 4 * chains->n_heads;
+    arrays[at] = chains->earlier, bytes[at++] = 4 * text->n;
+  }
+}
+
+// A base of n letters from its arrays, which must outlive it; of its settings only orders and seeds
+// are used. `dense` has the bytes of a count in the table of each order: 4 or 2, or 0 if it is hashed.
+Memory *base_new(const Settings *set, int64_t n, void *const *arrays, const int64_t *bytes, const int32_t *dense) {
+  Memory *base = calloc(1, sizeof(Memory));
+  if (!base) return 0;
+  base->set = *set;
+  base->text = (Text){n, n, arrays[0], arrays[1], arrays[2]};
+  int at = 3;
+  for (int i = 0; i < set->n_orders; i++, at++) {
+    Table *table = base->tables + i;
+    table->k = set->orders[i];
+    if (dense[i] == 2) table->narrow = arrays[at];
+    else if (dense[i]) table->dense = arrays[at];
+    else table->entries = arrays[at], table->n_entries = bytes[at] / (int64_t)sizeof(Entry);
+  }
+  for (int i = 0; i < set->n_seeds; i++, at += 2)
+    base->chains[i] = (Chains){set->seeds[i], bytes[at] / 4, arrays[at], arrays[at + 1], n};
+  return base;
+}
+
+void base_free(Memory *base) { free(base); }

@@ -22,6 +22,7 @@ from megabase.io.genome_file import read_chrom_map
 from megabase.io.sequence_table import SEQUENCE, SequenceTable
 from megabase.io.tables import is_table
 from megabase.io.vcf import VcfFile
+from megabase.ops.memory import Gaps
 from megabase.pipelines.pipeline import DEFAULTS, Frames, Pipeline, Request, RunOptions, encode_rows
 from megabase.pipelines.sequences import (
     AlleleEntries,
@@ -149,9 +150,9 @@ def embed(
     of_table: dict[str, Any] = {key: each for key, each in of_table.items() if each is not None}
     is_of_alleles = is_vcf and not of_table
     if is_of_alleles:
-        entries_of = _alleles(source, genome, contigs)
+        entries_of = _alleles(source, genome, contigs, options)
     else:
-        entries_of = _sequences(source, genome, stride, of_table, splice=splice)
+        entries_of = _sequences(source, genome, stride, of_table, options, splice=splice)
     check_place(output, is_folder=False)
     predictor = options.load(model)
     context = predictor.context_length
@@ -200,6 +201,7 @@ def _sequences(
     genome: str | None,
     stride: int | None,
     of_table: Mapping[str, str],
+    options: RunOptions,
     *,
     splice: bool,
 ) -> Callable[[int], Entries]:
@@ -228,7 +230,7 @@ def _sequences(
                 limit,
                 remedy="--stride cuts it into windows (half the context is usual)",
             )
-        return SequenceEntries(sequences)
+        return SequenceEntries(sequences, options.opened_index)
 
     return entries
 
@@ -242,14 +244,15 @@ def _check_stride(context: int, stride: int | None) -> int | None:
 
 
 def _alleles(
-    source: str, genome: str | None, contigs: Mapping[str, str]
+    source: str, genome: str | None, contigs: Mapping[str, str], options: RunOptions
 ) -> Callable[[int], Entries]:
     """Open variants and their genome; return a function that cuts windows of a given length."""
     vcf = VcfFile(Path(source))
     if genome is None:
         raise InputError(f"the variants of {source} need their genome; give it by --genome")
     reference = open_genome(genome)
-    return lambda window: AlleleEntries(vcf, reference, contigs, window)
+    own_places = options.own_places(reference)
+    return lambda window: AlleleEntries(vcf, reference, contigs, window, own_places)
 
 
 class _Extent(NamedTuple):
@@ -362,13 +365,20 @@ class _Embedding(Pipeline[EntryRecord, EmbeddingRequest]):
         self, entries: Sequence[EmbeddingEntry], on_tokens: Callable[[int], None]
     ) -> Rows:
         """Embed some entries; an entry without tokens gets one row of NaN."""
+        read = [entry for entry in entries if entry.tokens is not None]
+
+        def gaps_of(number: int, start: int, end: int) -> Gaps:
+            gaps = read[number].gaps
+            return () if gaps is None else gaps(start, end)
+
         answers = self._predictor.embed(
-            (entry.tokens for entry in entries if entry.tokens is not None),
+            (entry.tokens for entry in read if entry.tokens is not None),
             layer=self.request.layer,
             pooling=self._pooling,
             strand=self.request.strand,
             stride=self.request.stride,
             on_tokens=on_tokens,
+            gaps_of=None if self.request.index is None else gaps_of,
         )
         nothing = np.full(self._n_channels, np.nan, dtype=np.float32)
         rows = [

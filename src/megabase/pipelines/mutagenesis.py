@@ -300,6 +300,7 @@ class _Mutagenesis(Pipeline[_Stretch, MutagenesisRequest]):
         super().__init__(request, options.shard, predictor.device.type)
         self._predictor = predictor
         self._reference = reference
+        self._own_places = options.own_places(reference)
         self._regions = records
         self._modes = _ASKED[request.mode]
         self._both_strands = len(strands_of(request.strand)) == 2
@@ -357,6 +358,7 @@ class _Mutagenesis(Pipeline[_Stretch, MutagenesisRequest]):
                 window=self.request.window,
                 mode=stretch.mode,
                 both_strands=self._both_strands,
+                gaps_of=self._own_places,
             )
             computed.append(ratios.tobytes())
             advance(len(ratios))

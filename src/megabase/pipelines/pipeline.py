@@ -13,13 +13,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from itertools import groupby, islice, repeat
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from megabase.data.memory_index import MemoryIndex, OwnPlaces
 from megabase.errors import InputError, counted
+from megabase.genome.reference import Reference
 from megabase.inference.predictor import Predictor, check_device, check_precision
 from megabase.io.arrays import Rows
 from megabase.runtime.artifacts import (
@@ -270,6 +273,8 @@ class RunOptions:
         Whether each sequence or window is a batch by itself. Results then do not depend on
         shards or on other records of the input in any bit. Otherwise they do by rounding, less
         than 1e-5 nats for the log-likelihood of a base.
+    index
+        File with which the memory of every sequence begins, from `megabase index`; None: nothing.
     overwrite
         Whether an existing output may be replaced.
 
@@ -285,6 +290,7 @@ class RunOptions:
     max_memory_gib: float | None = None
     batch_tokens: int | None = None
     deterministic: bool = False
+    index: Path | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -305,20 +311,36 @@ class RunOptions:
     def load(self, model: str, *, n_bytes_held: int = 0) -> Predictor:
         """Load a model as these options request; `n_bytes_held` count towards the memory limit."""
         limit = self.max_memory_gib
-        return Predictor.load(
+        opened = self.opened_index
+        predictor = Predictor.load(
             model,
             device=self.device,
             precision=self.precision,
             max_memory_gib=None if limit is None else limit - n_bytes_held / 2**30,
             batch_tokens=self.tokens_per_batch,
         )
+        if opened is not None:
+            predictor.begin_with(opened.base, f"the index {opened.path}")
+        return predictor
+
+    @cached_property
+    def opened_index(self) -> MemoryIndex | None:
+        """The content of the index, if there is one."""
+        return None if self.index is None else MemoryIndex(self.index)
+
+    def own_places(self, genome: Reference) -> OwnPlaces | None:
+        """Return what finds an interval of a genome in the index; None without an index."""
+        index = self.opened_index
+        return None if index is None else OwnPlaces.of_reference(index, genome)
 
     def in_request(self) -> dict[str, Any]:
         """Return the options that affect values, as arguments of a `Request`."""
+        index = self.opened_index
         return {
             "precision": self.precision,
             "shard": str(self.shard),
             "deterministic": self.deterministic,
+            "index": None if index is None else index.fingerprint,
         }
 
 
@@ -344,6 +366,8 @@ class Request:
         SHA-256 of the weights.
     precision, shard, deterministic
         As in `RunOptions`.
+    index
+        The fingerprint of the index.
     """
 
     command: ClassVar[str]
@@ -352,6 +376,7 @@ class Request:
     precision: str = "float32"
     shard: str = "1/1"
     deterministic: bool = False
+    index: str | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the request for a record file, without fields that have their default value.

@@ -21,6 +21,7 @@ from megabase.io.annotation import BedRecord
 from megabase.io.derived_files import file_sha256
 from megabase.io.tables import delimiter_to_write, write_table
 from megabase.io.value_tracks import write_bedgraph
+from megabase.ops.memory import Gaps
 from megabase.pipelines.pipeline import DEFAULTS, Pipeline, Request, RunOptions
 from megabase.pipelines.sequences import SequenceInput, check_lengths, open_sequences
 from megabase.runtime.artifacts import Output, check_no_input, check_place
@@ -166,6 +167,8 @@ class _Scoring(Pipeline[_Piece, ScoreRequest]):
         self._predictor, self._sequences = predictor, sequences
         self._strands = strands_of(request.strand)
         self._delimiter, self._n_bytes_held = delimiter, n_bytes_held
+        index = options.opened_index
+        self._gaps_of = None if index is None else sequences.gaps_in(index)
         self._numbers = list(self.shard.of(range(len(sequences.records))))
         self._read: tuple[int, TokenArray] | None = None
 
@@ -209,7 +212,8 @@ class _Scoring(Pipeline[_Piece, ScoreRequest]):
 
     def compute(self, part: Sequence[_Piece], advance: Callable[[int], None]) -> bytes:
         every = [window for piece in part for window in piece.windows]
-        values = self._predictor.log_likelihoods(self._cut(part), advance=advance)
+        gaps = None if self._gaps_of is None else self._gaps(part, self._gaps_of)
+        values = self._predictor.log_likelihoods(self._cut(part), advance=advance, gaps=gaps)
         return b"".join(
             found[window.first - window.start :].tobytes()
             for window, found in zip(every, values, strict=True)
@@ -221,6 +225,17 @@ class _Scoring(Pipeline[_Piece, ScoreRequest]):
             if piece.strand == "-":
                 tokens = DNA_VOCABULARY.reverse_complement(tokens)
             yield from (tokens[window.start : window.end] for window in piece.windows)
+
+    def _gaps(
+        self, part: Sequence[_Piece], gaps_of: Callable[[int, int, int], Gaps]
+    ) -> Iterator[Gaps]:
+        for piece in part:
+            length = self._length(piece.number)
+            for window in piece.windows:
+                start, end = window.start, window.end
+                if piece.strand == "-":
+                    start, end = length - end, length - start
+                yield gaps_of(piece.number, start, end)
 
     def _tokens(self, number: int) -> TokenArray:
         """Read a sequence; it is kept, because its next piece comes next."""

@@ -168,6 +168,7 @@ class _VariantScoring(Pipeline[VcfRecord, VcfRequest]):
         super().__init__(request, options.shard, predictor.device.type)
         self._predictor, self._reference, self._vcf = predictor, reference, vcf
         self._output = output
+        self._own_places = options.own_places(reference)
         self._n_strands = len(strands_of(request.strand))
         self._n_alleles, self._n_skipped = 0, Counter[str]()
         self._found = survey(
@@ -208,6 +209,7 @@ class _VariantScoring(Pipeline[VcfRecord, VcfRequest]):
             window=self.request.window,
             both_strands=self._n_strands == 2,
             with_distance=self.request.distance,
+            gaps_of=self._own_places,
         )
         encoded = encode_scored(part, effects)
         advance(len(part))

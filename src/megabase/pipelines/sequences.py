@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
+from megabase.data.memory_index import MemoryIndex, OwnPlaces
 from megabase.errors import InputError
 from megabase.genome.interval import Interval
 from megabase.genome.reference import Reference, SplicedReference
@@ -27,6 +28,7 @@ from megabase.io.genome_file import open_reference
 from megabase.io.sequence_file import SequenceFile, holds_sequences
 from megabase.io.sequence_table import SequenceTable
 from megabase.io.vcf import VcfFile, VcfRecord
+from megabase.ops.memory import Gaps
 from megabase.pipelines.variant_table import survey
 from megabase.runtime.location import cache_folder, genome_path
 
@@ -60,11 +62,19 @@ class SequenceInput:
         Interval and name of each sequence.
     letters
         Returns the letters of a sequence on its strand, by its index in `records`.
+    genome
+        The genome of the intervals; None: each sequence is a contig of its own.
     """
 
-    def __init__(self, records: Sequence[BedRecord], letters: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        records: Sequence[BedRecord],
+        letters: Callable[[int], str],
+        genome: Reference | None = None,
+    ) -> None:
         self.records = records
         self._letters = letters
+        self._genome = genome
         self._n_ambiguous = 0
 
     def letters(self, number: int) -> str:
@@ -76,6 +86,26 @@ class SequenceInput:
         encoded = DNA_VOCABULARY.encode(self.letters(number), name=self.records[number].name)
         self._n_ambiguous += encoded.n_ambiguous
         return encoded.tokens
+
+    def gaps_in(self, index: MemoryIndex) -> Callable[[int, int, int], Gaps]:
+        """Return a function of the number of a sequence, a start and an end, in its own direction.
+
+        It returns where these letters are in the index.
+        """
+        if self._genome is not None:
+            own_places = OwnPlaces.of_reference(index, self._genome)
+            return lambda number, start, end: own_places(
+                self.records[number].interval.part(start, end)
+            )
+        whole = lru_cache(maxsize=1)(partial(self._starts_in, index))
+        return lambda number, start, end: [(at + start, at + end) for at in whole(number)]
+
+    def _starts_in(self, index: MemoryIndex, number: int) -> list[int]:
+        length = len(self.records[number].interval)
+        if not any(contig.length == length for contig in index.contigs):
+            return []
+        tokens = DNA_VOCABULARY.encode(self.letters(number), name=self.records[number].name).tokens
+        return index.starts_of(DNA_VOCABULARY.to_bases(tokens))
 
     def log_ambiguous(self) -> None:
         """Log how many letters were read as N, if any."""
@@ -153,7 +183,9 @@ def _contigs_of(reference: Reference) -> tuple[Reference, list[BedRecord]]:
 
 
 def _of_regions(reference: Reference, records: Sequence[BedRecord]) -> SequenceInput:
-    return SequenceInput(records, lambda number: reference.fetch(records[number].interval))
+    return SequenceInput(
+        records, lambda number: reference.fetch(records[number].interval), reference
+    )
 
 
 def _open_spliced(path: Path, genome: str | None) -> tuple[Reference, list[BedRecord]]:
@@ -218,6 +250,8 @@ class EmbeddingEntry(NamedTuple):
     name: str
     tokens: TokenArray | None
     skip_reason: str = ""
+    gaps: Callable[[int, int], Gaps] | None = None
+    """Returns where the bases from a start to an end are in an index; None: nowhere."""
 
 
 class EntryRecord(NamedTuple):
@@ -255,8 +289,9 @@ class SequenceEntries:
 
     has_reasons = False
 
-    def __init__(self, sequences: SequenceInput) -> None:
+    def __init__(self, sequences: SequenceInput, index: MemoryIndex | None = None) -> None:
         self._sequences = sequences
+        self._gaps = None if index is None else sequences.gaps_in(index)
 
     def records(self) -> Iterator[EntryRecord]:
         """Yield a record for each sequence or interval."""
@@ -265,7 +300,8 @@ class SequenceEntries:
 
     def _read(self, number: int) -> list[EmbeddingEntry]:
         name = self._sequences.records[number].name
-        return [EmbeddingEntry(name, self._sequences.tokens(number))]
+        gaps = None if self._gaps is None else partial(self._gaps, number)
+        return [EmbeddingEntry(name, self._sequences.tokens(number), gaps=gaps)]
 
     def tell(self) -> None:
         """Log how many letters were read as N."""
@@ -329,6 +365,8 @@ class AlleleEntries:
         Names of contigs in the genome by their names in the file, where they differ.
     window
         Bases of a window.
+    own_places
+        Finds an interval of the genome in an index; None: there is no index.
 
     Raises
     ------
@@ -339,10 +377,15 @@ class AlleleEntries:
     has_reasons = True
 
     def __init__(
-        self, vcf: VcfFile, reference: Reference, contigs: Mapping[str, str], window: int
+        self,
+        vcf: VcfFile,
+        reference: Reference,
+        contigs: Mapping[str, str],
+        window: int,
+        own_places: OwnPlaces | None = None,
     ) -> None:
         self._vcf, self._reference, self._contigs = vcf, reference, contigs
-        self._window = window
+        self._window, self._own_places = window, own_places
         if not survey(vcf, reference, contigs, needs_order=False).n_alts:
             raise InputError(f"{vcf.name} has no alternative allele, so there is nothing to embed")
 
@@ -352,6 +395,9 @@ class AlleleEntries:
             n = 2 * len(record.site(record.contig).alts)
             yield EntryRecord([self._window] * n, partial(self._read, record))
 
+    def _gaps(self, place: Interval | None) -> Gaps:
+        return () if place is None or self._own_places is None else self._own_places(place)
+
     def _read(self, record: VcfRecord) -> list[EmbeddingEntry]:
         site = record.site(self._contigs.get(record.contig, record.contig))
         found: list[EmbeddingEntry] = []
@@ -360,12 +406,18 @@ class AlleleEntries:
         ):
             change = f"{_shortened(site.ref)}>{_shortened(alt)}"
             name = f"{record.contig}:{record.columns[1]}:{change}"
-            found.append(EmbeddingEntry(f"{name}:ref", each.ref, each.skip_reason))
-            found.append(EmbeddingEntry(f"{name}:alt", each.alt, each.skip_reason))
+            own = partial(_same, self._gaps(each.place))
+            found.append(EmbeddingEntry(f"{name}:ref", each.ref, each.skip_reason, own))
+            found.append(EmbeddingEntry(f"{name}:alt", each.alt, each.skip_reason, own))
         return found
 
     def tell(self) -> None:
         """Log nothing: each skipped entry has its reason in the output."""
+
+
+def _same(gaps: Gaps, _start: int, _end: int) -> Gaps:
+    """Return the gaps of both alleles, whatever part of a window is read: they do not differ."""
+    return gaps
 
 
 def _shortened(allele: str) -> str:

@@ -217,6 +217,7 @@ class _Track(Pipeline[_Group, TrackRequest]):
     ) -> None:
         super().__init__(request, options.shard, reading.predictor.device.type)
         self._predictor, self._reference, self._quantity, self._strands, self._stride = reading
+        self._own_places = options.own_places(self._reference)
         self._targets = targets
         self._read: tuple[Interval, TokenArray] | None = None
         self._groups = dict(self._divide())
@@ -303,7 +304,9 @@ class _Track(Pipeline[_Group, TrackRequest]):
             quantity = self._quantity
             if whole.strand == "-":
                 quantity = reverse_strand_quantity(quantity)
-            found = self._predictor.log_probabilities(tokens, group_windows)
+            own = self._own_places
+            gaps = own and [own(whole.part(each.start, each.end)) for each in group_windows]
+            found = self._predictor.log_probabilities(tokens, group_windows, gaps)
             computed.extend(
                 base_quantity(quantity, log_p, tokens[window.first : window.end])
                 .astype(np.float32)

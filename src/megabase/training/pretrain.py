@@ -280,9 +280,9 @@ def _trainer(
 ) -> PretrainTrainer:
     model.backbone.gradient_checkpointing = plan.gradient_checkpointing
     memory = model.backbone.memory
-    new_memory = None if memory is None else memory.new_memory
+    new_memory, after = (memory.new_memory, memory.memory_after) if memory else (None, None)
     steps = steps_of(sources.mixture(new_memory))
-    validation = sources.validation_windows(new_memory) if config.validations else {}
+    validation = sources.validation_windows(new_memory, after) if config.validations else {}
     if config.validations and not validation:
         length = f"{config.context_length:,}"
         _log.info("no window of %s bp fits in the validation split: validation is skipped", length)
@@ -292,6 +292,7 @@ def _trainer(
         steps=steps,
         validation=validation,
         windows_per_pass=plan.windows_per_pass,
+        own_loss_weight=config.own_loss_weight,
         checkpoints=checkpoints,
     )
     _log.info(

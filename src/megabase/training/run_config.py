@@ -143,6 +143,8 @@ class PretrainConfig(RunConfig):
     segment has read before the training regions."""
     window_memory_p: float = Field(default=0.125, ge=0, le=1)
     """With a memory: probability that the memory of a window begins with the window."""
+    own_loss_weight: float = Field(default=0.5, ge=0)
+    """With a memory: weight of the loss of the network alone, before the memory is mixed in."""
     split: SplitConfig = SplitConfig()
     """What is held out of each genome that has no split of its own."""
     validations: int = Field(default=5, ge=0)
@@ -253,7 +255,8 @@ class PretrainConfig(RunConfig):
         }
 
 
-_OF_MEMORY = ("remember", "segment_length", "open_segments", "short_memory_p", "window_memory_p")
+_OF_MEMORY = ("remember", "segment_length", "open_segments", "short_memory_p", "window_memory_p",
+              "own_loss_weight")  # fmt: skip
 
 
 def genome_name(path: str) -> str:

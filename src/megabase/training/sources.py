@@ -8,6 +8,7 @@ from typing import Any
 
 from megabase.data.remembered_windows import (
     GenomeText,
+    MemoryAfter,
     NewMemory,
     SegmentMixture,
     SegmentPlan,
@@ -242,7 +243,7 @@ class Sources:
         )
 
     def validation_windows(
-        self, new_memory: NewMemory | None = None
+        self, new_memory: NewMemory | None = None, after: MemoryAfter | None = None
     ) -> dict[str, list[StoredWindow]]:
         """Return evenly spread windows of each validation split, if it has any, by genome.
 
@@ -251,6 +252,9 @@ class Sources:
         new_memory
             Creates memories, for a model that has one: each window then has the features of a
             memory that has read the training split and everything before it on its contig.
+        after
+            Creates memories that begin after a base, which takes less time if there are several
+            contigs.
         """
         length = self._config.context_length
         found = {
@@ -268,17 +272,22 @@ class Sources:
             longest = max(sum(source.store.lengths.values()) for source in self.by_name.values())
             new_after = memory_after(new_memory, self._earlier, expected=longest)
             found = {
-                name: self._remembered(new_after, self.by_name[name], windows)
+                name: self._remembered(new_after, self.by_name[name], windows, after)
                 for name, windows in found.items()
             }
         return {name: windows for name, windows in found.items() if windows}
 
     @staticmethod
     def _remembered(
-        new_memory: NewMemory, source: Source, windows: Sequence[StoredWindow]
+        new_memory: NewMemory,
+        source: Source,
+        windows: Sequence[StoredWindow],
+        after: MemoryAfter | None,
     ) -> list[StoredWindow]:
         intervals = [window.interval for window in windows]
-        features = features_of_windows(new_memory, source.store, intervals, source.split.train)
+        features = features_of_windows(
+            new_memory, source.store, intervals, source.split.train, after=after
+        )
         return [
             replace(window, memory=of_window)
             for window, of_window in zip(windows, features, strict=True)

@@ -237,6 +237,8 @@ class PretrainTrainer(ResumableTrainer):
         Windows of each genome on which the validation loss is measured.
     windows_per_pass
         Number of windows per forward pass, by their length in tokens.
+    own_loss_weight
+        For a model with a memory, as in `HyenaDNAForCausalLM.forward`.
     checkpoints
         Where the state of the run is saved.
     """
@@ -249,6 +251,7 @@ class PretrainTrainer(ResumableTrainer):
         steps: StepWindows,
         validation: Mapping[str, Sequence[StoredWindow]],
         windows_per_pass: Mapping[int, int],
+        own_loss_weight: float,
         checkpoints: Checkpoints,
     ) -> None:
         if not validation:
@@ -260,6 +263,7 @@ class PretrainTrainer(ResumableTrainer):
         self._steps = steps
         self.validation = validation
         self._windows_per_pass = windows_per_pass
+        self._own_loss_weight = own_loss_weight
         self._is_asked_to_stop = False
         self._unlogged: list[float] = []  # losses of the steps since the last line of metrics
 
@@ -321,7 +325,10 @@ class PretrainTrainer(ResumableTrainer):
 
     def _loss(self, model: nn.Module, batch: Batch, n_targets: Tensor) -> Tensor:
         """Return the summed loss of a batch, divided by `n_targets`."""
-        return model(**batch, num_items_in_batch=n_targets, skip_logits=True).loss
+        return model(
+            **batch, num_items_in_batch=n_targets, skip_logits=True,
+            own_loss_weight=self._own_loss_weight,
+        ).loss  # fmt: skip
 
     @property
     def _prepared(self) -> nn.Module:
