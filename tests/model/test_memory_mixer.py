@@ -1,6 +1,7 @@
 """The network reads a memory as its equation says, and nothing sees what it must not."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -252,6 +253,25 @@ def test_given_embedded_tokens_are_not_overwritten(monkeypatch, engine):
     kept, features = embedded.clone(), mixer().features(TOKENS)
     logits_of(made, None, inputs_embeds=embedded, memory_features=features)
     assert torch.equal(embedded, kept)
+
+
+def test_a_long_sequence_is_read_beside_the_blocks_with_the_same_result(monkeypatch):
+    made, tokens = model("auto"), TOKENS[:1]
+    before, threads = logits_of(made, tokens), set()
+    features = MemoryMixer.features
+
+    def noted(*arguments, **keys):
+        threads.add(threading.current_thread())
+        return features(*arguments, **keys)
+
+    monkeypatch.setattr(MemoryMixer, "features", noted)
+    monkeypatch.setattr(memory_mixer, "_LONG", tokens.shape[1])
+    assert torch.equal(logits_of(made, tokens), before)
+    assert threading.current_thread() not in threads
+    assert len(threads) == 1
+    made.backbone.engine = Engine(max_bytes=1 << 30)
+    torch.testing.assert_close(logits_of(made, tokens), before)
+    assert threading.current_thread() in threads
 
 
 # -- training -------------------------------------------------------------------------------

@@ -11,7 +11,13 @@ from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
 from megabase.model.language import LanguageModel, TokenReader
-from megabase.model.memory_mixer import features_bytes, memory_rules, reading_bytes
+from megabase.model.memory_mixer import (
+    features_bytes,
+    is_read_beside,
+    memory_rules,
+    reading_bytes,
+    tables_bytes,
+)
 from megabase.ops.gated_conv import n_kept
 from megabase.ops.native_memory import native_memory_bytes
 from megabase.ops.recompute import KEPT_INSIDE
@@ -65,9 +71,10 @@ def inference_bytes(
 ) -> int:
     """Estimate the memory of one forward pass in float32: weights, activations, and features.
 
-    The features of a memory are computed before anything else. For the streamed engine, see
-    `streamed_plan.plan_streamed`. Otherwise a block holds, at its peak in the long convolution, 16
-    tensors of (batch, length, d_model). Memory of the libraries themselves is not included.
+    The features of a memory are computed before the blocks, or beside them. For the streamed
+    engine, see `streamed_plan.plan_streamed`. Otherwise a block holds, at its peak in the long
+    convolution, 16 tensors of (batch, length, d_model). Memory of the libraries themselves is not
+    included.
 
     Parameters
     ----------
@@ -98,6 +105,8 @@ def inference_bytes(
     """
     weights, features = _FLOAT32 * n_parameters(config), features_bytes(config, batch * length)
     reading = reading_bytes(config, length, batch=batch, max_bytes=max_bytes)
+    if is_read_beside(length, batch=batch, max_bytes=max_bytes):
+        weights += tables_bytes(config, length, batch=batch)
     if streamed and config.hyena_order == 2:
         plan = plan_streamed(
             config, length, batch=batch, max_bytes=max_bytes, n_bytes_beside=features

@@ -1,7 +1,8 @@
 """The language model as a plain torch module, its loss, and batches of padded tokens."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from megabase.errors import InputError
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
 from megabase.model.architecture import Architecture
 from megabase.model.backbone import Backbone
-from megabase.model.memory_mixer import log_without_memory
+from megabase.model.memory_mixer import features_bytes, is_read_beside, log_without_memory
 from megabase.ops.recompute import recomputed
 from megabase.ops.tracing import is_jit_tracing, static_size, why_traced
 
@@ -214,12 +215,14 @@ class TokenReader(nn.Module):
         if is_jit_tracing():  # so that the traced module raises an error for another length
             embedded = embedded.unflatten(1, (length, 1)).squeeze(2)
         mask = None if attention_mask is None else attention_mask.bool()
-        found = self._features(input_ids, mask, features) if self._is_whole(n_blocks) else None
+        is_whole = self._is_whole(n_blocks)
+        found = self._read(input_ids, mask, features) if is_whole else None
         states = self.backbone(
-            embedded, mask, n_bytes_beside=0 if found is None else found.nbytes,
-            every_layer=every_layer, n_blocks=n_blocks, overwrite=inputs_embeds is None,
+            embedded, mask, every_layer=every_layer, n_blocks=n_blocks,
+            n_bytes_beside=features_bytes(self.config, batch * length) if is_whole else 0,
+            overwrite=inputs_embeds is None,
         )  # fmt: skip
-        return states, found
+        return states, None if found is None else found()
 
     def _is_whole(self, n_blocks: int | None) -> bool:
         return n_blocks in (None, len(self.backbone.blocks))
@@ -232,6 +235,27 @@ class TokenReader(nn.Module):
         if memory is None or not self._is_whole(n_blocks):
             return states
         return [*states[:-1], memory(states[-1], features)]
+
+    def _read(
+        self, input_ids: Tensor | None, mask: Tensor | None, given: Tensor | None
+    ) -> Callable[[], Tensor | None]:
+        """Return a function that returns what `_features` does; it may be computed in a thread."""
+        is_beside = (
+            input_ids is not None
+            and given is None
+            and self.backbone.memory is not None
+            and why_traced(input_ids) is None
+            and is_read_beside(
+                input_ids.shape[1], batch=len(input_ids), max_bytes=self.backbone.engine.max_bytes
+            )
+        )
+        if not is_beside:
+            found = self._features(input_ids, mask, given)
+            return lambda: found
+        thread = ThreadPoolExecutor(1)
+        future = thread.submit(self._features, input_ids, mask, given)
+        thread.shutdown(wait=False)
+        return future.result
 
     def _features(
         self, input_ids: Tensor | None, mask: Tensor | None, given: Tensor | None

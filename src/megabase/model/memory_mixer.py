@@ -47,6 +47,7 @@ from megabase.ops.tracing import why_traced
 _log = logging.getLogger(__name__)
 
 _TOKENS_AT_ONCE = 1 << 14
+_LONG = 1 << 14  # tokens from which a sequence is read beside the blocks
 _HALF, _SINGLE = 2, 4  # bytes of a feature, and of a channel
 
 
@@ -71,6 +72,22 @@ def features_bytes(config: Architecture, n_tokens: int) -> int:
     """Return the bytes of the features of some tokens; 0 without a memory."""
     rules = memory_rules(config)
     return 0 if rules is None else _HALF * n_tokens * rules.n_features
+
+
+def tables_bytes(config: Architecture, length: int, *, batch: int = 1) -> int:
+    """Return the bytes of memories of sequences, one for each thread; 0 without a memory."""
+    rules = memory_rules(config)
+    n_memories = min(batch, torch.get_num_threads())
+    return 0 if rules is None else n_memories * native_memory_bytes(rules, length)
+
+
+def is_read_beside(length: int, *, batch: int = 1, max_bytes: int | None = None) -> bool:
+    """Return whether the memory of a batch is read in a thread while the blocks are computed.
+
+    One memory uses one thread, and the blocks do not need its features. Several sequences are read
+    by all threads before, and so is a short one, or any if memory is limited.
+    """
+    return batch == 1 and length >= _LONG and max_bytes is None
 
 
 def reading_bytes(
@@ -104,10 +121,9 @@ def reading_bytes(
     rules = memory_rules(config)
     if rules is None:
         return 0
-    n_memories = min(batch, torch.get_num_threads())
     embedded = _SINGLE * batch * length * config.d_model
-    tables = n_memories * native_memory_bytes(rules, length)
-    n_bytes = embedded + features_bytes(config, batch * length) + tables
+    n_bytes = embedded + features_bytes(config, batch * length)
+    n_bytes += tables_bytes(config, length, batch=batch)
     if max_bytes is not None and n_bytes > max_bytes:
         raise InputError(
             f"the memory of {batch} x {length:,} tokens needs at least {n_bytes / 2**30:.2f} GiB "

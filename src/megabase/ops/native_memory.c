@@ -857,7 +857,7 @@ Memory *memory_after(const Memory *base, const Settings *set, const int32_t *odd
 // Features of rows of letters, each read by a copy of a memory.
 int memory_read_by_copies(const Memory *before, const uint8_t *letters, int64_t n_rows, int64_t length, uint16_t *out) {
   int failed = 0, n_features = memory_n_features(&before->set);
-#pragma omp parallel for schedule(dynamic) reduction(| : failed)
+#pragma omp parallel for schedule(dynamic) reduction(| : failed) if (n_rows > 1)
   for (int64_t row = 0; row < n_rows; row++) {
     Memory *memory = memory_copy(before);
     failed |= !memory || memory_read(memory, letters + row * length, length, 0, out + row * length * n_features);
@@ -871,7 +871,7 @@ int memory_read_by_copies(const Memory *before, const uint8_t *letters, int64_t 
 int memory_read_rows(const Memory *base, const Settings *set, const int32_t *odds, const int64_t *gaps,
                      const int64_t *first_gap, const uint8_t *letters, int64_t n_rows, int64_t length, uint16_t *out) {
   int failed = 0, n_features = memory_n_features(set);
-#pragma omp parallel for schedule(dynamic) reduction(| : failed)
+#pragma omp parallel for schedule(dynamic) reduction(| : failed) if (n_rows > 1)
   for (int64_t row = 0; row < n_rows; row++) {
     Memory *memory = base ? memory_after(base, set, odds, gaps + 2 * first_gap[row],
                                          first_gap[row + 1] - first_gap[row], length)
@@ -885,7 +885,7 @@ int memory_read_rows(const Memory *base, const Settings *set, const int32_t *odd
 // Read one row of letters into each memory, and write features after every letter.
 int memory_read_each(Memory *const *memories, const uint8_t *letters, int64_t n_rows, int64_t length, uint16_t *out) {
   int failed = 0, n_features = memory_n_features(&memories[0]->set);
-#pragma omp parallel for schedule(dynamic) reduction(| : failed) if (length >= LONG_WINDOW)
+#pragma omp parallel for schedule(dynamic) reduction(| : failed) if (n_rows > 1 && length >= LONG_WINDOW)
   for (int64_t row = 0; row < n_rows; row++)
     failed |= memory_read(memories[row], letters + row * length, length, 0, out + row * length * n_features);
   return failed;
