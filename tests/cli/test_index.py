@@ -195,6 +195,8 @@ def test_bad_indexes_end_in_one_line(capsys, folder, tmp_path):
     error("model", content.replace(b"index 1 ", b"index 9 ", 1), "of version 9")
     error("model", content[:64] + b"{" + content[65:].replace(b'"orders"', b'"ordres"', 1),
           "invalid header")  # fmt: skip
+    wrong = content.replace(b'"count_bytes": [2', b'"count_bytes": [4', 1)
+    error("model", wrong, "arrays of other sizes")
     error("plain", content, "has no memory")
     other_orders = toys.MEMORY | {"memory_orders": [1, 2, 3]}
     save(toys.model(**other_orders), folder / "other")

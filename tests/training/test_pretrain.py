@@ -157,6 +157,16 @@ def test_the_request_of_a_run_without_a_memory_has_no_key_of_one(genome, tmp_pat
     assert not any("memory" in key or "pointer" in key for key in plain["architecture"])
 
 
+def test_the_loss_of_the_blocks_alone_trains_and_is_not_logged(genome, tmp_path):
+    keys = {"architecture": MEMORY, "steps": 1, "log_every": 1, "validations": 0}
+    runs = {weight: run(genome, tmp_path / str(weight), own_loss_weight=weight, **keys)
+            for weight in (0.0, 2.0)}  # fmt: skip
+    losses = [metrics(folder)[0]["loss"] for folder in runs.values()]
+    assert losses[0] == losses[1]
+    one, other = map(weights, runs.values())
+    assert not torch.equal(one["backbone.embedding.weight"], other["backbone.embedding.weight"])
+
+
 def test_a_genome_that_the_memory_has_read_before_is_part_of_the_request(genome, tmp_path):
     relative = write_fasta(tmp_path / "relative.fa", {"chr": letters(3000, 4) + letters(2000)})
     keys = {"architecture": MEMORY, "remember": (str(relative),), "steps": 2}

@@ -157,6 +157,8 @@ class MemoryIndex:
                 "truncated or damaged; make it again with `megabase index`"
             )
         self.base = MemoryBase(orders, seeds, n_letters, tuple(arrays), count_bytes)
+        if not self.base.is_consistent():
+            raise InputError(f"{path} has arrays of other sizes than its header; make it again")
         read = [_VERSION, orders, seeds, [contig[2:] for contig in self.contigs]]
         self.fingerprint = hashlib.sha256(json.dumps(read).encode()).hexdigest()
 

@@ -418,7 +418,7 @@ def features_of_windows(
     lasts = {window.contig: window.end for window in sorted(windows, key=lambda each: each.end)}
     before = _separately(new_memory, store, known)
     if after is not None and len(lasts) > 1:
-        before = _from_base(new_memory, store, known, after, expected=max(lasts.values()))
+        before = _from_base(new_memory, store, known, after)
     for contig, here in groupby(windows, key=lambda window: window.contig):
         memory = before(contig, lasts[contig])
         whole = GenomeText(store, [Interval(contig, 0, lasts[contig])])
@@ -441,12 +441,7 @@ def _separately(
 
 
 def _from_base(
-    new_memory: NewMemory,
-    store: TokenStore,
-    known: Sequence[Interval],
-    after: MemoryAfter,
-    *,
-    expected: int,
+    new_memory: NewMemory, store: TokenStore, known: Sequence[Interval], after: MemoryAfter
 ) -> Callable[[str, int], Memory]:
     """Return a function like that of `_separately`; the known regions are read once, here."""
     text = GenomeText(store, known)
@@ -463,6 +458,6 @@ def _from_base(
             for region, start in text.places()
             if region not in elsewhere
         ]
-        return after(base, own, min(last, expected))
+        return after(base, own, last)
 
     return before

@@ -141,7 +141,7 @@ class WindowAnswer(NamedTuple):
 class VariantRequest(NamedTuple):
     """The windows of an allele, a pair for each strand, or the reason why it is skipped.
 
-    Attributes
+    Parameters
     ----------
     pairs
         The windows.

@@ -79,6 +79,7 @@ N_HITS, N_RECENT_HITS = 33, 16
 FRONT = 32
 """Unknown letters in the arrays of a memory before the first, and at the end of a base."""
 
+_SPARE, _ENTRY = 16, 16  # bytes after packed letters, and of an entry of a hashed table
 _MOST_COUNT = (1 << 20) - 1
 _MOST_EXACT_COUNT = (1 << 32) - 1
 _EXACT_COUNTS = 6  # the highest order with these
@@ -165,6 +166,25 @@ class MemoryBase:
     def letters(self) -> Letters:
         """The numbers of the letters."""
         return self.arrays[0][FRONT:]
+
+    def is_consistent(self) -> bool:
+        """Return whether the sizes of the arrays are those of the letters, orders and seeds."""
+        n, sizes = self.n_letters, [array.nbytes for array in self.arrays]
+        if len(sizes) != 3 + len(self.orders) + 2 * len(self.pointer_orders):
+            return False
+        texts, tables, chains = sizes[:3], sizes[3:], sizes[3 + len(self.orders) :]
+        return (
+            texts == [n + FRONT, -(-(n + FRONT) // 4) + _SPARE, -(-(n + FRONT) // 8) + _SPARE]
+            and n >= FRONT
+            and bool((self.letters[-FRONT:] == UNKNOWN).all())
+            and len(self.count_bytes) == len(self.orders)
+            and all(
+                size == 4**k * 4 * of_count if of_count else _is_power(size // _ENTRY)
+                for k, of_count, size in zip(self.orders, self.count_bytes, tables, strict=False)
+            )
+            and all(_is_power(size // 4) for size in chains[::2])
+            and all(size == 4 * n for size in chains[1::2])
+        )
 
     def check(self, rules: MemoryRules) -> None:
         """Raise an InputError unless memories with these rules can begin after the base."""
@@ -438,6 +458,10 @@ class PlainMemory(Memory):
             math.log1p(len(self._found)),
             math.log1p(max(exact)),
         ]
+
+
+def _is_power(n: int) -> bool:
+    return n > 0 and n & (n - 1) == 0
 
 
 def _no_counts() -> list[int]:
