@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 
 from megabase.model.load import save
+from megabase.ops.backends import why_memory_not_compiled
 from tests import toys
 from tests.cli.command import run
 from tests.cli.test_bad_input import refused
 from tests.cli.test_remembering import numbers
 from tests.vcf_files import vcf_text, write_vcf_file
+
+pytestmark = pytest.mark.skipif(
+    why_memory_not_compiled() is not None, reason="an index is made by compiled code"
+)
 
 GENOME = {"chrI": toys.repeats(48, seed=1)}
 RELATIVE = {"one": toys.letters(30, 5) + toys.repeats(48, seed=1)[:40] + toys.letters(30, 6)}
