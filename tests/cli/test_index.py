@@ -212,6 +212,17 @@ def test_bad_indexes_end_in_one_line(capsys, folder, tmp_path):
     refused(run(capsys, *plain, "--output", tmp_path / "y.index"), "has no memory")
 
 
+@pytest.mark.parametrize("measure", ["perplexity", "context"])
+def test_an_index_that_nothing_reads_is_refused_before_anything_is_written(
+    capsys, folder, tmp_path, measure
+):
+    index = indexed(capsys, folder, "unread.index", "relative.fa")
+    words = ["evaluate", measure, "--model", folder / "plain", "--genome", folder / "genome.fa"]
+    answer = run(capsys, *words, "--index", index, "--output", tmp_path / "output")
+    refused(answer, "has no memory")
+    assert not any(tmp_path.iterdir())
+
+
 def test_predict_has_no_index(capsys, folder):
     words = ["predict", "--model", folder / "model", "--input", folder / "genome.fa"]
     refused(run(capsys, *words, "--index", "x", "--output", "y.tsv"), "No such option")

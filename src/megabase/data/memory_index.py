@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from megabase.data.token_store import TokenStore
 from megabase.errors import InputError
@@ -81,7 +80,7 @@ def write_index(
         for whole in store.contigs():
             digest, start = hashlib.sha256(), len(memory)
             for piece in whole.windows(_PIECE) if len(whole) else []:
-                letters = DNA_VOCABULARY.to_bases(store.fetch(piece))
+                letters = store.letters(piece)
                 digest.update(letters.data)
                 memory.remember(letters)
                 advance(len(letters))
@@ -162,11 +161,21 @@ class MemoryIndex:
         read = [_VERSION, orders, seeds, [contig[2:] for contig in self.contigs]]
         self.fingerprint = hashlib.sha256(json.dumps(read).encode()).hexdigest()
 
-    def starts_of(self, letters: Letters) -> list[int]:
-        """Return where contigs begin whose letters are exactly these."""
-        alike = [contig for contig in self.contigs if contig.length == len(letters)]
-        digest = hashlib.sha256(np.ascontiguousarray(letters).data).hexdigest() if alike else ""
-        return [contig.start for contig in alike if contig.sha256 == digest]
+    def same(self, length: int, pieces: Callable[[], Iterable[Letters]]) -> list[IndexedContig]:
+        """Return the contigs whose letters are exactly those of a sequence.
+
+        Parameters
+        ----------
+        length
+            Letters of the sequence.
+        pieces
+            Yields its letters; it is called only if a contig is as long.
+        """
+        alike = [contig for contig in self.contigs if contig.length == length]
+        digest = hashlib.sha256()
+        for letters in pieces() if alike else ():
+            digest.update(np.ascontiguousarray(letters).data)
+        return [contig for contig in alike if contig.sha256 == digest.hexdigest()]
 
 
 def _header_bytes(path: Path, first_line: bytes) -> int:
@@ -219,7 +228,7 @@ class OwnPlaces:
     @classmethod
     def of_store(cls, index: MemoryIndex, store: TokenStore) -> "OwnPlaces":
         """Return that of a genome as tokens."""
-        return cls(index, store.lengths, partial(_letters_of, store))
+        return cls(index, store.lengths, store.letters)
 
     def __call__(self, interval: Interval) -> Gaps:
         """Return the parts of the index that are the interval, on either strand; often none."""
@@ -240,21 +249,16 @@ class OwnPlaces:
         """Return where the contig begins in the index, each time that it is there."""
         if contig not in self._starts:
             length = self._lengths[contig]
-            alike = [each for each in self._index.contigs if each.length == length and length]
-            digest = self._sha256(contig, length) if alike else ""
-            self._starts[contig] = [each.start for each in alike if each.sha256 == digest]
-            if any(each.sha256 != digest and each.name == contig for each in alike):
+            pieces = Interval(contig, 0, length).windows(_PIECE)
+            same = self._index.same(length, lambda: map(self._fetch, pieces))
+            self._starts[contig] = [each.start for each in same]
+            alike = [each for each in self._index.contigs if each.length == length]
+            if any(each.name == contig for each in alike if each not in same):
                 _log.info(
                     "the index has another %s of the same length, whose letters differ: they count",
                     contig,
                 )
         return self._starts[contig]
-
-    def _sha256(self, contig: str, length: int) -> str:
-        digest = hashlib.sha256()
-        for piece in Interval(contig, 0, length).windows(_PIECE):
-            digest.update(np.ascontiguousarray(self._fetch(piece)).data)
-        return digest.hexdigest()
 
 
 def _apart(gaps: Gaps) -> Gaps:
@@ -271,7 +275,3 @@ def _apart(gaps: Gaps) -> Gaps:
 def _letters_in(reference: Reference, interval: Interval) -> Letters:
     encoded = DNA_VOCABULARY.encode(reference.fetch(interval), name=interval.contig)
     return DNA_VOCABULARY.to_bases(encoded.tokens)
-
-
-def _letters_of(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " length"]:
-    return DNA_VOCABULARY.to_bases(store.fetch(interval))

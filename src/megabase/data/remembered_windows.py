@@ -74,7 +74,7 @@ class GenomeText:
             if low >= high:
                 continue
             part = replace(region, start=region.start + low - at, end=region.start + high - at)
-            letters[low - start : high - start] = _letters(self.store, part)
+            letters[low - start : high - start] = self.store.letters(part)
         return letters
 
     def places(self) -> Iterator[tuple[Interval, int]]:
@@ -91,10 +91,6 @@ class GenomeText:
             return None
         low = region.start + offset
         return Interval(region.contig, low, low + end - start, strand)
-
-
-def _letters(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " length"]:
-    return DNA_VOCABULARY.to_bases(store.fetch(interval))
 
 
 def memory_after(new_memory: NewMemory, texts: Sequence[GenomeText], *, expected: int) -> NewMemory:

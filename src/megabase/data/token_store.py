@@ -129,6 +129,10 @@ class TokenStore:
         """Return the tokens of an interval; on strand '-', of its reverse complement."""
         return self.read(interval).tokens()
 
+    def letters(self, interval: Interval) -> UInt8[np.ndarray, " length"]:
+        """Return the same as numbers of letters: 0 to 3 for A, C, G and T, 4 for N."""
+        return DNA_VOCABULARY.to_bases(self.fetch(interval))
+
 
 def open_token_store(path: Path, *, cache: Path) -> TokenStore:
     """Open the token store of a genome file; build it if the file is new or has changed.

@@ -16,7 +16,13 @@ from megabase.data.memory_index import MemoryIndex, OwnPlaces
 from megabase.data.token_store import StoredWindow, TokenStore, open_token_store
 from megabase.data.training_windows import spread_windows
 from megabase.errors import InputError
-from megabase.evaluation.perplexity import AtPosition, Bits, mean_bits, position_edges
+from megabase.evaluation.perplexity import (
+    AtPosition,
+    Bits,
+    load_after,
+    mean_bits,
+    position_edges,
+)
 from megabase.evaluation.scored_regions import choose_regions
 from megabase.genome.interval import Interval
 from megabase.genome.vocabulary import DNA_VOCABULARY, TokenArray
@@ -139,7 +145,7 @@ def evaluate_context(
         Skip permuted and repeated sequences, which are most of the work: `shuffled` and
         `recall` are empty.
     index
-        What the memory of every sequence begins with; the contigs of the genome do not count in it.
+        What the memory of the predictor begins with; the contigs of the genome do not count in it.
     seed
         Seed of permutations and bootstraps.
 
@@ -154,10 +160,7 @@ def evaluate_context(
     Copy recall: the associative recall of Poli et al. 2023, arXiv:2302.10866v3, Section 4.1,
     on real segments.
     """
-    gaps: Gaps = ()
-    if index is not None:
-        predictor.begin_with(index.base, f"the index {index.path}")
-        gaps = OwnPlaces.of_store(index, store).whole()
+    gaps = () if index is None else OwnPlaces.of_store(index, store).whole()
     has_memory = predictor.memory is not None
     if context_length is not None and has_memory:
         length = context_length
@@ -452,9 +455,10 @@ def report_context(
         If an input is invalid, too few windows fit the regions, or matplotlib is missing.
     """
     figure_class()
+    opened = None if index is None else MemoryIndex(index)
     store = open_token_store(genome_path(genome), cache=cache_folder())
     chosen = choose_regions(model, store, regions)
-    predictor = Predictor.load(model, device=device)
+    predictor = load_after(model, device, opened)
     about: dict[str, Any] = {
         "genome": genome,
         "genome_sha256": store.sha256,
@@ -467,7 +471,6 @@ def report_context(
     }
     request: dict[str, Any] = {"command": "evaluate context", **about}
     options: dict[str, Any] = {"context_length": context_length, "gain_only": gain_only}
-    opened = None if index is None else MemoryIndex(index)
     if opened is not None:
         request["index"] = about["index"] = opened.fingerprint
     request |= {key: value for key, value in options.items() if value}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from megabase.data.memory_index import MemoryIndex, OwnPlaces
 from megabase.data.remembered_windows import GenomeText, features_of_windows, memory_after
@@ -22,7 +22,6 @@ from megabase.errors import InputError, counted
 from megabase.evaluation.compressor import Compression, compress, parse_command
 from megabase.evaluation.scored_regions import choose_regions, trained_on
 from megabase.genome.interval import Interval
-from megabase.genome.vocabulary import DNA_VOCABULARY
 from megabase.inference.choices import BEFORE, check_memory
 from megabase.inference.predictor import Predictor
 from megabase.metrics.bootstrap import ConfidenceInterval, bootstrap_ratio, interval_text
@@ -113,7 +112,7 @@ class KnownPast(NamedTuple):
     earlier
         Other genomes.
     beginning
-        The index that the memory begins with.
+        The index that the memory of the predictor begins with.
     """
 
     known: Sequence[Interval] | None
@@ -160,8 +159,9 @@ def evaluate_perplexity(
     earlier
         Other genomes that memory and compressor have read before.
     index
-        What the memory begins with. With `memory` ``before`` the genome's own contigs do not count
-        in it, because they are read in their own place; otherwise each window does not.
+        What the memory of the predictor begins with. With `memory` ``before`` the genome's own
+        contigs do not count in it, because they are read in their own place; otherwise each window
+        does not.
     compressor
         Command of a DNA compressor; see `compressor.compress`.
     seed
@@ -178,7 +178,7 @@ def evaluate_perplexity(
     windows, n_bases = _cut(store, regions, context_length)
     plan = predictor.plan(longest=context_length + 1, n_tokens=sum(map(len, windows)))
     _log.info("evaluating: %s", plan)
-    learned = [_bases(store, region) for region in training]
+    learned = [store.letters(region) for region in training]
     markov, order0 = fit_markov(learned), fit_markov(learned, max_order=0)
     edges = position_edges(context_length)
     past = KnownPast(training if memory == BEFORE else None, earlier, index)
@@ -269,7 +269,7 @@ def fit_pooled(learned: Sequence[tuple[TokenStore, Sequence[Interval]]]) -> Mark
     learned
         Each genome, with its regions to fit on.
     """
-    return fit_markov([_bases(store, region) for store, regions in learned for region in regions])
+    return fit_markov([store.letters(region) for store, regions in learned for region in regions])
 
 
 def mean_bits(
@@ -318,19 +318,17 @@ def _bits_of_model(
     sequences = (store.fetch(wide) for wide in widened)
     mixer = predictor.memory
     features = gaps = None
-    if past.beginning is not None:
-        predictor.begin_with(past.beginning.base, f"the index {past.beginning.path}")
-        own_places = OwnPlaces.of_store(past.beginning, store)
-        gaps = map(own_places, widened) if past.known is None else None
+    index = past.beginning
+    own_places = None if index is None else OwnPlaces.of_store(index, store)
+    if own_places is not None and past.known is None:
+        gaps = map(own_places, widened)
     if mixer is not None and past.known is not None:
         texts = [GenomeText(other, other.contigs()) for other in past.earlier]
         n_letters = sum(store.lengths.values())
-        index, new_memory = past.beginning, mixer.new_memory
-        if index is not None:  # the genome's own contigs are read in their own place
-            whole = OwnPlaces.of_store(index, store).whole()
-            new_memory = partial(new_memory, gaps=whole)
+        new_memory, after = mixer.new_memory, mixer.memory_after
+        if own_places is not None:  # the genome's own contigs are read in their own place
+            new_memory, after = partial(new_memory, gaps=own_places.whole()), None
         new_memory = memory_after(new_memory, texts, expected=n_letters)
-        after = mixer.memory_after if index is None else None
         features = features_of_windows(new_memory, store, widened, past.known, after=after)
     totals: list[np.ndarray] = []
     with progress(len(windows), "evaluating", "windows") as meter:
@@ -353,7 +351,7 @@ def _bits_of_markov(
     widened = [_with_context(window, markov.order) for window in windows]
     return np.array(
         [
-            _bits(markov.log_probabilities(_bases(store, wide))[window.start - wide.start :])
+            _bits(markov.log_probabilities(store.letters(wide))[window.start - wide.start :])
             for window, wide in zip(windows, widened, strict=True)
         ]
     )
@@ -368,8 +366,18 @@ def _with_context(window: Interval, n_bases: int) -> Interval:
     return replace(window, start=max(0, window.start - n_bases))
 
 
-def _bases(store: TokenStore, interval: Interval) -> UInt8[np.ndarray, " length"]:
-    return DNA_VOCABULARY.to_bases(store.fetch(interval))
+def load_after(model: str, device: str, index: MemoryIndex | None) -> Predictor:
+    """Load a model whose memory begins with an index, if there is one.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read, or has no memory, or one with other orders.
+    """
+    predictor = Predictor.load(model, device=device)
+    if index is not None:
+        predictor.begin_with(index.base, f"the index {index.path}")
+    return predictor
 
 
 def evaluate_held_out(
@@ -437,6 +445,7 @@ def evaluate_held_out(
         If an input is invalid, the model has no memory but `memory` is given, or there is nothing
         to score or to fit baselines on.
     """
+    opened = None if index is None else MemoryIndex(index)
     program = {} if compressor is None else {"compressor": shlex.join(parse_command(compressor))}
     earlier = [open_token_store(genome_path(path), cache=cache_folder()) for path in remember]
     names = {"": genome} if genome is not None else _own_genomes(model, regions)
@@ -448,7 +457,7 @@ def evaluate_held_out(
         name: choose_regions(model, store, regions, name=name or None)
         for name, store in stores.items()
     }
-    predictor = Predictor.load(model, device=device)
+    predictor = load_after(model, device, opened)
     about = {
         name: {
             "genome": names[name],
@@ -468,9 +477,7 @@ def evaluate_held_out(
     of_memory = {} if predictor.memory is None else {"memory": memory or BEFORE}
     _check_past(model, of_memory, memory, remember, compressor)
     request |= of_memory | program
-    opened = None if index is None else MemoryIndex(index)
-    if opened is not None:
-        request["index"] = opened.fingerprint
+    request |= {} if opened is None else {"index": opened.fingerprint}
     if remember:
         request["remember"] = {
             path: store.sha256 for path, store in zip(remember, earlier, strict=True)

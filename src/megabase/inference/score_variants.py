@@ -70,11 +70,18 @@ def score_variants(
     check_window(window, model.config.context_length)
     pending = iter(sites)
     while some := list(islice(pending, max(1, _TOKENS_HELD // window))):
-        requests = [requests_of(reference, site, window, both_strands) for site in some]
-        every = [request for each in requests for request in each]
-        answers = _read(model, every, with_distance, tokens_per_batch, gaps_of)
-        for each in requests:
-            yield [_effect(request, answers, gaps_of) for request in each]
+        asked = [
+            [
+                (request, _gaps(request, gaps_of))
+                for request in requests_of(reference, site, window, both_strands)
+            ]
+            for site in some
+        ]
+        every = [request for each in asked for request in each]
+        has_gaps = gaps_of is not None
+        answers = _read(model, every, with_distance, tokens_per_batch, has_gaps=has_gaps)
+        for each in asked:
+            yield [_effect(request, gaps, answers) for request, gaps in each]
 
 
 _Gaps = tuple[tuple[int, int], ...]
@@ -86,29 +93,26 @@ def _gaps(request: VariantRequest, gaps_of: Callable[[Interval], Gaps] | None) -
 
 
 def _effect(
-    request: VariantRequest,
-    answers: Mapping[_Key, WindowAnswer],
-    gaps_of: Callable[[Interval], Gaps] | None,
+    request: VariantRequest, gaps: _Gaps, answers: Mapping[_Key, WindowAnswer]
 ) -> VariantEffect:
-    gaps = _gaps(request, gaps_of)
     return effect_of(request, lambda tokens: answers[tokens.tobytes(), gaps])
 
 
 def _read(
     model: LanguageModel,
-    requests: Sequence[VariantRequest],
+    requests: Sequence[tuple[VariantRequest, _Gaps]],
     with_embedding: bool,
     tokens_per_batch: int,
-    gaps_of: Callable[[Interval], Gaps] | None,
+    *,
+    has_gaps: bool,
 ) -> Mapping[_Key, WindowAnswer]:
     """Read each distinct window once."""
     windows: dict[_Key, TokenArray] = {}
-    for request in requests:
-        gaps = _gaps(request, gaps_of)
+    for request, gaps in requests:
         for pair in request.pairs:
             for tokens in (pair.ref, pair.alt):
                 windows[tokens.tobytes(), gaps] = tokens
-    gaps = None if gaps_of is None else (key[1] for key in windows)
+    gaps = (key[1] for key in windows) if has_gaps else None
     sequences, at_once = windows.values(), tokens_per_batch
     if with_embedding:
         read = readings(model, sequences, tokens_per_batch=at_once, gaps=gaps)

@@ -101,11 +101,12 @@ class SequenceInput:
         return lambda number, start, end: [(at + start, at + end) for at in whole(number)]
 
     def _starts_in(self, index: MemoryIndex, number: int) -> list[int]:
-        length = len(self.records[number].interval)
-        if not any(contig.length == length for contig in index.contigs):
-            return []
-        tokens = DNA_VOCABULARY.encode(self.letters(number), name=self.records[number].name).tokens
-        return index.starts_of(DNA_VOCABULARY.to_bases(tokens))
+        def pieces() -> Iterator[UInt8[np.ndarray, " length"]]:
+            encoded = DNA_VOCABULARY.encode(self.letters(number), name=self.records[number].name)
+            yield DNA_VOCABULARY.to_bases(encoded.tokens)
+
+        same = index.same(len(self.records[number].interval), pieces)
+        return [contig.start for contig in same]
 
     def log_ambiguous(self) -> None:
         """Log how many letters were read as N, if any."""

@@ -76,7 +76,7 @@ def _markov_bits(
     store: TokenStore, training: Sequence[Interval], windows: Sequence[StoredWindow]
 ) -> tuple[int, int, float]:
     """Return order, number of bases fitted, and bits per base, without each window's first base."""
-    learned = [DNA_VOCABULARY.to_bases(store.fetch(each)) for each in _some(training)]
+    learned = [store.letters(each) for each in _some(training)]
     markov = fit_markov(learned)
     found = [
         markov.log_probabilities(DNA_VOCABULARY.to_bases(window.tokens()))[1:] for window in windows
